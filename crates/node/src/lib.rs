@@ -1,0 +1,1 @@
+//! A Kafka node as one deterministic state machine.

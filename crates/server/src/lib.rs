@@ -1,0 +1,1 @@
+//! Sockets, files and threads around a node.

@@ -1,0 +1,1 @@
+//! A Kafka log: its shape, and its bytes over a disk.

@@ -1,0 +1,3 @@
+//! The `vivarium` command.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `cargo xtask`: set-up, build, tests, benchmarks, code generation.
+
+fn main() {}
