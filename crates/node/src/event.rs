@@ -1,0 +1,78 @@
+//! What happened, for people: the lab's narration, checks and logs read events, never the state.
+
+use protocol::{LeaderEpoch, Offset, Str};
+
+use crate::input::ConnId;
+
+/// Something that happened inside a node. Facts, not instructions: dropping them changes nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The node serves requests.
+    Started,
+    /// A controlled shutdown began.
+    Stopping,
+    /// Records were given offsets (not yet written).
+    Appended {
+        /// Topic.
+        topic: Str,
+        /// Partition.
+        partition: i32,
+        /// First offset.
+        base_offset: Offset,
+        /// One past the last offset.
+        next_offset: Offset,
+        /// The leader's epoch.
+        leader_epoch: LeaderEpoch,
+    },
+    /// Readers and acks=all may pass.
+    HighWatermark {
+        /// Topic.
+        topic: Str,
+        /// Partition.
+        partition: i32,
+        /// The new high watermark (exclusive).
+        offset: Offset,
+    },
+    /// The start of a log moved up.
+    LogStart {
+        /// Topic.
+        topic: Str,
+        /// Partition.
+        partition: i32,
+        /// The new first offset.
+        offset: Offset,
+    },
+    /// A retry was recognised and answered with its old offset.
+    Deduplicated {
+        /// Topic.
+        topic: Str,
+        /// Partition.
+        partition: i32,
+        /// The offset it had the first time.
+        base_offset: Offset,
+    },
+    /// A topic was created.
+    TopicCreated {
+        /// Its name.
+        topic: Str,
+        /// How many partitions.
+        partitions: i32,
+    },
+    /// A topic was deleted.
+    TopicDeleted {
+        /// Its name.
+        topic: Str,
+    },
+    /// A request was refused with a Kafka error code; `what` names it.
+    Refused {
+        /// The connection.
+        conn: ConnId,
+        /// The API and what was wrong, for people.
+        what: String,
+    },
+    /// A log directory went offline.
+    StorageFailed {
+        /// What the disk said.
+        what: String,
+    },
+}

@@ -1,0 +1,96 @@
+//! What a node says: effects as data, all of which may be carried out at once. Order matters only within a lane:
+//! one log, one connection, one peer, one cell.
+
+use protocol::message::{RequestBody, Response};
+use protocol::{NodeId, Str};
+use storage::{OpId, StoreOp};
+
+use crate::event::Event;
+use crate::input::ConnId;
+
+/// One call to another node (or to ourselves); the answer carries the same id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u64);
+
+/// A request to another node, in Kafka's own protocol.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// For the answer.
+    pub id: CallId,
+    /// Who is called.
+    pub to: NodeId,
+    /// Where it listens.
+    pub host: Str,
+    /// Where it listens.
+    pub port: u16,
+    /// The request's version.
+    pub version: i16,
+    /// The request.
+    pub body: RequestBody,
+    /// The driver gives up after this long.
+    pub timeout_ms: i64,
+}
+
+/// Why a call has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallError {
+    /// Nobody listens there.
+    Refused,
+    /// The connection broke; whether the request was carried out is unknown.
+    Reset,
+    /// No answer in time; whether the request was carried out is unknown.
+    TimedOut,
+    /// The answer could not be decoded.
+    Malformed,
+}
+
+/// An answer on a connection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// Sent in the order of the connection's requests: the driver holds it back until those before it are answered.
+    Answer(ConnId, Response),
+    /// The request with this correlation id gets no answer (Produce with acks=0).
+    Nothing(ConnId, i32),
+    /// Closes the connection without an answer, as Kafka does on a request it cannot serve; says why for the log.
+    Close(ConnId, String),
+}
+
+/// What the driver may still read from a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credit {
+    /// Read no more requests from it.
+    Stop,
+    /// Read on.
+    Go,
+}
+
+/// All effects of one or more `handle` calls.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Store operations, in order within each log.
+    pub store: Vec<(OpId, StoreOp)>,
+    /// Calls to other nodes, in order within each peer.
+    pub calls: Vec<Call>,
+    /// Answers.
+    pub replies: Vec<Reply>,
+    /// What may still be read.
+    pub credit: Vec<(ConnId, Credit)>,
+    /// For people: `None` costs nothing.
+    pub events: Option<Vec<Event>>,
+    /// The controlled shutdown is complete: the driver may drop the node.
+    pub stopped: bool,
+}
+
+impl Outbox {
+    /// An outbox that also collects events.
+    pub fn with_events() -> Outbox {
+        Outbox { events: Some(Vec::new()), ..Outbox::default() }
+    }
+
+    /// Adds an event if anyone listens; the closure runs only then.
+    pub fn emit(&mut self, event: impl FnOnce() -> Event) {
+        if let Some(events) = &mut self.events {
+            events.push(event());
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What a node asks of its disks, and what it hears back. Plain data: the driver carries it out with [`crate::Store`].
+
+use bytes::Bytes;
+use protocol::records::Batches;
+use protocol::{Era, FileId, LeaderEpoch, Offset, Region, Str, Uuid};
+
+use crate::shape::Shape;
+
+/// A log, as its node numbers it. Never used twice within one run of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogId(pub u32);
+
+/// One operation; the answer carries the same id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpId(pub u64);
+
+/// Which of `log.dirs`, by position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DirId(pub u16);
+
+/// Names of a log's segment files: the log's number above, a count that only grows below.
+/// A mount numbers the segments it finds 0, 1, 2 … by base offset; the core goes on from there.
+pub fn file_id(log: LogId, count: u32) -> FileId {
+    FileId(u64::from(log.0) << 32 | u64::from(count))
+}
+
+/// The log that a file belongs to.
+pub fn log_of(file: FileId) -> LogId {
+    LogId((file.0 >> 32) as u32)
+}
+
+/// Where a log lives and what is created when it does not exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSpec {
+    /// The log directory that holds it.
+    pub dir: DirId,
+    /// The topic; the folder is `topic-partition`.
+    pub topic: Str,
+    /// The partition's number.
+    pub partition: i32,
+    /// Written to `partition.metadata`; a folder with another id is refused, never reused.
+    pub topic_id: Uuid,
+    /// False to mount only what exists ([`StoreError::Missing`] otherwise).
+    pub create: bool,
+}
+
+/// An operation. Those of one log's lane run in order; the rest in any order, on any thread.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StoreOp {
+    /// Lane. Opens or creates a log and recovers it; answers [`Done::Mounted`]. Until then the log is not ready.
+    Mount(LogId, LogSpec),
+    /// Lane. Writes stamped batches at the end of the file.
+    Append(LogId, FileId, Batches),
+    /// Lane. Starts a new active segment at the given base offset; the old one's indexes and the producer snapshot are written.
+    Roll(LogId, FileId, Offset, Bytes),
+    /// Lane. Makes everything written so far durable (fdatasync).
+    Flush(LogId),
+    /// Lane. Cuts every record at and above the offset and starts the era; answers [`Done::Truncated`].
+    Truncate(LogId, Offset, Era),
+    /// Lane. Unlinks whole segments that retention gave up.
+    Delete(LogId, Vec<FileId>),
+    /// Lane, and its last operation. Removes the log: renamed at once, unlinked afterwards.
+    Remove(LogId),
+    /// Any order. Looks older offsets or a timestamp up through the files' indexes.
+    Find(LogId, Era, Seek),
+    /// Any order. Reads a region's bytes into memory (coordinators, KRaft replay; never for a fetch answer).
+    Load(Region),
+    /// A lane per cell. Replaces a small file atomically and syncs it.
+    Put(Cell, Bytes),
+}
+
+/// What to look for below the tail index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seek {
+    /// The bytes from the batch that holds `offset`, at most `max_bytes` (but at least one batch), of batches that begin below `limit`.
+    Read {
+        /// First offset wanted.
+        offset: Offset,
+        /// Exclusive bound: high watermark, last stable offset or log end.
+        limit: Offset,
+        /// Upper bound in bytes, exceeded only by a first batch that is larger.
+        max_bytes: u32,
+    },
+    /// The first record at or after the timestamp (ms), below `limit`.
+    Timestamp {
+        /// Milliseconds since 1970.
+        timestamp: i64,
+        /// Exclusive bound.
+        limit: Offset,
+    },
+    /// The record with the greatest timestamp, below `limit`.
+    MaxTimestamp {
+        /// Exclusive bound.
+        limit: Offset,
+    },
+}
+
+/// A small file that is replaced as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cell {
+    /// `quorum-state` in the metadata log's folder.
+    QuorumState(LogId),
+    /// `leader-epoch-checkpoint` in a log's folder.
+    LeaderEpochs(LogId),
+    /// `recovery-point-offset-checkpoint` of a log directory.
+    RecoveryPoints(DirId),
+    /// `replication-offset-checkpoint` (high watermarks) of a log directory.
+    HighWatermarks(DirId),
+    /// `log-start-offset-checkpoint` of a log directory.
+    LogStarts(DirId),
+    /// `.kafka_cleanshutdown` of a log directory; written by a clean stop, removed by the next mount.
+    CleanShutdown(DirId),
+}
+
+/// A finished operation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Done {
+    /// The log is ready; its shape as read from the files.
+    Mounted(Box<Shape>),
+    /// Written (page cache), not synced.
+    Appended,
+    /// The new segment exists.
+    Rolled,
+    /// Everything written before is on disk.
+    Flushed,
+    /// Cut; the shape is rebuilt.
+    Truncated(Box<Shape>),
+    /// Unlinked.
+    Deleted,
+    /// The log is gone.
+    Removed,
+    /// Answer to [`Seek::Read`]: regions in order; empty when nothing is there.
+    Found(Vec<Region>),
+    /// Answer to a timestamp seek; `None` when no such record exists.
+    FoundTimestamp(Option<TimestampOffset>),
+    /// A region's bytes.
+    Loaded(Bytes),
+    /// The cell is on disk.
+    Put,
+}
+
+/// A record found by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimestampOffset {
+    /// The record's timestamp in milliseconds.
+    pub timestamp: i64,
+    /// Its offset.
+    pub offset: Offset,
+    /// The leader epoch of its batch.
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// Why an operation failed. A failed lane operation takes its log directory offline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// The disk refused: the text says what and where.
+    Io(String),
+    /// No space is left.
+    Full(String),
+    /// Bytes that are no log, or another topic's.
+    Corrupt(String),
+    /// The log, file or era does not exist (any more).
+    Missing,
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StoreError::Io(what) | StoreError::Full(what) | StoreError::Corrupt(what) => f.write_str(what),
+            StoreError::Missing => f.write_str("no such log, file or era"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
