@@ -1,0 +1,237 @@
+//! Where a node listens and whom it votes with.
+
+use std::collections::BTreeMap;
+
+use protocol::{NodeId, Str};
+
+use super::{ConfigError, Roles, Values, list};
+use crate::image::SecurityProtocol;
+
+/// A listener, bound or advertised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name.
+    pub name: Str,
+    /// The address; empty to bind all of them.
+    pub host: Str,
+    /// The port; 0 for any free one.
+    pub port: u16,
+    /// How it is secured.
+    pub security: SecurityProtocol,
+}
+
+/// A voter of `controller.quorum.voters`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voter {
+    /// Its `node.id`.
+    pub id: NodeId,
+    /// Its host.
+    pub host: Str,
+    /// Its port.
+    pub port: u16,
+}
+
+/// Everything about listeners.
+pub(super) struct Network {
+    pub(super) listeners: Vec<Listener>,
+    pub(super) advertised: Vec<Listener>,
+    pub(super) controller_names: Vec<Str>,
+    pub(super) inter_broker_name: Str,
+}
+
+impl Network {
+    pub(super) fn parse(values: &Values<'_>, roles: Roles) -> Result<Network, ConfigError> {
+        let protocols = protocol_map(values)?;
+        // A node that was told nothing needs no listener for other controllers.
+        let bare = values.explicit("process.roles").is_none() && values.explicit("controller.listener.names").is_none();
+        let controller_names =
+            if bare { vec![Str::from_static("CONTROLLER")] } else { values.items("controller.listener.names") };
+        let listeners = parse_list("listeners", values, &protocols, &controller_names)?;
+        distinct_ports(&listeners)?;
+        let advertised = match values.explicit("advertised.listeners") {
+            Some(_) => advertised(values, &protocols, &controller_names, &listeners)?,
+            None => listeners.iter().map(reachable).collect(),
+        };
+        if let Some(wild) = advertised.iter().find(|it| matches!(it.host.as_str(), "0.0.0.0" | "::")) {
+            return Err(ConfigError(format!(
+                "advertised.listeners cannot use the nonroutable meta-address {}: use a routable IP address or a host name",
+                wild.host
+            )));
+        }
+        let is_controller = |name: &Str| controller_names.contains(name);
+        if roles.controller && !bare && !listeners.iter().any(|it| is_controller(&it.name)) {
+            return Err(ConfigError(
+                "controller.listener.names must contain at least one value appearing in the 'listeners' configuration when \
+                 running the KRaft controller role"
+                    .into(),
+            ));
+        }
+        if roles.broker && !listeners.iter().any(|it| !is_controller(&it.name)) {
+            return Err(ConfigError(
+                "There must be at least one broker listener: every name in `listeners` appears in controller.listener.names".into(),
+            ));
+        }
+        let inter_broker_name = inter_broker_name(values, &listeners, &controller_names)?;
+        Ok(Network { listeners, advertised, controller_names, inter_broker_name })
+    }
+}
+
+/// The key that `listener.name.LISTENER.KEY` overrides for one listener.
+pub(super) fn override_of(key: &str) -> Option<&str> {
+    key.strip_prefix("listener.name.")?.split_once('.').map(|(_, key)| key)
+}
+
+fn protocol_map(values: &Values<'_>) -> Result<BTreeMap<Str, SecurityProtocol>, ConfigError> {
+    let text = values.text("listener.security.protocol.map").unwrap_or_default();
+    let mut map = BTreeMap::new();
+    for entry in list(&text) {
+        let named = entry.rsplit_once(':').and_then(|(name, protocol)| {
+            Some((Str::from(name.trim().to_ascii_uppercase()), SecurityProtocol::from_name(&protocol.trim().to_ascii_uppercase())?))
+        });
+        let Some((name, protocol)) = named else {
+            return Err(ConfigError(format!(
+                "Invalid value {entry} for configuration listener.security.protocol.map: expected NAME:PROTOCOL with one of PLAINTEXT, \
+                 SSL, SASL_PLAINTEXT, SASL_SSL"
+            )));
+        };
+        map.insert(name, protocol);
+    }
+    Ok(map)
+}
+
+fn parse_list(
+    key: &str,
+    values: &Values<'_>,
+    protocols: &BTreeMap<Str, SecurityProtocol>,
+    controller_names: &[Str],
+) -> Result<Vec<Listener>, ConfigError> {
+    let text = values.text(key).unwrap_or_default();
+    let mut listeners: Vec<Listener> = Vec::new();
+    for entry in list(&text) {
+        let Some((name, host, port)) = address(entry) else {
+            return Err(ConfigError(format!("Invalid value {entry} for configuration {key}: expected NAME://host:port")));
+        };
+        let name = Str::from(name.to_ascii_uppercase());
+        let security = match protocols.get(&name) {
+            Some(security) => *security,
+            // As in Kafka: controller listeners are plain unless the map was set and says otherwise.
+            None if controller_names.contains(&name) && values.explicit("listener.security.protocol.map").is_none() => {
+                SecurityProtocol::Plaintext
+            }
+            None => {
+                return Err(ConfigError(format!(
+                    "No security protocol defined for listener {name}: add it to listener.security.protocol.map"
+                )));
+            }
+        };
+        if security != SecurityProtocol::Plaintext {
+            return Err(ConfigError(format!(
+                "{key}={entry}: the security protocol {} is not supported yet; use PLAINTEXT",
+                security.name()
+            )));
+        }
+        if listeners.iter().any(|it| it.name == name) {
+            return Err(ConfigError(format!("Each listener must have a different name, {key}: {text}")));
+        }
+        listeners.push(Listener { name, host: Str::from(host), port, security });
+    }
+    if listeners.is_empty() {
+        return Err(ConfigError(format!("Configuration '{key}' must not be empty: expected NAME://host:port")));
+    }
+    Ok(listeners)
+}
+
+/// `NAME://host:port`; the host may be empty or an IPv6 address in brackets.
+fn address(entry: &str) -> Option<(&str, &str, u16)> {
+    let (name, rest) = entry.split_once("://")?;
+    let (host, port) = rest.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
+    let valid_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+    let valid_host = !host.contains(['/', '[', ']']) && !host.contains(char::is_whitespace);
+    (valid_name && valid_host).then_some(())?;
+    Some((name, host, port.parse().ok()?))
+}
+
+/// What is advertised when nothing was said: the listener itself, by a name that works from this machine at least.
+fn reachable(listener: &Listener) -> Listener {
+    let host = if matches!(listener.host.as_str(), "" | "0.0.0.0" | "::") { Str::from_static("localhost") } else { listener.host.clone() };
+    Listener { host, ..listener.clone() }
+}
+
+fn advertised(
+    values: &Values<'_>,
+    protocols: &BTreeMap<Str, SecurityProtocol>,
+    controller_names: &[Str],
+    listeners: &[Listener],
+) -> Result<Vec<Listener>, ConfigError> {
+    let mut advertised = parse_list("advertised.listeners", values, protocols, controller_names)?;
+    let known = |it: &&Listener| !listeners.iter().any(|listener| listener.name == it.name);
+    if let Some(unknown) = advertised.iter().find(known) {
+        return Err(ConfigError(format!(
+            "advertised.listeners listener names must be equal to or a subset of the ones defined in listeners: {} is not in listeners",
+            unknown.name
+        )));
+    }
+    // Controllers must be told where a controller listens even when only the clients' names were advertised.
+    let missing: Vec<Listener> = listeners
+        .iter()
+        .filter(|it| controller_names.contains(&it.name) && !advertised.iter().any(|other| other.name == it.name))
+        .map(reachable)
+        .collect();
+    advertised.extend(missing);
+    Ok(advertised)
+}
+
+fn distinct_ports(listeners: &[Listener]) -> Result<(), ConfigError> {
+    for (index, listener) in listeners.iter().enumerate() {
+        if listener.port != 0 && listeners[..index].iter().any(|it| it.port == listener.port && it.host == listener.host) {
+            return Err(ConfigError(format!("Each listener must have a different port: {} is used twice", listener.port)));
+        }
+    }
+    Ok(())
+}
+
+fn inter_broker_name(values: &Values<'_>, listeners: &[Listener], controller_names: &[Str]) -> Result<Str, ConfigError> {
+    let brokers = || listeners.iter().filter(|it| !controller_names.contains(&it.name));
+    if let Some(name) = values.explicit("inter.broker.listener.name") {
+        let name = Str::from(name.to_ascii_uppercase());
+        return brokers().find(|it| it.name == name).map(|it| it.name.clone()).ok_or_else(|| {
+            ConfigError(format!("inter.broker.listener.name={name}: expected the name of one of the broker's listeners"))
+        });
+    }
+    let protocol = values.text("security.inter.broker.protocol").unwrap_or_default();
+    // Kafka requires a listener named after the protocol; a single listener of another name is unambiguous, too.
+    let named = brokers().find(|it| it.name == *protocol);
+    let only = || brokers().next().filter(|_| brokers().count() == 1);
+    named.or_else(only).map(|it| it.name.clone()).ok_or_else(|| {
+        ConfigError(format!("No listener is named {protocol}: set inter.broker.listener.name to one of the broker's listeners"))
+    })
+}
+
+/// `controller.quorum.voters` and `controller.quorum.bootstrap.servers`: one node, itself.
+pub(super) fn voters(values: &Values<'_>, node_id: NodeId) -> Result<Vec<Voter>, ConfigError> {
+    const SINGLE: &str = "a quorum of several controllers is not supported yet";
+    let servers = values.items("controller.quorum.bootstrap.servers");
+    if servers.len() > 1 {
+        return Err(ConfigError(format!("controller.quorum.bootstrap.servers={}: {SINGLE}", servers.join(","))));
+    }
+    let mut voters = Vec::new();
+    for entry in values.items("controller.quorum.voters") {
+        let voter = entry.split_once('@').and_then(|(id, address)| {
+            let (host, port) = address.rsplit_once(':')?;
+            Some(Voter { id: NodeId(id.parse().ok()?), host: Str::from(host), port: port.parse().ok()? })
+        });
+        voters.push(voter.ok_or_else(|| {
+            ConfigError(format!("Invalid value {entry} for configuration controller.quorum.voters: expected id@host:port"))
+        })?);
+    }
+    match voters.as_slice() {
+        [] => Ok(voters),
+        [one] if one.id == node_id => Ok(voters),
+        [one] => Err(ConfigError(format!(
+            "controller.quorum.voters names node {}, but node.id is {node_id}: a controller must be one of its voters",
+            one.id
+        ))),
+        _ => Err(ConfigError(format!("controller.quorum.voters names {} voters: {SINGLE}", voters.len()))),
+    }
+}

@@ -1,0 +1,355 @@
+//! A node's settings: Kafka's keys, checked once, typed for those who use them.
+//!
+//! [`Config::parse`] is pure. What differs from Apache Kafka is said in [`Warning`]s and in the errors: a node without any
+//! settings starts as a single broker and controller; a quorum of more than one voter is refused.
+
+mod broker_keys;
+mod definition;
+mod keys;
+mod listeners;
+mod properties;
+#[cfg(test)]
+mod tests;
+mod topic;
+mod topic_keys;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use protocol::{NodeId, Str, Uuid};
+
+pub use broker_keys::BROKER_KEYS;
+pub use definition::{ConfigError, Definition, Kind, Rule, Update, list};
+pub use keys::{broker_key, broker_synonyms, topic_key, topic_synonyms};
+pub use listeners::{Listener, Voter};
+pub use properties::parse_properties;
+pub use topic::{TimestampPolicy, TopicConfig};
+pub use topic_keys::TOPIC_KEYS;
+
+use crate::image::Image;
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// It keeps partitions and serves clients.
+    pub broker: bool,
+    /// It votes in the metadata quorum and may lead it.
+    pub controller: bool,
+}
+
+/// Who the node is on disk; read from `meta.properties` by the host, not from the settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// `cluster.id`.
+    pub cluster_id: Str,
+    /// `directory.id` of each of `log.dirs`, in their order.
+    pub directory_ids: Vec<Uuid>,
+}
+
+/// A node's settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    explicit: BTreeMap<Str, Str>,
+    /// Who the node is on disk.
+    pub identity: Identity,
+    /// `node.id`.
+    pub node_id: NodeId,
+    /// `process.roles`.
+    pub roles: Roles,
+    /// `broker.rack`.
+    pub rack: Option<Str>,
+    /// `listeners`: where the node binds. Port 0 is any free one; the host tells with [`Config::bound`].
+    pub listeners: Vec<Listener>,
+    /// `advertised.listeners`: where others are told to connect, controller listeners included.
+    pub advertised_listeners: Vec<Listener>,
+    /// `controller.listener.names`.
+    pub controller_listener_names: Vec<Str>,
+    /// `inter.broker.listener.name`.
+    pub inter_broker_listener_name: Str,
+    /// `controller.quorum.voters`; empty when the quorum's own records say who votes.
+    pub voters: Vec<Voter>,
+    /// `log.dirs`, else `log.dir`.
+    pub log_dirs: Vec<Str>,
+    /// The position in `log_dirs` of the metadata log (`metadata.log.dir`).
+    pub metadata_log_dir: u16,
+    /// `num.partitions`.
+    pub num_partitions: i32,
+    /// `default.replication.factor`.
+    pub default_replication_factor: i16,
+    /// `auto.create.topics.enable`.
+    pub auto_create_topics_enable: bool,
+    /// `delete.topic.enable`.
+    pub delete_topic_enable: bool,
+    /// `socket.request.max.bytes`.
+    pub socket_request_max_bytes: i32,
+    /// `socket.listen.backlog.size`.
+    pub socket_listen_backlog_size: i32,
+    /// `socket.receive.buffer.bytes`; -1 for the system's.
+    pub socket_receive_buffer_bytes: i32,
+    /// `socket.send.buffer.bytes`; -1 for the system's.
+    pub socket_send_buffer_bytes: i32,
+    /// `connections.max.idle.ms`.
+    pub connections_max_idle_ms: i64,
+    /// `max.connections`.
+    pub max_connections: i32,
+    /// `max.connections.per.ip`.
+    pub max_connections_per_ip: i32,
+    /// `queued.max.requests`.
+    pub queued_max_requests: i32,
+    /// `queued.max.request.bytes`; -1 for no bound.
+    pub queued_max_request_bytes: i64,
+    /// `fetch.max.bytes`.
+    pub fetch_max_bytes: i32,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub max_incremental_fetch_session_cache_slots: i32,
+    /// `max.request.partition.size.limit`.
+    pub max_request_partition_size_limit: i32,
+    /// `request.timeout.ms`.
+    pub request_timeout_ms: i32,
+    /// `broker.heartbeat.interval.ms`.
+    pub broker_heartbeat_interval_ms: i32,
+    /// `broker.session.timeout.ms`.
+    pub broker_session_timeout_ms: i32,
+    /// `log.retention.check.interval.ms`.
+    pub log_retention_check_interval_ms: i64,
+    /// `log.flush.offset.checkpoint.interval.ms`.
+    pub log_flush_offset_checkpoint_interval_ms: i32,
+    /// `log.flush.start.offset.checkpoint.interval.ms`.
+    pub log_flush_start_offset_checkpoint_interval_ms: i32,
+    /// `replica.high.watermark.checkpoint.interval.ms`.
+    pub replica_high_watermark_checkpoint_interval_ms: i64,
+    /// `metadata.log.segment.bytes`.
+    pub metadata_log_segment_bytes: i32,
+    /// `producer.id.expiration.ms`.
+    pub producer_id_expiration_ms: i32,
+    /// `producer.id.expiration.check.interval.ms`.
+    pub producer_id_expiration_check_interval_ms: i32,
+}
+
+/// Something about the settings that people should know; nothing is wrong enough to refuse to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// Apache Kafka does not know the key either; it is ignored, as there.
+    Unknown {
+        /// The key.
+        key: String,
+    },
+    /// A key of Apache Kafka's that this node accepts and shows but does not act on yet.
+    NotActedOn {
+        /// The key.
+        key: String,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::Unknown { key } => write!(f, "{key}: no such configuration key; ignored"),
+            Warning::NotActedOn { key } => write!(f, "{key}: accepted, but this version does not act on it yet"),
+        }
+    }
+}
+
+impl Config {
+    /// Checks settings by Kafka's key names. A key that is unknown or without effect is a warning, a value that does not
+    /// parse or does not fit the others is an error.
+    pub fn parse(properties: &BTreeMap<String, String>) -> Result<(Config, Vec<Warning>), ConfigError> {
+        let mut explicit = BTreeMap::new();
+        let mut warnings = Vec::new();
+        for (key, value) in properties {
+            match broker_key(key) {
+                Some(definition) => {
+                    definition.check(value)?;
+                    if definition.idle {
+                        warnings.push(Warning::NotActedOn { key: key.clone() });
+                    }
+                    explicit.insert(Str::from(key.as_str()), Str::from(value.trim()));
+                }
+                None if listeners::override_of(key).and_then(broker_key).is_some() => {
+                    warnings.push(Warning::NotActedOn { key: key.clone() });
+                }
+                None => warnings.push(Warning::Unknown { key: key.clone() }),
+            }
+        }
+        let config = Config::typed(explicit)?;
+        Ok((config, warnings))
+    }
+
+    fn typed(mut explicit: BTreeMap<Str, Str>) -> Result<Config, ConfigError> {
+        let node_id = node_id(&mut explicit)?;
+        let values = Values(&explicit);
+        let roles = roles(&values)?;
+        let network = listeners::Network::parse(&values, roles)?;
+        let voters = listeners::voters(&values, node_id)?;
+        let log_dirs = log_dirs(&values)?;
+        let metadata_log_dir = metadata_log_dir(&values, &log_dirs)?;
+        Ok(Config {
+            identity: Identity::default(),
+            node_id,
+            roles,
+            rack: values.text("broker.rack"),
+            listeners: network.listeners,
+            advertised_listeners: network.advertised,
+            controller_listener_names: network.controller_names,
+            inter_broker_listener_name: network.inter_broker_name,
+            voters,
+            log_dirs,
+            metadata_log_dir,
+            num_partitions: values.int("num.partitions"),
+            default_replication_factor: replication_factor(&values)?,
+            auto_create_topics_enable: values.flag("auto.create.topics.enable"),
+            delete_topic_enable: values.flag("delete.topic.enable"),
+            socket_request_max_bytes: values.int("socket.request.max.bytes"),
+            socket_listen_backlog_size: values.int("socket.listen.backlog.size"),
+            socket_receive_buffer_bytes: values.int("socket.receive.buffer.bytes"),
+            socket_send_buffer_bytes: values.int("socket.send.buffer.bytes"),
+            connections_max_idle_ms: values.long("connections.max.idle.ms"),
+            max_connections: values.int("max.connections"),
+            max_connections_per_ip: values.int("max.connections.per.ip"),
+            queued_max_requests: values.int("queued.max.requests"),
+            queued_max_request_bytes: values.long("queued.max.request.bytes"),
+            fetch_max_bytes: values.int("fetch.max.bytes"),
+            max_incremental_fetch_session_cache_slots: values.int("max.incremental.fetch.session.cache.slots"),
+            max_request_partition_size_limit: values.int("max.request.partition.size.limit"),
+            request_timeout_ms: values.int("request.timeout.ms"),
+            broker_heartbeat_interval_ms: values.int("broker.heartbeat.interval.ms"),
+            broker_session_timeout_ms: values.int("broker.session.timeout.ms"),
+            log_retention_check_interval_ms: values.long("log.retention.check.interval.ms"),
+            log_flush_offset_checkpoint_interval_ms: values.int("log.flush.offset.checkpoint.interval.ms"),
+            log_flush_start_offset_checkpoint_interval_ms: values.int("log.flush.start.offset.checkpoint.interval.ms"),
+            replica_high_watermark_checkpoint_interval_ms: values.long("replica.high.watermark.checkpoint.interval.ms"),
+            metadata_log_segment_bytes: values.metadata_segment_bytes(),
+            producer_id_expiration_ms: values.int("producer.id.expiration.ms"),
+            producer_id_expiration_check_interval_ms: values.int("producer.id.expiration.check.interval.ms"),
+            explicit,
+        })
+    }
+
+    /// A topic's effective settings.
+    pub fn topic(&self, image: &Image, topic: &str) -> TopicConfig {
+        TopicConfig::resolve(self, image, topic)
+    }
+
+    /// The value that the node was given for a key, if it was given one.
+    pub fn explicit(&self, key: &str) -> Option<&Str> {
+        self.explicit.get(key)
+    }
+
+    /// Tells which port a listener with port 0 got.
+    pub fn bound(&mut self, listener: &str, port: u16) {
+        for it in self.listeners.iter_mut().chain(&mut self.advertised_listeners) {
+            if it.name == listener && it.port == 0 {
+                it.port = port;
+            }
+        }
+    }
+
+    /// True for a listener on which only controllers' requests arrive.
+    pub fn is_controller_listener(&self, name: &str) -> bool {
+        self.controller_listener_names.iter().any(|it| it == name)
+    }
+}
+
+impl Default for Config {
+    /// A single broker and controller without any settings.
+    fn default() -> Config {
+        Config::typed(BTreeMap::new()).expect("Kafka's defaults are valid")
+    }
+}
+
+/// Reads typed values that [`Definition::check`] has let pass, or Kafka's defaults.
+struct Values<'a>(&'a BTreeMap<Str, Str>);
+
+impl Values<'_> {
+    fn text(&self, key: &str) -> Option<Str> {
+        self.0.get(key).cloned().or_else(|| broker_key(key)?.default.map(Str::from_static))
+    }
+
+    fn explicit(&self, key: &str) -> Option<&Str> {
+        self.0.get(key)
+    }
+
+    fn items(&self, key: &str) -> Vec<Str> {
+        self.text(key).map(|text| list(&text).into_iter().map(Str::from).collect()).unwrap_or_default()
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.text(key).and_then(|text| definition::boolean(&text)).unwrap_or(false)
+    }
+
+    fn long(&self, key: &str) -> i64 {
+        self.text(key).and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{key} has a numeric default"))
+    }
+
+    fn int(&self, key: &str) -> i32 {
+        i32::try_from(self.long(key)).unwrap_or_else(|_| panic!("{key} was checked to be an INT"))
+    }
+
+    fn metadata_segment_bytes(&self) -> i32 {
+        let internal = self.text("internal.metadata.log.segment.bytes").and_then(|text| text.parse().ok());
+        internal.unwrap_or_else(|| self.int("metadata.log.segment.bytes"))
+    }
+}
+
+/// `node.id`, or `broker.id`, its old name: each stands for the other, and both are shown as set.
+fn node_id(explicit: &mut BTreeMap<Str, Str>) -> Result<NodeId, ConfigError> {
+    let number = |text: &Str| text.parse::<i32>().ok();
+    let node = explicit.get("node.id").and_then(number);
+    let broker = explicit.get("broker.id").and_then(number).filter(|id| *id >= 0);
+    let id = match (node, broker) {
+        (Some(node), Some(broker)) if node != broker => {
+            return Err(ConfigError(format!(
+                "You must set `node.id` to the same value as `broker.id`: node.id is {node}, broker.id is {broker}"
+            )));
+        }
+        (Some(id), _) | (None, Some(id)) => id,
+        (None, None) => return Ok(NodeId(1)),
+    };
+    for key in ["node.id", "broker.id"] {
+        explicit.insert(Str::from_static(key), Str::from(id.to_string()));
+    }
+    Ok(NodeId(id))
+}
+
+fn roles(values: &Values<'_>) -> Result<Roles, ConfigError> {
+    let Some(text) = values.explicit("process.roles") else { return Ok(Roles { broker: true, controller: true }) };
+    let items = list(text);
+    let roles = Roles { broker: items.contains(&"broker"), controller: items.contains(&"controller") };
+    if !(roles.broker && roles.controller) {
+        return Err(ConfigError(format!(
+            "process.roles={text}: expected broker,controller; a node with one role needs other nodes, and a cluster of several \
+             nodes is not supported yet"
+        )));
+    }
+    Ok(roles)
+}
+
+fn replication_factor(values: &Values<'_>) -> Result<i16, ConfigError> {
+    let factor = values.int("default.replication.factor");
+    i16::try_from(factor).ok().filter(|it| *it >= 1).ok_or_else(|| {
+        ConfigError(format!("Invalid value {factor} for configuration default.replication.factor: expected a number from 1 to 32767"))
+    })
+}
+
+fn log_dirs(values: &Values<'_>) -> Result<Vec<Str>, ConfigError> {
+    let key = if values.explicit("log.dirs").is_some() { "log.dirs" } else { "log.dir" };
+    let dirs = values.items(key);
+    if dirs.is_empty() || dirs.iter().any(|dir| dir.is_empty()) {
+        return Err(ConfigError(format!("Configuration '{key}' must not be empty: expected directories separated by commas")));
+    }
+    if let Some(twice) = dirs.iter().enumerate().find(|(index, dir)| dirs[..*index].contains(dir)) {
+        return Err(ConfigError(format!("Configuration '{key}' values must not be duplicated: {}", twice.1)));
+    }
+    if dirs.len() > usize::from(u16::MAX) {
+        return Err(ConfigError(format!("Configuration '{key}' names more than {} directories", u16::MAX)));
+    }
+    Ok(dirs)
+}
+
+fn metadata_log_dir(values: &Values<'_>, log_dirs: &[Str]) -> Result<u16, ConfigError> {
+    let Some(dir) = values.text("metadata.log.dir") else { return Ok(0) };
+    let position = log_dirs.iter().position(|it| *it == dir).and_then(|it| u16::try_from(it).ok());
+    position.ok_or_else(|| {
+        ConfigError(format!("metadata.log.dir={dir}: expected one of log.dirs; a directory of its own is not supported yet"))
+    })
+}

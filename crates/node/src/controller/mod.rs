@@ -1,0 +1,67 @@
+//! The controller: decides over the speculative metadata.
+//!
+//! Every `decide_*` is pure: it looks at the image, returns records and a reply, and changes nothing. The node appends the
+//! records to the metadata log, applies them here at once, so that the next decision sees them, and parks the reply until
+//! they are committed.
+
+mod brokers;
+mod configs;
+mod partitions;
+mod placement;
+mod topics;
+
+use protocol::message::ResponseBody;
+use protocol::messages::MetadataRecord;
+use protocol::{LeaderEpoch, Offset};
+
+use crate::config::Config;
+use crate::image::{Image, ImageError};
+
+/// What was decided. A refusal is an outcome without records whose reply says so.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Goes into the metadata log as one batch.
+    pub records: Vec<MetadataRecord>,
+    /// Sent when the records, and all before them, are committed.
+    pub reply: ResponseBody,
+}
+
+/// The controller of one node: active while it leads the quorum.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    image: Image,
+    epoch: Option<LeaderEpoch>,
+}
+
+impl Controller {
+    /// A controller that is not active.
+    pub fn new(_config: &Config) -> Controller {
+        Controller { image: Image::default(), epoch: None }
+    }
+
+    /// Starts to lead, from the image of everything in the log.
+    pub fn activate(&mut self, image: Image, epoch: LeaderEpoch) {
+        self.image = image;
+        self.epoch = Some(epoch);
+    }
+
+    /// Leads no more.
+    pub fn resign(&mut self) {
+        self.epoch = None;
+    }
+
+    /// True while this node decides.
+    pub fn is_active(&self) -> bool {
+        self.epoch.is_some()
+    }
+
+    /// What the next decision sees: everything appended, committed or not.
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// Applies a record that was appended at the offset.
+    pub fn apply(&mut self, offset: Offset, record: &MetadataRecord) -> Result<(), ImageError> {
+        self.image.apply(offset, record)
+    }
+}
