@@ -170,11 +170,34 @@ impl Decoder {
         if nullable { read(self).map_err(|error| error.within(name, None)) } else { self.value(name, read).map(Some) }
     }
 
-    /// The number and length of a tagged field.
-    pub(crate) fn tag(&mut self) -> Result<(u32, usize), ProtocolError> {
-        let tag = self.unsigned_varint()?;
-        let length = self.unsigned_varint()? as usize;
-        Ok((tag, length))
+    /// Closes the tagged field that is open and opens the next one of `known`. `unknown` is told of the others: the tag,
+    /// and the content, which ends where the decoder will be.
+    pub(crate) fn next_known_tag(
+        &mut self,
+        tags: &mut Tags,
+        known: u32,
+        unknown: &mut dyn FnMut(u32, &Bytes),
+    ) -> Result<Option<u32>, ProtocolError> {
+        if let Some(start) = tags.open.take() {
+            let declared = self.end - start;
+            let taken = self.at - start;
+            if taken != declared {
+                return Err(ProtocolError::new(Expected::TagLength { declared, taken }, Some(self.at)));
+            }
+            self.end = tags.outer;
+        }
+        while let Some(left) = tags.count.checked_sub(1) {
+            tags.count = left;
+            let tag = self.unsigned_varint()?;
+            let length = self.unsigned_varint()? as usize;
+            if tag < u32::BITS && known & (1 << tag) != 0 {
+                tags.open = Some(self.at);
+                tags.outer = self.narrow(length)?;
+                return Ok(Some(tag));
+            }
+            unknown(tag, &self.slice(length)?);
+        }
+        Ok(None)
     }
 
     /// Bounds reading by the end of a tagged field that begins here; answers the bound that held so far.
@@ -282,30 +305,16 @@ impl Walker for Decoder {
         Ok(marker >= 0)
     }
 
+    fn tagged_presence(&mut self, name: &'static str, _present: bool) -> Result<bool, ProtocolError> {
+        Ok(self.unsigned_varint().map_err(|error| error.within(name, None))? > 0)
+    }
+
     fn begin_tags(&mut self, _present: u32) -> Result<Tags, ProtocolError> {
         Ok(Tags { count: self.unsigned_varint()?, ..Tags::default() })
     }
 
     fn next_tag(&mut self, tags: &mut Tags, known: u32) -> Result<Option<u32>, ProtocolError> {
-        if let Some(start) = tags.open.take() {
-            let declared = self.end - start;
-            let taken = self.at - start;
-            if taken != declared {
-                return Err(ProtocolError::new(Expected::TagLength { declared, taken }, Some(self.at)));
-            }
-            self.end = tags.outer;
-        }
-        while let Some(left) = tags.count.checked_sub(1) {
-            tags.count = left;
-            let (tag, length) = self.tag()?;
-            if tag < u32::BITS && known & (1 << tag) != 0 {
-                tags.open = Some(self.at);
-                tags.outer = self.narrow(length)?;
-                return Ok(Some(tag));
-            }
-            // KIP-482: who does not know a tag passes over it.
-            self.slice(length)?;
-        }
-        Ok(None)
+        // KIP-482: who does not know a tag passes over it.
+        self.next_known_tag(tags, known, &mut |_, _| {})
     }
 }

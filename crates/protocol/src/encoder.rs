@@ -348,6 +348,11 @@ macro_rules! writer {
                 Ok(present)
             }
 
+            fn tagged_presence(&mut self, _name: &'static str, present: bool) -> Result<bool, ProtocolError> {
+                put_varint(&mut self.sink, u32::from(present));
+                Ok(present)
+            }
+
             fn begin_tags(&mut self, present: u32) -> Result<Tags, ProtocolError> {
                 put_varint(&mut self.sink, present.count_ones());
                 Ok(Tags { left: present, ..Tags::default() })

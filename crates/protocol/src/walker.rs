@@ -72,6 +72,11 @@ pub trait Walker {
     fn end_struct(&mut self);
     /// Whether a struct that may be null is there.
     fn presence(&mut self, name: &'static str, present: bool, nullable: bool) -> Result<bool, ProtocolError>;
+    /// [`presence`](Walker::presence) of a struct in a tagged field, which may always be null and tells it by a varint. Who does
+    /// not care for bytes need not tell them apart.
+    fn tagged_presence(&mut self, name: &'static str, present: bool) -> Result<bool, ProtocolError> {
+        self.presence(name, present, true)
+    }
 
     /// The tagged fields of a struct begin; `present` has a bit for each that the message wants written.
     fn begin_tags(&mut self, present: u32) -> Result<Tags, ProtocolError>;
@@ -79,17 +84,17 @@ pub trait Walker {
     fn next_tag(&mut self, tags: &mut Tags, known: u32) -> Result<Option<u32>, ProtocolError>;
 }
 
-/// Where a walk is in a struct's tagged fields. Walkers own the meaning of its fields.
+/// Where a walk is in a struct's tagged fields. Only the walker that made it looks inside.
 #[derive(Debug, Default)]
 pub struct Tags {
     /// Writers: a bit for each tag still to write.
-    pub(crate) left: u32,
+    pub left: u32,
     /// Readers: how many are still to read.
-    pub(crate) count: u32,
+    pub count: u32,
     /// Where the bytes of the field being walked begin.
-    pub(crate) open: Option<usize>,
+    pub open: Option<usize>,
     /// Readers: the limit that holds outside the field.
-    pub(crate) outer: usize,
+    pub outer: usize,
 }
 
 /// What has fields: a message, or a struct in one.
@@ -188,6 +193,21 @@ pub fn nullable_structure<T: Walk + Default>(
     version: i16,
 ) -> Walked {
     if walker.presence(name, value.is_some(), nullable)? {
+        structure(walker, name, value.get_or_insert_default(), version)
+    } else {
+        *value = None;
+        Ok(())
+    }
+}
+
+/// Walks a struct in a tagged field that may be null.
+pub fn tagged_structure<T: Walk + Default>(
+    walker: &mut dyn Walker,
+    name: &'static str,
+    value: &mut Option<T>,
+    version: i16,
+) -> Walked {
+    if walker.tagged_presence(name, value.is_some())? {
         structure(walker, name, value.get_or_insert_default(), version)
     } else {
         *value = None;

@@ -66,7 +66,7 @@ fn summary(message: &Message) -> String {
 
 fn join_functions(body: &str) -> String {
     let mut names = String::new();
-    for name in ["array", "nullable_array", "structure", "nullable_structure", "no_tags"] {
+    for name in ["array", "nullable_array", "structure", "nullable_structure", "tagged_structure", "no_tags"] {
         let called = |before: char| body.contains(&format!("{before}{name}(w"));
         if called(' ') || called('\n') {
             let _ = write!(names, ", {name}");
@@ -225,10 +225,10 @@ impl Emitter<'_> {
                 let differs = non_default(field).ok_or_else(|| format!("{} has no default", field.name))?;
                 present.push(format!("u32::from({differs}) << {tag}"));
                 let pattern = if index + 1 == tagged.len() { "_".to_owned() } else { tag.to_string() };
-                let _ = writeln!(arms, "{pattern} => {{\n{}}}", self.step(field, versions));
+                let _ = writeln!(arms, "{pattern} => {{\n{}}}", self.tagged_step(field, versions));
             }
             let body = match tagged.as_slice() {
-                [(_, only)] => self.step(only, versions),
+                [(_, only)] => self.tagged_step(only, versions),
                 _ => format!("match tag {{\n{arms}}}\n"),
             };
             let next = match tagged.len() {
@@ -246,6 +246,16 @@ impl Emitter<'_> {
             None => code,
             Some(condition) => format!("if {condition} {{\n{code}}}\n"),
         })
+    }
+
+    /// [`Emitter::step`] for a tagged field: a struct's null is spelled differently there.
+    fn tagged_step(&self, field: &Field, versions: Versions) -> String {
+        match &field.kind {
+            Type::Struct(_) if is_option(field) => {
+                format!("tagged_structure(w, \"{0}\", &mut self.{1}, version)?;\n", field.name, snake(&field.name))
+            }
+            _ => self.step(field, versions),
+        }
     }
 
     /// One field's step of the walk.

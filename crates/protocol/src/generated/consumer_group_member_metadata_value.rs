@@ -4,7 +4,7 @@
 
 use crate::Str;
 use crate::message::{Message, MessageKind};
-use crate::walker::{Walk, Walked, Walker, array, no_tags, nullable_structure};
+use crate::walker::{Walk, Walked, Walker, array, no_tags, tagged_structure};
 use bytes::Bytes;
 
 /// `ConsumerGroupMemberMetadataValue`, version 0, flexible.
@@ -52,7 +52,7 @@ impl Walk for ConsumerGroupMemberMetadataValue {
         let present = u32::from(self.classic_member_metadata != Some(ClassicMemberMetadata::default()));
         let mut tags = w.begin_tags(present & known)?;
         while w.next_tag(&mut tags, known)?.is_some() {
-            nullable_structure(w, "ClassicMemberMetadata", &mut self.classic_member_metadata, true, version)?;
+            tagged_structure(w, "ClassicMemberMetadata", &mut self.classic_member_metadata, version)?;
         }
         Ok(())
     }
