@@ -11,7 +11,6 @@ pub mod ids;
 pub mod message;
 #[path = "generated/mod.rs"]
 pub mod messages;
-#[path = "records_shape.rs"] // until the files of `records` are complete: then drop this line and that file
 pub mod records;
 pub mod region;
 pub mod support;
