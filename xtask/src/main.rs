@@ -1,3 +1,69 @@
-//! `cargo xtask`: set-up, build, tests, benchmarks, code generation.
+//! `cargo xtask`: set-up, build, tests, benchmarks, code generation. One file a command; `cargo xtask help` lists them.
 
-fn main() {}
+mod apt;
+mod args;
+mod bench;
+mod browser;
+mod bundle;
+mod clients;
+mod conformance;
+mod lab;
+mod oracle;
+mod paths;
+mod process;
+mod purity;
+mod site;
+mod size;
+mod soak;
+mod test;
+mod wasm;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Vivarium's tasks. Each sets up what it lacks, and says what it installs.
+
+    cargo xtask lab [--port 8080] [--kafka-port 9092] [--no-open]
+                              build, serve the lab in the browser and run a broker for Kafka clients
+    cargo xtask test [STAGE…] every check that CI runs; stages: fmt clippy purity native wasm bundle e2e clients
+    cargo xtask soak          the long forms of the tests
+    cargo xtask build         the page into web/dist, the `vivarium` binary into target/release
+    cargo xtask size          what the page weighs, against its budget
+    cargo xtask bench         speed, beside Apache Kafka on the same machine
+    cargo xtask conformance   test suites that others wrote, against our broker
+    cargo xtask oracle        fetch and start Apache Kafka, the reference for behaviour
+    cargo xtask codegen       write the codecs anew from Kafka's published message definitions
+
+Downloads and tools that are built once live in $XDG_CACHE_HOME/vivarium (~/.cache/vivarium), never in this folder.
+";
+
+fn main() -> ExitCode {
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let command = if args.is_empty() { "help".to_owned() } else { args.remove(0) };
+    if args.iter().any(|it| it == "--help" || it == "-h") {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    let done = match command.as_str() {
+        "lab" => lab::run(&args),
+        "test" => test::run(&args),
+        "soak" => soak::run(&args),
+        "build" => bundle::run(&args),
+        "size" => size::run(&args),
+        "bench" => bench::run(&args),
+        "conformance" => conformance::run(&args),
+        "oracle" => oracle::run(&args),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        unknown => Err(anyhow::anyhow!("there is no `cargo xtask {unknown}`; `cargo xtask help` lists what there is")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

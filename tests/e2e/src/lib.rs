@@ -1,0 +1,1 @@
+//! The served lab in a real Chromium.

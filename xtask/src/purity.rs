@@ -1,0 +1,46 @@
+//! What the core may not have: a clock, a file, a socket, a thread, not even through a dependency. Clippy bans the names
+//! in our code; this looks at what else is linked, and builds the core for wasm32, which has none of them.
+
+use anyhow::{Result, ensure};
+
+use crate::process;
+use crate::wasm::{self, Toolchain};
+
+/// The core, and the world that it is simulated in.
+pub(crate) const PURE: [&str; 6] = ["protocol", "storage", "quorum", "node", "client", "sim"];
+
+/// Crates that do I/O, read clocks, draw randomness or start threads.
+const BANNED: [&str; 20] = [
+    "async-std", "chrono", "crossbeam-channel", "fastrand", "getrandom", "mio", "nix", "parking_lot", "rand", "rayon",
+    "rustix", "rustls", "signal-hook", "smol", "socket2", "tempfile", "time", "tokio", "tracing", "windows-sys",
+];
+
+/// No crate of the core reaches a banned one.
+pub(crate) fn dependencies() -> Result<()> {
+    let mut tree = process::cargo();
+    tree.args(["tree", "--locked", "--edges", "normal", "--target", "all", "--prefix", "none", "--format", "{p}"]);
+    for name in PURE {
+        tree.args(["--package", name]);
+    }
+    let tree = process::output(&mut tree)?;
+    let found: Vec<&str> =
+        tree.lines().filter_map(|it| it.split_whitespace().next()).filter(|it| BANNED.contains(it)).collect();
+    ensure!(tree.contains("protocol"), "`cargo tree` did not list the core");
+    ensure!(
+        found.is_empty(),
+        "the core links {}; `cargo tree --invert {} --package sim` says through what",
+        found.join(", "),
+        found[0]
+    );
+    Ok(())
+}
+
+/// Every crate of the core builds for wasm32.
+pub(crate) fn builds_for_wasm() -> Result<()> {
+    let mut build = Toolchain::set_up()?.cargo();
+    build.args(["build", "--target", wasm::TARGET]);
+    for name in PURE {
+        build.args(["--package", name]);
+    }
+    process::run(&mut build)
+}

@@ -1,0 +1,51 @@
+//! `cargo xtask size`: what a visitor downloads, against the budget.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+
+use crate::{bundle, paths};
+
+/// All files of the page, gzipped.
+const BUDGET: u64 = 450 * 1024;
+
+/// Builds the page, prints its sizes, and fails over the budget.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    ensure!(args.is_empty(), "`size` takes no arguments");
+    bundle::page()?;
+    check()
+}
+
+/// Prints the sizes of what web/dist holds, and fails over the budget.
+pub(crate) fn check() -> Result<()> {
+    let mut files = Vec::new();
+    served(&paths::dist(), &mut files)?;
+    files.sort();
+    let (mut raw, mut gzipped) = (0, 0);
+    println!("{:>10} {:>10}", "raw", "gzipped");
+    for name in &files {
+        let path = Path::new(name);
+        let sizes = (fs::metadata(path)?.len(), fs::metadata(bundle::twin(path))?.len());
+        let shown = path.strip_prefix(paths::dist()).unwrap_or(path);
+        println!("{:>10} {:>10}  {}", sizes.0, sizes.1, shown.display());
+        raw += sizes.0;
+        gzipped += sizes.1;
+    }
+    println!("{raw:>10} {gzipped:>10}  in all; the budget is {BUDGET} gzipped");
+    ensure!(gzipped <= BUDGET, "the page is {} bytes over its budget", gzipped - BUDGET);
+    Ok(())
+}
+
+/// Files with a gzipped twin: those that are served.
+fn served(folder: &Path, found: &mut Vec<std::path::PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            served(&path, found)?;
+        } else if bundle::twin(&path).exists() {
+            found.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! `cargo xtask test`: every check, stage by stage, all of them even when one fails. CI runs exactly this.
+
+use std::env;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::args::Args;
+use crate::browser::Browser;
+use crate::wasm::{self, Toolchain};
+use crate::{bundle, clients, paths, process, purity, site, size};
+
+type Stage = fn(&mut Tally) -> Result<()>;
+
+const STAGES: [(&str, Stage); 8] = [
+    ("fmt", fmt),
+    ("clippy", clippy),
+    ("purity", purity),
+    ("native", native),
+    ("wasm", in_browser),
+    ("bundle", bundle_and_size),
+    ("e2e", end_to_end),
+    ("clients", clients::test),
+];
+
+/// True on a CI machine, where a tool that can't be had is a failure and not a skip.
+pub(crate) fn ci() -> bool {
+    env::var("CI").is_ok_and(|it| !it.is_empty() && it != "false")
+}
+
+/// What has been counted, and what has to be said at the end.
+#[derive(Default)]
+pub(crate) struct Tally {
+    passed: u32,
+    failed: u32,
+    skipped: u32,
+    /// Failures and skips, a line each.
+    notes: Vec<String>,
+}
+
+impl Tally {
+    /// One check: done well, or failed with a reason.
+    pub(crate) fn check(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
+        match work() {
+            Ok(()) => {
+                println!("ok      {name}");
+                self.passed += 1;
+            }
+            Err(error) => self.fail(name, &format!("{error:#}")),
+        }
+    }
+
+    /// A test that can't run here: a skip with its reason, on CI a failure.
+    pub(crate) fn skip(&mut self, name: &str, why: &str) {
+        if ci() {
+            return self.fail(name, why);
+        }
+        println!("skipped {name}: {why}");
+        self.skipped += 1;
+        self.notes.push(format!("skipped {name}: {why}"));
+    }
+
+    fn fail(&mut self, name: &str, why: &str) {
+        println!("FAILED  {name}: {why}");
+        self.failed += 1;
+        self.notes.push(format!("FAILED  {name}: {}", why.lines().next().unwrap_or_default()));
+    }
+
+    /// Runs a `cargo test` and counts what its test binaries report.
+    pub(crate) fn cargo_test(&mut self, name: &str, command: &mut Command) -> Result<()> {
+        println!("$ {}", process::line(command));
+        let (before, mut results) = (self.failed, 0);
+        let well = process::tee(command, |line| {
+            if let Some(counts) = Counts::parse(line) {
+                results += 1;
+                self.passed += counts.passed;
+                self.failed += counts.failed;
+                self.skipped += counts.ignored;
+            } else if let Some(test) = line.strip_prefix("test ").and_then(|it| it.strip_suffix(" ... FAILED")) {
+                self.notes.push(format!("FAILED  {name}: {test}"));
+            }
+        })?;
+        if !well && self.failed == before {
+            self.fail(name, "it did not build, or ended early");
+        }
+        ensure!(!well || results > 0, "{name}: no test ran");
+        Ok(())
+    }
+}
+
+/// The numbers of a line such as "test result: ok. 12 passed; 0 failed; 1 ignored; …".
+#[derive(Debug, PartialEq)]
+struct Counts {
+    passed: u32,
+    failed: u32,
+    ignored: u32,
+}
+
+impl Counts {
+    fn parse(line: &str) -> Option<Counts> {
+        let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+        let count = |word: &str| {
+            let mut fields = counts.split(';').map(str::trim);
+            fields.find_map(|it| it.strip_suffix(word)?.trim().parse().ok())
+        };
+        Some(Counts { passed: count("passed")?, failed: count("failed")?, ignored: count("ignored")? })
+    }
+}
+
+/// Runs all stages, or the named ones.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let wanted = Args::new(args).rest()?;
+    if let Some(unknown) = wanted.iter().find(|it| STAGES.iter().all(|(name, _)| name != it)) {
+        let names: Vec<&str> = STAGES.iter().map(|it| it.0).collect();
+        bail!("there is no stage {unknown}; there are {}", names.join(" "));
+    }
+    let mut tally = Tally::default();
+    let mut times = Vec::new();
+    for (name, stage) in STAGES {
+        if !wanted.is_empty() && !wanted.iter().any(|it| it == name) {
+            continue;
+        }
+        println!("\n== {name}");
+        let start = Instant::now();
+        if let Err(error) = stage(&mut tally) {
+            tally.fail(name, &format!("{error:#}"));
+        }
+        times.push((name, start.elapsed()));
+    }
+    println!("\n== times");
+    for (name, took) in &times {
+        println!("{name:<10} {:>12}", process::human(*took));
+    }
+    println!("{:<10} {:>12}", "all", process::human(times.iter().map(|it| it.1).sum::<Duration>()));
+    println!();
+    for note in &tally.notes {
+        println!("{note}");
+    }
+    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
+    if tally.failed > 0 {
+        bail!("{} failed", tally.failed);
+    }
+    Ok(())
+}
+
+fn fmt(tally: &mut Tally) -> Result<()> {
+    tally.check("formatting", || process::run(process::cargo().args(["fmt", "--all", "--check"])));
+    Ok(())
+}
+
+fn clippy(tally: &mut Tally) -> Result<()> {
+    tally.check("clippy, natively", || {
+        let mut command = process::cargo();
+        command.args(["clippy", "--locked", "--workspace", "--exclude", "xtask-wasm", "--all-targets"]);
+        process::run(command.args(["--", "--deny", "warnings"]))
+    });
+    Ok(())
+}
+
+fn purity(tally: &mut Tally) -> Result<()> {
+    tally.check("the core links nothing that does I/O", purity::dependencies);
+    tally.check("the core builds for wasm32", purity::builds_for_wasm);
+    Ok(())
+}
+
+fn native(tally: &mut Tally) -> Result<()> {
+    let mut command = process::cargo();
+    command.args(["test", "--locked", "--workspace", "--no-fail-fast", "--exclude", "xtask-wasm", "--exclude", "e2e"]);
+    tally.cargo_test("native", &mut command)
+}
+
+/// Runs tests/wasm.rs of every crate that has one in a real browser.
+fn in_browser(tally: &mut Tally) -> Result<()> {
+    let toolchain = Toolchain::set_up()?;
+    let browser = Browser::set_up()?;
+    println!("in {}", browser.version()?);
+    let mut command = toolchain.cargo();
+    command.args(["test", "--locked", "--no-fail-fast", "--target", wasm::TARGET, "--test", "wasm"]);
+    for name in crates_with("tests/wasm.rs")? {
+        command.args(["--package", &name]);
+    }
+    let tool = wasm::tool()?;
+    command
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", format!("{} test-runner", tool.display()))
+        .env("WASM_BINDGEN_TEST_ONLY_WEB", "1")
+        .env("WASM_BINDGEN_TEST_TIMEOUT", "300")
+        .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", browser.webdriver_json()?)
+        .env("CHROMEDRIVER", &browser.driver);
+    tally.cargo_test("wasm", &mut command)
+}
+
+/// Crates of the workspace that have this file.
+fn crates_with(file: &str) -> Result<Vec<String>> {
+    let root = paths::root();
+    let mut found = Vec::new();
+    if root.join("web").join(file).exists() {
+        found.push("web".to_owned());
+    }
+    for entry in fs::read_dir(root.join("crates"))? {
+        let entry = entry?;
+        if entry.path().join(file).exists() {
+            found.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn bundle_and_size(tally: &mut Tally) -> Result<()> {
+    tally.check("the page builds", bundle::page);
+    tally.check("the page is within its budget", size::check);
+    Ok(())
+}
+
+/// Serves the page on a free port and runs tests/e2e against it.
+fn end_to_end(tally: &mut Tally) -> Result<()> {
+    let browser = Browser::set_up()?;
+    bundle::page()?;
+    let address = site::serve(paths::dist(), 0)?;
+    let mut command = process::cargo();
+    command
+        .args(["test", "--locked", "--no-fail-fast", "--package", "e2e"])
+        .env("VIVARIUM_LAB", format!("http://{address}/"))
+        .env("VIVARIUM_CHROMIUM", &browser.chromium)
+        .env("VIVARIUM_CHROMEDRIVER", &browser.driver)
+        .env("VIVARIUM_CHROMIUM_FLAGS", crate::browser::FLAGS.join(" "))
+        .env("VIVARIUM_ARTIFACTS", paths::root().join("tests/artifacts"));
+    tally.cargo_test("e2e", &mut command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_counts_of_both_test_runners() {
+        let native = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s";
+        assert_eq!(Counts::parse(native), Some(Counts { passed: 12, failed: 3, ignored: 1 }));
+        let wasm = "test result: ok. 2 passed; 0 failed; 0 ignored; 0 filtered out; finished in 0.01s";
+        assert_eq!(Counts::parse(wasm), Some(Counts { passed: 2, failed: 0, ignored: 0 }));
+        assert_eq!(Counts::parse("test protocol::text ... ok"), None);
+    }
+
+    #[test]
+    fn a_failed_check_is_counted_and_named() {
+        let mut tally = Tally::default();
+        tally.check("good", || Ok(()));
+        tally.check("bad", || bail!("broken\nin detail"));
+        assert_eq!((tally.passed, tally.failed, tally.skipped), (1, 1, 0));
+        assert_eq!(tally.notes, ["FAILED  bad: broken"]);
+    }
+}
