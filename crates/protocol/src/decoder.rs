@@ -1,5 +1,7 @@
 //! Bytes to values.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::error::{Expected, ProtocolError};
@@ -171,12 +173,12 @@ impl Decoder {
     }
 
     /// Closes the tagged field that is open and opens the next one of `known`. `unknown` is told of the others: the tag,
-    /// and the content, which ends where the decoder will be.
+    /// all its bytes, and the content at their end.
     pub(crate) fn next_known_tag(
         &mut self,
         tags: &mut Tags,
         known: u32,
-        unknown: &mut dyn FnMut(u32, &Bytes),
+        unknown: &mut dyn FnMut(u32, Range<usize>, &Bytes),
     ) -> Result<Option<u32>, ProtocolError> {
         if let Some(start) = tags.open.take() {
             let declared = self.end - start;
@@ -188,6 +190,7 @@ impl Decoder {
         }
         while let Some(left) = tags.count.checked_sub(1) {
             tags.count = left;
+            let start = self.at;
             let tag = self.unsigned_varint()?;
             let length = self.unsigned_varint()? as usize;
             if tag < u32::BITS && known & (1 << tag) != 0 {
@@ -195,7 +198,8 @@ impl Decoder {
                 tags.outer = self.narrow(length)?;
                 return Ok(Some(tag));
             }
-            unknown(tag, &self.slice(length)?);
+            let content = self.slice(length)?;
+            unknown(tag, start..self.at, &content);
         }
         Ok(None)
     }
@@ -315,6 +319,6 @@ impl Walker for Decoder {
 
     fn next_tag(&mut self, tags: &mut Tags, known: u32) -> Result<Option<u32>, ProtocolError> {
         // KIP-482: who does not know a tag passes over it.
-        self.next_known_tag(tags, known, &mut |_, _| {})
+        self.next_known_tag(tags, known, &mut |_, _, _| {})
     }
 }

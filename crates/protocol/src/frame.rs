@@ -133,20 +133,19 @@ impl Frame {
 
 /// Reads a request from a frame without its size.
 pub fn decode_request(frame: Bytes) -> Result<Request, RequestError> {
+    let (api, version) = identify(&frame)?;
     let mut decoder = Decoder::new(frame);
-    let (api, header) = decode_request_header(&mut decoder)?;
-    let version = header.request_api_version;
+    let mut header = RequestHeader::default();
+    walk(&mut header, &mut decoder, api.request_header_version(version))?;
     let mut body = RequestBody::empty(api);
     body.walk(&mut decoder, version)?;
     decoder.finish().map_err(|error| error.within(api.name(), None))?;
     Ok(Request { version, correlation_id: header.correlation_id, client_id: header.client_id, body })
 }
 
-/// Reads the header of a request; the body, at a version that we know, follows.
-pub(crate) fn decode_request_header(decoder: &mut Decoder) -> Result<(ApiKey, RequestHeader), RequestError> {
-    // The header's own version hangs on the fields it begins with.
-    let buffer = decoder.buffer().clone();
-    let mut peek = Decoder::new(buffer);
+/// What a request asks for and in which version, by the bytes it begins with: its header's own version hangs on them.
+pub(crate) fn identify(frame: &Bytes) -> Result<(ApiKey, i16), RequestError> {
+    let mut peek = Decoder::new(frame.clone());
     let named = |error: ProtocolError| RequestError::Malformed(error.within("RequestHeader", None));
     let api_key = peek.version().map_err(named)?;
     let version = peek.version().map_err(named)?;
@@ -155,9 +154,7 @@ pub(crate) fn decode_request_header(decoder: &mut Decoder) -> Result<(ApiKey, Re
         let correlation_id = peek.correlation_id().map_err(named)?;
         return Err(RequestError::UnsupportedVersion { api, version, correlation_id });
     }
-    let mut header = RequestHeader::default();
-    walk(&mut header, decoder, api.request_header_version(version))?;
-    Ok((api, header))
+    Ok((api, version))
 }
 
 /// Writes a request.

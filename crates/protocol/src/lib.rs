@@ -6,6 +6,7 @@
 pub mod decoder;
 pub mod encoder;
 pub mod error;
+pub mod explain;
 pub mod frame;
 pub mod ids;
 pub mod message;

@@ -1,0 +1,112 @@
+//! Every field of a message with the bytes it came from, for people.
+//!
+//! The same walk that decodes, seen by a walker that takes notes. What is malformed is explained as far as it makes sense,
+//! and then the error is.
+
+mod records;
+mod text;
+mod walker;
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::error::{Expected, ProtocolError};
+use crate::frame::{RequestError, identify};
+use crate::message::{MessageKind, Schema, walk, walk_dyn};
+use crate::messages::{ApiKey, RequestBody, RequestHeader, ResponseBody, ResponseHeader, SCHEMAS};
+use walker::Explainer;
+
+/// A field, element, struct or message, and where it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// Kafka's name, or `[2]` for an element.
+    pub name: String,
+    /// Kafka's name of the type on the wire, `COMPACT_STRING`.
+    pub kind: &'static str,
+    /// For a person: long ones are cut.
+    pub value: String,
+    /// Its bytes, lengths and children included.
+    pub span: Range<usize>,
+    /// In the order of the wire.
+    pub children: Vec<Field>,
+}
+
+/// Bytes, and what they mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// All of them.
+    pub bytes: Bytes,
+    /// What was understood, in order.
+    pub fields: Vec<Field>,
+    /// Why not all of them were.
+    pub error: Option<RequestError>,
+}
+
+/// Explains a request: a frame without its size.
+pub fn request(frame: Bytes) -> Explanation {
+    explain(frame, |frame, explainer| {
+        let mut header = RequestHeader::default();
+        match identify(frame) {
+            Ok((api, version)) => {
+                walk(&mut header, explainer, api.request_header_version(version))?;
+                Ok(RequestBody::empty(api).walk(explainer, version)?)
+            }
+            Err(error) => {
+                // What cannot be served may still be named.
+                let _ = walk(&mut header, explainer, 1);
+                Err(error)
+            }
+        }
+    })
+}
+
+/// Explains a response: a frame without its size. `version` is the request's.
+pub fn response(api: ApiKey, version: i16, frame: Bytes) -> Explanation {
+    explain(frame, |_, explainer| {
+        walk(&mut ResponseHeader::default(), explainer, api.response_header_version(version))?;
+        Ok(ResponseBody::empty(api).walk(explainer, version)?)
+    })
+}
+
+/// Explains a message that is all of `bytes`.
+pub fn message(schema: &Schema, version: i16, bytes: Bytes) -> Explanation {
+    explain(bytes, |_, explainer| Ok(walk_dyn(&mut *(schema.create)(), explainer, version)?))
+}
+
+/// Explains the value of a record of `__cluster_metadata`.
+pub fn metadata_record(value: Bytes) -> Explanation {
+    explain(value, |_, explainer| {
+        explainer.varint("FrameVersion")?;
+        let at = explainer.position();
+        let api_key = explainer.varint("ApiKey")?;
+        let version = explainer.varint("Version")?;
+        let schema = schema_of(MessageKind::Metadata, i64::from(api_key), at)?;
+        let version = i16::try_from(version).map_err(|_| unknown(version.into(), at))?;
+        Ok(walk_dyn(&mut *(schema.create)(), explainer, version)?)
+    })
+}
+
+/// Explains record batches back to back, as they are in a segment file and in a Records field.
+pub fn batches(bytes: Bytes) -> Explanation {
+    let (fields, error) = records::explain(&bytes, 0..bytes.len());
+    Explanation { bytes, fields, error: error.map(RequestError::Malformed) }
+}
+
+fn explain(
+    bytes: Bytes,
+    meet: impl FnOnce(&Bytes, &mut Explainer) -> Result<(), RequestError>,
+) -> Explanation {
+    let mut explainer = Explainer::new(bytes.clone());
+    let error = meet(&bytes, &mut explainer).and_then(|()| Ok(explainer.check_end()?)).err();
+    Explanation { bytes, fields: explainer.into_fields(), error }
+}
+
+fn schema_of(kind: MessageKind, api_key: i64, at: usize) -> Result<&'static Schema, ProtocolError> {
+    let found = SCHEMAS.iter().find(|it| it.kind == kind && it.api_key.map(i64::from) == Some(api_key));
+    found.copied().ok_or_else(|| unknown(api_key, at))
+}
+
+fn unknown(value: i64, at: usize) -> ProtocolError {
+    ProtocolError::field("MetadataRecord", Expected::Known(value), Some(at))
+}
