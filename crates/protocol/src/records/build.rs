@@ -6,6 +6,7 @@ use super::batches::Batches;
 use super::compression::{Compression, CompressionError, Compressors};
 use super::crc::crc32c_of_two;
 use super::head::{ATTRIBUTES_AT, Attributes, BatchHead, HEAD_SIZE, LOG_OVERHEAD, MAGIC, TimestampType};
+use super::record::Record;
 use super::varint;
 use crate::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Str, WallMs};
 
@@ -16,6 +17,8 @@ pub struct BatchBuilder {
     head: BatchHead,
     level: Option<i32>,
     append_time: Option<WallMs>,
+    /// When compaction may drop tombstones; timestamps count from it then.
+    delete_horizon: Option<WallMs>,
     /// Room for the head, then the records.
     bytes: Vec<u8>,
 }
@@ -38,7 +41,25 @@ impl BatchBuilder {
             base_sequence: -1,
             record_count: 0,
         };
-        BatchBuilder { head, level: None, append_time: None, bytes: vec![0; HEAD_SIZE] }
+        BatchBuilder { head, level: None, append_time: None, delete_horizon: None, bytes: vec![0; HEAD_SIZE] }
+    }
+
+    /// What compaction leaves of a batch: [`keep`](Self::keep) adds the records that stay, none is fine too. Offsets,
+    /// producer and sequences of the batch stay, so a log still knows who wrote up to where (KIP-98). `delete_horizon` is set
+    /// once: a batch that has one keeps it (KIP-534).
+    pub fn compacted(head: &BatchHead, delete_horizon: Option<WallMs>) -> BatchBuilder {
+        let had = head.attributes.has_delete_horizon().then_some(WallMs(head.base_timestamp));
+        let delete_horizon = had.or(delete_horizon);
+        let attributes = head.attributes.with_delete_horizon(delete_horizon.is_some());
+        let append_time =
+            (attributes.timestamp_type() == TimestampType::LogAppendTime).then_some(WallMs(head.max_timestamp));
+        BatchBuilder {
+            head: BatchHead { attributes, record_count: 0, ..*head },
+            level: None,
+            append_time,
+            delete_horizon,
+            bytes: vec![0; HEAD_SIZE],
+        }
     }
 
     /// The compression's level, Kafka's `compression.*.level`.
@@ -95,18 +116,36 @@ impl BatchBuilder {
         value: Option<&[u8]>,
         headers: &[(Str, Option<Bytes>)],
     ) {
-        if self.head.record_count == 0 {
-            self.head.base_timestamp = timestamp.0;
+        self.push_at(self.head.record_count, timestamp, key, value, headers);
+    }
+
+    /// Adds a record at the offset it has. Of a [compacted](Self::compacted) batch only, and in order.
+    pub fn keep(&mut self, record: &Record) {
+        let offset_delta = record.offset.0 - self.head.base_offset.0;
+        let offset_delta = i32::try_from(offset_delta).expect("a record of the batch");
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        self.push_at(offset_delta, record.timestamp, key, value, &record.headers);
+    }
+
+    fn push_at(
+        &mut self,
+        offset_delta: i32,
+        timestamp: WallMs,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[(Str, Option<Bytes>)],
+    ) {
+        let timestamp_delta = self.timestamp_delta(timestamp);
+        if self.is_empty() {
+            self.head.base_timestamp = self.delete_horizon.unwrap_or(timestamp).0;
             self.head.max_timestamp = timestamp.0;
         }
         self.head.max_timestamp = self.head.max_timestamp.max(timestamp.0);
-        let offset_delta = self.head.record_count;
-        // Wraps as Java's does; the reader's sum wraps back.
-        let timestamp_delta = timestamp.0.wrapping_sub(self.head.base_timestamp);
         let size = body_size(offset_delta, timestamp_delta, key, value, headers);
         self.bytes.reserve(varint::size(size as i64) + size);
         let out = &mut self.bytes;
         varint::put(out, size as i64);
+        // The attributes of a record, which mean nothing yet.
         out.push(0);
         varint::put(out, timestamp_delta);
         varint::put(out, i64::from(offset_delta));
@@ -118,7 +157,17 @@ impl BatchBuilder {
             put_nullable(out, value.as_deref());
         }
         self.head.record_count += 1;
-        self.head.last_offset_delta = offset_delta;
+        self.head.last_offset_delta = self.head.last_offset_delta.max(offset_delta);
+    }
+
+    fn timestamp_delta(&self, timestamp: WallMs) -> i64 {
+        let base = match self.delete_horizon {
+            Some(horizon) => horizon.0,
+            None if self.is_empty() => timestamp.0,
+            None => self.head.base_timestamp,
+        };
+        // Wraps as Java's does; the reader's sum wraps back.
+        timestamp.0.wrapping_sub(base)
     }
 
     /// Records so far.
@@ -144,12 +193,11 @@ impl BatchBuilder {
         value: Option<&[u8]>,
         headers: &[(Str, Option<Bytes>)],
     ) -> usize {
-        let base = if self.is_empty() { timestamp.0 } else { self.head.base_timestamp };
-        let size = body_size(self.head.record_count, timestamp.0.wrapping_sub(base), key, value, headers);
+        let size = body_size(self.head.record_count, self.timestamp_delta(timestamp), key, value, headers);
         self.bytes.len() + varint::size(size as i64) + size
     }
 
-    /// The batch.
+    /// The batch. Only a compacted one may be without records.
     pub fn build(self, compressors: &dyn Compressors) -> Result<Bytes, CompressionError> {
         Ok(self.finish(compressors)?.1)
     }
@@ -163,6 +211,11 @@ impl BatchBuilder {
     }
 
     fn finish(mut self, compressors: &dyn Compressors) -> Result<(BatchHead, Bytes), CompressionError> {
+        assert!(self.head.last_offset_delta >= 0, "a batch has a record, or had one");
+        if self.is_empty() {
+            self.head.attributes = self.head.attributes.with_compression(Compression::None).with_delete_horizon(false);
+            self.head.base_timestamp = -1;
+        }
         let compression = self.head.attributes.compression();
         if compression != Compression::None {
             let packed = compressors.compress(compression, self.level, &self.bytes[HEAD_SIZE..])?;
