@@ -1,8 +1,200 @@
-//! `cargo xtask oracle`: Apache Kafka, the reference for behaviour.
+//! `cargo xtask oracle`: Apache Kafka itself, from its published jars: the reference for behaviour, the peer for speed,
+//! and the tools that our users have.
 
-use anyhow::{Result, bail};
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-/// Says what it can't do.
-pub(crate) fn run(_args: &[String]) -> Result<()> {
-    bail!("`cargo xtask oracle` can't start Apache Kafka yet")
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::args::Args;
+use crate::{apt, paths, process};
+
+/// The release whose behaviour we follow.
+pub(crate) const VERSION: &str = "4.3.1";
+/// How long a node may take from exec to its first connection.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Fetches Apache Kafka, formats a directory, runs one node until Ctrl-C.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let mut args = Args::new(args);
+    let port = args.value("--port", 19_092u16)?;
+    let folder = args.value("--data", paths::cache("oracle")?.display().to_string())?;
+    ensure!(args.rest()?.is_empty(), "`oracle` takes only flags: --port N, --data DIR");
+    let (stop, stopped) = mpsc::channel();
+    // The receiver lives as long as the process, so a send can only fail when we are leaving anyway.
+    ctrlc::set_handler(move || {
+        let _ = stop.send(());
+    })
+    .context("listen for Ctrl-C")?;
+    let (kafka, _) = Kafka::start_timed(Path::new(&folder), port)?;
+    println!("Apache Kafka {VERSION} accepts on {}; Ctrl-C stops it", kafka.address);
+    stopped.recv()?;
+    kafka.stop()
+}
+
+/// The folder of Kafka's jars, fetched by Maven coordinates on first use.
+pub(crate) fn jars() -> Result<PathBuf> {
+    let folder = paths::cache("kafka")?.join(VERSION);
+    let done = folder.join(".complete");
+    if done.exists() && paths::which("java").is_some() {
+        return Ok(folder);
+    }
+    if paths::which("java").is_none() {
+        apt::install(&["default-jre-headless"], "running Apache Kafka")?;
+    }
+    if !done.exists() {
+        fetch(&folder)?;
+        File::create(&done)?;
+    }
+    Ok(folder)
+}
+
+fn fetch(folder: &Path) -> Result<()> {
+    if paths::which("mvn").is_none() {
+        apt::install(&["maven"], "fetching Apache Kafka")?;
+    }
+    let dependency = |group: &str, artifact: &str, version: &str| {
+        format!(
+            "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
+        )
+    };
+    let dependencies: String = ["kafka_2.13", "kafka-tools"]
+        .iter()
+        .map(|it| dependency("org.apache.kafka", it, VERSION))
+        .chain([dependency("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.4")])
+        .collect();
+    let pom = format!(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion><groupId>vivarium</groupId>\
+         <artifactId>oracle</artifactId><version>1</version><dependencies>{dependencies}</dependencies></project>"
+    );
+    fs::create_dir_all(folder)?;
+    let pom_file = folder.join("pom.xml");
+    fs::write(&pom_file, pom)?;
+    fs::write(folder.join("log4j2.yaml"), LOGGING)?;
+    process::step(&format!("fetching Apache Kafka {VERSION} with Maven (130 MB, once)"), || {
+        let mut maven = Command::new("mvn");
+        maven.args(["-q", "-B", "-f"]).arg(&pom_file).arg("dependency:copy-dependencies");
+        maven.arg(format!("-DoutputDirectory={}", folder.display()));
+        process::output(&mut maven).context("Maven could not fetch Apache Kafka").map(drop)
+    })
+}
+
+const LOGGING: &str = "\
+Configuration:
+  Appenders:
+    File: {name: F, fileName: \"${sys:kafka.log:-/dev/null}\", PatternLayout: {pattern: \"[%d] %p %m (%c)%n\"}}
+  Loggers:
+    Root: {level: INFO, AppenderRef: {ref: F}}
+";
+
+/// A command that runs a class of Kafka's, quietly.
+pub(crate) fn class(name: &str) -> Result<Command> {
+    let jars = jars()?;
+    let mut command = Command::new("java");
+    command.arg("-Xmx512M").arg(format!("-Dlog4j2.configurationFile={}", jars.join("log4j2.yaml").display()));
+    command.arg("-cp").arg(jars.join("*")).arg(name);
+    Ok(command)
+}
+
+/// Kafka's own tools, by the names of their scripts.
+pub(crate) fn tool(script: &str) -> Result<Command> {
+    class(match script {
+        "kafka-topics" => "org.apache.kafka.tools.TopicCommand",
+        "kafka-configs" => "kafka.admin.ConfigCommand",
+        "kafka-console-producer" => "org.apache.kafka.tools.ConsoleProducer",
+        "kafka-console-consumer" => "org.apache.kafka.tools.consumer.ConsoleConsumer",
+        "kafka-dump-log" => "org.apache.kafka.tools.DumpLogSegments",
+        "kafka-storage" => "kafka.tools.StorageTool",
+        "kafka-broker-api-versions" => "org.apache.kafka.tools.BrokerApiVersionsCommand",
+        "kafka-delete-records" => "org.apache.kafka.tools.DeleteRecordsCommand",
+        "kafka-get-offsets" => "org.apache.kafka.tools.GetOffsetShell",
+        _ => bail!("{script} is not a tool that we run"),
+    })
+}
+
+/// A running node of Apache Kafka.
+pub(crate) struct Kafka {
+    child: Child,
+    /// host:port.
+    pub(crate) address: String,
+}
+
+impl Kafka {
+    /// Formats the folder if need be and starts one combined node on 127.0.0.1; waits until it accepts. Also tells when
+    /// its process was started.
+    pub(crate) fn start_timed(folder: &Path, port: u16) -> Result<(Kafka, Instant)> {
+        let jars = jars()?;
+        fs::create_dir_all(folder)?;
+        let properties = folder.join("server.properties");
+        let text = format!(
+            "process.roles=broker,controller\nnode.id=1\nlisteners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
+             controller.quorum.voters=1@127.0.0.1:{}\nlog.dirs={}\noffsets.topic.replication.factor=1\n\
+             transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n",
+            port + 1,
+            port + 1,
+            folder.join("logs").display()
+        );
+        fs::write(&properties, text)?;
+        let id = process::output(tool("kafka-storage")?.arg("random-uuid"))?;
+        let mut format = tool("kafka-storage")?;
+        format.args(["format", "--ignore-formatted", "-t", id.trim(), "-c"]).arg(&properties);
+        process::output(&mut format).context("format Apache Kafka's directory")?;
+        let output = File::create(folder.join("kafka.out"))?;
+        let mut command = Command::new("java");
+        command.args(["-Xmx768M", "-Xms768M", "-XX:+UseG1GC"]);
+        command.arg(format!("-Dlog4j2.configurationFile={}", jars.join("log4j2.yaml").display()));
+        command.arg(format!("-Dkafka.log={}", folder.join("kafka.log").display()));
+        command.arg("-cp").arg(jars.join("*")).arg("kafka.Kafka").arg(&properties);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let started = Instant::now();
+        let child = command.spawn().context("start Apache Kafka")?;
+        let mut kafka = Kafka { child, address: format!("127.0.0.1:{port}") };
+        kafka.wait_until_ready(folder, port)?;
+        Ok((kafka, started))
+    }
+
+    /// Its process id, for accounts of its CPU time and memory.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn wait_until_ready(&mut self, folder: &Path, port: u16) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        loop {
+            if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+                return Ok(());
+            }
+            let log = folder.join("kafka.log");
+            if let Some(status) = self.child.try_wait()? {
+                bail!("Apache Kafka ended before it accepted ({status}); see {}", log.display());
+            }
+            ensure!(Instant::now() < deadline, "Apache Kafka did not accept within a minute; see {}", log.display());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends it as SIGTERM does, waiting for it.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("Kafka has a process id")?;
+        kill_process(id, Signal::TERM).context("stop Apache Kafka")?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // An error path: nobody needs its data any more.
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+    }
 }

@@ -1,8 +1,236 @@
-//! `cargo xtask bench`: speed beside Apache Kafka on the same machine.
+//! `cargo xtask bench`: speed beside Apache Kafka on the same machine, in the same run, with the same client.
+//!
+//! Rounds alternate between our broker, a warmed-up Apache Kafka and a null sink (the most that this client can drive);
+//! what is printed are medians over the rounds and the ratios between them. `docs/benchmarks.md` keeps the figures.
 
-use anyhow::{Result, bail};
+mod account;
+mod client;
+mod peer;
 
-/// Says what it can't do.
-pub(crate) fn run(_args: &[String]) -> Result<()> {
-    bail!("`cargo xtask bench` measures nothing yet")
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::args::Args;
+use crate::{bundle, oracle, paths, process};
+use account::{cpu_seconds, resident_megabytes};
+use client::{Client, Throughput};
+use peer::Peer;
+
+/// Compares a run's figures.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let mut args = Args::new(args);
+    let plan = Plan { rounds: args.value("--rounds", 5)?, seconds: args.value("--seconds", 10.0)? };
+    let wanted = args.rest()?;
+    const PARTS: [&str; 4] = ["start", "produce", "consume", "latency"];
+    if let Some(unknown) = wanted.iter().find(|it| !PARTS.contains(&it.as_str())) {
+        bail!("there is no benchmark {unknown}; there are {}", PARTS.join(", "));
+    }
+    ensure!(plan.rounds >= 1 && plan.seconds > 0.0, "--rounds and --seconds are positive");
+    let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|it| it == part);
+
+    let client = Client::set_up()?;
+    let folder = Folder::create()?;
+    let mut bench = Bench {
+        ours: Peer::vivarium(&folder.0.join("vivarium"))?,
+        kafka: Peer::kafka(&folder.0.join("kafka"))?,
+        sink: Peer::sink()?,
+        client,
+        plan,
+        topics: 0,
+    };
+    if wants("start") {
+        bench.start()?;
+    }
+    if wants("produce") || wants("consume") {
+        for size in [1024, 100] {
+            bench.throughput(size, wants("produce"), wants("consume"))?;
+        }
+    }
+    if wants("latency") {
+        bench.latency()?;
+    }
+    bench.ours.stop()?;
+    bench.kafka.stop()?;
+    bench.sink.stop()
+}
+
+/// How long and how often.
+struct Plan {
+    rounds: usize,
+    seconds: f64,
+}
+
+/// The data of all servers; removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn create() -> Result<Folder> {
+        let path = paths::cache("bench")?.join(std::process::id().to_string());
+        fs::create_dir_all(&path)?;
+        Ok(Folder(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!("cannot remove {}: {error}", self.0.display());
+        }
+    }
+}
+
+struct Bench {
+    ours: Peer,
+    kafka: Peer,
+    sink: Peer,
+    client: Client,
+    plan: Plan,
+    topics: u32,
+}
+
+/// One round's throughput and what it cost the server.
+struct Round {
+    throughput: Throughput,
+    cpu_per_gigabyte: f64,
+}
+
+impl Bench {
+    fn start(&self) -> Result<()> {
+        println!("\n| | first ApiVersions answer after exec | idle memory |\n| --- | --- | --- |");
+        for peer in [&self.ours, &self.kafka] {
+            let first = peer.first_answer().context("both are timed")?;
+            let memory = resident_megabytes(peer.id())?;
+            println!("| {} | {} ms | {memory:.1} MB |", peer.name(), first.as_millis());
+        }
+        Ok(())
+    }
+
+    fn throughput(&mut self, size: usize, show_produce: bool, show_consume: bool) -> Result<()> {
+        // The first minute of a Java process is slow; warm both up alike, and learn how many messages fill a round.
+        let mut counts = Vec::new();
+        for peer in [&self.ours, &self.kafka, &self.sink] {
+            let seconds = if matches!(peer, Peer::Kafka(..)) { 30.0 } else { 5.0 };
+            let probe = self.produce(peer, "warm-up", size, 100_000)?.throughput;
+            let warm = self.produce(peer, "warm-up", size, count_for(probe, seconds))?.throughput;
+            if !matches!(peer, Peer::Sink(..)) {
+                self.client.consume(peer.address(), "warm-up", warm.messages)?;
+                self.delete(peer, "warm-up")?;
+            }
+            counts.push(count_for(warm, self.plan.seconds));
+        }
+        let mut produced = [Vec::new(), Vec::new(), Vec::new()];
+        let mut consumed = [Vec::new(), Vec::new()];
+        for round in 1..=self.plan.rounds {
+            self.topics += 1;
+            let topic = format!("bench-{}", self.topics);
+            for (index, peer) in [&self.ours, &self.kafka, &self.sink].into_iter().enumerate() {
+                let into = self.produce(peer, &topic, size, counts[index])?;
+                print!("round {round} · {size} B · {}: in {}", peer.name(), shown(&into, size));
+                produced[index].push(into);
+                if index < consumed.len() {
+                    let out = self.consume(peer, &topic, counts[index])?;
+                    print!(", out {}", shown(&out, size));
+                    consumed[index].push(out);
+                    self.delete(peer, &topic)?;
+                }
+                println!();
+            }
+        }
+        if show_produce {
+            table(&format!("produce, {size} B, one partition, acks=all"), size, &produced);
+        }
+        if show_consume {
+            table(&format!("consume, {size} B, one partition"), size, &consumed);
+        }
+        println!(
+            "memory now: ours {:.0} MB, Kafka's {:.0} MB",
+            resident_megabytes(self.ours.id())?,
+            resident_megabytes(self.kafka.id())?
+        );
+        Ok(())
+    }
+
+    fn produce(&self, peer: &Peer, topic: &str, size: usize, count: u64) -> Result<Round> {
+        measured(peer, || self.client.produce(peer.address(), topic, size, count))
+    }
+
+    fn consume(&self, peer: &Peer, topic: &str, count: u64) -> Result<Round> {
+        measured(peer, || self.client.consume(peer.address(), topic, count))
+    }
+
+    /// Frees the disk, and lets it come to rest before somebody else is measured.
+    fn delete(&self, peer: &Peer, topic: &str) -> Result<()> {
+        let mut tool = Command::new(bundle::binary()?);
+        tool.args(["topics", "--bootstrap-server", peer.address(), "--delete", "--topic", topic]);
+        process::output(&mut tool)?;
+        process::output(&mut Command::new("sync")).map(drop)
+    }
+
+    fn latency(&self) -> Result<()> {
+        println!(
+            "\nend to end, one record at a time, 200 B, acks=all (Kafka's EndToEndLatency, 10,000 records a round)\n"
+        );
+        for round in 1..=self.plan.rounds {
+            for peer in [&self.ours, &self.kafka] {
+                let mut tool = oracle::class("org.apache.kafka.tools.EndToEndLatency")?;
+                tool.args(["--bootstrap-server", peer.address(), "--topic", "latency", "--num-records", "10000"]);
+                tool.args(["--producer-acks", "all", "--record-size", "200"]);
+                let text = process::output(&mut tool)?;
+                let lines: Vec<&str> =
+                    text.lines().filter(|it| it.starts_with("Avg") || it.starts_with("Perc")).collect();
+                println!("round {round} · {}: {}", peer.name(), lines.join("; "));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn count_for(rate: Throughput, seconds: f64) -> u64 {
+    (rate.messages_per_second() * seconds) as u64
+}
+
+fn measured(peer: &Peer, work: impl FnOnce() -> Result<Throughput>) -> Result<Round> {
+    let before = cpu_seconds(peer.id())?;
+    let throughput = work().with_context(|| format!("against {}", peer.name()))?;
+    let used = cpu_seconds(peer.id())? - before;
+    Ok(Round { throughput, cpu_per_gigabyte: used / throughput.gigabytes() })
+}
+
+fn shown(round: &Round, size: usize) -> String {
+    format!("{}, {:.2} CPU s/GB", rate(round.throughput, size), round.cpu_per_gigabyte)
+}
+
+/// Small messages are counted, large ones weighed.
+fn rate(it: Throughput, size: usize) -> String {
+    if size < 1000 {
+        format!("{:.2} M msg/s", it.messages_per_second() / 1e6)
+    } else {
+        format!("{:.0} MB/s", it.megabytes_per_second())
+    }
+}
+
+fn table(title: &str, size: usize, columns: &[Vec<Round>]) {
+    println!("\n| {title} | rate | of Kafka's | server CPU s/GB | of Kafka's |\n| --- | --- | --- | --- | --- |");
+    let rate_of = |it: &Round| it.throughput.bytes as f64 / it.throughput.seconds;
+    let kafka = &columns[1];
+    for (name, rounds) in ["vivarium", "Apache Kafka", "null sink"].iter().zip(columns) {
+        // Pair by pair, so that a machine whose speed drifts disturbs both alike.
+        let speed = median(rounds.iter().zip(kafka).map(|(it, peer)| rate_of(it) / rate_of(peer)));
+        let cost = median(rounds.iter().zip(kafka).map(|(it, peer)| it.cpu_per_gigabyte / peer.cpu_per_gigabyte));
+        let bytes = median(rounds.iter().map(rate_of));
+        let shown =
+            rate(Throughput { messages: (bytes / size as f64) as u64, bytes: bytes as u64, seconds: 1.0 }, size);
+        let cpu = median(rounds.iter().map(|it| it.cpu_per_gigabyte));
+        println!("| {name} | {shown} | {speed:.2} × | {cpu:.2} | {cost:.2} × |");
+    }
+    println!();
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

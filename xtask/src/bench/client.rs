@@ -1,0 +1,150 @@
+//! The client of every throughput figure: librdkafka's own rdkafka_performance, built from the sources that the crate
+//! `rdkafka-sys` carries, so that no broker is measured with a client of ours.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{apt, paths, process};
+
+const CRATE: &str = "rdkafka-sys";
+const VERSION: &str = "4.10.0+2.12.1";
+
+/// What one run of the client did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Throughput {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) seconds: f64,
+}
+
+impl Throughput {
+    pub(crate) fn megabytes_per_second(self) -> f64 {
+        self.bytes as f64 / 1e6 / self.seconds
+    }
+
+    pub(crate) fn messages_per_second(self) -> f64 {
+        self.messages as f64 / self.seconds
+    }
+
+    pub(crate) fn gigabytes(self) -> f64 {
+        self.bytes as f64 / 1e9
+    }
+}
+
+/// rdkafka_performance, built on first use.
+pub(crate) struct Client {
+    program: PathBuf,
+}
+
+impl Client {
+    pub(crate) fn set_up() -> Result<Client> {
+        let folder = paths::cache("librdkafka")?.join(VERSION);
+        let program = folder.join("librdkafka/examples/rdkafka_performance");
+        if !program.exists() {
+            apt::install(&["make", "g++", "zlib1g-dev", "python3"], "building librdkafka")?;
+            process::step("building librdkafka's rdkafka_performance (2 min, once)", || build(&folder))?;
+        }
+        Ok(Client { program })
+    }
+
+    /// Sends `count` messages of `size` bytes to partition 0 with acks=all and waits for every ack.
+    pub(crate) fn produce(&self, broker: &str, topic: &str, size: usize, count: u64) -> Result<Throughput> {
+        let settings = [
+            "linger.ms=5",
+            "queue.buffering.max.messages=2000000",
+            "queue.buffering.max.kbytes=1000000",
+            "batch.num.messages=10000",
+            "batch.size=1000000",
+        ];
+        let mut command = self.command(broker, &settings);
+        command.args(["-P", "-t", topic, "-p", "0", "-a", "-1", "-q"]);
+        command.args(["-s", &size.to_string(), "-c", &count.to_string()]);
+        parse(&process::output(&mut command)?, "produced").context("rdkafka_performance -P")
+    }
+
+    /// Reads `count` messages of partition 0 from the beginning.
+    pub(crate) fn consume(&self, broker: &str, topic: &str, count: u64) -> Result<Throughput> {
+        let settings = ["fetch.message.max.bytes=4000000", "queued.max.messages.kbytes=200000"];
+        let mut command = self.command(broker, &settings);
+        command.args(["-C", "-t", topic, "-p", "0", "-o", "beginning", "-q", "-c", &count.to_string()]);
+        parse(&process::output(&mut command)?, "consumed").context("rdkafka_performance -C")
+    }
+
+    fn command(&self, broker: &str, settings: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["-b", broker]);
+        for setting in settings {
+            command.args(["-X", setting]);
+        }
+        command
+    }
+}
+
+fn build(folder: &std::path::Path) -> Result<()> {
+    // Cargo fetches and checks the sources; the package around them is never built.
+    fs::create_dir_all(folder.join("src"))?;
+    fs::write(folder.join("src/lib.rs"), "")?;
+    let manifest = format!(
+        "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[dependencies]\n{CRATE} = \"={VERSION}\"\n[workspace]\n"
+    );
+    fs::write(folder.join("Cargo.toml"), manifest)?;
+    let vendored = folder.join("vendor");
+    process::output(process::cargo().current_dir(folder).args(["vendor", "--versioned-dirs"]).arg(&vendored))?;
+    let sources = vendored.join(format!("{CRATE}-{VERSION}")).join("librdkafka");
+    let work = folder.join("librdkafka");
+    process::output(Command::new("cp").arg("-r").arg(&sources).arg(&work))?;
+    let script = "chmod +x configure lds-gen.py mklove/modules/* && \
+                  ./configure --disable-ssl --disable-gssapi --disable-curl --disable-zstd --disable-lz4-ext && \
+                  make -j2 libs && make -C examples rdkafka_performance";
+    process::output(Command::new("sh").args(["-c", script]).current_dir(&work)).map(drop)
+}
+
+/// Reads the summary: `% 100000 messages produced (102400000 bytes), 0 delivery failed, … in 3157ms: …` or
+/// `% 100000 messages (102400000 bytes) consumed in 3157ms: …`.
+fn parse(output: &str, verb: &str) -> Result<Throughput> {
+    let summary = output.lines().rev().find(|it| it.contains(verb) && it.contains("bytes") && it.contains("ms:"));
+    let Some(summary) = summary else { bail!("no summary in its output:\n{output}") };
+    let number_before = |marker: &str| -> Result<u64> {
+        let end = summary.find(marker).with_context(|| format!("no `{marker}` in: {summary}"))?;
+        let digits: String = summary[..end].chars().rev().take_while(char::is_ascii_digit).collect();
+        digits
+            .chars()
+            .rev()
+            .collect::<String>()
+            .parse()
+            .with_context(|| format!("no number before `{marker}` in: {summary}"))
+    };
+    let failed = number_before(" produce failures").or_else(|_| number_before(" delivery failed")).unwrap_or(0);
+    if failed > 0 {
+        bail!("{failed} messages failed: {summary}");
+    }
+    Ok(Throughput {
+        messages: number_before(" messages")?,
+        bytes: number_before(" bytes")?,
+        seconds: number_before("ms:")? as f64 / 1000.0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_summaries() {
+        let produced = parse(
+            "noise\n% 1000000 messages produced (1024000000 bytes), 0 delivery failed, 0 offset (0 failed) in 3157ms: 316756 msgs/s and 324.36 MB/s, 0 produce failures, 0 in queue, no compression\n",
+            "produced",
+        )
+        .unwrap();
+        assert_eq!((produced.messages, produced.bytes), (1_000_000, 1_024_000_000));
+        assert!((produced.megabytes_per_second() - 324.36).abs() < 0.01);
+        let consumed =
+            parse("% 5 messages (500 bytes) consumed in 10ms: 500 msgs/s (0.05 MB/s)\n", "consumed").unwrap();
+        assert_eq!((consumed.messages, consumed.bytes), (5, 500));
+        assert!(parse("% 5 messages produced (500 bytes), 1 delivery failed, in 10ms: x", "produced").is_err());
+        assert!(parse("nothing", "produced").is_err());
+    }
+}
