@@ -6,6 +6,7 @@ mod bench;
 mod browser;
 mod bundle;
 mod clients;
+mod codegen;
 mod conformance;
 mod lab;
 mod oracle;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(&args),
         "conformance" => conformance::run(&args),
         "oracle" => oracle::run(&args),
+        "codegen" => codegen::run(&args).map_err(anyhow::Error::msg),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

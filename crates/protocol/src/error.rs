@@ -138,7 +138,9 @@ impl fmt::Display for Expected {
             Expected::Version { version, known } => {
                 write!(f, "expected a version from {} to {}, found {version}", known.start(), known.end())
             }
-            Expected::Default(version) => write!(f, "expected the default value, for version {version} lacks the field"),
+            Expected::Default(version) => {
+                write!(f, "expected the default value, for version {version} lacks the field")
+            }
             Expected::NoRegions => f.write_str("expected bytes, found regions of a log"),
             Expected::Known(value) => write!(f, "expected a known key or type, found {value}"),
         }

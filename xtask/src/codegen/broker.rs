@@ -66,7 +66,9 @@ impl<'a> Reader<'a> {
 }
 
 fn read(reader: &mut Reader, version: &str) -> Option<String> {
-    let mut out = format!("# What a broker of Apache Kafka {version} answers to ApiVersions v4 (`cargo xtask codegen --broker`).\n");
+    let mut out = format!(
+        "# What a broker of Apache Kafka {version} answers to ApiVersions v4 (`cargo xtask codegen --broker`).\n"
+    );
     // Correlation id and error code.
     reader.take(4)?;
     (reader.i16()? == 0).then_some(())?;

@@ -104,7 +104,11 @@ impl Emitter<'_> {
             Place::Field(field) => format!("In `{}` of [`{}`].", field, self.message.name),
         };
         let natural = fields.iter().all(|field| is_natural(field));
-        let _ = writeln!(self.out, "/// {doc}\n#[derive(Clone, Debug, {}PartialEq)]", if natural { "Default, " } else { "" });
+        let _ = writeln!(
+            self.out,
+            "/// {doc}\n#[derive(Clone, Debug, {}PartialEq)]",
+            if natural { "Default, " } else { "" }
+        );
         let _ = writeln!(self.out, "pub struct {name} {{");
         for field in &fields {
             let kind = self.rust_type(field);
@@ -164,21 +168,21 @@ impl Emitter<'_> {
             let inline = present.without(field.tagged);
             let absent = if field.ignorable || present.covers(versions) { None } else { non_default(field) };
             let step = self.step(field, versions);
-            let gone = absent.map(|it| {
-                format!("if {it} {{\nreturn Err(crate::ProtocolError::absent(\"{}\", version));\n}}", field.name)
-            });
-            match (inline.is_empty(), condition(inline, versions), gone) {
+            let refuse = format!("return Err(crate::ProtocolError::absent(\"{}\", version));", field.name);
+            match (inline.is_empty(), condition(inline, versions), absent) {
                 // Only ever tagged: the versions without it need the check.
-                (true, _, Some(gone)) => {
-                    let _ = writeln!(body, "if !({}) {{\n{gone}\n}}", range_test(present, versions));
+                (true, _, Some(differs)) => {
+                    let _ = writeln!(body, "if {} && {differs} {{\n{refuse}\n}}", outside(present, versions));
                 }
                 (true, _, None) => {}
                 (false, None, _) => body.push_str(&step),
-                (false, Some(condition), Some(gone)) if inline == present => {
-                    let _ = writeln!(body, "if {condition} {{\n{step}}} else {gone}");
+                (false, Some(condition), Some(differs)) if inline == present => {
+                    let _ = writeln!(body, "if {condition} {{\n{step}}} else if {differs} {{\n{refuse}\n}}");
                 }
-                (false, Some(condition), Some(gone)) => {
-                    let _ = writeln!(body, "if {condition} {{\n{step}}} else if !({}) {{\n{gone}\n}}", range_test(present, versions));
+                (false, Some(condition), Some(differs)) => {
+                    let absence = outside(present, versions);
+                    let _ =
+                        writeln!(body, "if {condition} {{\n{step}}} else if {absence} && {differs} {{\n{refuse}\n}}");
                 }
                 (false, Some(condition), None) => {
                     let _ = writeln!(body, "if {condition} {{\n{step}}}");
@@ -238,7 +242,7 @@ impl Emitter<'_> {
             format!(
                 "let known = {};\nlet present = {};\nlet mut tags = w.begin_tags(present & known)?;\n\
                  {next} {{\n{body}}}\n",
-                known.join(" | ").replace("1 << 0", "1"),
+                known.join(" | ").replace(" << 0", ""),
                 present.join(" | ").replace(" << 0", ""),
             )
         };
@@ -270,7 +274,9 @@ impl Emitter<'_> {
                 format!("w.nullable_{}(\"{name}\", {place}, {})?;\n", method(*primitive), nullable())
             }
             (Type::Struct(_), false) => format!("structure(w, \"{name}\", {place}, version)?;\n"),
-            (Type::Struct(_), true) => format!("nullable_structure(w, \"{name}\", {place}, {}, version)?;\n", nullable()),
+            (Type::Struct(_), true) => {
+                format!("nullable_structure(w, \"{name}\", {place}, {}, version)?;\n", nullable())
+            }
             (Type::Array(_), false) => format!("array(w, \"{name}\", {place}, version)?;\n"),
             (Type::Array(_), true) => format!("nullable_array(w, \"{name}\", {place}, {}, version)?;\n", nullable()),
         };
@@ -286,9 +292,8 @@ impl Emitter<'_> {
 /// Whether code uses the variable, not just a field that is called so.
 fn mentions_version(body: &str) -> bool {
     let part_of_name = |it: char| it.is_alphanumeric() || it == '_' || it == '.';
-    body.match_indices("version").any(|(at, word)| {
-        !body[..at].ends_with(part_of_name) && !body[at + word.len()..].starts_with(part_of_name)
-    })
+    body.match_indices("version")
+        .any(|(at, word)| !body[..at].ends_with(part_of_name) && !body[at + word.len()..].starts_with(part_of_name))
 }
 
 /// The test that a version, known to be within `all`, is within `range`; `None` if it always is.
@@ -307,6 +312,17 @@ fn condition(range: Versions, all: Versions) -> Option<String> {
     } else {
         format!("({}..={}).contains(&version)", range.first, range.last)
     })
+}
+
+/// The test that a version, known to be within `all`, is not within `range`, which does not cover `all`.
+fn outside(range: Versions, all: Versions) -> String {
+    let test = range_test(range, all);
+    for (operator, opposite) in [("==", "!="), ("<=", ">"), (">=", "<")] {
+        if let Some(bound) = test.strip_prefix(&format!("version {operator} ")) {
+            return format!("version {opposite} {bound}");
+        }
+    }
+    format!("!{test}")
 }
 
 fn range_test(range: Versions, all: Versions) -> String {
@@ -377,8 +393,10 @@ fn is_option(field: &Field) -> bool {
 
 /// Whether Rust's own default is Kafka's.
 fn is_natural(field: &Field) -> bool {
-    matches!(default_value(field).as_str(), "0" | "0.0" | "false" | "None" | "Str::new()" | "Vec::new()" | "Bytes::new()" | "Uuid::ZERO")
-        || default_value(field).ends_with("::default()")
+    matches!(
+        default_value(field).as_str(),
+        "0" | "0.0" | "false" | "None" | "Str::new()" | "Vec::new()" | "Bytes::new()" | "Uuid::ZERO"
+    ) || default_value(field).ends_with("::default()")
 }
 
 fn default_value(field: &Field) -> String {

@@ -76,7 +76,10 @@ pub(super) fn error_codes(jars: &Path, version: &str) -> Result<String, String> 
     }
     errors.sort();
 
-    let mut out = format!("//! Kafka's error codes.\n\n{}\n\nuse std::fmt;\n\n", header(&format!("Errors.java of kafka-clients {version}")));
+    let mut out = format!(
+        "//! Kafka's error codes.\n\n{}\n\nuse std::fmt;\n\n",
+        header(&format!("Errors.java of kafka-clients {version}"))
+    );
     out.push_str("/// What went wrong, as Kafka says it on the wire.\n");
     out.push_str("#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]\n#[repr(i16)]\npub enum ErrorCode {\n");
     for (code, name, _, message) in &errors {
@@ -85,7 +88,11 @@ pub(super) fn error_codes(jars: &Path, version: &str) -> Result<String, String> 
         }
         let _ = writeln!(out, "{}{} = {code},", if *code == 0 { "#[default]\n" } else { "" }, camel(name));
     }
-    let _ = writeln!(out, "}}\n\nimpl ErrorCode {{\n/// Every code, by number.\npub const ALL: [ErrorCode; {}] = [", errors.len());
+    let _ = writeln!(
+        out,
+        "}}\n\nimpl ErrorCode {{\n/// Every code, by number.\npub const ALL: [ErrorCode; {}] = [",
+        errors.len()
+    );
     for (_, name, _, _) in &errors {
         let _ = writeln!(out, "ErrorCode::{},", camel(name));
     }
@@ -102,7 +109,9 @@ pub(super) fn error_codes(jars: &Path, version: &str) -> Result<String, String> 
     for (_, name, _, message) in &errors {
         let _ = writeln!(out, "ErrorCode::{} => {message:?},", camel(name));
     }
-    out.push_str("}\n}\n\n/// Whether Kafka's clients try again.\npub const fn is_retriable(self) -> bool {\nmatches!(self, ");
+    out.push_str(
+        "}\n}\n\n/// Whether Kafka's clients try again.\npub const fn is_retriable(self) -> bool {\nmatches!(self, ",
+    );
     let retriable: Vec<String> =
         errors.iter().filter(|it| it.2).map(|it| format!("ErrorCode::{}", camel(it.1))).collect();
     let _ = writeln!(out, "{})\n}}\n}}\n", retriable.join(" | "));

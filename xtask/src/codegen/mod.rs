@@ -23,14 +23,12 @@ const VERSION: &str = "4.3.1";
 /// - `--jars DIR`: takes the jars from there;
 /// - `--broker HOST:PORT`: records what a running Apache Kafka says in answer to ApiVersions, from which the next run
 ///   makes a table.
-pub fn run(args: &[String]) -> Result<(), String> {
+pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let generated = generated();
     match args {
         [] => generate(&kafka::fetch(VERSION)?, &generated),
         [flag, folder] if flag == "--jars" => generate(Path::new(folder), &generated),
-        [flag, address] if flag == "--broker" => {
-            write(&recorded(&generated), &broker::record(address, VERSION)?)
-        }
+        [flag, address] if flag == "--broker" => write(&recorded(&generated), &broker::record(address, VERSION)?),
         _ => Err("usage: cargo xtask codegen [--jars DIR | --broker HOST:PORT]".to_owned()),
     }
 }

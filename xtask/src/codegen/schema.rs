@@ -268,7 +268,10 @@ mod tests {
 
     #[test]
     fn comments_go_and_strings_stay() {
-        assert_eq!(without_comments("{ // c \"\n\"a\": \"http://x \\\" // y\" }"), "{ \n\"a\": \"http://x \\\" // y\" }");
+        assert_eq!(
+            without_comments("{ // c \"\n\"a\": \"http://x \\\" // y\" }"),
+            "{ \n\"a\": \"http://x \\\" // y\" }"
+        );
     }
 
     #[test]

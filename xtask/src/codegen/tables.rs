@@ -12,7 +12,9 @@ pub(super) fn apis(messages: &[Message]) -> Result<String, String> {
         "use std::fmt;\nuse std::ops::RangeInclusive;\n\nuse crate::message::{Message, walk};\nuse crate::walker::{Walked, Walker};\nuse super::*;\n\n",
     );
     out.push_str("/// What a request asks for, by the number that begins it. Retired APIs have none.\n");
-    out.push_str("#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]\n#[repr(i16)]\npub enum ApiKey {\n");
+    out.push_str(
+        "#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]\n#[repr(i16)]\npub enum ApiKey {\n",
+    );
     for (key, request) in &requests {
         let _ = writeln!(out, "/// [`{}`]\n{} = {key},", request.name, variant(request));
     }
@@ -50,15 +52,24 @@ pub(super) fn apis(messages: &[Message]) -> Result<String, String> {
         if bodies.iter().map(|it| it.0).ne(requests.iter().map(|it| it.0)) {
             return Err("requests and responses differ in their keys".to_owned());
         }
-        let _ = writeln!(out, "/// {what}\n#[derive(Clone, Debug, PartialEq)]\n#[allow(clippy::large_enum_variant)]\npub enum {name} {{");
+        let _ = writeln!(
+            out,
+            "/// {what}\n#[derive(Clone, Debug, PartialEq)]\n#[allow(clippy::large_enum_variant)]\npub enum {name} {{"
+        );
         for (_, body) in &bodies {
             let _ = writeln!(out, "{}({}),", variant(body), body.name);
         }
-        let _ = writeln!(out, "}}\n\nimpl {name} {{\n/// The API it belongs to.\npub fn api_key(&self) -> ApiKey {{\nmatch self {{");
+        let _ = writeln!(
+            out,
+            "}}\n\nimpl {name} {{\n/// The API it belongs to.\npub fn api_key(&self) -> ApiKey {{\nmatch self {{"
+        );
         for (_, body) in &bodies {
             let _ = writeln!(out, "{name}::{0}(_) => ApiKey::{0},", variant(body));
         }
-        let _ = writeln!(out, "}}\n}}\n\n/// A body with every field at its default.\npub fn empty(api: ApiKey) -> {name} {{\nmatch api {{");
+        let _ = writeln!(
+            out,
+            "}}\n}}\n\n/// A body with every field at its default.\npub fn empty(api: ApiKey) -> {name} {{\nmatch api {{"
+        );
         for (_, body) in &bodies {
             let _ = writeln!(out, "ApiKey::{0} => {name}::{0}({1}::default()),", variant(body), body.name);
         }
@@ -160,11 +171,17 @@ pub(super) fn coordinators(messages: &[Message]) -> Result<String, String> {
         for (_, key) in &keys {
             let _ = writeln!(out, "{}({}),", variant(key), key.name);
         }
-        let _ = writeln!(out, "}}\n\n/// A value of `{log}`.\n#[derive(Clone, Debug, PartialEq)]\n#[allow(clippy::large_enum_variant)]\npub enum {name}Value {{");
+        let _ = writeln!(
+            out,
+            "}}\n\n/// A value of `{log}`.\n#[derive(Clone, Debug, PartialEq)]\n#[allow(clippy::large_enum_variant)]\npub enum {name}Value {{"
+        );
         for (_, value) in &values {
             let _ = writeln!(out, "{}({}),", variant(value), value.name);
         }
-        let _ = writeln!(out, "}}\n\nimpl {name}Key {{\n/// The number that begins the key and tells what the value is.\npub fn record_type(&self) -> i16 {{\nmatch self {{");
+        let _ = writeln!(
+            out,
+            "}}\n\nimpl {name}Key {{\n/// The number that begins the key and tells what the value is.\npub fn record_type(&self) -> i16 {{\nmatch self {{"
+        );
         for (code, key) in &keys {
             let _ = writeln!(out, "{name}Key::{}(_) => {code},", variant(key));
         }
@@ -265,7 +282,9 @@ pub(super) fn module(messages: &[Message]) -> String {
     }
     out.push_str("\npub(crate) mod advertised;\nmod api;\nmod coordinator;\nmod error_code;\nmod metadata_record;\n\n");
     out.push_str("pub use api::{ApiKey, RequestBody, ResponseBody};\n");
-    out.push_str("pub use coordinator::{GroupKey, GroupValue, ShareKey, ShareValue, TransactionKey, TransactionValue};\n");
+    out.push_str(
+        "pub use coordinator::{GroupKey, GroupValue, ShareKey, ShareValue, TransactionKey, TransactionValue};\n",
+    );
     out.push_str("pub use error_code::ErrorCode;\npub use metadata_record::MetadataRecord;\n\n");
     for message in messages {
         let _ = writeln!(out, "pub use {}::{};", snake(&message.name), message.name);

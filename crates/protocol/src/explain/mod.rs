@@ -93,10 +93,7 @@ pub fn batches(bytes: Bytes) -> Explanation {
     Explanation { bytes, fields, error: error.map(RequestError::Malformed) }
 }
 
-fn explain(
-    bytes: Bytes,
-    meet: impl FnOnce(&Bytes, &mut Explainer) -> Result<(), RequestError>,
-) -> Explanation {
+fn explain(bytes: Bytes, meet: impl FnOnce(&Bytes, &mut Explainer) -> Result<(), RequestError>) -> Explanation {
     let mut explainer = Explainer::new(bytes.clone());
     let error = meet(&bytes, &mut explainer).and_then(|()| Ok(explainer.check_end()?)).err();
     Explanation { bytes, fields: explainer.into_fields(), error }

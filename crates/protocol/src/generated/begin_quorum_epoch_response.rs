@@ -20,10 +20,8 @@ impl Walk for BeginQuorumEpochResponse {
     fn walk(&mut self, w: &mut dyn Walker, version: i16) -> Walked {
         w.i16("ErrorCode", &mut self.error_code)?;
         array(w, "Topics", &mut self.topics, version)?;
-        if !(version == 1) {
-            if !self.node_endpoints.is_empty() {
-                return Err(crate::ProtocolError::absent("NodeEndpoints", version));
-            }
+        if version != 1 && !self.node_endpoints.is_empty() {
+            return Err(crate::ProtocolError::absent("NodeEndpoints", version));
         }
         if version == 1 {
             let known = 1;

@@ -43,17 +43,13 @@ impl Walk for BrokerHeartbeatRequest {
         w.i64("CurrentMetadataOffset", &mut self.current_metadata_offset)?;
         w.bool("WantFence", &mut self.want_fence)?;
         w.bool("WantShutDown", &mut self.want_shut_down)?;
-        if !(version >= 1) {
-            if !self.offline_log_dirs.is_empty() {
-                return Err(crate::ProtocolError::absent("OfflineLogDirs", version));
-            }
+        if version < 1 && !self.offline_log_dirs.is_empty() {
+            return Err(crate::ProtocolError::absent("OfflineLogDirs", version));
         }
-        if !(version == 2) {
-            if self.cordoned_log_dirs.is_some() {
-                return Err(crate::ProtocolError::absent("CordonedLogDirs", version));
-            }
+        if version != 2 && self.cordoned_log_dirs.is_some() {
+            return Err(crate::ProtocolError::absent("CordonedLogDirs", version));
         }
-        let known = u32::from(version >= 1) << 0 | u32::from(version == 2) << 1;
+        let known = u32::from(version >= 1) | u32::from(version == 2) << 1;
         let present = u32::from(!self.offline_log_dirs.is_empty()) | u32::from(self.cordoned_log_dirs.is_some()) << 1;
         let mut tags = w.begin_tags(present & known)?;
         while let Some(tag) = w.next_tag(&mut tags, known)? {

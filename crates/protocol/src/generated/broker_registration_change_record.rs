@@ -28,20 +28,14 @@ impl Walk for BrokerRegistrationChangeRecord {
     fn walk(&mut self, w: &mut dyn Walker, version: i16) -> Walked {
         w.i32("BrokerId", &mut self.broker_id)?;
         w.i64("BrokerEpoch", &mut self.broker_epoch)?;
-        if !(version >= 1) {
-            if self.in_controlled_shutdown != 0 {
-                return Err(crate::ProtocolError::absent("InControlledShutdown", version));
-            }
+        if version < 1 && self.in_controlled_shutdown != 0 {
+            return Err(crate::ProtocolError::absent("InControlledShutdown", version));
         }
-        if !(version >= 2) {
-            if !self.log_dirs.is_empty() {
-                return Err(crate::ProtocolError::absent("LogDirs", version));
-            }
+        if version < 2 && !self.log_dirs.is_empty() {
+            return Err(crate::ProtocolError::absent("LogDirs", version));
         }
-        if !(version == 3) {
-            if self.cordoned_log_dirs.is_some() {
-                return Err(crate::ProtocolError::absent("CordonedLogDirs", version));
-            }
+        if version != 3 && self.cordoned_log_dirs.is_some() {
+            return Err(crate::ProtocolError::absent("CordonedLogDirs", version));
         }
         let known = 1 | u32::from(version >= 1) << 1 | u32::from(version >= 2) << 2 | u32::from(version == 3) << 3;
         let present = u32::from(self.fenced != 0)

@@ -59,10 +59,8 @@ impl Walk for FetchRequest {
         } else if self.replica_id != -1 {
             return Err(crate::ProtocolError::absent("ReplicaId", version));
         }
-        if !(version >= 15) {
-            if self.replica_state != ReplicaState::default() {
-                return Err(crate::ProtocolError::absent("ReplicaState", version));
-            }
+        if version < 15 && self.replica_state != ReplicaState::default() {
+            return Err(crate::ProtocolError::absent("ReplicaState", version));
         }
         w.i32("MaxWaitMs", &mut self.max_wait_ms)?;
         w.i32("MinBytes", &mut self.min_bytes)?;
@@ -203,7 +201,7 @@ impl Walk for FetchPartition {
         }
         w.i32("PartitionMaxBytes", &mut self.partition_max_bytes)?;
         if version >= 12 {
-            let known = u32::from(version >= 17) << 0 | u32::from(version == 18) << 1;
+            let known = u32::from(version >= 17) | u32::from(version == 18) << 1;
             let present =
                 u32::from(!self.replica_directory_id.is_zero()) | u32::from(self.high_watermark != i64::MAX) << 1;
             let mut tags = w.begin_tags(present & known)?;

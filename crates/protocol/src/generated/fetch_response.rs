@@ -34,13 +34,11 @@ impl Walk for FetchResponse {
             return Err(crate::ProtocolError::absent("SessionId", version));
         }
         array(w, "Responses", &mut self.responses, version)?;
-        if !(version >= 16) {
-            if !self.node_endpoints.is_empty() {
-                return Err(crate::ProtocolError::absent("NodeEndpoints", version));
-            }
+        if version < 16 && !self.node_endpoints.is_empty() {
+            return Err(crate::ProtocolError::absent("NodeEndpoints", version));
         }
         if version >= 12 {
-            let known = u32::from(version >= 16) << 0;
+            let known = u32::from(version >= 16);
             let present = u32::from(!self.node_endpoints.is_empty());
             let mut tags = w.begin_tags(present & known)?;
             while w.next_tag(&mut tags, known)?.is_some() {
@@ -128,20 +126,14 @@ impl Walk for PartitionData {
         if version >= 5 {
             w.i64("LogStartOffset", &mut self.log_start_offset)?;
         }
-        if !(version >= 12) {
-            if self.diverging_epoch != EpochEndOffset::default() {
-                return Err(crate::ProtocolError::absent("DivergingEpoch", version));
-            }
+        if version < 12 && self.diverging_epoch != EpochEndOffset::default() {
+            return Err(crate::ProtocolError::absent("DivergingEpoch", version));
         }
-        if !(version >= 12) {
-            if self.current_leader != LeaderIdAndEpoch::default() {
-                return Err(crate::ProtocolError::absent("CurrentLeader", version));
-            }
+        if version < 12 && self.current_leader != LeaderIdAndEpoch::default() {
+            return Err(crate::ProtocolError::absent("CurrentLeader", version));
         }
-        if !(version >= 12) {
-            if self.snapshot_id != SnapshotId::default() {
-                return Err(crate::ProtocolError::absent("SnapshotId", version));
-            }
+        if version < 12 && self.snapshot_id != SnapshotId::default() {
+            return Err(crate::ProtocolError::absent("SnapshotId", version));
         }
         nullable_array(w, "AbortedTransactions", &mut self.aborted_transactions, true, version)?;
         if version >= 11 {

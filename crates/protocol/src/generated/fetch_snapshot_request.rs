@@ -72,7 +72,7 @@ impl Walk for PartitionSnapshot {
         w.i32("CurrentLeaderEpoch", &mut self.current_leader_epoch)?;
         structure(w, "SnapshotId", &mut self.snapshot_id, version)?;
         w.i64("Position", &mut self.position)?;
-        let known = u32::from(version == 1) << 0;
+        let known = u32::from(version == 1);
         let present = u32::from(!self.replica_directory_id.is_zero());
         let mut tags = w.begin_tags(present & known)?;
         while w.next_tag(&mut tags, known)?.is_some() {

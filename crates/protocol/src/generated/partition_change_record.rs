@@ -56,20 +56,14 @@ impl Walk for PartitionChangeRecord {
     fn walk(&mut self, w: &mut dyn Walker, version: i16) -> Walked {
         w.i32("PartitionId", &mut self.partition_id)?;
         w.uuid("TopicId", &mut self.topic_id)?;
-        if !(version >= 1) {
-            if self.directories.is_some() {
-                return Err(crate::ProtocolError::absent("Directories", version));
-            }
+        if version < 1 && self.directories.is_some() {
+            return Err(crate::ProtocolError::absent("Directories", version));
         }
-        if !(version == 2) {
-            if self.eligible_leader_replicas.is_some() {
-                return Err(crate::ProtocolError::absent("EligibleLeaderReplicas", version));
-            }
+        if version != 2 && self.eligible_leader_replicas.is_some() {
+            return Err(crate::ProtocolError::absent("EligibleLeaderReplicas", version));
         }
-        if !(version == 2) {
-            if self.last_known_elr.is_some() {
-                return Err(crate::ProtocolError::absent("LastKnownElr", version));
-            }
+        if version != 2 && self.last_known_elr.is_some() {
+            return Err(crate::ProtocolError::absent("LastKnownElr", version));
         }
         let known = 1
             | 1 << 1

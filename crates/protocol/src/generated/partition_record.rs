@@ -66,15 +66,11 @@ impl Walk for PartitionRecord {
         } else if !self.directories.is_empty() {
             return Err(crate::ProtocolError::absent("Directories", version));
         }
-        if !(version == 2) {
-            if self.eligible_leader_replicas.is_some() {
-                return Err(crate::ProtocolError::absent("EligibleLeaderReplicas", version));
-            }
+        if version != 2 && self.eligible_leader_replicas.is_some() {
+            return Err(crate::ProtocolError::absent("EligibleLeaderReplicas", version));
         }
-        if !(version == 2) {
-            if self.last_known_elr.is_some() {
-                return Err(crate::ProtocolError::absent("LastKnownElr", version));
-            }
+        if version != 2 && self.last_known_elr.is_some() {
+            return Err(crate::ProtocolError::absent("LastKnownElr", version));
         }
         let known = 1 | u32::from(version == 2) << 1 | u32::from(version == 2) << 2;
         let present = u32::from(self.leader_recovery_state != 0)

@@ -21,13 +21,11 @@ impl Walk for ProduceResponse {
     fn walk(&mut self, w: &mut dyn Walker, version: i16) -> Walked {
         array(w, "Responses", &mut self.responses, version)?;
         w.i32("ThrottleTimeMs", &mut self.throttle_time_ms)?;
-        if !(version >= 10) {
-            if !self.node_endpoints.is_empty() {
-                return Err(crate::ProtocolError::absent("NodeEndpoints", version));
-            }
+        if version < 10 && !self.node_endpoints.is_empty() {
+            return Err(crate::ProtocolError::absent("NodeEndpoints", version));
         }
         if version >= 9 {
-            let known = u32::from(version >= 10) << 0;
+            let known = u32::from(version >= 10);
             let present = u32::from(!self.node_endpoints.is_empty());
             let mut tags = w.begin_tags(present & known)?;
             while w.next_tag(&mut tags, known)?.is_some() {
@@ -112,13 +110,11 @@ impl Walk for PartitionProduceResponse {
         if version >= 8 {
             w.nullable_string("ErrorMessage", &mut self.error_message, true)?;
         }
-        if !(version >= 10) {
-            if self.current_leader != LeaderIdAndEpoch::default() {
-                return Err(crate::ProtocolError::absent("CurrentLeader", version));
-            }
+        if version < 10 && self.current_leader != LeaderIdAndEpoch::default() {
+            return Err(crate::ProtocolError::absent("CurrentLeader", version));
         }
         if version >= 9 {
-            let known = u32::from(version >= 10) << 0;
+            let known = u32::from(version >= 10);
             let present = u32::from(self.current_leader != LeaderIdAndEpoch::default());
             let mut tags = w.begin_tags(present & known)?;
             while w.next_tag(&mut tags, known)?.is_some() {

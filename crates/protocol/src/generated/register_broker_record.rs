@@ -66,17 +66,13 @@ impl Walk for RegisterBrokerRecord {
         } else if self.in_controlled_shutdown {
             return Err(crate::ProtocolError::absent("InControlledShutdown", version));
         }
-        if !(version >= 3) {
-            if !self.log_dirs.is_empty() {
-                return Err(crate::ProtocolError::absent("LogDirs", version));
-            }
+        if version < 3 && !self.log_dirs.is_empty() {
+            return Err(crate::ProtocolError::absent("LogDirs", version));
         }
-        if !(version == 4) {
-            if self.cordoned_log_dirs.is_some() {
-                return Err(crate::ProtocolError::absent("CordonedLogDirs", version));
-            }
+        if version != 4 && self.cordoned_log_dirs.is_some() {
+            return Err(crate::ProtocolError::absent("CordonedLogDirs", version));
         }
-        let known = u32::from(version >= 3) << 0 | u32::from(version == 4) << 1;
+        let known = u32::from(version >= 3) | u32::from(version == 4) << 1;
         let present = u32::from(!self.log_dirs.is_empty()) | u32::from(self.cordoned_log_dirs.is_some()) << 1;
         let mut tags = w.begin_tags(present & known)?;
         while let Some(tag) = w.next_tag(&mut tags, known)? {

@@ -51,31 +51,23 @@ impl Default for TransactionLogValue {
 impl Walk for TransactionLogValue {
     fn walk(&mut self, w: &mut dyn Walker, version: i16) -> Walked {
         w.i64("ProducerId", &mut self.producer_id)?;
-        if !(version == 1) {
-            if self.previous_producer_id != -1 {
-                return Err(crate::ProtocolError::absent("PreviousProducerId", version));
-            }
+        if version != 1 && self.previous_producer_id != -1 {
+            return Err(crate::ProtocolError::absent("PreviousProducerId", version));
         }
-        if !(version == 1) {
-            if self.next_producer_id != -1 {
-                return Err(crate::ProtocolError::absent("NextProducerId", version));
-            }
+        if version != 1 && self.next_producer_id != -1 {
+            return Err(crate::ProtocolError::absent("NextProducerId", version));
         }
         w.i16("ProducerEpoch", &mut self.producer_epoch)?;
-        if !(version == 1) {
-            if self.next_producer_epoch != -1 {
-                return Err(crate::ProtocolError::absent("NextProducerEpoch", version));
-            }
+        if version != 1 && self.next_producer_epoch != -1 {
+            return Err(crate::ProtocolError::absent("NextProducerEpoch", version));
         }
         w.i32("TransactionTimeoutMs", &mut self.transaction_timeout_ms)?;
         w.i8("TransactionStatus", &mut self.transaction_status)?;
         nullable_array(w, "TransactionPartitions", &mut self.transaction_partitions, true, version)?;
         w.i64("TransactionLastUpdateTimestampMs", &mut self.transaction_last_update_timestamp_ms)?;
         w.i64("TransactionStartTimestampMs", &mut self.transaction_start_timestamp_ms)?;
-        if !(version == 1) {
-            if self.client_transaction_version != 0 {
-                return Err(crate::ProtocolError::absent("ClientTransactionVersion", version));
-            }
+        if version != 1 && self.client_transaction_version != 0 {
+            return Err(crate::ProtocolError::absent("ClientTransactionVersion", version));
         }
         if version == 1 {
             let known = 1 | 1 << 1 | 1 << 2 | 1 << 3;

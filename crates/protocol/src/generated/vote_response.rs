@@ -20,12 +20,10 @@ impl Walk for VoteResponse {
     fn walk(&mut self, w: &mut dyn Walker, version: i16) -> Walked {
         w.i16("ErrorCode", &mut self.error_code)?;
         array(w, "Topics", &mut self.topics, version)?;
-        if !(version >= 1) {
-            if !self.node_endpoints.is_empty() {
-                return Err(crate::ProtocolError::absent("NodeEndpoints", version));
-            }
+        if version < 1 && !self.node_endpoints.is_empty() {
+            return Err(crate::ProtocolError::absent("NodeEndpoints", version));
         }
-        let known = u32::from(version >= 1) << 0;
+        let known = u32::from(version >= 1);
         let present = u32::from(!self.node_endpoints.is_empty());
         let mut tags = w.begin_tags(present & known)?;
         while w.next_tag(&mut tags, known)?.is_some() {

@@ -56,7 +56,8 @@ impl Filler {
     }
 
     fn text(&mut self) -> Str {
-        const WORDS: [&str; 6] = ["", "orders", "größe", "日本", "__consumer_offsets", "a-rather-long-name-of-a-topic-or-so"];
+        const WORDS: [&str; 6] =
+            ["", "orders", "größe", "日本", "__consumer_offsets", "a-rather-long-name-of-a-topic-or-so"];
         let mut text = WORDS[self.random.below(WORDS.len())].to_owned();
         if self.random.below(2) == 0 {
             text += &self.random.below(1000).to_string();
