@@ -1,0 +1,371 @@
+//! Kafka's consumer by assignment: positions, resets, fetches, polls.
+//!
+//! Every assigned partition has a [`Place`]: it looks for its first offset, has one, or must have it confirmed by a new leader
+//! (KIP-320). Partitions with an offset and nothing buffered are fetched, one request a leader, in a session (KIP-227).
+
+mod buffer;
+mod fetch;
+mod offsets;
+mod session;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use protocol::{Instant, LeaderEpoch, NodeId, Offset, TopicPartition, WallMs};
+
+use self::buffer::Fetched;
+use self::session::Session;
+use crate::client::{Context, Ticket, list};
+use crate::config::ResetPolicy;
+use crate::input::{OpId, SeekTo};
+use crate::network::Lost;
+use crate::outbox::{Answer, Cause, Failure, Position};
+use crate::view::{FetchView, PendingState, PendingView};
+use crate::wire::ResponseBody;
+
+/// The consumer's side of a client.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Consumer {
+    assigned: BTreeMap<TopicPartition, Assigned>,
+    /// Whose turn it is to give records, and to be first in a fetch.
+    turns: VecDeque<TopicPartition>,
+    sessions: BTreeMap<NodeId, Session>,
+    polls: VecDeque<(OpId, Instant)>,
+    positions: Vec<(OpId, TopicPartition, Instant)>,
+    /// Told by the next poll.
+    failure: Option<Failure>,
+    next_generation: u64,
+}
+
+/// An assigned partition.
+#[derive(Clone, Debug)]
+struct Assigned {
+    /// Raised by every seek: answers to older questions are dropped.
+    generation: u64,
+    place: Place,
+    paused: bool,
+    high_watermark: Option<i64>,
+    last_stable: Option<i64>,
+    log_start: Option<i64>,
+    /// A replica nearer than the leader (KIP-392), and until when it is believed in.
+    read_replica: Option<(NodeId, Instant)>,
+    retry_at: Instant,
+    failures: u32,
+    fetched: Option<Fetched>,
+}
+
+/// Where a partition is read.
+#[derive(Clone, Debug)]
+enum Place {
+    /// An offset is looked up.
+    Resetting { to: Reset, asked: bool },
+    /// The offset was read under another leader, who is asked whether its log still has it.
+    Validating { position: FetchPosition, asked: bool },
+    /// Here.
+    At(FetchPosition),
+    /// Nowhere: there is no reset policy, and no seek.
+    Nowhere,
+}
+
+/// An offset and what it was learnt under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FetchPosition {
+    offset: i64,
+    /// The epoch of the record before it.
+    offset_epoch: Option<LeaderEpoch>,
+    /// The leader that it was read from, or is to be read from.
+    leader: Option<(NodeId, LeaderEpoch)>,
+}
+
+/// What offset is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reset {
+    Earliest,
+    Latest,
+    Timestamp(WallMs),
+}
+
+/// Who of the consumer waits for an answer.
+#[derive(Clone, Debug)]
+pub(crate) enum ConsumerTicket {
+    /// The session of the broker holds what was asked.
+    Fetch,
+    /// Which partitions, in which generation.
+    ListOffsets(Vec<(TopicPartition, u64)>),
+    /// Which partitions, in which generation.
+    Epochs(Vec<(TopicPartition, u64)>),
+}
+
+impl Reset {
+    /// What the policy says; `None` if there is none.
+    fn of_policy(policy: ResetPolicy, wall: WallMs) -> Option<Reset> {
+        match policy {
+            ResetPolicy::Earliest => Some(Reset::Earliest),
+            ResetPolicy::Latest => Some(Reset::Latest),
+            ResetPolicy::ByDuration(ms) => Some(Reset::Timestamp(WallMs(wall.0.saturating_sub(ms)))),
+            ResetPolicy::None => None,
+        }
+    }
+
+    fn timestamp(self) -> i64 {
+        match self {
+            Reset::Earliest => -2,
+            Reset::Latest => -1,
+            Reset::Timestamp(at) => at.0.max(0),
+        }
+    }
+}
+
+impl FetchPosition {
+    fn at(offset: Offset) -> FetchPosition {
+        FetchPosition { offset: offset.0, offset_epoch: None, leader: None }
+    }
+}
+
+impl Assigned {
+    fn position(&self) -> Option<FetchPosition> {
+        match &self.place {
+            Place::At(position) | Place::Validating { position, .. } => Some(*position),
+            Place::Resetting { .. } | Place::Nowhere => None,
+        }
+    }
+}
+
+impl Consumer {
+    /// Replaces the assignment; what stays assigned keeps its position.
+    pub(crate) fn assign(&mut self, op: OpId, partitions: Vec<TopicPartition>, context: &mut Context<'_>) {
+        let mut before = std::mem::take(&mut self.assigned);
+        for partition in partitions {
+            context.metadata.want(&partition.topic, context.config.allow_auto_create_topics);
+            self.next_generation += 1;
+            let generation = self.next_generation;
+            let state = before.remove(&partition).unwrap_or_else(|| Assigned {
+                generation,
+                place: reset_place(context),
+                paused: false,
+                high_watermark: None,
+                last_stable: None,
+                log_start: None,
+                read_replica: None,
+                retry_at: context.now.mono,
+                failures: 0,
+                fetched: None,
+            });
+            self.assigned.insert(partition, state);
+        }
+        self.turns = self.assigned.keys().cloned().collect();
+        context.out.done(op, Answer::Done);
+    }
+
+    pub(crate) fn seek(&mut self, op: OpId, partition: &TopicPartition, to: SeekTo, context: &mut Context<'_>) {
+        self.next_generation += 1;
+        let generation = self.next_generation;
+        let Some(state) = self.assigned.get_mut(partition) else {
+            context.out.failed(op, not_assigned(partition));
+            return;
+        };
+        if let SeekTo::Offset(Offset(offset @ ..0)) = to {
+            let why = format!("seek offset must not be a negative number: {offset}");
+            context.out.failed(op, Failure::new(Cause::Illegal, why));
+            return;
+        }
+        state.generation = generation;
+        state.fetched = None;
+        state.read_replica = None;
+        state.retry_at = context.now.mono;
+        state.place = match to {
+            SeekTo::Offset(offset) => Place::At(FetchPosition::at(offset)),
+            SeekTo::Beginning => Place::Resetting { to: Reset::Earliest, asked: false },
+            SeekTo::End => Place::Resetting { to: Reset::Latest, asked: false },
+            SeekTo::Timestamp(at) => Place::Resetting { to: Reset::Timestamp(at), asked: false },
+        };
+        context.out.done(op, Answer::Done);
+    }
+
+    pub(crate) fn pause(&mut self, op: OpId, partitions: &[TopicPartition], paused: bool, context: &mut Context<'_>) {
+        if let Some(stranger) = partitions.iter().find(|it| !self.assigned.contains_key(it)) {
+            context.out.failed(op, not_assigned(stranger));
+            return;
+        }
+        for partition in partitions {
+            if let Some(state) = self.assigned.get_mut(partition) {
+                state.paused = paused;
+            }
+        }
+        context.out.done(op, Answer::Done);
+    }
+
+    pub(crate) fn poll(&mut self, op: OpId, timeout_ms: i64, context: &mut Context<'_>) {
+        if self.assigned.is_empty() {
+            let why = "Consumer is not subscribed to any topics or assigned any partitions";
+            context.out.failed(op, Failure::new(Cause::Illegal, why));
+            return;
+        }
+        self.polls.push_back((op, context.now.mono.plus_ms(timeout_ms)));
+    }
+
+    pub(crate) fn position(&mut self, op: OpId, partition: TopicPartition, context: &mut Context<'_>) {
+        if !self.assigned.contains_key(&partition) {
+            context.out.failed(
+                op,
+                Failure::new(
+                    Cause::Illegal,
+                    "You can only check the position for partitions assigned to this consumer.",
+                ),
+            );
+            return;
+        }
+        let deadline = context.now.mono.plus_ms(context.config.default_api_timeout_ms);
+        self.positions.push((op, partition, deadline));
+    }
+
+    /// Does whatever can be done now.
+    pub(crate) fn drive(&mut self, context: &mut Context<'_>) {
+        if self.assigned.is_empty() && self.polls.is_empty() {
+            return;
+        }
+        self.follow_leaders(context);
+        self.ask_offsets(context);
+        self.ask_epochs(context);
+        self.answer_polls(context);
+        self.answer_positions(context);
+        self.fetch(context);
+    }
+
+    /// The answer to one of the consumer's requests, or that none came.
+    pub(crate) fn handle(
+        &mut self,
+        ticket: ConsumerTicket,
+        node: NodeId,
+        answer: Result<ResponseBody, Lost>,
+        context: &mut Context<'_>,
+    ) {
+        match (ticket, answer) {
+            (ConsumerTicket::Fetch, Ok(ResponseBody::Fetch(body))) => self.handle_fetched(node, body, context),
+            (ConsumerTicket::Fetch, _) => self.handle_fetch_lost(node, context),
+            (ConsumerTicket::ListOffsets(asked), Ok(ResponseBody::ListOffsets(body))) => {
+                self.handle_offsets(asked, body, context);
+            }
+            (ConsumerTicket::Epochs(asked), Ok(ResponseBody::OffsetForLeaderEpoch(body))) => {
+                self.handle_epochs(asked, body, context);
+            }
+            (ConsumerTicket::ListOffsets(asked) | ConsumerTicket::Epochs(asked), _) => {
+                for (partition, generation) in asked {
+                    self.ask_again(&partition, generation, context);
+                }
+            }
+        }
+    }
+
+    /// Gives records to the polls that wait, a failure, or nothing when their time is up.
+    fn answer_polls(&mut self, context: &mut Context<'_>) {
+        while let Some((op, deadline)) = self.polls.front().copied() {
+            let records = self.take_records(context);
+            if !records.is_empty() {
+                context.out.done(op, Answer::Records(records));
+            } else if let Some(failure) = self.failure.take().or_else(|| self.nowhere()) {
+                context.out.failed(op, failure);
+            } else if deadline <= context.now.mono {
+                context.out.done(op, Answer::Records(Vec::new()));
+            } else {
+                return;
+            }
+            self.polls.pop_front();
+        }
+    }
+
+    fn nowhere(&self) -> Option<Failure> {
+        let lost: Vec<TopicPartition> = self
+            .assigned
+            .iter()
+            .filter(|(_, state)| matches!(state.place, Place::Nowhere))
+            .map(|(partition, _)| partition.clone())
+            .collect();
+        (!lost.is_empty()).then(|| {
+            let why = format!("Undefined offset with no reset policy for partitions: {}", list(&lost));
+            Failure::new(Cause::NoOffset(lost), why)
+        })
+    }
+
+    fn answer_positions(&mut self, context: &mut Context<'_>) {
+        for (op, partition, deadline) in std::mem::take(&mut self.positions) {
+            match self.assigned.get(&partition).map(|it| &it.place) {
+                None => context.out.failed(op, not_assigned(&partition)),
+                Some(Place::At(position)) => {
+                    let position = Position { offset: Offset(position.offset), offset_epoch: position.offset_epoch };
+                    context.out.done(op, Answer::Position(position));
+                }
+                Some(Place::Nowhere) => {
+                    let why = format!("Undefined offset with no reset policy for partitions: {}", list([&partition]));
+                    context.out.failed(op, Failure::new(Cause::NoOffset(vec![partition]), why));
+                }
+                Some(_) if deadline <= context.now.mono => {
+                    let why = format!(
+                        "Timeout of {}ms expired before the position for partition {partition} could be determined",
+                        context.config.default_api_timeout_ms
+                    );
+                    context.out.failed(op, Failure::new(Cause::TimedOut, why));
+                }
+                Some(_) => self.positions.push((op, partition, deadline)),
+            }
+        }
+    }
+
+    /// Gives up all that waits.
+    pub(crate) fn abort(&mut self, context: &mut Context<'_>) {
+        let polls = std::mem::take(&mut self.polls).into_iter().map(|(op, _)| op);
+        let positions = std::mem::take(&mut self.positions).into_iter().map(|(op, ..)| op);
+        for op in polls.chain(positions) {
+            context.out.failed(op, Failure::new(Cause::Illegal, "This consumer has already been closed."));
+        }
+        self.assigned.clear();
+        self.sessions.clear();
+    }
+
+    /// When something here is due.
+    pub(crate) fn wake_at(&self, context: &Context<'_>) -> Option<Instant> {
+        let polls = self.polls.iter().map(|(_, deadline)| *deadline);
+        let positions = self.positions.iter().map(|(.., deadline)| *deadline);
+        let retries = self.assigned.values().map(|it| it.retry_at).filter(|at| *at > context.now.mono);
+        polls.chain(positions).chain(retries).min()
+    }
+
+    pub(crate) fn view(&self) -> Vec<FetchView> {
+        let views = self.assigned.iter().map(|(partition, state)| {
+            let position = state.position();
+            FetchView {
+                partition: partition.clone(),
+                position: position.map(|it| Offset(it.offset)),
+                leader: position.and_then(|it| it.leader),
+                high_watermark: state.high_watermark.map(Offset),
+                last_stable_offset: state.last_stable.map(Offset),
+                log_start: state.log_start.map(Offset),
+                buffered: state.fetched.as_ref().map_or(0, Fetched::buffered),
+                paused: state.paused,
+                fetching: self.sessions.values().any(|it| it.is_asking(partition)),
+            }
+        });
+        views.collect()
+    }
+
+    pub(crate) fn pending(&self) -> impl Iterator<Item = PendingView> {
+        let polls = self.polls.iter().map(|(op, _)| *op);
+        let positions = self.positions.iter().map(|(op, ..)| *op);
+        polls.chain(positions).map(|op| PendingView { op, state: PendingState::Waiting })
+    }
+}
+
+/// Where a partition starts that has no position.
+fn reset_place(context: &Context<'_>) -> Place {
+    match Reset::of_policy(context.config.auto_offset_reset, context.now.wall) {
+        Some(to) => Place::Resetting { to, asked: false },
+        None => Place::Nowhere,
+    }
+}
+
+fn not_assigned(partition: &TopicPartition) -> Failure {
+    Failure::new(Cause::Illegal, format!("No current assignment for partition {partition}"))
+}
+
+fn ticket(ticket: ConsumerTicket) -> Ticket {
+    Ticket::Consumer(ticket)
+}

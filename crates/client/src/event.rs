@@ -1,0 +1,124 @@
+//! What happened inside a client, for people.
+
+use protocol::{ErrorCode, NodeId, Offset, ProducerEpoch, ProducerId, Str, TopicPartition};
+
+use crate::input::OpId;
+
+/// Something that happened inside a client. Facts, not instructions: dropping them changes nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Metadata came in.
+    MetadataUpdated {
+        /// How many brokers it names.
+        brokers: usize,
+        /// Which topics it describes.
+        topics: Vec<Str>,
+    },
+    /// The client gave up a connection: it was refused, reset, or silent for `request.timeout.ms`.
+    Disconnected {
+        /// Which broker; bootstrap servers are -1, -2, …
+        node: NodeId,
+        /// How many requests on it have no answer.
+        unanswered: usize,
+    },
+    /// A record was given its partition.
+    Partitioned {
+        /// The record.
+        op: OpId,
+        /// Its partition.
+        partition: TopicPartition,
+        /// Why this one.
+        why: PartitionChoice,
+    },
+    /// The producer was given an id.
+    ProducerIdAssigned {
+        /// The id.
+        producer_id: ProducerId,
+        /// Its epoch.
+        epoch: ProducerEpoch,
+    },
+    /// The producer raised its own epoch: it lost track of what the log holds, sequences begin at 0.
+    ProducerEpochBumped {
+        /// The id.
+        producer_id: ProducerId,
+        /// The new epoch.
+        epoch: ProducerEpoch,
+    },
+    /// A batch left.
+    BatchSent {
+        /// Where to.
+        partition: TopicPartition,
+        /// Records in it.
+        records: usize,
+        /// First sequence number, if idempotent.
+        base_sequence: Option<i32>,
+        /// 1 for the first time.
+        attempt: u32,
+    },
+    /// A batch is acknowledged.
+    BatchAcked {
+        /// Where it is.
+        partition: TopicPartition,
+        /// Its first offset, if told.
+        base_offset: Option<Offset>,
+        /// Records in it.
+        records: usize,
+    },
+    /// A batch will be sent again.
+    BatchRetried {
+        /// Where to.
+        partition: TopicPartition,
+        /// First sequence number, if idempotent.
+        base_sequence: Option<i32>,
+        /// Why; `None` when the connection broke or no answer came.
+        error: Option<ErrorCode>,
+    },
+    /// A batch was given up.
+    BatchFailed {
+        /// Where it was to go.
+        partition: TopicPartition,
+        /// Records in it.
+        records: usize,
+        /// Why, for people.
+        why: String,
+    },
+    /// The consumer looked up or was given a new position by its reset policy, a seek, or the broker.
+    PositionReset {
+        /// Which partition.
+        partition: TopicPartition,
+        /// Where it goes on.
+        offset: Offset,
+    },
+    /// The log ended before the consumer's position, in an older epoch: records it may have read are gone (KIP-320).
+    Truncated {
+        /// Which partition.
+        partition: TopicPartition,
+        /// Where the consumer was.
+        position: Offset,
+        /// Where the logs part.
+        diverged_at: Offset,
+    },
+    /// A partition could not be read for a moment.
+    FetchRefused {
+        /// Which partition.
+        partition: TopicPartition,
+        /// What the broker said.
+        error: ErrorCode,
+    },
+}
+
+/// Why a record goes to its partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartitionChoice {
+    /// The application named it.
+    Named,
+    /// murmur2 of the key, modulo the number of partitions.
+    Key {
+        /// The hash, made positive.
+        hash: i32,
+        /// The number of partitions.
+        partitions: i32,
+    },
+    /// No key: the partition that the producer sticks to until it has sent it `batch.size` bytes (KIP-794).
+    Sticky,
+}
