@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use protocol::records::{
-    BatchBuilder, BatchHead, Batches, CheckRules, Compression, ControlType, PureCompressors, Record, TimestampType, check,
-    control, crc32c, read,
+    BatchBuilder, BatchHead, Batches, CheckRules, Compression, ControlType, PureCompressors, Record, TimestampType,
+    check, control, crc32c, read,
 };
 use protocol::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Str, WallMs};
 
@@ -121,9 +121,11 @@ fn control_batches_are_kafkas() {
 
 #[test]
 fn compaction_leaves_what_kafkas_cleaner_leaves() {
-    let mut builder = BatchBuilder::new(Compression::None)
-        .place(Offset(20), LeaderEpoch(3))
-        .producer(ProducerId(7), ProducerEpoch(1), 50);
+    let mut builder = BatchBuilder::new(Compression::None).place(Offset(20), LeaderEpoch(3)).producer(
+        ProducerId(7),
+        ProducerEpoch(1),
+        50,
+    );
     push_all(&mut builder, &mixed());
     let before = builder.build(&PureCompressors).unwrap();
     let (head, records) = read(&before, &PureCompressors).next().unwrap().unwrap();
