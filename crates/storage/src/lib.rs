@@ -1,1 +1,24 @@
 //! A Kafka log: its shape, and its bytes over a disk.
+//!
+//! The core holds a [`Shape`] and decides with it; it emits [`StoreOp`]s. A driver carries them out with a [`Store`] over a
+//! [`Disk`]: real files in the server, a [`MemoryDisk`] in a simulation.
+
+pub mod disk;
+pub mod epochs;
+pub mod index;
+mod json;
+pub mod meta;
+pub mod op;
+pub mod plan;
+pub mod producers;
+pub mod shape;
+pub mod tail;
+
+pub use disk::{Disk, DirEntry};
+pub use epochs::{EpochStart, Epochs};
+pub use op::{
+    Cell, DirId, Done, LogId, LogSpec, OpId, Seek, StoreError, StoreOp, TimestampOffset, file_id, log_of,
+};
+pub use plan::{Lookup, Plan};
+pub use producers::{ProducedBatch, Producer, Producers, Sequence};
+pub use shape::{AppendError, Appended, LogRules, Mounted, Retention, Segment, Shape};
