@@ -9,34 +9,59 @@ use super::definition::Rule::{Any, AtLeast, Between, EachOf, GzipLevel, NotEmpty
 pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("add.partitions.to.txn.retry.backoff.max.ms", Int, Some("100"), AtLeast(0)).idle(),
     Definition::new("add.partitions.to.txn.retry.backoff.ms", Int, Some("20"), AtLeast(1)).idle(),
-    Definition::new("advertised.listeners", List, None, Any).doc("Where clients and other nodes are told to connect; the listeners themselves if not set."),
+    Definition::new("advertised.listeners", List, None, Any)
+        .doc("Where clients and other nodes are told to connect; the listeners themselves if not set."),
     Definition::new("alter.config.policy.class.name", Class, None, Any).idle(),
     Definition::new("alter.log.dirs.replication.quota.window.num", Int, Some("11"), AtLeast(1)).idle(),
     Definition::new("alter.log.dirs.replication.quota.window.size.seconds", Int, Some("1"), AtLeast(1)).idle(),
     Definition::new("authorizer.class.name", String, Some(""), Any).idle(),
-    Definition::new("auto.create.topics.enable", Boolean, Some("true"), Any).doc("Whether a topic that a client asks for is created on the spot."),
+    Definition::new("auto.create.topics.enable", Boolean, Some("true"), Any)
+        .doc("Whether a topic that a client asks for is created on the spot."),
     Definition::new("auto.leader.rebalance.enable", Boolean, Some("true"), Any).idle(),
     Definition::new("background.threads", Int, Some("10"), AtLeast(1)).cluster_wide().idle(),
-    Definition::new("broker.heartbeat.interval.ms", Int, Some("2000"), Any).doc("Milliseconds between a broker's heartbeats to the controller."),
+    Definition::new("broker.heartbeat.interval.ms", Int, Some("2000"), Any)
+        .doc("Milliseconds between a broker's heartbeats to the controller."),
     Definition::new("broker.id", Int, Some("-1"), Any).doc("The node's number; node.id is the name to use."),
-    Definition::new("broker.rack", String, None, Any).doc("The rack of this broker, shown to clients and used to spread replicas."),
-    Definition::new("broker.session.timeout.ms", Int, Some("9000"), Any).doc("Milliseconds without a heartbeat after which a broker is fenced."),
+    Definition::new("broker.rack", String, None, Any)
+        .doc("The rack of this broker, shown to clients and used to spread replicas."),
+    Definition::new("broker.session.timeout.ms", Int, Some("9000"), Any)
+        .doc("Milliseconds without a heartbeat after which a broker is fenced."),
     Definition::new("client.quota.callback.class", Class, None, Any).idle(),
-    Definition::new("compression.gzip.level", Int, Some("-1"), GzipLevel).cluster_wide().doc("The level of gzip, or -1 for its default.").idle(),
-    Definition::new("compression.lz4.level", Int, Some("9"), Between(1, 17)).cluster_wide().doc("The level of lz4.").idle(),
-    Definition::new("compression.type", String, Some("producer"), OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])).cluster_wide().doc("The compression in the log: producer keeps what was sent.").idle(),
-    Definition::new("compression.zstd.level", Int, Some("3"), Between(-131_072, 22)).cluster_wide().doc("The level of zstd.").idle(),
+    Definition::new("compression.gzip.level", Int, Some("-1"), GzipLevel)
+        .cluster_wide()
+        .doc("The level of gzip, or -1 for its default.")
+        .idle(),
+    Definition::new("compression.lz4.level", Int, Some("9"), Between(1, 17))
+        .cluster_wide()
+        .doc("The level of lz4.")
+        .idle(),
+    Definition::new(
+        "compression.type",
+        String,
+        Some("producer"),
+        OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
+    )
+    .cluster_wide()
+    .doc("The compression in the log: producer keeps what was sent.")
+    .idle(),
+    Definition::new("compression.zstd.level", Int, Some("3"), Between(-131_072, 22))
+        .cluster_wide()
+        .doc("The level of zstd.")
+        .idle(),
     Definition::new("config.providers", List, Some(""), Any).cluster_wide().idle(),
     Definition::new("connection.failed.authentication.delay.ms", Int, Some("100"), AtLeast(0)).idle(),
-    Definition::new("connections.max.idle.ms", Long, Some("600000"), Any).doc("Milliseconds after which an idle connection is closed."),
+    Definition::new("connections.max.idle.ms", Long, Some("600000"), Any)
+        .doc("Milliseconds after which an idle connection is closed."),
     Definition::new("connections.max.reauth.ms", Long, Some("0"), Any).idle(),
     Definition::new("controlled.shutdown.enable", Boolean, Some("true"), Any).idle(),
-    Definition::new("controller.listener.names", List, None, Any).doc("The listeners on which controllers talk to nodes."),
+    Definition::new("controller.listener.names", List, None, Any)
+        .doc("The listeners on which controllers talk to nodes."),
     Definition::new("controller.performance.always.log.threshold.ms", Long, Some("2000"), AtLeast(0)).internal().idle(),
     Definition::new("controller.performance.sample.period.ms", Long, Some("60000"), AtLeast(100)).internal().idle(),
     Definition::new("controller.quorum.append.linger.ms", Int, Some("25"), AtLeast(0)).idle(),
     Definition::new("controller.quorum.auto.join.enable", Boolean, Some("false"), Any).idle(),
-    Definition::new("controller.quorum.bootstrap.servers", List, Some(""), Any).doc("Where a node finds the metadata quorum."),
+    Definition::new("controller.quorum.bootstrap.servers", List, Some(""), Any)
+        .doc("Where a node finds the metadata quorum."),
     Definition::new("controller.quorum.election.backoff.max.ms", Int, Some("1000"), AtLeast(0)).idle(),
     Definition::new("controller.quorum.election.timeout.ms", Int, Some("1000"), AtLeast(0)).idle(),
     Definition::new("controller.quorum.fetch.max.bytes", Int, Some("1048576"), AtLeast(1)).idle(),
@@ -44,13 +69,15 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("controller.quorum.fetch.timeout.ms", Int, Some("2000"), AtLeast(0)).idle(),
     Definition::new("controller.quorum.request.timeout.ms", Int, Some("2000"), AtLeast(0)).idle(),
     Definition::new("controller.quorum.retry.backoff.ms", Int, Some("20"), AtLeast(0)).idle(),
-    Definition::new("controller.quorum.voters", List, Some(""), Any).doc("The voters of the metadata quorum as id@host:port."),
+    Definition::new("controller.quorum.voters", List, Some(""), Any)
+        .doc("The voters of the metadata quorum as id@host:port."),
     Definition::new("controller.quota.window.num", Int, Some("11"), AtLeast(1)).idle(),
     Definition::new("controller.quota.window.size.seconds", Int, Some("1"), AtLeast(1)).idle(),
     Definition::new("controller.socket.timeout.ms", Int, Some("30000"), Any).idle(),
     Definition::new("cordoned.log.dirs", List, Some(""), Any).per_broker().idle(),
     Definition::new("create.topic.policy.class.name", Class, None, Any).idle(),
-    Definition::new("default.replication.factor", Int, Some("1"), Any).doc("How many replicas a topic gets when its creator does not say."),
+    Definition::new("default.replication.factor", Int, Some("1"), Any)
+        .doc("How many replicas a topic gets when its creator does not say."),
     Definition::new("delegation.token.expiry.check.interval.ms", Long, Some("3600000"), AtLeast(1)).idle(),
     Definition::new("delegation.token.expiry.time.ms", Long, Some("86400000"), AtLeast(1)).idle(),
     Definition::new("delegation.token.max.lifetime.ms", Long, Some("604800000"), AtLeast(1)).idle(),
@@ -58,10 +85,14 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("delete.records.purgatory.purge.interval.requests", Int, Some("1"), Any).idle(),
     Definition::new("delete.topic.enable", Boolean, Some("true"), Any).doc("Whether topics may be deleted."),
     Definition::new("early.start.listeners", List, None, Any).idle(),
-    Definition::new("fetch.max.bytes", Int, Some("57671680"), AtLeast(1024)).doc("The most bytes that one fetch is answered with, at least one batch aside."),
+    Definition::new("fetch.max.bytes", Int, Some("57671680"), AtLeast(1024))
+        .doc("The most bytes that one fetch is answered with, at least one batch aside."),
     Definition::new("fetch.purgatory.purge.interval.requests", Int, Some("1000"), Any).idle(),
     Definition::new("follower.fetch.last.tiered.offset.enable", Boolean, Some("false"), Any).cluster_wide().idle(),
-    Definition::new("follower.replication.throttled.rate", Long, Some("9223372036854775807"), AtLeast(0)).cluster_wide().internal().idle(),
+    Definition::new("follower.replication.throttled.rate", Long, Some("9223372036854775807"), AtLeast(0))
+        .cluster_wide()
+        .internal()
+        .idle(),
     Definition::new("group.consumer.assignment.interval.ms", Int, Some("1000"), AtLeast(0)).cluster_wide().idle(),
     Definition::new("group.consumer.assignors", List, Some("uniform,range"), Any).idle(),
     Definition::new("group.consumer.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1)).idle(),
@@ -69,7 +100,13 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("group.consumer.max.heartbeat.interval.ms", Int, Some("15000"), AtLeast(1)).idle(),
     Definition::new("group.consumer.max.session.timeout.ms", Int, Some("60000"), AtLeast(1)).idle(),
     Definition::new("group.consumer.max.size", Int, Some("2147483647"), AtLeast(1)).idle(),
-    Definition::new("group.consumer.migration.policy", String, Some("bidirectional"), OneOfIgnoringCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"])).idle(),
+    Definition::new(
+        "group.consumer.migration.policy",
+        String,
+        Some("bidirectional"),
+        OneOfIgnoringCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]),
+    )
+    .idle(),
     Definition::new("group.consumer.min.assignment.interval.ms", Int, Some("0"), AtLeast(0)).idle(),
     Definition::new("group.consumer.min.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1)).idle(),
     Definition::new("group.consumer.min.session.timeout.ms", Int, Some("45000"), AtLeast(1)).idle(),
@@ -77,8 +114,16 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("group.consumer.session.timeout.ms", Int, Some("45000"), AtLeast(1)).idle(),
     Definition::new("group.coordinator.append.linger.ms", Int, Some("-1"), AtLeast(-1)).idle(),
     Definition::new("group.coordinator.background.threads", Int, Some("2"), AtLeast(1)).idle(),
-    Definition::new("group.coordinator.cached.buffer.max.bytes", Int, Some("1048588"), AtLeast(524_288)).cluster_wide().idle(),
-    Definition::new("group.coordinator.rebalance.protocols", List, Some("classic,consumer,streams"), EachOf(&["consumer", "classic", "share", "streams"])).idle(),
+    Definition::new("group.coordinator.cached.buffer.max.bytes", Int, Some("1048588"), AtLeast(524_288))
+        .cluster_wide()
+        .idle(),
+    Definition::new(
+        "group.coordinator.rebalance.protocols",
+        List,
+        Some("classic,consumer,streams"),
+        EachOf(&["consumer", "classic", "share", "streams"]),
+    )
+    .idle(),
     Definition::new("group.coordinator.threads", Int, Some("4"), AtLeast(1)).idle(),
     Definition::new("group.initial.rebalance.delay.ms", Int, Some("3000"), Any).idle(),
     Definition::new("group.max.session.timeout.ms", Int, Some("1800000"), Any).idle(),
@@ -104,7 +149,14 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("group.share.min.record.lock.duration.ms", Int, Some("15000"), Between(1000, 30_000)).idle(),
     Definition::new("group.share.min.session.timeout.ms", Int, Some("45000"), AtLeast(1)).idle(),
     Definition::new("group.share.partition.max.record.locks", Int, Some("2000"), Between(100, 10_000)).idle(),
-    Definition::new("group.share.persister.class.name", String, Some("org.apache.kafka.server.share.persister.DefaultStatePersister"), Any).internal().idle(),
+    Definition::new(
+        "group.share.persister.class.name",
+        String,
+        Some("org.apache.kafka.server.share.persister.DefaultStatePersister"),
+        Any,
+    )
+    .internal()
+    .idle(),
     Definition::new("group.share.record.lock.duration.ms", Int, Some("30000"), Between(1000, 3_600_000)).idle(),
     Definition::new("group.share.session.timeout.ms", Int, Some("45000"), AtLeast(1)).idle(),
     Definition::new("group.streams.assignment.interval.ms", Int, Some("1000"), AtLeast(0)).cluster_wide().idle(),
@@ -121,80 +173,169 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("group.streams.num.standby.replicas", Int, Some("0"), AtLeast(0)).idle(),
     Definition::new("group.streams.session.timeout.ms", Int, Some("45000"), AtLeast(1)).idle(),
     Definition::new("initial.broker.registration.timeout.ms", Int, Some("60000"), Any).idle(),
-    Definition::new("inter.broker.listener.name", String, None, Any).doc("The listener on which brokers talk to each other."),
+    Definition::new("inter.broker.listener.name", String, None, Any)
+        .doc("The listener on which brokers talk to each other."),
     Definition::new("internal.metadata.delete.delay.millis", Long, Some("60000"), Any).internal().idle(),
     Definition::new("internal.metadata.log.segment.bytes", Int, None, Any).internal().idle(),
     Definition::new("internal.metadata.max.batch.size.in.bytes", Int, Some("8388608"), Any).internal().idle(),
     Definition::new("kafka.metrics.polling.interval.secs", Int, Some("10"), AtLeast(1)).idle(),
     Definition::new("kafka.metrics.reporters", List, Some(""), Any).idle(),
     Definition::new("leader.imbalance.check.interval.seconds", Long, Some("300"), AtLeast(1)).idle(),
-    Definition::new("leader.replication.throttled.rate", Long, Some("9223372036854775807"), AtLeast(0)).cluster_wide().internal().idle(),
-    Definition::new("listener.security.protocol.map", String, Some("SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT"), Any).per_broker().doc("The security protocol of each listener."),
-    Definition::new("listeners", List, Some("PLAINTEXT://:9092"), Any).per_broker().doc("Where this node listens, as NAME://host:port."),
+    Definition::new("leader.replication.throttled.rate", Long, Some("9223372036854775807"), AtLeast(0))
+        .cluster_wide()
+        .internal()
+        .idle(),
+    Definition::new(
+        "listener.security.protocol.map",
+        String,
+        Some("SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT"),
+        Any,
+    )
+    .per_broker()
+    .doc("The security protocol of each listener."),
+    Definition::new("listeners", List, Some("PLAINTEXT://:9092"), Any)
+        .per_broker()
+        .doc("Where this node listens, as NAME://host:port."),
     Definition::new("log.cleaner.backoff.ms", Long, Some("15000"), AtLeast(0)).cluster_wide().idle(),
     Definition::new("log.cleaner.dedupe.buffer.size", Long, Some("134217728"), Any).cluster_wide().idle(),
-    Definition::new("log.cleaner.delete.retention.ms", Long, Some("86400000"), AtLeast(0)).cluster_wide().doc("Milliseconds for which a compacted topic keeps tombstones.").idle(),
+    Definition::new("log.cleaner.delete.retention.ms", Long, Some("86400000"), AtLeast(0))
+        .cluster_wide()
+        .doc("Milliseconds for which a compacted topic keeps tombstones.")
+        .idle(),
     Definition::new("log.cleaner.enable", Boolean, Some("true"), Any).idle(),
     Definition::new("log.cleaner.io.buffer.load.factor", Double, Some("0.9"), Any).cluster_wide().idle(),
     Definition::new("log.cleaner.io.buffer.size", Int, Some("524288"), AtLeast(0)).cluster_wide().idle(),
-    Definition::new("log.cleaner.io.max.bytes.per.second", Double, Some("1.7976931348623157E308"), Any).cluster_wide().idle(),
-    Definition::new("log.cleaner.max.compaction.lag.ms", Long, Some("9223372036854775807"), AtLeast(1)).cluster_wide().doc("The longest time for which a record may stay uncompacted.").idle(),
-    Definition::new("log.cleaner.min.cleanable.ratio", Double, Some("0.5"), Ratio("1")).cluster_wide().doc("The share of a log that must be dirty before it is compacted.").idle(),
-    Definition::new("log.cleaner.min.compaction.lag.ms", Long, Some("0"), AtLeast(0)).cluster_wide().doc("The shortest time for which a record stays uncompacted.").idle(),
+    Definition::new("log.cleaner.io.max.bytes.per.second", Double, Some("1.7976931348623157E308"), Any)
+        .cluster_wide()
+        .idle(),
+    Definition::new("log.cleaner.max.compaction.lag.ms", Long, Some("9223372036854775807"), AtLeast(1))
+        .cluster_wide()
+        .doc("The longest time for which a record may stay uncompacted.")
+        .idle(),
+    Definition::new("log.cleaner.min.cleanable.ratio", Double, Some("0.5"), Ratio("1"))
+        .cluster_wide()
+        .doc("The share of a log that must be dirty before it is compacted.")
+        .idle(),
+    Definition::new("log.cleaner.min.compaction.lag.ms", Long, Some("0"), AtLeast(0))
+        .cluster_wide()
+        .doc("The shortest time for which a record stays uncompacted.")
+        .idle(),
     Definition::new("log.cleaner.threads", Int, Some("1"), AtLeast(0)).cluster_wide().idle(),
-    Definition::new("log.cleanup.policy", List, Some("delete"), EachOf(&["compact", "delete"])).cluster_wide().doc("What happens to old segments: delete, compact, or both.").idle(),
-    Definition::new("log.dir", List, Some("/tmp/kafka-logs"), Any).doc("The directory for the logs; log.dirs comes first."),
+    Definition::new("log.cleanup.policy", List, Some("delete"), EachOf(&["compact", "delete"]))
+        .cluster_wide()
+        .doc("What happens to old segments: delete, compact, or both.")
+        .idle(),
+    Definition::new("log.dir", List, Some("/tmp/kafka-logs"), Any)
+        .doc("The directory for the logs; log.dirs comes first."),
     Definition::new("log.dir.failure.timeout.ms", Long, Some("30000"), AtLeast(1)).idle(),
     Definition::new("log.dirs", List, None, Any).doc("The directories for the logs, separated by commas."),
-    Definition::new("log.flush.interval.messages", Long, Some("9223372036854775807"), AtLeast(1)).cluster_wide().doc("How many records may be written before they are forced to disk.").idle(),
-    Definition::new("log.flush.interval.ms", Long, None, Any).cluster_wide().doc("How long a record may be written before it is forced to disk.").idle(),
-    Definition::new("log.flush.offset.checkpoint.interval.ms", Int, Some("60000"), AtLeast(0)).doc("Milliseconds between writes of the recovery points."),
-    Definition::new("log.flush.scheduler.interval.ms", Long, Some("9223372036854775807"), Any).doc("How often the logs are looked at for what must be forced to disk.").idle(),
-    Definition::new("log.flush.start.offset.checkpoint.interval.ms", Int, Some("60000"), AtLeast(0)).doc("Milliseconds between writes of the logs' start offsets."),
-    Definition::new("log.index.interval.bytes", Int, Some("4096"), AtLeast(0)).cluster_wide().doc("Bytes of records between two entries of the offset index."),
-    Definition::new("log.index.size.max.bytes", Int, Some("10485760"), AtLeast(4)).cluster_wide().doc("The largest size of an index file."),
+    Definition::new("log.flush.interval.messages", Long, Some("9223372036854775807"), AtLeast(1))
+        .cluster_wide()
+        .doc("How many records may be written before they are forced to disk.")
+        .idle(),
+    Definition::new("log.flush.interval.ms", Long, None, Any)
+        .cluster_wide()
+        .doc("How long a record may be written before it is forced to disk.")
+        .idle(),
+    Definition::new("log.flush.offset.checkpoint.interval.ms", Int, Some("60000"), AtLeast(0))
+        .doc("Milliseconds between writes of the recovery points."),
+    Definition::new("log.flush.scheduler.interval.ms", Long, Some("9223372036854775807"), Any)
+        .doc("How often the logs are looked at for what must be forced to disk.")
+        .idle(),
+    Definition::new("log.flush.start.offset.checkpoint.interval.ms", Int, Some("60000"), AtLeast(0))
+        .doc("Milliseconds between writes of the logs' start offsets."),
+    Definition::new("log.index.interval.bytes", Int, Some("4096"), AtLeast(0))
+        .cluster_wide()
+        .doc("Bytes of records between two entries of the offset index."),
+    Definition::new("log.index.size.max.bytes", Int, Some("10485760"), AtLeast(4))
+        .cluster_wide()
+        .doc("The largest size of an index file."),
     Definition::new("log.initial.task.delay.ms", Long, Some("30000"), AtLeast(0)).internal().idle(),
     Definition::new("log.local.retention.bytes", Long, Some("-2"), AtLeast(-2)).cluster_wide().idle(),
     Definition::new("log.local.retention.ms", Long, Some("-2"), AtLeast(-2)).cluster_wide().idle(),
-    Definition::new("log.message.timestamp.after.max.ms", Long, Some("3600000"), AtLeast(0)).cluster_wide().doc("How far a record's timestamp may lie in the broker's future."),
-    Definition::new("log.message.timestamp.before.max.ms", Long, Some("9223372036854775807"), AtLeast(0)).cluster_wide().doc("How far a record's timestamp may lie in the broker's past."),
-    Definition::new("log.message.timestamp.type", String, Some("CreateTime"), OneOf(&["CreateTime", "LogAppendTime"])).cluster_wide().doc("Whether a record carries the time of its creation or of its append."),
-    Definition::new("log.preallocate", Boolean, Some("false"), Any).cluster_wide().doc("Whether a segment's file gets its full size at once.").idle(),
-    Definition::new("log.retention.bytes", Long, Some("-1"), Any).cluster_wide().doc("The size above which old segments of a partition are deleted; -1 for no bound."),
-    Definition::new("log.retention.check.interval.ms", Long, Some("300000"), AtLeast(1)).doc("Milliseconds between two looks for segments to delete."),
-    Definition::new("log.retention.hours", Int, Some("168"), Any).doc("How long segments are kept, in hours; minutes and ms come first."),
-    Definition::new("log.retention.minutes", Int, None, Any).doc("How long segments are kept, in minutes; log.retention.ms comes first."),
-    Definition::new("log.retention.ms", Long, None, Any).cluster_wide().doc("How long segments are kept, in milliseconds; -1 for ever."),
-    Definition::new("log.roll.hours", Int, Some("168"), AtLeast(1)).doc("The age in hours at which a new segment begins; log.roll.ms comes first."),
-    Definition::new("log.roll.jitter.hours", Int, Some("0"), AtLeast(0)).doc("The most by which a segment begins early, in hours, so that not all do at once.").idle(),
-    Definition::new("log.roll.jitter.ms", Long, None, Any).cluster_wide().doc("The most by which a segment begins early, in milliseconds.").idle(),
-    Definition::new("log.roll.ms", Long, None, Any).cluster_wide().doc("The age in milliseconds at which a new segment begins."),
-    Definition::new("log.segment.bytes", Int, Some("1073741824"), AtLeast(1_048_576)).cluster_wide().doc("The size at which a new segment begins."),
-    Definition::new("log.segment.delete.delay.ms", Long, Some("60000"), AtLeast(0)).cluster_wide().doc("Milliseconds before a file that is no longer part of a log is removed.").idle(),
+    Definition::new("log.message.timestamp.after.max.ms", Long, Some("3600000"), AtLeast(0))
+        .cluster_wide()
+        .doc("How far a record's timestamp may lie in the broker's future."),
+    Definition::new("log.message.timestamp.before.max.ms", Long, Some("9223372036854775807"), AtLeast(0))
+        .cluster_wide()
+        .doc("How far a record's timestamp may lie in the broker's past."),
+    Definition::new("log.message.timestamp.type", String, Some("CreateTime"), OneOf(&["CreateTime", "LogAppendTime"]))
+        .cluster_wide()
+        .doc("Whether a record carries the time of its creation or of its append."),
+    Definition::new("log.preallocate", Boolean, Some("false"), Any)
+        .cluster_wide()
+        .doc("Whether a segment's file gets its full size at once.")
+        .idle(),
+    Definition::new("log.retention.bytes", Long, Some("-1"), Any)
+        .cluster_wide()
+        .doc("The size above which old segments of a partition are deleted; -1 for no bound."),
+    Definition::new("log.retention.check.interval.ms", Long, Some("300000"), AtLeast(1))
+        .doc("Milliseconds between two looks for segments to delete."),
+    Definition::new("log.retention.hours", Int, Some("168"), Any)
+        .doc("How long segments are kept, in hours; minutes and ms come first."),
+    Definition::new("log.retention.minutes", Int, None, Any)
+        .doc("How long segments are kept, in minutes; log.retention.ms comes first."),
+    Definition::new("log.retention.ms", Long, None, Any)
+        .cluster_wide()
+        .doc("How long segments are kept, in milliseconds; -1 for ever."),
+    Definition::new("log.roll.hours", Int, Some("168"), AtLeast(1))
+        .doc("The age in hours at which a new segment begins; log.roll.ms comes first."),
+    Definition::new("log.roll.jitter.hours", Int, Some("0"), AtLeast(0))
+        .doc("The most by which a segment begins early, in hours, so that not all do at once.")
+        .idle(),
+    Definition::new("log.roll.jitter.ms", Long, None, Any)
+        .cluster_wide()
+        .doc("The most by which a segment begins early, in milliseconds.")
+        .idle(),
+    Definition::new("log.roll.ms", Long, None, Any)
+        .cluster_wide()
+        .doc("The age in milliseconds at which a new segment begins."),
+    Definition::new("log.segment.bytes", Int, Some("1073741824"), AtLeast(1_048_576))
+        .cluster_wide()
+        .doc("The size at which a new segment begins."),
+    Definition::new("log.segment.delete.delay.ms", Long, Some("60000"), AtLeast(0))
+        .cluster_wide()
+        .doc("Milliseconds before a file that is no longer part of a log is removed.")
+        .idle(),
     Definition::new("max.connection.creation.rate", Int, Some("2147483647"), AtLeast(0)).cluster_wide().idle(),
-    Definition::new("max.connections", Int, Some("2147483647"), AtLeast(0)).cluster_wide().doc("How many connections a listener accepts at a time."),
-    Definition::new("max.connections.per.ip", Int, Some("2147483647"), AtLeast(0)).cluster_wide().doc("How many connections one address may have at a time."),
+    Definition::new("max.connections", Int, Some("2147483647"), AtLeast(0))
+        .cluster_wide()
+        .doc("How many connections a listener accepts at a time."),
+    Definition::new("max.connections.per.ip", Int, Some("2147483647"), AtLeast(0))
+        .cluster_wide()
+        .doc("How many connections one address may have at a time."),
     Definition::new("max.connections.per.ip.overrides", String, Some(""), Any).cluster_wide().idle(),
-    Definition::new("max.incremental.fetch.session.cache.slots", Int, Some("1000"), AtLeast(0)).doc("How many incremental fetch sessions are remembered."),
-    Definition::new("max.request.partition.size.limit", Int, Some("2000"), AtLeast(1)).doc("The most partitions that one answer to DescribeTopicPartitions holds."),
-    Definition::new("message.max.bytes", Int, Some("1048588"), AtLeast(0)).cluster_wide().doc("The largest record batch accepted, in bytes, after compression."),
-    Definition::new("metadata.log.dir", String, None, Any).doc("The directory of the metadata log; the first of log.dirs if not set."),
+    Definition::new("max.incremental.fetch.session.cache.slots", Int, Some("1000"), AtLeast(0))
+        .doc("How many incremental fetch sessions are remembered."),
+    Definition::new("max.request.partition.size.limit", Int, Some("2000"), AtLeast(1))
+        .doc("The most partitions that one answer to DescribeTopicPartitions holds."),
+    Definition::new("message.max.bytes", Int, Some("1048588"), AtLeast(0))
+        .cluster_wide()
+        .doc("The largest record batch accepted, in bytes, after compression."),
+    Definition::new("metadata.log.dir", String, None, Any)
+        .doc("The directory of the metadata log; the first of log.dirs if not set."),
     Definition::new("metadata.log.max.record.bytes.between.snapshots", Long, Some("20971520"), AtLeast(1)).idle(),
     Definition::new("metadata.log.max.snapshot.interval.ms", Long, Some("3600000"), AtLeast(0)).idle(),
-    Definition::new("metadata.log.segment.bytes", Int, Some("1073741824"), AtLeast(8_388_608)).doc("The size at which the metadata log begins a new segment."),
+    Definition::new("metadata.log.segment.bytes", Int, Some("1073741824"), AtLeast(8_388_608))
+        .doc("The size at which the metadata log begins a new segment."),
     Definition::new("metadata.log.segment.ms", Long, Some("604800000"), Any).idle(),
     Definition::new("metadata.max.idle.interval.ms", Int, Some("500"), AtLeast(0)).idle(),
     Definition::new("metadata.max.retention.bytes", Long, Some("104857600"), Any).idle(),
     Definition::new("metadata.max.retention.ms", Long, Some("604800000"), Any).idle(),
-    Definition::new("metric.reporters", List, Some("org.apache.kafka.common.metrics.JmxReporter"), Any).cluster_wide().idle(),
+    Definition::new("metric.reporters", List, Some("org.apache.kafka.common.metrics.JmxReporter"), Any)
+        .cluster_wide()
+        .idle(),
     Definition::new("metrics.num.samples", Int, Some("2"), AtLeast(1)).idle(),
     Definition::new("metrics.recording.level", String, Some("INFO"), Any).idle(),
     Definition::new("metrics.sample.window.ms", Long, Some("30000"), AtLeast(1)).idle(),
-    Definition::new("min.insync.replicas", Int, Some("1"), AtLeast(1)).cluster_wide().doc("How many replicas must be in sync for a write with acks=all."),
+    Definition::new("min.insync.replicas", Int, Some("1"), AtLeast(1))
+        .cluster_wide()
+        .doc("How many replicas must be in sync for a write with acks=all."),
     Definition::new("node.id", Int, None, AtLeast(0)).doc("The node's number, unique in the cluster."),
     Definition::new("num.io.threads", Int, Some("8"), AtLeast(1)).cluster_wide().idle(),
     Definition::new("num.network.threads", Int, Some("3"), AtLeast(1)).cluster_wide().idle(),
-    Definition::new("num.partitions", Int, Some("1"), AtLeast(1)).doc("How many partitions a topic gets when its creator does not say."),
+    Definition::new("num.partitions", Int, Some("1"), AtLeast(1))
+        .doc("How many partitions a topic gets when its creator does not say."),
     Definition::new("num.recovery.threads.per.data.dir", Int, Some("2"), AtLeast(1)).cluster_wide().idle(),
     Definition::new("num.replica.alter.log.dirs.threads", Int, None, Any).idle(),
     Definition::new("num.replica.fetchers", Int, Some("1"), AtLeast(1)).cluster_wide().idle(),
@@ -207,25 +348,45 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("offsets.topic.num.partitions", Int, Some("50"), AtLeast(1)).idle(),
     Definition::new("offsets.topic.replication.factor", Short, Some("3"), AtLeast(1)).idle(),
     Definition::new("offsets.topic.segment.bytes", Int, Some("104857600"), AtLeast(1)).idle(),
-    Definition::new("principal.builder.class", Class, Some("org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder"), Any).per_broker().idle(),
-    Definition::new("process.roles", List, None, EachOf(&["broker", "controller"])).doc("What this node is: broker, controller or both."),
+    Definition::new(
+        "principal.builder.class",
+        Class,
+        Some("org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder"),
+        Any,
+    )
+    .per_broker()
+    .idle(),
+    Definition::new("process.roles", List, None, EachOf(&["broker", "controller"]))
+        .doc("What this node is: broker, controller or both."),
     Definition::new("producer.id.expiration.check.interval.ms", Int, Some("600000"), AtLeast(1)).internal().idle(),
-    Definition::new("producer.id.expiration.ms", Int, Some("86400000"), AtLeast(1)).cluster_wide().doc("Milliseconds without a write after which a producer's state is forgotten."),
+    Definition::new("producer.id.expiration.ms", Int, Some("86400000"), AtLeast(1))
+        .cluster_wide()
+        .doc("Milliseconds without a write after which a producer's state is forgotten."),
     Definition::new("producer.purgatory.purge.interval.requests", Int, Some("1000"), Any).idle(),
-    Definition::new("queued.max.request.bytes", Long, Some("-1"), Any).doc("How many bytes of requests may wait before nothing more is read; -1 for no bound."),
-    Definition::new("queued.max.requests", Int, Some("500"), AtLeast(1)).doc("How many requests may wait before nothing more is read."),
+    Definition::new("queued.max.request.bytes", Long, Some("-1"), Any)
+        .doc("How many bytes of requests may wait before nothing more is read; -1 for no bound."),
+    Definition::new("queued.max.requests", Int, Some("500"), AtLeast(1))
+        .doc("How many requests may wait before nothing more is read."),
     Definition::new("quota.window.num", Int, Some("11"), AtLeast(1)).idle(),
     Definition::new("quota.window.size.seconds", Int, Some("1"), AtLeast(1)).idle(),
     Definition::new("remote.fetch.max.wait.ms", Int, Some("500"), AtLeast(1)).cluster_wide().idle(),
     Definition::new("remote.list.offsets.request.timeout.ms", Long, Some("30000"), AtLeast(1)).cluster_wide().idle(),
-    Definition::new("remote.log.index.file.cache.total.size.bytes", Long, Some("1073741824"), AtLeast(1)).cluster_wide().idle(),
+    Definition::new("remote.log.index.file.cache.total.size.bytes", Long, Some("1073741824"), AtLeast(1))
+        .cluster_wide()
+        .idle(),
     Definition::new("remote.log.index.file.cache.ttl.ms", Long, Some("900000"), AtLeast(-1)).internal().idle(),
     Definition::new("remote.log.manager.copier.thread.pool.size", Int, Some("10"), AtLeast(1)).cluster_wide().idle(),
-    Definition::new("remote.log.manager.copy.max.bytes.per.second", Long, Some("9223372036854775807"), AtLeast(1)).cluster_wide().idle(),
+    Definition::new("remote.log.manager.copy.max.bytes.per.second", Long, Some("9223372036854775807"), AtLeast(1))
+        .cluster_wide()
+        .idle(),
     Definition::new("remote.log.manager.copy.quota.window.num", Int, Some("11"), AtLeast(1)).idle(),
     Definition::new("remote.log.manager.copy.quota.window.size.seconds", Int, Some("1"), AtLeast(1)).idle(),
-    Definition::new("remote.log.manager.expiration.thread.pool.size", Int, Some("10"), AtLeast(1)).cluster_wide().idle(),
-    Definition::new("remote.log.manager.fetch.max.bytes.per.second", Long, Some("9223372036854775807"), AtLeast(1)).cluster_wide().idle(),
+    Definition::new("remote.log.manager.expiration.thread.pool.size", Int, Some("10"), AtLeast(1))
+        .cluster_wide()
+        .idle(),
+    Definition::new("remote.log.manager.fetch.max.bytes.per.second", Long, Some("9223372036854775807"), AtLeast(1))
+        .cluster_wide()
+        .idle(),
     Definition::new("remote.log.manager.fetch.quota.window.num", Int, Some("11"), AtLeast(1)).idle(),
     Definition::new("remote.log.manager.fetch.quota.window.size.seconds", Int, Some("1"), AtLeast(1)).idle(),
     Definition::new("remote.log.manager.follower.thread.pool.size", Int, Some("2"), AtLeast(1)).cluster_wide().idle(),
@@ -235,7 +396,13 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("remote.log.manager.task.retry.jitter", Double, Some("0.2"), Ratio("0.5")).internal().idle(),
     Definition::new("remote.log.manager.thread.pool.size", Int, Some("2"), AtLeast(1)).idle(),
     Definition::new("remote.log.metadata.custom.metadata.max.bytes", Int, Some("128"), AtLeast(0)).idle(),
-    Definition::new("remote.log.metadata.manager.class.name", String, Some("org.apache.kafka.server.log.remote.metadata.storage.TopicBasedRemoteLogMetadataManager"), NotEmpty).idle(),
+    Definition::new(
+        "remote.log.metadata.manager.class.name",
+        String,
+        Some("org.apache.kafka.server.log.remote.metadata.storage.TopicBasedRemoteLogMetadataManager"),
+        NotEmpty,
+    )
+    .idle(),
     Definition::new("remote.log.metadata.manager.class.path", String, None, Any).idle(),
     Definition::new("remote.log.metadata.manager.impl.prefix", String, Some("rlmm.config."), NotEmpty).idle(),
     Definition::new("remote.log.metadata.manager.listener.name", String, None, NotEmpty).idle(),
@@ -245,7 +412,10 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("remote.log.storage.manager.class.path", String, None, Any).idle(),
     Definition::new("remote.log.storage.manager.impl.prefix", String, Some("rsm.config."), NotEmpty).idle(),
     Definition::new("remote.log.storage.system.enable", Boolean, Some("false"), Any).idle(),
-    Definition::new("replica.alter.log.dirs.io.max.bytes.per.second", Long, Some("9223372036854775807"), AtLeast(0)).cluster_wide().internal().idle(),
+    Definition::new("replica.alter.log.dirs.io.max.bytes.per.second", Long, Some("9223372036854775807"), AtLeast(0))
+        .cluster_wide()
+        .internal()
+        .idle(),
     Definition::new("replica.fetch.backoff.ms", Int, Some("1000"), AtLeast(0)).idle(),
     Definition::new("replica.fetch.max.bytes", Int, Some("1048576"), AtLeast(0)).idle(),
     Definition::new("replica.fetch.min.bytes", Int, Some("1"), Any).idle(),
@@ -258,7 +428,8 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("replica.socket.timeout.ms", Int, Some("30000"), Any).idle(),
     Definition::new("replication.quota.window.num", Int, Some("11"), AtLeast(1)).idle(),
     Definition::new("replication.quota.window.size.seconds", Int, Some("1"), AtLeast(1)).idle(),
-    Definition::new("request.timeout.ms", Int, Some("30000"), Any).doc("How long a node waits for another node's answer."),
+    Definition::new("request.timeout.ms", Int, Some("30000"), Any)
+        .doc("How long a node waits for another node's answer."),
     Definition::new("sasl.client.callback.handler.class", Class, None, Any).idle(),
     Definition::new("sasl.enabled.mechanisms", List, Some("GSSAPI"), Any).per_broker().idle(),
     Definition::new("sasl.jaas.config", Password, None, Any).per_broker().idle(),
@@ -280,7 +451,13 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("sasl.login.retry.backoff.ms", Long, Some("100"), Any).idle(),
     Definition::new("sasl.mechanism.controller.protocol", String, Some("GSSAPI"), Any).idle(),
     Definition::new("sasl.mechanism.inter.broker.protocol", String, Some("GSSAPI"), Any).per_broker().idle(),
-    Definition::new("sasl.oauthbearer.assertion.algorithm", String, Some("RS256"), OneOfIgnoringCase(&["ES256", "RS256"])).idle(),
+    Definition::new(
+        "sasl.oauthbearer.assertion.algorithm",
+        String,
+        Some("RS256"),
+        OneOfIgnoringCase(&["ES256", "RS256"]),
+    )
+    .idle(),
     Definition::new("sasl.oauthbearer.assertion.claim.aud", String, None, Any).idle(),
     Definition::new("sasl.oauthbearer.assertion.claim.exp.seconds", Int, Some("300"), Between(0, 86_400)).idle(),
     Definition::new("sasl.oauthbearer.assertion.claim.iss", String, None, Any).idle(),
@@ -300,26 +477,50 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms", Long, Some("10000"), Any).idle(),
     Definition::new("sasl.oauthbearer.jwks.endpoint.retry.backoff.ms", Long, Some("100"), Any).idle(),
     Definition::new("sasl.oauthbearer.jwks.endpoint.url", String, None, Any).idle(),
-    Definition::new("sasl.oauthbearer.jwt.retriever.class", Class, Some("org.apache.kafka.common.security.oauthbearer.DefaultJwtRetriever"), Any).idle(),
-    Definition::new("sasl.oauthbearer.jwt.validator.class", Class, Some("org.apache.kafka.common.security.oauthbearer.DefaultJwtValidator"), Any).idle(),
+    Definition::new(
+        "sasl.oauthbearer.jwt.retriever.class",
+        Class,
+        Some("org.apache.kafka.common.security.oauthbearer.DefaultJwtRetriever"),
+        Any,
+    )
+    .idle(),
+    Definition::new(
+        "sasl.oauthbearer.jwt.validator.class",
+        Class,
+        Some("org.apache.kafka.common.security.oauthbearer.DefaultJwtValidator"),
+        Any,
+    )
+    .idle(),
     Definition::new("sasl.oauthbearer.scope", String, None, Any).idle(),
     Definition::new("sasl.oauthbearer.scope.claim.name", String, Some("scope"), Any).idle(),
     Definition::new("sasl.oauthbearer.sub.claim.name", String, Some("sub"), Any).idle(),
     Definition::new("sasl.oauthbearer.token.endpoint.url", String, None, Any).idle(),
     Definition::new("sasl.server.callback.handler.class", Class, None, Any).idle(),
     Definition::new("sasl.server.max.receive.size", Int, Some("524288"), Any).idle(),
-    Definition::new("security.inter.broker.protocol", String, Some("PLAINTEXT"), OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"])).doc("The security protocol between brokers, when no listener is named for it."),
+    Definition::new(
+        "security.inter.broker.protocol",
+        String,
+        Some("PLAINTEXT"),
+        OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]),
+    )
+    .doc("The security protocol between brokers, when no listener is named for it."),
     Definition::new("security.providers", String, None, Any).idle(),
     Definition::new("server.max.startup.time.ms", Long, Some("9223372036854775807"), AtLeast(0)).internal().idle(),
     Definition::new("share.coordinator.append.linger.ms", Int, Some("-1"), AtLeast(-1)).idle(),
-    Definition::new("share.coordinator.cached.buffer.max.bytes", Int, Some("1048588"), AtLeast(524_288)).cluster_wide().idle(),
-    Definition::new("share.coordinator.cold.partition.snapshot.interval.ms", Int, Some("300000"), AtLeast(1)).internal().idle(),
+    Definition::new("share.coordinator.cached.buffer.max.bytes", Int, Some("1048588"), AtLeast(524_288))
+        .cluster_wide()
+        .idle(),
+    Definition::new("share.coordinator.cold.partition.snapshot.interval.ms", Int, Some("300000"), AtLeast(1))
+        .internal()
+        .idle(),
     Definition::new("share.coordinator.load.buffer.size", Int, Some("5242880"), AtLeast(1)).idle(),
     Definition::new("share.coordinator.snapshot.update.records.per.snapshot", Int, Some("500"), Between(0, 500)).idle(),
     Definition::new("share.coordinator.state.topic.compression.codec", Int, Some("0"), Any).idle(),
     Definition::new("share.coordinator.state.topic.min.isr", Short, Some("2"), AtLeast(1)).idle(),
     Definition::new("share.coordinator.state.topic.num.partitions", Int, Some("50"), AtLeast(1)).idle(),
-    Definition::new("share.coordinator.state.topic.prune.interval.ms", Int, Some("300000"), AtLeast(1)).internal().idle(),
+    Definition::new("share.coordinator.state.topic.prune.interval.ms", Int, Some("300000"), AtLeast(1))
+        .internal()
+        .idle(),
     Definition::new("share.coordinator.state.topic.replication.factor", Short, Some("3"), AtLeast(1)).idle(),
     Definition::new("share.coordinator.state.topic.segment.bytes", Int, Some("104857600"), AtLeast(1)).idle(),
     Definition::new("share.coordinator.threads", Int, Some("1"), AtLeast(1)).idle(),
@@ -327,14 +528,20 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("share.fetch.purgatory.purge.interval.requests", Int, Some("1000"), Any).idle(),
     Definition::new("socket.connection.setup.timeout.max.ms", Long, Some("30000"), Any).idle(),
     Definition::new("socket.connection.setup.timeout.ms", Long, Some("10000"), Any).idle(),
-    Definition::new("socket.listen.backlog.size", Int, Some("50"), AtLeast(1)).doc("How many connections may wait to be accepted."),
-    Definition::new("socket.receive.buffer.bytes", Int, Some("102400"), Any).doc("The sockets' receive buffer; -1 for the system's default."),
-    Definition::new("socket.request.max.bytes", Int, Some("104857600"), AtLeast(1)).doc("The largest request accepted, in bytes."),
-    Definition::new("socket.send.buffer.bytes", Int, Some("102400"), Any).doc("The sockets' send buffer; -1 for the system's default."),
+    Definition::new("socket.listen.backlog.size", Int, Some("50"), AtLeast(1))
+        .doc("How many connections may wait to be accepted."),
+    Definition::new("socket.receive.buffer.bytes", Int, Some("102400"), Any)
+        .doc("The sockets' receive buffer; -1 for the system's default."),
+    Definition::new("socket.request.max.bytes", Int, Some("104857600"), AtLeast(1))
+        .doc("The largest request accepted, in bytes."),
+    Definition::new("socket.send.buffer.bytes", Int, Some("102400"), Any)
+        .doc("The sockets' send buffer; -1 for the system's default."),
     Definition::new("ssl.allow.dn.changes", Boolean, Some("false"), Any).idle(),
     Definition::new("ssl.allow.san.changes", Boolean, Some("false"), Any).idle(),
     Definition::new("ssl.cipher.suites", List, Some(""), Any).per_broker().idle(),
-    Definition::new("ssl.client.auth", String, Some("none"), OneOf(&["required", "requested", "none"])).per_broker().idle(),
+    Definition::new("ssl.client.auth", String, Some("none"), OneOf(&["required", "requested", "none"]))
+        .per_broker()
+        .idle(),
     Definition::new("ssl.enabled.protocols", List, Some("TLSv1.2,TLSv1.3"), Any).per_broker().idle(),
     Definition::new("ssl.endpoint.identification.algorithm", String, Some("https"), Any).per_broker().idle(),
     Definition::new("ssl.engine.factory.class", Class, None, Any).per_broker().idle(),
@@ -355,10 +562,12 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("ssl.truststore.password", Password, None, Any).per_broker().idle(),
     Definition::new("ssl.truststore.type", String, Some("JKS"), Any).per_broker().idle(),
     Definition::new("telemetry.max.bytes", Int, Some("1048576"), AtLeast(1)).idle(),
-    Definition::new("transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Some("10000"), AtLeast(1)).idle(),
+    Definition::new("transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Some("10000"), AtLeast(1))
+        .idle(),
     Definition::new("transaction.max.timeout.ms", Int, Some("900000"), AtLeast(1)).idle(),
     Definition::new("transaction.partition.verification.enable", Boolean, Some("true"), Any).cluster_wide().idle(),
-    Definition::new("transaction.remove.expired.transaction.cleanup.interval.ms", Int, Some("3600000"), AtLeast(1)).idle(),
+    Definition::new("transaction.remove.expired.transaction.cleanup.interval.ms", Int, Some("3600000"), AtLeast(1))
+        .idle(),
     Definition::new("transaction.state.log.load.buffer.size", Int, Some("5242880"), AtLeast(1)).idle(),
     Definition::new("transaction.state.log.min.isr", Int, Some("2"), AtLeast(1)).idle(),
     Definition::new("transaction.state.log.num.partitions", Int, Some("50"), AtLeast(1)).idle(),
@@ -366,7 +575,10 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("transaction.state.log.segment.bytes", Int, Some("104857600"), AtLeast(1)).idle(),
     Definition::new("transaction.two.phase.commit.enable", Boolean, Some("false"), Any).idle(),
     Definition::new("transactional.id.expiration.ms", Int, Some("604800000"), AtLeast(1)).idle(),
-    Definition::new("unclean.leader.election.enable", Boolean, Some("false"), Any).cluster_wide().doc("Whether a replica that is not in sync may lead when no other is left, at the price of records.").idle(),
+    Definition::new("unclean.leader.election.enable", Boolean, Some("false"), Any)
+        .cluster_wide()
+        .doc("Whether a replica that is not in sync may lead when no other is left, at the price of records.")
+        .idle(),
     Definition::new("unclean.leader.election.interval.ms", Long, Some("300000"), AtLeast(1)).internal().idle(),
     Definition::new("unstable.api.versions.enable", Boolean, Some("false"), Any).internal().idle(),
     Definition::new("unstable.feature.versions.enable", Boolean, Some("false"), Any).internal().idle(),

@@ -149,7 +149,9 @@ impl Definition {
     pub fn check(&self, value: &str) -> Result<(), ConfigError> {
         let text = value.trim();
         match self.kind {
-            Kind::Boolean => boolean(text).map(drop).ok_or_else(|| self.refuse(value, "Expected value to be either true or false")),
+            Kind::Boolean => {
+                boolean(text).map(drop).ok_or_else(|| self.refuse(value, "Expected value to be either true or false"))
+            }
             Kind::Int => self.check_number(value, text.parse::<i32>().ok().map(i64::from)),
             Kind::Short => self.check_number(value, text.parse::<i16>().ok().map(i64::from)),
             Kind::Long => self.check_number(value, text.parse::<i64>().ok()),
@@ -243,7 +245,10 @@ impl Definition {
 
 fn throttled_replicas(items: &[&str]) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    items == ["*"] || items.iter().all(|item| item.split_once(':').is_some_and(|(partition, broker)| number(partition) && number(broker)))
+    items == ["*"]
+        || items
+            .iter()
+            .all(|item| item.split_once(':').is_some_and(|(partition, broker)| number(partition) && number(broker)))
 }
 
 /// `true` and `false` in any case.

@@ -86,7 +86,10 @@ fn protocol_map(values: &Values<'_>) -> Result<BTreeMap<Str, SecurityProtocol>, 
     let mut map = BTreeMap::new();
     for entry in list(&text) {
         let named = entry.rsplit_once(':').and_then(|(name, protocol)| {
-            Some((Str::from(name.trim().to_ascii_uppercase()), SecurityProtocol::from_name(&protocol.trim().to_ascii_uppercase())?))
+            Some((
+                Str::from(name.trim().to_ascii_uppercase()),
+                SecurityProtocol::from_name(&protocol.trim().to_ascii_uppercase())?,
+            ))
         });
         let Some((name, protocol)) = named else {
             return Err(ConfigError(format!(
@@ -109,7 +112,9 @@ fn parse_list(
     let mut listeners: Vec<Listener> = Vec::new();
     for entry in list(&text) {
         let Some((name, host, port)) = address(entry) else {
-            return Err(ConfigError(format!("Invalid value {entry} for configuration {key}: expected NAME://host:port")));
+            return Err(ConfigError(format!(
+                "Invalid value {entry} for configuration {key}: expected NAME://host:port"
+            )));
         };
         let name = Str::from(name.to_ascii_uppercase());
         let security = match protocols.get(&name) {
@@ -146,7 +151,8 @@ fn address(entry: &str) -> Option<(&str, &str, u16)> {
     let (name, rest) = entry.split_once("://")?;
     let (host, port) = rest.rsplit_once(':')?;
     let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
-    let valid_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+    let valid_name =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
     let valid_host = !host.contains(['/', '[', ']']) && !host.contains(char::is_whitespace);
     (valid_name && valid_host).then_some(())?;
     Some((name, host, port.parse().ok()?))
@@ -154,7 +160,11 @@ fn address(entry: &str) -> Option<(&str, &str, u16)> {
 
 /// What is advertised when nothing was said: the listener itself, by a name that works from this machine at least.
 fn reachable(listener: &Listener) -> Listener {
-    let host = if matches!(listener.host.as_str(), "" | "0.0.0.0" | "::") { Str::from_static("localhost") } else { listener.host.clone() };
+    let host = if matches!(listener.host.as_str(), "" | "0.0.0.0" | "::") {
+        Str::from_static("localhost")
+    } else {
+        listener.host.clone()
+    };
     Listener { host, ..listener.clone() }
 }
 
@@ -184,19 +194,30 @@ fn advertised(
 
 fn distinct_ports(listeners: &[Listener]) -> Result<(), ConfigError> {
     for (index, listener) in listeners.iter().enumerate() {
-        if listener.port != 0 && listeners[..index].iter().any(|it| it.port == listener.port && it.host == listener.host) {
-            return Err(ConfigError(format!("Each listener must have a different port: {} is used twice", listener.port)));
+        if listener.port != 0
+            && listeners[..index].iter().any(|it| it.port == listener.port && it.host == listener.host)
+        {
+            return Err(ConfigError(format!(
+                "Each listener must have a different port: {} is used twice",
+                listener.port
+            )));
         }
     }
     Ok(())
 }
 
-fn inter_broker_name(values: &Values<'_>, listeners: &[Listener], controller_names: &[Str]) -> Result<Str, ConfigError> {
+fn inter_broker_name(
+    values: &Values<'_>,
+    listeners: &[Listener],
+    controller_names: &[Str],
+) -> Result<Str, ConfigError> {
     let brokers = || listeners.iter().filter(|it| !controller_names.contains(&it.name));
     if let Some(name) = values.explicit("inter.broker.listener.name") {
         let name = Str::from(name.to_ascii_uppercase());
         return brokers().find(|it| it.name == name).map(|it| it.name.clone()).ok_or_else(|| {
-            ConfigError(format!("inter.broker.listener.name={name}: expected the name of one of the broker's listeners"))
+            ConfigError(format!(
+                "inter.broker.listener.name={name}: expected the name of one of the broker's listeners"
+            ))
         });
     }
     let protocol = values.text("security.inter.broker.protocol").unwrap_or_default();
@@ -204,7 +225,9 @@ fn inter_broker_name(values: &Values<'_>, listeners: &[Listener], controller_nam
     let named = brokers().find(|it| it.name == *protocol);
     let only = || brokers().next().filter(|_| brokers().count() == 1);
     named.or_else(only).map(|it| it.name.clone()).ok_or_else(|| {
-        ConfigError(format!("No listener is named {protocol}: set inter.broker.listener.name to one of the broker's listeners"))
+        ConfigError(format!(
+            "No listener is named {protocol}: set inter.broker.listener.name to one of the broker's listeners"
+        ))
     })
 }
 
@@ -222,7 +245,9 @@ pub(super) fn voters(values: &Values<'_>, node_id: NodeId) -> Result<Vec<Voter>,
             Some(Voter { id: NodeId(id.parse().ok()?), host: Str::from(host), port: port.parse().ok()? })
         });
         voters.push(voter.ok_or_else(|| {
-            ConfigError(format!("Invalid value {entry} for configuration controller.quorum.voters: expected id@host:port"))
+            ConfigError(format!(
+                "Invalid value {entry} for configuration controller.quorum.voters: expected id@host:port"
+            ))
         })?);
     }
     match voters.as_slice() {

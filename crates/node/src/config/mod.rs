@@ -327,7 +327,9 @@ fn roles(values: &Values<'_>) -> Result<Roles, ConfigError> {
 fn replication_factor(values: &Values<'_>) -> Result<i16, ConfigError> {
     let factor = values.int("default.replication.factor");
     i16::try_from(factor).ok().filter(|it| *it >= 1).ok_or_else(|| {
-        ConfigError(format!("Invalid value {factor} for configuration default.replication.factor: expected a number from 1 to 32767"))
+        ConfigError(format!(
+            "Invalid value {factor} for configuration default.replication.factor: expected a number from 1 to 32767"
+        ))
     })
 }
 
@@ -335,7 +337,9 @@ fn log_dirs(values: &Values<'_>) -> Result<Vec<Str>, ConfigError> {
     let key = if values.explicit("log.dirs").is_some() { "log.dirs" } else { "log.dir" };
     let dirs = values.items(key);
     if dirs.is_empty() || dirs.iter().any(|dir| dir.is_empty()) {
-        return Err(ConfigError(format!("Configuration '{key}' must not be empty: expected directories separated by commas")));
+        return Err(ConfigError(format!(
+            "Configuration '{key}' must not be empty: expected directories separated by commas"
+        )));
     }
     if let Some(twice) = dirs.iter().enumerate().find(|(index, dir)| dirs[..*index].contains(dir)) {
         return Err(ConfigError(format!("Configuration '{key}' values must not be duplicated: {}", twice.1)));
@@ -350,6 +354,8 @@ fn metadata_log_dir(values: &Values<'_>, log_dirs: &[Str]) -> Result<u16, Config
     let Some(dir) = values.text("metadata.log.dir") else { return Ok(0) };
     let position = log_dirs.iter().position(|it| *it == dir).and_then(|it| u16::try_from(it).ok());
     position.ok_or_else(|| {
-        ConfigError(format!("metadata.log.dir={dir}: expected one of log.dirs; a directory of its own is not supported yet"))
+        ConfigError(format!(
+            "metadata.log.dir={dir}: expected one of log.dirs; a directory of its own is not supported yet"
+        ))
     })
 }

@@ -8,6 +8,8 @@ use super::ConfigError;
 /// and the escapes `\t \n \r \f \uXXXX`. A later line wins over an earlier one with the same key.
 pub fn parse_properties(text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
     let mut properties = BTreeMap::new();
+    // A lone carriage return ends a line too, as Java has it.
+    let text = text.replace("\r\n", "\n");
     let mut lines = text.split(['\n', '\r']).enumerate();
     while let Some((number, line)) = lines.next() {
         let line = line.trim_start_matches(BLANKS);

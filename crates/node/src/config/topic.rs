@@ -73,7 +73,8 @@ impl TopicConfig {
         let value = |key: &str| config.topic_value(image, &resource, key).unwrap_or_default();
         // Values were checked when they were set, so a text that does not parse can only come from another
         // implementation's log; Kafka's default is then the safe reading.
-        let long = |key: &str| value(key).trim().parse::<i64>().unwrap_or_else(|_| default(key).parse().unwrap_or_default());
+        let long =
+            |key: &str| value(key).trim().parse::<i64>().unwrap_or_else(|_| default(key).parse().unwrap_or_default());
         let int = |key: &str| i32::try_from(long(key)).unwrap_or(i32::MAX);
         let flag = |key: &str| boolean(value(key).trim()).unwrap_or(false);
         let policy = value("cleanup.policy");

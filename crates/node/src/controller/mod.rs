@@ -6,16 +6,24 @@
 
 mod brokers;
 mod configs;
+mod election;
+mod features;
 mod partitions;
 mod placement;
 mod topics;
 
-use protocol::message::ResponseBody;
-use protocol::messages::MetadataRecord;
+use protocol::messages::{MetadataRecord, ResponseBody};
 use protocol::{LeaderEpoch, Offset};
 
 use crate::config::Config;
 use crate::image::{Image, ImageError};
+
+pub use brokers::PRODUCER_ID_BLOCK;
+pub use configs::Origin;
+pub use topics::{check_name, is_internal};
+
+/// The most records that one request may bring, as in Kafka.
+const MAX_RECORDS_PER_DECISION: usize = 10_000;
 
 /// What was decided. A refusal is an outcome without records whose reply says so.
 #[derive(Clone, Debug, PartialEq)]

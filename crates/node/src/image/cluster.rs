@@ -19,8 +19,12 @@ pub enum SecurityProtocol {
 
 impl SecurityProtocol {
     /// All of them, in the order of their numbers.
-    pub const ALL: [SecurityProtocol; 4] =
-        [SecurityProtocol::Plaintext, SecurityProtocol::Ssl, SecurityProtocol::SaslPlaintext, SecurityProtocol::SaslSsl];
+    pub const ALL: [SecurityProtocol; 4] = [
+        SecurityProtocol::Plaintext,
+        SecurityProtocol::Ssl,
+        SecurityProtocol::SaslPlaintext,
+        SecurityProtocol::SaslSsl,
+    ];
 
     /// Kafka's number.
     pub const fn id(self) -> i16 {

@@ -1,0 +1,397 @@
+//! Changing configurations: of topics, of one broker, of all brokers.
+
+use std::collections::BTreeMap;
+
+use protocol::messages::{
+    AlterConfigsRequest, AlterConfigsResponse, ClearElrRecord, ConfigRecord, ErrorCode, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, MetadataRecord, ResponseBody, alter_configs_response,
+    incremental_alter_configs_request, incremental_alter_configs_response,
+};
+use protocol::{NodeId, Str};
+
+use super::{Controller, Outcome, features, topics};
+use crate::config::{Config, Definition, Kind, Update, broker_key, list, topic_key};
+use crate::image::{Image, Resource, ResourceType, Settings};
+use crate::refusal::Refusal;
+
+/// Where an effective value comes from. Kafka's `ConfigSource`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Set for the topic.
+    Topic,
+    /// Set for this broker while it ran.
+    Broker,
+    /// Set for all brokers while they ran.
+    AllBrokers,
+    /// In the node's file.
+    Static,
+    /// Kafka's default.
+    Default,
+}
+
+impl Origin {
+    /// Kafka's number.
+    pub const fn id(self) -> i8 {
+        match self {
+            Origin::Topic => 1,
+            Origin::Broker => 2,
+            Origin::AllBrokers => 3,
+            Origin::Static => 4,
+            Origin::Default => 5,
+        }
+    }
+}
+
+/// The value that a topic's key has when the topic says nothing, and where it comes from.
+pub(super) fn inherited(config: &Config, image: &Image, key: &Definition) -> (Option<Str>, Origin) {
+    let synonyms = crate::config::topic_synonyms(key.name);
+    let set = |read: &dyn Fn(&str) -> bool| synonyms.iter().any(|(name, _)| read(name));
+    let this_broker = Resource::broker(config.node_id);
+    let origin = if set(&|name| image.setting(&this_broker, name).is_some()) {
+        Origin::Broker
+    } else if set(&|name| image.setting(&Resource::all_brokers(), name).is_some()) {
+        Origin::AllBrokers
+    } else if set(&|name| config.explicit(name).is_some()) {
+        Origin::Static
+    } else {
+        Origin::Default
+    };
+    // No topic has the empty name, so this reads what any topic inherits.
+    (config.topic_value(image, &Resource { kind: ResourceType::Topic, name: Str::new() }, key.name), origin)
+}
+
+/// The record that sets or removes one key.
+pub(super) fn record(resource: &Resource, key: &Str, value: Option<Str>) -> MetadataRecord {
+    let record = ConfigRecord {
+        resource_type: resource.kind.id(),
+        resource_name: resource.name.clone(),
+        name: key.clone(),
+        value,
+    };
+    record.into()
+}
+
+/// Whether a topic can have these settings.
+pub(super) fn check_topic(settings: &BTreeMap<Str, Str>) -> Result<(), Refusal> {
+    for (key, value) in settings {
+        let invalid = |what: String| Refusal::new(ErrorCode::InvalidConfig, what);
+        let definition = topic_key(key).ok_or_else(|| invalid(format!("Unknown topic config name: {key}")))?;
+        check_length(value)?;
+        definition.check(value).map_err(|error| invalid(error.0))?;
+    }
+    let number = |key: &str| settings.get(key).and_then(|text| text.trim().parse::<i64>().ok());
+    if let (Some(min), Some(max)) = (number("min.compaction.lag.ms"), number("max.compaction.lag.ms"))
+        && min > max
+    {
+        return Err(Refusal::new(
+            ErrorCode::InvalidConfig,
+            format!("conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})"),
+        ));
+    }
+    if settings.get("remote.storage.enable").is_some_and(|value| value.trim().eq_ignore_ascii_case("true")) {
+        return Err(Refusal::new(
+            ErrorCode::InvalidConfig,
+            "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.",
+        ));
+    }
+    Ok(())
+}
+
+/// The longest value, in bytes, that a record can hold.
+fn check_length(value: &str) -> Result<(), Refusal> {
+    const MAX: usize = i16::MAX as usize;
+    if value.len() <= MAX {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        ErrorCode::InvalidConfig,
+        format!("The configuration value cannot be added because it exceeds the maximum value size of {MAX} bytes."),
+    ))
+}
+
+/// What to do with one key.
+enum Change {
+    Set(Str),
+    Delete,
+    Append(Str),
+    Subtract(Str),
+}
+
+impl Controller {
+    /// IncrementalAlterConfigs, versions 0 and 1.
+    pub fn decide_incremental_alter_configs(
+        &self,
+        config: &Config,
+        request: &IncrementalAlterConfigsRequest,
+    ) -> Outcome {
+        let keys: Vec<(i8, Str)> =
+            request.resources.iter().map(|it| (it.resource_type, it.resource_name.clone())).collect();
+        let mut records = Vec::new();
+        let mut responses = Vec::with_capacity(request.resources.len());
+        for (asked, key) in request.resources.iter().zip(&keys) {
+            let outcome = once(&keys, key).and_then(|()| {
+                let resource = self.alterable(config, key)?;
+                let changes = changes(&asked.configs)?;
+                self.alter(&resource, changes)
+            });
+            let mut response = incremental_alter_configs_response::AlterConfigsResourceResponse {
+                resource_type: key.0,
+                resource_name: key.1.clone(),
+                ..Default::default()
+            };
+            match outcome {
+                Ok(mut altered) => records.append(&mut altered),
+                Err(refusal) => {
+                    response.error_code = refusal.code.code();
+                    response.error_message = Some(refusal.message);
+                }
+            }
+            responses.push(response);
+        }
+        if request.validate_only {
+            records.clear();
+        }
+        let reply = IncrementalAlterConfigsResponse { responses, ..IncrementalAlterConfigsResponse::default() };
+        Outcome { records, reply: ResponseBody::IncrementalAlterConfigs(reply) }
+    }
+
+    /// AlterConfigs, versions 0 to 2: what is not named goes back to its default.
+    pub fn decide_alter_configs(&self, config: &Config, request: &AlterConfigsRequest) -> Outcome {
+        let keys: Vec<(i8, Str)> =
+            request.resources.iter().map(|it| (it.resource_type, it.resource_name.clone())).collect();
+        let mut records = Vec::new();
+        let mut responses = Vec::with_capacity(request.resources.len());
+        for (asked, key) in request.resources.iter().zip(&keys) {
+            let outcome = once(&keys, key).and_then(|()| {
+                let resource = self.alterable(config, key)?;
+                let mut changes = replacements(&asked.configs)?;
+                for (name, _) in self.image().settings(&resource).into_iter().flat_map(Settings::iter) {
+                    changes.entry(name.clone()).or_insert(Change::Delete);
+                }
+                self.alter(&resource, changes)
+            });
+            let mut response = alter_configs_response::AlterConfigsResourceResponse {
+                resource_type: key.0,
+                resource_name: key.1.clone(),
+                ..Default::default()
+            };
+            match outcome {
+                Ok(mut altered) => records.append(&mut altered),
+                Err(refusal) => {
+                    response.error_code = refusal.code.code();
+                    response.error_message = Some(refusal.message);
+                }
+            }
+            responses.push(response);
+        }
+        if request.validate_only {
+            records.clear();
+        }
+        let reply = AlterConfigsResponse { responses, ..AlterConfigsResponse::default() };
+        Outcome { records, reply: ResponseBody::AlterConfigs(reply) }
+    }
+
+    fn alterable(&self, config: &Config, (kind, name): &(i8, Str)) -> Result<Resource, Refusal> {
+        let invalid = |what: String| Err(Refusal::new(ErrorCode::InvalidRequest, what));
+        let resource = match ResourceType::from_id(*kind) {
+            Some(kind) => Resource { kind, name: name.clone() },
+            None => return invalid(format!("Unknown resource type {kind}")),
+        };
+        match resource.kind {
+            ResourceType::Topic if name.is_empty() => {
+                return invalid("Default topic resources are not allowed.".into());
+            }
+            ResourceType::Topic => {
+                topics::check_name(name)?;
+                if self.image().topic(name).is_none() {
+                    let what = format!("The topic '{name}' does not exist.");
+                    return Err(Refusal::new(ErrorCode::UnknownTopicOrPartition, what));
+                }
+            }
+            ResourceType::Broker if !name.is_empty() => {
+                let Ok(id) = name.parse::<i32>() else {
+                    return invalid(format!("Node id must be an integer, but it is: {name}"));
+                };
+                // Only the broker itself can tell whether it can live with the values, as in Kafka.
+                if NodeId(id) != config.node_id {
+                    return invalid(format!("Unexpected broker id, expected {}, but received {name}", config.node_id));
+                }
+            }
+            ResourceType::Broker => {}
+            ResourceType::ClientMetrics | ResourceType::Group => {
+                return Err(Refusal::new(
+                    ErrorCode::InvalidRequest,
+                    "Configurations of groups and of client metrics are not supported yet.",
+                ));
+            }
+        }
+        Ok(resource)
+    }
+
+    /// The records for the changes, if the settings that come out are valid.
+    fn alter(&self, resource: &Resource, changes: BTreeMap<Str, Change>) -> Result<Vec<MetadataRecord>, Refusal> {
+        let current = self.image().settings(resource);
+        let before = |key: &Str| current.and_then(|settings| settings.get(key)).cloned();
+        let mut after: BTreeMap<Str, Str> =
+            current.into_iter().flat_map(Settings::iter).map(|(key, value)| (key.clone(), value.clone())).collect();
+        let mut records = Vec::new();
+        for (key, change) in changes {
+            let value = match change {
+                Change::Set(value) => Some(value),
+                Change::Delete => None,
+                Change::Append(items) => Some(edit_list(resource, &key, before(&key), "APPEND", |list| {
+                    for item in items.split(',') {
+                        if !list.iter().any(|it| it == item) {
+                            list.push(item.to_owned());
+                        }
+                    }
+                })?),
+                Change::Subtract(items) => Some(edit_list(resource, &key, before(&key), "SUBTRACT", |list| {
+                    list.retain(|it| !items.split(',').any(|item| item == it));
+                })?),
+            };
+            self.check_min_isr(resource, &key, value.as_ref())?;
+            match &value {
+                Some(value) => after.insert(key.clone(), value.clone()),
+                None => after.remove(&key),
+            };
+            // A broker's key is written even when it stays the same: files that it names may have changed.
+            if resource.kind == ResourceType::Broker || before(&key) != value {
+                records.push(record(resource, &key, value));
+            }
+        }
+        match resource.kind {
+            ResourceType::Topic => check_topic(&after)?,
+            _ => check_broker(&after, resource.name.is_empty())?,
+        }
+        self.clear_elr(resource, &mut records);
+        Ok(records)
+    }
+
+    /// While eligible leader replicas are on, min.insync.replicas means the same on every broker (KIP-966).
+    fn check_min_isr(&self, resource: &Resource, key: &str, value: Option<&Str>) -> Result<(), Refusal> {
+        if resource.kind != ResourceType::Broker || key != MIN_ISR || self.image().feature(features::ELR) == 0 {
+            return Ok(());
+        }
+        let invalid = |what: &str| Err(Refusal::new(ErrorCode::InvalidConfig, what));
+        match value {
+            _ if !resource.name.is_empty() => {
+                invalid("Broker-level min.insync.replicas cannot be altered while ELR is enabled.")
+            }
+            None => invalid("Cluster-level min.insync.replicas cannot be removed while ELR is enabled."),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Another min.insync.replicas makes what is known about eligible leaders worthless.
+    fn clear_elr(&self, resource: &Resource, records: &mut Vec<MetadataRecord>) {
+        let touched = |record: &MetadataRecord| matches!(record, MetadataRecord::Config(it) if it.name == MIN_ISR);
+        if self.image().feature(features::ELR) != 0 && records.iter().any(touched) {
+            let topic_name = if resource.kind == ResourceType::Topic { resource.name.clone() } else { Str::new() };
+            records.push(ClearElrRecord { topic_name }.into());
+        }
+    }
+}
+
+const MIN_ISR: &str = "min.insync.replicas";
+
+fn once(keys: &[(i8, Str)], key: &(i8, Str)) -> Result<(), Refusal> {
+    if keys.iter().filter(|it| *it == key).count() > 1 {
+        return Err(Refusal::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."));
+    }
+    Ok(())
+}
+
+fn changes(configs: &[incremental_alter_configs_request::AlterableConfig]) -> Result<BTreeMap<Str, Change>, Refusal> {
+    const DELETE: i8 = 1;
+    check_nulls(configs.iter().filter(|it| it.config_operation != DELETE).map(|it| (&it.name, &it.value)))?;
+    let mut changes = BTreeMap::new();
+    for config in configs {
+        let value = config.value.clone().unwrap_or_default();
+        let change = match config.config_operation {
+            0 => Change::Set(value),
+            DELETE => Change::Delete,
+            2 => Change::Append(value),
+            3 => Change::Subtract(value),
+            other => {
+                return Err(Refusal::new(ErrorCode::InvalidRequest, format!("Unknown operations type {other}")));
+            }
+        };
+        if changes.insert(config.name.clone(), change).is_some() {
+            return Err(duplicate_keys());
+        }
+    }
+    Ok(changes)
+}
+
+fn replacements(
+    configs: &[protocol::messages::alter_configs_request::AlterableConfig],
+) -> Result<BTreeMap<Str, Change>, Refusal> {
+    check_nulls(configs.iter().map(|it| (&it.name, &it.value)))?;
+    let mut changes = BTreeMap::new();
+    for config in configs {
+        let value = config.value.clone().unwrap_or_default();
+        if changes.insert(config.name.clone(), Change::Set(value)).is_some() {
+            return Err(duplicate_keys());
+        }
+    }
+    Ok(changes)
+}
+
+fn duplicate_keys() -> Refusal {
+    Refusal::new(ErrorCode::InvalidRequest, "Error due to duplicate config keys")
+}
+
+fn check_nulls<'a>(configs: impl Iterator<Item = (&'a Str, &'a Option<Str>)>) -> Result<(), Refusal> {
+    let nulls: Vec<&str> = configs.filter(|(_, value)| value.is_none()).map(|(name, _)| name.as_str()).collect();
+    if nulls.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::new(ErrorCode::InvalidRequest, format!("Null value not supported for : {}", nulls.join(", "))))
+}
+
+fn edit_list(
+    resource: &Resource,
+    key: &Str,
+    current: Option<Str>,
+    operation: &str,
+    edit: impl FnOnce(&mut Vec<String>),
+) -> Result<Str, Refusal> {
+    let definition = match resource.kind {
+        ResourceType::Topic => topic_key(key),
+        _ => broker_key(key),
+    };
+    let Some(definition) = definition.filter(|it| it.kind == Kind::List) else {
+        return Err(Refusal::new(
+            ErrorCode::InvalidConfig,
+            format!("Can't {operation} to key {key} because its type is not LIST."),
+        ));
+    };
+    let current = current.unwrap_or_else(|| Str::from_static(definition.default.unwrap_or_default()));
+    let mut items: Vec<String> = list(&current).into_iter().map(str::to_owned).collect();
+    edit(&mut items);
+    Ok(Str::from(items.join(",")))
+}
+
+/// Whether brokers can have these settings while they run.
+fn check_broker(settings: &BTreeMap<Str, Str>, all_brokers: bool) -> Result<(), Refusal> {
+    let invalid = |what: String| Err(Refusal::new(ErrorCode::InvalidRequest, what));
+    for (key, value) in settings {
+        // Kafka lets keys that it does not know pass: plug-ins have keys of their own.
+        let Some(definition) = broker_key(key) else { continue };
+        match definition.update {
+            Update::ReadOnly => return invalid(format!("Cannot update these configs dynamically: [{key}]")),
+            Update::PerBroker if all_brokers => {
+                return invalid(format!(
+                    "Cannot update these configs at default cluster level, broker id must be specified: [{key}]"
+                ));
+            }
+            Update::PerBroker | Update::ClusterWide => {}
+        }
+        check_length(value)?;
+        if let Err(error) = definition.check(value) {
+            return invalid(error.0);
+        }
+    }
+    Ok(())
+}

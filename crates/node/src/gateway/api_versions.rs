@@ -1,0 +1,84 @@
+//! ApiVersions, versions 0 to 4 (KIP-35, KIP-511, KIP-584).
+//!
+//! What is advertised is what this node serves, in exactly the versions in which Apache Kafka 4.3 serves it. A client that
+//! asks in a version which the node does not know gets [`unsupported_version`] from whoever decodes requests.
+
+use protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
+use protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, ErrorCode};
+use protocol::{ApiKey, ResponseBody, Str, support};
+
+use super::{Context, Step};
+
+/// The APIs that this node serves, in order of their keys.
+pub const SERVED: [ApiKey; 16] = [
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::DeleteRecords,
+    ApiKey::InitProducerId,
+    ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
+    ApiKey::CreatePartitions,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::DescribeCluster,
+    ApiKey::ListConfigResources,
+    ApiKey::DescribeTopicPartitions,
+];
+
+/// Answers what this node speaks.
+pub fn handle(context: &mut Context<'_>, request: ApiVersionsRequest) -> Step {
+    let mut response = ApiVersionsResponse::default();
+    let named = is_software_word(&request.client_software_name) && is_software_word(&request.client_software_version);
+    if context.version >= 3 && !named {
+        response.error_code = ErrorCode::InvalidRequest.code();
+        return Step::Answer(ResponseBody::ApiVersions(response));
+    }
+    response.api_keys = SERVED.into_iter().filter_map(advertised).collect();
+    response.supported_features = support::kafka_features()
+        .iter()
+        // Clients before version 4 fail to read a feature that can be at level 0 (KAFKA-17492).
+        .filter(|feature| context.version >= 4 || *feature.levels.start() > 0)
+        .map(|feature| SupportedFeatureKey {
+            name: Str::from_static(feature.name),
+            min_version: *feature.levels.start(),
+            max_version: *feature.levels.end(),
+        })
+        .collect();
+    response.finalized_features = context
+        .image
+        .features()
+        .map(|(name, level)| FinalizedFeatureKey {
+            name: name.clone(),
+            max_version_level: level,
+            min_version_level: level,
+        })
+        .collect();
+    response.finalized_features_epoch = context.image.next_offset().0 - 1;
+    Step::Answer(ResponseBody::ApiVersions(response))
+}
+
+/// The answer, in version 0, to ApiVersions in a version that this node does not know: the client asks again in one that it
+/// finds here (KIP-511).
+pub fn unsupported_version() -> ApiVersionsResponse {
+    ApiVersionsResponse {
+        error_code: ErrorCode::UnsupportedVersion.code(),
+        api_keys: advertised(ApiKey::ApiVersions).into_iter().collect(),
+        ..ApiVersionsResponse::default()
+    }
+}
+
+fn advertised(api: ApiKey) -> Option<ApiVersion> {
+    let versions = support::kafka_range(api)?;
+    Some(ApiVersion { api_key: api as i16, min_version: *versions.start(), max_version: *versions.end() })
+}
+
+/// Letters, digits, dots and dashes, with a letter or digit at both ends.
+fn is_software_word(text: &str) -> bool {
+    let (first, last) = (text.bytes().next(), text.bytes().next_back());
+    let edge = |byte: Option<u8>| byte.is_some_and(|it| it.is_ascii_alphanumeric());
+    edge(first) && edge(last) && text.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-' || it == b'.')
+}
