@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 
-use protocol::message::Request;
-use protocol::{NodeId, Str};
+use protocol::{NodeId, Request, ResponseBody, Str};
 use storage::{Done, OpId, StoreError};
 
 use crate::outbox::{CallError, CallId};
@@ -46,7 +45,7 @@ pub enum Input {
     /// The connection is gone; nothing more is sent there.
     Closed(ConnId),
     /// A call of ours was answered or failed.
-    Answered(CallId, Result<protocol::message::ResponseBody, CallError>),
+    Answered(CallId, Result<ResponseBody, CallError>),
     /// A store operation is done or has failed.
     Stored(OpId, Result<Done, StoreError>),
 }

@@ -1,5 +1,46 @@
 //! A Kafka node as one deterministic state machine.
+//!
+//! A [`Node`] is broker and controller in one. Its host boots it, hands it inputs one at a time and carries out what it
+//! says; it never reads a clock, a file, a socket or a random device itself, so the same inputs give the same outputs on
+//! every machine:
+//!
+//! ```text
+//! let mut node = Node::boot(config, seed);
+//! loop {
+//!     let input = /* the earliest of: a socket, a finished store operation, node.wake_at() */;
+//!     node.handle(now, input, &mut out);
+//!     /* carry out `out`: store operations in order within a log, replies in order within a connection */
+//! }
+//! ```
+//!
+//! **Invariant:** nothing the node says runs ahead of what its store has confirmed.
 
+pub mod config;
+pub mod controller;
+mod deferred;
 pub mod event;
+pub mod gateway;
+pub mod image;
 pub mod input;
+mod lifecycle;
+mod limits;
+mod node;
+mod ops;
 pub mod outbox;
+mod partition;
+mod random;
+pub mod refusal;
+mod timers;
+pub mod view;
+mod watch;
+
+pub use config::Config;
+pub use deferred::RequestId;
+pub use event::Event;
+pub use input::{ConnId, Input, Peer, PeerHost};
+pub use lifecycle::Phase;
+pub use node::Node;
+pub use outbox::{Call, CallError, CallId, Credit, Outbox, Reply};
+pub use random::Random;
+pub use timers::WakeReason;
+pub use view::{Scope, View};

@@ -1,26 +1,303 @@
 //! One node: all control flow starts here.
-//!
-//! What it drives, and how it is called:
-//!
-//! - `config::Config`, `config::TopicConfig`: `config.topic(&image, topic) -> TopicConfig` resolves a topic's settings
-//!   (topic override, broker override, node default).
-//! - `image::Image`: `Image::default()`, `apply(&mut self, offset, &MetadataRecord)`, `Clone` is cheap.
-//!   `topic(&self, name: &str) -> Option<&TopicImage>`, `topic_by_id(&self, Uuid) -> Option<&TopicImage>`,
-//!   `topics(&self)` in order of name; `TopicImage { name, id, partitions: BTreeMap<i32, PartitionImage> }`,
-//!   `PartitionImage { leader: NodeId, leader_epoch: LeaderEpoch, partition_epoch, replicas, isr, directories, … }`;
-//!   `broker(&self, NodeId) -> Option<&BrokerImage>`; `producer_ids_end() -> i64` (next block's first id).
-//! - `quorum::Quorum` is a state machine of its own whose effects are data:
-//!   `Quorum::boot(node: NodeId, log: LogId, dir: DirId, out: &mut quorum::Output) -> Quorum`;
-//!   `stored(&mut self, now: Now, ticket: quorum::Ticket, Result<Done, StoreError>, out: &mut quorum::Output)`;
-//!   `append(&mut self, now: Now, records: Vec<MetadataRecord>, out) -> Offset` (one past the last record; leader only);
-//!   `is_leader()`, `leader_epoch()`, `log_end()`, `high_watermark()`.
-//!   `quorum::Output { store: Vec<(Ticket, StoreOp)>, committed: Vec<(Offset, MetadataRecord)>, failed: Option<StoreError> }`:
-//!   the node numbers the operations and hands the answers back by ticket. Records replayed at boot are `committed` too.
-//! - `controller::Controller`: `Controller::new(&Config)`, `activate(&mut self, image: Image, epoch: LeaderEpoch)`,
-//!   `apply(&mut self, offset, &MetadataRecord)` (speculative, when appended), `is_active()`,
-//!   `decide_bootstrap(&self, &Config, now, &mut Random) -> Vec<MetadataRecord>` for an empty log,
-//!   `decide_broker_registration(&self, &BrokerRegistrationRequest, now) -> Outcome`,
-//!   `decide_broker_heartbeat(&self, &BrokerHeartbeatRequest, now) -> Outcome` (unfence, controlled shutdown),
-//!   `decide_allocate_producer_ids(&self, &AllocateProducerIdsRequest) -> Outcome`,
-//!   and what the gateway's files call. `Outcome { records: Vec<MetadataRecord>, reply: ResponseBody }`: a refusal of a
-//!   whole request is an outcome without records whose reply says so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use protocol::records::{Compressors, PureCompressors};
+use protocol::{Instant, MetadataRecord, Now, Offset, ResponseBody};
+use quorum::Quorum;
+use storage::{Done, LogId, OpId, StoreError};
+
+use crate::config::Config;
+use crate::controller::{Controller, Outcome};
+use crate::deferred::{Committed, Deferred, RequestId};
+use crate::event::Event;
+use crate::gateway::init_producer_id::ProducerIds;
+use crate::gateway::produce::Slot;
+use crate::gateway::session::Sessions;
+use crate::image::Image;
+use crate::input::{ConnId, Input, Peer};
+use crate::lifecycle::Life;
+use crate::limits::Limits;
+use crate::ops::{Ops, Purpose};
+use crate::outbox::Outbox;
+use crate::partition::{Partition, PartitionKey, Partitions};
+use crate::random::Random;
+use crate::timers::{Timers, WakeReason};
+use crate::watch::Watch;
+
+/// The metadata log's number; partitions' follow.
+pub(crate) const METADATA_LOG: LogId = LogId(0);
+
+/// One `node.id`: broker and controller, as one deterministic state machine.
+///
+/// The host boots it, wakes it at [`Node::wake_at`], hands it inputs one at a time and carries out what the outbox says.
+/// The same inputs in the same order give the same outputs. A clone is another node in the same state.
+#[derive(Clone)]
+pub struct Node {
+    pub(crate) config: Arc<Config>,
+    pub(crate) compressors: Arc<dyn Compressors>,
+    pub(crate) random: Random,
+    /// Committed metadata: what requests are answered from.
+    pub(crate) image: Image,
+    pub(crate) quorum: Quorum,
+    pub(crate) controller: Controller,
+    pub(crate) life: Life,
+    pub(crate) partitions: Partitions,
+    pub(crate) connections: BTreeMap<ConnId, Peer>,
+    pub(crate) sessions: Sessions,
+    pub(crate) producer_ids: ProducerIds,
+    pub(crate) deferred: Deferred,
+    pub(crate) watch: Watch,
+    pub(crate) timers: Timers,
+    pub(crate) limits: Limits,
+    pub(crate) ops: Ops,
+}
+
+impl Node {
+    /// A node that has not begun: its first input, due at once, mounts the metadata log.
+    pub fn boot(config: Arc<Config>, seed: u64) -> Node {
+        let mut timers = Timers::default();
+        timers.arm(WakeReason::Boot, Instant(0));
+        let quorum = quorum_of(&config);
+        Node {
+            compressors: Arc::new(PureCompressors),
+            random: Random::new(seed),
+            image: Image::default(),
+            quorum,
+            controller: Controller::new(&config),
+            life: Life::default(),
+            partitions: Partitions::default(),
+            connections: BTreeMap::new(),
+            sessions: Sessions::default(),
+            producer_ids: ProducerIds::default(),
+            deferred: Deferred::default(),
+            watch: Watch::default(),
+            timers,
+            limits: Limits::default(),
+            ops: Ops::default(),
+            config,
+        }
+    }
+
+    /// Checks records that come as bytes with other codecs than the pure ones. What a batch decompresses to must not depend
+    /// on the codec, so this changes speed and nothing else.
+    #[must_use]
+    pub fn with_compressors(mut self, compressors: Arc<dyn Compressors>) -> Node {
+        self.compressors = compressors;
+        self
+    }
+
+    /// Takes one input in. Total: no input makes it panic or block.
+    pub fn handle(&mut self, now: Now, input: Input, out: &mut Outbox) {
+        match input {
+            Input::Wake => {}
+            Input::Stop => self.begin_stop(now, out),
+            Input::Opened(conn, peer) => {
+                self.connections.insert(conn, peer);
+                self.limits.opened(conn);
+            }
+            Input::Request(conn, request) => self.admit(now, conn, request, out),
+            Input::Closed(conn) => self.forget_connection(conn),
+            // A node alone calls nobody.
+            Input::Answered(..) => {}
+            Input::Stored(op, result) => self.stored(now, op, result, out),
+        }
+        self.fire_timers(now, out);
+        self.settle(now, out);
+    }
+
+    /// When `handle` wants to be called even if nothing else happens, and why.
+    pub fn wake_at(&self) -> Option<(Instant, WakeReason)> {
+        self.timers.next()
+    }
+
+    fn fire_timers(&mut self, now: Now, out: &mut Outbox) {
+        while let Some(reason) = self.timers.pop_due(now.mono) {
+            match reason {
+                WakeReason::Boot => self.begin(now, out),
+                WakeReason::FetchWait(id) => self.wake_fetch(now, id, out),
+                WakeReason::ProduceTimeout(id) => self.time_out_produce(id, out),
+                WakeReason::Retention => self.retain(now, out),
+                WakeReason::Checkpoint => self.checkpoint(now, out),
+            }
+        }
+    }
+
+    /// Carries through what an input made possible: commits, then fetches that have enough, then steps of the life cycle.
+    fn settle(&mut self, now: Now, out: &mut Outbox) {
+        loop {
+            while let Some(committed) = self.deferred.pop_committed(self.quorum.high_watermark()) {
+                self.committed(now, committed, out);
+            }
+            if let Some(id) = self.watch.pop_ready() {
+                self.wake_fetch(now, id, out);
+                continue;
+            }
+            if !self.advance_life(now, out) {
+                return;
+            }
+        }
+    }
+
+    fn stored(&mut self, now: Now, op: OpId, result: Result<Done, StoreError>, out: &mut Outbox) {
+        // An answer that comes twice, or for an operation of an earlier life, is the driver's to explain.
+        let Some(purpose) = self.ops.finish(op) else { return };
+        match purpose {
+            Purpose::Metadata(ticket) => {
+                if let Ok(Done::Mounted(shape)) = &result {
+                    self.life.previous(shape.mounted());
+                }
+                self.drive_quorum(now, out, |quorum, output| quorum.stored(now, ticket, result, output));
+            }
+            Purpose::Mount(log) => self.mounted(now, log, result, out),
+            Purpose::Append(log, bytes) => self.written(now, log, bytes, result, out),
+            Purpose::Lane(log) => {
+                if let Err(error) = result {
+                    self.storage_failed(now, log, &error, out);
+                }
+            }
+            Purpose::Flush(log, end) => self.flushed(now, log, end, result, out),
+            Purpose::Remove(dir) => {
+                if let Err(error) = result {
+                    self.directory_failed(now, dir, &error, out);
+                }
+            }
+            Purpose::Find(id, part) => self.found(now, id, part, result, out),
+            Purpose::Put(cell) => self.cell_written(now, cell, result, out),
+            Purpose::LogStarts(dir, id) => {
+                let is_written = result.is_ok();
+                if let Some(id) = id {
+                    self.log_starts_written(id, dir, is_written, out);
+                }
+                self.cell_written(now, storage::Cell::LogStarts(dir), result, out);
+            }
+        }
+    }
+
+    fn found(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        part: u32,
+        result: Result<Done, StoreError>,
+        out: &mut Outbox,
+    ) {
+        match self.deferred.pending_mut(id) {
+            Some(crate::deferred::Pending::Fetch(_)) => self.found_for_fetch(now, id, part, result, out),
+            Some(crate::deferred::Pending::ListOffsets(_)) => self.found_for_list_offsets(id, part, result, out),
+            // The connection is gone.
+            _ => {}
+        }
+    }
+
+    /// Lets the quorum act, hands its operations to the store and applies what it has committed.
+    pub(crate) fn drive_quorum(
+        &mut self,
+        now: Now,
+        out: &mut Outbox,
+        act: impl FnOnce(&mut Quorum, &mut quorum::Output),
+    ) {
+        let mut output = quorum::Output::default();
+        act(&mut self.quorum, &mut output);
+        for (ticket, op) in output.store {
+            self.ops.start(Purpose::Metadata(ticket), op, out);
+        }
+        let mut created = Vec::new();
+        for (offset, record) in output.committed {
+            if let Err(error) = self.image.apply(offset, &record) {
+                return self.fail(format!("the metadata log cannot be applied at offset {offset}: {error}"), out);
+            }
+            if let MetadataRecord::Topic(topic) = &record {
+                created.push(topic.topic_id);
+            }
+            self.revealed(&record, out);
+        }
+        for topic in created.into_iter().filter_map(|id| self.image.topic_by_id(id)) {
+            out.emit(|| Event::TopicCreated { topic: topic.name.clone(), partitions: topic.partitions.size() as i32 });
+        }
+        if let Some(error) = output.failed {
+            self.fail(format!("the metadata log failed: {error}"), out);
+        }
+    }
+
+    /// Appends what the controller decided, applies it to the controller's image at once, and parks what follows until all
+    /// the decision has seen is committed.
+    pub(crate) fn commit(
+        &mut self,
+        now: Now,
+        outcome: Outcome,
+        then: impl FnOnce(ResponseBody) -> Committed,
+        out: &mut Outbox,
+    ) {
+        let Outcome { records, reply } = outcome;
+        if !records.is_empty() {
+            self.append_metadata(now, records, out);
+        }
+        self.deferred.park(self.quorum.log_end(), then(reply));
+    }
+
+    pub(crate) fn append_metadata(&mut self, now: Now, records: Vec<MetadataRecord>, out: &mut Outbox) {
+        let base = self.quorum.log_end();
+        for (index, record) in records.iter().enumerate() {
+            self.controller
+                .apply(base.plus(index as i64), record)
+                .expect("the controller decided on the image that the record applies to");
+        }
+        let count = records.len() as i64;
+        self.drive_quorum(now, out, |quorum, output| {
+            let end = quorum.append(now, records, output);
+            assert_eq!(end, base.plus(count), "a decision's records are appended in one piece, with nothing between");
+        });
+    }
+
+    fn committed(&mut self, now: Now, committed: Committed, out: &mut Outbox) {
+        match committed {
+            Committed::Answer(waiter, body) => self.answer(waiter, body, out),
+            Committed::Registration(ResponseBody::BrokerRegistration(response)) => self.registered(&response, out),
+            Committed::Heartbeat(ResponseBody::BrokerHeartbeat(response)) => self.heartbeat_answered(now, &response, out),
+            Committed::ProducerIds(ResponseBody::AllocateProducerIds(response)) => {
+                self.producer_ids_allocated(&response, out);
+            }
+            Committed::Registration(other) | Committed::Heartbeat(other) | Committed::ProducerIds(other) => {
+                panic!("the controller answered with {}", other.api_key().name());
+            }
+        }
+    }
+
+    /// A metadata record is committed and applied: what it means for this broker's partitions.
+    fn revealed(&mut self, record: &MetadataRecord, out: &mut Outbox) {
+        match record {
+            MetadataRecord::Partition(record) => self.partition_changed(record.topic_id, record.partition_id, out),
+            MetadataRecord::PartitionChange(record) => {
+                self.partition_changed(record.topic_id, record.partition_id, out);
+            }
+            MetadataRecord::RemoveTopic(record) => self.topic_removed(record.topic_id, out),
+            MetadataRecord::Config(record) => self.config_changed(record.resource_type, &record.resource_name),
+            _ => {}
+        }
+    }
+
+    /// Answers produce requests whose batches are safe now.
+    pub(crate) fn unpark(&mut self, ready: Vec<(RequestId, Slot)>, out: &mut Outbox) {
+        for (id, slot) in ready {
+            self.unpark_produce(id, slot, out);
+        }
+    }
+}
+
+/// The metadata quorum, with this node as its only voter.
+fn quorum_of(config: &Config) -> Quorum {
+    let dir = storage::DirId(config.metadata_log_dir);
+    let mut quorum = Quorum::new(config.node_id, METADATA_LOG, dir)
+        .segment_bytes(config.metadata_log_segment_bytes);
+    if let Some(id) = config.identity.directory_ids.get(usize::from(dir.0)) {
+        quorum = quorum.directory(*id);
+    }
+    for listener in &config.advertised_listeners {
+        if config.is_controller_listener(&listener.name) {
+            quorum = quorum.endpoint(listener.name.clone(), listener.host.clone(), listener.port);
+        }
+    }
+    quorum
+}

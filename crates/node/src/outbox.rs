@@ -1,8 +1,7 @@
 //! What a node says: effects as data, all of which may be carried out at once. Order matters only within a lane:
 //! one log, one connection, one peer, one cell.
 
-use protocol::message::{RequestBody, Response};
-use protocol::{NodeId, Str};
+use protocol::{NodeId, RequestBody, Response, Str};
 use storage::{OpId, StoreOp};
 
 use crate::event::Event;

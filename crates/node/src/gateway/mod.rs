@@ -1,17 +1,36 @@
 //! One file per API family: what a request means, headed by versions, KIPs and gaps.
 //!
-//! A handler sees committed state and answers at once ([`Step::Answer`]) or has the controller decide
+//! A handler of the control plane sees committed state and answers at once ([`Step::Answer`]) or has the controller decide
 //! ([`Step::Decided`]): then the records are appended to the metadata log, applied to the controller's image, and the
-//! reply is parked until the metadata high watermark passes them. Every file of the control plane has
-//! `pub fn handle(context: &mut Context<'_>, request: XRequest) -> Step` (`configs` has one such function per API).
+//! reply is parked until the metadata high watermark passes them. The data plane's handlers are methods of
+//! [`Node`], because what they answer depends on logs and on what was written.
 
-use protocol::Now;
-use protocol::message::ResponseBody;
+pub mod api_versions;
+pub mod configs;
+pub mod create_partitions;
+pub mod create_topics;
+pub(crate) mod delete_records;
+pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_topic_partitions;
+pub(crate) mod fetch;
+pub(crate) mod init_producer_id;
+pub(crate) mod list_offsets;
+pub mod metadata;
+pub(crate) mod produce;
+pub(crate) mod session;
+
+use protocol::frame::{Request, Response};
+use protocol::{NodeId, Now, RequestBody, ResponseBody, Str, support};
 
 use crate::config::Config;
 use crate::controller::{Controller, Outcome};
+use crate::deferred::{Committed, Pending, Waiter};
+use crate::event::Event;
 use crate::image::Image;
-use crate::input::Peer;
+use crate::input::{ConnId, Peer};
+use crate::node::Node;
+use crate::outbox::{Outbox, Reply};
 use crate::random::Random;
 
 /// What a handler may look at.
@@ -33,9 +52,98 @@ pub struct Context<'a> {
 }
 
 /// What becomes of a request.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// The reply depends on committed state only.
     Answer(ResponseBody),
     /// Records first; the reply waits until they (and all before them) are committed.
     Decided(Outcome),
+}
+
+impl Node {
+    /// A request of a connection that is open, while the node serves (or ApiVersions at any time).
+    pub(crate) fn dispatch(&mut self, now: Now, conn: ConnId, request: Request, out: &mut Outbox) {
+        let Request { version, correlation_id, body, .. } = request;
+        let waiter = Waiter { conn, correlation_id, version };
+        let api = body.api_key();
+        if !support::kafka_range(api).is_some_and(|versions| versions.contains(&version)) {
+            return self.close(conn, format!("{} version {version} is not supported", api.name()), out);
+        }
+        let Some(peer) = self.connections.get(&conn).cloned() else { return };
+        let mut context = Context {
+            now,
+            config: &self.config,
+            image: &self.image,
+            controller: &self.controller,
+            random: &mut self.random,
+            peer: &peer,
+            version,
+        };
+        let step = match body {
+            RequestBody::Produce(request) => return self.handle_produce(now, waiter, request, out),
+            RequestBody::Fetch(request) => return self.handle_fetch(now, waiter, request, out),
+            RequestBody::ListOffsets(request) => return self.handle_list_offsets(waiter, request, out),
+            RequestBody::DeleteRecords(request) => return self.handle_delete_records(waiter, request, out),
+            RequestBody::InitProducerId(request) => return self.handle_init_producer_id(now, waiter, &request, out),
+            RequestBody::ApiVersions(request) => api_versions::handle(&mut context, request),
+            RequestBody::Metadata(request) => metadata::handle(&mut context, request),
+            RequestBody::CreateTopics(request) => create_topics::handle(&mut context, request),
+            RequestBody::DeleteTopics(request) => delete_topics::handle(&mut context, request),
+            RequestBody::CreatePartitions(request) => create_partitions::handle(&mut context, request),
+            RequestBody::DescribeConfigs(request) => configs::describe(&mut context, request),
+            RequestBody::AlterConfigs(request) => configs::alter(&mut context, request),
+            RequestBody::IncrementalAlterConfigs(request) => configs::incremental_alter(&mut context, request),
+            RequestBody::ListConfigResources(request) => configs::list_resources(&mut context, request),
+            RequestBody::DescribeCluster(request) => describe_cluster::handle(&mut context, request),
+            RequestBody::DescribeTopicPartitions(request) => describe_topic_partitions::handle(&mut context, request),
+            _ => return self.close(conn, format!("{} is not supported", api.name()), out),
+        };
+        match step {
+            Step::Answer(body) => self.answer(waiter, body, out),
+            Step::Decided(outcome) => self.commit(now, outcome, |reply| Committed::Answer(waiter, reply), out),
+        }
+    }
+
+    /// Sends an answer, if its connection is still open.
+    pub(crate) fn answer(&mut self, waiter: Waiter, body: ResponseBody, out: &mut Outbox) {
+        if !self.connections.contains_key(&waiter.conn) {
+            return;
+        }
+        let response = Response { version: waiter.version, correlation_id: waiter.correlation_id, body };
+        out.replies.push(Reply::Answer(waiter.conn, response));
+        self.limits.answered(waiter.conn, out);
+    }
+
+    /// Closes a connection on which something happened that Kafka does not answer either.
+    pub(crate) fn close(&mut self, conn: ConnId, why: String, out: &mut Outbox) {
+        if self.connections.contains_key(&conn) {
+            out.emit(|| Event::Refused { conn, what: why.clone() });
+            out.replies.push(Reply::Close(conn, why));
+            self.forget_connection(conn);
+        }
+    }
+
+    /// Drops what waits for a connection that is gone. Batches that were handed to the store stay on their way.
+    pub(crate) fn forget_connection(&mut self, conn: ConnId) {
+        self.connections.remove(&conn);
+        self.limits.closed(conn);
+        self.life.waiting.retain(|(waiting, _)| *waiting != conn);
+        let fetches = self.deferred.pending().filter_map(|(id, pending)| match pending {
+            Pending::Fetch(fetch) if fetch.waiter.conn == conn => Some(id),
+            _ => None,
+        });
+        for id in fetches.collect::<Vec<_>>() {
+            self.deferred.take(id);
+            self.watch.remove(id);
+            self.timers.disarm(crate::timers::WakeReason::FetchWait(id));
+        }
+    }
+
+    /// Where a client of this connection reaches a broker.
+    pub(crate) fn endpoint_of(&self, conn: ConnId, broker: i32) -> Option<(Str, i32, Option<Str>)> {
+        let listener = &self.connections.get(&conn)?.listener;
+        let broker = self.image.broker(NodeId(broker))?;
+        let endpoint = broker.endpoints.get(listener)?;
+        Some((endpoint.host.clone(), i32::from(endpoint.port), broker.rack.clone()))
+    }
 }

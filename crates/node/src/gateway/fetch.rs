@@ -1,0 +1,366 @@
+//! Fetch, versions 4 to 18: reads of consumers.
+//!
+//! - KIP-227 sessions, KIP-320 fencing by leader epoch, KIP-595 divergence, KIP-516 topic ids, KIP-951 leader hints.
+//! - An answer names bytes of the log as regions; who sends it resolves them. A read that the log's tail index knows is
+//!   planned here, an older one is looked up by the store first.
+//! - A fetch that finds less than `min_bytes` waits in [`crate::watch`] and is read again when enough was written.
+//! - Gap: replicas. A fetch with a replica id gets NOT_LEADER_OR_FOLLOWER, as from a leader that does not have it among
+//!   its replicas: every partition of a single node has one replica. There is no preferred read replica either.
+
+use std::collections::BTreeMap;
+
+use protocol::messages::fetch_response::{
+    EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+};
+use protocol::messages::{FetchRequest, FetchResponse};
+use protocol::records::Records;
+use protocol::{ErrorCode, Instant, Now, Region, ResponseBody, Str};
+use storage::{Done, StoreOp};
+
+use super::session::{FetchKey, FetchParams, Kind, Merged, Told};
+use crate::deferred::{Pending, RequestId, Waiter};
+use crate::node::Node;
+use crate::ops::Purpose;
+use crate::outbox::Outbox;
+use crate::partition::{Data, Isolation, PartitionKey, ReadRange};
+use crate::timers::WakeReason;
+
+/// A fetch that is not answered yet.
+#[derive(Clone, Debug)]
+pub(crate) struct PendingFetch {
+    pub(crate) waiter: Waiter,
+    merged: Merged,
+    isolation: Isolation,
+    is_replica: bool,
+    min_bytes: u64,
+    max_bytes: u64,
+    /// Answers so far and the lookups that are still missing, while the store looks up old offsets.
+    lookups: Option<Lookups>,
+}
+
+#[derive(Clone, Debug)]
+struct Lookups {
+    answers: Vec<PartitionData>,
+    /// By the partition's place: the most bytes it may bring, `None` for the first that must bring some.
+    outstanding: BTreeMap<u32, Option<u64>>,
+}
+
+/// What one pass over a fetch's partitions found.
+struct Pass {
+    answers: Vec<PartitionData>,
+    lookups: Vec<(u32, Option<u64>, StoreOp)>,
+    bytes: u64,
+    /// An error or a divergence: there is nothing to wait for.
+    is_urgent: bool,
+    /// What can be waited for.
+    readable: Vec<PartitionKey>,
+}
+
+impl Node {
+    pub(crate) fn handle_fetch(&mut self, now: Now, waiter: Waiter, request: FetchRequest, out: &mut Outbox) {
+        let replica = if waiter.version >= 15 { request.replica_state.replica_id } else { request.replica_id };
+        let (asked, forgotten) = asked_of(waiter.version, &request);
+        let merged = self.sessions.merge(
+            now.mono,
+            request.session_id,
+            request.session_epoch,
+            waiter.version >= 13,
+            asked,
+            &forgotten,
+        );
+        let merged = match merged {
+            Ok(merged) => merged,
+            Err(error) => {
+                let response = FetchResponse { error_code: error.code(), ..FetchResponse::default() };
+                return self.answer(waiter, ResponseBody::Fetch(response), out);
+            }
+        };
+        let max_bytes = u64::try_from(request.max_bytes.min(self.config.fetch_max_bytes)).unwrap_or_default();
+        let fetch = PendingFetch {
+            waiter,
+            merged,
+            isolation: if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
+            is_replica: replica >= 0,
+            min_bytes: u64::try_from(request.min_bytes).unwrap_or_default().min(max_bytes),
+            max_bytes,
+            lookups: None,
+        };
+        let pass = self.read_all(&fetch);
+        let can_wait = request.max_wait_ms > 0 && !pass.readable.is_empty();
+        if !can_wait || pass.is_urgent || pass.bytes >= fetch.min_bytes {
+            return self.conclude(now, fetch, pass, out);
+        }
+        let id = self.deferred.number();
+        self.timers.arm(WakeReason::FetchWait(id), now.mono.plus_ms(i64::from(request.max_wait_ms)));
+        self.watch.add(id, fetch.min_bytes - pass.bytes, pass.readable);
+        self.deferred.hold(id, Pending::Fetch(fetch));
+    }
+
+    /// Answers a fetch that waited: it has enough, its time is over, or a partition of it changed.
+    pub(crate) fn wake_fetch(&mut self, now: Now, id: RequestId, out: &mut Outbox) {
+        let Some(Pending::Fetch(fetch)) = self.deferred.take(id) else { return };
+        self.watch.remove(id);
+        self.timers.disarm(WakeReason::FetchWait(id));
+        let pass = self.read_all(&fetch);
+        self.conclude(now, fetch, pass, out);
+    }
+
+    /// The store has looked up one partition of a fetch.
+    pub(crate) fn found_for_fetch(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        slot: u32,
+        found: Result<Done, storage::StoreError>,
+        out: &mut Outbox,
+    ) {
+        let Some(Pending::Fetch(fetch)) = self.deferred.pending_mut(id) else { return };
+        let Some(lookups) = &mut fetch.lookups else { return };
+        let Some(limit) = lookups.outstanding.remove(&slot) else { return };
+        if let Some(answer) = lookups.answers.get_mut(slot as usize) {
+            match found {
+                Ok(Done::Found(regions)) => {
+                    let bytes = regions.iter().map(|region| u64::from(region.len)).sum::<u64>();
+                    if limit.is_none_or(|limit| bytes <= limit) {
+                        answer.records = Some(records_of(regions));
+                    }
+                }
+                // The segment was deleted meanwhile: the client asks again and learns the new log start.
+                Ok(_) | Err(storage::StoreError::Missing) => {}
+                Err(_) => *answer = error_answer(answer.partition_index, storage_error(fetch.waiter.version)),
+            }
+        }
+        if lookups.outstanding.is_empty()
+            && let Some(Pending::Fetch(mut fetch)) = self.deferred.take(id)
+            && let Some(lookups) = fetch.lookups.take()
+        {
+            self.finish_fetch(now.mono, fetch, lookups.answers, out);
+        }
+    }
+
+    /// Sends what a pass found, after the store has looked up what the pass could not.
+    fn conclude(&mut self, now: Now, mut fetch: PendingFetch, pass: Pass, out: &mut Outbox) {
+        if pass.lookups.is_empty() {
+            return self.finish_fetch(now.mono, fetch, pass.answers, out);
+        }
+        let id = self.deferred.number();
+        let outstanding = pass.lookups.iter().map(|(slot, limit, _)| (*slot, *limit)).collect();
+        fetch.lookups = Some(Lookups { answers: pass.answers, outstanding });
+        self.deferred.hold(id, Pending::Fetch(fetch));
+        for (slot, _, op) in pass.lookups {
+            self.ops.start(Purpose::Find(id, slot), op, out);
+        }
+    }
+
+    fn read_all(&self, fetch: &PendingFetch) -> Pass {
+        let mut pass =
+            Pass { answers: Vec::new(), lookups: Vec::new(), bytes: 0, is_urgent: false, readable: Vec::new() };
+        let mut budget = fetch.max_bytes;
+        for (slot, (key, params)) in fetch.merged.partitions.iter().enumerate() {
+            let partition_key = match self.known(fetch.waiter.version, key) {
+                Ok(partition_key) => partition_key,
+                Err(error) => {
+                    // Kafka lets a fetch wait for its other partitions when one is unknown.
+                    pass.answers.push(error_answer(key.partition, error));
+                    continue;
+                }
+            };
+            let range = ReadRange {
+                offset: params.offset,
+                isolation: fetch.isolation,
+                max_bytes: u64::try_from(params.max_bytes).unwrap_or_default().min(budget),
+                at_least_one: pass.bytes == 0 && pass.lookups.is_empty(),
+                current_leader_epoch: params.current_leader_epoch,
+                last_fetched_epoch: params.last_fetched_epoch,
+            };
+            let read = match self.partitions.get(&partition_key) {
+                _ if fetch.is_replica => Err(ErrorCode::NotLeaderOrFollower),
+                Some(partition) => partition.read(&range),
+                None => Err(ErrorCode::NotLeaderOrFollower),
+            };
+            pass.readable.push(partition_key);
+            let read = match read {
+                Ok(read) => read,
+                Err(error) => {
+                    pass.is_urgent = true;
+                    pass.answers.push(self.refused_answer(fetch.waiter.version, key, error));
+                    continue;
+                }
+            };
+            let mut answer = PartitionData {
+                partition_index: key.partition,
+                high_watermark: read.high_watermark.0,
+                last_stable_offset: read.last_stable_offset.0,
+                log_start_offset: read.log_start.0,
+                aborted_transactions: (fetch.isolation == Isolation::ReadCommitted).then(Vec::new),
+                records: Some(Records::default()),
+                ..PartitionData::default()
+            };
+            match read.data {
+                Data::Diverging { epoch, end } => {
+                    pass.is_urgent = true;
+                    answer.diverging_epoch = EpochEndOffset { epoch: epoch.0, end_offset: end.0 };
+                }
+                Data::Tail { regions, bytes } => {
+                    budget = budget.saturating_sub(bytes);
+                    pass.bytes += bytes;
+                    answer.records = Some(records_of(regions));
+                }
+                Data::Old { op } => {
+                    // How much the store finds is not known yet, so it is taken for all it may find.
+                    budget = budget.saturating_sub(range.max_bytes);
+                    pass.is_urgent = true;
+                    let limit = (!range.at_least_one).then_some(range.max_bytes);
+                    pass.lookups.push((slot as u32, limit, op));
+                }
+            }
+            pass.answers.push(answer);
+        }
+        pass
+    }
+
+    /// Consults the session, groups by topic and sends.
+    fn finish_fetch(&mut self, now: Instant, fetch: PendingFetch, answers: Vec<PartitionData>, out: &mut Outbox) {
+        let PendingFetch { waiter, merged, .. } = fetch;
+        let mut response = FetchResponse::default();
+        let told: Vec<Told> = answers.iter().map(told_by).collect();
+        let keep = match merged.kind {
+            Kind::Sessionless => vec![true; answers.len()],
+            Kind::Full { uses_topic_ids } => {
+                let partitions = merged.partitions.iter().zip(&told);
+                let partitions = partitions.map(|((key, params), told)| (key.clone(), *params, *told)).collect();
+                let slots = usize::try_from(self.config.max_incremental_fetch_session_cache_slots).unwrap_or_default();
+                response.session_id =
+                    self.sessions.create(now, slots, uses_topic_ids, partitions, &mut self.random);
+                vec![true; answers.len()]
+            }
+            Kind::Incremental { session_id, next_epoch } => {
+                let partitions: Vec<(FetchKey, Told)> =
+                    merged.partitions.iter().zip(&told).map(|((key, _), told)| (key.clone(), *told)).collect();
+                response.session_id = session_id;
+                match self.sessions.tell(session_id, next_epoch, &partitions) {
+                    Ok(keep) => keep,
+                    Err(error) => {
+                        response.error_code = error.code();
+                        return self.answer(waiter, ResponseBody::Fetch(response), out);
+                    }
+                }
+            }
+        };
+        let mut leaders = BTreeMap::new();
+        for (((key, _), answer), keep) in merged.partitions.iter().zip(answers).zip(keep) {
+            if !keep {
+                continue;
+            }
+            if answer.current_leader.leader_id >= 0 {
+                leaders.insert(answer.current_leader.leader_id, ());
+            }
+            // Kafka too starts a new topic only when the name or id differs from the one before.
+            match response.responses.last_mut() {
+                Some(topic) if topic.topic == key.topic && topic.topic_id == key.topic_id => {
+                    topic.partitions.push(answer);
+                }
+                _ => response.responses.push(FetchableTopicResponse {
+                    topic: key.topic.clone(),
+                    topic_id: key.topic_id,
+                    partitions: vec![answer],
+                }),
+            }
+        }
+        if waiter.version >= 16 {
+            for leader in leaders.into_keys() {
+                if let Some((host, port, rack)) = self.endpoint_of(waiter.conn, leader) {
+                    let endpoint = NodeEndpoint { node_id: leader, host, port, rack };
+                    response.node_endpoints.push(endpoint);
+                }
+            }
+        }
+        self.answer(waiter, ResponseBody::Fetch(response), out);
+    }
+
+    /// The partition a fetcher means, if the committed metadata has it.
+    fn known(&self, version: i16, key: &FetchKey) -> Result<PartitionKey, ErrorCode> {
+        let topic = if version >= 13 {
+            self.image.topic_by_id(key.topic_id).ok_or(ErrorCode::UnknownTopicId)?
+        } else {
+            self.image.topic(&key.topic).ok_or(ErrorCode::UnknownTopicOrPartition)?
+        };
+        topic.partitions.get(&key.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        Ok(PartitionKey { topic_id: topic.id, partition: key.partition })
+    }
+
+    fn refused_answer(&self, version: i16, key: &FetchKey, error: ErrorCode) -> PartitionData {
+        let error = match error {
+            ErrorCode::KafkaStorageError => storage_error(version),
+            other => other,
+        };
+        let mut answer = PartitionData { aborted_transactions: None, ..error_answer(key.partition, error) };
+        if version >= 16 && matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch) {
+            let topic =
+                if version >= 13 { self.image.topic_by_id(key.topic_id) } else { self.image.topic(&key.topic) };
+            if let Some(partition) = topic.and_then(|topic| topic.partitions.get(&key.partition)) {
+                answer.current_leader = LeaderIdAndEpoch {
+                    leader_id: partition.leader_id(),
+                    leader_epoch: partition.leader_epoch.0,
+                };
+            }
+        }
+        answer
+    }
+}
+
+/// The partitions a request names, and those it forgets.
+fn asked_of(version: i16, request: &FetchRequest) -> (Vec<(FetchKey, FetchParams)>, Vec<FetchKey>) {
+    let key = |topic: &Str, topic_id, partition| match version {
+        13.. => FetchKey { topic_id, topic: Str::new(), partition },
+        _ => FetchKey { topic_id: protocol::Uuid::ZERO, topic: topic.clone(), partition },
+    };
+    let mut asked = Vec::new();
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            let params = FetchParams {
+                offset: partition.fetch_offset,
+                max_bytes: partition.partition_max_bytes,
+                current_leader_epoch: partition.current_leader_epoch,
+                last_fetched_epoch: partition.last_fetched_epoch,
+            };
+            asked.push((key(&topic.topic, topic.topic_id, partition.partition), params));
+        }
+    }
+    let forgotten = request.forgotten_topics_data.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|partition| key(&topic.topic, topic.topic_id, *partition))
+    });
+    (asked, forgotten.collect())
+}
+
+fn told_by(answer: &PartitionData) -> Told {
+    Told {
+        high_watermark: answer.high_watermark,
+        log_start: answer.log_start_offset,
+        bytes: answer.records.as_ref().map_or(0, |records| records.size() as u64),
+        must_respond: answer.diverging_epoch.epoch >= 0,
+        is_error: answer.error_code != ErrorCode::None.code(),
+    }
+}
+
+fn records_of(regions: Vec<Region>) -> Records {
+    if regions.is_empty() { Records::default() } else { Records::Regions(regions) }
+}
+
+/// An answer without offsets: Kafka gives none with an error.
+fn error_answer(partition: i32, error: ErrorCode) -> PartitionData {
+    PartitionData {
+        partition_index: partition,
+        error_code: error.code(),
+        high_watermark: -1,
+        last_stable_offset: -1,
+        log_start_offset: -1,
+        records: Some(Records::default()),
+        ..PartitionData::default()
+    }
+}
+
+/// Clients of version 5 and before do not know KAFKA_STORAGE_ERROR.
+fn storage_error(version: i16) -> ErrorCode {
+    if version <= 5 { ErrorCode::NotLeaderOrFollower } else { ErrorCode::KafkaStorageError }
+}

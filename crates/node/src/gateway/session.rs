@@ -1,0 +1,358 @@
+//! Fetch sessions (KIP-227): the partitions a fetcher asked for before, so that it names only what changed.
+//!
+//! A bounded cache (`max.incremental.fetch.session.cache.slots`). A session is evicted for another when nobody used it for
+//! `min.incremental.fetch.session.eviction.ms`, or when it is that old and smaller than the newcomer.
+
+use std::collections::BTreeMap;
+
+use protocol::{ErrorCode, Instant, Str, Uuid};
+
+use crate::random::Random;
+
+/// `min.incremental.fetch.session.eviction.ms`, which Kafka keeps constant.
+const EVICTION_MS: i64 = 120_000;
+/// A request that belongs to no session, and a full one that asks for a new session.
+const INITIAL_EPOCH: i32 = 0;
+/// A full request that wants no session.
+const FINAL_EPOCH: i32 = -1;
+
+/// A partition as the fetcher names it: by id since version 13, by name before.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FetchKey {
+    pub(crate) topic_id: Uuid,
+    pub(crate) topic: Str,
+    pub(crate) partition: i32,
+}
+
+/// What is wanted of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FetchParams {
+    pub(crate) offset: i64,
+    pub(crate) max_bytes: i32,
+    pub(crate) current_leader_epoch: i32,
+    pub(crate) last_fetched_epoch: i32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Cached {
+    params: FetchParams,
+    /// As last told; -1 makes the next answer include the partition.
+    high_watermark: i64,
+    log_start: i64,
+    /// Partitions that had data go behind the others, so that each gets its turn.
+    place: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Session {
+    epoch: i32,
+    uses_topic_ids: bool,
+    created: Instant,
+    last_used: Instant,
+    partitions: BTreeMap<FetchKey, Cached>,
+    order: BTreeMap<u64, FetchKey>,
+    next_place: u64,
+}
+
+/// How an answer is to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Kind {
+    /// Everything asked for, and no session.
+    Sessionless,
+    /// Everything asked for, and a new session if there is room.
+    Full {
+        /// The version has topic ids.
+        uses_topic_ids: bool,
+    },
+    /// What changed since the last answer in this session.
+    Incremental {
+        /// The session.
+        session_id: i32,
+        /// The epoch the session must still have.
+        next_epoch: i32,
+    },
+}
+
+/// What a request asks for after its session was consulted.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Merged {
+    pub(crate) kind: Kind,
+    pub(crate) partitions: Vec<(FetchKey, FetchParams)>,
+}
+
+/// What an answer says of one partition, as far as sessions care.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) high_watermark: i64,
+    pub(crate) log_start: i64,
+    pub(crate) bytes: u64,
+    pub(crate) must_respond: bool,
+    pub(crate) is_error: bool,
+}
+
+/// All sessions of the node. Soft state: gone with a restart.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sessions {
+    sessions: BTreeMap<i32, Session>,
+}
+
+impl Sessions {
+    /// Merges a request with its session.
+    pub(crate) fn merge(
+        &mut self,
+        now: Instant,
+        session_id: i32,
+        epoch: i32,
+        uses_topic_ids: bool,
+        asked: Vec<(FetchKey, FetchParams)>,
+        forgotten: &[FetchKey],
+    ) -> Result<Merged, ErrorCode> {
+        let asked = without_duplicates(asked);
+        if epoch == INITIAL_EPOCH || epoch == FINAL_EPOCH {
+            // A full request closes the session it names.
+            self.sessions.remove(&session_id);
+            let kind = if epoch == FINAL_EPOCH { Kind::Sessionless } else { Kind::Full { uses_topic_ids } };
+            return Ok(Merged { kind, partitions: asked });
+        }
+        let session = self.sessions.get_mut(&session_id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        if session.epoch != epoch {
+            return Err(ErrorCode::InvalidFetchSessionEpoch);
+        }
+        if session.uses_topic_ids != uses_topic_ids {
+            return Err(ErrorCode::FetchSessionTopicIdError);
+        }
+        for (key, params) in &asked {
+            session.update(key, *params);
+        }
+        for key in forgotten {
+            session.forget(key);
+        }
+        if session.partitions.is_empty() {
+            self.sessions.remove(&session_id);
+            return Ok(Merged { kind: Kind::Sessionless, partitions: asked });
+        }
+        session.last_used = now;
+        session.epoch = next_epoch(epoch);
+        let kind = Kind::Incremental { session_id, next_epoch: session.epoch };
+        let partitions =
+            session.order.values().map(|key| (key.clone(), session.partitions[key].params)).collect();
+        Ok(Merged { kind, partitions })
+    }
+
+    /// Creates the session of a full answer, if there is room or another is worth less. Answers its id, or 0.
+    pub(crate) fn create(
+        &mut self,
+        now: Instant,
+        slots: usize,
+        uses_topic_ids: bool,
+        partitions: Vec<(FetchKey, FetchParams, Told)>,
+        random: &mut Random,
+    ) -> i32 {
+        if partitions.is_empty() || !self.make_room(now, slots, partitions.len()) {
+            return 0;
+        }
+        let mut session_id = 0;
+        while session_id == 0 || self.sessions.contains_key(&session_id) {
+            session_id = i32::try_from(random.below(i32::MAX as u64)).unwrap_or_default();
+        }
+        let mut session = Session {
+            epoch: next_epoch(INITIAL_EPOCH),
+            uses_topic_ids,
+            created: now,
+            last_used: now,
+            partitions: BTreeMap::new(),
+            order: BTreeMap::new(),
+            next_place: 0,
+        };
+        for (key, params, told) in partitions {
+            session.update(&key, params);
+            if let Some(cached) = session.partitions.get_mut(&key) {
+                (cached.high_watermark, cached.log_start) = (told.high_watermark, told.log_start);
+            }
+        }
+        self.sessions.insert(session_id, session);
+        session_id
+    }
+
+    /// Which partitions of an incremental answer the fetcher must be told; remembers that it was told.
+    pub(crate) fn tell(
+        &mut self,
+        session_id: i32,
+        next_epoch: i32,
+        partitions: &[(FetchKey, Told)],
+    ) -> Result<Vec<bool>, ErrorCode> {
+        let session = self
+            .sessions
+            .get_mut(&session_id)
+            .filter(|session| session.epoch == next_epoch)
+            .ok_or(ErrorCode::InvalidFetchSessionEpoch)?;
+        Ok(partitions.iter().map(|(key, told)| session.tell(key, told)).collect())
+    }
+
+    /// How many sessions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    fn make_room(&mut self, now: Instant, slots: usize, size: usize) -> bool {
+        if self.sessions.len() < slots {
+            return true;
+        }
+        let is_over = |since: Instant| now > since.plus_ms(EVICTION_MS);
+        let stale = self.sessions.iter().min_by_key(|(id, it)| (it.last_used, **id));
+        let victim = match stale {
+            Some((id, session)) if is_over(session.last_used) => Some(*id),
+            _ => self
+                .sessions
+                .iter()
+                .filter(|(_, session)| is_over(session.created))
+                .min_by_key(|(id, session)| (session.partitions.len(), **id))
+                .filter(|(_, session)| session.partitions.len() < size)
+                .map(|(id, _)| *id),
+        };
+        victim.is_some_and(|id| self.sessions.remove(&id).is_some())
+    }
+}
+
+impl Session {
+    fn update(&mut self, key: &FetchKey, params: FetchParams) {
+        if let Some(cached) = self.partitions.get_mut(key) {
+            cached.params = params;
+            return;
+        }
+        let place = self.next_place;
+        self.next_place += 1;
+        self.order.insert(place, key.clone());
+        self.partitions.insert(key.clone(), Cached { params, high_watermark: -1, log_start: -1, place });
+    }
+
+    fn forget(&mut self, key: &FetchKey) {
+        if let Some(cached) = self.partitions.remove(key) {
+            self.order.remove(&cached.place);
+        }
+    }
+
+    fn tell(&mut self, key: &FetchKey, told: &Told) -> bool {
+        let Some(cached) = self.partitions.get_mut(key) else { return false };
+        let changed = cached.high_watermark != told.high_watermark || cached.log_start != told.log_start;
+        cached.log_start = told.log_start;
+        cached.high_watermark = if told.is_error { -1 } else { told.high_watermark };
+        if told.bytes > 0 {
+            self.order.remove(&cached.place);
+            cached.place = self.next_place;
+            self.next_place += 1;
+            self.order.insert(cached.place, key.clone());
+        }
+        changed || told.bytes > 0 || told.is_error || told.must_respond
+    }
+}
+
+/// The epoch after this one: never the initial nor the final one.
+fn next_epoch(epoch: i32) -> i32 {
+    if epoch == i32::MAX { 1 } else { epoch + 1 }
+}
+
+/// A later mention of a partition wins, in the place of the first.
+fn without_duplicates(asked: Vec<(FetchKey, FetchParams)>) -> Vec<(FetchKey, FetchParams)> {
+    let mut places: BTreeMap<FetchKey, usize> = BTreeMap::new();
+    let mut partitions: Vec<(FetchKey, FetchParams)> = Vec::with_capacity(asked.len());
+    for (key, params) in asked {
+        match places.get(&key) {
+            Some(place) => partitions[*place].1 = params,
+            None => {
+                places.insert(key.clone(), partitions.len());
+                partitions.push((key, params));
+            }
+        }
+    }
+    partitions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Instant = Instant(1);
+
+    fn key(partition: i32) -> FetchKey {
+        FetchKey { topic_id: Uuid::ZERO, topic: Str::from_static("t"), partition }
+    }
+
+    fn at(offset: i64) -> FetchParams {
+        FetchParams { offset, max_bytes: 1024, current_leader_epoch: -1, last_fetched_epoch: -1 }
+    }
+
+    fn told(high_watermark: i64, bytes: u64) -> Told {
+        Told { high_watermark, log_start: 0, bytes, must_respond: false, is_error: false }
+    }
+
+    fn open(sessions: &mut Sessions, now: Instant, slots: usize, partitions: i32) -> i32 {
+        let partitions = (0..partitions).map(|it| (key(it), at(0), told(0, 0))).collect();
+        sessions.create(now, slots, false, partitions, &mut Random::new(now.0))
+    }
+
+    #[test]
+    fn an_incremental_answer_names_what_changed_and_rotates_what_had_data() {
+        let mut sessions = Sessions::default();
+        let id = open(&mut sessions, START, 10, 3);
+        let merged = sessions.merge(START, id, 1, false, vec![(key(1), at(5))], &[key(2)]).unwrap();
+        assert_eq!(merged.partitions, [(key(0), at(0)), (key(1), at(5))]);
+        assert_eq!(merged.kind, Kind::Incremental { session_id: id, next_epoch: 2 });
+        assert_eq!(sessions.tell(id, 2, &[(key(0), told(3, 100)), (key(1), told(0, 0))]), Ok(vec![true, false]));
+        let merged = sessions.merge(START, id, 2, false, vec![], &[]).unwrap();
+        assert_eq!(merged.partitions.iter().map(|(key, _)| key.partition).collect::<Vec<_>>(), [1, 0]);
+    }
+
+    #[test]
+    fn an_error_is_told_again_when_it_is_over() {
+        let mut sessions = Sessions::default();
+        let id = open(&mut sessions, START, 10, 1);
+        sessions.merge(START, id, 1, false, vec![], &[]).unwrap();
+        let error = Told { is_error: true, ..told(0, 0) };
+        assert_eq!(sessions.tell(id, 2, &[(key(0), error)]), Ok(vec![true]));
+        sessions.merge(START, id, 2, false, vec![], &[]).unwrap();
+        assert_eq!(sessions.tell(id, 3, &[(key(0), told(0, 0))]), Ok(vec![true]));
+    }
+
+    #[test]
+    fn wrong_sessions_and_epochs_are_refused() {
+        let mut sessions = Sessions::default();
+        let id = open(&mut sessions, START, 10, 1);
+        let merge = |sessions: &mut Sessions, id, epoch, ids| sessions.merge(START, id, epoch, ids, vec![], &[]);
+        assert_eq!(merge(&mut sessions, id + 1, 1, false), Err(ErrorCode::FetchSessionIdNotFound));
+        assert_eq!(merge(&mut sessions, id, 2, false), Err(ErrorCode::InvalidFetchSessionEpoch));
+        assert_eq!(merge(&mut sessions, id, 1, true), Err(ErrorCode::FetchSessionTopicIdError));
+        assert!(merge(&mut sessions, id, 1, false).is_ok());
+        assert_eq!(sessions.tell(id, 1, &[]), Err(ErrorCode::InvalidFetchSessionEpoch));
+        assert_eq!(merge(&mut sessions, id, -1, false).map(|it| it.kind), Ok(Kind::Sessionless));
+        assert_eq!(merge(&mut sessions, id, 2, false), Err(ErrorCode::FetchSessionIdNotFound), "closed by the final epoch");
+    }
+
+    #[test]
+    fn a_full_cache_evicts_the_stale_and_the_small_that_are_old() {
+        let mut sessions = Sessions::default();
+        let old = open(&mut sessions, START, 1, 2);
+        assert_eq!(open(&mut sessions, START, 1, 3), 0, "too young to evict");
+        let later = START.plus_ms(EVICTION_MS + 1);
+        sessions.merge(later, old, 1, false, vec![], &[]).unwrap();
+        assert_eq!(open(&mut sessions, later, 1, 2), 0, "not larger than the old one");
+        assert_ne!(open(&mut sessions, later, 1, 3), 0);
+        assert_eq!(sessions.len(), 1);
+        let stale = later.plus_ms(EVICTION_MS + 1);
+        assert_ne!(open(&mut sessions, stale, 1, 1), 0);
+    }
+
+    #[test]
+    fn the_epoch_wraps_past_zero() {
+        assert_eq!(next_epoch(i32::MAX), 1);
+    }
+
+    #[test]
+    fn a_session_whose_last_partition_is_forgotten_ends() {
+        let mut sessions = Sessions::default();
+        let id = open(&mut sessions, START, 10, 1);
+        let merged = sessions.merge(START, id, 1, false, vec![], &[key(0)]).unwrap();
+        assert_eq!(merged, Merged { kind: Kind::Sessionless, partitions: vec![] });
+        assert_eq!(sessions.len(), 0);
+    }
+}

@@ -1,0 +1,84 @@
+//! Store operations in flight: what each was for, so that its answer finds its way back.
+
+use std::collections::BTreeMap;
+
+use protocol::Offset;
+use storage::{Cell, DirId, LogId, OpId, StoreOp};
+
+use crate::deferred::RequestId;
+use crate::outbox::Outbox;
+
+/// What an operation was for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Purpose {
+    /// The quorum's; it knows what for.
+    Metadata(quorum::Ticket),
+    /// A partition's log becomes ready.
+    Mount(LogId),
+    /// Batches of a partition, so many bytes, are written.
+    Append(LogId, u64),
+    /// Any other step of a partition's lane: a failure takes the log directory offline, success says nothing.
+    Lane(LogId),
+    /// Everything of the log is on disk up to this offset.
+    Flush(LogId, Offset),
+    /// The log of a deleted topic is gone from the directory.
+    Remove(DirId),
+    /// Part of the answer to a request that looks up old offsets or timestamps.
+    Find(RequestId, u32),
+    /// A small file is on disk.
+    Put(Cell),
+    /// A directory's log starts are on disk; a request may wait for that.
+    LogStarts(DirId, Option<RequestId>),
+}
+
+impl Purpose {
+    /// True for a step of a log's lane, the metadata log's included.
+    pub(crate) fn is_lane(&self) -> bool {
+        match self {
+            Purpose::Metadata(_)
+            | Purpose::Mount(_)
+            | Purpose::Append(..)
+            | Purpose::Lane(_)
+            | Purpose::Flush(..)
+            | Purpose::Remove(_) => true,
+            Purpose::Find(..) | Purpose::Put(_) | Purpose::LogStarts(..) => false,
+        }
+    }
+
+    /// True for the write of a small file.
+    pub(crate) fn is_put(&self) -> bool {
+        matches!(self, Purpose::Put(_) | Purpose::LogStarts(..))
+    }
+}
+
+/// All operations in flight.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ops {
+    next: u64,
+    in_flight: BTreeMap<OpId, Purpose>,
+}
+
+impl Ops {
+    /// Numbers an operation and hands it to the driver.
+    pub(crate) fn start(&mut self, purpose: Purpose, op: StoreOp, out: &mut Outbox) {
+        let id = OpId(self.next);
+        self.next += 1;
+        self.in_flight.insert(id, purpose);
+        out.store.push((id, op));
+    }
+
+    /// What the answered operation was for; `None` if it was answered before.
+    pub(crate) fn finish(&mut self, id: OpId) -> Option<Purpose> {
+        self.in_flight.remove(&id)
+    }
+
+    /// How many are in flight.
+    pub(crate) fn len(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// True if any operation in flight satisfies the condition.
+    pub(crate) fn any(&self, condition: impl Fn(&Purpose) -> bool) -> bool {
+        self.in_flight.values().any(condition)
+    }
+}

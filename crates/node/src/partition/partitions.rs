@@ -1,0 +1,107 @@
+//! All partitions of the node, by topic id and number, and by log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::{LeaderEpoch, Offset, Str, TopicPartition, Uuid};
+use storage::{DirId, LogId, LogSpec, StoreOp};
+
+use super::{Partition, PartitionKey, State};
+use crate::config::TopicConfig;
+use crate::deferred::RequestId;
+use crate::gateway::produce::Slot;
+use crate::ops::{Ops, Purpose};
+use crate::outbox::Outbox;
+
+/// A map whose clone shares every partition until one of the two changes it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Partitions {
+    by_key: BTreeMap<PartitionKey, Arc<Partition>>,
+    by_log: BTreeMap<LogId, PartitionKey>,
+    /// The last log's number; 0 is the metadata log.
+    last_log: u32,
+}
+
+impl Partitions {
+    /// Has the store mount a partition's log.
+    #[expect(clippy::too_many_arguments, reason = "each says one thing about the new replica")]
+    pub(crate) fn mount(
+        &mut self,
+        key: PartitionKey,
+        topic: Str,
+        dir: DirId,
+        leads: bool,
+        leader_epoch: LeaderEpoch,
+        config: TopicConfig,
+        ops: &mut Ops,
+        out: &mut Outbox,
+    ) {
+        if self.by_key.contains_key(&key) {
+            return;
+        }
+        self.last_log += 1;
+        let log = LogId(self.last_log);
+        let spec =
+            LogSpec { dir, topic: topic.clone(), partition: key.partition, topic_id: key.topic_id, create: true };
+        let partition = Partition::mounting(key, topic, dir, log, leads, leader_epoch, config);
+        self.by_key.insert(key, Arc::new(partition));
+        self.by_log.insert(log, key);
+        ops.start(Purpose::Mount(log), StoreOp::Mount(log, spec), out);
+    }
+
+    /// Removes a deleted topic's partition with its log. Answers who waited for it.
+    pub(crate) fn remove(&mut self, key: PartitionKey, ops: &mut Ops, out: &mut Outbox) -> Vec<(RequestId, Slot)> {
+        let Some(mut partition) = self.by_key.remove(&key) else { return Vec::new() };
+        self.by_log.remove(&partition.log);
+        let partition = Arc::make_mut(&mut partition);
+        if !matches!(partition.state, State::Offline) {
+            ops.start(Purpose::Remove(partition.dir), StoreOp::Remove(partition.log), out);
+        }
+        partition.go_offline()
+    }
+
+    pub(crate) fn get(&self, key: &PartitionKey) -> Option<&Partition> {
+        self.by_key.get(key).map(|partition| &**partition)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &PartitionKey) -> Option<&mut Partition> {
+        self.by_key.get_mut(key).map(Arc::make_mut)
+    }
+
+    pub(crate) fn by_log_mut(&mut self, log: LogId) -> Option<(PartitionKey, &mut Partition)> {
+        let key = *self.by_log.get(&log)?;
+        Some((key, self.get_mut(&key)?))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Partition> {
+        self.by_key.values().map(|partition| &**partition)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
+        self.by_key.values_mut().map(Arc::make_mut)
+    }
+
+    /// The partitions of a topic.
+    pub(crate) fn of_topic(&self, topic_id: Uuid) -> impl Iterator<Item = PartitionKey> {
+        let range = PartitionKey { topic_id, partition: i32::MIN }..=PartitionKey { topic_id, partition: i32::MAX };
+        self.by_key.range(range).map(|(key, _)| *key)
+    }
+
+    /// True while a log is not ready.
+    pub(crate) fn is_any_mounting(&self) -> bool {
+        self.iter().any(Partition::is_mounting)
+    }
+
+    /// The text of a checkpoint: an offset of each log of a directory that is ready.
+    pub(crate) fn checkpoint(&self, dir: DirId, offset: impl Fn(&Partition) -> Offset) -> Bytes {
+        let online = self.iter().filter(|partition| partition.dir == dir && partition.is_online());
+        let entries: BTreeMap<TopicPartition, Offset> = online
+            .map(|partition| {
+                let name = TopicPartition { topic: partition.topic.clone(), partition: partition.key.partition };
+                (name, offset(partition))
+            })
+            .collect();
+        storage::meta::format_offsets(entries.iter().map(|(name, offset)| (name, *offset)))
+    }
+}

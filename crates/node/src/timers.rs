@@ -1,0 +1,90 @@
+//! Deadlines: each belongs to a request or to the node, never to an idle partition.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::Instant;
+
+use crate::deferred::RequestId;
+
+/// What is due. The order breaks ties between equal deadlines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WakeReason {
+    /// The node has not begun yet: its first input mounts the metadata log.
+    Boot,
+    /// `max_wait_ms` of a fetch is over.
+    FetchWait(RequestId),
+    /// `timeout_ms` of a produce request is over.
+    ProduceTimeout(RequestId),
+    /// `log.retention.check.interval.ms`: retention, and producers that have been silent for long.
+    Retention,
+    /// `replica.high.watermark.checkpoint.interval.ms`: high watermarks, recovery points and log starts are written down.
+    Checkpoint,
+}
+
+/// At most one deadline per reason.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timers {
+    queue: BTreeSet<(Instant, WakeReason)>,
+    armed: BTreeMap<WakeReason, Instant>,
+}
+
+impl Timers {
+    /// Sets or moves a deadline.
+    pub(crate) fn arm(&mut self, reason: WakeReason, at: Instant) {
+        if let Some(old) = self.armed.insert(reason, at) {
+            self.queue.remove(&(old, reason));
+        }
+        self.queue.insert((at, reason));
+    }
+
+    /// Forgets a deadline, if it is set.
+    pub(crate) fn disarm(&mut self, reason: WakeReason) {
+        if let Some(at) = self.armed.remove(&reason) {
+            self.queue.remove(&(at, reason));
+        }
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next(&self) -> Option<(Instant, WakeReason)> {
+        self.queue.first().copied()
+    }
+
+    /// Takes the earliest deadline that has come.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<WakeReason> {
+        let (at, reason) = self.next()?;
+        if at > now {
+            return None;
+        }
+        self.disarm(reason);
+        Some(reason)
+    }
+
+    /// All deadlines, the earliest first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Instant, WakeReason)> {
+        self.queue.iter().copied()
+    }
+
+    /// When a reason is due.
+    pub(crate) fn deadline(&self, reason: WakeReason) -> Option<Instant> {
+        self.armed.get(&reason).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_has_one_deadline() {
+        let mut timers = Timers::default();
+        timers.arm(WakeReason::Retention, Instant(10));
+        timers.arm(WakeReason::Checkpoint, Instant(7));
+        timers.arm(WakeReason::Retention, Instant(5));
+        assert_eq!(timers.next(), Some((Instant(5), WakeReason::Retention)));
+        assert_eq!(timers.pop_due(Instant(4)), None);
+        assert_eq!(timers.pop_due(Instant(9)), Some(WakeReason::Retention));
+        timers.disarm(WakeReason::Checkpoint);
+        assert_eq!(timers.next(), None);
+        assert_eq!(timers.pop_due(Instant(100)), None);
+    }
+}

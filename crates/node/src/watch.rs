@@ -1,0 +1,113 @@
+//! Fetches that wait for data: O(1) for each append and waiter, and nothing to look at for idle partitions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::deferred::RequestId;
+use crate::partition::PartitionKey;
+
+/// Which fetches watch which partitions, and how many bytes each still misses.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watch {
+    by_partition: BTreeMap<PartitionKey, BTreeSet<RequestId>>,
+    waiting: BTreeMap<RequestId, Waiting>,
+    /// Fetches that have enough, or whose partition changed under them.
+    ready: BTreeSet<RequestId>,
+}
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    missing: u64,
+    partitions: Vec<PartitionKey>,
+}
+
+impl Watch {
+    /// A fetch waits for `missing` more bytes in any of the partitions.
+    pub(crate) fn add(&mut self, id: RequestId, missing: u64, partitions: Vec<PartitionKey>) {
+        for key in &partitions {
+            self.by_partition.entry(*key).or_default().insert(id);
+        }
+        self.waiting.insert(id, Waiting { missing, partitions });
+    }
+
+    /// Readers of a partition may see `bytes` more.
+    pub(crate) fn advanced(&mut self, key: PartitionKey, bytes: u64) {
+        for id in self.by_partition.get(&key).into_iter().flatten() {
+            if let Some(waiting) = self.waiting.get_mut(id) {
+                waiting.missing = waiting.missing.saturating_sub(bytes);
+                if waiting.missing == 0 {
+                    self.ready.insert(*id);
+                }
+            }
+        }
+    }
+
+    /// Something about a partition changed that every waiting fetch must be told: its leader, its epoch, its end.
+    pub(crate) fn changed(&mut self, key: PartitionKey) {
+        self.ready.extend(self.by_partition.get(&key).into_iter().flatten());
+    }
+
+    /// Takes a fetch that is ready, and stops watching for it.
+    pub(crate) fn pop_ready(&mut self) -> Option<RequestId> {
+        let id = self.ready.first().copied()?;
+        self.remove(id);
+        Some(id)
+    }
+
+    /// Stops watching: the fetch is answered or its connection is gone.
+    pub(crate) fn remove(&mut self, id: RequestId) {
+        self.ready.remove(&id);
+        let Some(waiting) = self.waiting.remove(&id) else { return };
+        for key in waiting.partitions {
+            if let Some(watchers) = self.by_partition.get_mut(&key) {
+                watchers.remove(&id);
+                if watchers.is_empty() {
+                    self.by_partition.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// How many bytes a waiting fetch misses.
+    pub(crate) fn missing(&self, id: RequestId) -> Option<u64> {
+        self.waiting.get(&id).map(|waiting| waiting.missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::Uuid;
+
+    use super::*;
+
+    fn key(partition: i32) -> PartitionKey {
+        PartitionKey { topic_id: Uuid::METADATA_TOPIC, partition }
+    }
+
+    #[test]
+    fn bytes_of_all_its_partitions_make_a_fetch_ready() {
+        let mut watch = Watch::default();
+        watch.add(RequestId(1), 10, vec![key(0), key(1)]);
+        watch.add(RequestId(2), 100, vec![key(1)]);
+        watch.advanced(key(0), 4);
+        watch.advanced(key(1), 5);
+        assert_eq!(watch.pop_ready(), None);
+        assert_eq!(watch.missing(RequestId(1)), Some(1));
+        watch.advanced(key(1), 1);
+        assert_eq!(watch.pop_ready(), Some(RequestId(1)));
+        assert_eq!(watch.pop_ready(), None);
+        watch.changed(key(1));
+        assert_eq!(watch.pop_ready(), Some(RequestId(2)));
+        assert!(watch.by_partition.is_empty() && watch.waiting.is_empty());
+    }
+
+    #[test]
+    fn a_removed_fetch_is_never_ready() {
+        let mut watch = Watch::default();
+        watch.add(RequestId(1), 1, vec![key(0)]);
+        watch.advanced(key(0), 1);
+        watch.remove(RequestId(1));
+        assert_eq!(watch.pop_ready(), None);
+        watch.advanced(key(0), 1);
+        assert_eq!(watch.pop_ready(), None);
+    }
+}

@@ -1,0 +1,323 @@
+//! One node and its disk, on one virtual clock: inputs in, replies and events out, nothing else running.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use node::{Config, ConnId, Credit, Event, Input, Node, Outbox, Peer, PeerHost, Reply, Scope, View};
+use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use protocol::messages::{CreateTopicsRequest, FetchRequest, FetchResponse, ProduceRequest};
+use protocol::records::{self, BatchBuilder, Compression, PureCompressors, Records};
+use protocol::{
+    Instant, Now, Offset, ProducerEpoch, ProducerId, Region, Request, RequestBody, Response, ResponseBody, Str, Uuid,
+    WallMs,
+};
+use storage::{MemoryDisk, OpId, Store, StoreOp};
+
+/// The wall clock when a rig starts.
+pub const EPOCH: i64 = 1_700_000_000_000;
+/// The connection that [`Rig::call`] uses.
+pub const CLIENT: ConnId = ConnId(1);
+
+/// A node, its store and its clock.
+#[derive(Clone)]
+pub struct Rig {
+    pub node: Node,
+    pub store: Store<MemoryDisk>,
+    pub mono: Instant,
+    pub wall: WallMs,
+    /// Operations that the store has not carried out yet.
+    pub queue: VecDeque<(OpId, StoreOp)>,
+    /// While true, operations stay in the queue.
+    pub held: bool,
+    pub replies: Vec<Reply>,
+    pub credit: Vec<(ConnId, Credit)>,
+    pub events: Vec<Event>,
+    pub stopped: bool,
+    next_correlation_id: i32,
+}
+
+pub fn config(settings: &[(&str, &str)]) -> Config {
+    let settings: BTreeMap<String, String> =
+        settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let (mut config, _) = Config::parse(&settings).expect("a test's settings parse");
+    config.identity.cluster_id = Str::from_static("test-cluster");
+    config.identity.directory_ids =
+        (0..config.log_dirs.len()).map(|it| Uuid::from_random([it as u8 + 1; 16])).collect();
+    config
+}
+
+impl Rig {
+    /// A node with Kafka's defaults that serves.
+    pub fn start() -> Rig {
+        Rig::with(&[])
+    }
+
+    /// A node that serves.
+    pub fn with(settings: &[(&str, &str)]) -> Rig {
+        let mut rig = Rig::cold(config(settings), memory_store(settings));
+        rig.open(CLIENT);
+        rig.run();
+        assert!(rig.events.contains(&Event::Started), "it starts: {:?}", rig.events);
+        rig
+    }
+
+    /// A node that has not begun.
+    pub fn cold(config: Config, store: Store<MemoryDisk>) -> Rig {
+        Rig {
+            node: Node::boot(Arc::new(config), 7),
+            store,
+            mono: Instant(0),
+            wall: WallMs(EPOCH),
+            queue: VecDeque::new(),
+            held: false,
+            replies: Vec::new(),
+            credit: Vec::new(),
+            events: Vec::new(),
+            stopped: false,
+            next_correlation_id: 1,
+        }
+    }
+
+    pub fn now(&self) -> Now {
+        Now { mono: self.mono, wall: self.wall }
+    }
+
+    /// Hands one input in.
+    pub fn input(&mut self, input: Input) {
+        let mut out = Outbox::with_events();
+        self.node.handle(self.now(), input, &mut out);
+        assert!(out.calls.is_empty(), "a node alone calls nobody");
+        self.queue.extend(out.store);
+        self.replies.extend(out.replies);
+        self.credit.extend(out.credit);
+        self.events.extend(out.events.unwrap_or_default());
+        self.stopped |= out.stopped;
+    }
+
+    /// Carries out the oldest operation; false if there is none.
+    pub fn store_one(&mut self) -> bool {
+        let Some((id, op)) = self.queue.pop_front() else { return false };
+        let result = self.store.run(op);
+        self.input(Input::Stored(id, result));
+        true
+    }
+
+    /// Runs until nothing is left to do at this moment.
+    pub fn run(&mut self) {
+        loop {
+            if self.node.wake_at().is_some_and(|(at, _)| at <= self.mono) {
+                self.input(Input::Wake);
+            } else if self.held || !self.store_one() {
+                return;
+            }
+        }
+    }
+
+    /// Lets time pass, deadline by deadline.
+    pub fn advance(&mut self, ms: i64) {
+        let end = self.mono.plus_ms(ms);
+        self.run();
+        while let Some((at, _)) = self.node.wake_at()
+            && at <= end
+        {
+            self.move_to(at);
+            self.run();
+        }
+        self.move_to(end);
+        self.run();
+    }
+
+    fn move_to(&mut self, at: Instant) {
+        let passed = at.since(self.mono).as_micros() as i64;
+        self.wall = WallMs(self.wall.0 + passed / 1000);
+        self.mono = at;
+    }
+
+    pub fn open(&mut self, conn: ConnId) {
+        let host = PeerHost::Named(Str::from_static("client"));
+        self.input(Input::Opened(conn, Peer { listener: Str::from_static("PLAINTEXT"), host }));
+    }
+
+    /// Sends a request and answers with its correlation id; nothing else happens yet.
+    pub fn send_on(&mut self, conn: ConnId, version: i16, body: RequestBody) -> i32 {
+        let correlation_id = self.next_correlation_id;
+        self.next_correlation_id += 1;
+        let client_id = Some(Str::from_static("test"));
+        self.input(Input::Request(conn, Request { version, correlation_id, client_id, body }));
+        correlation_id
+    }
+
+    pub fn send(&mut self, version: i16, body: RequestBody) -> i32 {
+        self.send_on(CLIENT, version, body)
+    }
+
+    /// The answer to a request, if there is one yet.
+    pub fn answer(&mut self, correlation_id: i32) -> Option<ResponseBody> {
+        let position = self.replies.iter().position(|reply| match reply {
+            Reply::Answer(_, response) => response.correlation_id == correlation_id,
+            _ => false,
+        })?;
+        match self.replies.remove(position) {
+            Reply::Answer(_, Response { body, .. }) => Some(body),
+            _ => None,
+        }
+    }
+
+    /// Sends a request, runs, and answers with the response, which must be there without time passing.
+    pub fn call(&mut self, version: i16, body: RequestBody) -> ResponseBody {
+        let name = body.api_key().name();
+        let correlation_id = self.send(version, body);
+        self.run();
+        self.answer(correlation_id).unwrap_or_else(|| panic!("{name} is answered: {:?}", self.replies))
+    }
+
+    pub fn view(&self) -> View {
+        self.node.view(&Scope::All)
+    }
+
+    /// Creates a topic and answers with its id.
+    pub fn create_topic(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Uuid {
+        let topic = CreatableTopic {
+            name: Str::from(name),
+            num_partitions: partitions,
+            replication_factor: 1,
+            configs: configs
+                .iter()
+                .map(|(name, value)| CreatableTopicConfig { name: Str::from(*name), value: Some(Str::from(*value)) })
+                .collect(),
+            ..CreatableTopic::default()
+        };
+        let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 1000, ..CreateTopicsRequest::default() };
+        let ResponseBody::CreateTopics(response) = self.call(7, RequestBody::CreateTopics(request)) else { panic!() };
+        assert_eq!(response.topics[0].error_code, 0, "{:?}", response.topics[0].error_message);
+        response.topics[0].topic_id
+    }
+
+    /// Produces one batch to a topic's partition and answers with error and base offset.
+    pub fn produce(&mut self, topic: &str, partition: i32, acks: i16, batch: Bytes) -> (i16, i64) {
+        let ResponseBody::Produce(response) = self.call(12, produce(topic, partition, acks, batch)) else { panic!() };
+        let answer = &response.responses[0].partition_responses[0];
+        (answer.error_code, answer.base_offset)
+    }
+
+    /// Fetches a topic's partition without waiting.
+    pub fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> FetchResponse {
+        let ResponseBody::Fetch(response) = self.call(12, RequestBody::Fetch(fetch(topic, partition, offset))) else {
+            panic!()
+        };
+        response
+    }
+
+    /// The bytes of regions, as a driver sends them.
+    pub fn resolve(&self, records: &Option<Records>) -> Bytes {
+        match records {
+            None => Bytes::new(),
+            Some(Records::Bytes(bytes)) => bytes.clone(),
+            Some(Records::Batches(batches)) => batches.to_bytes(),
+            Some(Records::Regions(regions)) => {
+                regions.iter().flat_map(|region| self.load(region).to_vec()).collect::<Vec<_>>().into()
+            }
+        }
+    }
+
+    fn load(&self, region: &Region) -> Bytes {
+        self.store.read(region).expect("a region names written bytes")
+    }
+
+    /// The records of the first partition of an answer: offset and value.
+    pub fn values(&self, response: &FetchResponse) -> Vec<(i64, String)> {
+        let bytes = self.resolve(&response.responses[0].partitions[0].records);
+        let mut values = Vec::new();
+        for batch in records::read(&bytes, &PureCompressors) {
+            let (_, records) = batch.expect("what was appended can be read");
+            values.extend(records.into_iter().map(|record| {
+                (record.offset.0, String::from_utf8_lossy(&record.value.unwrap_or_default()).into_owned())
+            }));
+        }
+        values
+    }
+
+    /// Stops the node and waits until it says that it has stopped.
+    pub fn stop(&mut self) {
+        self.input(Input::Stop);
+        self.advance(10_000);
+        assert!(self.stopped, "it stops: {:?}", self.node.view(&Scope::Node));
+    }
+
+    /// A new process on the same disk.
+    pub fn restart(self, settings: &[(&str, &str)]) -> Rig {
+        let mut rig = Rig::cold(config(settings), Store::new(self.store.into_disk(), dirs(settings)));
+        rig.wall = self.wall;
+        rig.open(CLIENT);
+        rig.run();
+        assert!(rig.events.contains(&Event::Started), "it starts again: {:?}", rig.events);
+        rig
+    }
+
+    pub fn log(&self, topic: &str, partition: usize) -> node::view::LogView {
+        let view = self.view();
+        let topic = view.topics.iter().find(|it| it.name == *topic).expect("the topic is there");
+        topic.partitions[partition].log.clone().expect("its log is ready")
+    }
+}
+
+/// A batch of values without keys, at the rig's first moment.
+pub fn batch(values: &[&str]) -> Bytes {
+    batch_at(EPOCH, values)
+}
+
+pub fn batch_at(timestamp: i64, values: &[&str]) -> Bytes {
+    build(BatchBuilder::new(Compression::None), timestamp, values)
+}
+
+/// A batch of an idempotent producer.
+pub fn sequenced(producer_id: i64, epoch: i16, sequence: i32, values: &[&str]) -> Bytes {
+    let builder =
+        BatchBuilder::new(Compression::None).producer(ProducerId(producer_id), ProducerEpoch(epoch), sequence);
+    build(builder, EPOCH, values)
+}
+
+pub fn build(mut builder: BatchBuilder, timestamp: i64, values: &[&str]) -> Bytes {
+    for value in values {
+        builder.push(WallMs(timestamp), None, Some(value.as_bytes()), &[]);
+    }
+    builder.build(&PureCompressors).expect("it builds")
+}
+
+pub fn produce(topic: &str, partition: i32, acks: i16, batch: Bytes) -> RequestBody {
+    produce_many(topic, acks, vec![(partition, batch)])
+}
+
+pub fn produce_many(topic: &str, acks: i16, batches: Vec<(i32, Bytes)>) -> RequestBody {
+    let partitions =
+        batches.into_iter().map(|(index, batch)| PartitionProduceData { index, records: Some(Records::Bytes(batch)) });
+    let topic =
+        TopicProduceData { name: Str::from(topic), partition_data: partitions.collect(), ..Default::default() };
+    RequestBody::Produce(ProduceRequest { acks, timeout_ms: 1000, topic_data: vec![topic], ..Default::default() })
+}
+
+/// A fetch of one partition that does not wait.
+pub fn fetch(topic: &str, partition: i32, offset: i64) -> FetchRequest {
+    let partition = FetchPartition {
+        partition,
+        fetch_offset: offset,
+        partition_max_bytes: 1 << 20,
+        ..FetchPartition::default()
+    };
+    FetchRequest {
+        max_wait_ms: 0,
+        min_bytes: 1,
+        max_bytes: 50 << 20,
+        topics: vec![FetchTopic { topic: Str::from(topic), partitions: vec![partition], ..FetchTopic::default() }],
+        ..FetchRequest::default()
+    }
+}
+
+pub fn offset(offset: i64) -> Offset {
+    Offset(offset)
+}
