@@ -178,8 +178,7 @@ fn walk_plain(head: &BatchHead, records: &[u8]) -> Result<BatchFacts, Fault> {
         plain_size: records.len(),
     };
     let mut views = RecordViews::new(head, records);
-    let mut index = 0;
-    while let Some(view) = views.next() {
+    for (index, view) in (0..).zip(views.by_ref()) {
         let view = view.map_err(|fault| Fault::Record { index, fault })?;
         if view.offset_delta != index {
             return Err(Fault::Record { index, fault: RecordFault::OffsetDelta(view.offset_delta) });
@@ -195,7 +194,6 @@ fn walk_plain(head: &BatchHead, records: &[u8]) -> Result<BatchFacts, Fault> {
         if timestamp != -1 && facts.min_timestamp.is_none_or(|least| timestamp < least) {
             facts.min_timestamp = Some(timestamp);
         }
-        index += 1;
     }
     match views.rest().len() {
         0 => Ok(facts),

@@ -76,7 +76,10 @@ mod table {
         let (words, rest) = bytes.as_chunks::<4>();
         let crc = words.iter().fold(crc, |crc, word| {
             let [a, b, c, d] = (crc ^ u32::from_le_bytes(*word)).to_le_bytes();
-            TABLES[3][usize::from(a)] ^ TABLES[2][usize::from(b)] ^ TABLES[1][usize::from(c)] ^ TABLES[0][usize::from(d)]
+            TABLES[3][usize::from(a)]
+                ^ TABLES[2][usize::from(b)]
+                ^ TABLES[1][usize::from(c)]
+                ^ TABLES[0][usize::from(d)]
         });
         rest.iter().fold(crc, |crc, byte| (crc >> 8) ^ TABLES[0][usize::from(crc as u8 ^ byte)])
     }
