@@ -9,7 +9,7 @@ use protocol::records::{
     Attributes, BatchBuilder, BatchFacts, BatchHead, Batches, CheckRules, Compression, CompressionError, Fault,
     HEAD_SIZE, PureCompressors, RecordFault, RecordViews, RecordsError, TimestampType, check, control, read, verify,
 };
-use protocol::{ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, WallMs};
+use protocol::{ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, WallMs, explain};
 use records_common::{T, built, sealed, three, with_head, with_records};
 
 fn produce(bytes: impl Into<Bytes>) -> Result<Batches, RecordsError> {
@@ -309,6 +309,23 @@ fn views_borrow_what_records_share() {
     assert_eq!(views[2].headers.collect::<Vec<_>>(), [(&b"h"[..], None), (b"i", Some(&b""[..]))]);
     let value = records[0].value.as_ref().unwrap();
     assert!(bytes.as_ptr_range().contains(&value.as_ptr()), "a record's value is a slice of its batch");
+}
+
+#[test]
+fn what_is_inside_a_compressed_batch_is_explained() {
+    let plain = built(three(Compression::None));
+    for compression in Compression::ALL {
+        let inside = explain::records_inside(&built(three(compression)), &PureCompressors, 1000).unwrap();
+        assert_eq!((&inside.bytes, inside.error), (&plain.slice(HEAD_SIZE..), None));
+        assert_eq!(inside.fields.len(), 3);
+        let value = inside.fields[0].children.iter().find(|it| it.name == "Value").unwrap();
+        assert_eq!(
+            (value.value.as_str(), &inside.bytes[value.span.clone()]),
+            ("\"first value\"", &b"\x16first value"[..])
+        );
+        assert_eq!(inside.fields[2].span.end, inside.bytes.len());
+    }
+    assert!(explain::records_inside(&plain.slice(..70), &PureCompressors, 1000).is_err());
 }
 
 #[test]

@@ -14,7 +14,12 @@ use bytes::Bytes;
 use crate::error::{Expected, ProtocolError};
 use crate::frame::{RequestError, identify};
 use crate::message::{MessageKind, Schema, walk, walk_dyn};
-use crate::messages::{ApiKey, RequestBody, RequestHeader, ResponseBody, ResponseHeader, SCHEMAS};
+use crate::messages::{
+    ApiKey, GroupKey, GroupValue, RequestBody, RequestHeader, ResponseBody, ResponseHeader, SCHEMAS, TransactionKey,
+    TransactionValue,
+};
+use crate::records::{Compressors, RecordsError, plain};
+use crate::walker::Walker;
 use walker::Explainer;
 
 /// A field, element, struct or message, and where it is.
@@ -87,10 +92,55 @@ pub fn metadata_record(value: Bytes) -> Explanation {
     })
 }
 
+/// Explains a key of `__consumer_offsets`.
+pub fn group_key(key: Bytes) -> Explanation {
+    coordinator_key(key, GroupKey::schema)
+}
+
+/// Explains a value of `__consumer_offsets`; its key's first two bytes are the record type.
+pub fn group_value(record_type: i16, value: Bytes) -> Explanation {
+    coordinator_value(value, GroupValue::schema(record_type), record_type)
+}
+
+/// Explains a key of `__transaction_state`.
+pub fn transaction_key(key: Bytes) -> Explanation {
+    coordinator_key(key, TransactionKey::schema)
+}
+
+/// Explains a value of `__transaction_state`; its key's first two bytes are the record type.
+pub fn transaction_value(record_type: i16, value: Bytes) -> Explanation {
+    coordinator_value(value, TransactionValue::schema(record_type), record_type)
+}
+
+fn coordinator_key(key: Bytes, schema: fn(i16) -> Option<&'static Schema>) -> Explanation {
+    explain(key, |_, explainer| {
+        let mut record_type = 0;
+        explainer.i16("RecordType", &mut record_type)?;
+        let schema = schema(record_type).ok_or_else(|| unknown(record_type.into(), 0))?;
+        Ok(walk_dyn(&mut *(schema.create)(), explainer, 0)?)
+    })
+}
+
+fn coordinator_value(value: Bytes, schema: Option<&Schema>, record_type: i16) -> Explanation {
+    explain(value, |_, explainer| {
+        let schema = schema.ok_or_else(|| unknown(record_type.into(), 0))?;
+        let mut version = 0;
+        explainer.i16("Version", &mut version)?;
+        Ok(walk_dyn(&mut *(schema.create)(), explainer, version)?)
+    })
+}
+
 /// Explains record batches back to back, as they are in a segment file and in a Records field.
 pub fn batches(bytes: Bytes) -> Explanation {
     let (fields, error) = records::explain(&bytes, 0..bytes.len());
     Explanation { bytes, fields, error: error.map(RequestError::Malformed) }
+}
+
+/// Explains the records inside one batch: spans count in what they decompress to, which may be `limit` bytes long.
+pub fn records_inside(batch: &Bytes, compressors: &dyn Compressors, limit: usize) -> Result<Explanation, RecordsError> {
+    let (head, bytes) = plain(batch, compressors, limit)?;
+    let (fields, error) = records::plain_records(&bytes, head.record_count.into());
+    Ok(Explanation { bytes, fields, error: error.map(RequestError::Malformed) })
 }
 
 fn explain(bytes: Bytes, meet: impl FnOnce(&Bytes, &mut Explainer) -> Result<(), RequestError>) -> Explanation {
@@ -105,5 +155,5 @@ fn schema_of(kind: MessageKind, api_key: i64, at: usize) -> Result<&'static Sche
 }
 
 fn unknown(value: i64, at: usize) -> ProtocolError {
-    ProtocolError::field("MetadataRecord", Expected::Known(value), Some(at))
+    ProtocolError::field("Record", Expected::Known(value), Some(at))
 }

@@ -32,6 +32,13 @@ pub(super) fn explain(bytes: &Bytes, span: Range<usize>) -> (Vec<Field>, Option<
     (batches, None)
 }
 
+/// The records of a batch whose bytes are all of `plain`, as far as they make sense, and why no further.
+pub(super) fn plain_records(plain: &Bytes, count: i64) -> (Vec<Field>, Option<ProtocolError>) {
+    let mut notes = Notes { bytes: plain, at: 0, fields: Vec::new() };
+    let error = notes.records(count).err();
+    (notes.fields, error)
+}
+
 struct Notes<'a> {
     /// Up to the end of what may be read.
     bytes: &'a [u8],
@@ -80,6 +87,11 @@ impl Notes<'_> {
             self.take("Records", "COMPRESSED", rest, format!("{rest} bytes, {}", attribute_names(attributes)));
             return Ok(());
         }
+        self.records(count)
+    }
+
+    /// The uncompressed records of a batch, up to the end.
+    fn records(&mut self, count: i64) -> Result<(), ProtocolError> {
         for index in 0..count {
             let start = self.at;
             let outer = std::mem::take(&mut self.fields);

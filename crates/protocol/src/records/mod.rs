@@ -30,7 +30,7 @@ pub use control::ControlType;
 pub use crc::crc32c;
 pub use error::{Fault, RecordFault, RecordsError};
 pub use head::{Attributes, BatchHead, HEAD_SIZE, LOG_OVERHEAD, MAGIC, TimestampType};
-pub use read::{Read, read};
+pub use read::{Read, plain, read};
 pub use record::{Headers, Record, RecordView, RecordViews};
 
 /// The `records` field of a message.

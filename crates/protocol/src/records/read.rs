@@ -71,13 +71,18 @@ impl Iterator for Read<'_> {
     }
 }
 
+/// The head at the start of `batch` and the bytes of its records, decompressed to at most `limit` bytes if they were
+/// compressed. For [`RecordViews`], which borrow from them.
+pub fn plain(batch: &Bytes, compressors: &dyn Compressors, limit: usize) -> Result<(BatchHead, Bytes), RecordsError> {
+    let head = verify(batch)?;
+    let records = batch.slice(HEAD_SIZE..head.size());
+    let plain = decompressed(&head, records, limit, compressors)
+        .map_err(|fault| RecordsError::new(fault).of_batch(head.base_offset))?;
+    Ok((head, plain))
+}
+
 /// The records' bytes, decompressed if need be.
-pub(crate) fn decompressed(
-    head: &BatchHead,
-    records: Bytes,
-    limit: usize,
-    compressors: &dyn Compressors,
-) -> Result<Bytes, Fault> {
+fn decompressed(head: &BatchHead, records: Bytes, limit: usize, compressors: &dyn Compressors) -> Result<Bytes, Fault> {
     match head.attributes.compression() {
         Compression::None => Ok(records),
         // An empty batch that compaction left keeps its attributes, but has nothing to decompress.
