@@ -106,13 +106,12 @@ impl Consumer {
         }
     }
 
-    /// The whole request was refused. A session that was forgotten or out of step is simply made anew; anything else is tried
-    /// again later.
+    /// The whole request was refused. A session that was forgotten or out of step is simply made anew; anything else (a
+    /// topic was created anew and has another id) is tried again later, with newer metadata.
     fn handle_session_refused(&mut self, node: NodeId, error: ErrorCode, context: &mut Context<'_>) {
-        use ErrorCode::{FetchSessionIdNotFound, FetchSessionTopicIdError, InvalidFetchSessionEpoch};
+        use ErrorCode::{FetchSessionIdNotFound, InvalidFetchSessionEpoch};
         match error {
             FetchSessionIdNotFound | InvalidFetchSessionEpoch => {}
-            FetchSessionTopicIdError => context.metadata.request_update(),
             _ => {
                 context.metadata.request_update();
                 let led: Vec<TopicPartition> = self
@@ -175,11 +174,7 @@ impl Consumer {
     ) {
         context.out.emit(|| Event::FetchRefused { partition: partition.clone(), error });
         // A partition in trouble goes to the end, so that the others stay together in a request.
-        if let Some(index) = self.turns.iter().position(|it| it == partition)
-            && let Some(turn) = self.turns.remove(index)
-        {
-            self.turns.push_back(turn);
-        }
+        self.to_the_end(partition);
         let Some(state) = self.assigned.get_mut(partition) else { return };
         let Some(position) = state.position() else { return };
         let from_replica = state.read_replica.take().is_some_and(|(id, _)| id == node);
@@ -246,20 +241,26 @@ impl Consumer {
     pub(super) fn take_records(&mut self, context: &mut Context<'_>) -> Vec<ConsumerRecord> {
         let mut taken = Vec::new();
         let limit = context.config.max_poll_records;
-        let mut passes = self.turns.len();
-        while passes > 0 && taken.len() < limit {
-            passes -= 1;
-            let Some(partition) = self.turns.front().cloned() else { break };
-            let before = taken.len();
-            let emptied = self.drain(&partition, limit, &mut taken, context);
-            if emptied {
-                // Its turn is over once nothing of it is left, so that one full partition does not starve the rest.
-                self.turns.rotate_left(1);
-            } else if taken.len() == before {
+        let has_records = |it: &&TopicPartition| self.assigned.get(*it).is_some_and(|state| state.fetched.is_some());
+        let waiting: Vec<TopicPartition> = self.turns.iter().filter(has_records).cloned().collect();
+        for partition in waiting {
+            if taken.len() >= limit {
                 break;
+            }
+            // Its turn is over once nothing of it is left, so that one full partition does not starve the rest.
+            if self.drain(&partition, limit, &mut taken, context) {
+                self.to_the_end(&partition);
             }
         }
         taken
+    }
+
+    fn to_the_end(&mut self, partition: &TopicPartition) {
+        if let Some(index) = self.turns.iter().position(|it| it == partition)
+            && let Some(turn) = self.turns.remove(index)
+        {
+            self.turns.push_back(turn);
+        }
     }
 
     /// Moves records of one partition to `taken`; true if none are left here.
@@ -270,9 +271,9 @@ impl Consumer {
         taken: &mut Vec<ConsumerRecord>,
         context: &mut Context<'_>,
     ) -> bool {
-        let Some(state) = self.assigned.get_mut(partition) else { return true };
-        let Place::At(position) = &mut state.place else { return true };
-        let Some(fetched) = state.fetched.as_mut().filter(|_| !state.paused) else { return true };
+        let Some(state) = self.assigned.get_mut(partition) else { return false };
+        let Place::At(position) = &mut state.place else { return false };
+        let Some(fetched) = state.fetched.as_mut().filter(|_| !state.paused) else { return false };
         let mut unreadable = None;
         let mut emptied = false;
         while taken.len() < limit {
