@@ -57,7 +57,10 @@ fn installed(package: &str) -> bool {
 fn security_lists() -> Result<Vec<String>> {
     let release = fs::read_to_string("/etc/os-release").context("read /etc/os-release")?;
     let field = |name: &str| {
-        release.lines().find_map(|it| it.strip_prefix(name)?.strip_prefix('=')).map(|it| it.trim_matches('"').to_owned())
+        release
+            .lines()
+            .find_map(|it| it.strip_prefix(name)?.strip_prefix('='))
+            .map(|it| it.trim_matches('"').to_owned())
     };
     let (Some("debian"), Some(codename)) = (field("ID").as_deref(), field("VERSION_CODENAME")) else {
         return Ok(Vec::new());

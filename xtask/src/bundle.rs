@@ -14,8 +14,11 @@ use crate::wasm::{self, Toolchain};
 use crate::{paths, process};
 
 /// Files that are served as they are: (in the project, as served).
-const STATIC: [(&str, &str); 3] =
-    [("web/style.css", "style.css"), ("web/icon.svg", "icon.svg"), ("web/manifest.webmanifest", "manifest.webmanifest")];
+const STATIC: [(&str, &str); 3] = [
+    ("web/style.css", "style.css"),
+    ("web/icon.svg", "icon.svg"),
+    ("web/manifest.webmanifest", "manifest.webmanifest"),
+];
 const STAMP: &str = "target/wasm/bundle.stamp";
 
 /// `cargo xtask build`.
@@ -38,10 +41,11 @@ pub(crate) fn page() -> Result<()> {
     let dist = paths::dist();
     fs::create_dir_all(&dist)?;
 
-    let optimizer = paths::which("wasm-opt");
+    let optimizer = optimizer();
     let stamp = stamp(&compiled, toolchain, optimizer.as_deref())?;
     let stamp_file = paths::root().join(STAMP);
-    let fresh = fs::read_to_string(&stamp_file).is_ok_and(|it| it == stamp) && dist.join("vivarium_bg.wasm.gz").exists();
+    let fresh =
+        fs::read_to_string(&stamp_file).is_ok_and(|it| it == stamp) && dist.join("vivarium_bg.wasm.gz").exists();
     if !fresh {
         bind(&compiled, &dist)?;
         if let Some(optimizer) = optimizer {
@@ -96,11 +100,23 @@ fn bind(compiled: &Path, dist: &Path) -> Result<()> {
     process::step("binding the wasm to JavaScript", || process::run(&mut bind))
 }
 
-/// Shrinks the wasm where wasm-opt is installed. An old one that does not know a feature of the module leaves it alone.
+/// wasm-opt, if a recent one is installed. Debian 12's 108 writes modules that trap when they are instantiated: it mixes up
+/// the table of functions with that of JavaScript's values.
+fn optimizer() -> Option<PathBuf> {
+    const OLDEST: u32 = 118;
+    let found = paths::which("wasm-opt")?;
+    let text = process::output(Command::new(&found).arg("--version")).ok()?;
+    let version: u32 = text.split_whitespace().find_map(|it| it.parse().ok())?;
+    (version >= OLDEST).then_some(found)
+}
+
+/// Shrinks the wasm. A wasm-opt that does not know a feature of the module leaves it alone.
 fn optimize(optimizer: &Path, module: &Path) -> Result<()> {
     let small = module.with_extension("small");
     let mut command = Command::new(optimizer);
-    for feature in ["bulk-memory", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext", "multivalue"] {
+    for feature in
+        ["bulk-memory", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext", "multivalue"]
+    {
         command.arg(format!("--enable-{feature}"));
     }
     command.arg("-Oz").arg(module).arg("-o").arg(&small);

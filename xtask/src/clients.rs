@@ -19,8 +19,11 @@ struct Client {
     cases: &'static [Case],
 }
 
-const CLIENTS: [Client; 1] =
-    [Client { name: "kcat", set_up: kcat, cases: &[("lists the broker", kcat_lists), ("reads what it wrote", kcat_round_trip)] }];
+const CLIENTS: [Client; 1] = [Client {
+    name: "kcat",
+    set_up: kcat,
+    cases: &[("lists the broker", kcat_lists), ("reads what it wrote", kcat_round_trip)],
+}];
 
 /// Runs every client's cases, each client against a fresh broker.
 pub(crate) fn test(tally: &mut Tally) -> Result<()> {
@@ -68,7 +71,10 @@ fn kcat_round_trip(broker: &str) -> Result<()> {
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
         let topic = format!("clients-{codec}");
         let written: String = (0..100).map(|it| format!("key-{it}:value {it} in {codec}\n")).collect();
-        feed(&mut kcat_command(broker, &["-P", "-t", &topic, "-p", "0", "-K:", "-z", codec, "-X", "acks=all"]), &written)?;
+        feed(
+            &mut kcat_command(broker, &["-P", "-t", &topic, "-p", "0", "-K:", "-z", codec, "-X", "acks=all"]),
+            &written,
+        )?;
         let mut read = kcat_command(broker, &["-C", "-t", &topic, "-p", "0", "-o", "beginning", "-e", "-q", "-K:"]);
         let read = process::output(&mut read)?;
         ensure!(read == written, "{codec}: read something else than was written:\n{read}");

@@ -97,11 +97,8 @@ impl Broker {
     /// Starts the given `vivarium server …` and waits for its ready line; what it prints afterwards is passed on.
     pub(crate) fn spawn(command: &mut Command) -> Result<Broker> {
         let shown = process::line(command);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("start `{shown}`"))?;
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().with_context(|| format!("start `{shown}`"))?;
         let stdout = child.stdout.take().context("the broker's stdout is piped")?;
         let (said, ready) = mpsc::channel();
         std::thread::Builder::new().name("broker's stdout".to_owned()).spawn(move || {
@@ -119,7 +116,9 @@ impl Broker {
                 child.kill()?;
                 bail!("`{shown}` accepted no connection within {}", process::human(PATIENCE))
             }
-            Err(mpsc::RecvTimeoutError::Disconnected) => bail!("`{shown}` ended before it was ready: {}", child.wait()?),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                bail!("`{shown}` ended before it was ready: {}", child.wait()?)
+            }
         }
     }
 

@@ -14,6 +14,11 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// On CI, the versions of Cargo.lock and no others; on a desk a changed Cargo.toml updates it.
+pub(crate) fn locked() -> &'static [&'static str] {
+    if crate::test::ci() { &["--locked"] } else { &[] }
+}
+
 /// The command as a person would type it.
 pub(crate) fn line(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());

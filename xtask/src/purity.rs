@@ -11,14 +11,33 @@ pub(crate) const PURE: [&str; 6] = ["protocol", "storage", "quorum", "node", "cl
 
 /// Crates that do I/O, read clocks, draw randomness or start threads.
 const BANNED: [&str; 20] = [
-    "async-std", "chrono", "crossbeam-channel", "fastrand", "getrandom", "mio", "nix", "parking_lot", "rand", "rayon",
-    "rustix", "rustls", "signal-hook", "smol", "socket2", "tempfile", "time", "tokio", "tracing", "windows-sys",
+    "async-std",
+    "chrono",
+    "crossbeam-channel",
+    "fastrand",
+    "getrandom",
+    "mio",
+    "nix",
+    "parking_lot",
+    "rand",
+    "rayon",
+    "rustix",
+    "rustls",
+    "signal-hook",
+    "smol",
+    "socket2",
+    "tempfile",
+    "time",
+    "tokio",
+    "tracing",
+    "windows-sys",
 ];
 
 /// No crate of the core reaches a banned one.
 pub(crate) fn dependencies() -> Result<()> {
     let mut tree = process::cargo();
-    tree.args(["tree", "--locked", "--edges", "normal", "--target", "all", "--prefix", "none", "--format", "{p}"]);
+    tree.arg("tree").args(process::locked());
+    tree.args(["--edges", "normal", "--target", "all", "--prefix", "none", "--format", "{p}"]);
     for name in PURE {
         tree.args(["--package", name]);
     }
@@ -38,7 +57,7 @@ pub(crate) fn dependencies() -> Result<()> {
 /// Every crate of the core builds for wasm32.
 pub(crate) fn builds_for_wasm() -> Result<()> {
     let mut build = Toolchain::set_up()?.cargo();
-    build.args(["build", "--target", wasm::TARGET]);
+    build.args(["build", "--profile", "web", "--target", wasm::TARGET]);
     for name in PURE {
         build.args(["--package", name]);
     }

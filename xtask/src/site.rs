@@ -78,7 +78,8 @@ fn converse(stream: &TcpStream, folder: &Path) -> io::Result<()> {
 fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     let Some(first) = read_line(reader)? else { return Ok(None) };
     let mut words = first.split(' ');
-    let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next()) else {
+    let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
         return Err(malformed());
     };
     let mut request = Request {
@@ -146,11 +147,8 @@ fn answer(request: &Request, folder: &Path) -> Answer {
     };
     let modified = about.modified().ok().and_then(|it| it.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
     let tag = format!("\"{:x}-{:x}\"", modified.as_nanos(), about.len());
-    let mut headers = vec![
-        ("Cache-Control", "no-cache".to_owned()),
-        ("ETag", tag.clone()),
-        ("Vary", "Accept-Encoding".to_owned()),
-    ];
+    let mut headers =
+        vec![("Cache-Control", "no-cache".to_owned()), ("ETag", tag.clone()), ("Vary", "Accept-Encoding".to_owned())];
     if request.known.as_ref().is_some_and(|it| it == &tag) {
         return Answer { status: "304 Not Modified", headers, body: Vec::new() };
     }
@@ -229,7 +227,8 @@ mod tests {
     fn folder(test: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("vivarium-site-{}-{test}", std::process::id()));
         fs::create_dir_all(folder.join("deep")).unwrap();
-        for (file, text) in [("index.html", "<p>hi"), ("a.wasm", "\0asm"), ("secret", "s"), ("deep/index.html", "deep")] {
+        for (file, text) in [("index.html", "<p>hi"), ("a.wasm", "\0asm"), ("secret", "s"), ("deep/index.html", "deep")]
+        {
             fs::write(folder.join(file), text).unwrap();
             if file != "secret" {
                 fs::write(bundle::twin(&folder.join(file)), "packed").unwrap();
@@ -254,7 +253,10 @@ mod tests {
         let address = serve(folder.clone(), 0).unwrap();
         let page = ask(address, "GET /?seed=1 HTTP/1.1\r\n\r\n");
         assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
-        assert!(page.contains("Content-Type: text/html; charset=utf-8\r\n") && page.ends_with("\r\n\r\n<p>hi"), "{page}");
+        assert!(
+            page.contains("Content-Type: text/html; charset=utf-8\r\n") && page.ends_with("\r\n\r\n<p>hi"),
+            "{page}"
+        );
         let packed = ask(address, "GET /a.wasm HTTP/1.1\r\nAccept-Encoding: br, gzip\r\n\r\n");
         assert!(packed.contains("Content-Type: application/wasm\r\n"), "{packed}");
         assert!(packed.contains("Content-Encoding: gzip\r\n") && packed.ends_with("\r\n\r\npacked"), "{packed}");
@@ -279,7 +281,10 @@ mod tests {
     fn keeps_a_connection_for_more_than_one_request() {
         let folder = folder("keep");
         let address = serve(folder.clone(), 0).unwrap();
-        let both = ask(address, "GET / HTTP/1.1\r\n\r\nGET /deep/ HTTP/1.1\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+        let both = ask(
+            address,
+            "GET / HTTP/1.1\r\n\r\nGET /deep/ HTTP/1.1\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        );
         assert_eq!(both.matches("HTTP/1.1 200 OK").count(), 2, "{both}");
         fs::remove_dir_all(folder).unwrap();
     }
@@ -309,7 +314,12 @@ mod tests {
         let folder = folder("bad");
         let address = serve(folder.clone(), 0).unwrap();
         let long = "x".repeat(10_000);
-        for raw in ["hello\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n", &format!("GET /{long} HTTP/1.1\r\n\r\n"), "GET / HTTP/1.1"] {
+        for raw in [
+            "hello\r\n\r\n",
+            "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+            &format!("GET /{long} HTTP/1.1\r\n\r\n"),
+            "GET / HTTP/1.1",
+        ] {
             let said = ask(address, raw);
             assert!(said.starts_with("HTTP/1.1 400 "), "{raw:.40}: {said}");
         }
@@ -320,7 +330,9 @@ mod tests {
 
     #[test]
     fn a_coding_with_quality_zero_is_refused() {
-        for (value, accepted) in [("gzip", true), ("br, gzip;q=0.5", true), ("gzip;q=0", false), ("gzip; q=0.000", false), ("br", false)] {
+        for (value, accepted) in
+            [("gzip", true), ("br, gzip;q=0.5", true), ("gzip;q=0", false), ("gzip; q=0.000", false), ("br", false)]
+        {
             assert_eq!(accepts_gzip(value), accepted, "{value}");
         }
     }

@@ -71,6 +71,8 @@ impl Tally {
     /// Runs a `cargo test` and counts what its test binaries report.
     pub(crate) fn cargo_test(&mut self, name: &str, command: &mut Command) -> Result<()> {
         println!("$ {}", process::line(command));
+        // An error says where it is from; the frames below it are the test harness.
+        command.env("RUST_LIB_BACKTRACE", "0");
         let (before, mut results) = (self.failed, 0);
         let well = process::tee(command, |line| {
             if let Some(counts) = Counts::parse(line) {
@@ -153,7 +155,7 @@ fn fmt(tally: &mut Tally) -> Result<()> {
 fn clippy(tally: &mut Tally) -> Result<()> {
     tally.check("clippy, natively", || {
         let mut command = process::cargo();
-        command.args(["clippy", "--locked", "--workspace", "--exclude", "xtask-wasm", "--all-targets"]);
+        command.arg("clippy").args(process::locked()).args(["--workspace", "--exclude", "xtask-wasm", "--all-targets"]);
         process::run(command.args(["--", "--deny", "warnings"]))
     });
     Ok(())
@@ -167,7 +169,8 @@ fn purity(tally: &mut Tally) -> Result<()> {
 
 fn native(tally: &mut Tally) -> Result<()> {
     let mut command = process::cargo();
-    command.args(["test", "--locked", "--workspace", "--no-fail-fast", "--exclude", "xtask-wasm", "--exclude", "e2e"]);
+    command.arg("test").args(process::locked());
+    command.args(["--workspace", "--no-fail-fast", "--exclude", "xtask-wasm", "--exclude", "e2e"]);
     tally.cargo_test("native", &mut command)
 }
 
@@ -177,7 +180,9 @@ fn in_browser(tally: &mut Tally) -> Result<()> {
     let browser = Browser::set_up()?;
     println!("in {}", browser.version()?);
     let mut command = toolchain.cargo();
-    command.args(["test", "--locked", "--no-fail-fast", "--target", wasm::TARGET, "--test", "wasm"]);
+    // As the page is built, so that the tests run what is served and most of it is built once.
+    command.arg("test").args(process::locked());
+    command.args(["--no-fail-fast", "--profile", "web", "--target", wasm::TARGET, "--test", "wasm"]);
     for name in crates_with("tests/wasm.rs")? {
         command.args(["--package", &name]);
     }
@@ -221,7 +226,9 @@ fn end_to_end(tally: &mut Tally) -> Result<()> {
     let address = site::serve(paths::dist(), 0)?;
     let mut command = process::cargo();
     command
-        .args(["test", "--locked", "--no-fail-fast", "--package", "e2e"])
+        .arg("test")
+        .args(process::locked())
+        .args(["--no-fail-fast", "--package", "e2e"])
         .env("VIVARIUM_LAB", format!("http://{address}/"))
         .env("VIVARIUM_CHROMIUM", &browser.chromium)
         .env("VIVARIUM_CHROMEDRIVER", &browser.driver)
@@ -236,7 +243,8 @@ mod tests {
 
     #[test]
     fn reads_the_counts_of_both_test_runners() {
-        let native = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s";
+        let native =
+            "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s";
         assert_eq!(Counts::parse(native), Some(Counts { passed: 12, failed: 3, ignored: 1 }));
         let wasm = "test result: ok. 2 passed; 0 failed; 0 ignored; 0 filtered out; finished in 0.01s";
         assert_eq!(Counts::parse(wasm), Some(Counts { passed: 2, failed: 0, ignored: 0 }));

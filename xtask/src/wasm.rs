@@ -148,7 +148,15 @@ fn build_std() -> Result<()> {
     debian_environment(&mut build);
     build.current_dir(&folder).env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Cembed-bitcode=yes");
     build.env("CARGO_TARGET_DIR", folder.join("target"));
-    build.args(["build", "--quiet", "--release", "--target", TARGET, "-Z", "build-std=std,panic_abort,test,proc_macro"]);
+    build.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--target",
+        TARGET,
+        "-Z",
+        "build-std=std,panic_abort,test,proc_macro",
+    ]);
     process::run(&mut build)?;
 
     let lib = Path::new(DEBIAN_LIB);

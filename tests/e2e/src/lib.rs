@@ -1,1 +1,7 @@
-//! The served lab in a real Chromium.
+//! Drives the served lab in a real Chromium over WebDriver: a small client of our own, on loopback, with what these tests
+//! need. `cargo xtask test e2e` builds and serves the page and says by environment variables where everything is.
+
+mod browser;
+mod webdriver;
+
+pub use browser::{Browser, Scheme};

@@ -1,0 +1,174 @@
+//! A tab of a headless Chromium: what a test does with it, and what it asserts about it.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use serde_json::{Value, json};
+
+use crate::webdriver::Driver;
+
+/// The longest a test waits for the page to become as expected.
+const PATIENCE: Duration = Duration::from_secs(20);
+const STEP: Duration = Duration::from_millis(20);
+
+/// What the system says that it prefers.
+#[derive(Clone, Copy, Debug)]
+pub enum Scheme {
+    /// prefers-color-scheme: light
+    Light,
+    /// prefers-color-scheme: dark
+    Dark,
+}
+
+impl Scheme {
+    /// "light" or "dark".
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Light => "light",
+            Scheme::Dark => "dark",
+        }
+    }
+}
+
+/// A fresh browser with one tab. It ends with this value.
+pub struct Browser {
+    driver: Driver,
+    session: String,
+}
+
+impl Browser {
+    /// Starts one.
+    pub fn start() -> Result<Browser> {
+        let driver = Driver::start(&variable("VIVARIUM_CHROMEDRIVER")?)?;
+        let flags = variable("VIVARIUM_CHROMIUM_FLAGS")?;
+        let flags: Vec<&str> = flags.split_whitespace().collect();
+        let capabilities = json!({ "capabilities": { "alwaysMatch": {
+            "goog:chromeOptions": { "binary": variable("VIVARIUM_CHROMIUM")?, "args": flags },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        } } });
+        let session = driver.call("POST", "/session", &capabilities)?;
+        let session = session["sessionId"].as_str().context("a session id")?.to_owned();
+        let browser = Browser { driver, session };
+        browser.view(1440, 900, Scheme::Light)?;
+        Ok(browser)
+    }
+
+    /// The address of a path of the served lab.
+    pub fn address(path: &str) -> Result<String> {
+        Ok(variable("VIVARIUM_LAB")? + path.trim_start_matches('/'))
+    }
+
+    /// Opens a path of the served lab and waits for its load event.
+    pub fn open(&self, path: &str) -> Result<()> {
+        self.command("POST", "url", json!({ "url": Browser::address(path)? })).map(drop)
+    }
+
+    /// Size of the viewport in CSS pixels, and the colours that the system prefers.
+    pub fn view(&self, width: u32, height: u32, scheme: Scheme) -> Result<()> {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.devtools("Emulation.setDeviceMetricsOverride", size)?;
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme.name() });
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": [feature] }))?;
+        Ok(())
+    }
+
+    /// A command of the DevTools protocol.
+    pub fn devtools(&self, method: &str, parameters: Value) -> Result<Value> {
+        self.command("POST", "goog/cdp/execute", json!({ "cmd": method, "params": parameters }))
+    }
+
+    /// Runs a function's body in the page; what it returns. It may await.
+    pub fn run(&self, body: &str) -> Result<Value> {
+        let script = format!(
+            "const done = arguments[arguments.length - 1];\
+             (async () => {{ {body} }})().then((it) => done({{ ok: it ?? null }}), (it) => done({{ error: String(it) }}));"
+        );
+        let mut answer = self.command("POST", "execute/async", json!({ "script": script, "args": [] }))?;
+        if let Some(error) = answer["error"].as_str() {
+            bail!("in the page: {error}");
+        }
+        Ok(answer["ok"].take())
+    }
+
+    /// The text that a person sees of the first element that matches; an error if there is none.
+    pub fn text(&self, selector: &str) -> Result<String> {
+        let body = format!("return document.querySelector({}).innerText", json!(selector));
+        let text = self.run(&body)?;
+        Ok(text.as_str().with_context(|| format!("{selector} has text"))?.to_owned())
+    }
+
+    /// Waits until an expression of JavaScript holds.
+    pub fn until(&self, expression: &str) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // Before the first paint there may be nothing to ask.
+            let found = self.run(&format!("return Boolean({expression})"));
+            if matches!(found, Ok(Value::Bool(true))) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let page = self.run("return document.querySelector('#status')?.innerText ?? document.body.innerText");
+                bail!(
+                    "not within {PATIENCE:?}: {expression} ({found:?}; page: {page:?}; console: {:?})",
+                    self.errors()
+                );
+            }
+            std::thread::sleep(STEP);
+        }
+    }
+
+    /// Clicks the first element that matches, as a person would: in its middle, on what lies on top there.
+    pub fn click(&self, selector: &str) -> Result<()> {
+        let found = self.command("POST", "element", json!({ "using": "css selector", "value": selector }))?;
+        let id = found.as_object().and_then(|it| it.values().next()?.as_str()).context("an element id")?.to_owned();
+        self.command("POST", &format!("element/{id}/click"), json!({})).map(drop)
+    }
+
+    /// Types into what has the focus. Keys without a character are WebDriver's code points, such as '\u{E004}' for Tab.
+    pub fn keys(&self, keys: &str) -> Result<()> {
+        let actions: Vec<Value> = keys
+            .chars()
+            .flat_map(|it| [json!({ "type": "keyDown", "value": it }), json!({ "type": "keyUp", "value": it })])
+            .collect();
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": actions });
+        self.command("POST", "actions", json!({ "actions": [keyboard] })).map(drop)
+    }
+
+    /// Errors that the page wrote to the console, or that the browser did about it, since the last call.
+    pub fn errors(&self) -> Result<Vec<String>> {
+        let entries = self.command("POST", "se/log", json!({ "type": "browser" }))?;
+        let severe = |it: &&Value| it["level"] == "SEVERE";
+        let text = |it: &Value| it["message"].as_str().unwrap_or_default().to_owned();
+        Ok(entries.as_array().context("log entries")?.iter().filter(severe).map(text).collect())
+    }
+
+    /// Keeps a picture of the whole page among the artifacts. Returns its bytes (PNG).
+    pub fn screenshot(&self, name: &str) -> Result<Vec<u8>> {
+        let picture =
+            self.devtools("Page.captureScreenshot", json!({ "format": "png", "captureBeyondViewport": true }))?;
+        let text = picture["data"].as_str().context("a picture")?;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text)?;
+        let folder = PathBuf::from(variable("VIVARIUM_ARTIFACTS")?);
+        std::fs::create_dir_all(&folder)?;
+        let file = folder.join(format!("{name}.png"));
+        std::fs::write(&file, &bytes).with_context(|| format!("write {}", file.display()))?;
+        Ok(bytes)
+    }
+
+    fn command(&self, method: &str, path: &str, body: Value) -> Result<Value> {
+        self.driver.call(method, &format!("/session/{}/{path}", self.session), &body)
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Ends Chromium; the driver ends after it, whatever came of this.
+        let _ = self.driver.call("DELETE", &format!("/session/{}", self.session), &Value::Null);
+    }
+}
+
+fn variable(name: &str) -> Result<String> {
+    std::env::var(name).with_context(|| format!("{name} is not set; run `cargo xtask test e2e`, which sets it"))
+}

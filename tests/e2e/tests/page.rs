@@ -1,0 +1,109 @@
+//! The page itself: what is there before the engine, what is said when the engine can't start, how it looks.
+
+use anyhow::{Result, ensure};
+use e2e::{Browser, Scheme};
+use serde_json::json;
+
+const SCHEMES: [Scheme; 2] = [Scheme::Light, Scheme::Dark];
+
+#[test]
+fn the_engine_starts_and_nothing_complains() -> Result<()> {
+    let browser = Browser::start()?;
+    browser.open("")?;
+    browser.until("document.querySelector('#engine')?.innerText")?;
+    let version = browser.text("#engine")?;
+    assert_eq!(browser.text("#status")?, format!("Engine {version} is ready in this tab."));
+    assert_eq!(browser.errors()?, [""; 0]);
+    Ok(())
+}
+
+/// One module gives the page its lab and scripts their engine; importing it touches no page.
+#[test]
+fn a_script_imports_the_engine() -> Result<()> {
+    let browser = Browser::start()?;
+    browser.open("")?;
+    browser.until("document.querySelector('#engine')")?;
+    let version = browser.run("const it = await import('./vivarium.js'); await it.default(); return it.version()")?;
+    assert_eq!(version, json!(browser.text("#engine")?));
+    Ok(())
+}
+
+#[test]
+fn the_page_is_painted_without_the_engine() -> Result<()> {
+    let browser = Browser::start()?;
+    browser.devtools("Network.enable", json!({}))?;
+    browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*.wasm"] }))?;
+    browser.open("")?;
+    assert_eq!(browser.text("h1")?, "A Kafka cluster under glass");
+    let story = browser.text(".story")?;
+    ensure!(story.contains("simulated") && story.contains("same core"), "the page says what is simulated: {story}");
+    let painted = browser.run("return performance.getEntriesByName('first-contentful-paint').length")?;
+    assert_eq!(painted, json!(1), "something was painted");
+    browser.until("document.querySelector('#status.stop')")?;
+    let said = browser.text("#status")?;
+    ensure!(said.starts_with("The engine could not be loaded. Check the connection"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_browser_without_webassembly_is_told_so() -> Result<()> {
+    let browser = Browser::start()?;
+    let script = json!({ "source": "delete globalThis.WebAssembly" });
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", script)?;
+    browser.open("")?;
+    browser.until("document.querySelector('#status.stop')")?;
+    let said = browser.text("#status")?;
+    ensure!(said.starts_with("WebAssembly is missing or switched off in this browser"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_module_that_is_no_module_is_told_apart() -> Result<()> {
+    let browser = Browser::start()?;
+    let script = json!({ "source": "WebAssembly.instantiateStreaming = undefined; WebAssembly.instantiate = () => { throw new WebAssembly.CompileError('unknown opcode'); }" });
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", script)?;
+    browser.open("")?;
+    browser.until("document.querySelector('#status.stop')")?;
+    assert_eq!(browser.text("#status")?, "This browser can’t run the engine; a newer one can. (unknown opcode)");
+    Ok(())
+}
+
+/// In every width and both colour schemes nothing sticks out sideways, and text is readable on its ground.
+#[test]
+fn it_fits_and_is_readable() -> Result<()> {
+    let browser = Browser::start()?;
+    for scheme in SCHEMES {
+        for (width, height) in [(360, 740), (390, 844), (1024, 768), (1440, 900), (3840, 2160)] {
+            browser.view(width, height, scheme)?;
+            browser.open("")?;
+            browser.until("document.querySelector('#engine')")?;
+            let wide = browser.run("return document.documentElement.scrollWidth")?;
+            assert_eq!(wide, json!(width), "{width} px, {}: nothing to scroll to sideways", scheme.name());
+            let faint = browser.run(CONTRAST)?;
+            assert_eq!(faint, json!([]), "{width} px, {}: text with a contrast below 4.5", scheme.name());
+            if [390, 1440].contains(&width) {
+                browser.screenshot(&format!("page-{width}-{}", scheme.name()))?;
+            }
+        }
+    }
+    assert_eq!(browser.errors()?, [""; 0]);
+    Ok(())
+}
+
+/// Elements whose own text has less than WCAG's 4.5 against the nearest painted ground: [text, contrast].
+const CONTRAST: &str = r"
+    const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+    const parse = (color) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1); return canvas.getImageData(0, 0, 1, 1).data; };
+    const light = (color) => { const [r, g, b] = [...parse(color)].map((it) => { const c = it / 255; return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+    const ground = (it) => { for (; it; it = it.parentElement) { const color = getComputedStyle(it).backgroundColor; if (parse(color)[3] === 255) return color; } return 'white'; };
+    const faint = [];
+    for (const it of document.querySelectorAll('body *')) {
+        const own = [...it.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.data.trim()).join(' ').trim();
+        if (!own || !it.checkVisibility() || it.closest('script, style, noscript')) continue;
+        const style = getComputedStyle(it);
+        const [a, b] = [light(it.closest('svg') ? style.fill : style.color), light(ground(it))];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (contrast < 4.5) faint.push([own, contrast]);
+    }
+    return faint;
+";
