@@ -50,7 +50,7 @@ pub(crate) fn leader_change(base: Offset, epoch: LeaderEpoch, now: WallMs, voter
     };
     let mut records = vec![(ControlType::LeaderChange, value(&mut change))];
     if is_empty {
-        let mut version = KRaftVersionRecord { k_raft_version: 1, ..KRaftVersionRecord::default() };
+        let mut version = KRaftVersionRecord { kraft_version: 1, ..KRaftVersionRecord::default() };
         records.push((ControlType::KRaftVersion, value(&mut version)));
         records.push((ControlType::KRaftVoters, value(&mut voters(voter))));
     }
@@ -68,7 +68,7 @@ fn voters(voter: &Voter) -> VotersRecord {
         voter_id: voter.id.0,
         voter_directory_id: voter.directory_id,
         endpoints: endpoints.collect(),
-        k_raft_version_feature: range,
+        kraft_version_feature: range,
     };
     VotersRecord { voters: vec![voter], ..VotersRecord::default() }
 }

@@ -201,10 +201,11 @@ impl Quorum {
     /// Has everything appended so far synced. Appending does that by itself: one sync is under way at a time, and covers what
     /// was appended while the one before it ran.
     pub fn flush(&mut self, out: &mut Output) {
-        let end = self.log_end();
-        if self.is_leader() && !self.flush_in_flight && self.voters.synced(self.node) < end {
+        let Some(shape) = self.shape.as_ref().filter(|shape| shape.synced_end() < shape.end()) else { return };
+        if self.is_leader() && !self.flush_in_flight {
+            let (op, end) = shape.flush();
             self.flush_in_flight = true;
-            self.ask(Purpose::Flush(end), StoreOp::Flush(self.log), out);
+            self.ask(Purpose::Flush(end), op, out);
         }
     }
 
@@ -221,6 +222,9 @@ impl Quorum {
             (Purpose::State, Done::Put) => self.lead(now, out),
             (Purpose::Flush(end), Done::Flushed) => {
                 self.flush_in_flight = false;
+                if let Some(shape) = &mut self.shape {
+                    shape.synced(end);
+                }
                 self.voters.set_synced(self.node, end);
                 self.advance(out);
                 self.flush(out);

@@ -24,10 +24,6 @@ impl Voters {
         Voters(BTreeMap::from([(node, Offset(0))]))
     }
 
-    pub(crate) fn synced(&self, voter: NodeId) -> Offset {
-        self.0.get(&voter).copied().unwrap_or_default()
-    }
-
     pub(crate) fn set_synced(&mut self, voter: NodeId, end: Offset) {
         if let Some(synced) = self.0.get_mut(&voter) {
             *synced = end.max(*synced);

@@ -1,1 +1,198 @@
+use std::collections::BTreeMap;
 
+use super::*;
+use crate::image::ResourceType;
+
+fn properties(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn refusal(pairs: &[(&str, &str)]) -> String {
+    Config::parse(&properties(pairs)).expect_err("the settings are refused").to_string()
+}
+
+const COMBINED: [(&str, &str); 5] = [
+    ("process.roles", "broker,controller"),
+    ("node.id", "7"),
+    ("listeners", "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"),
+    ("controller.listener.names", "CONTROLLER"),
+    ("controller.quorum.bootstrap.servers", "127.0.0.1:9093"),
+];
+
+fn combined(extra: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let mut all = properties(&COMBINED);
+    all.extend(properties(extra));
+    all
+}
+
+#[test]
+fn keys_are_in_order_and_their_defaults_fit() {
+    for keys in [BROKER_KEYS, TOPIC_KEYS] {
+        assert!(keys.is_sorted_by(|a, b| a.name < b.name));
+        for key in keys {
+            if let Some(default) = key.default {
+                assert_eq!(key.check(default), Ok(()), "{}", key.name);
+            }
+        }
+    }
+    for key in TOPIC_KEYS {
+        for (synonym, _) in topic_synonyms(key.name) {
+            assert!(broker_key(synonym).is_some(), "{synonym}");
+        }
+    }
+}
+
+#[test]
+fn nothing_set_is_a_single_node() {
+    let (config, warnings) = Config::parse(&BTreeMap::new()).expect("defaults are valid");
+    assert_eq!(warnings, []);
+    assert_eq!((config.node_id, config.roles), (NodeId(1), Roles { broker: true, controller: true }));
+    let listener = |host: &str| Listener {
+        name: "PLAINTEXT".into(),
+        host: host.into(),
+        port: 9092,
+        security: crate::image::SecurityProtocol::Plaintext,
+    };
+    assert_eq!(config.listeners, [listener("")]);
+    assert_eq!(config.advertised_listeners, [listener("localhost")]);
+    assert_eq!(config.log_dirs, ["/tmp/kafka-logs"]);
+    assert_eq!((config.num_partitions, config.default_replication_factor), (1, 1));
+}
+
+#[test]
+fn a_port_that_was_free_is_told_later() {
+    let set = properties(&[("listeners", "PLAINTEXT://127.0.0.1:0")]);
+    let (mut config, _) = Config::parse(&set).expect("valid");
+    config.bound("PLAINTEXT", 40_001);
+    assert_eq!((config.listeners[0].port, config.advertised_listeners[0].port), (40_001, 40_001));
+}
+
+#[test]
+fn a_combined_node_as_kafka_documents_it() {
+    let (config, warnings) = Config::parse(&combined(&[("broker.rack", "r1")])).expect("valid");
+    assert_eq!(warnings, []);
+    assert_eq!((config.node_id, config.rack.as_deref()), (NodeId(7), Some("r1")));
+    assert_eq!(config.inter_broker_listener_name, "PLAINTEXT");
+    assert!(config.is_controller_listener("CONTROLLER") && !config.is_controller_listener("PLAINTEXT"));
+    assert_eq!(config.explicit("broker.id").map(Str::as_str), Some("7"), "each name of the id stands for the other");
+}
+
+#[test]
+fn unknown_and_idle_keys_are_warnings() {
+    let set = combined(&[("no.such.key", "1"), ("sasl.enabled.mechanisms", "PLAIN"), ("log.retention.ms", "5")]);
+    let (_, warnings) = Config::parse(&set).expect("valid");
+    let expected =
+        [Warning::Unknown { key: "no.such.key".into() }, Warning::NotActedOn { key: "sasl.enabled.mechanisms".into() }];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_line() {
+    let table: &[(&[(&str, &str)], &str)] = &[
+        (&[("num.partitions", "many")], "Invalid value many for configuration num.partitions: Not a number of type INT"),
+        (&[("num.partitions", "0")], "Invalid value 0 for configuration num.partitions: Value must be at least 1"),
+        (
+            &[("auto.create.topics.enable", "yes")],
+            "Invalid value yes for configuration auto.create.topics.enable: Expected value to be either true or false",
+        ),
+        (
+            &[("log.message.timestamp.type", "Now")],
+            "Invalid value Now for configuration log.message.timestamp.type: String must be one of: CreateTime, LogAppendTime",
+        ),
+        (
+            &[("log.cleanup.policy", "delete,delete")],
+            "Configuration 'log.cleanup.policy' values must not be duplicated.",
+        ),
+        (
+            &[("compression.gzip.level", "10")],
+            "Invalid value 10 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1",
+        ),
+        (
+            &[("log.cleaner.min.cleanable.ratio", "1.5")],
+            "Invalid value 1.5 for configuration log.cleaner.min.cleanable.ratio: Value must be no more than 1",
+        ),
+        (&[("listeners", "PLAINTEXT:9092")], "Invalid value PLAINTEXT:9092 for configuration listeners: expected NAME://host:port"),
+        (
+            &[("listeners", "PLAINTEXT://:9092,PLAINTEXT://:9093")],
+            "Each listener must have a different name, listeners: PLAINTEXT://:9092,PLAINTEXT://:9093",
+        ),
+        (
+            &[("listeners", "SSL://:9092")],
+            "listeners=SSL://:9092: the security protocol SSL is not supported yet; use PLAINTEXT",
+        ),
+        (
+            &[("listeners", "CLIENTS://:9092")],
+            "No security protocol defined for listener CLIENTS: add it to listener.security.protocol.map",
+        ),
+        (
+            &[("advertised.listeners", "PLAINTEXT://0.0.0.0:9092")],
+            "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0: use a routable IP address or a host name",
+        ),
+        (
+            &[("node.id", "1"), ("broker.id", "2")],
+            "You must set `node.id` to the same value as `broker.id`: node.id is 1, broker.id is 2",
+        ),
+        (
+            &[("controller.quorum.voters", "1@a:1,2@b:1")],
+            "controller.quorum.voters names 2 voters: a quorum of several controllers is not supported yet",
+        ),
+        (
+            &[("controller.quorum.voters", "2@a:1")],
+            "controller.quorum.voters names node 2, but node.id is 1: a controller must be one of its voters",
+        ),
+        (
+            &[("log.dirs", "/a,/a")],
+            "Configuration 'log.dirs' values must not be duplicated: /a",
+        ),
+    ];
+    for (set, expected) in table {
+        assert_eq!(refusal(set), *expected);
+    }
+    assert!(refusal(&[("process.roles", "broker")]).starts_with("process.roles=broker: expected broker,controller"));
+    let secret = refusal(&[("sasl.login.refresh.buffer.seconds", "x"), ("ssl.key.password", "hunter2")]);
+    assert!(!secret.contains("hunter2"));
+}
+
+#[test]
+fn a_topic_inherits_the_first_synonym_that_is_set() {
+    let (config, _) =
+        Config::parse(&combined(&[("log.retention.hours", "2"), ("log.retention.minutes", "3")])).expect("valid");
+    let mut image = Image::default();
+    let retention = |image: &Image| config.topic(image, "t").retention_ms;
+    assert_eq!(retention(&image), 180_000, "minutes come before hours");
+    let mut set = |kind: ResourceType, name: &str, key: &str, value: &str| {
+        let record = protocol::messages::ConfigRecord {
+            resource_type: kind.id(),
+            resource_name: name.into(),
+            name: key.into(),
+            value: Some(value.into()),
+        };
+        image.apply(image.next_offset(), &record.into()).expect("applies");
+        retention(&image)
+    };
+    assert_eq!(set(ResourceType::Broker, "", "log.retention.ms", "40"), 40, "for all brokers");
+    assert_eq!(set(ResourceType::Broker, "7", "log.retention.ms", "30"), 30, "for this broker");
+    assert_eq!(set(ResourceType::Broker, "8", "log.retention.ms", "20"), 30, "another broker's is no business of ours");
+    assert_eq!(set(ResourceType::Topic, "t", "retention.ms", "10"), 10, "the topic's own");
+    assert_eq!(config.topic(&image, "other").retention_ms, 30);
+}
+
+#[test]
+fn properties_as_java_reads_them() {
+    let text = "# comment\n! too\n\n  a=1\nb : 2\nc   3\nd\ne=x\\\n    y\\\\\nf\\=g = h\\u0041\\t.\ni=\\uD83D\\uDE00\r\nlast=1\rlast=2\nempty=\\\n";
+    let read = parse_properties(text).expect("valid");
+    let expected = [
+        ("a", "1"),
+        ("b", "2"),
+        ("c", "3"),
+        ("d", ""),
+        ("e", "xy\\"),
+        ("empty", ""),
+        ("f=g", "hA\t."),
+        ("i", "\u{1f600}"),
+        ("last", "2"),
+    ];
+    assert_eq!(read, properties(&expected));
+    let error = parse_properties("a=1\nb=\\u00zz\n").expect_err("a bad escape");
+    assert_eq!(error.to_string(), "line 2: malformed \\uXXXX escape in \"b=\\u00zz\"");
+}
