@@ -89,7 +89,10 @@ fn unknown_and_idle_keys_are_warnings() {
 #[test]
 fn what_is_wrong_is_said_in_one_line() {
     let table: &[(&[(&str, &str)], &str)] = &[
-        (&[("num.partitions", "many")], "Invalid value many for configuration num.partitions: Not a number of type INT"),
+        (
+            &[("num.partitions", "many")],
+            "Invalid value many for configuration num.partitions: Not a number of type INT",
+        ),
         (&[("num.partitions", "0")], "Invalid value 0 for configuration num.partitions: Value must be at least 1"),
         (
             &[("auto.create.topics.enable", "yes")],
@@ -111,7 +114,10 @@ fn what_is_wrong_is_said_in_one_line() {
             &[("log.cleaner.min.cleanable.ratio", "1.5")],
             "Invalid value 1.5 for configuration log.cleaner.min.cleanable.ratio: Value must be no more than 1",
         ),
-        (&[("listeners", "PLAINTEXT:9092")], "Invalid value PLAINTEXT:9092 for configuration listeners: expected NAME://host:port"),
+        (
+            &[("listeners", "PLAINTEXT:9092")],
+            "Invalid value PLAINTEXT:9092 for configuration listeners: expected NAME://host:port",
+        ),
         (
             &[("listeners", "PLAINTEXT://:9092,PLAINTEXT://:9093")],
             "Each listener must have a different name, listeners: PLAINTEXT://:9092,PLAINTEXT://:9093",
@@ -140,10 +146,7 @@ fn what_is_wrong_is_said_in_one_line() {
             &[("controller.quorum.voters", "2@a:1")],
             "controller.quorum.voters names node 2, but node.id is 1: a controller must be one of its voters",
         ),
-        (
-            &[("log.dirs", "/a,/a")],
-            "Configuration 'log.dirs' values must not be duplicated: /a",
-        ),
+        (&[("log.dirs", "/a,/a")], "Configuration 'log.dirs' values must not be duplicated: /a"),
     ];
     for (set, expected) in table {
         assert_eq!(refusal(set), *expected);

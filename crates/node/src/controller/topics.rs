@@ -22,7 +22,7 @@ use crate::refusal::Refusal;
 /// The most partitions that one request may create, as in Kafka.
 const MAX_PARTITIONS_PER_BATCH: usize = 10_000;
 /// The metadata log's own name; no client can create or delete it.
-pub const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
+const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
 /// Topics of the coordinators.
 const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 

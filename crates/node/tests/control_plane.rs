@@ -1,0 +1,932 @@
+//! The controller's decisions as data, the image they make, and what clients are told about it.
+
+use std::collections::BTreeMap;
+
+use node::Random;
+use node::config::Config;
+use node::controller::{Controller, Outcome};
+use node::gateway::{self, Context, Step};
+use node::image::Image;
+use node::input::{Peer, PeerHost};
+use protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig};
+use protocol::messages::create_topics_response::CreatableTopicResult;
+use protocol::messages::metadata_request::MetadataRequestTopic;
+use protocol::messages::*;
+use protocol::{LeaderEpoch, NodeId, Now, Offset, Str, Uuid};
+
+const DIRECTORY: Uuid = Uuid([9; 16]);
+
+/// Types of resources.
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+/// Operations of IncrementalAlterConfigs.
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
+
+/// A cluster whose log is a list: decisions are applied as the node does.
+struct Cluster {
+    config: Config,
+    controller: Controller,
+    random: Random,
+    log: Vec<MetadataRecord>,
+}
+
+impl Cluster {
+    fn with(properties: &[(&str, &str)]) -> Cluster {
+        let set: BTreeMap<String, String> = properties.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        let (mut config, _) = Config::parse(&set).expect("valid settings");
+        config.identity.cluster_id = "cluster".into();
+        let mut controller = Controller::new(&config);
+        controller.activate(Image::default(), LeaderEpoch(1));
+        let mut cluster = Cluster { config, controller, random: Random::new(7), log: Vec::new() };
+        let records = cluster.controller.decide_bootstrap(&cluster.config, Now::default(), &mut cluster.random);
+        cluster.append(records);
+        cluster
+    }
+
+    /// With its own broker and two more, all alive.
+    fn of_three() -> Cluster {
+        let mut cluster = Cluster::with(&[]);
+        for id in 1..=3 {
+            cluster.start_broker(id);
+        }
+        cluster
+    }
+
+    fn of_one() -> Cluster {
+        let mut cluster = Cluster::with(&[]);
+        cluster.start_broker(1);
+        cluster
+    }
+
+    fn append(&mut self, records: Vec<MetadataRecord>) {
+        for record in records {
+            let offset = self.controller.image().next_offset();
+            self.controller.apply(offset, &record).expect("a decision applies");
+            self.log.push(record);
+        }
+    }
+
+    fn commit(&mut self, outcome: Outcome) -> ResponseBody {
+        self.append(outcome.records);
+        outcome.reply
+    }
+
+    fn image(&self) -> &Image {
+        self.controller.image()
+    }
+
+    fn register(&mut self, id: i32, incarnation: u8, previous_epoch: i64) -> BrokerRegistrationResponse {
+        let request = BrokerRegistrationRequest {
+            broker_id: id,
+            cluster_id: "cluster".into(),
+            incarnation_id: Uuid([incarnation; 16]),
+            listeners: vec![broker_registration_request::Listener {
+                name: "PLAINTEXT".into(),
+                host: "here".into(),
+                port: 9092,
+                security_protocol: 0,
+            }],
+            features: protocol::support::kafka_features()
+                .iter()
+                .map(|it| broker_registration_request::Feature {
+                    name: it.name.into(),
+                    min_supported_version: *it.levels.start(),
+                    max_supported_version: *it.levels.end(),
+                })
+                .collect(),
+            rack: None,
+            log_dirs: vec![DIRECTORY],
+            previous_broker_epoch: previous_epoch,
+            ..BrokerRegistrationRequest::default()
+        };
+        let outcome = self.controller.decide_broker_registration(&self.config, &request, Now::default());
+        match self.commit(outcome) {
+            ResponseBody::BrokerRegistration(response) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn heartbeat(&mut self, request: BrokerHeartbeatRequest) -> BrokerHeartbeatResponse {
+        let outcome = self.controller.decide_broker_heartbeat(&self.config, &request, Now::default());
+        match self.commit(outcome) {
+            ResponseBody::BrokerHeartbeat(response) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn start_broker(&mut self, id: i32) -> i64 {
+        let epoch = self.register(id, id as u8, -1).broker_epoch;
+        let request = BrokerHeartbeatRequest {
+            broker_id: id,
+            broker_epoch: epoch,
+            current_metadata_offset: i64::MAX,
+            ..BrokerHeartbeatRequest::default()
+        };
+        assert!(!self.heartbeat(request).is_fenced);
+        epoch
+    }
+
+    fn decide_create(&mut self, request: &CreateTopicsRequest) -> (Vec<MetadataRecord>, Vec<CreatableTopicResult>) {
+        let outcome = self.controller.decide_create_topics(&self.config, &mut self.random, request);
+        match outcome.reply {
+            ResponseBody::CreateTopics(response) => (outcome.records, response.topics),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn create(&mut self, topic: CreatableTopic) -> CreatableTopicResult {
+        let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+        let (records, mut results) = self.decide_create(&request);
+        self.append(records);
+        results.remove(0)
+    }
+
+    fn ask(&mut self, version: i16, handle: impl FnOnce(&mut Context<'_>) -> Step) -> ResponseBody {
+        let peer = Peer { listener: "PLAINTEXT".into(), host: PeerHost::Named("client".into()) };
+        let image = self.image().clone();
+        let mut context = Context {
+            now: Now::default(),
+            config: &self.config,
+            image: &image,
+            controller: &self.controller,
+            random: &mut self.random,
+            peer: &peer,
+            version,
+        };
+        match handle(&mut context) {
+            Step::Answer(body) => body,
+            Step::Decided(outcome) => self.commit(outcome),
+        }
+    }
+
+    fn metadata(&mut self, version: i16, request: MetadataRequest) -> MetadataResponse {
+        match self.ask(version, |context| gateway::metadata::handle(context, request)) {
+            ResponseBody::Metadata(response) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn topic(name: &str, partitions: i32, factor: i16) -> CreatableTopic {
+    CreatableTopic {
+        name: name.into(),
+        num_partitions: partitions,
+        replication_factor: factor,
+        ..CreatableTopic::default()
+    }
+}
+
+fn with_config(mut topic: CreatableTopic, key: &str, value: Option<&str>) -> CreatableTopic {
+    topic.configs.push(CreatableTopicConfig { name: key.into(), value: value.map(Str::from) });
+    topic
+}
+
+fn with_assignment(mut topic: CreatableTopic, assignments: &[(i32, &[i32])]) -> CreatableTopic {
+    topic.assignments = assignments
+        .iter()
+        .map(|(index, brokers)| CreatableReplicaAssignment { partition_index: *index, broker_ids: brokers.to_vec() })
+        .collect();
+    topic
+}
+
+fn error_of(result: &CreatableTopicResult) -> (ErrorCode, &str) {
+    (ErrorCode::from_code(result.error_code), result.error_message.as_deref().unwrap_or_default())
+}
+
+#[test]
+fn a_new_cluster_begins_as_apache_kafka_formats_it() {
+    let cluster = Cluster::with(&[]);
+    let feature = |name: &str, level| FeatureLevelRecord { name: name.into(), feature_level: level }.into();
+    let expected: Vec<MetadataRecord> = vec![
+        BeginTransactionRecord { name: Some("Bootstrap records".into()) }.into(),
+        feature("metadata.version", 30),
+        feature("eligible.leader.replicas.version", 1),
+        feature("group.version", 1),
+        feature("share.version", 1),
+        feature("streams.version", 1),
+        feature("transaction.version", 2),
+        ConfigRecord {
+            resource_type: 4,
+            resource_name: "".into(),
+            name: "min.insync.replicas".into(),
+            value: Some("1".into()),
+        }
+        .into(),
+        EndTransactionRecord::default().into(),
+    ];
+    assert_eq!(cluster.log[..9], expected[..]);
+    assert!(matches!(&cluster.log[9..], [MetadataRecord::RegisterController(it)] if it.controller_id == 1));
+}
+
+#[test]
+fn creating_a_topic_is_these_records() {
+    let mut cluster = Cluster::of_one();
+    let request = CreateTopicsRequest {
+        topics: vec![with_config(topic("t", 2, -1), "retention.ms", Some("1000"))],
+        ..CreateTopicsRequest::default()
+    };
+    let (records, results) = cluster.decide_create(&request);
+    let id = results[0].topic_id;
+    let partition = |index| {
+        let record = PartitionRecord {
+            partition_id: index,
+            topic_id: id,
+            replicas: vec![1],
+            isr: vec![1],
+            leader: 1,
+            leader_epoch: 0,
+            partition_epoch: 0,
+            directories: vec![DIRECTORY],
+            ..PartitionRecord::default()
+        };
+        MetadataRecord::from(record)
+    };
+    let expected = vec![
+        TopicRecord { name: "t".into(), topic_id: id }.into(),
+        ConfigRecord {
+            resource_type: 2,
+            resource_name: "t".into(),
+            name: "retention.ms".into(),
+            value: Some("1000".into()),
+        }
+        .into(),
+        partition(0),
+        partition(1),
+    ];
+    assert_eq!(records, expected);
+    assert_eq!((results[0].error_code, results[0].num_partitions, results[0].replication_factor), (0, 2, 1));
+    let shown = results[0].configs.as_ref().expect("configs are shown");
+    let of = |key: &str| shown.iter().find(|it| it.name == key).map(|it| (it.value.clone(), it.config_source));
+    assert_eq!(of("retention.ms"), Some((Some("1000".into()), 1)), "DYNAMIC_TOPIC_CONFIG");
+    assert_eq!(
+        of("min.insync.replicas"),
+        Some((Some("1".into()), 3)),
+        "DYNAMIC_DEFAULT_BROKER_CONFIG, as a new cluster has it"
+    );
+    assert_eq!(of("segment.bytes"), Some((Some("1073741824".into()), 5)), "DEFAULT_CONFIG");
+}
+
+#[test]
+fn validate_only_changes_nothing() {
+    let mut cluster = Cluster::of_one();
+    let request =
+        CreateTopicsRequest { topics: vec![topic("t", 1, 1)], validate_only: true, ..CreateTopicsRequest::default() };
+    let (records, results) = cluster.decide_create(&request);
+    assert_eq!((records.len(), results[0].error_code), (0, 0));
+}
+
+#[test]
+fn what_cannot_be_created_is_refused_in_kafkas_words() {
+    let mut cluster = Cluster::of_three();
+    assert_eq!(cluster.create(topic("taken.name", 1, 1)).error_code, 0);
+    let long = "x".repeat(250);
+    let table: &[(CreatableTopic, ErrorCode, &str)] = &[
+        (topic("taken.name", 1, 1), ErrorCode::TopicAlreadyExists, "Topic 'taken.name' already exists."),
+        (
+            topic("taken_name", 1, 1),
+            ErrorCode::InvalidTopicException,
+            "Topic 'taken_name' collides with existing topic: taken.name",
+        ),
+        (topic("", 1, 1), ErrorCode::InvalidTopicException, "Topic name is invalid: the empty string is not allowed"),
+        (topic(".", 1, 1), ErrorCode::InvalidTopicException, "Topic name is invalid: '.' is not allowed"),
+        (topic("..", 1, 1), ErrorCode::InvalidTopicException, "Topic name is invalid: '..' is not allowed"),
+        (
+            topic("../etc", 1, 1),
+            ErrorCode::InvalidTopicException,
+            "Topic name is invalid: '../etc' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
+        ),
+        (
+            topic(&long, 1, 1),
+            ErrorCode::InvalidTopicException,
+            &format!("Topic name is invalid: the length of '{long}' is longer than the max allowed length 249"),
+        ),
+        (
+            topic("__cluster_metadata", 1, 1),
+            ErrorCode::InvalidRequest,
+            "Creation of internal topic __cluster_metadata is prohibited.",
+        ),
+        (
+            topic("a", 1, 4),
+            ErrorCode::InvalidReplicationFactor,
+            "Unable to replicate the partition 4 time(s): The target replication factor of 4 cannot be reached because only 3 \
+             broker(s) are registered or some brokers have all their log directories cordoned.",
+        ),
+        (
+            topic("a", 1, 0),
+            ErrorCode::InvalidReplicationFactor,
+            "Replication factor must be larger than 0, or -1 to use the default value.",
+        ),
+        (
+            topic("a", 0, 1),
+            ErrorCode::InvalidPartitions,
+            "Number of partitions was set to an invalid non-positive value.",
+        ),
+        (topic("a", 10_001, 1), ErrorCode::PolicyViolation, "Excessively large number of partitions per request."),
+        (
+            with_config(topic("a", 1, 1), "no.such.key", Some("1")),
+            ErrorCode::InvalidConfig,
+            "Unknown topic config name: no.such.key",
+        ),
+        (
+            with_config(topic("a", 1, 1), "retention.ms", Some("soon")),
+            ErrorCode::InvalidConfig,
+            "Invalid value soon for configuration retention.ms: Not a number of type LONG",
+        ),
+        (
+            with_config(topic("a", 1, 1), "retention.ms", None),
+            ErrorCode::InvalidConfig,
+            "Null value not supported for topic configs: retention.ms",
+        ),
+        (
+            with_assignment(topic("a", 2, -1), &[(0, &[1])]),
+            ErrorCode::InvalidRequest,
+            "A manual partition assignment was specified, but numPartitions was not set to -1.",
+        ),
+        (
+            with_assignment(topic("a", -1, -1), &[(1, &[1])]),
+            ErrorCode::InvalidReplicaAssignment,
+            "partitions should be a consecutive 0-based integer sequence",
+        ),
+        (
+            with_assignment(topic("a", -1, -1), &[(0, &[1, 9])]),
+            ErrorCode::InvalidReplicaAssignment,
+            "The manual partition assignment includes broker 9, but no such broker is registered.",
+        ),
+        (
+            with_assignment(topic("a", -1, -1), &[(0, &[1, 2]), (1, &[3])]),
+            ErrorCode::InvalidReplicaAssignment,
+            "The manual partition assignment includes a partition with 1 replica(s), but this is not consistent with previous \
+             partitions, which have 2 replica(s).",
+        ),
+    ];
+    for (asked, code, message) in table {
+        let before = cluster.image().clone();
+        let result = cluster.create(asked.clone());
+        assert_eq!(error_of(&result), (*code, *message));
+        assert_eq!(*cluster.image(), before, "nothing was written");
+    }
+    let twice = CreateTopicsRequest { topics: vec![topic("a", 1, 1), topic("a", 1, 1)], ..Default::default() };
+    let (records, results) = cluster.decide_create(&twice);
+    assert_eq!((records.len(), results.len()), (0, 1));
+    assert_eq!(error_of(&results[0]), (ErrorCode::InvalidRequest, "Duplicate topic name."));
+}
+
+#[test]
+fn replicas_are_spread_evenly() {
+    let mut cluster = Cluster::of_three();
+    assert_eq!(cluster.create(topic("t", 30, 2)).error_code, 0);
+    let created = cluster.image().topic("t").expect("created");
+    let (mut leads, mut holds) = (BTreeMap::new(), BTreeMap::new());
+    for partition in created.partitions.values() {
+        assert_ne!(partition.replicas[0], partition.replicas[1]);
+        assert_eq!(partition.leader, Some(partition.replicas[0]));
+        *leads.entry(partition.replicas[0]).or_insert(0) += 1;
+        for replica in &partition.replicas {
+            *holds.entry(*replica).or_insert(0) += 1;
+        }
+    }
+    let even = |count| (1..=3).map(|id| (NodeId(id), count)).collect::<BTreeMap<_, _>>();
+    assert_eq!(leads, even(10));
+    assert_eq!(holds, even(20));
+}
+
+#[test]
+fn the_same_seed_decides_the_same() {
+    let run = || {
+        let mut cluster = Cluster::of_three();
+        cluster.create(topic("a", 5, 3));
+        cluster.create(topic("b", 7, 2));
+        cluster.log
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn an_image_is_its_log() {
+    let mut cluster = Cluster::of_three();
+    cluster.create(with_config(topic("a.b", 3, 3), "min.insync.replicas", Some("2")));
+    cluster.create(topic("gone", 1, 1));
+    let request = DeleteTopicsRequest { topic_names: vec!["gone".into()], ..DeleteTopicsRequest::default() };
+    let outcome = cluster.controller.decide_delete_topics(&cluster.config, 5, &request);
+    cluster.commit(outcome);
+    let mut replayed = Image::default();
+    let mut again = Image::default();
+    for (offset, record) in cluster.log.iter().enumerate() {
+        replayed.apply(Offset(offset as i64), record).expect("applies");
+        // Through its bytes, as a replay reads it.
+        let bytes = record.clone().encode(*record.versions().end()).expect("encodes");
+        again.apply(Offset(offset as i64), &MetadataRecord::decode(bytes).expect("decodes")).expect("applies");
+    }
+    assert_eq!(replayed, *cluster.image());
+    assert_eq!(again, *cluster.image());
+    assert!(replayed.topic("gone").is_none() && replayed.topic("a.b").is_some());
+}
+
+#[test]
+fn a_record_that_does_not_fit_changes_nothing() {
+    let mut image = Image::default();
+    let id = Uuid([1; 16]);
+    let bad: Vec<MetadataRecord> = vec![
+        RemoveTopicRecord { topic_id: id }.into(),
+        PartitionRecord { topic_id: id, ..PartitionRecord::default() }.into(),
+        PartitionChangeRecord { topic_id: id, ..PartitionChangeRecord::default() }.into(),
+        FenceBrokerRecord { id: 1, epoch: 2 }.into(),
+        ClearElrRecord { topic_name: "t".into() }.into(),
+        ConfigRecord { resource_type: 77, ..ConfigRecord::default() }.into(),
+        AccessControlEntryRecord::default().into(),
+    ];
+    for record in bad {
+        let error = image.apply(Offset(5), &record).expect_err("does not fit");
+        assert_eq!((error.offset, error.record), (Offset(5), record.name()));
+        assert_eq!(image, Image::default());
+    }
+}
+
+#[test]
+fn deleting_by_name_and_by_id() {
+    let mut cluster = Cluster::of_one();
+    let ids: Vec<Uuid> = ["a", "b", "c"].iter().map(|name| cluster.create(topic(name, 1, 1)).topic_id).collect();
+    let by = |name: Option<&str>, id: Uuid| delete_topics_request::DeleteTopicState {
+        name: name.map(Str::from),
+        topic_id: id,
+    };
+    let request = DeleteTopicsRequest {
+        topics: vec![
+            by(Some("a"), Uuid::ZERO),
+            by(None, ids[1]),
+            by(Some("nobody"), Uuid::ZERO),
+            by(None, Uuid([3; 16])),
+            by(None, Uuid::ZERO),
+            by(Some("c"), ids[2]),
+        ],
+        ..DeleteTopicsRequest::default()
+    };
+    let outcome = cluster.controller.decide_delete_topics(&cluster.config, 6, &request);
+    let removed = |id| MetadataRecord::from(RemoveTopicRecord { topic_id: id });
+    assert_eq!(outcome.records, [removed(ids[0]), removed(ids[1])]);
+    let ResponseBody::DeleteTopics(response) = cluster.commit(outcome) else { panic!("another reply") };
+    let codes: Vec<ErrorCode> = response.responses.iter().map(|it| ErrorCode::from_code(it.error_code)).collect();
+    let expected = [
+        ErrorCode::None,
+        ErrorCode::None,
+        ErrorCode::UnknownTopicOrPartition,
+        ErrorCode::UnknownTopicId,
+        ErrorCode::InvalidRequest,
+        ErrorCode::InvalidRequest,
+    ];
+    assert_eq!(codes, expected);
+    assert_eq!((&response.responses[1].name, response.responses[0].topic_id), (&Some("b".into()), ids[0]));
+
+    // The same topic by its name and by its id, or twice by its name: not deleted.
+    let request =
+        DeleteTopicsRequest { topics: vec![by(Some("c"), Uuid::ZERO), by(None, ids[2])], ..Default::default() };
+    assert_eq!(cluster.controller.decide_delete_topics(&cluster.config, 6, &request).records, []);
+    let request = DeleteTopicsRequest { topic_names: vec!["c".into(), "c".into()], ..Default::default() };
+    assert_eq!(cluster.controller.decide_delete_topics(&cluster.config, 5, &request).records, []);
+
+    cluster.config.delete_topic_enable = false;
+    let request = DeleteTopicsRequest { topic_names: vec!["c".into()], ..Default::default() };
+    let outcome = cluster.controller.decide_delete_topics(&cluster.config, 5, &request);
+    let ResponseBody::DeleteTopics(response) = outcome.reply else { panic!("another reply") };
+    assert_eq!(response.responses[0].error_code, ErrorCode::TopicDeletionDisabled.code());
+}
+
+#[test]
+fn a_topic_grows_but_never_shrinks() {
+    let mut cluster = Cluster::of_three();
+    cluster.create(topic("t", 2, 2));
+    let mut grow = |count: i32, assignments: Option<Vec<Vec<i32>>>| {
+        let assignment = |broker_ids| create_partitions_request::CreatePartitionsAssignment { broker_ids };
+        let asked = create_partitions_request::CreatePartitionsTopic {
+            name: "t".into(),
+            count,
+            assignments: assignments.map(|it| it.into_iter().map(assignment).collect()),
+        };
+        let request = CreatePartitionsRequest { topics: vec![asked], ..CreatePartitionsRequest::default() };
+        let outcome = cluster.controller.decide_create_partitions(&mut cluster.random, &request);
+        let ResponseBody::CreatePartitions(response) = cluster.commit(outcome) else { panic!("another reply") };
+        let result = &response.results[0];
+        let partitions = cluster.image().topic("t").expect("is there").partitions.size();
+        (ErrorCode::from_code(result.error_code), result.error_message.clone().unwrap_or_default(), partitions)
+    };
+    assert_eq!(grow(2, None), (ErrorCode::InvalidPartitions, "Topic already has 2 partition(s).".into(), 2));
+    let shrink = "The topic t currently has 2 partition(s); 1 would not be an increase.";
+    assert_eq!(grow(1, None), (ErrorCode::InvalidPartitions, shrink.into(), 2));
+    let few = "Attempted to add 2 additional partition(s), but only 1 assignment(s) were specified.";
+    assert_eq!(grow(4, Some(vec![vec![1, 2]])), (ErrorCode::InvalidReplicaAssignment, few.into(), 2));
+    assert_eq!(grow(4, Some(vec![vec![1, 2], vec![2, 3]])), (ErrorCode::None, "".into(), 4));
+    assert_eq!(grow(6, None), (ErrorCode::None, "".into(), 6));
+}
+
+#[test]
+fn configurations_are_set_appended_and_removed() {
+    let mut cluster = Cluster::of_one();
+    cluster.create(topic("t", 1, 1));
+    let mut alter = |kind: i8, name: &str, key: &str, operation: i8, value: Option<&str>| {
+        let config = incremental_alter_configs_request::AlterableConfig {
+            name: key.into(),
+            config_operation: operation,
+            value: value.map(Str::from),
+        };
+        let resource = incremental_alter_configs_request::AlterConfigsResource {
+            resource_type: kind,
+            resource_name: name.into(),
+            configs: vec![config],
+        };
+        let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+        let outcome = cluster.controller.decide_incremental_alter_configs(&cluster.config, &request);
+        let records: Vec<(Str, Option<Str>)> = outcome
+            .records
+            .iter()
+            .filter_map(|record| match record {
+                MetadataRecord::Config(it) => Some((it.name.clone(), it.value.clone())),
+                _ => None,
+            })
+            .collect();
+        let ResponseBody::IncrementalAlterConfigs(response) = cluster.commit(outcome) else { panic!("another reply") };
+        let it = &response.responses[0];
+        (ErrorCode::from_code(it.error_code), it.error_message.clone().unwrap_or_default(), records)
+    };
+    let done = |key: &str, value: Option<&str>| (ErrorCode::None, "".into(), vec![(key.into(), value.map(Str::from))]);
+    let no = |code: ErrorCode, what: &str| (code, Str::from(what), vec![]);
+    assert_eq!(alter(TOPIC, "t", "retention.ms", SET, Some("5")), done("retention.ms", Some("5")));
+    assert_eq!(
+        alter(TOPIC, "t", "retention.ms", SET, Some("5")),
+        (ErrorCode::None, "".into(), vec![]),
+        "is so already"
+    );
+    assert_eq!(
+        alter(TOPIC, "t", "cleanup.policy", APPEND, Some("compact")),
+        done("cleanup.policy", Some("delete,compact"))
+    );
+    assert_eq!(alter(TOPIC, "t", "cleanup.policy", SUBTRACT, Some("delete")), done("cleanup.policy", Some("compact")));
+    assert_eq!(alter(TOPIC, "t", "retention.ms", DELETE, None), done("retention.ms", None));
+    assert_eq!(alter(BROKER, "", "log.retention.ms", SET, Some("9")), done("log.retention.ms", Some("9")));
+    assert_eq!(alter(BROKER, "1", "message.max.bytes", SET, Some("9")), done("message.max.bytes", Some("9")));
+    let refused = [
+        (
+            alter(TOPIC, "t", "retention.ms", APPEND, Some("5")),
+            no(ErrorCode::InvalidConfig, "Can't APPEND to key retention.ms because its type is not LIST."),
+        ),
+        (
+            alter(TOPIC, "t", "retention.ms", SET, None),
+            no(ErrorCode::InvalidRequest, "Null value not supported for : retention.ms"),
+        ),
+        (
+            alter(TOPIC, "nobody", "retention.ms", SET, Some("5")),
+            no(ErrorCode::UnknownTopicOrPartition, "The topic 'nobody' does not exist."),
+        ),
+        (
+            alter(TOPIC, "", "retention.ms", SET, Some("5")),
+            no(ErrorCode::InvalidRequest, "Default topic resources are not allowed."),
+        ),
+        (alter(TOPIC, "t", "retention.ms", 7, Some("5")), no(ErrorCode::InvalidRequest, "Unknown operations type 7")),
+        (
+            alter(BROKER, "1", "node.id", SET, Some("5")),
+            no(ErrorCode::InvalidRequest, "Cannot update these configs dynamically: [node.id]"),
+        ),
+        (
+            alter(BROKER, "", "listeners", SET, Some("PLAINTEXT://:1")),
+            no(
+                ErrorCode::InvalidRequest,
+                "Cannot update these configs at default cluster level, broker id must be specified: [listeners]",
+            ),
+        ),
+        (
+            alter(BROKER, "2", "message.max.bytes", SET, Some("5")),
+            no(ErrorCode::InvalidRequest, "Unexpected broker id, expected 1, but received 2"),
+        ),
+        (
+            alter(BROKER, "1", "min.insync.replicas", SET, Some("1")),
+            no(ErrorCode::InvalidConfig, "Broker-level min.insync.replicas cannot be altered while ELR is enabled."),
+        ),
+        (alter(99, "x", "y", SET, Some("1")), no(ErrorCode::InvalidRequest, "Unknown resource type 99")),
+    ];
+    for (answer, expected) in refused {
+        assert_eq!(answer, expected);
+    }
+}
+
+#[test]
+fn producer_ids_come_in_blocks_of_a_thousand() {
+    let mut cluster = Cluster::with(&[]);
+    let epoch = cluster.start_broker(1);
+    for start in [0, 1000, 2000] {
+        let request = AllocateProducerIdsRequest { broker_id: 1, broker_epoch: epoch };
+        let outcome = cluster.controller.decide_allocate_producer_ids(&request);
+        let ResponseBody::AllocateProducerIds(response) = cluster.commit(outcome) else { panic!("another reply") };
+        assert_eq!((response.error_code, response.producer_id_start, response.producer_id_len), (0, start, 1000));
+    }
+    let stale = AllocateProducerIdsRequest { broker_id: 1, broker_epoch: epoch - 1 };
+    let outcome = cluster.controller.decide_allocate_producer_ids(&stale);
+    let ResponseBody::AllocateProducerIds(response) = outcome.reply else { panic!("another reply") };
+    assert_eq!((outcome.records.len(), response.error_code), (0, ErrorCode::StaleBrokerEpoch.code()));
+}
+
+/// The records that Apache Kafka 4.3.1 writes when a single node with one topic is stopped, and started again.
+#[test]
+fn a_clean_stop_keeps_the_broker_eligible() {
+    let mut cluster = Cluster::with(&[]);
+    let epoch = cluster.start_broker(1);
+    cluster.create(topic("t", 1, 1));
+    let mark = cluster.log.len();
+    let request = BrokerHeartbeatRequest {
+        broker_id: 1,
+        broker_epoch: epoch,
+        current_metadata_offset: i64::MAX,
+        want_shut_down: true,
+        ..BrokerHeartbeatRequest::default()
+    };
+    let response = cluster.heartbeat(request);
+    assert!(response.should_shut_down && response.is_fenced);
+    let id = cluster.image().topic("t").expect("is there").id;
+    let registration = |fenced, in_controlled_shutdown| {
+        let record = BrokerRegistrationChangeRecord {
+            broker_id: 1,
+            broker_epoch: epoch,
+            fenced,
+            in_controlled_shutdown,
+            ..BrokerRegistrationChangeRecord::default()
+        };
+        MetadataRecord::from(record)
+    };
+    let gone = PartitionChangeRecord {
+        topic_id: id,
+        partition_id: 0,
+        isr: Some(vec![]),
+        leader: -1,
+        eligible_leader_replicas: Some(vec![1]),
+        last_known_elr: Some(vec![1]),
+        ..PartitionChangeRecord::default()
+    };
+    assert_eq!(cluster.log[mark..], [registration(0, 1), gone.into(), registration(1, 0)]);
+
+    let mark = cluster.log.len();
+    let again = cluster.register(1, 50, epoch).broker_epoch;
+    assert_eq!(again, mark as i64, "the offset of its record");
+    let request = BrokerHeartbeatRequest {
+        broker_id: 1,
+        broker_epoch: again,
+        current_metadata_offset: again,
+        ..BrokerHeartbeatRequest::default()
+    };
+    assert!(!cluster.heartbeat(request).is_fenced);
+    let back = PartitionChangeRecord {
+        topic_id: id,
+        partition_id: 0,
+        isr: Some(vec![1]),
+        leader: 1,
+        eligible_leader_replicas: Some(vec![]),
+        last_known_elr: Some(vec![]),
+        ..PartitionChangeRecord::default()
+    };
+    assert_eq!(cluster.log[mark + 2..], [back.into()]);
+    let partition = cluster.image().partition("t", 0).expect("is there");
+    assert_eq!(
+        (partition.leader, partition.leader_epoch, partition.recovering),
+        (Some(NodeId(1)), LeaderEpoch(2), false)
+    );
+}
+
+/// And when it is killed: what it had not synced may be lost, so it leads as the last known leader only.
+#[test]
+fn a_killed_broker_is_the_last_known_leader() {
+    let mut cluster = Cluster::with(&[]);
+    cluster.start_broker(1);
+    cluster.create(topic("t", 1, 1));
+    let epoch = cluster.register(1, 50, -1).broker_epoch;
+    let partition = cluster.image().partition("t", 0).expect("is there").clone();
+    assert_eq!((partition.leader, &partition.isr[..], &partition.elr[..]), (None, &[][..], &[][..]));
+    assert_eq!(partition.last_known_elr, [NodeId(1)]);
+    assert!(cluster.image().broker(NodeId(1)).is_some_and(|it| it.fenced && it.epoch == epoch));
+    let request = BrokerHeartbeatRequest {
+        broker_id: 1,
+        broker_epoch: epoch,
+        current_metadata_offset: epoch,
+        ..BrokerHeartbeatRequest::default()
+    };
+    cluster.heartbeat(request);
+    let partition = cluster.image().partition("t", 0).expect("is there");
+    assert_eq!(
+        (partition.leader, partition.leader_epoch, partition.recovering),
+        (Some(NodeId(1)), LeaderEpoch(2), true)
+    );
+}
+
+#[test]
+fn a_broker_is_unfenced_when_it_has_caught_up() {
+    let mut cluster = Cluster::with(&[]);
+    let epoch = cluster.register(1, 1, -1).broker_epoch;
+    let mut beat = |offset| {
+        let request = BrokerHeartbeatRequest {
+            broker_id: 1,
+            broker_epoch: epoch,
+            current_metadata_offset: offset,
+            ..BrokerHeartbeatRequest::default()
+        };
+        cluster.heartbeat(request).is_fenced
+    };
+    assert!(beat(epoch - 1));
+    assert!(!beat(epoch));
+}
+
+#[test]
+fn two_brokers_with_one_id_are_refused() {
+    let mut cluster = Cluster::of_three();
+    let answer = cluster.register(2, 99, -1);
+    assert_eq!(answer.error_code, ErrorCode::DuplicateBrokerRegistration.code());
+    assert_eq!(cluster.register(2, 2, -1).error_code, 0, "the same process asks again");
+}
+
+#[test]
+fn metadata_of_all_some_and_missing_topics() {
+    let mut cluster = Cluster::of_one();
+    let id = cluster.create(topic("t", 2, 1)).topic_id;
+    let named = |name: &str| MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
+    let request = |topics| MetadataRequest { topics, allow_auto_topic_creation: false, ..MetadataRequest::default() };
+    for version in 0..=13 {
+        let all = if version == 0 { Some(vec![]) } else { None };
+        let response = cluster.metadata(version, request(all));
+        assert_eq!((response.brokers.len(), response.controller_id), (1, 1));
+        assert_eq!((response.brokers[0].host.as_str(), response.brokers[0].port), ("here", 9092));
+        assert_eq!(response.topics.len(), 1);
+        let partition = &response.topics[0].partitions[1];
+        assert_eq!((partition.error_code, partition.leader_id, partition.leader_epoch), (0, 1, 0));
+        assert_eq!((&partition.replica_nodes[..], &partition.isr_nodes[..]), (&[1][..], &[1][..]));
+        assert_eq!(partition.offline_replicas, [] as [i32; 0]);
+        let response = cluster.metadata(version, request(Some(vec![named("t"), named("nobody"), named("a/b")])));
+        let codes: Vec<ErrorCode> = response.topics.iter().map(|it| ErrorCode::from_code(it.error_code)).collect();
+        let expected = [ErrorCode::InvalidTopicException, ErrorCode::UnknownTopicOrPartition, ErrorCode::None];
+        assert_eq!(codes, expected, "in order of name");
+        let mut encoded = ResponseBody::Metadata(response);
+        let mut out = bytes::BytesMut::new();
+        let ResponseBody::Metadata(body) = &mut encoded else { unreachable!() };
+        protocol::encode(body, version, &mut out).expect("fits every version");
+    }
+    assert_eq!(cluster.metadata(1, request(Some(vec![]))).topics.len(), 0, "an empty list is none");
+    let by_id = |id| MetadataRequestTopic { topic_id: id, name: None };
+    let response = cluster.metadata(12, request(Some(vec![by_id(id), by_id(Uuid([5; 16]))])));
+    let mut found: Vec<_> = response.topics.iter().map(|it| (it.error_code, it.name.as_deref())).collect();
+    found.sort_unstable();
+    assert_eq!(found, [(0, Some("t")), (ErrorCode::UnknownTopicId.code(), None)]);
+    let response = cluster.metadata(11, request(Some(vec![by_id(id)])));
+    assert_eq!(response.topics[0].error_code, ErrorCode::InvalidRequest.code());
+}
+
+#[test]
+fn a_missing_topic_is_created_if_client_and_broker_allow_it() {
+    let named = |name: &str| MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
+    let ask = |cluster: &mut Cluster, name: &str, allow| {
+        let topics = Some(vec![named(name)]);
+        let request = MetadataRequest { topics, allow_auto_topic_creation: allow, ..MetadataRequest::default() };
+        let code = cluster.metadata(9, request).topics[0].error_code;
+        (ErrorCode::from_code(code), cluster.image().topic(name).map(|it| it.partitions.size()))
+    };
+    let unknown = ErrorCode::UnknownTopicOrPartition;
+    let mut cluster = Cluster::with(&[("num.partitions", "3")]);
+    cluster.start_broker(1);
+    assert_eq!(ask(&mut cluster, "t", false), (unknown, None));
+    assert_eq!(ask(&mut cluster, "t", true), (unknown, Some(3)), "it will be there when the client asks again");
+    assert_eq!(ask(&mut cluster, "t", true), (ErrorCode::None, Some(3)));
+    assert_eq!(ask(&mut cluster, "__consumer_offsets", true), (unknown, None));
+    assert_eq!(ask(&mut cluster, "a b", true), (ErrorCode::InvalidTopicException, None));
+    let mut cluster = Cluster::with(&[("auto.create.topics.enable", "false")]);
+    cluster.start_broker(1);
+    assert_eq!(ask(&mut cluster, "t", true), (unknown, None));
+}
+
+#[test]
+fn topics_are_described_page_by_page() {
+    let mut cluster = Cluster::of_one();
+    for (name, partitions) in [("a", 2), ("b", 3), ("c", 1)] {
+        cluster.create(topic(name, partitions, 1));
+    }
+    let mut cursor = None;
+    let mut pages = Vec::new();
+    loop {
+        let cursor_of = |it: describe_topic_partitions_response::Cursor| describe_topic_partitions_request::Cursor {
+            topic_name: it.topic_name,
+            partition_index: it.partition_index,
+        };
+        let request = DescribeTopicPartitionsRequest {
+            response_partition_limit: 2,
+            cursor: cursor.take().map(cursor_of),
+            ..DescribeTopicPartitionsRequest::default()
+        };
+        let body = cluster.ask(0, |context| gateway::describe_topic_partitions::handle(context, request));
+        let ResponseBody::DescribeTopicPartitions(response) = body else { panic!("another reply") };
+        let page: Vec<String> = response
+            .topics
+            .iter()
+            .flat_map(|topic| {
+                let name = topic.name.clone().unwrap_or_default();
+                topic.partitions.iter().map(move |it| format!("{name}{}", it.partition_index))
+            })
+            .collect();
+        pages.push(page.join(" "));
+        match response.next_cursor {
+            Some(next) => cursor = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(pages, ["a0 a1", "b0 b1", "b2 c0"]);
+}
+
+#[test]
+fn configurations_are_described_with_their_origin() {
+    let mut cluster = Cluster::with(&[("log.retention.ms", "7"), ("log.roll.hours", "2")]);
+    cluster.start_broker(1);
+    cluster.create(with_config(topic("t", 1, 1), "segment.bytes", Some("2000000")));
+    let mut describe = |kind: i8, name: &str, key: &str| {
+        let resource = describe_configs_request::DescribeConfigsResource {
+            resource_type: kind,
+            resource_name: name.into(),
+            configuration_keys: Some(vec![key.into()]),
+        };
+        let request =
+            DescribeConfigsRequest { resources: vec![resource], include_synonyms: true, include_documentation: true };
+        let body = cluster.ask(4, |context| gateway::configs::describe(context, request));
+        let ResponseBody::DescribeConfigs(response) = body else { panic!("another reply") };
+        let result = &response.results[0];
+        let Some(config) = result.configs.first() else {
+            return ErrorCode::from_code(result.error_code).name().to_owned();
+        };
+        let synonyms: Vec<String> = config
+            .synonyms
+            .iter()
+            .map(|it| format!("{}:{}={}", it.source, it.name, it.value.as_deref().unwrap_or("null")))
+            .collect();
+        let read_only = if config.read_only { " read-only" } else { "" };
+        format!(
+            "{}={} {}{read_only} [{}]",
+            config.name,
+            config.value.as_deref().unwrap_or("null"),
+            config.config_source,
+            synonyms.join(" ")
+        )
+    };
+    let transcript = [
+        describe(2, "t", "segment.bytes"),
+        describe(2, "t", "retention.ms"),
+        describe(2, "t", "segment.ms"),
+        describe(2, "t", "flush.ms"),
+        describe(2, "t", "min.insync.replicas"),
+        describe(2, "nobody", "segment.ms"),
+        describe(4, "1", "log.roll.hours"),
+        describe(4, "1", "log.retention.ms"),
+        describe(4, "1", "node.id"),
+        describe(4, "1", "ssl.key.password"),
+        describe(4, "", "min.insync.replicas"),
+        describe(4, "2", "node.id"),
+        describe(8, "1", "x"),
+    ];
+    let expected = [
+        "segment.bytes=2000000 1 [1:segment.bytes=2000000 5:log.segment.bytes=1073741824]",
+        "retention.ms=7 4 [4:log.retention.ms=7 5:log.retention.hours=168]",
+        "segment.ms=7200000 5 []",
+        "flush.ms=9223372036854775807 5 []",
+        "min.insync.replicas=1 3 [3:min.insync.replicas=1 5:min.insync.replicas=1]",
+        "UNKNOWN_TOPIC_OR_PARTITION",
+        "log.roll.hours=2 4 read-only [4:log.roll.hours=2 5:log.roll.hours=168]",
+        "log.retention.ms=7 4 [4:log.retention.ms=7 5:log.retention.hours=168]",
+        "node.id=1 5 read-only []",
+        "ssl.key.password=null 5 []",
+        "min.insync.replicas=1 3 [3:min.insync.replicas=1]",
+        "INVALID_REQUEST",
+        "INVALID_REQUEST",
+    ];
+    assert_eq!(transcript, expected);
+}
+
+#[test]
+fn only_what_is_served_is_advertised() {
+    let mut cluster = Cluster::of_one();
+    let words = |name: &str| ApiVersionsRequest {
+        client_software_name: name.into(),
+        client_software_version: "1.0".into(),
+        ..ApiVersionsRequest::default()
+    };
+    let mut ask =
+        |version, request| match cluster.ask(version, |context| gateway::api_versions::handle(context, request)) {
+            ResponseBody::ApiVersions(response) => response,
+            other => panic!("{other:?}"),
+        };
+    for version in 0..=4 {
+        let response = ask(version, words("tests"));
+        assert_eq!(response.error_code, 0);
+        for served in &response.api_keys {
+            let api = protocol::ApiKey::try_from(served.api_key).expect("an API");
+            assert_eq!(protocol::support::kafka_range(api), Some(served.min_version..=served.max_version));
+        }
+        let names: Vec<&str> = response.supported_features.iter().map(|it| it.name.as_str()).collect();
+        let expected = if version >= 4 { protocol::support::kafka_features().len() } else { 1 };
+        assert_eq!(names.len(), expected, "{names:?}");
+    }
+    assert_eq!(ask(3, words("no blanks")).error_code, ErrorCode::InvalidRequest.code());
+    assert_eq!(ask(2, ApiVersionsRequest::default()).error_code, 0, "older clients do not say who they are");
+    let refused = gateway::api_versions::unsupported_version();
+    assert_eq!((refused.error_code, refused.api_keys.len(), refused.api_keys[0].max_version), (35, 1, 4));
+}
