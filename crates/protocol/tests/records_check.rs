@@ -201,7 +201,7 @@ fn stamping_rewrites_no_payload() {
     let bytes = built(three(Compression::None));
     let mut batches = produce(bytes.clone()).unwrap();
     batches.stamp(0, Offset(0), LeaderEpoch(-1), None);
-    assert_eq!(batches.write_pieces(), [bytes.clone()], "a stamp that changes nothing writes nothing new");
+    assert_eq!(batches.write_pieces(), std::slice::from_ref(&bytes), "a stamp that changes nothing writes nothing new");
 
     batches.stamp(0, Offset(500), LeaderEpoch(4), None);
     let pieces = batches.write_pieces();
@@ -218,6 +218,27 @@ fn stamping_rewrites_no_payload() {
     let (head, records) = read(&batches.to_bytes(), &PureCompressors).next().unwrap().unwrap();
     assert_eq!(head.attributes.timestamp_type(), TimestampType::LogAppendTime);
     assert!(records.iter().all(|it| it.timestamp == WallMs(T + 777)));
+}
+
+#[test]
+fn a_topic_may_want_another_compression() {
+    for from in Compression::ALL {
+        let batches = produce(built(three(from))).unwrap();
+        for to in Compression::ALL {
+            let mut again = batches.recompressed(to, None, 1000, &PureCompressors).unwrap();
+            assert_eq!(again.to_bytes(), built(three(to)), "{from} to {to}");
+            assert_eq!((again.heads(), again.facts(0)), (produce(built(three(to))).unwrap().heads(), batches.facts(0)));
+            again.stamp(0, Offset(9), LeaderEpoch(1), Some(WallMs(T)));
+            assert_eq!(read(&again.to_bytes(), &PureCompressors).next().unwrap().unwrap().1.len(), 3);
+        }
+        if from != Compression::None {
+            let limited = batches.recompressed(Compression::None, None, 10, &PureCompressors);
+            assert_eq!(limited.unwrap_err(), CompressionError::Limit { limit: 10 });
+        }
+    }
+    let marker = control::EndTransaction { committed: false, coordinator_epoch: 1 };
+    let marker = marker.batch(ProducerId(1), ProducerEpoch(0), WallMs(T));
+    assert_eq!(marker.recompressed(Compression::Gzip, None, 1000, &PureCompressors).unwrap(), marker);
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::compression::{Compression, CompressionError, Compressors};
 use super::crc::crc32c_of_two;
-use super::head::{ATTRIBUTES_AT, BatchHead, HEAD_SIZE, MAGIC_AT, TimestampType};
+use super::head::{ATTRIBUTES_AT, BatchHead, HEAD_SIZE, LOG_OVERHEAD, MAGIC_AT, TimestampType};
 use crate::{LeaderEpoch, Offset, WallMs};
 
 /// Whole batches back to back, checked.
@@ -165,6 +166,43 @@ impl Batches {
             [only] => only.clone(),
             _ => pieces.concat().into(),
         }
+    }
+
+    /// The same batches compressed otherwise, for a topic whose `compression.type` is not its producer's. Stamp the result,
+    /// not what goes in: it is written anew as it stands. Control batches stay as they are.
+    pub fn recompressed(
+        &self,
+        compression: Compression,
+        level: Option<i32>,
+        limit: usize,
+        compressors: &dyn Compressors,
+    ) -> Result<Batches, CompressionError> {
+        let mut bytes = Vec::with_capacity(self.bytes());
+        let mut heads = Vec::with_capacity(self.len());
+        for (head, part) in self.heads.iter().zip(&self.parts) {
+            let mut head = *head;
+            let mut records = self.payload(&head, part);
+            let from = head.attributes.compression();
+            if from != compression && !head.attributes.is_control() && head.record_count > 0 {
+                records = match from {
+                    Compression::None => records,
+                    _ => compressors.decompress(from, &records, limit)?.into(),
+                };
+                if compression != Compression::None {
+                    records = compressors.compress(compression, level, &records)?.into();
+                }
+                head.attributes = head.attributes.with_compression(compression);
+                let length = HEAD_SIZE - LOG_OVERHEAD + records.len();
+                head.batch_length = i32::try_from(length).map_err(|_| CompressionError::Limit { limit })?;
+            }
+            head.crc = crc32c_of_two(&head.encode()[ATTRIBUTES_AT..], &records);
+            bytes.extend_from_slice(&head.encode());
+            bytes.extend_from_slice(&records);
+            heads.push(head);
+        }
+        let mut batches = Batches::of(bytes.into(), self.len());
+        heads.into_iter().zip(&self.parts).for_each(|(head, part)| batches.push(head, part.facts));
+        Ok(batches)
     }
 
     fn push_slice(&self, range: std::ops::Range<usize>, pieces: &mut Vec<Bytes>) {
