@@ -1,4 +1,5 @@
 //! Explanations cover each byte, once, and survive what is malformed.
+#![allow(clippy::unwrap_used)] // what a test expects and does not find fails it
 
 mod common;
 
@@ -6,7 +7,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use common::Filler;
 use protocol::explain::{self, Explanation, Field};
 use protocol::message::{encode_dyn, walk_dyn};
-use protocol::messages::{MetadataRequest, ProduceRequest, RequestBody, SCHEMAS, TopicRecord};
+use protocol::messages::{
+    GroupKey, GroupValue, MetadataRequest, OffsetCommitKey, OffsetCommitValue, ProduceRequest, RequestBody, SCHEMAS,
+    TopicRecord,
+};
 use protocol::records::{BatchBuilder, Compression, PureCompressors, Records};
 use protocol::{ApiKey, MetadataRecord, Request, Str, Uuid, WallMs, frame};
 
@@ -152,7 +156,21 @@ fn a_metadata_record_with_its_frame() {
     let mut bytes = BytesMut::new();
     bytes.put_slice(&[1, 0x7f, 0]);
     let explained = explain::metadata_record(bytes.freeze());
-    assert!(text(&explained)[3].starts_with("error: MetadataRecord: expected a known key or type, found 127"));
+    assert!(text(&explained)[3].starts_with("error: Record: expected a known key or type, found 127"));
+}
+
+#[test]
+fn a_coordinators_key_and_value() {
+    let key = OffsetCommitKey { group: Str::from("g"), topic: Str::from("t"), partition: 1 };
+    let mut key = GroupKey::OffsetCommit(key);
+    let lines = text(&explain::group_key(key.encode().unwrap()));
+    assert_eq!(lines[..3], ["RecordType 1 0..2 00 01", "OffsetCommitKey 2..12", "group \"g\" 2..5 00 01 67"]);
+    let value = OffsetCommitValue { offset: 5, ..Default::default() };
+    let value = GroupValue::OffsetCommit(value).encode(3).unwrap();
+    let lines = text(&explain::group_value(key.record_type(), value));
+    assert_eq!(lines[2], "offset 5 2..10 00 00 00 00 00 00 00 05");
+    let unknown = explain::group_key(Bytes::from_static(&[0, 99]));
+    assert!(text(&unknown)[1].starts_with("error: Record: expected a known key or type, found 99"));
 }
 
 #[test]

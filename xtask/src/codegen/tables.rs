@@ -154,7 +154,7 @@ pub(super) fn metadata(messages: &[Message]) -> String {
 pub(super) fn coordinators(messages: &[Message]) -> Result<String, String> {
     let mut out = String::from(
         "use bytes::Bytes;\n\nuse crate::ProtocolError;\nuse crate::decoder::Decoder;\nuse crate::error::Expected;\n\
-         use crate::message::{decode_from, decode_versioned, encode_typed, encode_versioned};\nuse super::*;\n\n",
+         use crate::message::{Message, Schema, decode_from, decode_versioned, encode_typed, encode_versioned};\nuse super::*;\n\n",
     );
     for (name, jar, log) in [
         ("Group", "kafka-group-coordinator", "__consumer_offsets"),
@@ -185,6 +185,7 @@ pub(super) fn coordinators(messages: &[Message]) -> Result<String, String> {
         for (code, key) in &keys {
             let _ = writeln!(out, "{name}Key::{}(_) => {code},", variant(key));
         }
+        out.push_str(&schema_by_type(&keys, "key"));
         let _ = writeln!(
             out,
             "}}\n}}\n\n/// Reads a key: its type, then its fields. [`Expected::Known`] is the error of a type that we do not know.\n\
@@ -210,6 +211,7 @@ pub(super) fn coordinators(messages: &[Message]) -> Result<String, String> {
         for (code, value) in &values {
             let _ = writeln!(out, "{name}Value::{}(_) => {code},", variant(value));
         }
+        out.push_str(&schema_by_type(&values, "value"));
         let _ = writeln!(
             out,
             "}}\n}}\n\n/// Reads the value that goes with a key of `record_type`: its version, then its fields. Answers both.\n\
@@ -233,6 +235,19 @@ pub(super) fn coordinators(messages: &[Message]) -> Result<String, String> {
         out.push_str("}\n}\n}\n\n");
     }
     Ok(out)
+}
+
+/// Ends the match that is open, and begins a method that finds the schema.
+fn schema_by_type(records: &[(i16, &Message)], what: &str) -> String {
+    let mut out = format!(
+        "}}\n}}\n\n/// The schema of a {what} by its record type.\n\
+         pub fn schema(record_type: i16) -> Option<&'static Schema> {{\nmatch record_type {{\n"
+    );
+    for (code, record) in records {
+        let _ = writeln!(out, "{code} => Some({}::SCHEMA),", record.name);
+    }
+    out.push_str("_ => None,\n");
+    out
 }
 
 /// What Apache Kafka advertises, from the recorded answer of one of its brokers.

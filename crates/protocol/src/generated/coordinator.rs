@@ -8,7 +8,7 @@ use super::*;
 use crate::ProtocolError;
 use crate::decoder::Decoder;
 use crate::error::Expected;
-use crate::message::{decode_from, decode_versioned, encode_typed, encode_versioned};
+use crate::message::{Message, Schema, decode_from, decode_versioned, encode_typed, encode_versioned};
 
 /// A key of `__consumer_offsets`.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +91,35 @@ impl GroupKey {
             GroupKey::StreamsGroupTargetAssignmentMember(_) => 21,
             GroupKey::StreamsGroupCurrentMemberAssignment(_) => 22,
             GroupKey::StreamsGroupTopology(_) => 23,
+        }
+    }
+
+    /// The schema of a key by its record type.
+    pub fn schema(record_type: i16) -> Option<&'static Schema> {
+        match record_type {
+            0 => Some(LegacyOffsetCommitKey::SCHEMA),
+            1 => Some(OffsetCommitKey::SCHEMA),
+            2 => Some(GroupMetadataKey::SCHEMA),
+            3 => Some(ConsumerGroupMetadataKey::SCHEMA),
+            4 => Some(ConsumerGroupPartitionMetadataKey::SCHEMA),
+            5 => Some(ConsumerGroupMemberMetadataKey::SCHEMA),
+            6 => Some(ConsumerGroupTargetAssignmentMetadataKey::SCHEMA),
+            7 => Some(ConsumerGroupTargetAssignmentMemberKey::SCHEMA),
+            8 => Some(ConsumerGroupCurrentMemberAssignmentKey::SCHEMA),
+            10 => Some(ShareGroupMemberMetadataKey::SCHEMA),
+            11 => Some(ShareGroupMetadataKey::SCHEMA),
+            12 => Some(ShareGroupTargetAssignmentMetadataKey::SCHEMA),
+            13 => Some(ShareGroupTargetAssignmentMemberKey::SCHEMA),
+            14 => Some(ShareGroupCurrentMemberAssignmentKey::SCHEMA),
+            15 => Some(ShareGroupStatePartitionMetadataKey::SCHEMA),
+            16 => Some(ConsumerGroupRegularExpressionKey::SCHEMA),
+            17 => Some(StreamsGroupMetadataKey::SCHEMA),
+            19 => Some(StreamsGroupMemberMetadataKey::SCHEMA),
+            20 => Some(StreamsGroupTargetAssignmentMetadataKey::SCHEMA),
+            21 => Some(StreamsGroupTargetAssignmentMemberKey::SCHEMA),
+            22 => Some(StreamsGroupCurrentMemberAssignmentKey::SCHEMA),
+            23 => Some(StreamsGroupTopologyKey::SCHEMA),
+            _ => None,
         }
     }
 
@@ -183,6 +212,35 @@ impl GroupValue {
             GroupValue::StreamsGroupTargetAssignmentMember(_) => 21,
             GroupValue::StreamsGroupCurrentMemberAssignment(_) => 22,
             GroupValue::StreamsGroupTopology(_) => 23,
+        }
+    }
+
+    /// The schema of a value by its record type.
+    pub fn schema(record_type: i16) -> Option<&'static Schema> {
+        match record_type {
+            0 => Some(LegacyOffsetCommitValue::SCHEMA),
+            1 => Some(OffsetCommitValue::SCHEMA),
+            2 => Some(GroupMetadataValue::SCHEMA),
+            3 => Some(ConsumerGroupMetadataValue::SCHEMA),
+            4 => Some(ConsumerGroupPartitionMetadataValue::SCHEMA),
+            5 => Some(ConsumerGroupMemberMetadataValue::SCHEMA),
+            6 => Some(ConsumerGroupTargetAssignmentMetadataValue::SCHEMA),
+            7 => Some(ConsumerGroupTargetAssignmentMemberValue::SCHEMA),
+            8 => Some(ConsumerGroupCurrentMemberAssignmentValue::SCHEMA),
+            10 => Some(ShareGroupMemberMetadataValue::SCHEMA),
+            11 => Some(ShareGroupMetadataValue::SCHEMA),
+            12 => Some(ShareGroupTargetAssignmentMetadataValue::SCHEMA),
+            13 => Some(ShareGroupTargetAssignmentMemberValue::SCHEMA),
+            14 => Some(ShareGroupCurrentMemberAssignmentValue::SCHEMA),
+            15 => Some(ShareGroupStatePartitionMetadataValue::SCHEMA),
+            16 => Some(ConsumerGroupRegularExpressionValue::SCHEMA),
+            17 => Some(StreamsGroupMetadataValue::SCHEMA),
+            19 => Some(StreamsGroupMemberMetadataValue::SCHEMA),
+            20 => Some(StreamsGroupTargetAssignmentMetadataValue::SCHEMA),
+            21 => Some(StreamsGroupTargetAssignmentMemberValue::SCHEMA),
+            22 => Some(StreamsGroupCurrentMemberAssignmentValue::SCHEMA),
+            23 => Some(StreamsGroupTopologyValue::SCHEMA),
+            _ => None,
         }
     }
 
@@ -331,6 +389,14 @@ impl TransactionKey {
         }
     }
 
+    /// The schema of a key by its record type.
+    pub fn schema(record_type: i16) -> Option<&'static Schema> {
+        match record_type {
+            0 => Some(TransactionLogKey::SCHEMA),
+            _ => None,
+        }
+    }
+
     /// Reads a key: its type, then its fields. [`Expected::Known`] is the error of a type that we do not know.
     pub fn decode(bytes: Bytes) -> Result<TransactionKey, ProtocolError> {
         let mut decoder = Decoder::new(bytes);
@@ -357,6 +423,14 @@ impl TransactionValue {
     pub fn record_type(&self) -> i16 {
         match self {
             TransactionValue::TransactionLog(_) => 0,
+        }
+    }
+
+    /// The schema of a value by its record type.
+    pub fn schema(record_type: i16) -> Option<&'static Schema> {
+        match record_type {
+            0 => Some(TransactionLogValue::SCHEMA),
+            _ => None,
         }
     }
 
@@ -403,6 +477,15 @@ impl ShareKey {
         }
     }
 
+    /// The schema of a key by its record type.
+    pub fn schema(record_type: i16) -> Option<&'static Schema> {
+        match record_type {
+            0 => Some(ShareSnapshotKey::SCHEMA),
+            1 => Some(ShareUpdateKey::SCHEMA),
+            _ => None,
+        }
+    }
+
     /// Reads a key: its type, then its fields. [`Expected::Known`] is the error of a type that we do not know.
     pub fn decode(bytes: Bytes) -> Result<ShareKey, ProtocolError> {
         let mut decoder = Decoder::new(bytes);
@@ -432,6 +515,15 @@ impl ShareValue {
         match self {
             ShareValue::ShareSnapshot(_) => 0,
             ShareValue::ShareUpdate(_) => 1,
+        }
+    }
+
+    /// The schema of a value by its record type.
+    pub fn schema(record_type: i16) -> Option<&'static Schema> {
+        match record_type {
+            0 => Some(ShareSnapshotValue::SCHEMA),
+            1 => Some(ShareUpdateValue::SCHEMA),
+            _ => None,
         }
     }
 
