@@ -29,6 +29,10 @@ pub trait Disk {
     fn list(&self, dir: DirId, path: &str) -> Result<Vec<DirEntry>, StoreError>;
     /// Opens a file for reading and writing; `create` makes it if it does not exist.
     fn open(&mut self, dir: DirId, path: &str, create: bool) -> Result<Self::File, StoreError>;
+    /// Says that a handle of [`open`](Self::open) and its clones are no longer used.
+    fn close(&mut self, file: Self::File) {
+        drop(file);
+    }
     /// Renames a file (which replaces another) or a folder.
     fn rename(&mut self, dir: DirId, from: &str, to: &str) -> Result<(), StoreError>;
     /// Unlinks a file.

@@ -5,20 +5,25 @@
 
 pub mod disk;
 pub mod epochs;
+mod find;
 pub mod index;
 mod json;
+pub mod memory;
 pub mod meta;
 pub mod op;
 pub mod plan;
 pub mod producers;
+mod recover;
+mod scan;
 pub mod shape;
+pub mod store;
 pub mod tail;
 
-pub use disk::{Disk, DirEntry};
+pub use disk::{DirEntry, Disk};
 pub use epochs::{EpochStart, Epochs};
-pub use op::{
-    Cell, DirId, Done, LogId, LogSpec, OpId, Seek, StoreError, StoreOp, TimestampOffset, file_id, log_of,
-};
+pub use memory::MemoryDisk;
+pub use op::{Cell, DirId, Done, LogId, LogSpec, OpId, Seek, StoreError, StoreOp, TimestampOffset, file_id, log_of};
 pub use plan::{Lookup, Plan};
 pub use producers::{ProducedBatch, Producer, Producers, Sequence};
 pub use shape::{AppendError, Appended, LogRules, Mounted, Retention, Segment, Shape};
+pub use store::{FileChanges, Resolved, Store};

@@ -197,7 +197,9 @@ impl QuorumState {
             Some(voters) => {
                 let voters: Vec<String> = voters.iter().map(|voter| format!("{{\"voterId\":{voter}}}")).collect();
                 let voters = voters.join(",");
-                format!("{{\"clusterId\":\"\",{head},\"appliedOffset\":0,\"currentVoters\":[{voters}],\"data_version\":0}}")
+                format!(
+                    "{{\"clusterId\":\"\",{head},\"appliedOffset\":0,\"currentVoters\":[{voters}],\"data_version\":0}}"
+                )
             }
             None => format!("{{{head},\"votedDirectoryId\":\"{}\",\"data_version\":1}}", self.voted_directory_id),
         };
@@ -291,11 +293,24 @@ mod tests {
         let bytes = format_offsets(entries.iter().map(|(log, offset)| (log, *offset)));
         assert_eq!(&bytes[..], b"0\n2\na 0 5\nb-c 12 0\n");
         assert_eq!(parse_offsets(&bytes), Ok(entries.to_vec()));
-        let epochs = [EpochStart { epoch: LeaderEpoch(0), start: Offset(0) }, EpochStart { epoch: LeaderEpoch(3), start: Offset(9) }];
+        let epochs = [
+            EpochStart { epoch: LeaderEpoch(0), start: Offset(0) },
+            EpochStart { epoch: LeaderEpoch(3), start: Offset(9) },
+        ];
         assert_eq!(&format_epochs(&epochs)[..], b"0\n2\n0 0\n3 9\n");
         assert_eq!(parse_epochs(b"0\n2\n0 0\n3 9\n"), Ok(epochs.to_vec()));
         assert_eq!(parse_epochs(b"0\n0\n"), Ok(vec![]));
-        for garbage in [&b""[..], b"1\n0\n", b"0\n", b"0\n2\n0 0\n", b"0\n0\n0 0\n", b"0\n1\n0 x\n", b"0\nx\n", b"\0\0", b"0\n1\n\xff\n"] {
+        for garbage in [
+            &b""[..],
+            b"1\n0\n",
+            b"0\n",
+            b"0\n2\n0 0\n",
+            b"0\n0\n0 0\n",
+            b"0\n1\n0 x\n",
+            b"0\nx\n",
+            b"\0\0",
+            b"0\n1\n\xff\n",
+        ] {
             let error = parse_epochs(garbage).unwrap_err().to_string();
             assert!(error.contains("remove the file"), "{garbage:?}: {error}");
         }
@@ -303,9 +318,21 @@ mod tests {
 
     #[test]
     fn partition_metadata_is_kafkas() {
-        assert_eq!(&format_partition_metadata(Uuid::METADATA_TOPIC)[..], b"version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ");
-        assert_eq!(parse_partition_metadata(b"version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\n"), Ok(Uuid::METADATA_TOPIC));
-        for garbage in [&b""[..], b"version: 0", b"version: x\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ", b"version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAA", b"\xff"] {
+        assert_eq!(
+            &format_partition_metadata(Uuid::METADATA_TOPIC)[..],
+            b"version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ"
+        );
+        assert_eq!(
+            parse_partition_metadata(b"version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\n"),
+            Ok(Uuid::METADATA_TOPIC)
+        );
+        for garbage in [
+            &b""[..],
+            b"version: 0",
+            b"version: x\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ",
+            b"version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAA",
+            b"\xff",
+        ] {
             assert!(parse_partition_metadata(garbage).is_err(), "{garbage:?}");
         }
     }
@@ -325,7 +352,13 @@ mod tests {
         let text = r#"{"clusterId":"","leaderId":1,"leaderEpoch":2,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":1},{"voterId":2}],"data_version":0}"#;
         assert_eq!(fixed.format(), text);
         assert_eq!(QuorumState::parse(text.as_bytes()), Ok(fixed));
-        for garbage in ["", "{}", "[]", r#"{"data_version":2}"#, r#"{"leaderId":1,"leaderEpoch":99999999999,"votedId":1,"data_version":1}"#] {
+        for garbage in [
+            "",
+            "{}",
+            "[]",
+            r#"{"data_version":2}"#,
+            r#"{"leaderId":1,"leaderEpoch":99999999999,"votedId":1,"data_version":1}"#,
+        ] {
             let error = QuorumState::parse(garbage.as_bytes()).unwrap_err().to_string();
             assert!(error.contains("restore the file"), "{garbage:?}: {error}");
         }

@@ -81,15 +81,19 @@ pub enum Seek {
         /// Upper bound in bytes, exceeded only by a first batch that is larger.
         max_bytes: u32,
     },
-    /// The first record at or after the timestamp (ms), below `limit`.
+    /// The first record at or after the timestamp (ms), from the log start up, below `limit`.
     Timestamp {
         /// Milliseconds since 1970.
         timestamp: i64,
+        /// The log start: deleted records may still be in the first file.
+        from: Offset,
         /// Exclusive bound.
         limit: Offset,
     },
-    /// The record with the greatest timestamp, below `limit`.
+    /// The record with the greatest timestamp, from the log start up, below `limit`.
     MaxTimestamp {
+        /// The log start.
+        from: Offset,
         /// Exclusive bound.
         limit: Offset,
     },

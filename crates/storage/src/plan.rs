@@ -66,7 +66,7 @@ impl Shape {
         let Some(segment) = self.segments().find(|segment| segment.max_timestamp >= timestamp) else {
             return Lookup::Nothing;
         };
-        let seek = Lookup::Seek(Seek::Timestamp { timestamp, limit });
+        let seek = Lookup::Seek(Seek::Timestamp { timestamp, from: self.log_start(), limit });
         if self.is_below_tail(segment) {
             return seek;
         }
@@ -82,12 +82,12 @@ impl Shape {
         let limit = limit.min(self.written_end());
         let entries = self.tail().iter_from(self.log_start()).take_while(|entry| entry.base < limit);
         // The first of equals counts.
-        let newest = entries.filter(|entry| entry.max_timestamp >= 0).reduce(|best, entry| {
-            if entry.max_timestamp > best.max_timestamp { entry } else { best }
-        });
+        let newest = entries
+            .filter(|entry| entry.max_timestamp >= 0)
+            .reduce(|best, entry| if entry.max_timestamp > best.max_timestamp { entry } else { best });
         let in_tail = newest.map_or(-1, |entry| entry.max_timestamp);
         let below = self.segments().filter(|segment| self.is_below_tail(segment)).map(|segment| segment.max_timestamp);
-        let seek = Lookup::Seek(Seek::MaxTimestamp { limit });
+        let seek = Lookup::Seek(Seek::MaxTimestamp { from: self.log_start(), limit });
         if below.max().is_some_and(|below| below >= 0 && below >= in_tail) {
             return seek;
         }

@@ -115,9 +115,8 @@ impl Producers {
 
     /// Forgets producers that have not written for so long, unless a transaction of theirs is open.
     pub(crate) fn expire(&mut self, now: WallMs, expiration_ms: i64) {
-        let expired = |it: &Producer| {
-            it.open_transaction.is_none() && now.0.saturating_sub(it.last_timestamp) >= expiration_ms
-        };
+        let expired =
+            |it: &Producer| it.open_transaction.is_none() && now.0.saturating_sub(it.last_timestamp) >= expiration_ms;
         if self.0.values().any(expired) {
             Arc::make_mut(&mut self.0).retain(|_, producer| !expired(producer));
         }

@@ -6,7 +6,7 @@ use protocol::records::{BatchHead, Batches, TimestampType};
 use protocol::{Era, ErrorCode, FileId, LeaderEpoch, Offset, WallMs};
 
 use crate::epochs::Epochs;
-use crate::index::Pace;
+use crate::index::{INDEX_INTERVAL_BYTES, Pace};
 use crate::op::{Cell, LogId, StoreOp, file_id};
 use crate::producers::{Producers, Sequence};
 use crate::tail::{TAIL_BATCHES, Tail, TailEntry};
@@ -277,12 +277,7 @@ impl Shape {
     }
 
     /// Takes a leader's batches as they are, as follower: offsets, epochs and timestamps are the leader's.
-    pub fn append_replica(
-        &mut self,
-        batches: Batches,
-        rules: &LogRules,
-        now: WallMs,
-    ) -> Result<Appended, AppendError> {
+    pub fn append_replica(&mut self, batches: Batches, rules: &LogRules, now: WallMs) -> Result<Appended, AppendError> {
         let mut expected = self.end;
         for head in batches.heads() {
             if head.base_offset < expected || head.last_offset_delta < 0 {
@@ -311,6 +306,7 @@ impl Shape {
         let mut new_epoch = false;
         for head in batches.heads() {
             new_epoch |= self.admit(head, rules.index_interval_bytes);
+            self.producers.apply(head);
         }
         if new_epoch {
             ops.push(self.put_epochs());
@@ -320,10 +316,9 @@ impl Shape {
     }
 
     /// Takes note of a batch at the end of the active segment. True if it begins a leader epoch.
-    pub(crate) fn admit(&mut self, head: &BatchHead, index_interval_bytes: i32) -> bool {
+    fn admit(&mut self, head: &BatchHead, index_interval_bytes: i32) -> bool {
         self.tail.push(TailEntry::of(head, self.active.file, self.active.size));
         self.active.admit(head, index_interval_bytes);
-        self.producers.apply(head);
         self.end = head.next_offset();
         self.epochs.latest() < Some(head.leader_epoch) && self.epochs.assign(head.leader_epoch, head.base_offset)
     }
@@ -509,25 +504,37 @@ fn count_after(file: FileId) -> u32 {
 
 /// What only a mount or a truncation does: a shape from what the files hold.
 impl Shape {
-    /// Adds the next segment, read or yet to be read; what was active is sealed.
+    /// Adds the next segment; what was active is sealed.
     pub(crate) fn rebuild_segment(&mut self, segment: Segment) {
         self.files = self.files.max(count_after(segment.file));
+        self.end = self.end.max(segment.base);
         let sealed = std::mem::replace(&mut self.active, segment);
         Arc::make_mut(&mut self.sealed).push(sealed);
-        if self.tail.is_empty() {
-            // Nothing below is in memory.
-            self.tail = Tail::new(segment.base, TAIL_BATCHES);
-        }
-        self.end = self.end.max(segment.base);
     }
 
-    /// Adds what a snapshot or checkpoint said before the batches that follow it are replayed.
+    /// The active segment has these bytes, which are not read batch by batch.
+    pub(crate) fn rebuild_unread(&mut self, size: u32, max_timestamp: i64) {
+        self.active.size = size;
+        self.active.max_timestamp = max_timestamp;
+    }
+
+    /// What checkpoint and snapshot said; the batches that are read from here on come on top. No batch before is in the
+    /// tail.
     pub(crate) fn rebuild_from(&mut self, epochs: Epochs, producers: Producers) {
         self.epochs = epochs;
         self.producers = producers;
+        self.tail = Tail::new(self.end, TAIL_BATCHES);
     }
 
-    /// All is read: what is in the files is written, and synced if the store made it so.
+    /// Adds a batch that was read. The snapshot holds what producers did below `from`.
+    pub(crate) fn rebuild_batch(&mut self, head: &BatchHead, from: Offset) {
+        self.admit(head, INDEX_INTERVAL_BYTES);
+        if head.base_offset >= from {
+            self.producers.apply(head);
+        }
+    }
+
+    /// All is read: what is in the files is written and synced.
     pub(crate) fn rebuilt(mut self, log_start: Offset, mounted: Mounted) -> Shape {
         self.epochs.truncate_from_end(self.end);
         self.log_start = log_start.clamp(self.first_base(), self.end);

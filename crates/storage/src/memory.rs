@@ -1,0 +1,524 @@
+//! A disk in memory: what simulations and browsers run on. Its page cache is lost with the power.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::disk::{DirEntry, Disk};
+use crate::op::{DirId, StoreError};
+
+/// Bytes of a page: what is shared between clones, and copied when one of them writes.
+const PAGE: usize = 16 << 10;
+
+/// A disk with a page cache. A clone shares all pages and copies those it changes.
+///
+/// Bytes and names that were not synced live until [`power_cut`](Self::power_cut); a crash of the process alone loses
+/// nothing.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryDisk {
+    nodes: BTreeMap<u64, Node>,
+    roots: BTreeMap<DirId, u64>,
+    next: u64,
+    capacity: Option<u64>,
+    used: u64,
+    faults: Vec<Fault>,
+    calls: u64,
+    power_ends: Option<u64>,
+}
+
+/// An open file of a [`MemoryDisk`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryFile(u64);
+
+/// A call that changes a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DiskCall {
+    /// [`Disk::create_dir`], or [`Disk::open`] of a new file.
+    Create,
+    /// [`Disk::open`] of a file that exists.
+    Open,
+    /// [`Disk::rename`].
+    Rename,
+    /// [`Disk::remove`] and [`Disk::remove_dir`].
+    Remove,
+    /// [`Disk::read_at`].
+    Read,
+    /// [`Disk::write_at`] and [`Disk::set_len`].
+    Write,
+    /// [`Disk::sync`] and [`Disk::sync_dir`].
+    Sync,
+}
+
+/// An error to come.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// Which call meets it.
+    pub call: DiskCall,
+    /// Only where the path contains this.
+    pub path: String,
+    /// So many such calls succeed first.
+    pub after: u32,
+    /// True if it stays, false if it is met once.
+    pub lasting: bool,
+    /// The error is [`StoreError::Full`] instead of [`StoreError::Io`].
+    pub full: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    Dir(Dir),
+    File(File),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Dir {
+    names: BTreeMap<String, u64>,
+    synced: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Debug)]
+struct File {
+    /// Its newest name, for errors.
+    path: String,
+    /// How often it is open.
+    opens: u32,
+    cached: Arc<Content>,
+    synced: Arc<Content>,
+    /// The first page at which the two may differ.
+    dirty_from: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Content {
+    pages: Vec<Arc<Vec<u8>>>,
+    len: usize,
+}
+
+impl MemoryDisk {
+    /// An empty disk without limits.
+    pub fn new() -> MemoryDisk {
+        MemoryDisk::default()
+    }
+
+    /// Refuses to hold more than so many bytes; `None` is no limit.
+    pub fn set_capacity(&mut self, capacity: Option<u64>) {
+        self.capacity = capacity;
+    }
+
+    /// Bytes of all files that have a name.
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Lets a call fail.
+    pub fn inject(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    /// No call fails any more by [`inject`](Self::inject).
+    pub fn heal(&mut self) {
+        self.faults.clear();
+    }
+
+    /// How many changing calls (all but list, len and read) there were.
+    pub fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// The power ends before the changing call of this number: it and all later ones fail, until
+    /// [`power_cut`](Self::power_cut) brings the disk back as it was left.
+    pub fn end_power_at(&mut self, call: u64) {
+        self.power_ends = Some(call);
+    }
+
+    /// Loses the page cache: bytes and names are as they were last synced. Writes that reach the platter partly or out of
+    /// order would be decided here.
+    pub fn power_cut(&mut self) {
+        for node in self.nodes.values_mut() {
+            match node {
+                Node::Dir(dir) => dir.names = dir.synced.clone(),
+                Node::File(file) => {
+                    file.cached = Arc::clone(&file.synced);
+                    file.dirty_from = file.cached.pages.len();
+                }
+            }
+        }
+        self.power_ends = None;
+        self.crash();
+        self.used = self.linked().map(|file| file.cached.len as u64).sum();
+    }
+
+    /// The process dies: what it held open is closed, the page cache stays.
+    pub fn crash(&mut self) {
+        for node in self.nodes.values_mut() {
+            if let Node::File(file) = node {
+                file.opens = 0;
+            }
+        }
+        self.sweep();
+    }
+
+    /// All files that have a name, with their bytes: for tests and for people.
+    pub fn files(&self) -> Vec<(DirId, String, Bytes)> {
+        let mut found = Vec::new();
+        for (dir, root) in &self.roots {
+            self.collect(*dir, "", *root, &mut found);
+        }
+        found
+    }
+
+    fn collect(&self, dir: DirId, path: &str, node: u64, found: &mut Vec<(DirId, String, Bytes)>) {
+        match self.nodes.get(&node) {
+            Some(Node::Dir(folder)) => {
+                for (name, child) in &folder.names {
+                    self.collect(dir, &join(path, name), *child, found);
+                }
+            }
+            Some(Node::File(file)) => found.push((dir, path.to_owned(), file.cached.read(0, file.cached.len))),
+            None => {}
+        }
+    }
+
+    fn linked(&self) -> impl Iterator<Item = &File> {
+        let named = self.nodes.values().filter_map(|node| match node {
+            Node::Dir(dir) => Some(dir.names.values()),
+            Node::File(_) => None,
+        });
+        named.flatten().filter_map(|id| match self.nodes.get(id) {
+            Some(Node::File(file)) => Some(file),
+            _ => None,
+        })
+    }
+
+    /// Forgets what neither a name (synced or not) nor a handle leads to.
+    fn sweep(&mut self) {
+        let mut reached: Vec<u64> = self.roots.values().copied().collect();
+        let mut alive = std::collections::BTreeSet::new();
+        while let Some(id) = reached.pop() {
+            if alive.insert(id)
+                && let Some(Node::Dir(dir)) = self.nodes.get(&id)
+            {
+                reached.extend(dir.names.values().chain(dir.synced.values()));
+            }
+        }
+        self.nodes.retain(|id, node| alive.contains(id) || matches!(node, Node::File(file) if file.opens > 0));
+    }
+
+    /// Counts a call, and fails it if that is its fate.
+    fn begin(&mut self, call: DiskCall, what: &str, path: &str) -> Result<(), StoreError> {
+        if call != DiskCall::Read {
+            if self.power_ends.is_some_and(|end| self.calls >= end) {
+                return Err(io(what, path, "the power is gone"));
+            }
+            self.calls += 1;
+        }
+        let met = self.faults.iter_mut().position(|fault| {
+            let here = fault.call == call && path.contains(&fault.path);
+            let met = here && fault.after == 0;
+            if here {
+                fault.after = fault.after.saturating_sub(1);
+            }
+            met
+        });
+        let Some(met) = met else { return Ok(()) };
+        let fault = self.faults[met].clone();
+        if !fault.lasting {
+            self.faults.remove(met);
+        }
+        Err(if fault.full { full(path) } else { io(what, path, "input/output error") })
+    }
+
+    fn find(&self, dir: DirId, path: &str) -> Result<u64, StoreError> {
+        let mut id = *self.roots.get(&dir).ok_or(StoreError::Missing)?;
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            id = match self.nodes.get(&id) {
+                Some(Node::Dir(folder)) => *folder.names.get(part).ok_or(StoreError::Missing)?,
+                _ => return Err(StoreError::Missing),
+            };
+        }
+        Ok(id)
+    }
+
+    fn folder(&mut self, dir: DirId, path: &str) -> Result<&mut Dir, StoreError> {
+        if path.is_empty() {
+            self.root(dir);
+        }
+        let id = self.find(dir, path)?;
+        match self.nodes.get_mut(&id) {
+            Some(Node::Dir(folder)) => Ok(folder),
+            _ => Err(io("enter", path, "it is no folder")),
+        }
+    }
+
+    /// A log directory exists as soon as someone speaks of it, as a formatted one would.
+    fn root(&mut self, dir: DirId) -> u64 {
+        if let Some(root) = self.roots.get(&dir) {
+            return *root;
+        }
+        let root = self.add(Node::Dir(Dir::default()));
+        self.roots.insert(dir, root);
+        root
+    }
+
+    fn add(&mut self, node: Node) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        self.nodes.insert(id, node);
+        id
+    }
+
+    fn file(&self, file: &MemoryFile) -> Result<&File, StoreError> {
+        match self.nodes.get(&file.0) {
+            Some(Node::File(it)) => Ok(it),
+            _ => Err(StoreError::Missing),
+        }
+    }
+
+    fn file_mut(&mut self, file: &MemoryFile) -> Result<&mut File, StoreError> {
+        match self.nodes.get_mut(&file.0) {
+            Some(Node::File(it)) => Ok(it),
+            _ => Err(StoreError::Missing),
+        }
+    }
+
+    fn path_of(&self, file: &MemoryFile) -> String {
+        self.file(file).map_or_else(|_| String::new(), |it| it.path.clone())
+    }
+
+    /// Makes room for a file to grow.
+    fn charge(&mut self, path: &str, old: usize, new: usize) -> Result<(), StoreError> {
+        let used = (self.used + new as u64).saturating_sub(old as u64);
+        if new > old && self.capacity.is_some_and(|capacity| used > capacity) {
+            return Err(full(path));
+        }
+        self.used = used;
+        Ok(())
+    }
+}
+
+impl Disk for MemoryDisk {
+    type File = MemoryFile;
+
+    fn create_dir(&mut self, dir: DirId, path: &str) -> Result<(), StoreError> {
+        self.begin(DiskCall::Create, "create folder", path)?;
+        let (parent, name) = split(path);
+        if self.folder(dir, parent)?.names.contains_key(name) {
+            return self.folder(dir, path).map(|_| ());
+        }
+        let id = self.add(Node::Dir(Dir::default()));
+        self.folder(dir, parent)?.names.insert(name.to_owned(), id);
+        Ok(())
+    }
+
+    fn list(&self, dir: DirId, path: &str) -> Result<Vec<DirEntry>, StoreError> {
+        if path.is_empty() && !self.roots.contains_key(&dir) {
+            return Ok(Vec::new());
+        }
+        let Some(Node::Dir(folder)) = self.nodes.get(&self.find(dir, path)?) else {
+            return Err(io("list", path, "it is no folder"));
+        };
+        let entry = |(name, id): (&String, &u64)| DirEntry {
+            name: name.clone(),
+            is_dir: matches!(self.nodes.get(id), Some(Node::Dir(_))),
+        };
+        Ok(folder.names.iter().map(entry).collect())
+    }
+
+    fn open(&mut self, dir: DirId, path: &str, create: bool) -> Result<MemoryFile, StoreError> {
+        let (parent, name) = split(path);
+        let known = self.folder(dir, parent)?.names.get(name).copied();
+        if let Some(id) = known {
+            self.begin(DiskCall::Open, "open", path)?;
+            return match self.nodes.get_mut(&id) {
+                Some(Node::File(file)) => {
+                    file.opens += 1;
+                    Ok(MemoryFile(id))
+                }
+                _ => Err(io("open", path, "it is a folder")),
+            };
+        }
+        if !create {
+            return Err(StoreError::Missing);
+        }
+        self.begin(DiskCall::Create, "create", path)?;
+        let content = Arc::new(Content::default());
+        let id = self.add(Node::File(File {
+            path: path.to_owned(),
+            opens: 1,
+            cached: Arc::clone(&content),
+            synced: content,
+            dirty_from: 0,
+        }));
+        self.folder(dir, parent)?.names.insert(name.to_owned(), id);
+        Ok(MemoryFile(id))
+    }
+
+    fn close(&mut self, file: MemoryFile) {
+        if let Ok(it) = self.file_mut(&file) {
+            it.opens = it.opens.saturating_sub(1);
+        }
+    }
+
+    fn rename(&mut self, dir: DirId, from: &str, to: &str) -> Result<(), StoreError> {
+        self.begin(DiskCall::Rename, "rename", from)?;
+        let ((from_parent, from_name), (to_parent, to_name)) = (split(from), split(to));
+        let id = *self.folder(dir, from_parent)?.names.get(from_name).ok_or(StoreError::Missing)?;
+        let replaced = self.folder(dir, to_parent)?.names.insert(to_name.to_owned(), id);
+        if from != to {
+            self.folder(dir, from_parent)?.names.remove(from_name);
+        }
+        if let Some(Node::File(file)) = self.nodes.get_mut(&id) {
+            file.path = to.to_owned();
+        }
+        if let Some(Node::File(file)) = replaced.filter(|it| *it != id).and_then(|it| self.nodes.get(&it)) {
+            self.used -= file.cached.len as u64;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, dir: DirId, path: &str) -> Result<(), StoreError> {
+        self.begin(DiskCall::Remove, "remove", path)?;
+        let id = self.find(dir, path)?;
+        let Some(Node::File(file)) = self.nodes.get(&id) else { return Err(io("remove", path, "it is a folder")) };
+        self.used -= file.cached.len as u64;
+        let (parent, name) = split(path);
+        self.folder(dir, parent)?.names.remove(name);
+        Ok(())
+    }
+
+    fn remove_dir(&mut self, dir: DirId, path: &str) -> Result<(), StoreError> {
+        self.begin(DiskCall::Remove, "remove folder", path)?;
+        if !self.folder(dir, path)?.names.is_empty() {
+            return Err(io("remove folder", path, "it is not empty"));
+        }
+        let (parent, name) = split(path);
+        self.folder(dir, parent)?.names.remove(name);
+        Ok(())
+    }
+
+    fn sync_dir(&mut self, dir: DirId, path: &str) -> Result<(), StoreError> {
+        self.begin(DiskCall::Sync, "sync folder", path)?;
+        let folder = self.folder(dir, path)?;
+        let gone = folder.synced.iter().any(|(name, id)| folder.names.get(name) != Some(id));
+        folder.synced = folder.names.clone();
+        if gone {
+            self.sweep();
+        }
+        Ok(())
+    }
+
+    fn len(&self, file: &MemoryFile) -> Result<u64, StoreError> {
+        Ok(self.file(file)?.cached.len as u64)
+    }
+
+    fn read_at(&self, file: &MemoryFile, at: u64, len: usize) -> Result<Bytes, StoreError> {
+        let it = self.file(file)?;
+        // A read that fails once would need a changing disk; reads fail as long as the fault is there.
+        if self.faults.iter().any(|fault| fault.call == DiskCall::Read && it.path.contains(&fault.path)) {
+            return Err(io("read", &it.path, "input/output error"));
+        }
+        Ok(it.cached.read(usize::try_from(at).unwrap_or(usize::MAX), len))
+    }
+
+    fn write_at(&mut self, file: &MemoryFile, at: u64, pieces: &[Bytes]) -> Result<(), StoreError> {
+        let path = self.path_of(file);
+        self.begin(DiskCall::Write, "write", &path)?;
+        let at = usize::try_from(at).map_err(|_| full(&path))?;
+        let old = self.file(file)?.cached.len;
+        let end = at + pieces.iter().map(Bytes::len).sum::<usize>();
+        self.charge(&path, old, old.max(end))?;
+        let it = self.file_mut(file)?;
+        it.dirty_from = it.dirty_from.min(at.min(old) / PAGE);
+        let content = Arc::make_mut(&mut it.cached);
+        content.set_len(old.max(end));
+        let mut at = at;
+        for piece in pieces {
+            content.write(at, piece);
+            at += piece.len();
+        }
+        Ok(())
+    }
+
+    fn set_len(&mut self, file: &MemoryFile, len: u64) -> Result<(), StoreError> {
+        let path = self.path_of(file);
+        self.begin(DiskCall::Write, "resize", &path)?;
+        let len = usize::try_from(len).map_err(|_| full(&path))?;
+        let old = self.file(file)?.cached.len;
+        self.charge(&path, old, len)?;
+        let it = self.file_mut(file)?;
+        it.dirty_from = it.dirty_from.min(len.min(old) / PAGE);
+        Arc::make_mut(&mut it.cached).set_len(len);
+        Ok(())
+    }
+
+    fn sync(&mut self, file: &MemoryFile) -> Result<(), StoreError> {
+        let path = self.path_of(file);
+        self.begin(DiskCall::Sync, "sync", &path)?;
+        let it = self.file_mut(file)?;
+        let synced = Arc::make_mut(&mut it.synced);
+        synced.pages.truncate(it.dirty_from);
+        synced.pages.extend(it.cached.pages[synced.pages.len()..].iter().cloned());
+        synced.len = it.cached.len;
+        it.dirty_from = synced.pages.len();
+        Ok(())
+    }
+}
+
+impl Content {
+    fn set_len(&mut self, len: usize) {
+        let pages = len.div_ceil(PAGE);
+        // All pages but the last are full, so only the one that was last and new ones change.
+        let first = self.pages.len().min(pages).saturating_sub(1);
+        self.pages.truncate(pages);
+        for index in first..pages {
+            let size = (len - index * PAGE).min(PAGE);
+            match self.pages.get_mut(index) {
+                Some(page) if page.len() == size => {}
+                Some(page) => Arc::make_mut(page).resize(size, 0),
+                None => self.pages.push(Arc::new(vec![0; size])),
+            }
+        }
+        self.len = len;
+    }
+
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        let (mut at, mut bytes) = (at, bytes);
+        while !bytes.is_empty() {
+            let inside = at % PAGE;
+            let (now, later) = bytes.split_at(bytes.len().min(PAGE - inside));
+            Arc::make_mut(&mut self.pages[at / PAGE])[inside..inside + now.len()].copy_from_slice(now);
+            at += now.len();
+            bytes = later;
+        }
+    }
+
+    fn read(&self, at: usize, len: usize) -> Bytes {
+        let end = at.saturating_add(len).min(self.len);
+        let mut at = at.min(end);
+        let mut out = BytesMut::with_capacity(end - at);
+        while at < end {
+            let inside = at % PAGE;
+            let count = (end - at).min(PAGE - inside);
+            out.extend_from_slice(&self.pages[at / PAGE][inside..inside + count]);
+            at += count;
+        }
+        out.freeze()
+    }
+}
+
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+fn join(parent: &str, name: &str) -> String {
+    if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") }
+}
+
+fn io(what: &str, path: &str, why: &str) -> StoreError {
+    StoreError::Io(format!("cannot {what} {path}: {why}"))
+}
+
+fn full(path: &str) -> StoreError {
+    StoreError::Full(format!("cannot write {path}: no space left on device"))
+}

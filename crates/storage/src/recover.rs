@@ -1,0 +1,458 @@
+//! Opens a log: finds its files, reads what they hold, cuts off what a crash left half done.
+//!
+//! After a clean stop the heads of the last segment are read, for the tail index. Otherwise everything from the recovery
+//! point on is read and its CRCs checked, and the log is cut at the first batch that does not hold: nothing there was
+//! promised to be on disk. A bad batch below the recovery point is corruption, and cut by nobody.
+
+use std::collections::BTreeMap;
+
+use protocol::{Era, FileId, Offset, TopicPartition, Uuid};
+
+use crate::disk::Disk;
+use crate::epochs::Epochs;
+use crate::index::Indexes;
+use crate::meta;
+use crate::op::{DirId, Done, LogId, LogSpec, StoreError};
+use crate::producers::Producers;
+use crate::scan::{Scan, ScanError};
+use crate::shape::{Mounted, Segment, Shape};
+use crate::store::{DirState, Log, OpenSegment, Store, segment_path};
+
+/// What a log's files hold.
+struct Loaded {
+    shape: Shape,
+    /// Indexes of the last segment that was read.
+    indexes: Option<(FileId, Indexes)>,
+    cut: Option<Cut>,
+}
+
+/// Where a log stops making sense.
+struct Cut {
+    file: FileId,
+    at: u32,
+    why: String,
+}
+
+impl<D: Disk> Store<D> {
+    pub(crate) fn mount(&mut self, log: LogId, spec: &LogSpec) -> Result<Done, StoreError> {
+        assert!(!self.logs.contains_key(&log), "log {} is mounted twice", log.0);
+        let folder = format!("{}-{}", spec.topic, spec.partition);
+        if spec.topic.is_empty() || spec.topic.contains(['/', '\0']) {
+            return Err(StoreError::Corrupt(format!("{folder:?} cannot be a folder's name")));
+        }
+        self.look_into(spec.dir)?;
+        let created = self.enter_folder(spec, &folder)?;
+        let name = TopicPartition { topic: spec.topic.clone(), partition: spec.partition };
+        let state = self.dirs.entry(spec.dir).or_default();
+        let log_start = state.log_starts.get(&name).copied();
+        let mounted = Mounted {
+            created,
+            clean: state.clean,
+            broker_epoch: state.broker_epoch,
+            high_watermark: state.high_watermarks.get(&name).copied(),
+            recovery_point: state.recovery_points.get(&name).copied(),
+            quorum_state: self.read_file(spec.dir, &format!("{folder}/{}", meta::QUORUM_STATE))?,
+            cut: None,
+        };
+        let bases = self.tidy_folder(spec.dir, &folder)?;
+        self.logs.insert(
+            log,
+            Log {
+                dir: spec.dir,
+                grave: Self::grave(&spec.topic, spec.partition, spec.topic_id),
+                folder,
+                era: Era(0),
+                segments: BTreeMap::new(),
+                files: 0,
+                names_dirty: created || !mounted.clean,
+            },
+        );
+        let shape = self.open_log(log, &bases, log_start, mounted);
+        if shape.is_err() {
+            self.forget(log);
+        }
+        Ok(Done::Mounted(Box::new(shape?)))
+    }
+
+    /// Opens the segments, repairs them if need be and makes what is left durable.
+    fn open_log(
+        &mut self,
+        log: LogId,
+        bases: &[Offset],
+        log_start: Option<Offset>,
+        mut mounted: Mounted,
+    ) -> Result<Shape, StoreError> {
+        for base in bases {
+            self.open_segment(log, *base)?;
+        }
+        if bases.is_empty() {
+            let file = self.next_file(log)?;
+            self.add_segment(log, file, log_start.unwrap_or_default())?;
+        }
+        let checked_from = (!mounted.clean).then(|| mounted.recovery_point.unwrap_or_default());
+        let Loaded { shape, indexes, cut } = self.read_log(log, checked_from)?;
+        self.keep_indexes(log, indexes)?;
+        if let Some(cut) = cut {
+            self.cut_file(log, cut.file, cut.at)?;
+            mounted.cut = Some(cut.why);
+        }
+        if let Some(log_start) = log_start.filter(|start| *start > shape.end()) {
+            // Deleted records stay deleted, even if what followed them was lost.
+            mounted
+                .cut
+                .get_or_insert_with(|| format!("the log ended at {}, before its start {log_start}", shape.end()));
+            let shape = self.start_anew(log, log_start)?;
+            self.flush(log)?;
+            return Ok(shape.rebuilt(log_start, mounted));
+        }
+        // What a crash left in the page cache may never have reached the disk, and is about to be called synced.
+        self.flush(log)?;
+        let first = bases.first().copied().unwrap_or_default();
+        Ok(shape.rebuilt(log_start.unwrap_or(first), mounted))
+    }
+
+    fn open_segment(&mut self, log: LogId, base: Offset) -> Result<(), StoreError> {
+        let id = self.next_file(log)?;
+        let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
+        let path = it.path(base, "log");
+        let file = self.disk.open(it.dir, &path, false)?;
+        let len = self.disk.len(&file)?;
+        self.changes.opened.push((id, file.clone()));
+        let size = u32::try_from(len).ok().filter(|size| i32::try_from(*size).is_ok());
+        let clean = self.dirs.get(&it.dir).is_some_and(|dir| dir.clean);
+        let segment = OpenSegment { base, file, size: size.unwrap_or(0), indexes: None, dirty: !clean };
+        it.segments.insert(id, segment);
+        size.map(|_| ())
+            .ok_or_else(|| StoreError::Corrupt(format!("{path}: {len} bytes are more than a segment can have")))
+    }
+
+    /// Closes what a failed mount had opened.
+    fn forget(&mut self, log: LogId) {
+        let Some(it) = self.logs.remove(&log) else { return };
+        for (file, segment) in it.segments {
+            self.disk.close(segment.file);
+            self.changes.gone.push(file);
+        }
+    }
+
+    /// Reads what a log directory says about all its logs, once, and takes away what the last run left to be removed.
+    fn look_into(&mut self, dir: DirId) -> Result<(), StoreError> {
+        if self.dirs.contains_key(&dir) {
+            return Ok(());
+        }
+        for entry in self.disk.list(dir, "")? {
+            if entry.is_dir && entry.name.ends_with("-delete") {
+                self.remove_folder(dir, &entry.name)?;
+            }
+        }
+        let clean = self.read_file(dir, meta::CLEAN_SHUTDOWN)?;
+        let state = DirState {
+            failed: None,
+            clean: clean.is_some(),
+            broker_epoch: clean.and_then(|bytes| meta::parse_clean_shutdown(&bytes)),
+            recovery_points: self.read_offsets(dir, meta::RECOVERY_POINTS)?,
+            high_watermarks: self.read_offsets(dir, meta::HIGH_WATERMARKS)?,
+            log_starts: self.read_offsets(dir, meta::LOG_STARTS)?,
+        };
+        if state.clean {
+            // From now on a stop is unclean until proven otherwise.
+            self.unlink(dir, meta::CLEAN_SHUTDOWN)?;
+            self.disk.sync_dir(dir, "")?;
+        }
+        self.dirs.insert(dir, state);
+        Ok(())
+    }
+
+    fn read_offsets(&mut self, dir: DirId, path: &str) -> Result<BTreeMap<TopicPartition, Offset>, StoreError> {
+        let Some(bytes) = self.read_file(dir, path)? else { return Ok(BTreeMap::new()) };
+        Ok(meta::parse_offsets(&bytes).map_err(|error| at_path(path, error))?.into_iter().collect())
+    }
+
+    /// The log's folder exists and is the topic's. True if it was created.
+    fn enter_folder(&mut self, spec: &LogSpec, folder: &str) -> Result<bool, StoreError> {
+        let created = match self.disk.list(spec.dir, folder) {
+            Err(StoreError::Missing) if spec.create => {
+                self.disk.create_dir(spec.dir, folder)?;
+                true
+            }
+            other => other.map(|_| false)?,
+        };
+        let path = format!("{folder}/{}", meta::PARTITION_METADATA);
+        match self.read_file(spec.dir, &path)? {
+            Some(bytes) => {
+                let found = meta::parse_partition_metadata(&bytes).map_err(|error| at_path(&path, error))?;
+                if found != spec.topic_id && !spec.topic_id.is_zero() {
+                    let what = format!("the folder is of topic {found}, not of {}", spec.topic_id);
+                    return Err(StoreError::Corrupt(format!(
+                        "{path}: {what}; move it away if its records are not wanted"
+                    )));
+                }
+            }
+            None if spec.topic_id == Uuid::ZERO => {}
+            None => self.replace_file(spec.dir, &path, meta::format_partition_metadata(spec.topic_id))?,
+        }
+        if created {
+            self.disk.sync_dir(spec.dir, "")?;
+        }
+        Ok(created)
+    }
+
+    /// Removes what was half done, and lists the segments.
+    fn tidy_folder(&mut self, dir: DirId, folder: &str) -> Result<Vec<Offset>, StoreError> {
+        let mut bases = Vec::new();
+        for entry in self.disk.list(dir, folder)? {
+            let path = format!("{folder}/{}", entry.name);
+            if [".tmp", ".deleted", ".cleaned"].iter().any(|end| entry.name.ends_with(end)) {
+                self.unlink(dir, &path)?;
+            } else if entry.name.ends_with(".swap") {
+                let why =
+                    "a compaction was interrupted; start Apache Kafka once, or remove the file to keep what was before";
+                return Err(StoreError::Corrupt(format!("{path}: {why}")));
+            } else if let Some(base) = file_base(&entry.name, "log") {
+                bases.push(base);
+            }
+        }
+        bases.sort_unstable();
+        Ok(bases)
+    }
+
+    /// Reads the heads that are needed. With `checked_from` everything from there up is checked to the byte.
+    fn read_log(&mut self, log: LogId, checked_from: Option<Offset>) -> Result<Loaded, StoreError> {
+        let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
+        let (dir, folder, era) = (it.dir, it.folder.clone(), it.era);
+        let files: Vec<(FileId, Offset)> = it.segments.iter().map(|(file, segment)| (*file, segment.base)).collect();
+        let segment_of = |offset: Offset| files.iter().rposition(|(_, base)| *base <= offset).unwrap_or(0);
+        let last = files.len().checked_sub(1).ok_or(StoreError::Missing)?;
+
+        let epochs = self.read_epochs(dir, &folder)?;
+        let checked = checked_from.map_or(usize::MAX, segment_of);
+        // Without a checkpoint or a snapshot only the batches themselves can tell, all of them.
+        let wanted = if epochs.is_some() { checked.min(last) } else { 0 };
+        let (from, producers) = self.read_snapshot(dir, &folder, files[wanted].1)?;
+        let first_read = if wanted == 0 { 0 } else { segment_of(from) };
+        let (from, producers) = if first_read == 0 { Default::default() } else { (from, producers) };
+
+        let mut shape = Shape::new(log, files[0].1, files[0].0, era);
+        let mut indexes = None;
+        for (index, (file, base)) in files.iter().enumerate() {
+            if index > 0 {
+                shape.rebuild_segment(Segment::new(*file, *base, None));
+            }
+            if index < first_read {
+                let found = self.read_indexes(log, *file)?;
+                shape.rebuild_unread(found.size(), found.max_timestamp());
+                continue;
+            }
+            if index == first_read {
+                shape.rebuild_from(epochs.clone().unwrap_or_default(), producers.clone());
+            }
+            let (found, bad) = self.read_segment(log, *file, &mut shape, from, index >= checked)?;
+            // Of sealed segments they are cheaper read again than kept.
+            indexes = Some((*file, found));
+            if let Some(cut) = bad {
+                let at = format!("{} at byte {}", segment_path(&folder, *base, "log"), cut.at);
+                let end = shape.end();
+                if checked_from.is_none_or(|point| end < point) {
+                    let why = format!("{at} (offset {end}): {}", cut.why);
+                    let advice =
+                        "the records were on disk before; restore the file, or remove the log to have it replicated";
+                    return Err(StoreError::Corrupt(format!("{why}; {advice}")));
+                }
+                let why = format!("{at} (offset {end}): {}; cut off, as nothing from here on was synced", cut.why);
+                return Ok(Loaded { shape, indexes, cut: Some(Cut { why, ..cut }) });
+            }
+        }
+        Ok(Loaded { shape, indexes, cut: None })
+    }
+
+    fn read_segment(
+        &self,
+        log: LogId,
+        file: FileId,
+        shape: &mut Shape,
+        producers_from: Offset,
+        checked: bool,
+    ) -> Result<(Indexes, Option<Cut>), StoreError> {
+        let segment = self.logs.get(&log).and_then(|it| it.segments.get(&file)).ok_or(StoreError::Missing)?;
+        let mut indexes = Indexes::new(segment.base);
+        let scan = Scan::new(&self.disk, &segment.file, 0, segment.size, shape.end());
+        let mut scan = if checked { scan.checked() } else { scan };
+        loop {
+            match scan.next() {
+                Ok(None) => return Ok((indexes, None)),
+                Ok(Some((at, head))) => {
+                    if head.last_offset().0 - segment.base.0 > i64::from(i32::MAX) {
+                        let why = format!("offset {} is too far from the file's name", head.last_offset());
+                        return Ok((indexes, Some(Cut { file, at, why })));
+                    }
+                    indexes.push(&head);
+                    shape.rebuild_batch(&head, producers_from);
+                }
+                Err(ScanError::Disk(error)) => return Err(error),
+                Err(ScanError::Bad(why)) => return Ok((indexes, Some(Cut { file, at: scan.position(), why }))),
+            }
+        }
+    }
+
+    /// `None` if there is no checkpoint.
+    fn read_epochs(&mut self, dir: DirId, folder: &str) -> Result<Option<Epochs>, StoreError> {
+        let path = format!("{folder}/{}", meta::LEADER_EPOCHS);
+        let Some(bytes) = self.read_file(dir, &path)? else { return Ok(None) };
+        let entries = meta::parse_epochs(&bytes).map_err(|error| at_path(&path, error))?;
+        Ok(Some(Epochs::of(entries)))
+    }
+
+    /// The newest snapshot that holds, not above `upto`; without one, no producers at offset 0.
+    fn read_snapshot(&mut self, dir: DirId, folder: &str, upto: Offset) -> Result<(Offset, Producers), StoreError> {
+        let names = self.disk.list(dir, folder)?;
+        let offsets = names.iter().filter_map(|entry| file_base(&entry.name, "snapshot"));
+        let mut offsets: Vec<Offset> = offsets.filter(|offset| *offset <= upto).collect();
+        offsets.sort_unstable();
+        for offset in offsets.into_iter().rev() {
+            let bytes = self.read_file(dir, &segment_path(folder, offset, "snapshot"))?;
+            if let Some(producers) = bytes.and_then(Producers::parse) {
+                return Ok((offset, producers));
+            }
+        }
+        Ok((Offset(0), Producers::default()))
+    }
+
+    fn keep_indexes(&mut self, log: LogId, indexes: Option<(FileId, Indexes)>) -> Result<(), StoreError> {
+        if let Some((file, indexes)) = indexes
+            && let Some(segment) = self.log_mut(log)?.segments.get_mut(&file)
+        {
+            segment.indexes = Some(indexes);
+        }
+        Ok(())
+    }
+
+    /// Cuts the log at an offset, and reads what is left.
+    pub(crate) fn cut(&mut self, log: LogId, offset: Offset, era: Era) -> Result<Shape, StoreError> {
+        self.log_mut(log)?.era = era;
+        let Loaded { shape, .. } = self.read_log(log, None)?;
+        let first = shape.segments().next().map(|segment| segment.base).unwrap_or_default();
+        if offset > shape.end() || offset < first {
+            let shape = self.start_anew(log, offset)?;
+            self.flush(log)?;
+            return Ok(shape.rebuilt(offset, Mounted::default()));
+        }
+        if offset < shape.end() {
+            let (file, at) = self.place_of(log, offset)?;
+            self.cut_file(log, file, at)?;
+            self.flush(log)?;
+        }
+        let Loaded { shape, indexes, .. } = self.read_log(log, None)?;
+        self.keep_indexes(log, indexes)?;
+        Ok(shape.rebuilt(first, Mounted::default()))
+    }
+
+    /// The file and position of the first batch that ends at or above the offset.
+    fn place_of(&self, log: LogId, offset: Offset) -> Result<(FileId, u32), StoreError> {
+        let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
+        let holder = it.segments.iter().rfind(|(_, segment)| segment.base <= offset);
+        let (file, segment) = holder.ok_or(StoreError::Missing)?;
+        let mut scan = Scan::new(&self.disk, &segment.file, 0, segment.size, segment.base);
+        loop {
+            match scan.next() {
+                Ok(Some((_, head))) if head.last_offset() < offset => {}
+                Ok(Some((at, _))) => return Ok((*file, at)),
+                Ok(None) => return Ok((*file, segment.size)),
+                Err(ScanError::Disk(error)) => return Err(error),
+                Err(ScanError::Bad(why)) => {
+                    let path = it.path(segment.base, "log");
+                    return Err(StoreError::Corrupt(format!("{path} at byte {}: {why}", scan.position())));
+                }
+            }
+        }
+    }
+
+    /// Cuts a file and drops all later ones, the newest first: what a crash leaves is a log that ends later, not a hole.
+    fn cut_file(&mut self, log: LogId, file: FileId, at: u32) -> Result<(), StoreError> {
+        let later: Vec<FileId> = self.log_mut(log)?.segments.range(file..).skip(1).map(|(file, _)| *file).collect();
+        for file in later.into_iter().rev() {
+            self.drop_segment(log, file)?;
+        }
+        let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
+        let segment = it.segments.get_mut(&file).ok_or(StoreError::Missing)?;
+        self.disk.set_len(&segment.file, u64::from(at))?;
+        segment.size = at;
+        segment.dirty = true;
+        // They may list what is gone; a roll or a clean stop writes them again.
+        let (dir, base) = (it.dir, segment.base);
+        let stale = ["index", "timeindex", "txnindex"].map(|suffix| it.path(base, suffix));
+        let snapshots = self.disk.list(dir, &it.folder)?;
+        let above = snapshots.iter().filter(|entry| file_base(&entry.name, "snapshot").is_some_and(|at| at > base));
+        let above = above.map(|entry| format!("{}/{}", it.folder, entry.name));
+        let stale: Vec<String> = stale.into_iter().chain(above).collect();
+        for path in stale {
+            self.unlink(dir, &path)?;
+        }
+        Ok(())
+    }
+
+    /// Drops every segment and begins again at an offset.
+    fn start_anew(&mut self, log: LogId, offset: Offset) -> Result<Shape, StoreError> {
+        let files: Vec<FileId> = self.log_mut(log)?.segments.keys().copied().collect();
+        for file in files.into_iter().rev() {
+            self.drop_segment(log, file)?;
+        }
+        let file = self.next_file(log)?;
+        self.add_segment(log, file, offset)?;
+        Ok(Shape::new(log, offset, file, self.log_mut(log)?.era))
+    }
+
+    /// A segment's indexes: those in memory, else the files', else made anew.
+    pub(crate) fn read_indexes(&mut self, log: LogId, file: FileId) -> Result<Indexes, StoreError> {
+        let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
+        let segment = it.segments.get(&file).ok_or(StoreError::Missing)?;
+        if let Some(indexes) = &segment.indexes {
+            return Ok(indexes.clone());
+        }
+        let (dir, base, size, handle) = (it.dir, segment.base, segment.size, segment.file.clone());
+        let paths = ["index", "timeindex", "log"].map(|suffix| it.path(base, suffix));
+        if let Some(index) = self.read_file(dir, &paths[0])?
+            && let Some(timeindex) = self.read_file(dir, &paths[1])?
+            && let Some(indexes) = Indexes::parse(base, size, &index, &timeindex)
+            && self.is_true(&handle, &indexes)?
+        {
+            return Ok(indexes);
+        }
+        let mut indexes = Indexes::new(base);
+        let mut scan = Scan::new(&self.disk, &handle, 0, size, base);
+        loop {
+            match scan.next() {
+                Ok(Some((_, head))) => indexes.push(&head),
+                Ok(None) => return Ok(indexes),
+                Err(ScanError::Disk(error)) => return Err(error),
+                Err(ScanError::Bad(why)) => {
+                    let at = scan.position();
+                    return Err(StoreError::Corrupt(format!("{} at byte {at}: {why}", paths[2])));
+                }
+            }
+        }
+    }
+
+    /// True if the last entry names a batch of the log: indexes of another log's making would not.
+    fn is_true(&self, file: &D::File, indexes: &Indexes) -> Result<bool, StoreError> {
+        let Some((last, at)) = indexes.last() else { return Ok(true) };
+        match Scan::new(&self.disk, file, at, indexes.size(), Offset(0)).next() {
+            Ok(Some((_, head))) => Ok(head.last_offset() == last),
+            Ok(None) | Err(ScanError::Bad(_)) => Ok(false),
+            Err(ScanError::Disk(error)) => Err(error),
+        }
+    }
+}
+
+/// The offset in a file's name: 20 digits and the suffix.
+fn file_base(name: &str, suffix: &str) -> Option<Offset> {
+    let digits = name.strip_suffix(suffix)?.strip_suffix('.')?;
+    let all_digits = digits.len() == 20 && digits.bytes().all(|it| it.is_ascii_digit());
+    all_digits.then(|| digits.parse().ok().map(Offset)).flatten()
+}
+
+fn at_path(path: &str, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Corrupt(what) => StoreError::Corrupt(format!("{path}: {what}")),
+        other => other,
+    }
+}

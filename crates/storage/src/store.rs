@@ -1,0 +1,523 @@
+//! Carries out store operations over a disk: straight-line code, one operation after the other.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::records::{Batches, Compressors, PureCompressors};
+use protocol::{Era, FileId, Offset, Region, Str, TopicPartition};
+
+use crate::disk::Disk;
+use crate::index::Indexes;
+use crate::meta;
+use crate::op::{Cell, DirId, Done, LogId, OpId, StoreError, StoreOp, file_id, log_of};
+
+/// Sealed segments whose indexes stay in memory: a full one takes megabytes.
+const CACHED_INDEXES: usize = 16;
+
+/// The logs of a node, on its disks.
+///
+/// After a lane operation failed with [`StoreError::Io`] or [`StoreError::Full`] its log directory is offline: all later
+/// lane operations there fail with the same error.
+#[derive(Clone)]
+pub struct Store<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) compressors: Arc<dyn Compressors>,
+    pub(crate) dirs: BTreeMap<DirId, DirState>,
+    pub(crate) logs: BTreeMap<LogId, Log<D::File>>,
+    pub(crate) changes: FileChanges<D::File>,
+    /// Sealed segments whose indexes are in memory, the longest first.
+    cached: VecDeque<FileId>,
+}
+
+/// Segment files that were opened, and those that no new answer will name.
+#[derive(Clone, Debug)]
+pub struct FileChanges<F> {
+    /// Newly open.
+    pub opened: Vec<(FileId, F)>,
+    /// Given up; whoever holds a handle may go on with it.
+    pub gone: Vec<FileId>,
+}
+
+impl<F> Default for FileChanges<F> {
+    fn default() -> FileChanges<F> {
+        FileChanges { opened: Vec::new(), gone: Vec::new() }
+    }
+}
+
+/// Where a region's bytes are.
+#[derive(Clone, Debug)]
+pub struct Resolved<F> {
+    /// The file; it stays usable after it is unlinked.
+    pub file: F,
+    /// First byte.
+    pub at: u64,
+    /// Length in bytes.
+    pub len: u32,
+}
+
+/// What was read once of a log directory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DirState {
+    pub(crate) failed: Option<StoreError>,
+    pub(crate) clean: bool,
+    pub(crate) broker_epoch: Option<i64>,
+    pub(crate) recovery_points: BTreeMap<TopicPartition, Offset>,
+    pub(crate) high_watermarks: BTreeMap<TopicPartition, Offset>,
+    pub(crate) log_starts: BTreeMap<TopicPartition, Offset>,
+}
+
+/// A mounted log.
+#[derive(Clone, Debug)]
+pub(crate) struct Log<F> {
+    pub(crate) dir: DirId,
+    pub(crate) folder: String,
+    /// The folder's name once it is to be removed.
+    pub(crate) grave: String,
+    pub(crate) era: Era,
+    /// By base offset, as files are numbered in that order; the last is active.
+    pub(crate) segments: BTreeMap<FileId, OpenSegment<F>>,
+    /// The number of the next file.
+    pub(crate) files: u32,
+    /// Names in the folder that a power cut would lose.
+    pub(crate) names_dirty: bool,
+}
+
+/// A segment and its open file.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenSegment<F> {
+    pub(crate) base: Offset,
+    pub(crate) file: F,
+    pub(crate) size: u32,
+    /// Always there for the active segment; read when needed for others.
+    pub(crate) indexes: Option<Indexes>,
+    /// Bytes that a power cut would lose.
+    pub(crate) dirty: bool,
+}
+
+impl<F> Log<F> {
+    pub(crate) fn path(&self, base: Offset, suffix: &str) -> String {
+        segment_path(&self.folder, base, suffix)
+    }
+
+    fn active(&mut self, file: FileId) -> Result<&mut OpenSegment<F>, StoreError> {
+        let (last, segment) = self.segments.iter_mut().next_back().ok_or(StoreError::Missing)?;
+        if *last == file { Ok(segment) } else { Err(StoreError::Missing) }
+    }
+}
+
+/// The path of one of a segment's files, without the dot: Kafka names them by the base offset in 20 digits.
+pub(crate) fn segment_path(folder: &str, base: Offset, suffix: &str) -> String {
+    format!("{folder}/{:020}.{suffix}", base.0)
+}
+
+impl<D: Disk> Store<D> {
+    /// Over a disk, with the compressors that are the same on every host.
+    pub fn new(disk: D) -> Store<D> {
+        Store::with_compressors(disk, Arc::new(PureCompressors))
+    }
+
+    /// Over a disk, with a host's own compressors (lookups by time read records).
+    pub fn with_compressors(disk: D, compressors: Arc<dyn Compressors>) -> Store<D> {
+        Store {
+            disk,
+            compressors,
+            dirs: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            changes: FileChanges::default(),
+            cached: VecDeque::new(),
+        }
+    }
+
+    /// The disk.
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    /// The disk, for who plays with it.
+    pub fn disk_mut(&mut self) -> &mut D {
+        &mut self.disk
+    }
+
+    /// The disk, which is all that outlives a process.
+    pub fn into_disk(self) -> D {
+        self.disk
+    }
+
+    /// Files that were opened or given up since the last call.
+    pub fn take_changes(&mut self) -> FileChanges<D::File> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Carries out one turn's operations. Appends that meet at the end of one file become one write. Answers come in the
+    /// order of the operations.
+    pub fn execute_all(
+        &mut self,
+        ops: impl IntoIterator<Item = (OpId, StoreOp)>,
+    ) -> Vec<(OpId, Result<Done, StoreError>)> {
+        let mut answers: Vec<(OpId, Option<Result<Done, StoreError>>)> = Vec::new();
+        let mut gathered: BTreeMap<LogId, Gather> = BTreeMap::new();
+        for (id, op) in ops {
+            let index = answers.len();
+            answers.push((id, None));
+            match op {
+                StoreOp::Append(log, file, batches) => {
+                    if gathered.get(&log).is_some_and(|gather| gather.file != file)
+                        && let Some(other) = gathered.remove(&log)
+                    {
+                        self.write_gathered(log, other, &mut answers);
+                    }
+                    let gather = gathered.entry(log).or_insert_with(|| Gather { file, ..Gather::default() });
+                    gather.batches.push(batches);
+                    gather.answers.push(index);
+                }
+                other => {
+                    // Whatever else concerns a log comes after what was appended to it before.
+                    for (log, gather) in take_concerned(&mut gathered, &other) {
+                        self.write_gathered(log, gather, &mut answers);
+                    }
+                    answers[index].1 = Some(self.execute(other));
+                }
+            }
+        }
+        for (log, gather) in gathered {
+            self.write_gathered(log, gather, &mut answers);
+        }
+        answers.into_iter().filter_map(|(id, answer)| Some((id, answer?))).collect()
+    }
+
+    fn write_gathered(&mut self, log: LogId, gather: Gather, answers: &mut [(OpId, Option<Result<Done, StoreError>>)]) {
+        let result = self.in_lane(self.dir_of(log), |store| store.append(log, gather.file, &gather.batches));
+        for index in gather.answers {
+            answers[index].1 = Some(result.clone());
+        }
+    }
+
+    /// Carries out one operation.
+    pub fn execute(&mut self, op: StoreOp) -> Result<Done, StoreError> {
+        match op {
+            StoreOp::Mount(log, spec) => self.in_lane(Some(spec.dir), |store| store.mount(log, &spec)),
+            StoreOp::Append(log, file, batches) => {
+                self.in_lane(self.dir_of(log), |store| store.append(log, file, &[batches]))
+            }
+            StoreOp::Roll(log, file, base, snapshot) => {
+                self.in_lane(self.dir_of(log), |store| store.roll(log, file, base, snapshot))
+            }
+            StoreOp::Flush(log) => self.in_lane(self.dir_of(log), |store| store.flush(log)),
+            StoreOp::Truncate(log, offset, era) => {
+                self.in_lane(self.dir_of(log), |store| store.truncate(log, offset, era))
+            }
+            StoreOp::Delete(log, files) => self.in_lane(self.dir_of(log), |store| store.delete(log, &files)),
+            StoreOp::Remove(log) => self.in_lane(self.dir_of(log), |store| store.remove(log)),
+            StoreOp::Find(log, era, seek) => self.find(log, era, seek),
+            StoreOp::Load(region) => self.load(region),
+            StoreOp::Put(cell, bytes) => self.in_lane(self.dir_of_cell(cell), |store| store.put(cell, bytes)),
+        }
+    }
+
+    /// Where a region's bytes are, for who sends them. [`StoreError::Missing`] if its file or era is gone.
+    pub fn resolve(&self, region: Region) -> Result<Resolved<D::File>, StoreError> {
+        let log = self.logs.get(&log_of(region.file)).ok_or(StoreError::Missing)?;
+        let segment = log.segments.get(&region.file).ok_or(StoreError::Missing)?;
+        let end = u64::from(region.at) + u64::from(region.len);
+        if log.era != region.era || end > u64::from(segment.size) {
+            return Err(StoreError::Missing);
+        }
+        Ok(Resolved { file: segment.file.clone(), at: u64::from(region.at), len: region.len })
+    }
+
+    fn load(&self, region: Region) -> Result<Done, StoreError> {
+        let resolved = self.resolve(region)?;
+        let bytes = self.disk.read_at(&resolved.file, resolved.at, resolved.len as usize)?;
+        if bytes.len() == resolved.len as usize {
+            Ok(Done::Loaded(bytes))
+        } else {
+            let (have, need) = (bytes.len(), resolved.len);
+            Err(StoreError::Io(format!("{}: {have} of {need} bytes at {} could be read", region.file, region.at)))
+        }
+    }
+
+    fn dir_of(&self, log: LogId) -> Option<DirId> {
+        self.logs.get(&log).map(|log| log.dir)
+    }
+
+    fn dir_of_cell(&self, cell: Cell) -> Option<DirId> {
+        match cell {
+            Cell::QuorumState(log) | Cell::LeaderEpochs(log) => self.dir_of(log),
+            Cell::RecoveryPoints(dir) | Cell::HighWatermarks(dir) | Cell::LogStarts(dir) | Cell::CleanShutdown(dir) => {
+                Some(dir)
+            }
+        }
+    }
+
+    /// Runs a lane operation, unless one before it failed in the same directory.
+    fn in_lane(
+        &mut self,
+        dir: Option<DirId>,
+        operation: impl FnOnce(&mut Store<D>) -> Result<Done, StoreError>,
+    ) -> Result<Done, StoreError> {
+        let dir = dir.ok_or(StoreError::Missing)?;
+        if let Some(failed) = self.dirs.get(&dir).and_then(|state| state.failed.clone()) {
+            return Err(failed);
+        }
+        let result = operation(self);
+        if let Err(error @ (StoreError::Io(_) | StoreError::Full(_))) = &result {
+            self.dirs.entry(dir).or_default().failed = Some(error.clone());
+        }
+        result
+    }
+
+    pub(crate) fn log_mut(&mut self, log: LogId) -> Result<&mut Log<D::File>, StoreError> {
+        self.logs.get_mut(&log).ok_or(StoreError::Missing)
+    }
+
+    fn append(&mut self, log: LogId, file: FileId, appends: &[Batches]) -> Result<Done, StoreError> {
+        let segment = self.logs.get_mut(&log).ok_or(StoreError::Missing)?.active(file)?;
+        let mut pieces = Vec::new();
+        for batches in appends {
+            batches.push_pieces(&mut pieces);
+        }
+        self.disk.write_at(&segment.file, u64::from(segment.size), &pieces)?;
+        segment.dirty = true;
+        for head in appends.iter().flat_map(Batches::heads) {
+            segment.size += head.size() as u32;
+            if let Some(indexes) = &mut segment.indexes {
+                indexes.push(head);
+            }
+        }
+        Ok(Done::Appended)
+    }
+
+    fn roll(&mut self, log: LogId, file: FileId, base: Offset, snapshot: Bytes) -> Result<Done, StoreError> {
+        self.write_indexes(log)?;
+        if let Some(sealed) = self.log_mut(log)?.segments.keys().next_back().copied() {
+            self.cache_indexes(sealed);
+        }
+        let (dir, path) = {
+            let it = self.log_mut(log)?;
+            (it.dir, it.path(base, "snapshot"))
+        };
+        // Neither the snapshot nor the indexes are synced: what is missing or torn is made anew from the log.
+        self.write_file(dir, &path, snapshot)?;
+        self.add_segment(log, file, base)?;
+        Ok(Done::Rolled)
+    }
+
+    /// Creates a segment's file and makes it the active one.
+    pub(crate) fn add_segment(&mut self, log: LogId, file: FileId, base: Offset) -> Result<(), StoreError> {
+        let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
+        let handle = self.disk.open(it.dir, &it.path(base, "log"), true)?;
+        if self.disk.len(&handle)? > 0 {
+            self.disk.set_len(&handle, 0)?;
+        }
+        it.files = it.files.max((file.0 as u32).saturating_add(1));
+        it.names_dirty = true;
+        let indexes = Some(Indexes::new(base));
+        it.segments.insert(file, OpenSegment { base, file: handle.clone(), size: 0, indexes, dirty: true });
+        self.changes.opened.push((file, handle));
+        Ok(())
+    }
+
+    /// The number of the next file of a log.
+    pub(crate) fn next_file(&mut self, log: LogId) -> Result<FileId, StoreError> {
+        let it = self.log_mut(log)?;
+        it.files += 1;
+        Ok(file_id(log, it.files - 1))
+    }
+
+    /// Counts a sealed segment's indexes among those in memory, and forgets the oldest of too many.
+    pub(crate) fn cache_indexes(&mut self, file: FileId) {
+        self.cached.push_back(file);
+        while self.cached.len() > CACHED_INDEXES
+            && let Some(old) = self.cached.pop_front()
+        {
+            let Some(log) = self.logs.get_mut(&log_of(old)) else { continue };
+            // A truncation may have made it active again, and the active one's are not on disk.
+            let active = log.segments.keys().next_back() == Some(&old);
+            if let Some(segment) = log.segments.get_mut(&old).filter(|_| !active) {
+                segment.indexes = None;
+            }
+        }
+    }
+
+    /// Writes the active segment's `.index` and `.timeindex`.
+    fn write_indexes(&mut self, log: LogId) -> Result<(), StoreError> {
+        let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
+        let Some(active) = it.segments.values().next_back() else { return Ok(()) };
+        let Some(indexes) = &active.indexes else { return Ok(()) };
+        let (dir, base, (index, timeindex)) = (it.dir, active.base, indexes.format());
+        let paths = [(it.path(base, "index"), index), (it.path(base, "timeindex"), timeindex)];
+        for (path, bytes) in paths {
+            self.write_file(dir, &path, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a whole file, without a promise that it survives.
+    fn write_file(&mut self, dir: DirId, path: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let file = self.disk.open(dir, path, true)?;
+        let written = self.disk.set_len(&file, 0).and_then(|()| self.disk.write_at(&file, 0, &[bytes]));
+        self.disk.close(file);
+        written
+    }
+
+    /// Replaces a small file: afterwards either the old or the new one is there, whatever happens.
+    pub(crate) fn replace_file(&mut self, dir: DirId, path: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let temporary = format!("{path}.tmp");
+        let file = self.disk.open(dir, &temporary, true)?;
+        let written = self
+            .disk
+            .set_len(&file, 0)
+            .and_then(|()| self.disk.write_at(&file, 0, &[bytes]))
+            .and_then(|()| self.disk.sync(&file));
+        self.disk.close(file);
+        written?;
+        self.disk.rename(dir, &temporary, path)?;
+        self.disk.sync_dir(dir, path.rsplit_once('/').map_or("", |(folder, _)| folder))
+    }
+
+    /// Reads a whole small file; `None` if there is none.
+    pub(crate) fn read_file(&mut self, dir: DirId, path: &str) -> Result<Option<Bytes>, StoreError> {
+        let file = match self.disk.open(dir, path, false) {
+            Err(StoreError::Missing) => return Ok(None),
+            other => other?,
+        };
+        let bytes = self.disk.len(&file).and_then(|len| self.disk.read_at(&file, 0, len as usize));
+        self.disk.close(file);
+        bytes.map(Some)
+    }
+
+    pub(crate) fn flush(&mut self, log: LogId) -> Result<Done, StoreError> {
+        let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
+        // Oldest first: a later segment that survives a power cut never stands on an earlier one that did not.
+        for segment in it.segments.values_mut().filter(|segment| segment.dirty) {
+            self.disk.sync(&segment.file)?;
+            segment.dirty = false;
+        }
+        if it.names_dirty {
+            self.disk.sync_dir(it.dir, &it.folder)?;
+            it.names_dirty = false;
+        }
+        Ok(Done::Flushed)
+    }
+
+    fn truncate(&mut self, log: LogId, offset: Offset, era: Era) -> Result<Done, StoreError> {
+        let shape = self.cut(log, offset, era)?;
+        let it = self.log_mut(log)?;
+        let (dir, path) = (it.dir, format!("{}/{}", it.folder, meta::LEADER_EPOCHS));
+        self.replace_file(dir, &path, shape.epochs().format())?;
+        Ok(Done::Truncated(Box::new(shape)))
+    }
+
+    fn delete(&mut self, log: LogId, files: &[FileId]) -> Result<Done, StoreError> {
+        for file in files {
+            self.drop_segment(log, *file)?;
+        }
+        Ok(Done::Deleted)
+    }
+
+    /// Closes and unlinks a segment. The log goes first: what else is left after a crash belongs to nothing.
+    pub(crate) fn drop_segment(&mut self, log: LogId, file: FileId) -> Result<(), StoreError> {
+        let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
+        let segment = it.segments.remove(&file).ok_or(StoreError::Missing)?;
+        it.names_dirty = true;
+        let (dir, folder) = (it.dir, it.folder.clone());
+        self.disk.close(segment.file);
+        self.changes.gone.push(file);
+        for suffix in ["log", "index", "timeindex", "txnindex", "snapshot"] {
+            self.unlink(dir, &segment_path(&folder, segment.base, suffix))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn unlink(&mut self, dir: DirId, path: &str) -> Result<(), StoreError> {
+        match self.disk.remove(dir, path) {
+            Err(StoreError::Missing) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn remove(&mut self, log: LogId) -> Result<Done, StoreError> {
+        let it = self.logs.remove(&log).ok_or(StoreError::Missing)?;
+        for (file, segment) in it.segments {
+            self.disk.close(segment.file);
+            self.changes.gone.push(file);
+        }
+        self.disk.rename(it.dir, &it.folder, &it.grave)?;
+        // From here on the log is gone; what a crash leaves of it is swept by the next start.
+        self.disk.sync_dir(it.dir, "")?;
+        self.remove_folder(it.dir, &it.grave)?;
+        Ok(Done::Removed)
+    }
+
+    pub(crate) fn remove_folder(&mut self, dir: DirId, folder: &str) -> Result<(), StoreError> {
+        for entry in self.disk.list(dir, folder)? {
+            self.unlink(dir, &format!("{folder}/{}", entry.name))?;
+        }
+        self.disk.remove_dir(dir, folder)
+    }
+
+    fn put(&mut self, cell: Cell, bytes: Bytes) -> Result<Done, StoreError> {
+        let in_log = |log: LogId, name: &str| {
+            let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
+            Ok((it.dir, format!("{}/{name}", it.folder)))
+        };
+        let (dir, path) = match cell {
+            Cell::QuorumState(log) => in_log(log, meta::QUORUM_STATE)?,
+            Cell::LeaderEpochs(log) => in_log(log, meta::LEADER_EPOCHS)?,
+            Cell::RecoveryPoints(dir) => (dir, meta::RECOVERY_POINTS.to_owned()),
+            Cell::HighWatermarks(dir) => (dir, meta::HIGH_WATERMARKS.to_owned()),
+            Cell::LogStarts(dir) => (dir, meta::LOG_STARTS.to_owned()),
+            Cell::CleanShutdown(dir) => {
+                self.settle(dir)?;
+                (dir, meta::CLEAN_SHUTDOWN.to_owned())
+            }
+        };
+        self.replace_file(dir, &path, bytes)?;
+        Ok(Done::Put)
+    }
+
+    /// Leaves a directory's logs as a clean stop should: indexes written, everything on disk.
+    fn settle(&mut self, dir: DirId) -> Result<(), StoreError> {
+        let logs: Vec<LogId> = self.logs.iter().filter(|(_, log)| log.dir == dir).map(|(id, _)| *id).collect();
+        for log in logs {
+            self.write_indexes(log)?;
+            self.flush(log)?;
+        }
+        Ok(())
+    }
+
+    /// The name under which a log's folder is deleted: Kafka's, cut to what a folder's name can have.
+    pub(crate) fn grave(topic: &Str, partition: i32, topic_id: protocol::Uuid) -> String {
+        let id: String = topic_id.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let suffix = format!("-{partition}.{id}-delete");
+        let room = 255usize.saturating_sub(suffix.len()).min(topic.len());
+        format!("{}{suffix}", topic.get(..room).unwrap_or("topic"))
+    }
+}
+
+/// Appends of one turn to one file, and the answers they are due.
+#[derive(Default)]
+struct Gather {
+    file: FileId,
+    batches: Vec<Batches>,
+    answers: Vec<usize>,
+}
+
+/// Takes out the appends that must be written before the operation: those of its log, of all if it concerns a directory.
+fn take_concerned(gathered: &mut BTreeMap<LogId, Gather>, op: &StoreOp) -> BTreeMap<LogId, Gather> {
+    let log = match op {
+        StoreOp::Mount(log, _)
+        | StoreOp::Append(log, ..)
+        | StoreOp::Roll(log, ..)
+        | StoreOp::Flush(log)
+        | StoreOp::Truncate(log, ..)
+        | StoreOp::Delete(log, _)
+        | StoreOp::Remove(log)
+        | StoreOp::Find(log, ..) => *log,
+        StoreOp::Load(region) => log_of(region.file),
+        StoreOp::Put(Cell::QuorumState(_) | Cell::LeaderEpochs(_), _) => return BTreeMap::new(),
+        StoreOp::Put(..) => return std::mem::take(gathered),
+    };
+    gathered.remove(&log).map(|gather| (log, gather)).into_iter().collect()
+}
