@@ -17,9 +17,6 @@ mod state;
 mod transaction;
 pub mod voters;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
@@ -316,7 +313,8 @@ impl Quorum {
         // A decision that is larger than a segment gets one of its own.
         let size = i32::try_from(batch.bytes()).unwrap_or(i32::MAX);
         let rules = LogRules { segment_bytes: self.segment_bytes.max(size), ..LogRules::default() };
-        let appended = shape.append(batch, self.epoch, &rules, now.wall).expect("a batch of the quorum's own has a place");
+        let appended =
+            shape.append(batch, self.epoch, &rules, now.wall).expect("a batch of the quorum's own has a place");
         let end = appended.end();
         for op in appended.ops {
             let purpose = if matches!(op, StoreOp::Append(..)) { Purpose::Append(end) } else { Purpose::Lane };

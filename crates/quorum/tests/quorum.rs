@@ -1,0 +1,275 @@
+//! A quorum of one over a disk in memory: what it writes, what survives, what it refuses.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use protocol::messages::{
+    AbortTransactionRecord, BeginTransactionRecord, EndTransactionRecord, FeatureLevelRecord, LeaderChangeMessage,
+    MetadataRecord, NoOpRecord, VotersRecord,
+};
+use protocol::records::{ControlType, PureCompressors, Record, read};
+use protocol::{Instant, LeaderEpoch, NodeId, Now, Offset, Uuid, WallMs, decode};
+use quorum::{Output, Quorum, Ticket};
+use storage::{DirId, Disk, LogId, MemoryDisk, Store, StoreError, StoreOp};
+
+const NOW: Now = Now { mono: Instant(1), wall: WallMs(1_700_000_000_000) };
+const DIRECTORY: Uuid = Uuid([7; 16]);
+
+struct Rig {
+    quorum: Quorum,
+    store: Store<MemoryDisk>,
+    queue: VecDeque<(Ticket, StoreOp)>,
+    committed: Vec<(Offset, MetadataRecord)>,
+    failed: Option<StoreError>,
+}
+
+impl Rig {
+    fn on(disk: MemoryDisk) -> Rig {
+        Rig::with(disk, 1 << 30)
+    }
+
+    fn with(disk: MemoryDisk, segment_bytes: i32) -> Rig {
+        let quorum = Quorum::new(NodeId(1), LogId(0), DirId(0))
+            .directory(DIRECTORY)
+            .endpoint("CONTROLLER".into(), "here".into(), 9093)
+            .segment_bytes(segment_bytes);
+        let store = Store::new(disk);
+        let mut rig = Rig { quorum, store, queue: VecDeque::new(), committed: Vec::new(), failed: None };
+        rig.act(|quorum, out| quorum.begin(NOW, out));
+        rig
+    }
+
+    fn booted(disk: MemoryDisk) -> Rig {
+        let mut rig = Rig::on(disk);
+        rig.settle();
+        rig
+    }
+
+    fn act<T>(&mut self, act: impl FnOnce(&mut Quorum, &mut Output) -> T) -> T {
+        let mut out = Output::default();
+        let answer = act(&mut self.quorum, &mut out);
+        self.queue.extend(out.store);
+        self.committed.extend(out.committed);
+        self.failed = self.failed.take().or(out.failed);
+        answer
+    }
+
+    /// Carries the next operation out.
+    fn step(&mut self) -> Option<StoreOp> {
+        let (ticket, op) = self.queue.pop_front()?;
+        let result = self.store.execute(op.clone());
+        self.act(|quorum, out| quorum.stored(NOW, ticket, result, out));
+        Some(op)
+    }
+
+    fn settle(&mut self) {
+        while self.step().is_some() {}
+    }
+
+    fn append(&mut self, records: Vec<MetadataRecord>) -> Offset {
+        self.act(|quorum, out| quorum.append(NOW, records, out))
+    }
+
+    fn power_cut(self) -> MemoryDisk {
+        let mut disk = self.store.into_disk();
+        disk.power_cut();
+        disk
+    }
+
+    fn file(&self, suffix: &str) -> Bytes {
+        let files = self.store.disk().files();
+        let found = files.into_iter().find(|(_, path, _)| path.ends_with(suffix));
+        found.unwrap_or_else(|| panic!("no file ends with {suffix}")).2
+    }
+}
+
+fn feature(name: &str, level: i16) -> MetadataRecord {
+    FeatureLevelRecord { name: name.into(), feature_level: level }.into()
+}
+
+fn control(records: &[Record]) -> Vec<Option<ControlType>> {
+    let key = |record: &Record| ControlType::of_key(record.key.as_deref().expect("control records have keys"));
+    records.iter().map(|record| key(record).expect("a known key")).collect()
+}
+
+#[test]
+fn an_empty_log_begins_with_its_leader_and_its_voters() {
+    let rig = Rig::booted(MemoryDisk::new());
+    assert!(rig.quorum.is_leader());
+    assert_eq!(
+        (rig.quorum.leader_epoch(), rig.quorum.log_end(), rig.quorum.high_watermark()),
+        (LeaderEpoch(1), Offset(3), Offset(3))
+    );
+    assert_eq!(rig.committed, [], "control records are the quorum's own");
+    let log = rig.file("__cluster_metadata-0/00000000000000000000.log");
+    let batches: Vec<_> = read(&log, &PureCompressors).collect::<Result<_, _>>().expect("whole batches");
+    let [(head, records)] = batches.as_slice() else { panic!("{batches:?}") };
+    assert!(head.attributes.is_control());
+    assert_eq!(head.leader_epoch, LeaderEpoch(1));
+    assert_eq!(
+        control(records),
+        [Some(ControlType::LeaderChange), Some(ControlType::KRaftVersion), Some(ControlType::KRaftVoters)]
+    );
+    let value = |index: usize| records[index].value.clone().expect("a value");
+    let leader: LeaderChangeMessage = decode(value(0), 0).expect("decodes");
+    assert_eq!((leader.leader_id, leader.voters.len(), leader.granting_voters.len()), (1, 1, 1));
+    let voters: VotersRecord = decode(value(2), 0).expect("decodes");
+    assert_eq!((voters.voters[0].voter_directory_id, voters.voters[0].endpoints[0].port), (DIRECTORY, 9093));
+    let state = rig.file("__cluster_metadata-0/quorum-state");
+    let expected =
+        r#"{"leaderId":1,"leaderEpoch":1,"votedId":-1,"votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1}"#;
+    assert_eq!(std::str::from_utf8(&state), Ok(expected));
+}
+
+#[test]
+fn the_epoch_is_on_disk_before_its_first_batch() {
+    let mut rig = Rig::on(MemoryDisk::new());
+    let mut order = Vec::new();
+    while let Some(op) = rig.step() {
+        order.push(match op {
+            StoreOp::Mount(..) => "mount",
+            StoreOp::Put(storage::Cell::QuorumState(_), _) => "vote",
+            StoreOp::Put(..) => "epochs",
+            StoreOp::Append(..) => "append",
+            StoreOp::Flush(_) => "flush",
+            other => panic!("{other:?}"),
+        });
+    }
+    assert_eq!(order, ["mount", "vote", "epochs", "append", "flush"]);
+}
+
+#[test]
+fn a_decision_is_one_batch_and_commits_when_synced() {
+    let mut rig = Rig::booted(MemoryDisk::new());
+    let end = rig.append(vec![feature("a", 1), feature("b", 2)]);
+    assert_eq!((end, rig.quorum.high_watermark(), rig.committed.len()), (Offset(5), Offset(3), 0));
+    assert!(matches!(rig.step(), Some(StoreOp::Append(..))));
+    assert_eq!(rig.committed.len(), 0, "written is not synced");
+    assert!(matches!(rig.step(), Some(StoreOp::Flush(_))));
+    assert_eq!(rig.committed, [(Offset(3), feature("a", 1)), (Offset(4), feature("b", 2))]);
+    let log = rig.file(".log");
+    let batches: Vec<_> = read(&log, &PureCompressors).collect::<Result<_, _>>().expect("whole batches");
+    assert_eq!(batches.iter().map(|(head, _)| head.record_count).collect::<Vec<_>>(), [3, 2]);
+}
+
+#[test]
+fn one_sync_covers_what_was_appended_while_another_ran() {
+    let mut rig = Rig::booted(MemoryDisk::new());
+    for level in 1..=5 {
+        rig.append(vec![feature("a", level)]);
+    }
+    let mut flushes = 0;
+    while let Some(op) = rig.step() {
+        flushes += usize::from(matches!(op, StoreOp::Flush(_)));
+    }
+    assert_eq!((flushes, rig.quorum.high_watermark(), rig.committed.len()), (2, Offset(8), 5));
+}
+
+#[test]
+fn what_was_committed_survives_a_power_cut_in_a_new_epoch() {
+    let mut rig = Rig::booted(MemoryDisk::new());
+    rig.append(vec![feature("a", 1), NoOpRecord::default().into()]);
+    rig.settle();
+    let before = rig.committed.clone();
+    rig.append(vec![feature("lost", 1)]);
+    rig.step();
+    let rig = Rig::booted(rig.power_cut());
+    assert_eq!(rig.committed, before);
+    assert_eq!((rig.quorum.leader_epoch(), rig.quorum.log_end()), (LeaderEpoch(2), Offset(6)));
+    let checkpoint = rig.file("__cluster_metadata-0/leader-epoch-checkpoint");
+    assert_eq!(std::str::from_utf8(&checkpoint), Ok("0\n2\n1 0\n2 5\n"));
+}
+
+#[test]
+fn a_vote_without_a_batch_is_not_given_twice() {
+    let mut rig = Rig::on(MemoryDisk::new());
+    while !matches!(rig.queue.front(), Some((_, StoreOp::Append(..)))) {
+        rig.step().expect("the first batch comes");
+    }
+    let rig = Rig::booted(rig.power_cut());
+    assert_eq!(rig.quorum.leader_epoch(), LeaderEpoch(2));
+}
+
+#[test]
+fn a_log_of_many_segments_is_replayed_whole() {
+    let mut rig = Rig::with(MemoryDisk::new(), 300);
+    rig.settle();
+    let names: Vec<String> = (0..40).map(|index| format!("feature-{index}")).collect();
+    for name in &names {
+        rig.append(vec![feature(name, 1)]);
+        rig.settle();
+    }
+    // A decision larger than a segment, and larger than what is read at a time.
+    let large = "x".repeat(30_000);
+    rig.append((0..50).map(|_| feature(&large, 1)).collect());
+    rig.settle();
+    let segments = rig.store.disk().files().iter().filter(|(_, path, _)| path.ends_with(".log")).count();
+    assert!(segments > 5, "{segments} segments");
+    let expected = rig.committed.clone();
+    assert_eq!(expected.len(), 90);
+    let rig = Rig::booted(rig.power_cut());
+    assert_eq!(rig.failed, None);
+    assert_eq!(rig.committed, expected);
+}
+
+#[test]
+fn a_transaction_is_seen_when_it_ended_or_not_at_all() {
+    let begin = || BeginTransactionRecord { name: None };
+    let mut rig = Rig::booted(MemoryDisk::new());
+    rig.append(vec![begin().into(), feature("a", 1)]);
+    rig.settle();
+    assert_eq!(rig.committed, []);
+    rig.append(vec![feature("b", 1), EndTransactionRecord::default().into()]);
+    rig.settle();
+    assert_eq!(rig.committed.iter().map(|(offset, _)| offset.0).collect::<Vec<_>>(), [3, 4, 5, 6]);
+    rig.append(vec![begin().into(), feature("c", 1)]);
+    rig.settle();
+    let rig = Rig::booted(rig.power_cut());
+    let last = rig.committed.last().expect("something is committed");
+    assert_eq!(*last, (Offset(10), AbortTransactionRecord::default().into()), "its leader is gone");
+    assert!(!rig.committed.iter().any(|(_, record)| *record == feature("c", 1)));
+}
+
+#[test]
+fn bytes_that_are_no_metadata_are_refused() {
+    let mut rig = Rig::booted(MemoryDisk::new());
+    rig.append(vec![feature("a", 1)]);
+    rig.settle();
+    let mut disk = rig.power_cut();
+    let file = disk.open(DirId(0), "__cluster_metadata-0/quorum-state", false).expect("is there");
+    disk.set_len(&file, 0).expect("cut");
+    disk.write_at(&file, 0, &[Bytes::from_static(b"{}")]).expect("written");
+    let rig = Rig::booted(disk);
+    assert!(matches!(&rig.failed, Some(StoreError::Corrupt(what)) if what.contains("leaderEpoch")), "{:?}", rig.failed);
+    assert!(!rig.quorum.is_leader());
+}
+
+#[test]
+fn a_disk_that_fails_ends_leadership() {
+    let mut rig = Rig::booted(MemoryDisk::new());
+    rig.append(vec![feature("a", 1)]);
+    let (ticket, _) = rig.queue.pop_front().expect("an append");
+    rig.act(|quorum, out| quorum.stored(NOW, ticket, Err(StoreError::Io("broken".into())), out));
+    assert_eq!(rig.failed, Some(StoreError::Io("broken".into())));
+    assert!(!rig.quorum.is_leader());
+    assert_eq!(rig.committed, []);
+}
+
+#[test]
+fn the_majority_decides() {
+    let mark = |current: i64, ends: &[i64]| {
+        quorum::voters::high_watermark(Offset(current), ends.iter().copied().map(Offset)).0
+    };
+    let table: &[(i64, &[i64], i64)] = &[
+        (0, &[], 0),
+        (0, &[7], 7),
+        (0, &[7, 3], 3),
+        (0, &[7, 3, 5], 5),
+        (0, &[9, 9, 1, 1], 1),
+        (0, &[9, 9, 4, 1, 1], 4),
+        (6, &[7, 3, 5], 6),
+    ];
+    for (current, ends, expected) in table {
+        assert_eq!(mark(*current, ends), *expected, "{ends:?}");
+    }
+}
