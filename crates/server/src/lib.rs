@@ -1,1 +1,20 @@
-//! Sockets, files and threads around a node.
+//! A node's host: sockets, files and threads around the core. No broker logic.
+//!
+//! One thread runs the core and its sockets ([`reactor`]), one the files ([`lane`]). [`Server::start`] binds, opens and
+//! locks the data directory, boots the node and returns when it serves; [`Server::stop`] is a controlled shutdown.
+
+mod compressors;
+mod connection;
+mod datadir;
+mod disk;
+mod identity;
+mod lane;
+mod reactor;
+mod start;
+
+pub use compressors::NativeCompressors;
+pub use datadir::{DataDir, DataDirError};
+pub use disk::NativeDisk;
+pub use identity::{random_id, read as read_meta};
+pub use reactor::Ended;
+pub use start::{Server, StartError, Stopper};

@@ -1,0 +1,355 @@
+//! One client's connection: frames in, answers out, in the order of the requests.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use mio::net::TcpStream;
+
+/// Read ahead for small requests; large frames get a buffer of their own size.
+const READ_BYTES: usize = 64 * 1024;
+/// A frame's buffer grows by what has really arrived, so a length alone never allocates more than this.
+const GROWTH_BYTES: usize = 1024 * 1024;
+/// Regions up to this size are read and sent together with their headers; larger ones go by sendfile.
+const SENDFILE_FROM: u64 = 32 * 1024;
+/// One `writev` takes at most this many slices.
+const SLICES: usize = 64;
+
+/// What is still to be sent, in order.
+#[derive(Debug)]
+pub(crate) enum Chunk {
+    /// Bytes in memory.
+    Bytes(Bytes),
+    /// Bytes of an open file; the handle pins it, so retention cannot hurt the send.
+    File { file: Arc<File>, at: u64, len: u64 },
+}
+
+impl Chunk {
+    fn len(&self) -> u64 {
+        match self {
+            Chunk::Bytes(bytes) => bytes.len() as u64,
+            Chunk::File { len, .. } => *len,
+        }
+    }
+}
+
+/// A request that was admitted, until it and all before it are answered.
+#[derive(Debug)]
+struct Pending {
+    correlation_id: i32,
+    /// Present once answered; empty for a request that gets no answer.
+    answer: Option<Vec<Chunk>>,
+}
+
+/// What a read brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// A whole frame, without its size.
+    Frame(Bytes),
+    /// Nothing more for now: wait for the socket to become readable.
+    Blocked,
+    /// The far end closed.
+    Closed,
+}
+
+/// Why a connection cannot go on.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The socket failed.
+    Io(io::Error),
+    /// A size that is negative or larger than `socket.request.max.bytes`.
+    Size(i32),
+    /// The log's file ended before the region did.
+    ShortFile,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Io(error) => error.fmt(f),
+            Fault::Size(size) if *size < 0 => write!(f, "a frame of {size} bytes: is this a Kafka client without TLS?"),
+            Fault::Size(size) => write!(f, "a frame of {size} bytes is larger than socket.request.max.bytes"),
+            Fault::ShortFile => f.write_str("a log file is shorter than the region being sent"),
+        }
+    }
+}
+
+/// A connection and its two queues.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    input: BytesMut,
+    pending: VecDeque<Pending>,
+    output: VecDeque<Chunk>,
+    output_bytes: u64,
+    /// The core withdrew its credit: read nothing more.
+    pub(crate) held: bool,
+    /// It may have input that was left unread, for want of credit or because the client takes no answers.
+    pub(crate) starved: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream) -> io::Result<Connection> {
+        stream.set_nodelay(true)?;
+        Ok(Connection {
+            stream,
+            input: BytesMut::new(),
+            pending: VecDeque::new(),
+            output: VecDeque::new(),
+            output_bytes: 0,
+            held: false,
+            starved: false,
+        })
+    }
+
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// Requests admitted and not yet answered.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Bytes that the client has not taken yet.
+    pub(crate) fn unsent(&self) -> u64 {
+        self.output_bytes
+    }
+
+    /// The next whole frame, or why there is none.
+    pub(crate) fn read(&mut self, max_frame: usize) -> Result<Read, Fault> {
+        loop {
+            let mut wanted = READ_BYTES;
+            if let Some(head) = self.input.first_chunk::<4>() {
+                let size = i32::from_be_bytes(*head);
+                let length = usize::try_from(size).ok().filter(|it| *it <= max_frame).ok_or(Fault::Size(size))?;
+                let have = self.input.len() - 4;
+                if have >= length {
+                    self.input.advance(4);
+                    return Ok(Read::Frame(self.input.split_to(length).freeze()));
+                }
+                // Exactly up to the frame's end, so that a large frame's buffer holds nothing else.
+                wanted = (length - have).min(GROWTH_BYTES.max(have));
+                if length < READ_BYTES {
+                    wanted = READ_BYTES;
+                }
+            }
+            if self.input.capacity() - self.input.len() < wanted.min(4096) || wanted > READ_BYTES {
+                self.input.reserve(wanted);
+            }
+            match self.fill(wanted) {
+                Ok(0) => return Ok(Read::Closed),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Read::Blocked),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Fault::Io(error)),
+            }
+        }
+    }
+
+    #[expect(unsafe_code, reason = "reads into a buffer's spare capacity without clearing it first")]
+    fn fill(&mut self, most: usize) -> io::Result<usize> {
+        let spare = self.input.spare_capacity_mut();
+        let most = most.min(spare.len());
+        let (read, _) = rustix::io::read(self.stream.as_fd(), &mut spare[..most])?;
+        let count = read.len();
+        let length = self.input.len() + count;
+        // SAFETY: the system call initialised `count` bytes behind the old length, within the capacity.
+        unsafe { self.input.set_len(length) };
+        Ok(count)
+    }
+
+    /// Notes a request, so that its answer takes its place in the order.
+    pub(crate) fn admit(&mut self, correlation_id: i32) {
+        self.pending.push_back(Pending { correlation_id, answer: None });
+    }
+
+    /// Takes an answer; sends on everything whose turn has come. False when no such request waits.
+    pub(crate) fn answer(&mut self, correlation_id: i32, chunks: Vec<Chunk>) -> bool {
+        let waiting = self.pending.iter_mut().find(|it| it.correlation_id == correlation_id && it.answer.is_none());
+        let Some(pending) = waiting else { return false };
+        pending.answer = Some(chunks);
+        while let Some(chunks) = self.pending.front_mut().and_then(|it| it.answer.take()) {
+            self.pending.pop_front();
+            self.output_bytes += chunks.iter().map(Chunk::len).sum::<u64>();
+            self.output.extend(chunks);
+        }
+        true
+    }
+
+    /// Sends what the socket takes. True when nothing is left.
+    pub(crate) fn write(&mut self) -> Result<bool, Fault> {
+        while let Some(front) = self.output.front_mut() {
+            let sent = match front {
+                Chunk::File { file, at, len } if *len > SENDFILE_FROM => send_file(&self.stream, file, *at, *len),
+                Chunk::File { file, at, len } => {
+                    let bytes = read_exact_at(file, *at, *len)?;
+                    *front = Chunk::Bytes(bytes);
+                    continue;
+                }
+                Chunk::Bytes(_) => self.write_vectored(),
+            };
+            match sent {
+                Ok(0) => return Err(Fault::ShortFile),
+                Ok(count) => self.consume(count as u64),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Fault::Io(error)),
+            }
+        }
+        Ok(true)
+    }
+
+    fn write_vectored(&mut self) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        for (slice, chunk) in slices.iter_mut().zip(&self.output) {
+            let Chunk::Bytes(bytes) = chunk else { break };
+            *slice = IoSlice::new(bytes);
+            count += 1;
+        }
+        Ok(rustix::io::writev(self.stream.as_fd(), &slices[..count])?)
+    }
+
+    fn consume(&mut self, mut count: u64) {
+        self.output_bytes -= count;
+        while let Some(front) = self.output.front_mut() {
+            let length = front.len();
+            if length <= count {
+                count -= length;
+                self.output.pop_front();
+                continue;
+            }
+            match front {
+                Chunk::Bytes(bytes) => bytes.advance(usize::try_from(count).unwrap_or(usize::MAX)),
+                Chunk::File { at, len, .. } => {
+                    *at += count;
+                    *len -= count;
+                }
+            }
+            return;
+        }
+    }
+}
+
+fn read_exact_at(file: &File, at: u64, len: u64) -> Result<Bytes, Fault> {
+    use std::os::unix::fs::FileExt;
+    let mut buffer = vec![0; usize::try_from(len).map_err(|_| Fault::ShortFile)?];
+    file.read_exact_at(&mut buffer, at).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => Fault::ShortFile,
+        _ => Fault::Io(error),
+    })?;
+    Ok(Bytes::from(buffer))
+}
+
+/// The kernel copies from the page cache to the socket; the bytes never pass through this process.
+#[cfg(target_os = "linux")]
+fn send_file(stream: &TcpStream, file: &File, at: u64, len: u64) -> io::Result<usize> {
+    let mut offset = at;
+    Ok(rustix::fs::sendfile(stream.as_fd(), file, Some(&mut offset), usize::try_from(len).unwrap_or(usize::MAX))?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send_file(stream: &TcpStream, file: &File, at: u64, len: u64) -> io::Result<usize> {
+    use std::os::unix::fs::FileExt;
+    let mut buffer = vec![0; usize::try_from(len.min(256 * 1024)).unwrap_or(0)];
+    let count = file.read_at(&mut buffer, at)?;
+    Ok(rustix::io::write(stream.as_fd(), &buffer[..count])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream as Blocking};
+
+    fn pair() -> (Connection, Blocking) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let far = Blocking::connect(listener.local_addr().unwrap()).unwrap();
+        let (near, _) = listener.accept().unwrap();
+        near.set_nonblocking(true).unwrap();
+        (Connection::new(TcpStream::from_std(near)).unwrap(), far)
+    }
+
+    fn next(connection: &mut Connection) -> Result<Read, Fault> {
+        loop {
+            match connection.read(1000)? {
+                Read::Blocked => std::thread::yield_now(),
+                read => return Ok(read),
+            }
+        }
+    }
+
+    #[test]
+    fn frames_come_whole_however_they_are_cut() {
+        let (mut connection, mut far) = pair();
+        let bytes: Vec<u8> = [&[0, 0, 0, 3][..], b"abc", &[0, 0, 0, 0], &[0, 0, 0, 1], b"d"].concat();
+        for byte in bytes {
+            far.write_all(&[byte]).unwrap();
+        }
+        assert_eq!(next(&mut connection).unwrap(), Read::Frame(Bytes::from_static(b"abc")));
+        assert_eq!(next(&mut connection).unwrap(), Read::Frame(Bytes::new()));
+        assert_eq!(next(&mut connection).unwrap(), Read::Frame(Bytes::from_static(b"d")));
+        drop(far);
+        assert_eq!(next(&mut connection).unwrap(), Read::Closed);
+    }
+
+    #[test]
+    fn a_hostile_size_is_a_fault_and_allocates_nothing() {
+        for size in [-1, i32::MIN, 1001, i32::MAX] {
+            let (mut connection, mut far) = pair();
+            far.write_all(&size.to_be_bytes()).unwrap();
+            assert!(matches!(next(&mut connection), Err(Fault::Size(it)) if it == size));
+            assert!(connection.input.capacity() <= 2 * READ_BYTES);
+        }
+    }
+
+    #[test]
+    fn answers_leave_in_the_order_of_the_requests() {
+        let (mut connection, mut far) = pair();
+        for id in [1, 2, 3] {
+            connection.admit(id);
+        }
+        assert!(connection.answer(3, vec![Chunk::Bytes(Bytes::from_static(b"three"))]));
+        assert_eq!(connection.unsent(), 0);
+        assert!(connection.answer(1, vec![Chunk::Bytes(Bytes::from_static(b"one"))]));
+        assert_eq!(connection.unsent(), 3);
+        assert!(connection.answer(2, vec![]));
+        assert!(!connection.answer(2, vec![]));
+        assert!(connection.write().unwrap());
+        drop(connection);
+        let mut text = String::new();
+        far.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "onethree");
+    }
+
+    #[test]
+    fn a_region_is_sent_from_its_file_with_what_surrounds_it() {
+        for length in [100u64, 300_000] {
+            let mut file = tempfile::tempfile().unwrap();
+            let body: Vec<u8> = (0..length + 10).map(|it| it as u8).collect();
+            file.write_all(&body).unwrap();
+            let (mut connection, mut far) = pair();
+            connection.admit(7);
+            let region = Chunk::File { file: Arc::new(file), at: 5, len: length };
+            connection.answer(
+                7,
+                vec![Chunk::Bytes(Bytes::from_static(b"<")), region, Chunk::Bytes(Bytes::from_static(b">"))],
+            );
+            let reader = std::thread::spawn(move || {
+                let mut all = Vec::new();
+                far.read_to_end(&mut all).unwrap();
+                all
+            });
+            while !connection.write().unwrap() {
+                std::thread::yield_now();
+            }
+            drop(connection);
+            let expected = [b"<", &body[5..5 + length as usize], b">"].concat();
+            assert_eq!(reader.join().unwrap(), expected);
+        }
+    }
+}

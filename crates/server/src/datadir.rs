@@ -1,0 +1,105 @@
+//! A data directory: who may use it, whose it is, and how it is formatted.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+/// An open log directory. The lock lasts as long as this value.
+#[derive(Debug)]
+pub struct DataDir {
+    /// Where it is.
+    pub path: PathBuf,
+    _lock: File,
+}
+
+/// Why a log directory can't be used; says what to do.
+#[derive(Debug)]
+pub enum DataDirError {
+    /// The file system refused.
+    Io(PathBuf, io::Error),
+    /// Another process has it.
+    InUse(PathBuf),
+}
+
+impl std::fmt::Display for DataDirError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DataDirError::Io(path, error) => write!(f, "log directory {}: {error}", path.display()),
+            DataDirError::InUse(path) => write!(
+                f,
+                "log directory {} is in use by another process (its .lock is held): stop that one, or give this one another directory with --data",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for DataDirError {}
+
+impl DataDir {
+    /// Creates the directory if it is missing and locks it, as Kafka does, through `.lock`.
+    pub fn open(path: &Path) -> Result<DataDir, DataDirError> {
+        let io = |error| DataDirError::Io(path.to_owned(), error);
+        fs::create_dir_all(path).map_err(io)?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(".lock")).map_err(io)?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(DataDir { path: path.to_owned(), _lock: lock }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(DataDirError::InUse(path.to_owned())),
+            Err(error) => Err(io(error.into())),
+        }
+    }
+
+    /// `meta.properties`, if the directory was formatted.
+    pub fn meta(&self) -> Result<Option<String>, DataDirError> {
+        match fs::read_to_string(self.path.join("meta.properties")) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(DataDirError::Io(self.path.join("meta.properties"), error)),
+        }
+    }
+
+    /// Replaces `meta.properties`, durably.
+    pub fn write_meta(&self, text: &str) -> Result<(), DataDirError> {
+        let path = self.path.join("meta.properties");
+        replace(&path, text.as_bytes()).map_err(|error| DataDirError::Io(path, error))
+    }
+}
+
+/// Writes a file beside the old one, syncs it, and renames it over: after a crash there is the old or the new one, whole.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = DataDir::open(folder.path()).unwrap();
+        let refused = DataDir::open(folder.path()).unwrap_err();
+        assert!(matches!(refused, DataDirError::InUse(_)), "{refused}");
+        drop(first);
+        DataDir::open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn meta_properties_are_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(folder.path()).unwrap();
+        assert_eq!(data.meta().unwrap(), None);
+        data.write_meta("version=1\n").unwrap();
+        assert_eq!(data.meta().unwrap().as_deref(), Some("version=1\n"));
+    }
+}

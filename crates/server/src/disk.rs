@@ -1,0 +1,225 @@
+//! Real files under the log directories.
+
+use std::fmt::Display;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use storage::{DirEntry, DirId, Disk, StoreError};
+
+/// One `pwritev` takes at most this many pieces (IOV_MAX is 1024 on Linux and macOS).
+const PIECES: usize = 1024;
+
+/// The log directories of a node.
+#[derive(Debug)]
+pub struct NativeDisk {
+    dirs: Vec<PathBuf>,
+}
+
+/// An open file and its name, for errors.
+#[derive(Clone, Debug)]
+pub struct NativeFile {
+    file: Arc<File>,
+    path: Arc<Path>,
+}
+
+impl NativeFile {
+    /// The file itself, for a sender.
+    pub(crate) fn shared(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+}
+
+impl NativeDisk {
+    /// A disk over these directories, which exist; a [`DirId`] is a position among them.
+    pub fn new(dirs: Vec<PathBuf>) -> NativeDisk {
+        NativeDisk { dirs }
+    }
+
+    fn path(&self, dir: DirId, path: &str) -> Result<PathBuf, StoreError> {
+        let root = self.dirs.get(usize::from(dir.0)).ok_or(StoreError::Missing)?;
+        Ok(if path.is_empty() { root.clone() } else { root.join(path) })
+    }
+}
+
+fn failed(verb: &str, path: &Path, error: &dyn Display, kind: io::ErrorKind) -> StoreError {
+    let what = format!("cannot {verb} {}: {error}", path.display());
+    match kind {
+        io::ErrorKind::NotFound => StoreError::Missing,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StoreError::Full(format!("{what}: free space there, then start again"))
+        }
+        _ => StoreError::Io(what),
+    }
+}
+
+trait Said<T> {
+    fn said(self, verb: &str, path: &Path) -> Result<T, StoreError>;
+}
+
+impl<T> Said<T> for io::Result<T> {
+    fn said(self, verb: &str, path: &Path) -> Result<T, StoreError> {
+        self.map_err(|error| failed(verb, path, &error, error.kind()))
+    }
+}
+
+impl Disk for NativeDisk {
+    type File = NativeFile;
+
+    fn create_dir(&mut self, dir: DirId, path: &str) -> Result<(), StoreError> {
+        let path = self.path(dir, path)?;
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            created => created.said("create", &path),
+        }
+    }
+
+    fn list(&self, dir: DirId, path: &str) -> Result<Vec<DirEntry>, StoreError> {
+        let path = self.path(dir, path)?;
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&path).said("list", &path)? {
+            let entry = entry.said("list", &path)?;
+            // A name that is not UTF-8 is none that Kafka or we would have made.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            entries.push(DirEntry { name, is_dir: entry.path().is_dir() });
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn open(&mut self, dir: DirId, path: &str, create: bool) -> Result<NativeFile, StoreError> {
+        let path = self.path(dir, path)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(create).truncate(false).open(&path).said("open", &path)?;
+        Ok(NativeFile { file: Arc::new(file), path: path.into() })
+    }
+
+    fn rename(&mut self, dir: DirId, from: &str, to: &str) -> Result<(), StoreError> {
+        let (from, to) = (self.path(dir, from)?, self.path(dir, to)?);
+        fs::rename(&from, &to).said("rename", &from)
+    }
+
+    fn remove(&mut self, dir: DirId, path: &str) -> Result<(), StoreError> {
+        let path = self.path(dir, path)?;
+        fs::remove_file(&path).said("remove", &path)
+    }
+
+    fn remove_dir(&mut self, dir: DirId, path: &str) -> Result<(), StoreError> {
+        let path = self.path(dir, path)?;
+        fs::remove_dir(&path).said("remove", &path)
+    }
+
+    fn sync_dir(&mut self, dir: DirId, path: &str) -> Result<(), StoreError> {
+        let path = self.path(dir, path)?;
+        File::open(&path).and_then(|it| it.sync_all()).said("sync", &path)
+    }
+
+    fn len(&self, file: &NativeFile) -> Result<u64, StoreError> {
+        Ok(file.file.metadata().said("measure", &file.path)?.len())
+    }
+
+    fn read_at(&self, file: &NativeFile, at: u64, len: usize) -> Result<Bytes, StoreError> {
+        // A region's length comes from the files, so it may be wrong: never allocate beyond the file.
+        let left = self.len(file)?.saturating_sub(at);
+        let mut buffer = vec![0; len.min(usize::try_from(left).unwrap_or(usize::MAX))];
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match file.file.read_at(&mut buffer[filled..], at + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).said("read", &file.path),
+            }
+        }
+        buffer.truncate(filled);
+        Ok(Bytes::from(buffer))
+    }
+
+    fn write_at(&mut self, file: &NativeFile, at: u64, pieces: &[Bytes]) -> Result<(), StoreError> {
+        let mut at = at;
+        for pieces in pieces.chunks(PIECES) {
+            at += write_pieces(file, at, pieces)?;
+        }
+        Ok(())
+    }
+
+    fn set_len(&mut self, file: &NativeFile, len: u64) -> Result<(), StoreError> {
+        file.file.set_len(len).said("cut", &file.path)
+    }
+
+    fn sync(&mut self, file: &NativeFile) -> Result<(), StoreError> {
+        file.file.sync_data().said("sync", &file.path)
+    }
+}
+
+/// Writes all pieces with as few system calls as the kernel allows; returns how many bytes those were.
+fn write_pieces(file: &NativeFile, at: u64, pieces: &[Bytes]) -> Result<u64, StoreError> {
+    let total: u64 = pieces.iter().map(|it| it.len() as u64).sum();
+    let mut written = 0;
+    let mut first = 0;
+    // Of the piece at `first`, what the last short write already took.
+    let mut taken = 0;
+    while written < total {
+        let slices: Vec<IoSlice<'_>> = pieces[first..]
+            .iter()
+            .enumerate()
+            .map(|(index, piece)| IoSlice::new(if index == 0 { &piece[taken..] } else { piece.chunk() }))
+            .collect();
+        let count = match rustix::io::pwritev(&*file.file, &slices, at + written) {
+            Ok(0) => return Err(failed("write", &file.path, &"the disk took no bytes", io::ErrorKind::WriteZero)),
+            Ok(count) => count,
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(io::Error::from(error)).said("write", &file.path),
+        };
+        written += count as u64;
+        taken += count;
+        while first < pieces.len() && taken >= pieces[first].len() {
+            taken -= pieces[first].len();
+            first += 1;
+        }
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIR: DirId = DirId(0);
+
+    #[test]
+    fn pieces_land_one_after_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut disk = NativeDisk::new(vec![folder.path().to_owned()]);
+        disk.create_dir(DIR, "t-0").unwrap();
+        disk.create_dir(DIR, "t-0").unwrap();
+        let file = disk.open(DIR, "t-0/a.log", true).unwrap();
+        let pieces: Vec<Bytes> = (0..3000u32).map(|it| Bytes::copy_from_slice(&it.to_be_bytes())).collect();
+        disk.write_at(&file, 5, &pieces).unwrap();
+        assert_eq!(disk.len(&file), Ok(5 + 12_000));
+        let read = disk.read_at(&file, 5, 1 << 40).unwrap();
+        assert_eq!(read, pieces.concat());
+        assert_eq!(disk.read_at(&file, 1 << 40, 8).unwrap(), Bytes::new());
+        disk.set_len(&file, 5).unwrap();
+        disk.sync(&file).unwrap();
+        disk.remove(DIR, "t-0/a.log").unwrap();
+        assert_eq!(disk.len(&file), Ok(5), "an open file outlives its name");
+        assert_eq!(disk.open(DIR, "t-0/a.log", false).unwrap_err(), StoreError::Missing);
+        assert_eq!(disk.list(DIR, "").unwrap(), [DirEntry { name: "t-0".into(), is_dir: true }]);
+    }
+
+    #[test]
+    fn an_error_says_what_and_where() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut disk = NativeDisk::new(vec![folder.path().to_owned()]);
+        fs::write(folder.path().join("plain"), "").unwrap();
+        let error = disk.create_dir(DIR, "plain").unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Io(what) if what.contains("cannot create") && what.contains("plain")),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,443 @@
+//! The core's thread: sockets in, one `handle` an input, effects out. Disks are on the storage lane.
+//!
+//! A turn: wait for the sockets, the lane or a deadline; feed everything that came to the node; carry the outbox out
+//! as a whole. So the store operations of all requests of a turn reach the lane together, and one write serves them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mio::net::{TcpListener, UnixStream as MioUnixStream};
+use mio::{Events, Interest, Poll, Token};
+use node::gateway::api_versions;
+use node::input::{ConnId, Input, Peer, PeerHost};
+use node::outbox::{Call, CallError, CallId, Credit, Reply};
+use node::{Event, Node, Outbox};
+use protocol::frame::{self, Piece};
+use protocol::frame::{Request, Response};
+use protocol::messages::{ApiKey, RequestBody, ResponseBody};
+use protocol::records::{self, CheckRules, Records};
+use protocol::{FileId, Instant, NodeId, Now, RequestError, Str, WallMs};
+use storage::{OpId, StoreOp};
+
+use crate::compressors::NativeCompressors;
+use crate::connection::{Chunk, Connection, Read};
+use crate::lane::Lane;
+
+/// The waker and the stop signal; listeners follow, then connections.
+pub(crate) const WAKE: Token = Token(0);
+const STOP: Token = Token(1);
+const FIRST_LISTENER: usize = 2;
+/// Connections count up from here and are never numbered twice.
+const FIRST_CONN: usize = 1024;
+/// One connection may bring this many requests a turn before the others have theirs.
+const REQUESTS_A_TURN: usize = 32;
+/// A connection that has this much unsent is not read from: a client must take its answers.
+const UNSENT_LIMIT: u64 = 64 * 1024 * 1024;
+/// Kafka lets one request a connection in at a time; we answer in order and let a bounded number in.
+const IN_FLIGHT_LIMIT: usize = 256;
+
+/// A bound listener and its name in the configuration.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) name: Str,
+    pub(crate) socket: TcpListener,
+}
+
+/// What the reactor needs to know apart from the node.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// `node.id`: who a call to ourselves goes to.
+    pub(crate) node_id: NodeId,
+    /// `socket.request.max.bytes`.
+    pub(crate) max_request_bytes: usize,
+    /// The most that a compressed batch may unpack to.
+    pub(crate) max_decompressed_bytes: usize,
+    /// Told once when the node serves requests.
+    pub(crate) ready: Sender<()>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// A controlled shutdown ran to its end.
+    Stopped,
+    /// A log directory failed and the node had no other; what the disk said.
+    StorageFailed(String),
+}
+
+pub(crate) struct Reactor {
+    poll: Poll,
+    listeners: Vec<Listener>,
+    stop: MioUnixStream,
+    settings: Settings,
+    node: Node,
+    outbox: Outbox,
+    lane: Lane,
+    connections: HashMap<ConnId, Connection>,
+    next_conn: usize,
+    /// Connections with input that was not read for want of a turn.
+    unread: BTreeSet<ConnId>,
+    /// Requests of the node to itself, by their correlation id.
+    own_calls: HashMap<i32, CallId>,
+    own_conn: Option<ConnId>,
+    next_own_call: i32,
+    files: HashMap<FileId, Arc<File>>,
+    booted: std::time::Instant,
+    started: bool,
+    failure: Option<String>,
+}
+
+impl Reactor {
+    pub(crate) fn new(
+        poll: Poll,
+        mut listeners: Vec<Listener>,
+        stop: UnixStream,
+        settings: Settings,
+        node: Node,
+        lane: Lane,
+    ) -> io::Result<Reactor> {
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            poll.registry().register(&mut listener.socket, Token(FIRST_LISTENER + index), Interest::READABLE)?;
+        }
+        stop.set_nonblocking(true)?;
+        let mut stop = MioUnixStream::from_std(stop);
+        poll.registry().register(&mut stop, STOP, Interest::READABLE)?;
+        Ok(Reactor {
+            poll,
+            listeners,
+            stop,
+            settings,
+            node,
+            outbox: Outbox::with_events(),
+            lane,
+            connections: HashMap::new(),
+            next_conn: FIRST_CONN,
+            unread: BTreeSet::new(),
+            own_calls: HashMap::new(),
+            own_conn: None,
+            next_own_call: 0,
+            files: HashMap::new(),
+            booted: std::time::Instant::now(),
+            started: false,
+            failure: None,
+        })
+    }
+
+    /// Runs the node until it has stopped.
+    pub(crate) fn run(mut self) -> io::Result<Ended> {
+        let mut events = Events::with_capacity(1024);
+        self.feed(Input::Wake);
+        self.carry_out();
+        loop {
+            self.poll.poll(&mut events, self.patience()).or_else(|error| match error.kind() {
+                io::ErrorKind::Interrupted => Ok(()),
+                _ => Err(error),
+            })?;
+            for event in &events {
+                match event.token() {
+                    WAKE => {}
+                    STOP => self.begin_stop(),
+                    Token(index) if index < FIRST_CONN => self.accept(index - FIRST_LISTENER),
+                    Token(index) => {
+                        let conn = ConnId(index as u64);
+                        if event.is_writable() {
+                            self.write(conn);
+                        }
+                        if event.is_readable() || event.is_read_closed() {
+                            self.unread.insert(conn);
+                        }
+                    }
+                }
+            }
+            self.take_finished();
+            for conn in std::mem::take(&mut self.unread) {
+                self.read(conn);
+            }
+            if self.node.wake_at().is_some_and(|(at, _)| at <= self.now().mono) {
+                self.feed(Input::Wake);
+            }
+            self.carry_out();
+            if let Some(ended) = self.ended() {
+                self.lane.stop();
+                return Ok(ended);
+            }
+        }
+    }
+
+    fn ended(&mut self) -> Option<Ended> {
+        if self.outbox.stopped {
+            return Some(self.failure.take().map_or(Ended::Stopped, Ended::StorageFailed));
+        }
+        self.lane.is_dead().then(|| {
+            self.lane.stop();
+            Ended::StorageFailed("the storage thread ended".into())
+        })
+    }
+
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now {
+            mono: Instant(u64::try_from(self.booted.elapsed().as_micros()).unwrap_or(u64::MAX)),
+            wall: WallMs(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)),
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        if !self.unread.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        // A millisecond's rounding by epoll would wake too early and spin; one microsecond late is never early.
+        self.node.wake_at().map(|(at, _)| at.since(self.now().mono) + Duration::from_micros(1))
+    }
+
+    fn feed(&mut self, input: Input) {
+        let now = self.now();
+        self.node.handle(now, input, &mut self.outbox);
+    }
+
+    fn begin_stop(&mut self) {
+        let mut drained = [0; 16];
+        while matches!(io::Read::read(&mut self.stop, &mut drained), Ok(count) if count > 0) {}
+        self.feed(Input::Stop);
+    }
+
+    fn accept(&mut self, index: usize) {
+        loop {
+            let (stream, from) = match self.listeners[index].socket.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    // Out of descriptors, or the peer is gone already: those who are connected are served on.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    return;
+                }
+            };
+            if let Err(error) = self.open(index, stream, from) {
+                tracing::warn!(%from, %error, "cannot serve a connection");
+            }
+        }
+    }
+
+    fn open(&mut self, index: usize, stream: mio::net::TcpStream, from: SocketAddr) -> io::Result<()> {
+        let mut connection = Connection::new(stream)?;
+        let conn = ConnId(self.next_conn as u64);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(connection.stream(), Token(self.next_conn), interest)?;
+        self.next_conn += 1;
+        self.connections.insert(conn, connection);
+        let listener = self.listeners[index].name.clone();
+        self.feed(Input::Opened(conn, Peer { listener, host: PeerHost::Ip(from.ip()) }));
+        Ok(())
+    }
+
+    fn read(&mut self, conn: ConnId) {
+        for _ in 0..REQUESTS_A_TURN {
+            let Some(connection) = self.connections.get_mut(&conn) else { return };
+            let full = connection.unsent() > UNSENT_LIMIT || connection.in_flight() >= IN_FLIGHT_LIMIT;
+            // Read again when the core gives credit or an answer has left.
+            connection.starved = connection.held || full;
+            if connection.starved {
+                return;
+            }
+            match connection.read(self.settings.max_request_bytes) {
+                Ok(Read::Frame(frame)) => self.request(conn, frame),
+                Ok(Read::Blocked) => return,
+                Ok(Read::Closed) => return self.close(conn, None),
+                Err(fault) => return self.close(conn, Some(&fault.to_string())),
+            }
+        }
+        self.unread.insert(conn);
+    }
+
+    fn request(&mut self, conn: ConnId, frame: bytes::Bytes) {
+        match frame::decode_request(frame) {
+            Ok(mut request) => {
+                self.check_records(&mut request);
+                if let Some(connection) = self.connections.get_mut(&conn) {
+                    connection.admit(request.correlation_id);
+                }
+                self.feed(Input::Request(conn, request));
+            }
+            Err(RequestError::UnsupportedVersion { api: ApiKey::ApiVersions, correlation_id, .. }) => {
+                if let Some(connection) = self.connections.get_mut(&conn) {
+                    connection.admit(correlation_id);
+                }
+                let body = ResponseBody::ApiVersions(api_versions::unsupported_version());
+                self.answer(conn, Response { version: 0, correlation_id, body });
+            }
+            Err(refused) => self.close(conn, Some(&refused.to_string())),
+        }
+    }
+
+    /// Reads the heads and checks every byte of produced batches here, so that the core never touches payload.
+    /// What does not pass stays bytes: the core finds the same fault again and answers it.
+    fn check_records(&self, request: &mut Request) {
+        let RequestBody::Produce(produce) = &mut request.body else { return };
+        // The topic's own max.message.bytes is the core's to apply: it needs the topic.
+        let mut rules = CheckRules::produce(request.version);
+        rules.max_decompressed = self.settings.max_decompressed_bytes;
+        for partition in produce.topic_data.iter_mut().flat_map(|it| &mut it.partition_data) {
+            if let Some(Records::Bytes(bytes)) = &partition.records
+                && let Ok(batches) = records::check(bytes.clone(), &rules, &NativeCompressors)
+            {
+                partition.records = Some(Records::Batches(batches));
+            }
+        }
+    }
+
+    fn take_finished(&mut self) {
+        for finished in self.lane.finished() {
+            self.files.extend(finished.opened);
+            for file in finished.gone {
+                self.files.remove(&file);
+            }
+            if let Err(error) = &finished.result {
+                tracing::error!(%error, "a store operation failed");
+            }
+            self.feed(Input::Stored(finished.op, finished.result));
+        }
+    }
+
+    /// Carries the outbox out until nothing is left in it.
+    fn carry_out(&mut self) {
+        // Only an own call's answer, a refused call or a broken connection feeds the node here, so this ends soon.
+        while !self.outbox.is_empty() {
+            self.hear_events();
+            let store: Vec<(OpId, StoreOp)> = std::mem::take(&mut self.outbox.store);
+            if !store.is_empty() {
+                self.lane.submit(store);
+            }
+            for (conn, credit) in std::mem::take(&mut self.outbox.credit) {
+                self.give_credit(conn, credit);
+            }
+            for reply in std::mem::take(&mut self.outbox.replies) {
+                self.reply(reply);
+            }
+            for call in std::mem::take(&mut self.outbox.calls) {
+                self.call(call);
+            }
+        }
+    }
+
+    fn hear_events(&mut self) {
+        for event in self.outbox.events.iter_mut().flat_map(std::mem::take) {
+            match event {
+                Event::Started if !self.started => {
+                    self.started = true;
+                    // Nobody waits any more when the caller gave up; the node serves all the same.
+                    let _ = self.settings.ready.send(());
+                }
+                Event::StorageFailed { what } => {
+                    tracing::error!("{what}");
+                    self.failure = Some(what);
+                }
+                event => tracing::debug!(?event),
+            }
+        }
+    }
+
+    fn give_credit(&mut self, conn: ConnId, credit: Credit) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        connection.held = credit == Credit::Stop;
+        if connection.starved && !connection.held {
+            self.unread.insert(conn);
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        match reply {
+            Reply::Answer(conn, response) => self.answer(conn, response),
+            Reply::Nothing(conn, correlation_id) => self.send(conn, correlation_id, Vec::new()),
+            Reply::Close(conn, why) => self.close(conn, Some(&why)),
+        }
+    }
+
+    fn answer(&mut self, conn: ConnId, mut response: Response) {
+        if Some(conn) == self.own_conn {
+            if let Some(id) = self.own_calls.remove(&response.correlation_id) {
+                self.feed(Input::Answered(id, Ok(response.body)));
+            }
+            return;
+        }
+        let correlation_id = response.correlation_id;
+        let chunks = match frame::encode_response(&mut response) {
+            Ok(frame) => frame.pieces.into_iter().map(|piece| self.chunk(piece)).collect::<Option<Vec<_>>>(),
+            Err(error) => return self.close(conn, Some(&format!("our answer cannot be encoded: {error}"))),
+        };
+        match chunks {
+            Some(chunks) => self.send(conn, correlation_id, chunks),
+            None => self.close(conn, Some("the log file of an answer was removed before it was sent")),
+        }
+    }
+
+    fn chunk(&self, piece: Piece) -> Option<Chunk> {
+        match piece {
+            Piece::Bytes(bytes) => Some(Chunk::Bytes(bytes)),
+            Piece::Region(region) => {
+                let file = Arc::clone(self.files.get(&region.file)?);
+                Some(Chunk::File { file, at: u64::from(region.at), len: u64::from(region.len) })
+            }
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, correlation_id: i32, chunks: Vec<Chunk>) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        connection.answer(correlation_id, chunks);
+        self.write(conn);
+    }
+
+    fn write(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        match connection.write() {
+            Ok(_) if connection.starved => {
+                self.unread.insert(conn);
+            }
+            Ok(_) => {}
+            Err(fault) => self.close(conn, Some(&fault.to_string())),
+        }
+    }
+
+    fn close(&mut self, conn: ConnId, why: Option<&str>) {
+        let Some(mut connection) = self.connections.remove(&conn) else { return };
+        if let Some(why) = why {
+            let from = connection.stream().peer_addr().map_or_else(|_| "?".into(), |it| it.to_string());
+            tracing::info!(%from, why, "closing a connection");
+        }
+        // A failure to deregister leaves nothing behind: the descriptor is closed right here.
+        let _ = self.poll.registry().deregister(connection.stream());
+        self.unread.remove(&conn);
+        self.feed(Input::Closed(conn));
+    }
+
+    /// A node calls itself the same way as any other; only the socket is left out.
+    fn call(&mut self, call: Call) {
+        if call.to != self.settings.node_id {
+            return self.feed(Input::Answered(call.id, Err(CallError::Refused)));
+        }
+        let conn = match self.own_conn {
+            Some(conn) => conn,
+            None => {
+                let conn = ConnId(self.next_conn as u64);
+                self.next_conn += 1;
+                self.own_conn = Some(conn);
+                let host = PeerHost::Node(self.settings.node_id);
+                self.feed(Input::Opened(conn, Peer { listener: Str::from_static("self"), host }));
+                conn
+            }
+        };
+        self.next_own_call = self.next_own_call.wrapping_add(1);
+        let correlation_id = self.next_own_call;
+        self.own_calls.insert(correlation_id, call.id);
+        self.feed(Input::Request(
+            conn,
+            Request { version: call.version, correlation_id, client_id: None, body: call.body },
+        ));
+    }
+}

@@ -1,0 +1,178 @@
+//! Starting and stopping a node.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use mio::net::TcpListener;
+use mio::{Poll, Waker};
+use node::Node;
+use node::config::Config;
+
+use crate::compressors::NativeCompressors;
+use crate::datadir::{DataDir, DataDirError};
+use crate::disk::NativeDisk;
+use crate::lane::Lane;
+use crate::reactor::{Ended, Listener, Reactor, Settings, WAKE};
+
+/// A compressed batch may unpack to at most this many times `socket.request.max.bytes`.
+const DECOMPRESSED_FACTOR: usize = 2;
+
+/// Why a server does not start; one line that says what to do.
+#[derive(Debug)]
+pub enum StartError {
+    /// A log directory can't be used.
+    DataDir(DataDirError),
+    /// `meta.properties` belongs to another node or cluster, or is damaged.
+    Meta(PathBuf, String),
+    /// A listener's address can't be bound.
+    Bind(String, io::Error),
+    /// A thread, a poll or a pipe can't be made.
+    Io(io::Error),
+    /// The node stopped before it served.
+    Ended(String),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StartError::DataDir(error) => error.fmt(f),
+            StartError::Meta(path, what) => write!(f, "{}: {what}", path.display()),
+            StartError::Bind(address, error) if error.kind() == io::ErrorKind::AddrInUse => {
+                write!(
+                    f,
+                    "{address} is in use by another process: stop that one, or choose another port with --port (0 for any)"
+                )
+            }
+            StartError::Bind(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            StartError::Io(error) => error.fmt(f),
+            StartError::Ended(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    stopper: Stopper,
+    thread: JoinHandle<io::Result<Ended>>,
+    _dirs: Vec<DataDir>,
+}
+
+/// Asks a server to stop, from any thread.
+#[derive(Debug)]
+pub struct Stopper(UnixStream);
+
+impl Stopper {
+    /// Begins a controlled shutdown.
+    pub fn stop(&self) {
+        // A full pipe means that it was asked already, a broken one that it has stopped.
+        let _ = (&self.0).write(&[1]);
+    }
+
+    /// The pipe itself, for a signal handler to write to.
+    pub fn into_pipe(self) -> UnixStream {
+        self.0
+    }
+}
+
+impl Server {
+    /// Starts a node and waits until it serves requests.
+    pub fn start(mut config: Config) -> Result<Server, StartError> {
+        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
+        for listener in config.listeners.clone() {
+            let (socket, address) = bind(&listener.host, listener.port)?;
+            config.bound(&listener.name, address.port());
+            addresses.push(address);
+            listeners.push(Listener { name: listener.name, socket });
+        }
+        let dirs = crate::identity::open(&mut config)?;
+
+        let poll = Poll::new().map_err(StartError::Io)?;
+        let waker = Waker::new(poll.registry(), WAKE).map_err(StartError::Io)?;
+        let disk = NativeDisk::new(dirs.iter().map(|it| it.path.clone()).collect());
+        let wake = move || {
+            if let Err(error) = waker.wake() {
+                tracing::error!(%error, "the storage lane cannot wake the core");
+            }
+        };
+        let lane = Lane::start(disk, wake).map_err(StartError::Io)?;
+        let (near, far) = UnixStream::pair().map_err(StartError::Io)?;
+        near.set_nonblocking(true).map_err(StartError::Io)?;
+        let (ready, is_ready) = channel();
+        let max_request_bytes = usize::try_from(config.socket_request_max_bytes).unwrap_or(0);
+        let settings = Settings {
+            node_id: config.node_id,
+            max_request_bytes,
+            max_decompressed_bytes: max_request_bytes.saturating_mul(DECOMPRESSED_FACTOR),
+            ready,
+        };
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(|error| StartError::Io(io::Error::other(error)))?;
+        let node = Node::boot(Arc::new(config), u64::from_le_bytes(seed)).with_compressors(Arc::new(NativeCompressors));
+        let reactor = Reactor::new(poll, listeners, far, settings, node, lane).map_err(StartError::Io)?;
+        let thread = std::thread::Builder::new().name("core".into()).spawn(|| reactor.run()).map_err(StartError::Io)?;
+        let server = Server { addresses, stopper: Stopper(near), thread, _dirs: dirs };
+        loop {
+            match is_ready.recv_timeout(Duration::from_millis(100)) {
+                Ok(()) => return Ok(server),
+                Err(RecvTimeoutError::Timeout) if !server.thread.is_finished() => {}
+                Err(_) => {
+                    return Err(StartError::Ended(match server.wait() {
+                        Ok(Ended::StorageFailed(what)) => what,
+                        Ok(Ended::Stopped) => "stopped before it served".into(),
+                        Err(error) => error.to_string(),
+                    }));
+                }
+            }
+        }
+    }
+
+    /// Where it listens, in the order of `listeners`.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// For a signal handler or another thread.
+    pub fn stopper(&self) -> io::Result<Stopper> {
+        Ok(Stopper(self.stopper.0.try_clone()?))
+    }
+
+    /// Waits until the node has stopped by itself or through a [`Stopper`].
+    pub fn wait(self) -> io::Result<Ended> {
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// Stops it in an orderly way and waits for the end.
+    pub fn stop(self) -> io::Result<Ended> {
+        self.stopper.stop();
+        self.wait()
+    }
+}
+
+fn bind(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {
+    // An empty host listens on every interface, as in Kafka.
+    let host = if host.is_empty() { "0.0.0.0" } else { host };
+    let shown = format!("{host}:{port}");
+    let refuse = |error| StartError::Bind(shown.clone(), error);
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in (host, port).to_socket_addrs().map_err(refuse)? {
+        match TcpListener::bind(address) {
+            Ok(socket) => {
+                let bound = socket.local_addr().map_err(refuse)?;
+                return Ok((socket, bound));
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(refuse(failure))
+}

@@ -1,0 +1,86 @@
+//! `vivarium server`: from a properties file and flags to a running node.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use node::config::Config;
+use server::{Ended, Server};
+
+use crate::ephemeral::EphemeralDir;
+
+/// `vivarium server [server.properties] [--set KEY=VALUE]… [--data DIR | --ephemeral] [--port N]`
+#[derive(clap::Args)]
+pub(crate) struct ServerArguments {
+    /// A Kafka server.properties; without one: one node on 127.0.0.1:9092, data in ./vivarium-data
+    properties: Option<PathBuf>,
+    /// Set one configuration key, over the file's; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Keep the logs here (log.dirs)
+    #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
+    data: Option<PathBuf>,
+    /// Keep the logs in a temporary directory that is removed at the end
+    #[arg(long)]
+    ephemeral: bool,
+    /// Listen for clients on this port of 127.0.0.1; 0 takes any free one (the ready line names it)
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
+}
+
+pub(crate) fn run(arguments: ServerArguments) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("VIVARIUM_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false).init();
+
+    let mut properties = match &arguments.properties {
+        Some(path) => read(path)?,
+        None => BTreeMap::new(),
+    };
+    for assignment in &arguments.set {
+        let (key, value) = assignment
+            .split_once('=')
+            .ok_or_else(|| format!("--set {assignment}: expected KEY=VALUE, for example --set num.partitions=3"))?;
+        properties.insert(key.trim().to_owned(), value.trim().to_owned());
+    }
+    if let Some(port) = arguments.port {
+        properties.insert("listeners".into(), format!("PLAINTEXT://127.0.0.1:{port}"));
+        properties.remove("advertised.listeners");
+    }
+    // Removed when this value goes, after the server has stopped.
+    let mut _ephemeral = None;
+    if arguments.ephemeral {
+        let dir = EphemeralDir::create()?;
+        properties.insert("log.dirs".into(), dir.path().display().to_string());
+        _ephemeral = Some(dir);
+    } else if let Some(data) = &arguments.data {
+        properties.insert("log.dirs".into(), data.display().to_string());
+    } else if !properties.contains_key("log.dirs") && !properties.contains_key("log.dir") {
+        properties.insert("log.dirs".into(), "vivarium-data".into());
+    }
+    let (config, warnings) = Config::parse(&properties).map_err(|error| error.to_string())?;
+    for warning in warnings {
+        eprintln!("vivarium: {warning}");
+    }
+    serve(config)
+}
+
+fn read(path: &Path) -> Result<BTreeMap<String, String>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    node::config::parse_properties(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn serve(config: Config) -> Result<(), String> {
+    let server = Server::start(config).map_err(|error| error.to_string())?;
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        let pipe = server.stopper().map_err(|error| error.to_string())?.into_pipe();
+        signal_hook::low_level::pipe::register(signal, pipe).map_err(|error| error.to_string())?;
+    }
+    let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+    let mut out = std::io::stdout();
+    // Whoever started us may not read this; the server serves all the same.
+    let _ = writeln!(out, "ready {}", addresses.join(" ")).and_then(|()| out.flush());
+    match server.wait().map_err(|error| error.to_string())? {
+        Ended::Stopped => Ok(()),
+        Ended::StorageFailed(what) => Err(what),
+    }
+}

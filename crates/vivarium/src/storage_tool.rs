@@ -1,0 +1,125 @@
+//! `vivarium storage`: kafka-storage.sh's commands, with its flags and its output.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use node::config::Config;
+use protocol::Uuid;
+use server::DataDir;
+use storage::meta::MetaProperties;
+
+/// Kafka's storage tool.
+#[derive(clap::Subcommand)]
+pub(crate) enum StorageCommand {
+    /// Format the log directories of a configuration
+    Format {
+        /// A Kafka server.properties
+        #[arg(short, long, value_name = "CONFIG")]
+        config: PathBuf,
+        /// The cluster's id
+        #[arg(short = 't', long, value_name = "CLUSTER_ID")]
+        cluster_id: String,
+        /// Leave directories alone that are formatted already
+        #[arg(short = 'g', long)]
+        ignore_formatted: bool,
+        /// One voter of a dynamic quorum: this node
+        #[arg(short = 's', long)]
+        standalone: bool,
+    },
+    /// Show what the log directories of a configuration hold
+    Info {
+        /// A Kafka server.properties
+        #[arg(short, long, value_name = "CONFIG")]
+        config: PathBuf,
+    },
+    /// Print a random id
+    RandomUuid,
+}
+
+pub(crate) fn run(command: StorageCommand) -> Result<(), String> {
+    match command {
+        StorageCommand::RandomUuid => {
+            println!("{}", server::random_id().map_err(|error| error.to_string())?);
+            Ok(())
+        }
+        StorageCommand::Format { config, cluster_id, ignore_formatted, standalone: _ } => {
+            format(&parse(&config)?, &cluster_id, ignore_formatted)
+        }
+        StorageCommand::Info { config } => info(&parse(&config)?),
+    }
+}
+
+fn parse(path: &Path) -> Result<Config, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let properties = node::config::parse_properties(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let (config, _) = Config::parse(&properties).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(config)
+}
+
+fn format(config: &Config, cluster_id: &str, ignore_formatted: bool) -> Result<(), String> {
+    let id: Uuid = cluster_id
+        .parse()
+        .map_err(|error| format!("Cluster ID string {cluster_id} does not appear to be a valid UUID: {error}"))?;
+    let mut empty = Vec::new();
+    for path in &config.log_dirs {
+        let dir = DataDir::open(Path::new(path.as_str())).map_err(|error| error.to_string())?;
+        match server::read_meta(&dir).map_err(|error| error.to_string())? {
+            None => empty.push(dir),
+            Some(_) if ignore_formatted => {}
+            Some(_) => {
+                return Err(format!(
+                    "Log directory {path} is already formatted. Use --ignore-formatted to ignore this directory and format the others."
+                ));
+            }
+        }
+    }
+    if empty.is_empty() {
+        println!("All of the log directories are already formatted.");
+    }
+    for dir in empty {
+        let directory_id = server::random_id().map_err(|error| error.to_string())?;
+        let meta = MetaProperties { cluster_id: id.to_string().as_str().into(), node_id: config.node_id, directory_id };
+        dir.write_meta(&meta.format()).map_err(|error| error.to_string())?;
+        println!("Formatting data directory {} with metadata.version {METADATA_VERSION}.", dir.path.display());
+    }
+    Ok(())
+}
+
+fn info(config: &Config) -> Result<(), String> {
+    let mut found = Vec::new();
+    let mut problems = Vec::new();
+    let mut metas = BTreeMap::new();
+    for path in &config.log_dirs {
+        // Looked at without the lock, so that a running server may be asked too.
+        match std::fs::read_to_string(Path::new(path.as_str()).join("meta.properties")) {
+            Ok(text) => {
+                let meta = MetaProperties::parse(&text).map_err(|error| format!("{path}: {error}"))?;
+                found.push(path.to_string());
+                metas.insert(path.to_string(), meta);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && Path::new(path.as_str()).is_dir() => {
+                problems.push(format!("{path} is not formatted."));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                problems.push(format!("{path} does not exist."))
+            }
+            Err(error) => problems.push(format!("{path}: {error}")),
+        }
+    }
+    if !found.is_empty() {
+        println!("Found log director{}:\n  {}\n", if found.len() == 1 { "y" } else { "ies" }, found.join("\n  "));
+    }
+    if let Some((_, meta)) = metas.first_key_value() {
+        println!(
+            "Found metadata: {{cluster.id={}, directory.id={}, node.id={}, version=1}}\n",
+            meta.cluster_id, meta.directory_id, meta.node_id
+        );
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(format!("Found problem{}:\n  {}", if problems.len() == 1 { "" } else { "s" }, problems.join("\n  ")))
+}
+
+/// The level that a new cluster starts at, by its name in Kafka's MetadataVersion.
+const METADATA_VERSION: &str = "4.3-IV0";
