@@ -95,7 +95,7 @@ impl Node {
     /// The first input: everything follows from the metadata log.
     pub(crate) fn begin(&mut self, now: Now, out: &mut Outbox) {
         self.life.phase = Phase::Replaying;
-        self.drive_quorum(now, out, |quorum, output| quorum.begin(now, output));
+        self.drive_quorum(out, |quorum, output| quorum.begin(now, output));
     }
 
     /// A request comes in.
@@ -219,7 +219,7 @@ impl Node {
         }
         match self.life.phase {
             Phase::Unfencing if !response.is_fenced => self.serve(now, out),
-            Phase::Leaving if response.should_shut_down => self.flush_all(now, out),
+            Phase::Leaving if response.should_shut_down => self.flush_all(out),
             _ => {}
         }
     }
@@ -258,12 +258,12 @@ impl Node {
         }
     }
 
-    fn flush_all(&mut self, now: Now, out: &mut Outbox) {
+    fn flush_all(&mut self, out: &mut Outbox) {
         self.life.phase = Phase::Flushing;
         for partition in self.partitions.iter_mut() {
             partition.flush(&mut self.ops, out);
         }
-        self.drive_quorum(now, out, |quorum, output| quorum.flush(output));
+        self.drive_quorum(out, |quorum, output| quorum.flush(output));
     }
 
     fn write_last_checkpoints(&mut self, out: &mut Outbox) {
@@ -360,6 +360,13 @@ impl Node {
                 }
             }
             Ok(other) => panic!("a mount was answered with {other:?}"),
+            Err(error @ (StoreError::Corrupt(_) | StoreError::Missing)) => {
+                // The disk works; this one log does not hold together, or is another topic's.
+                let Some((_, partition)) = self.partitions.by_log_mut(log) else { return };
+                partition.go_offline();
+                let name = format!("{}-{}", partition.topic, partition.key.partition);
+                out.emit(|| Event::StorageFailed { what: format!("{name}: {error}") });
+            }
             Err(error) => self.storage_failed(now, log, &error, out),
         }
     }

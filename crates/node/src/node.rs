@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::records::{Compressors, PureCompressors};
-use protocol::{Instant, MetadataRecord, Now, Offset, ResponseBody};
+use protocol::{Instant, MetadataRecord, Now, ResponseBody};
 use quorum::Quorum;
 use storage::{Done, LogId, OpId, StoreError};
 
@@ -17,11 +17,11 @@ use crate::gateway::produce::Slot;
 use crate::gateway::session::Sessions;
 use crate::image::Image;
 use crate::input::{ConnId, Input, Peer};
-use crate::lifecycle::Life;
+use crate::lifecycle::{Life, Phase};
 use crate::limits::Limits;
 use crate::ops::{Ops, Purpose};
 use crate::outbox::Outbox;
-use crate::partition::{Partition, PartitionKey, Partitions};
+use crate::partition::Partitions;
 use crate::random::Random;
 use crate::timers::{Timers, WakeReason};
 use crate::watch::Watch;
@@ -148,7 +148,7 @@ impl Node {
                 if let Ok(Done::Mounted(shape)) = &result {
                     self.life.previous(shape.mounted());
                 }
-                self.drive_quorum(now, out, |quorum, output| quorum.stored(now, ticket, result, output));
+                self.drive_quorum(out, |quorum, output| quorum.stored(now, ticket, result, output));
             }
             Purpose::Mount(log) => self.mounted(now, log, result, out),
             Purpose::Append(log, bytes) => self.written(now, log, bytes, result, out),
@@ -158,11 +158,10 @@ impl Node {
                 }
             }
             Purpose::Flush(log, end) => self.flushed(now, log, end, result, out),
-            Purpose::Remove(dir) => {
-                if let Err(error) = result {
-                    self.directory_failed(now, dir, &error, out);
-                }
-            }
+            Purpose::Remove(dir, name) => match result {
+                Ok(_) => self.partitions.removed(&name, &mut self.ops, out),
+                Err(error) => self.directory_failed(now, dir, &error, out),
+            },
             Purpose::Find(id, part) => self.found(now, id, part, result, out),
             Purpose::Put(cell) => self.cell_written(now, cell, result, out),
             Purpose::LogStarts(dir, id) => {
@@ -175,14 +174,7 @@ impl Node {
         }
     }
 
-    fn found(
-        &mut self,
-        now: Now,
-        id: RequestId,
-        part: u32,
-        result: Result<Done, StoreError>,
-        out: &mut Outbox,
-    ) {
+    fn found(&mut self, now: Now, id: RequestId, part: u32, result: Result<Done, StoreError>, out: &mut Outbox) {
         match self.deferred.pending_mut(id) {
             Some(crate::deferred::Pending::Fetch(_)) => self.found_for_fetch(now, id, part, result, out),
             Some(crate::deferred::Pending::ListOffsets(_)) => self.found_for_list_offsets(id, part, result, out),
@@ -192,12 +184,7 @@ impl Node {
     }
 
     /// Lets the quorum act, hands its operations to the store and applies what it has committed.
-    pub(crate) fn drive_quorum(
-        &mut self,
-        now: Now,
-        out: &mut Outbox,
-        act: impl FnOnce(&mut Quorum, &mut quorum::Output),
-    ) {
+    pub(crate) fn drive_quorum(&mut self, out: &mut Outbox, act: impl FnOnce(&mut Quorum, &mut quorum::Output)) {
         let mut output = quorum::Output::default();
         act(&mut self.quorum, &mut output);
         for (ticket, op) in output.store {
@@ -208,7 +195,10 @@ impl Node {
             if let Err(error) = self.image.apply(offset, &record) {
                 return self.fail(format!("the metadata log cannot be applied at offset {offset}: {error}"), out);
             }
-            if let MetadataRecord::Topic(topic) = &record {
+            // A replay is no news.
+            if let MetadataRecord::Topic(topic) = &record
+                && self.life.phase() == Phase::Serving
+            {
                 created.push(topic.topic_id);
             }
             self.revealed(&record, out);
@@ -245,7 +235,7 @@ impl Node {
                 .expect("the controller decided on the image that the record applies to");
         }
         let count = records.len() as i64;
-        self.drive_quorum(now, out, |quorum, output| {
+        self.drive_quorum(out, |quorum, output| {
             let end = quorum.append(now, records, output);
             assert_eq!(end, base.plus(count), "a decision's records are appended in one piece, with nothing between");
         });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::Offset;
+use protocol::{Offset, TopicPartition};
 use storage::{Cell, DirId, LogId, OpId, StoreOp};
 
 use crate::deferred::RequestId;
@@ -22,7 +22,7 @@ pub(crate) enum Purpose {
     /// Everything of the log is on disk up to this offset.
     Flush(LogId, Offset),
     /// The log of a deleted topic is gone from the directory.
-    Remove(DirId),
+    Remove(DirId, TopicPartition),
     /// Part of the answer to a request that looks up old offsets or timestamps.
     Find(RequestId, u32),
     /// A small file is on disk.
@@ -40,7 +40,7 @@ impl Purpose {
             | Purpose::Append(..)
             | Purpose::Lane(_)
             | Purpose::Flush(..)
-            | Purpose::Remove(_) => true,
+            | Purpose::Remove(..) => true,
             Purpose::Find(..) | Purpose::Put(_) | Purpose::LogStarts(..) => false,
         }
     }

@@ -86,6 +86,12 @@ impl Outbox {
         Outbox { events: Some(Vec::new()), ..Outbox::default() }
     }
 
+    /// True when there is nothing to carry out.
+    pub fn is_empty(&self) -> bool {
+        let silent = self.events.as_ref().is_none_or(Vec::is_empty);
+        silent && self.store.is_empty() && self.calls.is_empty() && self.replies.is_empty() && self.credit.is_empty()
+    }
+
     /// Adds an event if anyone listens; the closure runs only then.
     pub fn emit(&mut self, event: impl FnOnce() -> Event) {
         if let Some(events) = &mut self.events {

@@ -267,7 +267,7 @@ fn a_connection_that_goes_leaves_its_batches() {
 fn checked_batches_are_taken_as_they_come() {
     let mut rig = Rig::start();
     rig.create_topic("t", 1, &[]);
-    let rules = protocol::records::CheckRules::produce(1 << 20);
+    let rules = protocol::records::CheckRules::produce(12);
     let batches = protocol::records::check(batch(&["a"]), &rules, &PureCompressors).unwrap();
     let RequestBody::Produce(mut request) = produce("t", 0, -1, bytes::Bytes::new()) else { panic!() };
     request.topic_data[0].partition_data[0].records = Some(Records::Batches(batches));

@@ -21,6 +21,8 @@ pub(crate) struct Partitions {
     by_log: BTreeMap<LogId, PartitionKey>,
     /// The last log's number; 0 is the metadata log.
     last_log: u32,
+    /// Folders of deleted topics that the store has not put aside yet, and mounts that wait for their names.
+    removing: BTreeMap<TopicPartition, Option<(LogId, LogSpec)>>,
 }
 
 impl Partitions {
@@ -47,7 +49,18 @@ impl Partitions {
         let partition = Partition::mounting(key, topic, dir, log, leads, leader_epoch, config);
         self.by_key.insert(key, Arc::new(partition));
         self.by_log.insert(log, key);
-        ops.start(Purpose::Mount(log), StoreOp::Mount(log, spec), out);
+        // Logs are lanes of their own: the new one must not find the folder of the old.
+        match self.removing.get_mut(&TopicPartition { topic: spec.topic.clone(), partition: spec.partition }) {
+            Some(postponed) => *postponed = Some((log, spec)),
+            None => ops.start(Purpose::Mount(log), StoreOp::Mount(log, spec), out),
+        }
+    }
+
+    /// A deleted topic's folder is out of the way.
+    pub(crate) fn removed(&mut self, name: &TopicPartition, ops: &mut Ops, out: &mut Outbox) {
+        if let Some(Some((log, spec))) = self.removing.remove(name) {
+            ops.start(Purpose::Mount(log), StoreOp::Mount(log, spec), out);
+        }
     }
 
     /// Removes a deleted topic's partition with its log. Answers who waited for it.
@@ -55,8 +68,13 @@ impl Partitions {
         let Some(mut partition) = self.by_key.remove(&key) else { return Vec::new() };
         self.by_log.remove(&partition.log);
         let partition = Arc::make_mut(&mut partition);
-        if !matches!(partition.state, State::Offline) {
-            ops.start(Purpose::Remove(partition.dir), StoreOp::Remove(partition.log), out);
+        let name = TopicPartition { topic: partition.topic.clone(), partition: key.partition };
+        if let Some(postponed) = self.removing.get_mut(&name) {
+            // It never got a folder.
+            *postponed = None;
+        } else if !matches!(partition.state, State::Offline) {
+            self.removing.insert(name.clone(), None);
+            ops.start(Purpose::Remove(partition.dir, name), StoreOp::Remove(partition.log), out);
         }
         partition.go_offline()
     }

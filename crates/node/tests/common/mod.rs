@@ -13,35 +13,35 @@ use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData
 use protocol::messages::{CreateTopicsRequest, FetchRequest, FetchResponse, ProduceRequest};
 use protocol::records::{self, BatchBuilder, Compression, PureCompressors, Records};
 use protocol::{
-    Instant, Now, Offset, ProducerEpoch, ProducerId, Region, Request, RequestBody, Response, ResponseBody, Str, Uuid,
+    Instant, Now, ProducerEpoch, ProducerId, Region, Request, RequestBody, Response, ResponseBody, Str, Uuid,
     WallMs,
 };
-use storage::{MemoryDisk, OpId, Store, StoreOp};
+use storage::{Disk, MemoryDisk, OpId, Store, StoreOp};
 
 /// The wall clock when a rig starts.
-pub const EPOCH: i64 = 1_700_000_000_000;
+pub(crate) const EPOCH: i64 = 1_700_000_000_000;
 /// The connection that [`Rig::call`] uses.
-pub const CLIENT: ConnId = ConnId(1);
+pub(crate) const CLIENT: ConnId = ConnId(1);
 
 /// A node, its store and its clock.
 #[derive(Clone)]
-pub struct Rig {
-    pub node: Node,
-    pub store: Store<MemoryDisk>,
-    pub mono: Instant,
-    pub wall: WallMs,
+pub(crate) struct Rig {
+    pub(crate) node: Node,
+    pub(crate) store: Store<MemoryDisk>,
+    pub(crate) mono: Instant,
+    pub(crate) wall: WallMs,
     /// Operations that the store has not carried out yet.
-    pub queue: VecDeque<(OpId, StoreOp)>,
+    pub(crate) queue: VecDeque<(OpId, StoreOp)>,
     /// While true, operations stay in the queue.
-    pub held: bool,
-    pub replies: Vec<Reply>,
-    pub credit: Vec<(ConnId, Credit)>,
-    pub events: Vec<Event>,
-    pub stopped: bool,
+    pub(crate) held: bool,
+    pub(crate) replies: Vec<Reply>,
+    pub(crate) credit: Vec<(ConnId, Credit)>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) stopped: bool,
     next_correlation_id: i32,
 }
 
-pub fn config(settings: &[(&str, &str)]) -> Config {
+pub(crate) fn config(settings: &[(&str, &str)]) -> Config {
     let settings: BTreeMap<String, String> =
         settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let (mut config, _) = Config::parse(&settings).expect("a test's settings parse");
@@ -53,13 +53,13 @@ pub fn config(settings: &[(&str, &str)]) -> Config {
 
 impl Rig {
     /// A node with Kafka's defaults that serves.
-    pub fn start() -> Rig {
+    pub(crate) fn start() -> Rig {
         Rig::with(&[])
     }
 
     /// A node that serves.
-    pub fn with(settings: &[(&str, &str)]) -> Rig {
-        let mut rig = Rig::cold(config(settings), memory_store(settings));
+    pub(crate) fn with(settings: &[(&str, &str)]) -> Rig {
+        let mut rig = Rig::cold(config(settings), Store::new(MemoryDisk::new()));
         rig.open(CLIENT);
         rig.run();
         assert!(rig.events.contains(&Event::Started), "it starts: {:?}", rig.events);
@@ -67,7 +67,7 @@ impl Rig {
     }
 
     /// A node that has not begun.
-    pub fn cold(config: Config, store: Store<MemoryDisk>) -> Rig {
+    pub(crate) fn cold(config: Config, store: Store<MemoryDisk>) -> Rig {
         Rig {
             node: Node::boot(Arc::new(config), 7),
             store,
@@ -83,12 +83,12 @@ impl Rig {
         }
     }
 
-    pub fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now { mono: self.mono, wall: self.wall }
     }
 
     /// Hands one input in.
-    pub fn input(&mut self, input: Input) {
+    pub(crate) fn input(&mut self, input: Input) {
         let mut out = Outbox::with_events();
         self.node.handle(self.now(), input, &mut out);
         assert!(out.calls.is_empty(), "a node alone calls nobody");
@@ -100,15 +100,15 @@ impl Rig {
     }
 
     /// Carries out the oldest operation; false if there is none.
-    pub fn store_one(&mut self) -> bool {
+    pub(crate) fn store_one(&mut self) -> bool {
         let Some((id, op)) = self.queue.pop_front() else { return false };
-        let result = self.store.run(op);
+        let result = self.store.execute(op);
         self.input(Input::Stored(id, result));
         true
     }
 
     /// Runs until nothing is left to do at this moment.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         loop {
             if self.node.wake_at().is_some_and(|(at, _)| at <= self.mono) {
                 self.input(Input::Wake);
@@ -119,7 +119,7 @@ impl Rig {
     }
 
     /// Lets time pass, deadline by deadline.
-    pub fn advance(&mut self, ms: i64) {
+    pub(crate) fn advance(&mut self, ms: i64) {
         let end = self.mono.plus_ms(ms);
         self.run();
         while let Some((at, _)) = self.node.wake_at()
@@ -138,13 +138,13 @@ impl Rig {
         self.mono = at;
     }
 
-    pub fn open(&mut self, conn: ConnId) {
+    pub(crate) fn open(&mut self, conn: ConnId) {
         let host = PeerHost::Named(Str::from_static("client"));
         self.input(Input::Opened(conn, Peer { listener: Str::from_static("PLAINTEXT"), host }));
     }
 
     /// Sends a request and answers with its correlation id; nothing else happens yet.
-    pub fn send_on(&mut self, conn: ConnId, version: i16, body: RequestBody) -> i32 {
+    pub(crate) fn send_on(&mut self, conn: ConnId, version: i16, body: RequestBody) -> i32 {
         let correlation_id = self.next_correlation_id;
         self.next_correlation_id += 1;
         let client_id = Some(Str::from_static("test"));
@@ -152,12 +152,12 @@ impl Rig {
         correlation_id
     }
 
-    pub fn send(&mut self, version: i16, body: RequestBody) -> i32 {
+    pub(crate) fn send(&mut self, version: i16, body: RequestBody) -> i32 {
         self.send_on(CLIENT, version, body)
     }
 
     /// The answer to a request, if there is one yet.
-    pub fn answer(&mut self, correlation_id: i32) -> Option<ResponseBody> {
+    pub(crate) fn answer(&mut self, correlation_id: i32) -> Option<ResponseBody> {
         let position = self.replies.iter().position(|reply| match reply {
             Reply::Answer(_, response) => response.correlation_id == correlation_id,
             _ => false,
@@ -169,19 +169,19 @@ impl Rig {
     }
 
     /// Sends a request, runs, and answers with the response, which must be there without time passing.
-    pub fn call(&mut self, version: i16, body: RequestBody) -> ResponseBody {
+    pub(crate) fn call(&mut self, version: i16, body: RequestBody) -> ResponseBody {
         let name = body.api_key().name();
         let correlation_id = self.send(version, body);
         self.run();
         self.answer(correlation_id).unwrap_or_else(|| panic!("{name} is answered: {:?}", self.replies))
     }
 
-    pub fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         self.node.view(&Scope::All)
     }
 
     /// Creates a topic and answers with its id.
-    pub fn create_topic(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Uuid {
+    pub(crate) fn create_topic(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Uuid {
         let topic = CreatableTopic {
             name: Str::from(name),
             num_partitions: partitions,
@@ -199,14 +199,14 @@ impl Rig {
     }
 
     /// Produces one batch to a topic's partition and answers with error and base offset.
-    pub fn produce(&mut self, topic: &str, partition: i32, acks: i16, batch: Bytes) -> (i16, i64) {
+    pub(crate) fn produce(&mut self, topic: &str, partition: i32, acks: i16, batch: Bytes) -> (i16, i64) {
         let ResponseBody::Produce(response) = self.call(12, produce(topic, partition, acks, batch)) else { panic!() };
         let answer = &response.responses[0].partition_responses[0];
         (answer.error_code, answer.base_offset)
     }
 
     /// Fetches a topic's partition without waiting.
-    pub fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> FetchResponse {
+    pub(crate) fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> FetchResponse {
         let ResponseBody::Fetch(response) = self.call(12, RequestBody::Fetch(fetch(topic, partition, offset))) else {
             panic!()
         };
@@ -214,7 +214,7 @@ impl Rig {
     }
 
     /// The bytes of regions, as a driver sends them.
-    pub fn resolve(&self, records: &Option<Records>) -> Bytes {
+    pub(crate) fn resolve(&self, records: &Option<Records>) -> Bytes {
         match records {
             None => Bytes::new(),
             Some(Records::Bytes(bytes)) => bytes.clone(),
@@ -226,11 +226,12 @@ impl Rig {
     }
 
     fn load(&self, region: &Region) -> Bytes {
-        self.store.read(region).expect("a region names written bytes")
+        let resolved = self.store.resolve(*region).expect("a region names written bytes");
+        self.store.disk().read_at(&resolved.file, resolved.at, resolved.len as usize).expect("they can be read")
     }
 
     /// The records of the first partition of an answer: offset and value.
-    pub fn values(&self, response: &FetchResponse) -> Vec<(i64, String)> {
+    pub(crate) fn values(&self, response: &FetchResponse) -> Vec<(i64, String)> {
         let bytes = self.resolve(&response.responses[0].partitions[0].records);
         let mut values = Vec::new();
         for batch in records::read(&bytes, &PureCompressors) {
@@ -243,15 +244,16 @@ impl Rig {
     }
 
     /// Stops the node and waits until it says that it has stopped.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.input(Input::Stop);
         self.advance(10_000);
         assert!(self.stopped, "it stops: {:?}", self.node.view(&Scope::Node));
     }
 
-    /// A new process on the same disk.
-    pub fn restart(self, settings: &[(&str, &str)]) -> Rig {
-        let mut rig = Rig::cold(config(settings), Store::new(self.store.into_disk(), dirs(settings)));
+    /// A new process on the same disk, after [`Rig::stop`] or a kill at this moment.
+    pub(crate) fn restart(mut self, settings: &[(&str, &str)]) -> Rig {
+        self.store.disk_mut().crash();
+        let mut rig = Rig::cold(config(settings), Store::new(self.store.into_disk()));
         rig.wall = self.wall;
         rig.open(CLIENT);
         rig.run();
@@ -259,7 +261,7 @@ impl Rig {
         rig
     }
 
-    pub fn log(&self, topic: &str, partition: usize) -> node::view::LogView {
+    pub(crate) fn log(&self, topic: &str, partition: usize) -> node::view::LogView {
         let view = self.view();
         let topic = view.topics.iter().find(|it| it.name == *topic).expect("the topic is there");
         topic.partitions[partition].log.clone().expect("its log is ready")
@@ -267,33 +269,33 @@ impl Rig {
 }
 
 /// A batch of values without keys, at the rig's first moment.
-pub fn batch(values: &[&str]) -> Bytes {
+pub(crate) fn batch(values: &[&str]) -> Bytes {
     batch_at(EPOCH, values)
 }
 
-pub fn batch_at(timestamp: i64, values: &[&str]) -> Bytes {
+pub(crate) fn batch_at(timestamp: i64, values: &[&str]) -> Bytes {
     build(BatchBuilder::new(Compression::None), timestamp, values)
 }
 
 /// A batch of an idempotent producer.
-pub fn sequenced(producer_id: i64, epoch: i16, sequence: i32, values: &[&str]) -> Bytes {
+pub(crate) fn sequenced(producer_id: i64, epoch: i16, sequence: i32, values: &[&str]) -> Bytes {
     let builder =
         BatchBuilder::new(Compression::None).producer(ProducerId(producer_id), ProducerEpoch(epoch), sequence);
     build(builder, EPOCH, values)
 }
 
-pub fn build(mut builder: BatchBuilder, timestamp: i64, values: &[&str]) -> Bytes {
+pub(crate) fn build(mut builder: BatchBuilder, timestamp: i64, values: &[&str]) -> Bytes {
     for value in values {
         builder.push(WallMs(timestamp), None, Some(value.as_bytes()), &[]);
     }
     builder.build(&PureCompressors).expect("it builds")
 }
 
-pub fn produce(topic: &str, partition: i32, acks: i16, batch: Bytes) -> RequestBody {
+pub(crate) fn produce(topic: &str, partition: i32, acks: i16, batch: Bytes) -> RequestBody {
     produce_many(topic, acks, vec![(partition, batch)])
 }
 
-pub fn produce_many(topic: &str, acks: i16, batches: Vec<(i32, Bytes)>) -> RequestBody {
+pub(crate) fn produce_many(topic: &str, acks: i16, batches: Vec<(i32, Bytes)>) -> RequestBody {
     let partitions =
         batches.into_iter().map(|(index, batch)| PartitionProduceData { index, records: Some(Records::Bytes(batch)) });
     let topic =
@@ -302,7 +304,7 @@ pub fn produce_many(topic: &str, acks: i16, batches: Vec<(i32, Bytes)>) -> Reque
 }
 
 /// A fetch of one partition that does not wait.
-pub fn fetch(topic: &str, partition: i32, offset: i64) -> FetchRequest {
+pub(crate) fn fetch(topic: &str, partition: i32, offset: i64) -> FetchRequest {
     let partition = FetchPartition {
         partition,
         fetch_offset: offset,
@@ -316,8 +318,4 @@ pub fn fetch(topic: &str, partition: i32, offset: i64) -> FetchRequest {
         topics: vec![FetchTopic { topic: Str::from(topic), partitions: vec![partition], ..FetchTopic::default() }],
         ..FetchRequest::default()
     }
-}
-
-pub fn offset(offset: i64) -> Offset {
-    Offset(offset)
 }
