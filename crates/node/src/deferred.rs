@@ -40,6 +40,8 @@ pub(crate) enum Committed {
     Registration(ResponseBody),
     /// This broker hears what came of its heartbeat.
     Heartbeat(ResponseBody),
+    /// This broker hears that a replica's directory is noted; the record itself has the log mounted.
+    Directory(ResponseBody),
     /// This broker has a new block of producer ids.
     ProducerIds(ResponseBody),
 }

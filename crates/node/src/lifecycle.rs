@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
+use protocol::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
 use protocol::messages::broker_registration_request::{Feature, Listener};
 use protocol::messages::{
-    BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse,
+    AssignReplicasToDirsRequest, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse,
 };
 use protocol::{ErrorCode, Now, Offset, Request, RequestBody, Uuid, support};
 use storage::{Cell, DirId, Done, LogId, StoreError, StoreOp};
@@ -64,6 +65,8 @@ pub(crate) struct Life {
     previous_broker_epoch: Option<i64>,
     /// Directories that failed.
     offline: BTreeSet<DirId>,
+    /// Directories chosen for replicas, until that is committed and their logs are mounted.
+    chosen: BTreeMap<PartitionKey, DirId>,
     /// Checkpoints as they were last written.
     written: BTreeMap<Cell, Bytes>,
     pub(crate) waiting: VecDeque<(ConnId, Request)>,
@@ -95,7 +98,7 @@ impl Node {
     /// The first input: everything follows from the metadata log.
     pub(crate) fn begin(&mut self, now: Now, out: &mut Outbox) {
         self.life.phase = Phase::Replaying;
-        self.drive_quorum(out, |quorum, output| quorum.begin(now, output));
+        self.drive_quorum(now, out, |quorum, output| quorum.begin(now, output));
     }
 
     /// A request comes in.
@@ -122,7 +125,7 @@ impl Node {
     pub(crate) fn advance_life(&mut self, now: Now, out: &mut Outbox) -> bool {
         match self.life.phase {
             Phase::Replaying if self.quorum.is_leader() => self.lead(now, out),
-            Phase::Mounting if !self.partitions.is_any_mounting() => {
+            Phase::Mounting if self.life.chosen.is_empty() && !self.partitions.is_any_mounting() => {
                 self.life.phase = Phase::Unfencing;
                 self.heartbeat(now, false, out);
             }
@@ -182,7 +185,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn registered(&mut self, response: &BrokerRegistrationResponse, out: &mut Outbox) {
+    pub(crate) fn registered(&mut self, now: Now, response: &BrokerRegistrationResponse, out: &mut Outbox) {
         if response.error_code != ErrorCode::None.code() {
             let error = ErrorCode::from_code(response.error_code);
             return self.fail(format!("the controller refused the registration: {}", error.name()), out);
@@ -192,7 +195,7 @@ impl Node {
         let topics: Vec<_> = self.image.topics().cloned().collect();
         for topic in topics {
             for partition in topic.partitions.keys() {
-                self.mount(PartitionKey { topic_id: topic.id, partition: *partition }, out);
+                self.mount(now, PartitionKey { topic_id: topic.id, partition: *partition }, out);
             }
         }
     }
@@ -219,7 +222,7 @@ impl Node {
         }
         match self.life.phase {
             Phase::Unfencing if !response.is_fenced => self.serve(now, out),
-            Phase::Leaving if response.should_shut_down => self.flush_all(out),
+            Phase::Leaving if response.should_shut_down => self.flush_all(now, out),
             _ => {}
         }
     }
@@ -258,12 +261,12 @@ impl Node {
         }
     }
 
-    fn flush_all(&mut self, out: &mut Outbox) {
+    fn flush_all(&mut self, now: Now, out: &mut Outbox) {
         self.life.phase = Phase::Flushing;
         for partition in self.partitions.iter_mut() {
             partition.flush(&mut self.ops, out);
         }
-        self.drive_quorum(out, |quorum, output| quorum.flush(output));
+        self.drive_quorum(now, out, |quorum, output| quorum.flush(output));
     }
 
     fn write_last_checkpoints(&mut self, out: &mut Outbox) {
@@ -337,19 +340,51 @@ impl Node {
     }
 
     /// Mounts a partition's log if this broker is one of its replicas and has not mounted it.
-    fn mount(&mut self, key: PartitionKey, out: &mut Outbox) {
+    fn mount(&mut self, now: Now, key: PartitionKey, out: &mut Outbox) {
         let Some(topic) = self.image.topic_by_id(key.topic_id) else { return };
         let Some(image) = topic.partitions.get(&key.partition) else { return };
         if !image.replicas.contains(&self.config.node_id) {
             return;
         }
-        let directory = image.directory_of(self.config.node_id).unwrap_or(Uuid::ZERO);
-        let dir = self.config.identity.directory_ids.iter().position(|id| *id == directory).unwrap_or_default();
-        let dir = DirId(u16::try_from(dir).unwrap_or_default());
+        let Some(dir) = self.dir_of(image.directory_of(self.config.node_id).unwrap_or(Uuid::ZERO)) else {
+            return self.choose_directory(now, key, out);
+        };
+        self.life.chosen.remove(&key);
         let config = self.config.topic(&self.image, &topic.name);
         let name = topic.name.clone();
         let leads = image.leader == Some(self.config.node_id);
         self.partitions.mount(key, name, dir, leads, image.leader_epoch, config, &mut self.ops, out);
+    }
+
+    fn dir_of(&self, directory: Uuid) -> Option<DirId> {
+        let ids = &self.config.identity.directory_ids;
+        match ids.iter().position(|id| *id == directory) {
+            Some(position) => u16::try_from(position).ok().map(DirId),
+            // With one directory there is nothing to choose.
+            None => (ids.len() <= 1).then_some(DirId(0)),
+        }
+    }
+
+    /// A replica goes to the directory with the fewest logs. The controller notes which (KIP-858), so that a restart finds
+    /// it there; its log is mounted when that is committed.
+    fn choose_directory(&mut self, now: Now, key: PartitionKey, out: &mut Outbox) {
+        if self.life.chosen.contains_key(&key) {
+            return;
+        }
+        let chosen = |dir| self.life.chosen.values().filter(|it| **it == dir).count();
+        let counts = self.online_dirs().into_iter().map(|dir| (self.partitions.count(dir) + chosen(dir), dir));
+        let Some((_, dir)) = counts.min() else { return };
+        let Some(id) = self.config.identity.directory_ids.get(usize::from(dir.0)) else { return };
+        self.life.chosen.insert(key, dir);
+        let partitions = vec![PartitionData { partition_index: key.partition }];
+        let topics = vec![TopicData { topic_id: key.topic_id, partitions }];
+        let request = AssignReplicasToDirsRequest {
+            broker_id: self.config.node_id.0,
+            broker_epoch: self.life.broker_epoch,
+            directories: vec![DirectoryData { id: *id, topics }],
+        };
+        let outcome = self.controller.decide_assign_replicas_to_dirs(&request);
+        self.commit(now, outcome, Committed::Directory, out);
     }
 
     pub(crate) fn mounted(&mut self, now: Now, log: LogId, result: Result<Done, StoreError>, out: &mut Outbox) {
@@ -372,14 +407,14 @@ impl Node {
     }
 
     /// A partition was created, or has another leader, epoch or set of replicas.
-    pub(crate) fn partition_changed(&mut self, topic_id: Uuid, partition: i32, out: &mut Outbox) {
+    pub(crate) fn partition_changed(&mut self, now: Now, topic_id: Uuid, partition: i32, out: &mut Outbox) {
         // Until the registration is committed, the image is not complete: what it has then is mounted at once.
         if matches!(self.life.phase, Phase::Cold | Phase::Replaying | Phase::Registering) {
             return;
         }
         let key = PartitionKey { topic_id, partition };
         if self.partitions.get(&key).is_none() {
-            return self.mount(key, out);
+            return self.mount(now, key, out);
         }
         let image = self.image.topic_by_id(topic_id).and_then(|topic| topic.partitions.get(&partition));
         let (Some(image), Some(partition)) = (image, self.partitions.get_mut(&key)) else { return };
@@ -390,6 +425,7 @@ impl Node {
     }
 
     pub(crate) fn topic_removed(&mut self, topic_id: Uuid, out: &mut Outbox) {
+        self.life.chosen.retain(|key, _| key.topic_id != topic_id);
         let keys: Vec<_> = self.partitions.of_topic(topic_id).collect();
         let Some(name) = keys.first().and_then(|key| self.partitions.get(key)).map(|it| it.topic.clone()) else { return };
         for key in keys {

@@ -148,7 +148,7 @@ impl Node {
                 if let Ok(Done::Mounted(shape)) = &result {
                     self.life.previous(shape.mounted());
                 }
-                self.drive_quorum(out, |quorum, output| quorum.stored(now, ticket, result, output));
+                self.drive_quorum(now, out, |quorum, output| quorum.stored(now, ticket, result, output));
             }
             Purpose::Mount(log) => self.mounted(now, log, result, out),
             Purpose::Append(log, bytes) => self.written(now, log, bytes, result, out),
@@ -184,7 +184,12 @@ impl Node {
     }
 
     /// Lets the quorum act, hands its operations to the store and applies what it has committed.
-    pub(crate) fn drive_quorum(&mut self, out: &mut Outbox, act: impl FnOnce(&mut Quorum, &mut quorum::Output)) {
+    pub(crate) fn drive_quorum(
+        &mut self,
+        now: Now,
+        out: &mut Outbox,
+        act: impl FnOnce(&mut Quorum, &mut quorum::Output),
+    ) {
         let mut output = quorum::Output::default();
         act(&mut self.quorum, &mut output);
         for (ticket, op) in output.store {
@@ -201,7 +206,7 @@ impl Node {
             {
                 created.push(topic.topic_id);
             }
-            self.revealed(&record, out);
+            self.revealed(now, &record, out);
         }
         for topic in created.into_iter().filter_map(|id| self.image.topic_by_id(id)) {
             out.emit(|| Event::TopicCreated { topic: topic.name.clone(), partitions: topic.partitions.size() as i32 });
@@ -235,7 +240,7 @@ impl Node {
                 .expect("the controller decided on the image that the record applies to");
         }
         let count = records.len() as i64;
-        self.drive_quorum(out, |quorum, output| {
+        self.drive_quorum(now, out, |quorum, output| {
             let end = quorum.append(now, records, output);
             assert_eq!(end, base.plus(count), "a decision's records are appended in one piece, with nothing between");
         });
@@ -244,23 +249,27 @@ impl Node {
     fn committed(&mut self, now: Now, committed: Committed, out: &mut Outbox) {
         match committed {
             Committed::Answer(waiter, body) => self.answer(waiter, body, out),
-            Committed::Registration(ResponseBody::BrokerRegistration(response)) => self.registered(&response, out),
+            Committed::Registration(ResponseBody::BrokerRegistration(response)) => self.registered(now, &response, out),
             Committed::Heartbeat(ResponseBody::BrokerHeartbeat(response)) => self.heartbeat_answered(now, &response, out),
             Committed::ProducerIds(ResponseBody::AllocateProducerIds(response)) => {
                 self.producer_ids_allocated(&response, out);
             }
-            Committed::Registration(other) | Committed::Heartbeat(other) | Committed::ProducerIds(other) => {
+            Committed::Directory(ResponseBody::AssignReplicasToDirs(_)) => {}
+            Committed::Registration(other)
+            | Committed::Heartbeat(other)
+            | Committed::Directory(other)
+            | Committed::ProducerIds(other) => {
                 panic!("the controller answered with {}", other.api_key().name());
             }
         }
     }
 
     /// A metadata record is committed and applied: what it means for this broker's partitions.
-    fn revealed(&mut self, record: &MetadataRecord, out: &mut Outbox) {
+    fn revealed(&mut self, now: Now, record: &MetadataRecord, out: &mut Outbox) {
         match record {
-            MetadataRecord::Partition(record) => self.partition_changed(record.topic_id, record.partition_id, out),
+            MetadataRecord::Partition(record) => self.partition_changed(now, record.topic_id, record.partition_id, out),
             MetadataRecord::PartitionChange(record) => {
-                self.partition_changed(record.topic_id, record.partition_id, out);
+                self.partition_changed(now, record.topic_id, record.partition_id, out);
             }
             MetadataRecord::RemoveTopic(record) => self.topic_removed(record.topic_id, out),
             MetadataRecord::Config(record) => self.config_changed(record.resource_type, &record.resource_name),

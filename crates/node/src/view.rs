@@ -283,7 +283,10 @@ impl Node {
                 what: WaitReason::Metadata(end),
                 deadline: None,
             }),
-            Committed::Registration(_) | Committed::Heartbeat(_) | Committed::ProducerIds(_) => None,
+            Committed::Registration(_)
+            | Committed::Heartbeat(_)
+            | Committed::Directory(_)
+            | Committed::ProducerIds(_) => None,
         });
         let early = self.life.waiting.iter().map(|(conn, request)| WaitView {
             conn: *conn,

@@ -204,6 +204,12 @@ fn a_failed_directory_takes_only_its_partitions_down() {
     for partition in &view.topics[0].partitions {
         assert_eq!(partition.is_offline, failed.contains(&partition.partition), "{partition:?}");
     }
+
+    // A new process finds every log in the directory that it was noted to be in.
+    let rig = rig.restart(&settings);
+    for partition in 0..6 {
+        assert!(rig.log("t", partition).end >= Offset(1));
+    }
 }
 
 #[test]

@@ -151,7 +151,7 @@ impl Controller {
         Outcome { records, reply: ResponseBody::AllocateProducerIds(reply) }
     }
 
-    fn current(&self, id: i32, epoch: i64) -> Result<&BrokerImage, Refusal> {
+    pub(super) fn current(&self, id: i32, epoch: i64) -> Result<&BrokerImage, Refusal> {
         match self.image().broker(NodeId(id)) {
             Some(broker) if broker.epoch == epoch => Ok(broker),
             Some(_) => Err(Refusal::of(ErrorCode::StaleBrokerEpoch)),

@@ -6,6 +6,7 @@
 
 mod brokers;
 mod configs;
+mod directories;
 mod election;
 mod features;
 mod partitions;

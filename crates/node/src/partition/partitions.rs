@@ -100,6 +100,11 @@ impl Partitions {
         self.by_key.values_mut().map(Arc::make_mut)
     }
 
+    /// How many logs a directory holds.
+    pub(crate) fn count(&self, dir: DirId) -> usize {
+        self.iter().filter(|partition| partition.dir == dir).count()
+    }
+
     /// The partitions of a topic.
     pub(crate) fn of_topic(&self, topic_id: Uuid) -> impl Iterator<Item = PartitionKey> {
         let range = PartitionKey { topic_id, partition: i32::MIN }..=PartitionKey { topic_id, partition: i32::MAX };
