@@ -30,6 +30,7 @@ mod network;
 mod outbox;
 mod producer;
 mod random;
+pub mod tools;
 mod view;
 pub mod wire;
 

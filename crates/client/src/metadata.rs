@@ -90,7 +90,7 @@ impl Metadata {
         });
         if auto_create && !wanted.auto_create {
             wanted.auto_create = true;
-            self.requested |= !self.topics.get(topic).is_some_and(|it| it.error == ErrorCode::None);
+            self.requested |= self.topics.get(topic).is_none_or(|it| it.error != ErrorCode::None);
         }
     }
 

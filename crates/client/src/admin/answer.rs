@@ -8,8 +8,8 @@ use protocol::{ErrorCode, LeaderEpoch, NodeId, Offset, Str, TopicPartition, Wall
 use super::call::item;
 use super::{
     AdminAnswer, AdminCall, BrokerInfo, Call, ClusterDescription, ConfigEntry, ConfigResource, ConfigSource,
-    ConfigSynonym, CreatedTopic, Item, ListedOffset, Progress, Reassignment, ResourceType, TopicDescription,
-    TopicListing,
+    ConfigSynonym, CreatedTopic, EligibleLeaders, Item, ListedOffset, Progress, Reassignment, ResourceType,
+    TopicDescription, TopicListing,
 };
 use crate::client::Context;
 use crate::outbox::{Answer, Cause, Failure, Outcome, PartitionInfo};
@@ -64,7 +64,7 @@ impl Call {
             let result = match (self.pages.remove(index), page) {
                 (Some(mut before), Some(Ok(page))) => {
                     before.partitions.extend(page.partitions);
-                    before.elr.extend(page.elr);
+                    before.eligible.extend(page.eligible);
                     Some(Ok(before))
                 }
                 (before, None) => before.map(Ok),
@@ -219,16 +219,16 @@ fn described(topic: &DescribeTopicPartitionsResponseTopic) -> Result<TopicDescri
         isr: nodes(&it.isr_nodes),
         offline: nodes(&it.offline_replicas),
     });
-    let elr = topic
-        .partitions
-        .iter()
-        .map(|it| (it.eligible_leader_replicas.as_deref().map(nodes), it.last_known_elr.as_deref().map(nodes)));
+    let eligible = topic.partitions.iter().map(|it| EligibleLeaders {
+        elr: it.eligible_leader_replicas.as_deref().map(nodes),
+        last_known: it.last_known_elr.as_deref().map(nodes),
+    });
     Ok(TopicDescription {
         name: topic.name.clone().unwrap_or_default(),
         topic_id: topic.topic_id,
         internal: topic.is_internal,
         partitions: partitions.collect(),
-        elr: elr.collect(),
+        eligible: eligible.collect(),
     })
 }
 

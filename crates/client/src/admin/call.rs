@@ -167,8 +167,17 @@ pub struct TopicDescription {
     pub internal: bool,
     /// In order.
     pub partitions: Vec<PartitionInfo>,
-    /// For each partition: eligible leader replicas and last known ones (KIP-966); `None` if the broker does not say.
-    pub elr: Vec<(Option<Vec<NodeId>>, Option<Vec<NodeId>>)>,
+    /// For each partition, in the same order, who may lead it again (KIP-966).
+    pub eligible: Vec<EligibleLeaders>,
+}
+
+/// Replicas outside the ISR that may still lead; `None` if the broker does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EligibleLeaders {
+    /// Eligible leader replicas.
+    pub elr: Option<Vec<NodeId>>,
+    /// The last ones known, when none is left.
+    pub last_known: Option<Vec<NodeId>>,
 }
 
 /// What kind of thing has a configuration.

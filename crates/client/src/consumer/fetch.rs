@@ -174,7 +174,7 @@ impl Consumer {
     ) {
         context.out.emit(|| Event::FetchRefused { partition: partition.clone(), error });
         // A partition in trouble goes to the end, so that the others stay together in a request.
-        self.to_the_end(partition);
+        self.move_to_the_end(partition);
         let Some(state) = self.assigned.get_mut(partition) else { return };
         let Some(position) = state.position() else { return };
         let from_replica = state.read_replica.take().is_some_and(|(id, _)| id == node);
@@ -249,13 +249,13 @@ impl Consumer {
             }
             // Its turn is over once nothing of it is left, so that one full partition does not starve the rest.
             if self.drain(&partition, limit, &mut taken, context) {
-                self.to_the_end(&partition);
+                self.move_to_the_end(&partition);
             }
         }
         taken
     }
 
-    fn to_the_end(&mut self, partition: &TopicPartition) {
+    fn move_to_the_end(&mut self, partition: &TopicPartition) {
         if let Some(index) = self.turns.iter().position(|it| it == partition)
             && let Some(turn) = self.turns.remove(index)
         {

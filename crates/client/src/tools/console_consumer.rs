@@ -1,0 +1,440 @@
+//! `kafka-console-consumer.sh`: prints records as they come.
+//!
+//! Gaps: there are no groups yet. `--group` and `--include` are refused; a topic without `--partition` is read by assignment of
+//! the partitions that it has at the start.
+
+use protocol::TopicPartition;
+
+use super::args::{Args, Opt, Refusal, Value, pairs};
+use super::java::is_true;
+use super::{Io, ReadFile, config_of, failure, properties};
+use crate::config::ClientConfig;
+use crate::input::{Operation, SeekTo};
+use crate::outbox::{Answer, ConsumerRecord, Outcome};
+
+const OPTIONS: &[Opt] = &[
+    Opt {
+        name: "bootstrap-server",
+        value: Value::Text,
+        about: "Required: brokers to connect to, host:port,host:port.",
+    },
+    Opt { name: "command-config", value: Value::Text, about: "A properties file with settings of the consumer." },
+    Opt {
+        name: "command-property",
+        value: Value::Text,
+        about: "A setting of the consumer, key=value. May be repeated.",
+    },
+    Opt { name: "consumer-property", value: Value::Text, about: "Deprecated for --command-property." },
+    Opt { name: "consumer.config", value: Value::Text, about: "Deprecated for --command-config." },
+    Opt { name: "enable-systest-events", value: Value::No, about: "For Kafka's own tests; without effect." },
+    Opt { name: "formatter", value: Value::Text, about: "The class that prints; only Kafka's default is here." },
+    Opt { name: "formatter-config", value: Value::Text, about: "A properties file with settings of the formatter." },
+    Opt {
+        name: "formatter-property",
+        value: Value::Text,
+        about: "A setting of the formatter, such as print.key=true. May be repeated.",
+    },
+    Opt { name: "from-beginning", value: Value::No, about: "Starts at the first record there is." },
+    Opt { name: "group", value: Value::Text, about: "The consumer group; not supported yet." },
+    Opt { name: "include", value: Value::Text, about: "Topics by a regular expression; not supported yet." },
+    Opt { name: "isolation-level", value: Value::Text, about: "read_committed or read_uncommitted." },
+    Opt { name: "key-deserializer", value: Value::Text, about: "A class of Kafka's that reads keys." },
+    Opt { name: "max-messages", value: Value::Int, about: "Ends after so many records." },
+    Opt {
+        name: "offset",
+        value: Value::Text,
+        about: "With --partition: where to start, a number, earliest or latest.",
+    },
+    Opt { name: "partition", value: Value::Int, about: "The partition to read." },
+    Opt { name: "property", value: Value::Text, about: "Deprecated for --formatter-property." },
+    Opt { name: "skip-message-on-error", value: Value::No, about: "Goes on after a record that cannot be printed." },
+    Opt { name: "timeout-ms", value: Value::Long, about: "Ends when no record came for so long." },
+    Opt { name: "topic", value: Value::Text, about: "The topic to read." },
+    Opt { name: "value-deserializer", value: Value::Text, about: "A class of Kafka's that reads values." },
+];
+
+/// A run of the tool.
+#[derive(Clone, Debug)]
+pub(super) struct ConsoleConsumer {
+    topic: String,
+    partition: Option<i32>,
+    start: SeekTo,
+    formatter: Formatter,
+    max_messages: Option<u64>,
+    timeout_ms: i64,
+    printed: u64,
+    step: Step,
+    /// Printed first: what is deprecated.
+    warnings: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Begin,
+    Partitions,
+    Assigned,
+    Sought,
+    Polling,
+}
+
+/// Kafka's `DefaultMessageFormatter`.
+#[derive(Clone, Debug)]
+struct Formatter {
+    timestamp: bool,
+    partition: bool,
+    offset: bool,
+    delivery: bool,
+    epoch: bool,
+    headers: bool,
+    key: bool,
+    value: bool,
+    key_separator: String,
+    line_separator: String,
+    headers_separator: String,
+    null_literal: String,
+    read_key: Reads,
+    read_value: Reads,
+    read_header: Reads,
+}
+
+/// How bytes become text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    /// As they are.
+    Bytes,
+    Text,
+    Int16,
+    Int32,
+    Int64,
+    Boolean,
+}
+
+impl ConsoleConsumer {
+    pub(super) fn parse(raw: &[String], files: &mut ReadFile<'_>) -> Result<(ConsoleConsumer, ClientConfig), Refusal> {
+        let args = Args::parse(OPTIONS, raw).map_err(|why| {
+            let none = Args::parse(OPTIONS, &[]).map(|it| it.misused(&why));
+            none.unwrap_or_else(Refusal::stderr)
+        })?;
+        let about = "This tool helps to read data from Kafka topics and outputs it to standard output.";
+        args.help_or_version(raw.is_empty(), about)?;
+        check(&args)?;
+        let mut warnings = String::new();
+        for (old, new) in [("consumer-property", "command-property"), ("consumer.config", "command-config")] {
+            args.either(old, new)?;
+            if args.has(old) {
+                warnings += &format!(
+                    "Option --{old} is deprecated and will be removed in a future version. Use --{new} instead.\n"
+                );
+            }
+        }
+        let settings = consumer_settings(&args, files).map_err(|why| args.misused(&why).after(&warnings))?;
+        let group = args.has("group") || settings.iter().any(|(key, _)| key == "group.id");
+        if group && args.has("partition") {
+            return Err(args.misused("Options group and partition cannot be specified together.").after(&warnings));
+        }
+        if group {
+            let why = "Consumer groups are not supported yet: leave out --group to read all partitions by assignment";
+            return Err(Refusal::stderr(why).after(&warnings));
+        }
+        let reset = settings.iter().rev().find(|(key, _)| key == "auto.offset.reset").map_or("", |(_, it)| it);
+        if args.has("from-beginning") && reset != "earliest" {
+            let why = format!(
+                "Can't simultaneously specify --from-beginning and 'auto.offset.reset={reset}', please remove one option"
+            );
+            return Err(Refusal::stderr(why).after(&warnings));
+        }
+        let start = start(&args).map_err(|why| args.misused(&why).after(&warnings))?;
+        args.either("property", "formatter-property")?;
+        if args.has("property") {
+            warnings += "Option --property is deprecated and will be removed in a future version. Use --formatter-property \
+                         instead.\n";
+        }
+        let tool =
+            Self::build(&args, start, warnings.clone(), files).map_err(|why| args.misused(&why).after(&warnings))?;
+        let config = config_of(&settings).map_err(|why| Refusal::stderr(why).after(&warnings))?;
+        Ok((tool, config))
+    }
+
+    fn build(
+        args: &Args,
+        start: SeekTo,
+        warnings: String,
+        files: &mut ReadFile<'_>,
+    ) -> Result<ConsoleConsumer, String> {
+        let mut settings = Vec::new();
+        if let Some(file) = args.value("formatter-config")? {
+            settings = properties::parse(&files(file)?);
+        }
+        for (option, key) in [("key-deserializer", "key.deserializer"), ("value-deserializer", "value.deserializer")] {
+            if let Some(class) = args.value(option)?.filter(|it| !it.is_empty()) {
+                settings.push((key.to_owned(), class.to_owned()));
+            }
+        }
+        settings.extend(pairs(&args.values("formatter-property")));
+        settings.extend(pairs(&args.values("property")));
+        if let Some(class) = args.value("formatter")? {
+            let name = class.rsplit('.').next().unwrap_or_default();
+            if name != "DefaultMessageFormatter" {
+                return Err(class.to_owned());
+            }
+        }
+        Ok(ConsoleConsumer {
+            topic: args.value("topic")?.unwrap_or_default().to_owned(),
+            partition: args.int("partition")?,
+            start,
+            formatter: Formatter::new(&settings)?,
+            // Only -1 means no end; what is less than nothing ends at once.
+            max_messages: match args.int("max-messages")? {
+                None | Some(-1) => None,
+                Some(count) => Some(u64::try_from(count).unwrap_or(0)),
+            },
+            timeout_ms: args.long("timeout-ms")?.filter(|it| *it >= 0).unwrap_or(i64::MAX),
+            printed: 0,
+            step: Step::Begin,
+            warnings,
+        })
+    }
+
+    pub(super) fn begin(&mut self, io: &mut Io<'_>) {
+        io.stdout.extend_from_slice(self.warnings.as_bytes());
+        if self.max_messages == Some(0) {
+            self.finish(io, 0);
+            return;
+        }
+        match self.partition {
+            Some(partition) => self.assign(&[partition], io),
+            None => {
+                self.step = Step::Partitions;
+                io.start(Operation::PartitionsFor(self.topic.as_str().into()));
+            }
+        }
+    }
+
+    fn assign(&mut self, partitions: &[i32], io: &mut Io<'_>) {
+        self.step = Step::Assigned;
+        let topic: protocol::Str = self.topic.as_str().into();
+        let all = partitions.iter().map(|it| TopicPartition { topic: topic.clone(), partition: *it });
+        io.start(Operation::Assign(all.collect()));
+    }
+
+    fn poll(&mut self, io: &mut Io<'_>) {
+        self.step = Step::Polling;
+        io.start(Operation::Poll { timeout_ms: self.timeout_ms });
+    }
+
+    pub(super) fn outcome(&mut self, outcome: Outcome, io: &mut Io<'_>) {
+        let answer = match outcome {
+            Outcome::Ok(answer) => answer,
+            other => {
+                let failure = failure(other);
+                io.complain(&format!(
+                    "ERROR Error processing message, terminating consumer process: {}",
+                    failure.message
+                ));
+                self.finish(io, 0);
+                return;
+            }
+        };
+        match (self.step, answer) {
+            (Step::Partitions, Answer::Partitions(partitions)) => {
+                let partitions: Vec<i32> = partitions.iter().map(|it| it.partition).collect();
+                self.assign(&partitions, io);
+            }
+            // Without --partition the reset policy says where to start, as it does in a new group.
+            (Step::Assigned, Answer::Done) => match self.partition {
+                Some(partition) => {
+                    self.step = Step::Sought;
+                    let partition = TopicPartition { topic: self.topic.as_str().into(), partition };
+                    io.start(Operation::Seek(partition, self.start));
+                }
+                None => self.poll(io),
+            },
+            (Step::Sought, Answer::Done) => self.poll(io),
+            (Step::Polling, Answer::Records(records)) if records.is_empty() => self.finish(io, 0),
+            (Step::Polling, Answer::Records(records)) => {
+                for record in records {
+                    self.formatter.write(&record, io.stdout);
+                    self.printed += 1;
+                    if self.max_messages.is_some_and(|max| self.printed >= max) {
+                        self.finish(io, 0);
+                        return;
+                    }
+                }
+                self.poll(io);
+            }
+            (step, answer) => unreachable!("{step:?} was answered with {answer:?}"),
+        }
+    }
+
+    pub(super) fn finish(&mut self, io: &mut Io<'_>, code: i32) {
+        io.complain(&format!("Processed a total of {} messages", self.printed));
+        io.exit = Some(code);
+    }
+}
+
+/// What Kafka's tool checks before it connects.
+fn check(args: &Args) -> Result<(), Refusal> {
+    if args.has("topic") == args.has("include") {
+        return Err(args.misused("Exactly one of the following arguments is required: [topic], [include]"));
+    }
+    if args.has("partition") {
+        if !args.has("topic") {
+            return Err(args.misused("The topic is required when partition is specified."));
+        }
+        if args.has("from-beginning") && args.has("offset") {
+            return Err(args.misused("Options from-beginning and offset cannot be specified together."));
+        }
+    } else if args.has("offset") {
+        return Err(args.misused("The partition is required when offset is specified."));
+    }
+    args.require("bootstrap-server")?;
+    if args.has("include") {
+        return Err(Refusal::stderr("--include is not supported yet: name one topic with --topic"));
+    }
+    Ok(())
+}
+
+fn start(args: &Args) -> Result<SeekTo, String> {
+    let Some(offset) = args.value("offset")? else {
+        return Ok(if args.has("from-beginning") { SeekTo::Beginning } else { SeekTo::End });
+    };
+    match (offset.to_ascii_lowercase().as_str(), offset.parse::<i64>()) {
+        ("earliest", _) => Ok(SeekTo::Beginning),
+        ("latest", _) => Ok(SeekTo::End),
+        (_, Ok(number @ 0..)) => Ok(SeekTo::Offset(protocol::Offset(number))),
+        _ => Err(format!(
+            "The provided offset value '{offset}' is incorrect. Valid values are 'earliest', 'latest', or a non-negative \
+             long."
+        )),
+    }
+}
+
+/// The consumer's settings: file, then arguments, then what the tool itself says.
+fn consumer_settings(args: &Args, files: &mut ReadFile<'_>) -> Result<Vec<(String, String)>, String> {
+    let mut settings = Vec::new();
+    for option in ["command-config", "consumer.config"] {
+        if let Some(file) = args.value(option)? {
+            settings.extend(properties::parse(&files(file)?));
+        }
+    }
+    settings.extend(pairs(&args.values("command-property")));
+    settings.extend(pairs(&args.values("consumer-property")));
+    let has = |settings: &[(String, String)], key: &str| settings.iter().any(|(it, _)| it == key);
+    if !has(&settings, "auto.offset.reset") {
+        let reset = if args.has("from-beginning") { "earliest" } else { "latest" };
+        settings.push(("auto.offset.reset".to_owned(), reset.to_owned()));
+    }
+    if !has(&settings, "client.id") {
+        settings.push(("client.id".to_owned(), "console-consumer".to_owned()));
+    }
+    if let Some(level) = args.value("isolation-level")? {
+        settings.push(("isolation.level".to_owned(), level.to_owned()));
+    }
+    let servers = args.value("bootstrap-server")?.unwrap_or_default();
+    settings.push(("bootstrap.servers".to_owned(), servers.to_owned()));
+    Ok(settings)
+}
+
+impl Formatter {
+    fn new(settings: &[(String, String)]) -> Result<Formatter, String> {
+        let value = |key: &str| settings.iter().rev().find(|(it, _)| it == key).map(|(_, value)| value.clone());
+        let flag = |key: &str, default: bool| value(key).map_or(default, |it| is_true(&it));
+        let text = |key: &str, default: &str| value(key).unwrap_or_else(|| default.to_owned());
+        let reads = |key: &str| value(key).map_or(Ok(Reads::Bytes), |class| Reads::of_class(&class));
+        Ok(Formatter {
+            timestamp: flag("print.timestamp", false),
+            partition: flag("print.partition", false),
+            offset: flag("print.offset", false),
+            delivery: flag("print.delivery", false),
+            epoch: flag("print.epoch", false),
+            headers: flag("print.headers", false),
+            key: flag("print.key", false),
+            value: flag("print.value", true),
+            key_separator: text("key.separator", "\t"),
+            line_separator: text("line.separator", "\n"),
+            headers_separator: text("headers.separator", ","),
+            null_literal: text("null.literal", "null"),
+            read_key: reads("key.deserializer")?,
+            read_value: reads("value.deserializer")?,
+            read_header: reads("headers.deserializer")?,
+        })
+    }
+
+    fn write(&self, record: &ConsumerRecord, out: &mut Vec<u8>) {
+        let columns: [(bool, Vec<u8>); 8] = [
+            (self.timestamp, {
+                let kind = if record.log_append_time { "LogAppendTime" } else { "CreateTime" };
+                format!("{kind}:{}", record.record.timestamp.0).into_bytes()
+            }),
+            (self.partition, format!("Partition:{}", record.partition.partition).into_bytes()),
+            (self.offset, format!("Offset:{}", record.record.offset).into_bytes()),
+            // Kafka's tool hands its formatter neither; deliveries are those of share groups.
+            (self.delivery, b"Delivery:NOT_PRESENT".to_vec()),
+            (self.epoch, b"Epoch:NOT_PRESENT".to_vec()),
+            (self.headers, self.headers_of(record)),
+            (self.key, self.text(self.read_key, record.record.key.as_deref())),
+            (self.value, self.text(self.read_value, record.record.value.as_deref())),
+        ];
+        let mut first = true;
+        for (_, column) in columns.iter().filter(|(shown, _)| *shown) {
+            if !first {
+                out.extend_from_slice(self.key_separator.as_bytes());
+            }
+            first = false;
+            out.extend_from_slice(column);
+        }
+        if !first {
+            out.extend_from_slice(self.line_separator.as_bytes());
+        }
+    }
+
+    fn headers_of(&self, record: &ConsumerRecord) -> Vec<u8> {
+        if record.record.headers.is_empty() {
+            return b"NO_HEADERS".to_vec();
+        }
+        let mut out = Vec::new();
+        for (place, (name, value)) in record.record.headers.iter().enumerate() {
+            if place > 0 {
+                out.extend_from_slice(self.headers_separator.as_bytes());
+            }
+            out.extend_from_slice(name.as_bytes());
+            out.push(b':');
+            out.extend(self.text(self.read_header, value.as_deref()));
+        }
+        out
+    }
+
+    fn text(&self, reads: Reads, bytes: Option<&[u8]>) -> Vec<u8> {
+        bytes.map_or_else(|| self.null_literal.clone().into_bytes(), |it| reads.text(it))
+    }
+}
+
+impl Reads {
+    fn of_class(class: &str) -> Result<Reads, String> {
+        match class.strip_prefix("org.apache.kafka.common.serialization.") {
+            Some("ByteArrayDeserializer" | "ByteBufferDeserializer" | "BytesDeserializer") => Ok(Reads::Bytes),
+            Some("StringDeserializer") => Ok(Reads::Text),
+            Some("ShortDeserializer") => Ok(Reads::Int16),
+            Some("IntegerDeserializer") => Ok(Reads::Int32),
+            Some("LongDeserializer") => Ok(Reads::Int64),
+            Some("BooleanDeserializer") => Ok(Reads::Boolean),
+            _ => Err(format!(
+                "The deserializer {class} is not here: only Kafka's own for bytes, text, numbers and booleans"
+            )),
+        }
+    }
+
+    /// Bytes that are not of the type stay as they are.
+    fn text(self, bytes: &[u8]) -> Vec<u8> {
+        let number = match (self, bytes) {
+            (Reads::Text, _) => return String::from_utf8_lossy(bytes).into_owned().into_bytes(),
+            (Reads::Int16, _) => bytes.try_into().map(|it| i64::from(i16::from_be_bytes(it))).ok(),
+            (Reads::Int32, _) => bytes.try_into().map(|it| i64::from(i32::from_be_bytes(it))).ok(),
+            (Reads::Int64, _) => bytes.try_into().map(i64::from_be_bytes).ok(),
+            (Reads::Boolean, [0]) => return b"false".to_vec(),
+            (Reads::Boolean, [1]) => return b"true".to_vec(),
+            (Reads::Bytes | Reads::Boolean, _) => None,
+        };
+        number.map_or_else(|| bytes.to_vec(), |it| it.to_string().into_bytes())
+    }
+}
