@@ -31,6 +31,8 @@ struct Cluster {
     controller: Controller,
     random: Random,
     log: Vec<MetadataRecord>,
+    /// Of every broker.
+    directories: Vec<Uuid>,
 }
 
 impl Cluster {
@@ -40,7 +42,8 @@ impl Cluster {
         config.identity.cluster_id = "cluster".into();
         let mut controller = Controller::new(&config);
         controller.activate(Image::default(), LeaderEpoch(1));
-        let mut cluster = Cluster { config, controller, random: Random::new(7), log: Vec::new() };
+        let mut cluster =
+            Cluster { config, controller, random: Random::new(7), log: Vec::new(), directories: vec![DIRECTORY] };
         let records = cluster.controller.decide_bootstrap(&cluster.config, Now::default(), &mut cluster.random);
         cluster.append(records);
         cluster
@@ -98,7 +101,7 @@ impl Cluster {
                 })
                 .collect(),
             rack: None,
-            log_dirs: vec![DIRECTORY],
+            log_dirs: self.directories.clone(),
             previous_broker_epoch: previous_epoch,
             ..BrokerRegistrationRequest::default()
         };
@@ -391,6 +394,20 @@ fn replicas_are_spread_evenly() {
     let even = |count| (1..=3).map(|id| (NodeId(id), count)).collect::<BTreeMap<_, _>>();
     assert_eq!(leads, even(10));
     assert_eq!(holds, even(20));
+}
+
+#[test]
+fn replicas_go_to_the_emptiest_directory() {
+    let mut cluster = Cluster::with(&[]);
+    cluster.directories = vec![Uuid([1; 16]), Uuid([2; 16]), Uuid([3; 16])];
+    cluster.start_broker(1);
+    cluster.create(topic("a", 2, 1));
+    cluster.create(topic("b", 4, 1));
+    let mut load = BTreeMap::new();
+    for partition in cluster.image().topics().flat_map(|it| it.partitions.values()) {
+        *load.entry(partition.directories[0]).or_insert(0) += 1;
+    }
+    assert_eq!(load, cluster.directories.iter().map(|it| (*it, 2)).collect());
 }
 
 #[test]
@@ -904,11 +921,8 @@ fn configurations_are_described_with_their_origin() {
 #[test]
 fn only_what_is_served_is_advertised() {
     let mut cluster = Cluster::of_one();
-    let words = |name: &str| ApiVersionsRequest {
-        client_software_name: name.into(),
-        client_software_version: "1.0".into(),
-        ..ApiVersionsRequest::default()
-    };
+    let words =
+        |name: &str| ApiVersionsRequest { client_software_name: name.into(), client_software_version: "1.0".into() };
     let mut ask =
         |version, request| match cluster.ask(version, |context| gateway::api_versions::handle(context, request)) {
             ResponseBody::ApiVersions(response) => response,

@@ -88,12 +88,9 @@ fn leave(
     match min_isr {
         None if isr.is_empty() => isr = partition.isr.clone(),
         None => {}
-        Some(min_isr) if isr.len() < min_isr => {
-            if partition.isr.contains(&broker) && !elr.contains(&broker) {
-                elr.push(broker);
-            }
-        }
-        Some(_) => elr.clear(),
+        Some(min_isr) if isr.len() >= min_isr => elr.clear(),
+        Some(_) if partition.isr.contains(&broker) && !elr.contains(&broker) => elr.push(broker),
+        Some(_) => {}
     }
     let leader = match partition.leader {
         Some(leader) if leader == broker => {

@@ -1,5 +1,7 @@
 //! New partitions: their replicas, and more of them for a topic.
 
+use std::collections::BTreeMap;
+
 use protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use protocol::messages::{
@@ -12,10 +14,10 @@ use crate::image::Image;
 use crate::random::Random;
 use crate::refusal::Refusal;
 
-/// The directory of a replica whose broker has yet to choose one (KIP-858).
-const UNASSIGNED: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-/// The directory of a replica on a broker that did not name its directories.
+/// The directory of a replica on a broker that did not name its directories (KIP-858).
 const MIGRATING: Uuid = Uuid::ZERO;
+/// The directory of a replica on a broker that is not registered.
+const UNASSIGNED: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
 /// The replicas of one new partition. Its leader is the first in sync.
 pub(super) struct Replicas {
@@ -26,17 +28,60 @@ pub(super) struct Replicas {
 
 impl Replicas {
     /// `isr` is not empty.
-    pub(super) fn new(image: &Image, nodes: Vec<NodeId>, isr: Vec<NodeId>) -> Replicas {
-        let directories = nodes.iter().map(|node| default_directory(image, *node)).collect();
+    pub(super) fn new(directories: &mut Directories<'_>, nodes: Vec<NodeId>, isr: Vec<NodeId>) -> Replicas {
+        let directories = nodes.iter().map(|node| directories.choose(*node)).collect();
         Replicas { nodes, isr, directories }
     }
 }
 
-fn default_directory(image: &Image, node: NodeId) -> Uuid {
-    match image.broker(node).map(|broker| broker.directories.as_slice()) {
-        Some([]) => MIGRATING,
-        Some([only]) => *only,
-        _ => UNASSIGNED,
+/// Chooses the log directories of new replicas: on each broker the one with the fewest.
+///
+/// Apache Kafka leaves a broker with several directories to choose by itself and tell the controller (KIP-858,
+/// AssignReplicasToDirs). A choice made here is a record that it understands as well, and needs no second round.
+pub(super) struct Directories<'a> {
+    image: &'a Image,
+    /// How many replicas there are in each directory, of the brokers that have a choice.
+    load: BTreeMap<NodeId, Vec<(Uuid, usize)>>,
+}
+
+impl<'a> Directories<'a> {
+    pub(super) fn new(image: &'a Image) -> Directories<'a> {
+        let mut load = BTreeMap::new();
+        for broker in image.brokers().filter(|broker| broker.directories.len() > 1) {
+            let cordoned = broker.cordoned_directories.as_deref().unwrap_or_default();
+            let open = broker.directories.iter().filter(|it| !cordoned.contains(it));
+            load.insert(broker.id, open.map(|it| (*it, 0)).collect::<Vec<_>>());
+        }
+        let mut directories = Directories { image, load };
+        if !directories.load.is_empty() {
+            for partition in image.topics().flat_map(|topic| topic.partitions.values()) {
+                for (node, directory) in partition.replicas.iter().zip(&partition.directories) {
+                    directories.count(*node, *directory);
+                }
+            }
+        }
+        directories
+    }
+
+    fn count(&mut self, node: NodeId, directory: Uuid) {
+        let found = self.load.get_mut(&node).and_then(|load| load.iter_mut().find(|it| it.0 == directory));
+        if let Some((_, count)) = found {
+            *count += 1;
+        }
+    }
+
+    fn choose(&mut self, node: NodeId) -> Uuid {
+        // The first of those with the fewest: the order is that of `log.dirs`.
+        let emptiest = self.load.get(&node).and_then(|load| load.iter().min_by_key(|it| it.1)).map(|it| it.0);
+        if let Some(directory) = emptiest {
+            self.count(node, directory);
+            return directory;
+        }
+        match self.image.broker(node).map(|broker| broker.directories.as_slice()) {
+            Some([]) => MIGRATING,
+            Some([only]) => *only,
+            _ => UNASSIGNED,
+        }
     }
 }
 
@@ -94,6 +139,7 @@ impl Controller {
     pub fn decide_create_partitions(&self, random: &mut Random, request: &CreatePartitionsRequest) -> Outcome {
         let mut records = Vec::new();
         let mut results = Vec::with_capacity(request.topics.len());
+        let mut directories = Directories::new(self.image());
         for (index, topic) in request.topics.iter().enumerate() {
             let same = |other: &&CreatePartitionsTopic| other.name == topic.name;
             if request.topics[..index].iter().any(|other| same(&other)) {
@@ -102,7 +148,7 @@ impl Controller {
             let outcome = if request.topics.iter().filter(same).count() > 1 {
                 Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name."))
             } else {
-                self.add_partitions(random, topic, MAX_RECORDS_PER_DECISION - records.len())
+                self.add_partitions(random, &mut directories, topic, MAX_RECORDS_PER_DECISION - records.len())
             };
             let mut result = CreatePartitionsTopicResult { name: topic.name.clone(), ..Default::default() };
             match outcome {
@@ -124,6 +170,7 @@ impl Controller {
     fn add_partitions(
         &self,
         random: &mut Random,
+        directories: &mut Directories<'_>,
         asked: &CreatePartitionsTopic,
         room: usize,
     ) -> Result<Vec<MetadataRecord>, Refusal> {
@@ -153,7 +200,7 @@ impl Controller {
         }
         let factor = topic.partitions.first().map_or(1, |(_, partition)| partition.replicas.len());
         let replicas = match &asked.assignments {
-            None => self.place_additional(random, additional, factor)?,
+            None => self.place_additional(random, directories, additional, factor)?,
             Some(assignments) if assignments.len() != additional => {
                 return Err(Refusal::new(
                     ErrorCode::InvalidReplicaAssignment,
@@ -179,7 +226,7 @@ impl Controller {
                             ),
                         ));
                     }
-                    replicas.push(Replicas::new(image, nodes, isr));
+                    replicas.push(Replicas::new(directories, nodes, isr));
                 }
                 replicas
             }
@@ -188,7 +235,13 @@ impl Controller {
         Ok((first..).zip(&replicas).map(|(index, replicas)| record(topic.id, index, replicas).into()).collect())
     }
 
-    fn place_additional(&self, random: &mut Random, count: usize, factor: usize) -> Result<Vec<Replicas>, Refusal> {
+    fn place_additional(
+        &self,
+        random: &mut Random,
+        directories: &mut Directories<'_>,
+        count: usize,
+        factor: usize,
+    ) -> Result<Vec<Replicas>, Refusal> {
         let image = self.image();
         let invalid = |what: String| Refusal::new(ErrorCode::InvalidReplicationFactor, what);
         let narrow = i16::try_from(factor).map_err(|_| invalid(format!("Invalid replication factor {factor}")))?;
@@ -203,7 +256,7 @@ impl Controller {
                          shutdown."
                     )));
                 }
-                Ok(Replicas::new(image, nodes, isr))
+                Ok(Replicas::new(directories, nodes, isr))
             })
             .collect()
     }

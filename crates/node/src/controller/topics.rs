@@ -12,7 +12,7 @@ use protocol::messages::{
 use protocol::{NodeId, Str, Uuid};
 
 use super::configs::{self, Origin};
-use super::partitions::{self, Replicas};
+use super::partitions::{self, Directories, Replicas};
 use super::{Controller, Outcome, placement};
 use crate::config::{Config, TOPIC_KEYS};
 use crate::image::{Image, Resource};
@@ -55,7 +55,13 @@ impl Controller {
             let refused = request.topics.iter().map(|topic| refused(&topic.name, &refusal));
             return reply(Vec::new(), refused.collect());
         }
-        let mut plan = Plan { image: self.image(), config, random, collisions: BTreeMap::new() };
+        let mut plan = Plan {
+            image: self.image(),
+            config,
+            random,
+            collisions: BTreeMap::new(),
+            directories: Directories::new(self.image()),
+        };
         let mut seen: BTreeMap<&Str, usize> = BTreeMap::new();
         for topic in &request.topics {
             *seen.entry(&topic.name).or_default() += 1;
@@ -86,7 +92,13 @@ impl Controller {
     /// The topics that a client asked for and that may be created on the spot, with the defaults for everything. Names
     /// that cannot be created are left out: who asked is told that they do not exist.
     pub fn decide_auto_create(&self, config: &Config, random: &mut Random, names: &[Str]) -> Vec<MetadataRecord> {
-        let mut plan = Plan { image: self.image(), config, random, collisions: BTreeMap::new() };
+        let mut plan = Plan {
+            image: self.image(),
+            config,
+            random,
+            collisions: BTreeMap::new(),
+            directories: Directories::new(self.image()),
+        };
         let mut records = Vec::new();
         for name in names {
             let topic = CreatableTopic {
@@ -166,6 +178,7 @@ struct Plan<'a> {
     image: &'a Image,
     config: &'a Config,
     random: &'a mut Random,
+    directories: Directories<'a>,
     /// Names created by this very request, by what they would be called in metrics.
     collisions: BTreeMap<String, Str>,
 }
@@ -259,12 +272,12 @@ impl Plan<'_> {
                 if isr.is_empty() {
                     return Err(unable("All brokers are currently fenced or in controlled shutdown.".into()));
                 }
-                Ok(Replicas::new(self.image, nodes, isr))
+                Ok(Replicas::new(&mut self.directories, nodes, isr))
             })
             .collect()
     }
 
-    fn assign_by_hand(&self, topic: &CreatableTopic) -> Result<Vec<Replicas>, Refusal> {
+    fn assign_by_hand(&mut self, topic: &CreatableTopic) -> Result<Vec<Replicas>, Refusal> {
         let invalid = |what: &str| Err(Refusal::new(ErrorCode::InvalidRequest, what));
         if topic.replication_factor != -1 {
             return invalid("A manual partition assignment was specified, but replication factor was not set to -1.");
@@ -295,7 +308,7 @@ impl Plan<'_> {
                     ),
                 ));
             }
-            by_index.insert(index, Replicas::new(self.image, nodes, isr));
+            by_index.insert(index, Replicas::new(&mut self.directories, nodes, isr));
         }
         if by_index.keys().copied().ne(0..by_index.len() as i32) {
             return Err(Refusal::new(
