@@ -10,7 +10,8 @@ use bytes::Bytes;
 use protocol::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
 use protocol::messages::broker_registration_request::{Feature, Listener};
 use protocol::messages::{
-    AssignReplicasToDirsRequest, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse,
+    AssignReplicasToDirsRequest, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest,
+    BrokerRegistrationResponse,
 };
 use protocol::{ErrorCode, Now, Offset, Request, RequestBody, Uuid, support};
 use storage::{Cell, DirId, Done, LogId, StoreError, StoreOp};
@@ -87,10 +88,7 @@ impl Life {
     }
 
     fn is_leaving(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::Leaving | Phase::Flushing | Phase::Checkpointing | Phase::Marking | Phase::Stopped
-        )
+        matches!(self.phase, Phase::Leaving | Phase::Flushing | Phase::Checkpointing | Phase::Marking | Phase::Stopped)
     }
 }
 
@@ -201,7 +199,8 @@ impl Node {
     }
 
     fn heartbeat(&mut self, now: Now, want_shut_down: bool, out: &mut Outbox) {
-        let offline = self.life.offline.iter().filter_map(|dir| self.config.identity.directory_ids.get(usize::from(dir.0)));
+        let offline =
+            self.life.offline.iter().filter_map(|dir| self.config.identity.directory_ids.get(usize::from(dir.0)));
         let request = BrokerHeartbeatRequest {
             broker_id: self.config.node_id.0,
             broker_epoch: self.life.broker_epoch,
@@ -427,7 +426,9 @@ impl Node {
     pub(crate) fn topic_removed(&mut self, topic_id: Uuid, out: &mut Outbox) {
         self.life.chosen.retain(|key, _| key.topic_id != topic_id);
         let keys: Vec<_> = self.partitions.of_topic(topic_id).collect();
-        let Some(name) = keys.first().and_then(|key| self.partitions.get(key)).map(|it| it.topic.clone()) else { return };
+        let Some(name) = keys.first().and_then(|key| self.partitions.get(key)).map(|it| it.topic.clone()) else {
+            return;
+        };
         for key in keys {
             self.watch.changed(key);
             let parked = self.partitions.remove(key, &mut self.ops, out);
@@ -445,14 +446,22 @@ impl Node {
             if is_topic && partition.topic != *name {
                 continue;
             }
-            let config =
-                resolved.entry(partition.topic.clone()).or_insert_with(|| self.config.topic(&self.image, &partition.topic));
+            let config = resolved
+                .entry(partition.topic.clone())
+                .or_insert_with(|| self.config.topic(&self.image, &partition.topic));
             partition.config = config.clone();
         }
     }
 
     /// Batches are written: the ends move, and with them replies and readers.
-    pub(crate) fn written(&mut self, now: Now, log: LogId, bytes: u64, result: Result<Done, StoreError>, out: &mut Outbox) {
+    pub(crate) fn written(
+        &mut self,
+        now: Now,
+        log: LogId,
+        bytes: u64,
+        result: Result<Done, StoreError>,
+        out: &mut Outbox,
+    ) {
         self.limits.written(bytes, out);
         if let Err(error) = result {
             return self.storage_failed(now, log, &error, out);
@@ -468,7 +477,14 @@ impl Node {
         self.unpark(ready, out);
     }
 
-    pub(crate) fn flushed(&mut self, now: Now, log: LogId, end: Offset, result: Result<Done, StoreError>, out: &mut Outbox) {
+    pub(crate) fn flushed(
+        &mut self,
+        now: Now,
+        log: LogId,
+        end: Offset,
+        result: Result<Done, StoreError>,
+        out: &mut Outbox,
+    ) {
         match result {
             Ok(_) => {
                 if let Some((_, partition)) = self.partitions.by_log_mut(log) {

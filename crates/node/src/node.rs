@@ -250,7 +250,9 @@ impl Node {
         match committed {
             Committed::Answer(waiter, body) => self.answer(waiter, body, out),
             Committed::Registration(ResponseBody::BrokerRegistration(response)) => self.registered(now, &response, out),
-            Committed::Heartbeat(ResponseBody::BrokerHeartbeat(response)) => self.heartbeat_answered(now, &response, out),
+            Committed::Heartbeat(ResponseBody::BrokerHeartbeat(response)) => {
+                self.heartbeat_answered(now, &response, out)
+            }
             Committed::ProducerIds(ResponseBody::AllocateProducerIds(response)) => {
                 self.producer_ids_allocated(&response, out);
             }
@@ -288,8 +290,7 @@ impl Node {
 /// The metadata quorum, with this node as its only voter.
 fn quorum_of(config: &Config) -> Quorum {
     let dir = storage::DirId(config.metadata_log_dir);
-    let mut quorum = Quorum::new(config.node_id, METADATA_LOG, dir)
-        .segment_bytes(config.metadata_log_segment_bytes);
+    let mut quorum = Quorum::new(config.node_id, METADATA_LOG, dir).segment_bytes(config.metadata_log_segment_bytes);
     if let Some(id) = config.identity.directory_ids.get(usize::from(dir.0)) {
         quorum = quorum.directory(*id);
     }

@@ -189,7 +189,10 @@ fn epochs_fence_and_divergence_is_told() {
     assert_eq!(read(&mut rig, epoch + 1, -1, 0).error_code, ErrorCode::UnknownLeaderEpoch.code());
     assert_eq!(read(&mut rig, epoch, epoch, 2).error_code, 0);
     let diverging = read(&mut rig, epoch, epoch, 5);
-    assert_eq!((diverging.error_code, diverging.diverging_epoch.epoch, diverging.diverging_epoch.end_offset), (0, epoch, 2));
+    assert_eq!(
+        (diverging.error_code, diverging.diverging_epoch.epoch, diverging.diverging_epoch.end_offset),
+        (0, epoch, 2)
+    );
 
     // A restart begins another leader epoch.
     rig.stop();
@@ -245,7 +248,8 @@ fn sessions_send_only_what_changed() {
     assert_eq!((response.session_id, named(&response)), (full.session_id, vec![]));
     rig.produce("u", 1, -1, batch(&["x"]));
     let mut next = incremental(2);
-    next.forgotten_topics_data = vec![ForgottenTopic { topic: Str::from_static("t"), partitions: vec![0], ..Default::default() }];
+    next.forgotten_topics_data =
+        vec![ForgottenTopic { topic: Str::from_static("t"), partitions: vec![0], ..Default::default() }];
     assert_eq!(named(&call(&mut rig, 12, next)), [("u".into(), 1)]);
     assert_eq!(call(&mut rig, 12, incremental(2)).error_code, ErrorCode::InvalidFetchSessionEpoch.code());
     let mut unknown = incremental(1);

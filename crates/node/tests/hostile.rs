@@ -104,7 +104,11 @@ fn huge_requests_are_answered() {
     let request = FetchRequest {
         session_epoch: 0,
         max_bytes: i32::MAX,
-        topics: vec![FetchTopic { topic: Str::from_static("t"), partitions: partitions(100_000), ..Default::default() }],
+        topics: vec![FetchTopic {
+            topic: Str::from_static("t"),
+            partitions: partitions(100_000),
+            ..Default::default()
+        }],
         ..FetchRequest::default()
     };
     let ResponseBody::Fetch(response) = rig.call(12, RequestBody::Fetch(request)) else { panic!() };
@@ -128,7 +132,8 @@ fn records_of_garbage_are_refused() {
             continue;
         }
         let cut = random.below(4) == 0;
-        let bytes = if cut { Bytes::from(bytes).slice(..random.below(good.len() as u64) as usize) } else { bytes.into() };
+        let bytes =
+            if cut { Bytes::from(bytes).slice(..random.below(good.len() as u64) as usize) } else { bytes.into() };
         let (error, base) = rig.produce("t", 0, -1, bytes.clone());
         assert!(error != 0 && base == -1, "{bytes:?}");
     }
@@ -153,7 +158,7 @@ fn random_frames_of_every_api() {
                 }
                 for _ in 0..random.below(200) {
                     // Small bytes make plausible lengths.
-                    bytes.put_u8(if random.below(3) == 0 { random.next() as u8 } else { random.below(4) as u8 });
+                    bytes.put_u8(if random.below(3) == 0 { random.next_u64() as u8 } else { random.below(4) as u8 });
                 }
                 if let Ok(request) = frame::decode_request(bytes.freeze()) {
                     rig.open(CLIENT);

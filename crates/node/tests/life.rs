@@ -96,7 +96,8 @@ fn a_stop_flushes_and_marks_the_directory() {
     let mut rig = Rig::start();
     rig.create_topic("t", 1, &[]);
     rig.produce("t", 0, 1, batch(&["a"]));
-    let waiting = rig.send(12, RequestBody::Fetch(protocol::messages::FetchRequest { max_wait_ms: 60_000, ..fetch("t", 0, 1) }));
+    let waiting =
+        rig.send(12, RequestBody::Fetch(protocol::messages::FetchRequest { max_wait_ms: 60_000, ..fetch("t", 0, 1) }));
     rig.held = true;
     rig.input(Input::Stop);
     let mut order = Vec::new();
@@ -134,7 +135,8 @@ fn a_deleted_topic_goes_and_its_name_can_be_used_again() {
     let mut rig = Rig::start();
     let first = rig.create_topic("t", 1, &[]);
     rig.produce("t", 0, -1, batch(&["old"]));
-    let deletion = || DeleteTopicsRequest { topic_names: vec![Str::from_static("t")], timeout_ms: 1000, ..Default::default() };
+    let deletion =
+        || DeleteTopicsRequest { topic_names: vec![Str::from_static("t")], timeout_ms: 1000, ..Default::default() };
     rig.call(5, RequestBody::DeleteTopics(deletion()));
     assert!(rig.events.contains(&Event::TopicDeleted { topic: "t".into() }));
     let second = rig.create_topic("t", 1, &[]);
@@ -148,7 +150,13 @@ fn a_deleted_topic_goes_and_its_name_can_be_used_again() {
 fn a_new_log_waits_until_the_old_one_of_its_name_is_gone() {
     let mut rig = Rig::start();
     rig.create_topic("t", 1, &[]);
-    let id = rig.send(5, RequestBody::DeleteTopics(DeleteTopicsRequest { topic_names: vec![Str::from_static("t")], ..Default::default() }));
+    let id = rig.send(
+        5,
+        RequestBody::DeleteTopics(DeleteTopicsRequest {
+            topic_names: vec![Str::from_static("t")],
+            ..Default::default()
+        }),
+    );
     while rig.answer(id).is_none() {
         rig.store_one();
     }

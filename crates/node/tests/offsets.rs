@@ -160,7 +160,14 @@ fn retention_by_size_keeps_the_newest() {
 #[test]
 fn producer_ids_are_unique_restarts_included() {
     let mut rig = Rig::start();
-    let init = || RequestBody::InitProducerId(InitProducerIdRequest { transactional_id: None, producer_id: -1, producer_epoch: -1, ..Default::default() });
+    let init = || {
+        RequestBody::InitProducerId(InitProducerIdRequest {
+            transactional_id: None,
+            producer_id: -1,
+            producer_epoch: -1,
+            ..Default::default()
+        })
+    };
     let mut ids = std::collections::BTreeSet::new();
     for _ in 0..1500 {
         let ResponseBody::InitProducerId(response) = rig.call(4, init()) else { panic!() };
@@ -177,7 +184,14 @@ fn producer_ids_are_unique_restarts_included() {
 fn requests_for_ids_wait_together_for_a_block() {
     let mut rig = Rig::start();
     rig.held = true;
-    let init = || RequestBody::InitProducerId(InitProducerIdRequest { transactional_id: None, producer_id: -1, producer_epoch: -1, ..Default::default() });
+    let init = || {
+        RequestBody::InitProducerId(InitProducerIdRequest {
+            transactional_id: None,
+            producer_id: -1,
+            producer_epoch: -1,
+            ..Default::default()
+        })
+    };
     let before = rig.view().metadata.log_end;
     let ids: Vec<i32> = (0..3).map(|_| rig.send(4, init())).collect();
     assert_eq!(rig.replies, []);
@@ -194,7 +208,9 @@ fn transactional_ids_are_refused() {
         let transactional_id = transactional_id.map(Str::from);
         let request =
             InitProducerIdRequest { transactional_id, producer_id, producer_epoch, ..InitProducerIdRequest::default() };
-        let ResponseBody::InitProducerId(response) = rig.call(4, RequestBody::InitProducerId(request)) else { panic!() };
+        let ResponseBody::InitProducerId(response) = rig.call(4, RequestBody::InitProducerId(request)) else {
+            panic!()
+        };
         assert!(!rig.replies.iter().any(|it| matches!(it, Reply::Close(..))));
         ErrorCode::from_code(response.error_code)
     };

@@ -86,7 +86,10 @@ fn an_idempotent_producer_is_deduplicated() {
     }
     assert_eq!(rig.produce("t", 0, -1, sequenced(9, 0, 5, &["x"])), (0, 5), "the same again");
     assert_eq!(rig.produce("t", 0, 1, sequenced(9, 0, 1, &["other bytes"])), (0, 1), "the oldest of five");
-    assert_eq!(rig.events.last(), Some(&Event::Deduplicated { topic: "t".into(), partition: 0, base_offset: Offset(1) }));
+    assert_eq!(
+        rig.events.last(),
+        Some(&Event::Deduplicated { topic: "t".into(), partition: 0, base_offset: Offset(1) })
+    );
     let out_of_order = (ErrorCode::OutOfOrderSequenceNumber.code(), -1);
     assert_eq!(rig.produce("t", 0, -1, sequenced(9, 0, 0, &["x"])), out_of_order, "the sixth");
     assert_eq!(rig.produce("t", 0, -1, sequenced(9, 0, 7, &["x"])), out_of_order, "a gap");
@@ -190,7 +193,11 @@ fn topic_ids_are_used_since_version_13() {
 #[test]
 fn timestamps_and_keys_are_checked_record_by_record() {
     let mut rig = Rig::start();
-    rig.create_topic("t", 1, &[("message.timestamp.after.max.ms", "1000"), ("message.timestamp.before.max.ms", "2000")]);
+    rig.create_topic(
+        "t",
+        1,
+        &[("message.timestamp.after.max.ms", "1000"), ("message.timestamp.before.max.ms", "2000")],
+    );
     for timestamp in [EPOCH + 1001, EPOCH - 2001] {
         assert_eq!(error(&mut rig, "t", -1, batch_at(timestamp, &["a"])), ErrorCode::InvalidTimestamp);
     }

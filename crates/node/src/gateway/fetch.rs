@@ -230,8 +230,7 @@ impl Node {
                 let partitions = merged.partitions.iter().zip(&told);
                 let partitions = partitions.map(|((key, params), told)| (key.clone(), *params, *told)).collect();
                 let slots = usize::try_from(self.config.max_incremental_fetch_session_cache_slots).unwrap_or_default();
-                response.session_id =
-                    self.sessions.create(now, slots, uses_topic_ids, partitions, &mut self.random);
+                response.session_id = self.sessions.create(now, slots, uses_topic_ids, partitions, &mut self.random);
                 vec![true; answers.len()]
             }
             Kind::Incremental { session_id, next_epoch } => {
@@ -296,13 +295,10 @@ impl Node {
         };
         let mut answer = PartitionData { aborted_transactions: None, ..error_answer(key.partition, error) };
         if version >= 16 && matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch) {
-            let topic =
-                if version >= 13 { self.image.topic_by_id(key.topic_id) } else { self.image.topic(&key.topic) };
+            let topic = if version >= 13 { self.image.topic_by_id(key.topic_id) } else { self.image.topic(&key.topic) };
             if let Some(partition) = topic.and_then(|topic| topic.partitions.get(&key.partition)) {
-                answer.current_leader = LeaderIdAndEpoch {
-                    leader_id: partition.leader_id(),
-                    leader_epoch: partition.leader_epoch.0,
-                };
+                answer.current_leader =
+                    LeaderIdAndEpoch { leader_id: partition.leader_id(), leader_epoch: partition.leader_epoch.0 };
             }
         }
         answer
@@ -327,9 +323,10 @@ fn asked_of(version: i16, request: &FetchRequest) -> (Vec<(FetchKey, FetchParams
             asked.push((key(&topic.topic, topic.topic_id, partition.partition), params));
         }
     }
-    let forgotten = request.forgotten_topics_data.iter().flat_map(|topic| {
-        topic.partitions.iter().map(|partition| key(&topic.topic, topic.topic_id, *partition))
-    });
+    let forgotten = request
+        .forgotten_topics_data
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(|partition| key(&topic.topic, topic.topic_id, *partition)));
     (asked, forgotten.collect())
 }
 

@@ -7,7 +7,9 @@
 
 use std::collections::VecDeque;
 
-use protocol::messages::{AllocateProducerIdsRequest, AllocateProducerIdsResponse, InitProducerIdRequest, InitProducerIdResponse};
+use protocol::messages::{
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, InitProducerIdRequest, InitProducerIdResponse,
+};
 use protocol::{ErrorCode, Now, ResponseBody};
 
 use crate::deferred::{Committed, Waiter};
@@ -45,10 +47,8 @@ impl Node {
         if self.producer_ids.waiting.len() > 1 {
             return;
         }
-        let request = AllocateProducerIdsRequest {
-            broker_id: self.config.node_id.0,
-            broker_epoch: self.life.broker_epoch(),
-        };
+        let request =
+            AllocateProducerIdsRequest { broker_id: self.config.node_id.0, broker_epoch: self.life.broker_epoch() };
         let outcome = self.controller.decide_allocate_producer_ids(&request);
         self.commit(now, outcome, Committed::ProducerIds, out);
     }

@@ -101,7 +101,8 @@ impl Node {
             partition.check_leading()?;
         }
         let bound = bound_of(replica_id, isolation_level);
-        let at = |offset, leader_epoch| Ok(Position::Known(Some(TimestampOffset { timestamp: -1, offset, leader_epoch })));
+        let at =
+            |offset, leader_epoch| Ok(Position::Known(Some(TimestampOffset { timestamp: -1, offset, leader_epoch })));
         match asked.timestamp {
             LATEST => at(partition.bound(bound)?, partition.leader_epoch),
             EARLIEST | EARLIEST_LOCAL => at(partition.log_start(), partition.epoch_of(partition.log_start())),

@@ -109,8 +109,7 @@ impl Node {
         data: PartitionProduceData,
         out: &mut Outbox,
     ) -> Result<Accepted, Refused> {
-        let image =
-            topic.partitions.get(&data.index).ok_or(Refused::code(ErrorCode::UnknownTopicOrPartition))?;
+        let image = topic.partitions.get(&data.index).ok_or(Refused::code(ErrorCode::UnknownTopicOrPartition))?;
         let acks = match acks {
             0 => Acks::None,
             1 => Acks::Leader,
@@ -205,13 +204,10 @@ impl Node {
             ..PartitionProduceResponse::default()
         };
         if waiter.version >= 10 && refused.code == ErrorCode::NotLeaderOrFollower {
-            let topic =
-                if waiter.version >= 13 { self.image.topic_by_id(topic_id) } else { self.image.topic(topic) };
+            let topic = if waiter.version >= 13 { self.image.topic_by_id(topic_id) } else { self.image.topic(topic) };
             if let Some(partition) = topic.and_then(|topic| topic.partitions.get(&index)) {
-                answer.current_leader = LeaderIdAndEpoch {
-                    leader_id: partition.leader_id(),
-                    leader_epoch: partition.leader_epoch.0,
-                };
+                answer.current_leader =
+                    LeaderIdAndEpoch { leader_id: partition.leader_id(), leader_epoch: partition.leader_epoch.0 };
             }
         }
         answer

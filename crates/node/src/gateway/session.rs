@@ -134,8 +134,7 @@ impl Sessions {
         session.last_used = now;
         session.epoch = next_epoch(epoch);
         let kind = Kind::Incremental { session_id, next_epoch: session.epoch };
-        let partitions =
-            session.order.values().map(|key| (key.clone(), session.partitions[key].params)).collect();
+        let partitions = session.order.values().map(|key| (key.clone(), session.partitions[key].params)).collect();
         Ok(Merged { kind, partitions })
     }
 
@@ -325,7 +324,11 @@ mod tests {
         assert!(merge(&mut sessions, id, 1, false).is_ok());
         assert_eq!(sessions.tell(id, 1, &[]), Err(ErrorCode::InvalidFetchSessionEpoch));
         assert_eq!(merge(&mut sessions, id, -1, false).map(|it| it.kind), Ok(Kind::Sessionless));
-        assert_eq!(merge(&mut sessions, id, 2, false), Err(ErrorCode::FetchSessionIdNotFound), "closed by the final epoch");
+        assert_eq!(
+            merge(&mut sessions, id, 2, false),
+            Err(ErrorCode::FetchSessionIdNotFound),
+            "closed by the final epoch"
+        );
     }
 
     #[test]

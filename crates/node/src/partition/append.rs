@@ -217,10 +217,7 @@ impl Partition {
             return Ok(());
         }
         let (code, message) = if is_timestamp {
-            (
-                ErrorCode::InvalidTimestamp,
-                "One or more records have been rejected due to invalid timestamp".to_owned(),
-            )
+            (ErrorCode::InvalidTimestamp, "One or more records have been rejected due to invalid timestamp".to_owned())
         } else {
             (
                 ErrorCode::InvalidRecord,

@@ -110,7 +110,9 @@ impl Partition {
     /// A leader epoch is on its way to the disk before its first batch is.
     fn begin_epoch(&mut self, ops: &mut Ops, out: &mut Outbox) {
         let State::Online(online) = &mut self.state else { return };
-        if self.leads && let Some(op) = online.shape.begin_epoch(self.leader_epoch) {
+        if self.leads
+            && let Some(op) = online.shape.begin_epoch(self.leader_epoch)
+        {
             start_in_lane(self.log, op, ops, out);
         }
     }
@@ -207,7 +209,14 @@ impl Partition {
         }
     }
 
-    fn log_start_moved(&self, before: Offset, after: Offset, steps: Vec<StoreOp>, ops: &mut Ops, out: &mut Outbox) -> bool {
+    fn log_start_moved(
+        &self,
+        before: Offset,
+        after: Offset,
+        steps: Vec<StoreOp>,
+        ops: &mut Ops,
+        out: &mut Outbox,
+    ) -> bool {
         for step in steps {
             start_in_lane(self.log, step, ops, out);
         }

@@ -82,7 +82,11 @@ impl Partition {
         };
         if range.last_fetched_epoch >= 0 {
             let fetched = LeaderEpoch(range.last_fetched_epoch);
-            let (epoch, end) = online.shape.epochs().end_offset_for(fetched, online.shape.written_end()).ok_or(ErrorCode::OffsetOutOfRange)?;
+            let (epoch, end) = online
+                .shape
+                .epochs()
+                .end_offset_for(fetched, online.shape.written_end())
+                .ok_or(ErrorCode::OffsetOutOfRange)?;
             if offset < log_start {
                 return Err(ErrorCode::OffsetOutOfRange);
             }

@@ -13,8 +13,7 @@ use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData
 use protocol::messages::{CreateTopicsRequest, FetchRequest, FetchResponse, ProduceRequest};
 use protocol::records::{self, BatchBuilder, Compression, PureCompressors, Records};
 use protocol::{
-    Instant, Now, ProducerEpoch, ProducerId, Region, Request, RequestBody, Response, ResponseBody, Str, Uuid,
-    WallMs,
+    Instant, Now, ProducerEpoch, ProducerId, Region, Request, RequestBody, Response, ResponseBody, Str, Uuid, WallMs,
 };
 use storage::{Disk, MemoryDisk, OpId, Store, StoreOp};
 
@@ -298,19 +297,14 @@ pub(crate) fn produce(topic: &str, partition: i32, acks: i16, batch: Bytes) -> R
 pub(crate) fn produce_many(topic: &str, acks: i16, batches: Vec<(i32, Bytes)>) -> RequestBody {
     let partitions =
         batches.into_iter().map(|(index, batch)| PartitionProduceData { index, records: Some(Records::Bytes(batch)) });
-    let topic =
-        TopicProduceData { name: Str::from(topic), partition_data: partitions.collect(), ..Default::default() };
+    let topic = TopicProduceData { name: Str::from(topic), partition_data: partitions.collect(), ..Default::default() };
     RequestBody::Produce(ProduceRequest { acks, timeout_ms: 1000, topic_data: vec![topic], ..Default::default() })
 }
 
 /// A fetch of one partition that does not wait.
 pub(crate) fn fetch(topic: &str, partition: i32, offset: i64) -> FetchRequest {
-    let partition = FetchPartition {
-        partition,
-        fetch_offset: offset,
-        partition_max_bytes: 1 << 20,
-        ..FetchPartition::default()
-    };
+    let partition =
+        FetchPartition { partition, fetch_offset: offset, partition_max_bytes: 1 << 20, ..FetchPartition::default() };
     FetchRequest {
         max_wait_ms: 0,
         min_bytes: 1,
