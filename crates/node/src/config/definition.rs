@@ -1,6 +1,5 @@
 //! What a configuration key is: its type, default and bounds, and whether a value fits.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 /// The type of a key's value. Kafka's numbers in DescribeConfigs.
@@ -73,7 +72,7 @@ pub enum Rule {
     OneOf(&'static [&'static str]),
     /// One of these words, in any case.
     OneOfIgnoringCase(&'static [&'static str]),
-    /// A list of these words, each at most once.
+    /// A list of these words.
     EachOf(&'static [&'static str]),
     /// Text with at least one character.
     NotEmpty,
@@ -208,23 +207,19 @@ impl Definition {
     fn check_list(&self, text: &str) -> Result<(), ConfigError> {
         let items = list(text);
         match self.rule {
-            Rule::EachOf(words) => {
-                let distinct: BTreeSet<&str> = items.iter().copied().collect();
-                if distinct.len() != items.len() {
-                    return Err(self.refuse_list("values must not be duplicated."));
-                }
-                if items.contains(&"") {
-                    return Err(self.refuse_list("values must not be empty."));
-                }
-                match items.iter().find(|item| !words.contains(item)) {
-                    Some(item) => Err(self.refuse(item, &format!("String must be one of: {}", words.join(", ")))),
-                    None => Ok(()),
-                }
+            // A word that stands twice counts once, as in Kafka.
+            Rule::EachOf(words) => match items.iter().find(|item| !words.contains(item)) {
+                Some(item) => Err(self.refuse(item, &format!("String must be one of: {}", words.join(", ")))),
+                None => Ok(()),
+            },
+            Rule::ThrottledReplicas if !throttled_replicas(&items) => {
+                let why = format!(
+                    "{} must be the literal '*' or a list of replicas in the following format: \
+                     [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+                    self.name
+                );
+                Err(self.refuse(&format!("[{}]", items.join(", ")), &why))
             }
-            Rule::ThrottledReplicas if !throttled_replicas(&items) => Err(self.refuse(
-                text,
-                "Must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
-            )),
             _ => Ok(()),
         }
     }
@@ -236,10 +231,6 @@ impl Definition {
     fn refuse(&self, value: &str, why: &str) -> ConfigError {
         let shown = if self.sensitive() { "[hidden]" } else { value };
         ConfigError(format!("Invalid value {shown} for configuration {}: {why}", self.name))
-    }
-
-    fn refuse_list(&self, why: &str) -> ConfigError {
-        ConfigError(format!("Configuration '{}' {why}", self.name))
     }
 }
 

@@ -103,8 +103,8 @@ fn what_is_wrong_is_said_in_one_line() {
             "Invalid value Now for configuration log.message.timestamp.type: String must be one of: CreateTime, LogAppendTime",
         ),
         (
-            &[("log.cleanup.policy", "delete,delete")],
-            "Configuration 'log.cleanup.policy' values must not be duplicated.",
+            &[("log.cleanup.policy", "delete,forget")],
+            "Invalid value forget for configuration log.cleanup.policy: String must be one of: compact, delete",
         ),
         (
             &[("compression.gzip.level", "10")],
