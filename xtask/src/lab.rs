@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -42,11 +42,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
 
     let process_id = broker.pid()?;
-    let mut child = broker.child;
     std::thread::Builder::new().name("broker".to_owned()).spawn(move || {
-        let ended = child.wait();
+        let ended = broker.wait();
         // As above.
-        drop(stop.send(End::Broker(ended.map(|it| it.to_string()).unwrap_or_else(|it| it.to_string()))));
+        drop(stop.send(End::Broker(ended.map_or_else(|it| format!("{it:#}"), |it| it.to_string()))));
     })?;
     match stopped.recv()? {
         End::Broker(how) => bail!("the broker ended by itself: {how}"),
@@ -122,8 +121,22 @@ impl Broker {
         }
     }
 
+    /// Waits until it ends by itself, or by a signal.
+    fn wait(mut self) -> Result<ExitStatus> {
+        Ok(self.child.wait()?)
+    }
+
+    /// Its process id, for signals.
     fn pid(&self) -> Result<Pid> {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("the broker has a process id")
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // It may have ended already; there is nobody to tell.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
