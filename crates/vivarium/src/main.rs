@@ -2,12 +2,16 @@
 
 mod ephemeral;
 mod explain;
+mod native_client;
 mod serve;
 mod storage_tool;
+mod tools;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use tools::ToolName;
 
 /// A Kafka cluster under glass: server, tools and simulator over one deterministic core.
 #[derive(Parser)]
@@ -24,14 +28,38 @@ enum Command {
     /// Format a log directory, look at one, or make an id
     #[command(subcommand)]
     Storage(storage_tool::StorageCommand),
+    /// Create, list, describe, change and delete topics (kafka-topics.sh)
+    #[command(disable_help_flag = true)]
+    Topics(ToolArguments),
+    /// Show and change configurations (kafka-configs.sh)
+    #[command(disable_help_flag = true)]
+    Configs(ToolArguments),
+    /// Send lines of standard input as records (kafka-console-producer.sh)
+    #[command(disable_help_flag = true)]
+    ConsoleProducer(ToolArguments),
+    /// Print records (kafka-console-consumer.sh)
+    #[command(disable_help_flag = true)]
+    ConsoleConsumer(ToolArguments),
     /// Decode a request, response or record batch and show every field with its bytes
     Explain(explain::ExplainArguments),
+}
+
+/// Flags are those of Kafka's tool of the same name; `--help` lists them.
+#[derive(clap::Args)]
+struct ToolArguments {
+    /// As for Kafka's tool
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Server(arguments) => report(serve::run(arguments)),
         Command::Storage(command) => report(storage_tool::run(command)),
+        Command::Topics(tool) => tools::run(ToolName::Topics, &tool.arguments),
+        Command::Configs(tool) => tools::run(ToolName::Configs, &tool.arguments),
+        Command::ConsoleProducer(tool) => tools::run(ToolName::ConsoleProducer, &tool.arguments),
+        Command::ConsoleConsumer(tool) => tools::run(ToolName::ConsoleConsumer, &tool.arguments),
         Command::Explain(arguments) => report(explain::run(&arguments)),
     }
 }
