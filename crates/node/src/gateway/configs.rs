@@ -109,7 +109,9 @@ pub fn describe(context: &mut Context<'_>, request: DescribeConfigsRequest) -> S
             Ok(configs) => result.configs = configs,
             Err(refusal) => {
                 result.error_code = refusal.code.code();
-                result.error_message = Some(refusal.message);
+                // A code that says everything comes without a sentence, as in Kafka.
+                let says_more = refusal != Refusal::of(refusal.code);
+                result.error_message = Some(refusal.message).filter(|_| says_more);
             }
         }
         result
