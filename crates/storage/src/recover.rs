@@ -1,8 +1,8 @@
 //! Opens a log: finds its files, reads what they hold, cuts off what a crash left half done.
 //!
 //! After a clean stop the heads of the last segment are read, for the tail index. Otherwise everything from the recovery
-//! point on is read and its CRCs checked, and the log is cut at the first batch that does not hold: nothing there was
-//! promised to be on disk. A bad batch below the recovery point is corruption, and cut by nobody.
+//! point on is read and its CRCs checked, and the log is cut at the first batch that does not hold, or is missing: nothing
+//! there was promised to be on disk. A bad batch below the recovery point is corruption, and cut by nobody.
 
 use std::collections::BTreeMap;
 
@@ -236,6 +236,17 @@ impl<D: Disk> Store<D> {
         let mut indexes = None;
         for (index, (file, base)) in files.iter().enumerate() {
             if index > 0 {
+                if index > checked && checked_from.is_some_and(|point| shape.end() >= point) && shape.end() < *base {
+                    // A name can outlive the bytes before it. Compaction leaves gaps, too, but works below the recovery
+                    // point.
+                    let (file, before) = files[index - 1];
+                    let (path, end) = (segment_path(&folder, before, "log"), shape.end());
+                    let why = format!(
+                        "{path} ends at {end}, the next file begins at {base}; cut off, as nothing between was synced"
+                    );
+                    let at = shape.segments().next_back().map_or(0, |segment| segment.size);
+                    return Ok(Loaded { shape, indexes, cut: Some(Cut { file, at, why }) });
+                }
                 shape.rebuild_segment(Segment::new(*file, *base, None));
             }
             if index < first_read {
@@ -339,8 +350,8 @@ impl<D: Disk> Store<D> {
         if offset < shape.end() {
             let (file, at) = self.place_of(log, offset)?;
             self.cut_file(log, file, at)?;
-            self.flush(log)?;
         }
+        self.flush(log)?;
         let Loaded { shape, indexes, .. } = self.read_log(log, None)?;
         self.keep_indexes(log, indexes)?;
         Ok(shape.rebuilt(first, Mounted::default()))

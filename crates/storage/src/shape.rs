@@ -301,7 +301,9 @@ impl Shape {
         let mut ops = Vec::new();
         self.active.seen.get_or_insert(now);
         if self.must_roll(&batches, rules, now) {
-            ops.push(self.roll(first, now));
+            // A gap (the leader's log is compacted) belongs inside a file, unless the file could not name what follows it.
+            let base = if last.0 - self.end.0 > SEGMENT_LIMIT { first } else { self.end };
+            ops.push(self.roll(base, now));
         }
         let mut new_epoch = false;
         for head in batches.heads() {

@@ -98,8 +98,8 @@ impl Tail {
             _ => self.blocks.push_back(Arc::new(vec![entry])),
         }
         self.len += 1;
-        while let Some(oldest) = self.blocks.front()
-            && self.len - oldest.len() >= self.limit
+        while self.len > self.limit
+            && let Some(oldest) = self.blocks.front()
         {
             self.floor = oldest.last().map_or(self.floor, |entry| entry.last.plus(1));
             self.len -= oldest.len();
