@@ -60,6 +60,16 @@ fn acks_all_times_out_with_its_offset_and_stays_in_the_log() {
 }
 
 #[test]
+fn a_timeout_of_nothing_does_not_beat_the_disk() {
+    let mut rig = Rig::start();
+    rig.create_topic("t", 1, &[]);
+    let RequestBody::Produce(mut request) = produce("t", 0, -1, batch(&["a"])) else { panic!() };
+    request.timeout_ms = 0;
+    let ResponseBody::Produce(response) = rig.call(12, RequestBody::Produce(request)) else { panic!() };
+    assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+}
+
+#[test]
 fn acks_zero_gets_no_answer_and_an_error_closes_the_connection() {
     let mut rig = Rig::start();
     rig.create_topic("t", 1, &[]);

@@ -66,7 +66,9 @@ impl Node {
         let Request { version, correlation_id, body, .. } = request;
         let waiter = Waiter { conn, correlation_id, version };
         let api = body.api_key();
-        if !support::kafka_range(api).is_some_and(|versions| versions.contains(&version)) {
+        // Produce 0 to 2 are advertised for the sake of old clients' checks and served by nobody (KIP-896).
+        let is_served = support::kafka_range(api).is_some_and(|versions| versions.contains(&version));
+        if !is_served || !api.versions().contains(&version) {
             return self.close(conn, format!("{} version {version} is not supported", api.name()), out);
         }
         let Some(peer) = self.connections.get(&conn).cloned() else { return };

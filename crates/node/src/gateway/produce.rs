@@ -28,6 +28,10 @@ use crate::outbox::{Outbox, Reply};
 use crate::partition::{Acks, AppendRequest, PartitionKey, Refused};
 use crate::timers::WakeReason;
 
+/// Kafka's `timeout_ms` begins once the leader has written, which it does before anything else. Here the write is under way
+/// too, so a shorter timeout would report what Kafka never does.
+const WRITE_GRACE_MS: i64 = 1_000;
+
 /// The topic's and the partition's place in the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slot {
@@ -90,7 +94,8 @@ impl Node {
             return self.finish_produce(acks, pending, out);
         }
         if acks == -1 {
-            self.timers.arm(WakeReason::ProduceTimeout(id), now.mono.plus_ms(i64::from(timeout_ms)));
+            let timeout_ms = i64::from(timeout_ms).max(WRITE_GRACE_MS);
+            self.timers.arm(WakeReason::ProduceTimeout(id), now.mono.plus_ms(timeout_ms));
         }
         self.deferred.hold(id, Pending::Produce(pending));
     }
