@@ -91,7 +91,8 @@ impl Producer {
             );
             return;
         };
-        let body = InitProducerIdRequest { transactional_id: None, transaction_timeout_ms: i32::MAX, ..Default::default() };
+        let body =
+            InitProducerIdRequest { transactional_id: None, transaction_timeout_ms: i32::MAX, ..Default::default() };
         self.numbering = Numbering::Asked { failures };
         context.send(node, version, RequestBody::InitProducerId(body), Ticket::InitProducerId);
     }

@@ -82,6 +82,8 @@ pub(super) struct ConsoleProducer {
     /// Records without an outcome, with the sizes that a failure tells.
     waiting: BTreeMap<OpId, (Option<usize>, Option<usize>)>,
     ending: Ending,
+    /// Printed first: what is deprecated.
+    warnings: String,
 }
 
 #[derive(Clone, Debug)]
@@ -145,9 +147,8 @@ impl ConsoleProducer {
             return Err(args.misused(why.trim_end_matches(' ')).after(&printed));
         }
         let parsed = Self::build(&args, servers, interactive, files);
-        parsed.map_err(|why| Refusal::stderr(why).after(&printed)).map(|(mut tool, config)| {
-            tool.reader.line_number = 0;
-            (tool, config)
+        parsed.map_err(|why| Refusal::stderr(why).after(&printed)).map(|(tool, config)| {
+            (ConsoleProducer { warnings: printed, ..tool }, config)
         })
     }
 
@@ -179,11 +180,13 @@ impl ConsoleProducer {
             topic: topic.into(),
             waiting: BTreeMap::new(),
             ending: Ending::Open,
+            warnings: String::new(),
         };
         Ok((tool, config))
     }
 
     pub(super) fn begin(&mut self, io: &mut Io<'_>) {
+        io.stdout.extend_from_slice(self.warnings.as_bytes());
         self.want_line(io);
     }
 
