@@ -1,0 +1,201 @@
+//! A cluster without a log: decisions are applied at once, requests are answered from what was decided.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+
+use std::collections::BTreeMap;
+
+use node::Random;
+use node::config::Config;
+use node::controller::{Controller, Outcome};
+use node::gateway::{self, Context, Step};
+use node::image::Image;
+use node::input::{Peer, PeerHost};
+use protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig};
+use protocol::messages::create_topics_response::CreatableTopicResult;
+use protocol::messages::*;
+use protocol::{LeaderEpoch, Now, Str, Uuid};
+
+pub const DIRECTORY: Uuid = Uuid([9; 16]);
+
+/// Types of resources.
+pub const TOPIC: i8 = 2;
+pub const BROKER: i8 = 4;
+/// Operations of IncrementalAlterConfigs.
+pub const SET: i8 = 0;
+pub const DELETE: i8 = 1;
+pub const APPEND: i8 = 2;
+pub const SUBTRACT: i8 = 3;
+
+/// A cluster whose log is a list: decisions are applied as the node does.
+pub struct Cluster {
+    pub config: Config,
+    pub controller: Controller,
+    pub random: Random,
+    pub log: Vec<MetadataRecord>,
+    /// Of every broker.
+    pub directories: Vec<Uuid>,
+}
+
+impl Cluster {
+    pub fn with(properties: &[(&str, &str)]) -> Cluster {
+        let set: BTreeMap<String, String> = properties.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        let (mut config, _) = Config::parse(&set).expect("valid settings");
+        config.identity.cluster_id = "cluster".into();
+        let mut controller = Controller::new(&config);
+        controller.activate(Image::default(), LeaderEpoch(1));
+        let mut cluster =
+            Cluster { config, controller, random: Random::new(7), log: Vec::new(), directories: vec![DIRECTORY] };
+        let records = cluster.controller.decide_bootstrap(&cluster.config, Now::default(), &mut cluster.random);
+        cluster.append(records);
+        cluster
+    }
+
+    /// With its own broker and two more, all alive.
+    pub fn of_three() -> Cluster {
+        let mut cluster = Cluster::with(&[]);
+        for id in 1..=3 {
+            cluster.start_broker(id);
+        }
+        cluster
+    }
+
+    pub fn of_one() -> Cluster {
+        let mut cluster = Cluster::with(&[]);
+        cluster.start_broker(1);
+        cluster
+    }
+
+    pub fn append(&mut self, records: Vec<MetadataRecord>) {
+        for record in records {
+            let offset = self.controller.image().next_offset();
+            self.controller.apply(offset, &record).expect("a decision applies");
+            self.log.push(record);
+        }
+    }
+
+    pub fn commit(&mut self, outcome: Outcome) -> ResponseBody {
+        self.append(outcome.records);
+        outcome.reply
+    }
+
+    pub fn image(&self) -> &Image {
+        self.controller.image()
+    }
+
+    pub fn register(&mut self, id: i32, incarnation: u8, previous_epoch: i64) -> BrokerRegistrationResponse {
+        let request = BrokerRegistrationRequest {
+            broker_id: id,
+            cluster_id: "cluster".into(),
+            incarnation_id: Uuid([incarnation; 16]),
+            listeners: vec![broker_registration_request::Listener {
+                name: "PLAINTEXT".into(),
+                host: "here".into(),
+                port: 9092,
+                security_protocol: 0,
+            }],
+            features: protocol::support::kafka_features()
+                .iter()
+                .map(|it| broker_registration_request::Feature {
+                    name: it.name.into(),
+                    min_supported_version: *it.levels.start(),
+                    max_supported_version: *it.levels.end(),
+                })
+                .collect(),
+            rack: None,
+            log_dirs: self.directories.clone(),
+            previous_broker_epoch: previous_epoch,
+            ..BrokerRegistrationRequest::default()
+        };
+        let outcome = self.controller.decide_broker_registration(&self.config, &request, Now::default());
+        match self.commit(outcome) {
+            ResponseBody::BrokerRegistration(response) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn heartbeat(&mut self, request: BrokerHeartbeatRequest) -> BrokerHeartbeatResponse {
+        let outcome = self.controller.decide_broker_heartbeat(&self.config, &request, Now::default());
+        match self.commit(outcome) {
+            ResponseBody::BrokerHeartbeat(response) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn start_broker(&mut self, id: i32) -> i64 {
+        let epoch = self.register(id, id as u8, -1).broker_epoch;
+        let request = BrokerHeartbeatRequest {
+            broker_id: id,
+            broker_epoch: epoch,
+            current_metadata_offset: i64::MAX,
+            ..BrokerHeartbeatRequest::default()
+        };
+        assert!(!self.heartbeat(request).is_fenced);
+        epoch
+    }
+
+    pub fn decide_create(&mut self, request: &CreateTopicsRequest) -> (Vec<MetadataRecord>, Vec<CreatableTopicResult>) {
+        let outcome = self.controller.decide_create_topics(&self.config, &mut self.random, request);
+        match outcome.reply {
+            ResponseBody::CreateTopics(response) => (outcome.records, response.topics),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn create(&mut self, topic: CreatableTopic) -> CreatableTopicResult {
+        let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+        let (records, mut results) = self.decide_create(&request);
+        self.append(records);
+        results.remove(0)
+    }
+
+    pub fn ask(&mut self, version: i16, handle: impl FnOnce(&mut Context<'_>) -> Step) -> ResponseBody {
+        let peer = Peer { listener: "PLAINTEXT".into(), host: PeerHost::Named("client".into()) };
+        let image = self.image().clone();
+        let mut context = Context {
+            now: Now::default(),
+            config: &self.config,
+            image: &image,
+            controller: &self.controller,
+            random: &mut self.random,
+            peer: &peer,
+            version,
+        };
+        match handle(&mut context) {
+            Step::Answer(body) => body,
+            Step::Decided(outcome) => self.commit(outcome),
+        }
+    }
+
+    pub fn metadata(&mut self, version: i16, request: MetadataRequest) -> MetadataResponse {
+        match self.ask(version, |context| gateway::metadata::handle(context, request)) {
+            ResponseBody::Metadata(response) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub fn topic(name: &str, partitions: i32, factor: i16) -> CreatableTopic {
+    CreatableTopic {
+        name: name.into(),
+        num_partitions: partitions,
+        replication_factor: factor,
+        ..CreatableTopic::default()
+    }
+}
+
+pub fn with_config(mut topic: CreatableTopic, key: &str, value: Option<&str>) -> CreatableTopic {
+    topic.configs.push(CreatableTopicConfig { name: key.into(), value: value.map(Str::from) });
+    topic
+}
+
+pub fn with_assignment(mut topic: CreatableTopic, assignments: &[(i32, &[i32])]) -> CreatableTopic {
+    topic.assignments = assignments
+        .iter()
+        .map(|(index, brokers)| CreatableReplicaAssignment { partition_index: *index, broker_ids: brokers.to_vec() })
+        .collect();
+    topic
+}
+
+pub fn error_of(result: &CreatableTopicResult) -> (ErrorCode, &str) {
+    (ErrorCode::from_code(result.error_code), result.error_message.as_deref().unwrap_or_default())
+}
