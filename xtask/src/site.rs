@@ -63,16 +63,25 @@ fn converse(stream: &TcpStream, folder: &Path) -> io::Result<()> {
             Ok(Some(request)) => request,
             Ok(None) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return write(stream, &plain("400 Bad Request", "not an HTTP request"), false, true);
+                write(stream, &plain("400 Bad Request", "not an HTTP request"), false, true)?;
+                return linger(stream, &mut reader);
             }
             Err(error) => return Err(error),
         };
         let answer = answer(&request, folder);
         write(stream, &answer, request.method == "HEAD", request.close)?;
         if request.close {
-            return Ok(());
+            return linger(stream, &mut reader);
         }
     }
+}
+
+/// Reads away a bounded rest before the connection closes: closing on unread bytes resets it, and a reset can overtake
+/// the answer.
+fn linger(stream: &TcpStream, reader: &mut impl BufRead) -> io::Result<()> {
+    stream.shutdown(std::net::Shutdown::Write)?;
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(1)))?;
+    io::copy(&mut reader.take(1 << 20), &mut io::sink()).map(drop)
 }
 
 fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
