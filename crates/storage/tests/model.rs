@@ -1,5 +1,7 @@
 //! Random histories of a log, compared with the simplest log there is: a list of batches.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use common::{Node, Random, batch_of, log_path, produced, small_segments};

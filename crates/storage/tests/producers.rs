@@ -1,5 +1,7 @@
 //! Idempotent producers: what Apache Kafka 4.3.1 was seen to answer.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use common::{Node, produced};

@@ -1,5 +1,7 @@
 //! What a start finds after crashes, power cuts and worse.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use bytes::Bytes;

@@ -1,5 +1,7 @@
 //! Decisions that need no file: reads, rolls, retention.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use common::{FIRST, LOG, Node, batch, batch_of, small_segments};

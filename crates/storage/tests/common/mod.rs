@@ -1,5 +1,5 @@
 //! What the tests of this crate share: batches, and a node's end of a log (its shape beside its store).
-#![allow(dead_code, reason = "each test file uses what it needs")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses what it needs, and a test may panic")]
 
 use protocol::records::{BatchBuilder, BatchHead, Batches, Compression, PureCompressors, read};
 use protocol::{FileId, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Region, Str, Uuid, WallMs};
