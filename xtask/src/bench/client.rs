@@ -145,7 +145,10 @@ mod tests {
         let consumed =
             parse("% 5 messages (500 bytes) consumed in 10ms: 500 msgs/s (0.05 MB/s)\n", "consumed").unwrap();
         assert_eq!((consumed.messages, consumed.bytes), (5, 500));
-        assert!(parse("% 5 messages produced (500 bytes), 4 delivered (offset 3, 1 failed) in 10ms: x", "produced").is_err());
+        assert!(
+            parse("% 5 messages produced (500 bytes), 4 delivered (offset 3, 1 failed) in 10ms: x", "produced")
+                .is_err()
+        );
         assert!(parse("nothing", "produced").is_err());
     }
 }
