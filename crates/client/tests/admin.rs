@@ -1,4 +1,5 @@
 //! The admin against scripted brokers.
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
 
 mod stage;
 

@@ -147,9 +147,9 @@ impl ConsoleProducer {
             return Err(args.misused(why.trim_end_matches(' ')).after(&printed));
         }
         let parsed = Self::build(&args, servers, interactive, files);
-        parsed.map_err(|why| Refusal::stderr(why).after(&printed)).map(|(tool, config)| {
-            (ConsoleProducer { warnings: printed, ..tool }, config)
-        })
+        parsed
+            .map_err(|why| Refusal::stderr(why).after(&printed))
+            .map(|(tool, config)| (ConsoleProducer { warnings: printed, ..tool }, config))
     }
 
     /// The tool from arguments that are complete. The error is what Kafka's exception says.

@@ -1,5 +1,6 @@
 //! A stage for one client: scripted brokers, a clock that tests move, effects as data.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of the stage")]
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -133,11 +134,14 @@ impl Stage {
                 };
                 Some(ResponseBody::Metadata(self.metadata(&names)))
             }
-            RequestBody::InitProducerId(_) => Some(ResponseBody::InitProducerId(InitProducerIdResponse {
-                producer_id: 7,
-                producer_epoch: 0,
-                ..Default::default()
-            })),
+            RequestBody::InitProducerId(asked) => {
+                assert_eq!(asked.transactional_id, None, "brokers refuse the empty string");
+                Some(ResponseBody::InitProducerId(InitProducerIdResponse {
+                    producer_id: 7,
+                    producer_epoch: 0,
+                    ..Default::default()
+                }))
+            }
             _ => None,
         }
     }
