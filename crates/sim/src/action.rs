@@ -1,0 +1,219 @@
+//! Everything that a person can do to a world. Each action is one line of text; `script` reads them.
+
+use std::fmt;
+
+use bytes::Bytes;
+use protocol::{ApiKey, Offset, Str, TopicPartition};
+
+use crate::script::quote::{Duration, Quoted};
+use crate::setup::Setting;
+
+/// Something done to a world from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A client that produces begins.
+    Producer(Str, Vec<Setting>),
+    /// A client that consumes begins.
+    Consumer(Str, Vec<Setting>),
+    /// A client that says exactly what it is told, to one broker.
+    Wire(Str, Str),
+    /// The admin creates a topic: name, partitions, configuration.
+    CreateTopic(Str, i32, Vec<Setting>),
+    /// The admin changes a topic's configuration.
+    AlterTopic(Str, Vec<Setting>),
+    /// The admin deletes a topic.
+    DeleteTopic(Str),
+    /// The admin gives up records below an offset.
+    DeleteRecords(TopicPartition, Offset),
+    /// A producer sends a record.
+    Produce(Produce),
+    /// A producer sends records on its own from now on.
+    Load(Load),
+    /// It stops doing so.
+    Unload(Str),
+    /// A consumer reads these partitions from now on.
+    Assign(Str, Vec<TopicPartition>),
+    /// A consumer goes on reading elsewhere.
+    Seek(Str, TopicPartition, SeekTo),
+    /// A consumer asks for records once: how long it waits, in ms.
+    Poll(Str, i64),
+    /// A consumer reads all partitions of a topic from now on, without end.
+    Follow(Str, Str),
+    /// A client ends in good order.
+    Close(Str),
+    /// A wire client asks for a producer id.
+    InitProducerId(Str),
+    /// A wire client produces a batch of its own making.
+    WireProduce(WireProduce),
+    /// A process starts.
+    Start(Str),
+    /// A process dies (a crash, `kill -9`): the page cache stays.
+    Kill(Str),
+    /// A machine loses its power: what was not synced is gone, and nobody is told.
+    PowerCut(Str),
+    /// A broker begins a controlled shutdown.
+    Stop(Str),
+    /// A process stands still (a garbage collection, a frozen virtual machine).
+    Pause(Str),
+    /// It goes on.
+    Resume(Str),
+    /// No packet passes between two processes.
+    Cut(Str, Str),
+    /// Packets pass again.
+    Heal(Str, Str),
+    /// Packets between two processes take so much longer, in µs.
+    Delay(Str, Str, u64),
+    /// A broker's disk takes so much longer for each operation, in µs.
+    SlowDisk(Str, u64),
+    /// A process's wall clock jumps, in ms.
+    SkewClock(Str, i64),
+    /// The connection breaks with the next answer of an API to a client, and the answer is lost.
+    DropResponse(ApiKey, Str),
+    /// A bit of the records in the next request of an API from a client flips on its way.
+    CorruptRequest(ApiKey, Str),
+}
+
+/// A record to send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Produce {
+    /// Who sends it.
+    pub client: Str,
+    /// Where to.
+    pub topic: Str,
+    /// Where to exactly, if the partitioner is not to choose.
+    pub partition: Option<i32>,
+    /// Its key.
+    pub key: Option<Bytes>,
+    /// Its value; without one it is a tombstone.
+    pub value: Option<Bytes>,
+}
+
+/// A workload of a producer. Its values name the producer and count: `p1-0`, `p1-1` …
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Who sends.
+    pub client: Str,
+    /// Where to.
+    pub topic: Str,
+    /// One record each so many µs on average.
+    pub every_us: u64,
+    /// How many, if not without end.
+    pub count: Option<u64>,
+    /// How many different keys; 0 for none.
+    pub keys: u32,
+    /// At least so many bytes a value.
+    pub size: u32,
+}
+
+/// A produce request by hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WireProduce {
+    /// Who sends it.
+    pub client: Str,
+    /// Where to.
+    pub partition: TopicPartition,
+    /// `acks` as on the wire.
+    pub acks: i16,
+    /// Producer id, epoch and first sequence.
+    pub producer: Option<(i64, i16, i32)>,
+    /// The records.
+    pub values: Vec<Bytes>,
+}
+
+/// Where a consumer goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeekTo {
+    /// At the first record.
+    Beginning,
+    /// After the last record.
+    End,
+    /// There.
+    Offset(Offset),
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Producer(name, settings) => write!(f, "producer {name}").and_then(|()| write_settings(f, settings)),
+            Action::Consumer(name, settings) => write!(f, "consumer {name}").and_then(|()| write_settings(f, settings)),
+            Action::Wire(name, broker) => write!(f, "wire {name} {broker}"),
+            Action::CreateTopic(name, partitions, settings) => {
+                write!(f, "topic {name} partitions={partitions}")?;
+                write_settings(f, settings)
+            }
+            Action::AlterTopic(name, settings) => write!(f, "alter {name}").and_then(|()| write_settings(f, settings)),
+            Action::DeleteTopic(name) => write!(f, "delete topic {name}"),
+            Action::DeleteRecords(partition, offset) => write!(f, "delete records {partition} before {offset}"),
+            Action::Produce(it) => it.fmt(f),
+            Action::Load(it) => it.fmt(f),
+            Action::Unload(client) => write!(f, "unload {client}"),
+            Action::Assign(client, partitions) => {
+                write!(f, "assign {client}")?;
+                partitions.iter().try_for_each(|partition| write!(f, " {partition}"))
+            }
+            Action::Seek(client, partition, to) => match to {
+                SeekTo::Beginning => write!(f, "seek {client} {partition} beginning"),
+                SeekTo::End => write!(f, "seek {client} {partition} end"),
+                SeekTo::Offset(offset) => write!(f, "seek {client} {partition} {offset}"),
+            },
+            Action::Poll(client, timeout_ms) => write!(f, "poll {client} {timeout_ms}ms"),
+            Action::Follow(client, topic) => write!(f, "follow {client} {topic}"),
+            Action::Close(client) => write!(f, "close {client}"),
+            Action::InitProducerId(client) => write!(f, "init-producer-id {client}"),
+            Action::WireProduce(it) => it.fmt(f),
+            Action::Start(name) => write!(f, "start {name}"),
+            Action::Kill(name) => write!(f, "kill {name}"),
+            Action::PowerCut(name) => write!(f, "power-cut {name}"),
+            Action::Stop(name) => write!(f, "stop {name}"),
+            Action::Pause(name) => write!(f, "pause {name}"),
+            Action::Resume(name) => write!(f, "resume {name}"),
+            Action::Cut(a, b) => write!(f, "cut {a} {b}"),
+            Action::Heal(a, b) => write!(f, "heal {a} {b}"),
+            Action::Delay(a, b, us) => write!(f, "delay {a} {b} {}", Duration(*us)),
+            Action::SlowDisk(name, us) => write!(f, "slow-disk {name} {}", Duration(*us)),
+            Action::SkewClock(name, ms) => write!(f, "skew-clock {name} {ms}"),
+            Action::DropResponse(api, client) => write!(f, "drop next response of {} to {client}", api.name()),
+            Action::CorruptRequest(api, client) => write!(f, "corrupt next request of {} from {client}", api.name()),
+        }
+    }
+}
+
+impl fmt::Display for Produce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "produce {} {}", self.client, self.topic)?;
+        if let Some(partition) = self.partition {
+            write!(f, " partition={partition}")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, " key={}", Quoted(key))?;
+        }
+        match &self.value {
+            Some(value) => write!(f, " value={}", Quoted(value)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "load {} {} every={}", self.client, self.topic, Duration(self.every_us))?;
+        if let Some(count) = self.count {
+            write!(f, " count={count}")?;
+        }
+        write!(f, " keys={} size={}", self.keys, self.size)
+    }
+}
+
+impl fmt::Display for WireProduce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "wire-produce {} {} acks={}", self.client, self.partition, self.acks)?;
+        if let Some((id, epoch, sequence)) = self.producer {
+            write!(f, " producer={id} epoch={epoch} sequence={sequence}")?;
+        }
+        self.values.iter().try_for_each(|value| write!(f, " value={}", Quoted(value)))
+    }
+}
+
+pub(crate) fn write_settings(f: &mut fmt::Formatter<'_>, settings: &[Setting]) -> fmt::Result {
+    settings.iter().try_for_each(|(key, value)| write!(f, " {key}={}", Quoted(value.as_bytes())))
+}

@@ -1,0 +1,269 @@
+//! Which records were sent, where each was appended, who read what.
+
+use std::collections::BTreeMap;
+
+use protocol::records::{BatchHead, Compression, Compressors, PureCompressors, RecordViews};
+use protocol::{Offset, Str, Uuid};
+
+use super::{Entries, Tally, Told};
+use crate::queue::Pid;
+
+/// A compressed batch may unpack to this much; producers' batches are far smaller.
+const UNPACKED: usize = 64 << 20;
+
+/// A record as its producer knows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) print: u64,
+    /// Where it was appended first; -1 before that.
+    pub(super) offset: i64,
+    pub(super) told: Told,
+    pub(super) appended: u8,
+}
+
+/// A record as its partition knows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) print: u64,
+    pub(super) acked: bool,
+}
+
+/// Who sent a record, and as which of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Author {
+    pub(crate) client: Pid,
+    pub(crate) number: u64,
+}
+
+/// A client's records, and what it has read.
+#[derive(Clone, Debug)]
+pub(super) struct ClientLedger {
+    pub(super) name: Str,
+    pub(super) idempotent: bool,
+    pub(super) tally: Tally,
+    pub(super) sent: Entries<Sent>,
+    /// The first record of the process that runs now.
+    pub(super) first_of_life: u64,
+    /// By partition.
+    pub(super) read: Vec<Reader>,
+}
+
+/// Where a reader is in a partition.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reader {
+    /// The next offset it must be given; `None` if any may come.
+    pub(super) next: Option<i64>,
+    pub(super) high_watermark: i64,
+    /// How often the partition had lost records then.
+    pub(super) losses: u32,
+}
+
+/// A partition's records.
+#[derive(Clone, Debug)]
+pub(super) struct PartitionLedger {
+    pub(super) topic: Str,
+    pub(super) partition: i32,
+    pub(super) topic_id: Uuid,
+    pub(super) log_start: i64,
+    pub(super) high_watermark: i64,
+    /// One past the last acknowledged record.
+    pub(super) acked_end: i64,
+    /// By offset, from 0.
+    entries: Entries<Entry>,
+    /// How often records were lost, and which: offset and print.
+    pub(super) losses: u32,
+    lost: Entries<(i64, u64)>,
+    /// The last record of each client.
+    last: Vec<(Pid, u64)>,
+}
+
+/// What a partition lost at once.
+pub(super) struct Loss {
+    pub(super) records: u64,
+    pub(super) acked: u64,
+}
+
+impl ClientLedger {
+    pub(super) fn new(name: Str, idempotent: bool) -> ClientLedger {
+        ClientLedger {
+            name,
+            idempotent,
+            tally: Tally::default(),
+            sent: Entries::default(),
+            first_of_life: 0,
+            read: Vec::new(),
+        }
+    }
+
+    pub(super) fn reader(&mut self, index: usize) -> &mut Reader {
+        if self.read.len() <= index {
+            self.read.resize(index + 1, Reader::default());
+        }
+        &mut self.read[index]
+    }
+
+    /// Whatever has no outcome is unknown now.
+    pub(super) fn die(&mut self) {
+        let mut open = self.tally.sent - self.tally.ok - self.tally.failed - self.tally.unknown;
+        let mut index = self.sent.len();
+        while open > 0 && index > 0 {
+            index -= 1;
+            if self.sent.at(index).is_some_and(|sent| sent.told == Told::Pending)
+                && let Some(sent) = self.sent.at_mut(index)
+            {
+                sent.told = Told::Unknown;
+                self.tally.unknown += 1;
+                open -= 1;
+            }
+        }
+        self.first_of_life = self.tally.sent;
+        self.read.clear();
+    }
+}
+
+impl PartitionLedger {
+    pub(super) fn new(topic: &Str, partition: i32, topic_id: Uuid) -> PartitionLedger {
+        PartitionLedger {
+            topic: topic.clone(),
+            partition,
+            topic_id,
+            log_start: 0,
+            high_watermark: 0,
+            acked_end: 0,
+            entries: Entries::default(),
+            losses: 0,
+            lost: Entries::default(),
+            last: Vec::new(),
+        }
+    }
+
+    pub(super) fn label(&self) -> String {
+        format!("{}-{}", self.topic, self.partition)
+    }
+
+    pub(super) fn end(&self) -> i64 {
+        self.entries.len() as i64
+    }
+
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+
+    pub(super) fn entry(&self, offset: Offset) -> Option<&Entry> {
+        self.entries.at(usize::try_from(offset.0).ok()?)
+    }
+
+    pub(super) fn entry_mut(&mut self, offset: Offset) -> Option<&mut Entry> {
+        self.entries.at_mut(usize::try_from(offset.0).ok()?)
+    }
+
+    /// Notes a client's record as its last here; tells the one before, or `u64::MAX`.
+    pub(super) fn last_of(&mut self, author: Author) -> u64 {
+        match self.last.iter_mut().find(|(client, _)| *client == author.client) {
+            Some((_, last)) => {
+                let before = *last;
+                *last = before.max(author.number);
+                before
+            }
+            None => {
+                self.last.push((author.client, author.number));
+                u64::MAX
+            }
+        }
+    }
+
+    /// Everything from `end` on is gone.
+    pub(super) fn cut(&mut self, end: Offset) -> Loss {
+        let from = usize::try_from(end.0).unwrap_or(0);
+        let mut loss = Loss { records: 0, acked: 0 };
+        for (index, entry) in self.entries.iter_from(from).enumerate() {
+            loss.records += 1;
+            loss.acked += u64::from(entry.acked);
+            self.lost.push(((from + index) as i64, entry.print));
+        }
+        if loss.records > 0 {
+            self.entries.truncate(from);
+            self.losses += 1;
+            self.high_watermark = self.high_watermark.min(end.0);
+            self.acked_end = self.acked_end.min(end.0);
+            // What comes again after a loss is no repeat of what is gone, and in no order with it.
+            self.last.clear();
+        }
+        loss
+    }
+
+    /// True if this very record was here and is lost.
+    pub(super) fn was_lost(&self, offset: Offset, print: u64) -> bool {
+        self.losses > 0 && self.lost.iter_from(0).any(|it| *it == (offset.0, print))
+    }
+}
+
+/// Who sent which record, by its content.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origins {
+    names: Vec<(Str, Pid)>,
+    /// Records that do not say themselves whose they are.
+    typed: BTreeMap<u64, Vec<Author>>,
+}
+
+impl Origins {
+    pub(super) fn name(&mut self, pid: Pid, name: &Str) {
+        self.names.push((name.clone(), pid));
+    }
+
+    /// True if the value itself says that it is this record.
+    pub(super) fn names(&self, client: Pid, number: u64, value: Option<&[u8]>) -> bool {
+        value.and_then(|value| self.parse(value)) == Some(Author { client, number })
+    }
+
+    pub(super) fn remember(&mut self, print: u64, client: Pid, number: u64) {
+        self.typed.entry(print).or_default().push(Author { client, number });
+    }
+
+    /// Whose record it is. Of several with the same content, the first that is in no log yet.
+    pub(super) fn find(&self, print: u64, value: Option<&[u8]>, clients: &[Option<ClientLedger>]) -> Option<Author> {
+        let sent = |author: &Author| {
+            clients.get(usize::from(author.client.0))?.as_ref()?.sent.at(usize::try_from(author.number).ok()?)
+        };
+        if let Some(author) = value.and_then(|value| self.parse(value))
+            && sent(&author).is_some_and(|it| it.print == print)
+        {
+            return Some(author);
+        }
+        let same = self.typed.get(&print)?;
+        same.iter().find(|author| sent(author).is_some_and(|it| it.appended == 0)).or(same.last()).copied()
+    }
+
+    /// Reads what a workload writes: its producer's name, a dash, a number, perhaps a space and more.
+    fn parse(&self, value: &[u8]) -> Option<Author> {
+        let (name, client) = self.names.iter().find(|(name, _)| {
+            value.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'-'))
+        })?;
+        let digits = &value[name.len() + 1..];
+        let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+        if end == 0 || end > 18 || digits.get(end).is_some_and(|byte| *byte != b' ') {
+            return None;
+        }
+        let number = digits[..end].iter().fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));
+        Some(Author { client: *client, number })
+    }
+}
+
+/// Calls back for key and value of each record of a batch. Bytes that are no records are left to other checks.
+pub(super) fn each_record(head: &BatchHead, payload: &[u8], mut each: impl FnMut(Option<&[u8]>, Option<&[u8]>)) {
+    let unpacked;
+    let records = match head.attributes.compression() {
+        Compression::None => payload,
+        compression => match PureCompressors.decompress(compression, payload, UNPACKED) {
+            Ok(bytes) => {
+                unpacked = bytes;
+                &unpacked
+            }
+            Err(_) => return,
+        },
+    };
+    for view in RecordViews::new(head, records) {
+        let Ok(view) = view else { return };
+        each(view.key, view.value);
+    }
+}

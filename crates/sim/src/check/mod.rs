@@ -1,0 +1,580 @@
+//! What must hold, checked live from what processes say; the world itself is never searched.
+//!
+//! The checks keep a ledger: which records were sent, where each was appended, what became of it. From that follows, for
+//! every record that was lost or repeated, whether it is a loss that the settings allow or a bug.
+
+mod ledger;
+
+use client::{Answer, ConsumerRecord, Outcome};
+use protocol::messages::FetchResponse;
+use protocol::records::{BatchHead, Batches, Records};
+use protocol::{Offset, ResponseBody, Str, TopicPartition, Uuid};
+use storage::LogSpec;
+
+use crate::chunked::Chunked;
+use crate::digest::Digest;
+use crate::queue::Pid;
+
+pub(crate) use ledger::Origins;
+use ledger::{Author, ClientLedger, Entry, PartitionLedger, Sent};
+
+/// Findings that are kept; later ones are only counted.
+const FINDINGS: usize = 256;
+
+/// What is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Check {
+    /// A record that was acknowledged stays at its offset.
+    AckedStays,
+    /// Offsets of a partition are dense and in order, as appended and as read, and what is read is what was appended.
+    OffsetsDense,
+    /// A partition's high watermark never moves back.
+    HighWatermark,
+    /// No consumer is given a record at or above the high watermark.
+    ReadsBelow,
+    /// What an idempotent producer sent is there once, and in its order.
+    Idempotence,
+    /// A record that a producer was told is not written is not written.
+    FailedIsNotWritten,
+    /// Every message can be encoded and decoded.
+    Codecs,
+}
+
+impl Check {
+    /// All of them.
+    pub const ALL: [Check; 7] = [
+        Check::AckedStays,
+        Check::OffsetsDense,
+        Check::HighWatermark,
+        Check::ReadsBelow,
+        Check::Idempotence,
+        Check::FailedIsNotWritten,
+        Check::Codecs,
+    ];
+
+    /// Its name in scenarios and on screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Check::AckedStays => "acked-stays",
+            Check::OffsetsDense => "offsets-dense",
+            Check::HighWatermark => "high-watermark-monotonic",
+            Check::ReadsBelow => "reads-below-high-watermark",
+            Check::Idempotence => "idempotence",
+            Check::FailedIsNotWritten => "failed-is-not-written",
+            Check::Codecs => "codecs",
+        }
+    }
+
+    /// What it means, in a sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Check::AckedStays => "A record that was acknowledged stays readable at its offset.",
+            Check::OffsetsDense => "Offsets of a partition are dense and in order, and readers get what was appended.",
+            Check::HighWatermark => "The high watermark of a partition never moves back.",
+            Check::ReadsBelow => "No consumer gets a record at or above the high watermark.",
+            Check::Idempotence => "What an idempotent producer sent is in the log once and in order.",
+            Check::FailedIsNotWritten => "A record that its producer was told is not written is not written.",
+            Check::Codecs => "Every message survives being encoded and decoded.",
+        }
+    }
+}
+
+/// What a lost or repeated record says about the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing was promised.
+    Kept,
+    /// The settings allow it.
+    Allowed,
+    /// A promise was broken.
+    Bug,
+}
+
+impl Verdict {
+    /// As people are told.
+    pub fn words(self) -> &'static str {
+        match self {
+            Verdict::Kept => "contract kept",
+            Verdict::Allowed => "loss these settings allow",
+            Verdict::Bug => "bug",
+        }
+    }
+}
+
+/// Records that were lost, repeated or reordered, or another broken check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The event that showed it.
+    pub event: u64,
+    /// What it is about.
+    pub check: Check,
+    /// What it says about the contract.
+    pub verdict: Verdict,
+    /// For people.
+    pub what: String,
+}
+
+/// How the records of a client stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records handed to the producer.
+    pub sent: u64,
+    /// Done.
+    pub ok: u64,
+    /// Not done.
+    pub failed: u64,
+    /// Nobody knows.
+    pub unknown: u64,
+}
+
+/// How one record stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fate {
+    /// What its producer was told.
+    pub told: Told,
+    /// Where it was appended first.
+    pub offset: Option<Offset>,
+    /// How often it was appended.
+    pub appended: u8,
+}
+
+/// What a producer was told about a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing yet.
+    Pending,
+    /// Ok.
+    Ok,
+    /// Failed.
+    Failed,
+    /// Unknown.
+    Unknown,
+}
+
+/// All checks, and the ledger behind them.
+#[derive(Clone, Debug, Default)]
+pub struct Checks {
+    clients: Vec<Option<ClientLedger>>,
+    partitions: Vec<PartitionLedger>,
+    origins: Origins,
+    findings: Vec<Finding>,
+    /// How many findings of each verdict there were: allowed ones and bugs.
+    allowed: u64,
+    bugs: u64,
+}
+
+impl Checks {
+    /// The first promise that was broken, if any was.
+    pub fn broken(&self) -> Option<&Finding> {
+        self.findings.iter().find(|it| it.verdict == Verdict::Bug)
+    }
+
+    /// The finding that broke a check.
+    pub fn broken_by(&self, check: Check) -> Option<&Finding> {
+        self.findings.iter().find(|it| it.verdict == Verdict::Bug && it.check == check)
+    }
+
+    /// What was found, oldest first.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// How many losses, repeats and reorders were found that the settings allow.
+    pub fn allowed(&self) -> u64 {
+        self.allowed
+    }
+
+    /// How a client's records stand.
+    pub fn tally(&self, client: Pid) -> Tally {
+        self.client_of(client).map(|it| it.tally).unwrap_or_default()
+    }
+
+    /// How one of a client's records stands.
+    pub fn fate(&self, client: Pid, number: u64) -> Option<Fate> {
+        let sent = self.client_of(client)?.sent.at(usize::try_from(number).ok()?)?;
+        let offset = (sent.offset >= 0).then_some(Offset(sent.offset));
+        Some(Fate { told: sent.told, offset, appended: sent.appended })
+    }
+
+    /// The partitions that were ever mounted, with their ends: topic, partition, log start, high watermark, log end.
+    pub fn ends(&self) -> impl Iterator<Item = (&Str, i32, Offset, Offset, Offset)> {
+        self.partitions.iter().map(|it| {
+            (&it.topic, it.partition, Offset(it.log_start), Offset(it.high_watermark), Offset(it.end()))
+        })
+    }
+
+    /// Partitions whose acknowledged records a reader has not been given, though they are there.
+    pub fn unread(&self, reader: Pid, topic: &str) -> Option<String> {
+        let ledger = self.client_of(reader)?;
+        for (index, partition) in self.partitions.iter().enumerate().filter(|(_, it)| it.topic == *topic) {
+            let next = ledger.read.get(index).and_then(|it| it.next).unwrap_or(0);
+            if next < partition.acked_end.min(partition.end()) {
+                return Some(format!(
+                    "{} has read {topic}-{} up to {next}, and records up to {} are acknowledged",
+                    ledger.name, partition.partition, partition.acked_end
+                ));
+            }
+        }
+        None
+    }
+
+    pub(crate) fn client(&mut self, pid: Pid, name: &Str, idempotent: bool) {
+        let index = usize::from(pid.0);
+        self.clients.resize_with(self.clients.len().max(index + 1), || None);
+        self.clients[index] = Some(ClientLedger::new(name.clone(), idempotent));
+        self.origins.name(pid, name);
+    }
+
+    pub(crate) fn unsettled(&self, pid: Pid) -> u64 {
+        let tally = self.tally(pid);
+        tally.sent - tally.ok - tally.failed - tally.unknown
+    }
+
+    /// A producer was handed a record.
+    pub(crate) fn sent(&mut self, pid: Pid, number: u64, key: Option<&[u8]>, value: Option<&[u8]>) {
+        let print = Digest::of_record(key, value);
+        if !self.origins.names(pid, number, value) {
+            self.origins.remember(print, pid, number);
+        }
+        let Some(client) = self.client_mut(pid) else { return };
+        client.tally.sent += 1;
+        client.sent.push(Sent { print, offset: -1, told: Told::Pending, appended: 0 });
+    }
+
+    /// The process is gone: what it was not told, it never will be.
+    pub(crate) fn client_died(&mut self, pid: Pid) {
+        let Some(client) = self.client_mut(pid) else { return };
+        client.die();
+    }
+
+    /// A producer was told what became of a record.
+    pub(crate) fn settled(&mut self, event: u64, pid: Pid, number: u64, outcome: &Outcome) {
+        let Some(client) = self.clients.get_mut(usize::from(pid.0)).and_then(Option::as_mut) else { return };
+        let Some(sent) = usize::try_from(number).ok().and_then(|it| client.sent.at_mut(it)) else { return };
+        let before = *sent;
+        sent.told = match outcome {
+            Outcome::Ok(_) => Told::Ok,
+            Outcome::Failed(_) => Told::Failed,
+            Outcome::Unknown(_) => Told::Unknown,
+        };
+        match outcome {
+            Outcome::Ok(_) => client.tally.ok += 1,
+            Outcome::Failed(_) => client.tally.failed += 1,
+            Outcome::Unknown(_) => client.tally.unknown += 1,
+        }
+        let name = client.name.clone();
+        match outcome {
+            Outcome::Failed(failure) if before.appended > 0 => {
+                let what = format!(
+                    "{name} was told that record {number} is not written ({}), but it is at offset {}",
+                    failure.message, before.offset
+                );
+                self.find(event, Check::FailedIsNotWritten, Verdict::Bug, what);
+            }
+            Outcome::Ok(Answer::Sent(metadata)) => {
+                if let Some(offset) = metadata.offset {
+                    self.acknowledged(event, pid, number, before.print, &metadata.partition, offset);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn acknowledged(
+        &mut self,
+        event: u64,
+        pid: Pid,
+        number: u64,
+        print: u64,
+        partition: &TopicPartition,
+        offset: Offset,
+    ) {
+        let name = self.client_of(pid).map(|it| it.name.clone()).unwrap_or_default();
+        let Some(index) = self.find_partition(&partition.topic, partition.partition) else { return };
+        let ledger = &mut self.partitions[index];
+        let excused = offset.0 < ledger.log_start || ledger.was_lost(offset, print);
+        match ledger.entry_mut(offset) {
+            Some(entry) if entry.print == print => {
+                entry.acked = true;
+                ledger.acked_end = ledger.acked_end.max(offset.0 + 1);
+            }
+            Some(_) => {
+                let what = format!("{name} was told that record {number} is at {partition} {offset}; another one is");
+                self.find(event, Check::AckedStays, Verdict::Bug, what);
+            }
+            None if excused => {}
+            None => {
+                let what = format!("{name} was told that record {number} is at {partition} {offset}; nothing is");
+                self.find(event, Check::AckedStays, Verdict::Bug, what);
+            }
+        }
+    }
+
+    /// A node mounts a partition's log; tells its number, if it is a topic's.
+    pub(crate) fn mounting(&mut self, spec: &LogSpec) -> Option<usize> {
+        if spec.topic_id == Uuid::METADATA_TOPIC {
+            return None;
+        }
+        match self.find_partition(&spec.topic, spec.partition) {
+            Some(index) => {
+                if self.partitions[index].topic_id != spec.topic_id {
+                    // The topic was deleted and created anew: nothing of the old one is promised.
+                    self.partitions[index] = PartitionLedger::new(&spec.topic, spec.partition, spec.topic_id);
+                    self.readers_moved(index);
+                }
+                Some(index)
+            }
+            None => {
+                self.partitions.push(PartitionLedger::new(&spec.topic, spec.partition, spec.topic_id));
+                Some(self.partitions.len() - 1)
+            }
+        }
+    }
+
+    /// A partition's log is ready; what of the ledger is not in it is lost.
+    pub(crate) fn mounted(&mut self, event: u64, index: usize, log_start: Offset, end: Offset, lost_power: bool) {
+        let partition = &mut self.partitions[index];
+        let label = partition.label();
+        if end.0 > partition.end() {
+            let what = format!("{label} ends at {end}, but only records up to {} were appended", partition.end());
+            return self.find(event, Check::OffsetsDense, Verdict::Bug, what);
+        }
+        partition.log_start = partition.log_start.max(log_start.0);
+        let lost = partition.cut(end);
+        if lost.records == 0 {
+            return;
+        }
+        let (verdict, why) = match (lost.acked, lost_power) {
+            (0, _) => (Verdict::Kept, "none of them was acknowledged"),
+            (_, true) => (Verdict::Allowed, "they were acknowledged and not on disk when the power was cut: Kafka syncs a log only as flush.messages and flush.ms say, and no replica has them"),
+            (_, false) => (Verdict::Bug, "acknowledged records must survive a crash of the process"),
+        };
+        let what = format!("{} records of {label} from {end} are lost, {} of them acknowledged: {why}", lost.records, lost.acked);
+        self.find(event, Check::AckedStays, verdict, what);
+    }
+
+    /// Batches got their place.
+    pub(crate) fn appended(&mut self, event: u64, index: usize, batches: &Batches) {
+        for (head, payload) in batches.iter() {
+            let partition = &mut self.partitions[index];
+            if head.base_offset.0 != partition.end() {
+                let what = format!(
+                    "{} gets offset {} where {} is next",
+                    partition.label(),
+                    head.base_offset,
+                    partition.end()
+                );
+                return self.find(event, Check::OffsetsDense, Verdict::Bug, what);
+            }
+            ledger::each_record(head, &payload, |key, value| {
+                let print = Digest::of_record(key, value);
+                let offset = self.partitions[index].end();
+                self.partitions[index].push(Entry { print, acked: false });
+                let found = self.origins.find(print, value, &self.clients);
+                if let Some(author) = found {
+                    self.placed(event, index, offset, author);
+                }
+            });
+        }
+    }
+
+    /// A record whose author is known has its place.
+    fn placed(&mut self, event: u64, index: usize, offset: i64, author: Author) {
+        let Some(client) = self.clients.get_mut(usize::from(author.client.0)).and_then(Option::as_mut) else { return };
+        let Some(sent) = client.sent.at_mut(author.number as usize) else { return };
+        let before = *sent;
+        sent.appended = sent.appended.saturating_add(1);
+        if before.appended == 0 {
+            sent.offset = offset;
+        }
+        let (name, idempotent) = (client.name.clone(), client.idempotent);
+        let first_of_life = client.first_of_life;
+        let verdict = if idempotent { Verdict::Bug } else { Verdict::Allowed };
+        let label = self.partitions[index].label();
+        if before.appended > 0 {
+            let what = format!(
+                "record {} of {name} is in {label} twice, at {} and {offset}{}",
+                author.number,
+                before.offset,
+                if idempotent { "" } else { ": without idempotence a retry may repeat" }
+            );
+            return self.find(event, Check::Idempotence, verdict, what);
+        }
+        if before.told == Told::Failed {
+            let what = format!("{name} was told that record {} is not written; now {label} has it at {offset}", author.number);
+            return self.find(event, Check::FailedIsNotWritten, Verdict::Bug, what);
+        }
+        let last = self.partitions[index].last_of(author);
+        if last > author.number && last != u64::MAX && author.number >= first_of_life {
+            let what = format!(
+                "{label} has record {} of {name} after its record {last}{}",
+                author.number,
+                if idempotent { "" } else { ": without idempotence a retry may be overtaken" }
+            );
+            self.find(event, Check::Idempotence, verdict, what);
+        }
+    }
+
+    /// A node said something to people.
+    pub(crate) fn node_said(&mut self, event: u64, said: &node::Event) {
+        match said {
+            node::Event::HighWatermark { topic, partition, offset } => {
+                let Some(index) = self.find_partition(topic, *partition) else { return };
+                let ledger = &mut self.partitions[index];
+                let before = std::mem::replace(&mut ledger.high_watermark, offset.0);
+                if offset.0 < before {
+                    let what = format!("the high watermark of {topic}-{partition} moves from {before} back to {offset}");
+                    self.find(event, Check::HighWatermark, Verdict::Bug, what);
+                }
+            }
+            node::Event::LogStart { topic, partition, offset } => {
+                if let Some(index) = self.find_partition(topic, *partition) {
+                    let ledger = &mut self.partitions[index];
+                    ledger.log_start = ledger.log_start.max(offset.0);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A client said something to people.
+    pub(crate) fn client_said(&mut self, pid: Pid, said: &client::Event) {
+        if let client::Event::PositionReset { partition, .. } | client::Event::Truncated { partition, .. } = said {
+            self.reader_moved(pid, partition);
+        }
+    }
+
+    /// A reader begins anew: it may read anything again.
+    pub(crate) fn reader_restarted(&mut self, pid: Pid) {
+        if let Some(client) = self.client_mut(pid) {
+            client.read.clear();
+        }
+    }
+
+    /// A reader goes on elsewhere in a partition.
+    pub(crate) fn reader_moved(&mut self, pid: Pid, partition: &TopicPartition) {
+        let Some(index) = self.find_partition(&partition.topic, partition.partition) else { return };
+        if let Some(reader) = self.client_mut(pid).and_then(|client| client.read.get_mut(index)) {
+            reader.next = None;
+        }
+    }
+
+    fn readers_moved(&mut self, index: usize) {
+        for reader in self.clients.iter_mut().flatten().filter_map(|client| client.read.get_mut(index)) {
+            *reader = ledger::Reader::default();
+        }
+    }
+
+    /// An answer to a fetch is about to reach a client.
+    pub(crate) fn fetch_answered(&mut self, event: u64, pid: Pid, body: &ResponseBody) {
+        let ResponseBody::Fetch(fetch) = body else { return };
+        self.check_fetch(event, pid, fetch);
+    }
+
+    fn check_fetch(&mut self, event: u64, pid: Pid, fetch: &FetchResponse) {
+        for topic in &fetch.responses {
+            for partition in topic.partitions.iter().filter(|it| it.error_code == 0) {
+                let found = self.partitions.iter().position(|it| {
+                    it.partition == partition.partition_index
+                        && (it.topic_id == topic.topic_id || (!topic.topic.is_empty() && it.topic == topic.topic))
+                });
+                let Some(index) = found else { continue };
+                let label = self.partitions[index].label();
+                let losses = self.partitions[index].losses;
+                let Some(client) = self.client_mut(pid) else { return };
+                let name = client.name.clone();
+                let reader = client.reader(index);
+                let seen = if reader.losses == losses { reader.high_watermark } else { -1 };
+                reader.losses = losses;
+                reader.high_watermark = partition.high_watermark;
+                if partition.high_watermark < seen {
+                    let what = format!(
+                        "{name} is told a high watermark of {} for {label} after {seen}",
+                        partition.high_watermark
+                    );
+                    return self.find(event, Check::HighWatermark, Verdict::Bug, what);
+                }
+                let Some(Records::Bytes(bytes)) = &partition.records else { continue };
+                let mut at = 0;
+                while let Ok(head) = BatchHead::decode(&bytes[at..]) {
+                    at += head.size();
+                    if at > bytes.len() {
+                        break;
+                    }
+                    if head.last_offset().0 >= partition.high_watermark {
+                        let what = format!(
+                            "{name} is given {label} up to {} with a high watermark of {}",
+                            head.last_offset(),
+                            partition.high_watermark
+                        );
+                        return self.find(event, Check::ReadsBelow, Verdict::Bug, what);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A consumer's application was given a record.
+    pub(crate) fn consumed(&mut self, event: u64, pid: Pid, record: &ConsumerRecord) {
+        let Some(index) = self.find_partition(&record.partition.topic, record.partition.partition) else { return };
+        let offset = record.record.offset.0;
+        let print = Digest::of_record(record.record.key.as_deref(), record.record.value.as_deref());
+        let ledger = &self.partitions[index];
+        let (log_start, losses, high_watermark) = (ledger.log_start, ledger.losses, ledger.high_watermark);
+        let known = ledger.entry(Offset(offset)).is_some_and(|entry| entry.print == print);
+        // What was fetched before a loss may be handed out after it.
+        let ghost = !known && losses > 0 && ledger.was_lost(Offset(offset), print);
+        let gone = offset < log_start;
+        let label = ledger.label();
+        let Some(client) = self.client_mut(pid) else { return };
+        let name = client.name.clone();
+        let next = client.reader(index).next.replace(offset + 1);
+        if !known && !ghost && !gone {
+            let what = format!("{name} reads at {label} {offset} what was not appended there");
+            return self.find(event, Check::OffsetsDense, Verdict::Bug, what);
+        }
+        if !ghost && offset >= high_watermark && !gone {
+            let what = format!("{name} reads {label} {offset}; the high watermark is {high_watermark}");
+            return self.find(event, Check::ReadsBelow, Verdict::Bug, what);
+        }
+        if let Some(next) = next
+            && offset != next
+            && !(offset > next && offset <= log_start)
+        {
+            let what = format!("{name} reads {label} {offset} where {next} is next");
+            self.find(event, Check::OffsetsDense, Verdict::Bug, what);
+        }
+    }
+
+    /// A message could not be encoded or decoded.
+    pub(crate) fn codec_failed(&mut self, event: u64, what: String) {
+        self.find(event, Check::Codecs, Verdict::Bug, what);
+    }
+
+    fn find(&mut self, event: u64, check: Check, verdict: Verdict, what: String) {
+        match verdict {
+            Verdict::Kept => {}
+            Verdict::Allowed => self.allowed += 1,
+            Verdict::Bug => self.bugs += 1,
+        }
+        let keep = self.findings.len() < FINDINGS || (verdict == Verdict::Bug && self.bugs == 1);
+        if keep {
+            self.findings.push(Finding { event, check, verdict, what });
+        }
+    }
+
+    fn find_partition(&self, topic: &Str, partition: i32) -> Option<usize> {
+        self.partitions.iter().position(|it| it.partition == partition && it.topic == *topic)
+    }
+
+    fn client_of(&self, pid: Pid) -> Option<&ClientLedger> {
+        self.clients.get(usize::from(pid.0))?.as_ref()
+    }
+
+    fn client_mut(&mut self, pid: Pid) -> Option<&mut ClientLedger> {
+        self.clients.get_mut(usize::from(pid.0))?.as_mut()
+    }
+}
+
+/// The list behind a ledger.
+pub(crate) type Entries<T> = Chunked<T>;

@@ -1,0 +1,360 @@
+//! A run that can be visited at any moment, changed in the past, and compared with what else might have been.
+
+use std::fmt;
+use std::sync::Arc;
+
+use protocol::Instant;
+
+use crate::action::Action;
+use crate::setup::Setup;
+use crate::world::{ActionError, World};
+
+/// The engine's version: another one may do other things with the same run.
+pub const ENGINE: &str = env!("CARGO_PKG_VERSION");
+
+/// Snapshots of the last events are at least this far apart.
+const SPACING: u64 = 1_024;
+/// Older ones thin out up to this distance, which bounds the replay before any moment.
+const WIDEST: u64 = 8_192;
+/// Beyond so many snapshots of one branch the distance grows further.
+const SNAPSHOTS: usize = 256;
+
+/// An action and the event that it precedes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamped {
+    /// The number of events before it.
+    pub after: u64,
+    /// The clock when it was done.
+    pub at: Instant,
+    /// What was done.
+    pub action: Action,
+}
+
+/// All there is to a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// [`ENGINE`] when it was recorded.
+    pub engine: String,
+    /// The seed and the rest of the beginning.
+    pub setup: Arc<Setup>,
+    /// In the order in which they were done.
+    pub actions: Vec<Stamped>,
+}
+
+/// A line of events that belongs together.
+#[derive(Clone)]
+struct Branch {
+    name: String,
+    /// The branch it left, and after how many of that one's events.
+    from: Option<(usize, u64)>,
+    actions: Vec<Stamped>,
+    snapshots: Vec<World>,
+    /// How many events were ever seen of it.
+    known: u64,
+    /// How much further apart old snapshots are than usual.
+    scale: u64,
+}
+
+/// A run, its branches, and the moment that is looked at.
+#[derive(Clone)]
+pub struct History {
+    setup: Arc<Setup>,
+    branches: Vec<Branch>,
+    current: usize,
+    world: World,
+}
+
+/// A branch, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BranchView {
+    /// Its name.
+    pub name: String,
+    /// The branch it left and after how many events.
+    pub from: Option<(String, u64)>,
+    /// How many events were seen of it.
+    pub events: u64,
+    /// Its actions.
+    pub actions: Vec<Stamped>,
+}
+
+/// Where two branches part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Up to and including this event both are the same.
+    pub same_until: u64,
+    /// The event after it in the one and in the other, in words.
+    pub then: (Option<String>, Option<String>),
+}
+
+/// What was asked of a history and is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HistoryError {
+    /// There is no such branch.
+    NoBranch(String),
+    /// The action cannot be done at this moment.
+    Action(ActionError),
+    /// The run was recorded by another version.
+    Engine(String),
+}
+
+impl fmt::Display for HistoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HistoryError::NoBranch(name) => write!(f, "there is no branch {name}"),
+            HistoryError::Action(error) => error.fmt(f),
+            HistoryError::Engine(version) => {
+                write!(f, "the run was recorded by version {version}; this is {ENGINE}, which may do other things with it")
+            }
+        }
+    }
+}
+
+impl std::error::Error for HistoryError {}
+
+impl From<ActionError> for HistoryError {
+    fn from(error: ActionError) -> HistoryError {
+        HistoryError::Action(error)
+    }
+}
+
+impl History {
+    /// A run that has not begun.
+    pub fn new(setup: Arc<Setup>) -> Result<History, ActionError> {
+        let world = World::new(Arc::clone(&setup))?;
+        let branch = Branch {
+            name: "main".to_owned(),
+            from: None,
+            actions: Vec::new(),
+            snapshots: vec![world.clone()],
+            known: 0,
+            scale: 1,
+        };
+        Ok(History { setup, branches: vec![branch], current: 0, world })
+    }
+
+    /// A recorded run, at its beginning. Its actions are done when their moments come.
+    pub fn of(run: Run) -> Result<History, HistoryError> {
+        if run.engine != ENGINE {
+            return Err(HistoryError::Engine(run.engine));
+        }
+        let mut history = History::new(run.setup)?;
+        history.branches[0].actions = run.actions;
+        history.act_due()?;
+        Ok(history)
+    }
+
+    /// The world at the moment that is looked at.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The branch that is looked at, as a run.
+    pub fn run(&self) -> Run {
+        let actions = self.branches[self.current].actions.clone();
+        Run { engine: ENGINE.to_owned(), setup: Arc::clone(&self.setup), actions }
+    }
+
+    /// The name of the branch that is looked at.
+    pub fn branch(&self) -> &str {
+        &self.branches[self.current].name
+    }
+
+    /// All branches, oldest first.
+    pub fn branches(&self) -> Vec<BranchView> {
+        let view = |branch: &Branch| BranchView {
+            name: branch.name.clone(),
+            from: branch.from.map(|(index, event)| (self.branches[index].name.clone(), event)),
+            events: branch.known,
+            actions: branch.actions.clone(),
+        };
+        self.branches.iter().map(view).collect()
+    }
+
+    /// One event on. False if nothing will happen by itself any more.
+    pub fn step(&mut self) -> bool {
+        self.step_before(Instant(u64::MAX))
+    }
+
+    /// One event on, if it comes before the time given.
+    pub fn step_before(&mut self, limit: Instant) -> bool {
+        if self.world.step_before(limit).is_none() {
+            return false;
+        }
+        self.after_event();
+        true
+    }
+
+    /// Lets time pass.
+    pub fn run_until(&mut self, at: Instant) {
+        while self.step_before(at) {}
+        self.world.stand_at(at);
+    }
+
+    /// Lets the clock stand at a moment before the next event.
+    pub fn stand_at(&mut self, at: Instant) {
+        self.world.stand_at(at);
+    }
+
+    /// One event back. False at the beginning.
+    pub fn back(&mut self) -> bool {
+        let Some(event) = self.world.events().checked_sub(1) else { return false };
+        self.seek(event);
+        true
+    }
+
+    /// To the moment after so many events of this branch, or to the last if there are fewer.
+    pub fn seek(&mut self, event: u64) {
+        let ahead = event.checked_sub(self.world.events());
+        let nearest = self.nearest(event);
+        let snapshot_ahead = nearest.as_ref().map_or(u64::MAX, |world| event - world.events());
+        // Forward from here if that is nearer than any snapshot.
+        if !ahead.is_some_and(|ahead| ahead > 0 && ahead <= snapshot_ahead)
+            && let Some(world) = nearest
+        {
+            self.world = world;
+            self.act_recorded();
+        }
+        // An action may have been an event itself.
+        while self.world.events() < event && self.step() {}
+    }
+
+    /// Does something now. At the end of a branch it is added; in the past it makes a branch, and both are kept.
+    pub fn act(&mut self, action: Action) -> Result<(), HistoryError> {
+        let after = self.world.events();
+        let at = self.world.clock();
+        let mut changed = self.world.clone();
+        changed.act(&action)?;
+        let branch = &self.branches[self.current];
+        if after < branch.known || (self.world.actions() as usize) < branch.actions.len() {
+            self.fork(after);
+        }
+        let branch = &mut self.branches[self.current];
+        branch.actions.push(Stamped { after, at, action });
+        self.world = changed;
+        self.branches[self.current].known = self.branches[self.current].known.max(self.world.events());
+        Ok(())
+    }
+
+    /// Looks at another branch, at its last known moment.
+    pub fn switch(&mut self, name: &str) -> Result<(), HistoryError> {
+        let found = self.branches.iter().position(|it| it.name == name);
+        self.current = found.ok_or_else(|| HistoryError::NoBranch(name.to_owned()))?;
+        if let Some(world) = self.branches[self.current].snapshots.first() {
+            self.world = world.clone();
+        }
+        self.seek(self.branches[self.current].known);
+        Ok(())
+    }
+
+    /// Gives a branch another name.
+    pub fn rename(&mut self, name: &str, new: &str) -> Result<(), HistoryError> {
+        let branch = self.branches.iter_mut().find(|it| it.name == name);
+        branch.ok_or_else(|| HistoryError::NoBranch(name.to_owned()))?.name = new.to_owned();
+        Ok(())
+    }
+
+    /// Where two branches part, as far as both are known.
+    pub fn compare(&self, one: &str, other: &str) -> Result<Difference, HistoryError> {
+        let at_start = |name: &str| {
+            let mut history = self.clone();
+            let found = history.branches.iter().position(|it| it.name == name);
+            history.current = found.ok_or_else(|| HistoryError::NoBranch(name.to_owned()))?;
+            history.seek(0);
+            Ok::<History, HistoryError>(history)
+        };
+        let (mut one, mut other) = (at_start(one)?, at_start(other)?);
+        let until = one.branches[one.current].known.min(other.branches[other.current].known);
+        // Both seek fast, so the last common event is found by halving: once apart, hashes stay apart.
+        let (mut same, mut differs) = (0, until + 1);
+        while differs - same > 1 {
+            let middle = same + (differs - same) / 2;
+            one.seek(middle);
+            other.seek(middle);
+            if one.world.hash() == other.world.hash() { same = middle } else { differs = middle }
+        }
+        let next = |history: &mut History| {
+            history.seek(same);
+            history.step().then(|| history.world.narrate())
+        };
+        Ok(Difference { same_until: same, then: (next(&mut one), next(&mut other)) })
+    }
+
+    /// A branch that begins here with the same past.
+    fn fork(&mut self, after: u64) {
+        let parent = &self.branches[self.current];
+        let actions = parent.actions[..self.world.actions() as usize].to_vec();
+        let snapshots = parent.snapshots.iter().filter(|it| it.events() <= after).cloned().collect();
+        let branch = Branch {
+            name: format!("branch-{}", self.branches.len()),
+            from: Some((self.current, after)),
+            actions,
+            snapshots,
+            known: after,
+            scale: parent.scale,
+        };
+        self.branches.push(branch);
+        self.current = self.branches.len() - 1;
+    }
+
+    fn after_event(&mut self) {
+        self.act_recorded();
+        self.noticed();
+    }
+
+    /// Does the recorded actions of this moment. What could be done when it was recorded can be done again.
+    fn act_recorded(&mut self) {
+        let done = self.act_due();
+        debug_assert!(done.is_ok(), "a recorded action is done again: {done:?}");
+    }
+
+    fn act_due(&mut self) -> Result<(), HistoryError> {
+        loop {
+            let next = self.branches[self.current].actions.get(self.world.actions() as usize);
+            let Some(stamped) = next.filter(|it| it.after <= self.world.events()) else { return Ok(()) };
+            let stamped = stamped.clone();
+            self.world.stand_at(stamped.at);
+            self.world.act(&stamped.action)?;
+        }
+    }
+
+    /// Remembers how far the branch is known, and takes a snapshot now and then.
+    fn noticed(&mut self) {
+        let events = self.world.events();
+        let branch = &mut self.branches[self.current];
+        if events <= branch.known {
+            return;
+        }
+        branch.known = events;
+        if events.is_multiple_of(SPACING) {
+            branch.snapshots.push(self.world.clone());
+            branch.thin_out();
+        }
+    }
+
+    /// A copy of the snapshot from which the fewest events lead to the moment.
+    fn nearest(&self, event: u64) -> Option<World> {
+        let snapshots = &self.branches[self.current].snapshots;
+        let index = snapshots.partition_point(|it| it.events() <= event).checked_sub(1)?;
+        snapshots.get(index).cloned()
+    }
+}
+
+impl Branch {
+    /// The older, the fewer.
+    fn thin_out(&mut self) {
+        let known = self.known;
+        if self.snapshots.len() > SNAPSHOTS {
+            self.scale *= 2;
+        }
+        let scale = self.scale;
+        self.snapshots.retain(|it| {
+            let age = known - it.events();
+            let distance = match age {
+                0..0x4000 => SPACING,
+                0x4000..0x1_0000 => SPACING * 4,
+                _ => WIDEST * scale,
+            };
+            it.events().is_multiple_of(distance)
+        });
+    }
+}

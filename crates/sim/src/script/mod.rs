@@ -1,0 +1,174 @@
+//! Runs as text: one line an action, a wait or an expectation. A lesson, a failing seed and a test are the same file.
+//!
+//! ```text
+//! seed 7                                  # everything random hangs on it
+//! broker b1 log.segment.bytes=1048576     # one line a broker, with Kafka's keys
+//! topic orders partitions=1               # the admin creates it, and the script waits for that
+//! producer p1 acks=all linger.ms=0
+//! produce p1 orders key=eva value=coffee
+//! run until acked p1 1 within 5s
+//! at 10s kill b1                          # at a time of the virtual clock
+//! expect log orders-0 = coffee
+//! ```
+//!
+//! What a scenario prints while it is played is its transcript: the same on every host.
+
+mod line;
+mod parse;
+mod play;
+mod query;
+pub mod quote;
+
+use std::fmt;
+use std::sync::Arc;
+
+use protocol::Str;
+
+use crate::action::{Action, write_settings};
+use crate::history::{Run, Stamped};
+use crate::setup::Setup;
+use quote::Duration;
+
+pub use line::ScriptError;
+pub use play::{Failure, Played};
+pub use query::Query;
+
+/// A run as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// The world before anything happens.
+    pub setup: Setup,
+    /// What happens, with the numbers of the lines that say so.
+    pub steps: Vec<(usize, Step)>,
+}
+
+/// A line of a scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Does something now. The script waits for what it asks of the admin.
+    Do(Action),
+    /// Does something at a time of the virtual clock.
+    At(Duration, Action),
+    /// Does something after so many events: how a recorded run is written.
+    After(Stamped),
+    /// Lets so much time pass.
+    Run(Duration),
+    /// Lets time pass until something is true, but no longer than this.
+    RunUntil(Condition, Duration),
+    /// Lets events happen up to this number.
+    RunEvents(u64),
+    /// Asks the world and compares.
+    Expect(Query, Vec<Str>),
+    /// Asks the world.
+    Show(Query),
+}
+
+/// Something to wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// So many of a producer's records are acknowledged.
+    Acked(Str, u64),
+    /// So many of a producer's records have an outcome.
+    Settled(Str, u64),
+    /// A consumer was given so many records.
+    Consumed(Str, u64),
+    /// A wire client was given so many answers.
+    Answered(Str, u64),
+    /// A broker serves requests.
+    Serving(Str),
+    /// A process does not run.
+    Down(Str),
+    /// Every record of a producer has an outcome.
+    Idle(Str),
+    /// A consumer has read all that is acknowledged in a topic.
+    CaughtUp(Str, Str),
+}
+
+/// How long a script waits if it does not say.
+pub const PATIENCE: Duration = Duration(60_000_000);
+
+impl Scenario {
+    /// Reads a scenario.
+    pub fn parse(text: &str) -> Result<Scenario, ScriptError> {
+        parse::scenario(text)
+    }
+
+    /// A recorded run as a scenario that plays it again, up to so many events.
+    pub fn of(run: &Run, events: u64) -> Scenario {
+        let actions = run.actions.iter().filter(|it| it.after <= events).cloned().map(Step::After);
+        let steps = actions.chain([Step::RunEvents(events)]).enumerate();
+        Scenario { setup: (*run.setup).clone(), steps: steps.collect() }
+    }
+
+    /// The setup, shared.
+    pub fn shared_setup(&self) -> Arc<Setup> {
+        Arc::new(self.setup.clone())
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.setup)?;
+        self.steps.iter().try_for_each(|(_, step)| writeln!(f, "{step}"))
+    }
+}
+
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let range = |range: (u64, u64)| format!("{}..{}", Duration(range.0), Duration(range.1));
+        let usual = Setup::default();
+        writeln!(f, "seed {}", self.seed)?;
+        for (word, range, usual) in [
+            ("network", range(self.network_us), range(usual.network_us)),
+            ("disk", range(self.disk_us), range(usual.disk_us)),
+            ("sync", range(self.sync_us), range(usual.sync_us)),
+        ] {
+            if range != usual {
+                writeln!(f, "{word} {range}")?;
+            }
+        }
+        if self.codec {
+            writeln!(f, "codec on")?;
+        }
+        for broker in &self.brokers {
+            write!(f, "broker {}", broker.name)?;
+            write_settings(f, &broker.settings)?;
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Do(action) => action.fmt(f),
+            Step::At(at, action) => write!(f, "at {at} {action}"),
+            Step::After(it) => write!(f, "after {} {} {}", it.after, Duration(it.at.0), it.action),
+            Step::Run(time) => write!(f, "run {time}"),
+            Step::RunUntil(condition, PATIENCE) => write!(f, "run until {condition}"),
+            Step::RunUntil(condition, time) => write!(f, "run until {condition} within {time}"),
+            Step::RunEvents(events) => write!(f, "run to event {events}"),
+            Step::Expect(query, words) => {
+                write!(f, "expect {query} =")?;
+                words.iter().try_for_each(|word| write!(f, " {}", quote::Quoted(word.as_bytes())))
+            }
+            Step::Show(query) => write!(f, "show {query}"),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Condition::Acked(name, count) => write!(f, "acked {name} {count}"),
+            Condition::Settled(name, count) => write!(f, "settled {name} {count}"),
+            Condition::Consumed(name, count) => write!(f, "consumed {name} {count}"),
+            Condition::Answered(name, count) => write!(f, "answered {name} {count}"),
+            Condition::Serving(name) => write!(f, "serving {name}"),
+            Condition::Down(name) => write!(f, "down {name}"),
+            Condition::Idle(name) => write!(f, "idle {name}"),
+            Condition::CaughtUp(name, topic) => write!(f, "caught-up {name} {topic}"),
+        }
+    }
+}

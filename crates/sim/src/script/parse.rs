@@ -1,0 +1,340 @@
+//! From text to a scenario.
+
+use protocol::{Instant, Str};
+
+use super::line::{Line, ScriptError};
+use super::query::Query;
+use super::quote::Duration;
+use super::{Condition, PATIENCE, Scenario, Step};
+use crate::action::{Action, Load, Produce, SeekTo, WireProduce};
+use crate::history::Stamped;
+use crate::setup::{BrokerSetup, Setup};
+
+pub(super) fn scenario(text: &str) -> Result<Scenario, ScriptError> {
+    let mut setup = Setup::default();
+    let mut steps = Vec::new();
+    for (index, text) in text.lines().enumerate() {
+        let mut line = Line::split(index + 1, text)?;
+        if line.is_empty() {
+            continue;
+        }
+        let is_setup = set_up(&mut line, &mut setup)?;
+        if is_setup && !steps.is_empty() {
+            let line = Line::split(index + 1, text)?;
+            return Err(line.error("an action; seed, network, disk, sync, codec and broker come before the first one"));
+        }
+        if !is_setup {
+            steps.push((index + 1, step(&mut line)?));
+        }
+        line.finish()?;
+    }
+    Ok(Scenario { setup, steps })
+}
+
+/// True if the line is part of the setup.
+fn set_up(line: &mut Line, setup: &mut Setup) -> Result<bool, ScriptError> {
+    if line.eat("seed") {
+        setup.seed = line.number("a seed: a number from 0")?;
+    } else if line.eat("network") {
+        setup.network_us = line.range()?;
+    } else if line.eat("disk") {
+        setup.disk_us = line.range()?;
+    } else if line.eat("sync") {
+        setup.sync_us = line.range()?;
+    } else if line.eat("codec") {
+        setup.codec = line.eat("on");
+        if !setup.codec && !line.eat("off") {
+            return Err(line.error("on or off"));
+        }
+    } else if line.eat("broker") {
+        let name = line.name("a broker's name")?;
+        setup.brokers.push(BrokerSetup { name, settings: line.settings()? });
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+fn step(line: &mut Line) -> Result<Step, ScriptError> {
+    if line.eat("at") {
+        let at = line.duration()?;
+        return Ok(Step::At(at, action(line)?));
+    }
+    if line.eat("after") {
+        let after = line.number("a number of events")?;
+        let at = Instant(line.duration()?.0);
+        return Ok(Step::After(Stamped { after, at, action: action(line)? }));
+    }
+    if line.eat("run") {
+        return run(line);
+    }
+    if line.eat("expect") {
+        let query = query(line)?;
+        line.need("=")?;
+        return Ok(Step::Expect(query, line.rest()));
+    }
+    if line.eat("show") {
+        return Ok(Step::Show(query(line)?));
+    }
+    action(line).map(Step::Do)
+}
+
+fn run(line: &mut Line) -> Result<Step, ScriptError> {
+    if line.eat("to") {
+        line.need("event")?;
+        return Ok(Step::RunEvents(line.number("a number of events")?));
+    }
+    if !line.eat("until") {
+        return Ok(Step::Run(line.duration()?));
+    }
+    let condition = condition(line)?;
+    let within = if line.eat("within") { line.duration()? } else { PATIENCE };
+    Ok(Step::RunUntil(condition, within))
+}
+
+fn condition(line: &mut Line) -> Result<Condition, ScriptError> {
+    let counted: [(&str, fn(Str, u64) -> Condition); 4] = [
+        ("acked", Condition::Acked),
+        ("settled", Condition::Settled),
+        ("consumed", Condition::Consumed),
+        ("answered", Condition::Answered),
+    ];
+    for (word, make) in counted {
+        if line.eat(word) {
+            return Ok(make(line.name("a client's name")?, line.number("a number")?));
+        }
+    }
+    let named: [(&str, fn(Str) -> Condition); 3] =
+        [("serving", Condition::Serving), ("down", Condition::Down), ("idle", Condition::Idle)];
+    for (word, make) in named {
+        if line.eat(word) {
+            return Ok(make(line.name("a process's name")?));
+        }
+    }
+    if line.eat("caught-up") {
+        return Ok(Condition::CaughtUp(line.name("a consumer's name")?, line.name("a topic's name")?));
+    }
+    Err(line.error("acked, settled, consumed, answered, serving, down, idle or caught-up"))
+}
+
+fn query(line: &mut Line) -> Result<Query, ScriptError> {
+    if line.eat("log") {
+        Ok(Query::Log(line.partition()?))
+    } else if line.eat("start") {
+        Ok(Query::Start(line.partition()?))
+    } else if line.eat("high-watermark") {
+        Ok(Query::HighWatermark(line.partition()?))
+    } else if line.eat("end") {
+        Ok(Query::End(line.partition()?))
+    } else if line.eat("outcome") {
+        Ok(Query::Outcome(line.name("a producer's name")?, line.number("a record's number, from 0")?))
+    } else if line.eat("appended") {
+        Ok(Query::Appended(line.name("a producer's name")?, line.number("a record's number, from 0")?))
+    } else if line.eat("consumed") {
+        Ok(Query::Consumed(line.name("a consumer's name")?))
+    } else if line.eat("answer") {
+        Ok(Query::Answer(line.name("a wire client's name")?, line.number("an answer's number, from 0")?))
+    } else if line.eat("check") {
+        let name = line.name("a check's name")?;
+        Query::check(&name).ok_or_else(|| {
+            let names: Vec<&str> = crate::check::Check::ALL.iter().map(|it| it.name()).collect();
+            line.error(&format!("one of {} before it", names.join(", ")))
+        })
+    } else if line.eat("allowed") {
+        Ok(Query::Allowed)
+    } else {
+        Err(line.error(
+            "log, start, high-watermark, end, outcome, appended, consumed, answer, check or allowed",
+        ))
+    }
+}
+
+/// Reads an action.
+pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
+    if line.eat("producer") {
+        return Ok(Action::Producer(line.name("a producer's name")?, line.settings()?));
+    }
+    if line.eat("consumer") {
+        return Ok(Action::Consumer(line.name("a consumer's name")?, line.settings()?));
+    }
+    if line.eat("wire") {
+        return Ok(Action::Wire(line.name("a wire client's name")?, line.name("a broker's name")?));
+    }
+    if line.eat("topic") {
+        return topic(line);
+    }
+    if line.eat("alter") {
+        return Ok(Action::AlterTopic(line.name("a topic's name")?, line.settings()?));
+    }
+    if line.eat("delete") {
+        if line.eat("topic") {
+            return Ok(Action::DeleteTopic(line.name("a topic's name")?));
+        }
+        line.need("records")?;
+        let partition = line.partition()?;
+        line.need("before")?;
+        return Ok(Action::DeleteRecords(partition, protocol::Offset(line.number("an offset")?)));
+    }
+    if line.eat("produce") {
+        return produce(line);
+    }
+    if line.eat("load") {
+        return load(line);
+    }
+    if line.eat("wire-produce") {
+        return wire_produce(line);
+    }
+    if line.eat("assign") {
+        let client = line.name("a consumer's name")?;
+        let mut partitions = vec![line.partition()?];
+        while !line.is_empty() {
+            partitions.push(line.partition()?);
+        }
+        return Ok(Action::Assign(client, partitions));
+    }
+    if line.eat("seek") {
+        return seek(line);
+    }
+    if line.eat("poll") {
+        let client = line.name("a consumer's name")?;
+        return Ok(Action::Poll(client, (line.duration()?.0 / 1_000).cast_signed()));
+    }
+    if line.eat("follow") {
+        return Ok(Action::Follow(line.name("a consumer's name")?, line.name("a topic's name")?));
+    }
+    if line.eat("delay") {
+        let (a, b) = (line.name("a process's name")?, line.name("another process's name")?);
+        return Ok(Action::Delay(a, b, line.duration()?.0));
+    }
+    if line.eat("slow-disk") {
+        return Ok(Action::SlowDisk(line.name("a broker's name")?, line.duration()?.0));
+    }
+    if line.eat("skew-clock") {
+        return Ok(Action::SkewClock(line.name("a process's name")?, line.number("milliseconds")?));
+    }
+    if line.eat("drop") {
+        line.need("next")?;
+        line.need("response")?;
+        line.need("of")?;
+        let api = line.api()?;
+        line.need("to")?;
+        return Ok(Action::DropResponse(api, line.name("a client's name")?));
+    }
+    if line.eat("corrupt") {
+        line.need("next")?;
+        line.need("request")?;
+        line.need("of")?;
+        let api = line.api()?;
+        line.need("from")?;
+        return Ok(Action::CorruptRequest(api, line.name("a client's name")?));
+    }
+    named(line)
+}
+
+/// Actions that are a verb and one or two names.
+fn named(line: &mut Line) -> Result<Action, ScriptError> {
+    const ONE: [(&str, fn(Str) -> Action); 9] = [
+        ("start", Action::Start),
+        ("kill", Action::Kill),
+        ("power-cut", Action::PowerCut),
+        ("stop", Action::Stop),
+        ("pause", Action::Pause),
+        ("resume", Action::Resume),
+        ("unload", Action::Unload),
+        ("close", Action::Close),
+        ("init-producer-id", Action::InitProducerId),
+    ];
+    for (word, make) in ONE {
+        if line.eat(word) {
+            return Ok(make(line.name("a process's name")?));
+        }
+    }
+    const TWO: [(&str, fn(Str, Str) -> Action); 2] = [("cut", Action::Cut), ("heal", Action::Heal)];
+    for (word, make) in TWO {
+        if line.eat(word) {
+            return Ok(make(line.name("a process's name")?, line.name("another process's name")?));
+        }
+    }
+    Err(line.error(
+        "at, run, expect, show or an action: producer, consumer, wire, topic, alter, delete, produce, load, unload, assign, \
+         seek, poll, follow, close, init-producer-id, wire-produce, start, kill, power-cut, stop, pause, resume, cut, heal, \
+         delay, slow-disk, skew-clock, drop, corrupt",
+    ))
+}
+
+fn topic(line: &mut Line) -> Result<Action, ScriptError> {
+    let name = line.name("a topic's name")?;
+    let mut settings = Vec::new();
+    let mut partitions = 1;
+    while let Some((column, key, value)) = line.pair() {
+        if key == "partitions" {
+            partitions = line.in_pair(column, &value, "a number of partitions")?;
+        } else {
+            let value: String = line.in_pair(column, &value, "text")?;
+            settings.push((Str::from(key), Str::from(value)));
+        }
+    }
+    Ok(Action::CreateTopic(name, partitions, settings))
+}
+
+fn produce(line: &mut Line) -> Result<Action, ScriptError> {
+    let mut it = Produce { client: line.name("a producer's name")?, topic: line.name("a topic's name")?, ..Produce::default() };
+    while let Some((column, key, value)) = line.pair() {
+        match key.as_str() {
+            "partition" => it.partition = Some(line.in_pair(column, &value, "a partition's number")?),
+            "key" => it.key = Some(value),
+            "value" => it.value = Some(value),
+            _ => return Err(line.unknown_key(column, &key, "partition=, key= or value=")),
+        }
+    }
+    Ok(Action::Produce(it))
+}
+
+fn load(line: &mut Line) -> Result<Action, ScriptError> {
+    let (client, topic) = (line.name("a producer's name")?, line.name("a topic's name")?);
+    let mut it = Load { client, topic, every_us: 1_000, count: None, keys: 0, size: 0 };
+    while let Some((column, key, value)) = line.pair() {
+        match key.as_str() {
+            "every" => {
+                let text: String = line.in_pair(column, &value, "a duration")?;
+                let every = Duration::parse(&text).filter(|it| it.0 > 0);
+                it.every_us = every.ok_or_else(|| line.unknown_key(column, &text, "a duration above zero"))?.0;
+            }
+            "count" => it.count = Some(line.in_pair(column, &value, "a number of records")?),
+            "keys" => it.keys = line.in_pair(column, &value, "a number of keys")?,
+            "size" => it.size = line.in_pair(column, &value, "a number of bytes")?,
+            _ => return Err(line.unknown_key(column, &key, "every=, count=, keys= or size=")),
+        }
+    }
+    Ok(Action::Load(it))
+}
+
+fn wire_produce(line: &mut Line) -> Result<Action, ScriptError> {
+    let (client, partition) = (line.name("a wire client's name")?, line.partition()?);
+    let mut it = WireProduce { client, partition, acks: -1, producer: None, values: Vec::new() };
+    let (mut id, mut epoch, mut sequence) = (None, 0, 0);
+    while let Some((column, key, value)) = line.pair() {
+        match key.as_str() {
+            "acks" => it.acks = line.in_pair(column, &value, "acks as on the wire: -1, 0 or 1")?,
+            "producer" => id = Some(line.in_pair(column, &value, "a producer id")?),
+            "epoch" => epoch = line.in_pair(column, &value, "a producer epoch")?,
+            "sequence" => sequence = line.in_pair(column, &value, "a sequence number")?,
+            "value" => it.values.push(value),
+            _ => return Err(line.unknown_key(column, &key, "acks=, producer=, epoch=, sequence= or value=")),
+        }
+    }
+    it.producer = id.map(|id| (id, epoch, sequence));
+    Ok(Action::WireProduce(it))
+}
+
+fn seek(line: &mut Line) -> Result<Action, ScriptError> {
+    let (client, partition) = (line.name("a consumer's name")?, line.partition()?);
+    let to = if line.eat("beginning") {
+        SeekTo::Beginning
+    } else if line.eat("end") {
+        SeekTo::End
+    } else {
+        SeekTo::Offset(protocol::Offset(line.number("beginning, end or an offset")?))
+    };
+    Ok(Action::Seek(client, partition, to))
+}

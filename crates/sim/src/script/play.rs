@@ -1,0 +1,233 @@
+//! Plays a scenario: does, waits, asks, and writes down what happens.
+
+use std::fmt::{self, Write};
+
+use protocol::Instant;
+
+use super::quote::Quoted;
+use super::{Condition, Scenario, Step};
+use crate::action::Action;
+use crate::check::Verdict;
+use crate::history::{History, Stamped};
+use crate::narration::{client_event_words, node_event_words};
+use crate::script::PATIENCE;
+use crate::world::{ActionError, World};
+
+/// A scenario that was played.
+#[derive(Clone)]
+pub struct Played {
+    /// What happened, the same on every host.
+    pub transcript: String,
+    /// Expectations that were not met, and actions that could not be done.
+    pub failures: Vec<Failure>,
+    /// The run, to be visited.
+    pub history: History,
+}
+
+/// A line that went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Its number.
+    pub line: usize,
+    /// What went wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.what)
+    }
+}
+
+impl Scenario {
+    /// Plays it with a transcript.
+    pub fn play(&self) -> Result<Played, ActionError> {
+        self.play_with(true)
+    }
+
+    /// Plays it; without a transcript it is faster.
+    pub fn play_with(&self, transcript: bool) -> Result<Played, ActionError> {
+        let history = History::new(self.shared_setup())?;
+        let mut player = Player {
+            history,
+            text: transcript.then(String::new),
+            failures: Vec::new(),
+            findings: 0,
+        };
+        for (line, step) in &self.steps {
+            if let Some(text) = &mut player.text {
+                let _ = writeln!(text, "> {step}");
+            }
+            player.step(*line, step);
+        }
+        Ok(Played { transcript: player.text.unwrap_or_default(), failures: player.failures, history: player.history })
+    }
+}
+
+struct Player {
+    history: History,
+    text: Option<String>,
+    failures: Vec<Failure>,
+    /// Findings that are in the transcript.
+    findings: usize,
+}
+
+impl Player {
+    fn step(&mut self, line: usize, step: &Step) {
+        match step {
+            Step::Do(action) => {
+                self.act(line, action);
+                if is_for_admin(action) && !self.run_while(PATIENCE.0, |world| !world.admin_is_idle()) {
+                    self.fail(line, "the cluster did not answer the admin".to_owned());
+                } else if is_for_admin(action)
+                    && let Some(answer) = self.history.world().last_answer(crate::world::ADMIN).filter(|it| it != "ok")
+                {
+                    self.fail(line, answer);
+                }
+            }
+            Step::At(at, action) => {
+                self.run_until(Instant(at.0));
+                self.act(line, action);
+            }
+            Step::After(Stamped { after, at, action }) => {
+                while self.history.world().events() < *after && self.event(Instant(u64::MAX)) {}
+                // Events of the same moment may come after the action.
+                self.history.stand_at(*at);
+                self.act(line, action);
+            }
+            Step::Run(time) => {
+                let until = Instant(self.history.world().clock().0.saturating_add(time.0));
+                self.run_until(until);
+            }
+            Step::RunEvents(events) => {
+                while self.history.world().events() < *events && self.event(Instant(u64::MAX)) {}
+            }
+            Step::RunUntil(condition, within) => {
+                if !self.run_while(within.0, |world| !holds(world, condition)) {
+                    self.fail(line, format!("not within {within}: {condition}"));
+                }
+            }
+            Step::Expect(query, words) => match self.history.world().ask(query) {
+                Err(why) => self.fail(line, why),
+                Ok(answer) => {
+                    let met = answer.iter().map(String::as_str).eq(words.iter().map(|it| &**it));
+                    let answer = in_words(&answer);
+                    if met {
+                        self.note(format!("= {answer}"));
+                    } else {
+                        let expected: Vec<String> = words.iter().map(ToString::to_string).collect();
+                        self.fail(line, format!("{query} is {answer}, expected {}", in_words(&expected)));
+                    }
+                }
+            },
+            Step::Show(query) => match self.history.world().ask(query) {
+                Err(why) => self.fail(line, why),
+                Ok(answer) => self.note(format!("= {}", in_words(&answer))),
+            },
+        }
+    }
+
+    fn act(&mut self, line: usize, action: &Action) {
+        if let Err(error) = self.history.act(action.clone()) {
+            self.fail(line, error.to_string());
+        }
+    }
+
+    fn run_until(&mut self, at: Instant) {
+        while self.event(at) {}
+        self.history.run_until(at);
+    }
+
+    /// Lets events happen while something is so. False if it still is after this time, or nothing happens any more.
+    fn run_while(&mut self, us: u64, so: impl Fn(&World) -> bool) -> bool {
+        let limit = Instant(self.history.world().clock().0.saturating_add(us));
+        while so(self.history.world()) {
+            if !self.event(limit) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn event(&mut self, limit: Instant) -> bool {
+        if !self.history.step_before(limit) {
+            return false;
+        }
+        self.tell();
+        true
+    }
+
+    /// Writes down what is worth it of the last event.
+    fn tell(&mut self) {
+        let Some(text) = &mut self.text else { return };
+        let world = self.history.world();
+        let last = world.last();
+        let name = world.name(last.process);
+        for event in &last.node_events {
+            let _ = writeln!(text, "  {} {name}: {}", last.at, node_event_words(event));
+        }
+        for words in last.client_events.iter().filter_map(client_event_words) {
+            let _ = writeln!(text, "  {} {name}: {words}", last.at);
+        }
+        for finding in &world.checks().findings()[self.findings..] {
+            let verdict = finding.verdict.words();
+            let _ = writeln!(text, "  {} ! {verdict}: {} ({})", last.at, finding.what, finding.check.name());
+        }
+        self.findings = world.checks().findings().len();
+    }
+
+    fn note(&mut self, what: String) {
+        if let Some(text) = &mut self.text {
+            let _ = writeln!(text, "  {what}");
+        }
+    }
+
+    fn fail(&mut self, line: usize, what: String) {
+        self.note(format!("FAILED: {what}"));
+        self.failures.push(Failure { line, what });
+    }
+}
+
+fn is_for_admin(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::CreateTopic(..) | Action::AlterTopic(..) | Action::DeleteTopic(_) | Action::DeleteRecords(..)
+    )
+}
+
+fn holds(world: &World, condition: &Condition) -> bool {
+    let tally = |name: &str| world.pid(name).map(|pid| world.checks().tally(pid)).unwrap_or_default();
+    match condition {
+        Condition::Acked(name, count) => tally(name).ok >= *count,
+        Condition::Settled(name, count) => {
+            let tally = tally(name);
+            tally.ok + tally.failed + tally.unknown >= *count
+        }
+        Condition::Idle(name) => {
+            let tally = tally(name);
+            tally.ok + tally.failed + tally.unknown == tally.sent
+        }
+        Condition::Consumed(name, count) => world.consumed(name) >= *count,
+        Condition::Answered(name, count) => world.answers(name) >= *count,
+        Condition::Serving(name) => world.is_serving(name),
+        Condition::Down(name) => !world.is_up(name),
+        Condition::CaughtUp(name, topic) => {
+            world.pid(name).is_ok_and(|pid| world.checks().unread(pid, topic).is_none())
+        }
+    }
+}
+
+fn in_words(words: &[String]) -> String {
+    if words.is_empty() {
+        return "nothing".to_owned();
+    }
+    words.iter().map(|word| Quoted(word.as_bytes()).to_string()).collect::<Vec<_>>().join(" ")
+}
+
+impl Played {
+    /// The first broken promise.
+    pub fn broken(&self) -> Option<&crate::check::Finding> {
+        let findings = self.history.world().checks().findings();
+        findings.iter().find(|it| it.verdict == Verdict::Bug)
+    }
+}

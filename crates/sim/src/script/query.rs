@@ -1,0 +1,216 @@
+//! What a script can ask a world, and the words in which it answers.
+
+use std::fmt;
+
+use bytes::Bytes;
+use client::{Cause, Outcome};
+use protocol::messages::InitProducerIdResponse;
+use protocol::records::{self, PureCompressors, Record};
+use protocol::{ErrorCode, Offset, ResponseBody, Str, TopicPartition};
+use storage::{Disk, Done, Seek, StoreOp};
+
+use super::quote::Quoted;
+use crate::check::{Check, Told};
+use crate::world::World;
+
+/// A question to a world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// The values of a partition's records, as they are on the leader's disk.
+    Log(TopicPartition),
+    /// A partition's first offset.
+    Start(TopicPartition),
+    /// A partition's high watermark.
+    HighWatermark(TopicPartition),
+    /// One past a partition's last record.
+    End(TopicPartition),
+    /// What a producer was told about a record, and its offset.
+    Outcome(Str, u64),
+    /// How often a record was appended.
+    Appended(Str, u64),
+    /// The values that a consumer was given, the last 64 at most.
+    Consumed(Str),
+    /// A wire client's answer: error code and what goes with it.
+    Answer(Str, u64),
+    /// How a check stands.
+    Check(Check),
+    /// How many losses, repeats and reorders the settings allowed.
+    Allowed,
+}
+
+impl Query {
+    pub(super) fn check(name: &str) -> Option<Query> {
+        Check::ALL.into_iter().find(|it| it.name() == name).map(Query::Check)
+    }
+}
+
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Query::Log(partition) => write!(f, "log {partition}"),
+            Query::Start(partition) => write!(f, "start {partition}"),
+            Query::HighWatermark(partition) => write!(f, "high-watermark {partition}"),
+            Query::End(partition) => write!(f, "end {partition}"),
+            Query::Outcome(client, number) => write!(f, "outcome {client} {number}"),
+            Query::Appended(client, number) => write!(f, "appended {client} {number}"),
+            Query::Consumed(client) => write!(f, "consumed {client}"),
+            Query::Answer(client, number) => write!(f, "answer {client} {number}"),
+            Query::Check(check) => write!(f, "check {}", check.name()),
+            Query::Allowed => f.write_str("allowed"),
+        }
+    }
+}
+
+impl World {
+    /// Answers a question in words. `Err` says why it cannot.
+    pub fn ask(&self, query: &Query) -> Result<Vec<String>, String> {
+        match query {
+            Query::Log(partition) => Ok(self.log(partition)?.iter().map(|it| value_word(it.value.as_ref())).collect()),
+            Query::Start(partition) => self.end_of(partition, |(start, ..)| start),
+            Query::HighWatermark(partition) => self.end_of(partition, |(_, high_watermark, _)| high_watermark),
+            Query::End(partition) => self.end_of(partition, |(.., end)| end),
+            Query::Outcome(client, number) => self.outcome(client, *number),
+            Query::Appended(client, number) => {
+                let pid = self.pid(client).map_err(|error| error.0)?;
+                let fate = self.checks.fate(pid, *number);
+                Ok(vec![fate.map_or(0, |fate| fate.appended).to_string()])
+            }
+            Query::Consumed(client) => {
+                let pid = self.pid(client).map_err(|error| error.0)?;
+                let actor = self.process(pid).actor().ok_or(format!("{client} is not a consumer"))?;
+                Ok(actor.consumed.iter().map(|it| value_word(it.record.value.as_ref())).collect())
+            }
+            Query::Answer(client, number) => self.answer(client, *number),
+            Query::Check(check) => {
+                Ok(vec![if self.checks.broken_by(*check).is_some() { "broken" } else { "holds" }.to_owned()])
+            }
+            Query::Allowed => Ok(vec![self.checks.allowed().to_string()]),
+        }
+    }
+
+    fn end_of(
+        &self,
+        partition: &TopicPartition,
+        which: impl Fn((Offset, Offset, Offset)) -> Offset,
+    ) -> Result<Vec<String>, String> {
+        let found = self.checks.ends().find(|it| *it.0 == partition.topic && it.1 == partition.partition);
+        let (.., start, high_watermark, end) = found.ok_or(format!("no broker has {partition}"))?;
+        Ok(vec![which((start, high_watermark, end)).to_string()])
+    }
+
+    fn outcome(&self, client: &Str, number: u64) -> Result<Vec<String>, String> {
+        let pid = self.pid(client).map_err(|error| error.0)?;
+        let fate = self.checks.fate(pid, number).ok_or(format!("{client} has sent no record {number}"))?;
+        let word = match fate.told {
+            Told::Pending => "pending",
+            Told::Ok => "ok",
+            Told::Failed => "failed",
+            Told::Unknown => "unknown",
+        };
+        let mut words = vec![word.to_owned()];
+        if let (Told::Ok, Some(offset)) = (fate.told, fate.offset) {
+            words.push(offset.to_string());
+        }
+        Ok(words)
+    }
+
+    fn answer(&self, client: &Str, number: u64) -> Result<Vec<String>, String> {
+        let pid = self.pid(client).map_err(|error| error.0)?;
+        let wire = self.process(pid).wire().ok_or(format!("{client} is not a wire client"))?;
+        let response = usize::try_from(number).ok().and_then(|it| wire.answers.get(it));
+        let response = response.ok_or(format!("{client} has no answer {number}"))?;
+        let words = match &response.body {
+            ResponseBody::Produce(produce) => {
+                let answers = produce.responses.iter().flat_map(|it| &it.partition_responses);
+                answers.flat_map(|it| [code(it.error_code), it.base_offset.to_string()]).collect()
+            }
+            ResponseBody::InitProducerId(InitProducerIdResponse { error_code, producer_id, producer_epoch, .. }) => {
+                vec![code(*error_code), producer_id.to_string(), producer_epoch.to_string()]
+            }
+            other => vec![other.api_key().name().to_owned()],
+        };
+        Ok(words)
+    }
+
+    /// A partition's records from the disk of the broker that has it.
+    pub fn log(&self, partition: &TopicPartition) -> Result<Vec<Record>, String> {
+        let mut records = Vec::new();
+        for bytes in self.log_bytes(partition, Offset(0), u32::MAX)? {
+            for batch in records::read(&bytes, &PureCompressors) {
+                let (_, batch) = batch.map_err(|error| format!("{partition}: {error}"))?;
+                records.extend(batch);
+            }
+        }
+        Ok(records)
+    }
+
+    /// The bytes of a partition's batches from an offset on.
+    pub(crate) fn log_bytes(&self, partition: &TopicPartition, from: Offset, max: u32) -> Result<Vec<Bytes>, String> {
+        let missing = || format!("no broker that runs has {partition}");
+        for broker in self.processes.iter().filter_map(|it| it.broker()) {
+            let Some(node) = &broker.node else { continue };
+            let view = node.view(&node::Scope::Topic(partition.topic.clone()));
+            let Some(topic) = view.topics.iter().find(|it| it.name == partition.topic) else { continue };
+            let Some(log) = topic.partitions.iter().find(|it| it.partition == partition.partition) else { continue };
+            let Some(log) = &log.log else { continue };
+            // The store is shared with its copy; the question changes nothing in the world.
+            let mut store = broker.store.clone();
+            let era = broker.eras.get(&log.id).copied().unwrap_or_default();
+            let mut pieces = Vec::new();
+            let (mut next, mut left) = (from.max(log.log_start), max);
+            while next < log.written && left > 0 {
+                let seek = Seek::Read { offset: next, limit: log.written, max_bytes: left.min(1 << 20) };
+                let found = store.execute(StoreOp::Find(log.id, era, seek)).map_err(|error| error.to_string())?;
+                let Done::Found(regions) = found else { return Err("a search was answered with something else".into()) };
+                if regions.is_empty() {
+                    break;
+                }
+                for region in regions {
+                    let place = store.resolve(region).map_err(|error| error.to_string())?;
+                    let bytes = store.disk().read_at(&place.file, place.at, place.len as usize);
+                    let bytes = bytes.map_err(|error| error.to_string())?;
+                    left = left.saturating_sub(region.len);
+                    for batch in records::read(&bytes, &PureCompressors) {
+                        next = batch.map_err(|error| error.to_string())?.0.next_offset();
+                    }
+                    pieces.push(bytes);
+                }
+            }
+            return Ok(pieces);
+        }
+        Err(missing())
+    }
+
+    /// The outcome of a client's last operation that was no send, in words.
+    pub fn last_answer(&self, client: &str) -> Option<String> {
+        let actor = self.process(self.pid(client).ok()?).actor()?;
+        actor.answers.back().map(|(_, outcome)| outcome_words(outcome))
+    }
+}
+
+/// An outcome in words.
+pub(crate) fn outcome_words(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Ok(_) => "ok".to_owned(),
+        Outcome::Failed(failure) => format!("failed: {}", cause_words(&failure.cause)),
+        Outcome::Unknown(failure) => format!("unknown: {}", cause_words(&failure.cause)),
+    }
+}
+
+fn cause_words(cause: &Cause) -> String {
+    match cause {
+        Cause::Refused(code) => code.name().to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn code(code: i16) -> String {
+    ErrorCode::from_code(code).name().to_owned()
+}
+
+fn value_word(value: Option<&Bytes>) -> String {
+    value.map_or("null".to_owned(), |value| match std::str::from_utf8(value) {
+        Ok(text) => text.to_owned(),
+        Err(_) => Quoted(value).to_string(),
+    })
+}

@@ -1,0 +1,112 @@
+//! What a world is made of before anything happens: with the actions, all there is to a run.
+
+use client::ConfigError;
+use protocol::Str;
+
+/// Where every broker listens for clients.
+pub const CLIENT_PORT: u16 = 9092;
+/// Where every controller listens.
+pub const CONTROLLER_PORT: u16 = 9093;
+/// The wall clock when a world begins: 2026-01-01, 00:00 UTC.
+pub const WALL_START_MS: i64 = 1_767_225_600_000;
+
+/// A key and its value.
+pub type Setting = (Str, Str);
+
+/// A world before its first event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// Everything random hangs on it.
+    pub seed: u64,
+    /// How long a message takes, at least and at most.
+    pub network_us: (u64, u64),
+    /// How long a store operation takes, at least and at most.
+    pub disk_us: (u64, u64),
+    /// How long a sync to disk takes, at least and at most.
+    pub sync_us: (u64, u64),
+    /// Every message is encoded and decoded on its way.
+    pub codec: bool,
+    /// The brokers; each starts at once.
+    pub brokers: Vec<BrokerSetup>,
+    /// A fault planted into the world, for tests of the checks; no scenario can name it.
+    pub bug: Option<PlantedBug>,
+}
+
+/// A broker before its first event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerSetup {
+    /// Its name, which is also its host's.
+    pub name: Str,
+    /// Kafka's keys.
+    pub settings: Vec<Setting>,
+}
+
+/// What a test plants to see it found. The world behaves wrongly where the core is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlantedBug {
+    /// A restart loses the last batch though no power was cut.
+    LosesWrittenBatch,
+    /// An answer to a fetch leaves a batch out.
+    SkipsOffsets,
+    /// An answer to a fetch names an older high watermark.
+    MovesHighWatermarkBack,
+    /// An answer to a fetch holds records that its high watermark does not cover.
+    ReadsBeyondHighWatermark,
+    /// A produce request is carried out twice, the second time without its producer's identity.
+    AppendsTwice,
+    /// The client is told that a record was not written though it was.
+    DeniesWrites,
+}
+
+impl PlantedBug {
+    /// All of them.
+    pub const ALL: [PlantedBug; 6] = [
+        PlantedBug::LosesWrittenBatch,
+        PlantedBug::SkipsOffsets,
+        PlantedBug::MovesHighWatermarkBack,
+        PlantedBug::ReadsBeyondHighWatermark,
+        PlantedBug::AppendsTwice,
+        PlantedBug::DeniesWrites,
+    ];
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup {
+            seed: 1,
+            network_us: (200, 800),
+            disk_us: (20, 120),
+            sync_us: (200, 2_000),
+            codec: false,
+            brokers: Vec::new(),
+            bug: None,
+        }
+    }
+}
+
+impl Setup {
+    /// One broker `b1` with Kafka's defaults.
+    pub fn single(seed: u64) -> Setup {
+        let brokers = vec![BrokerSetup { name: Str::from_static("b1"), settings: Vec::new() }];
+        Setup { seed, brokers, ..Setup::default() }
+    }
+}
+
+/// Applies settings to a client's configuration: all keys must be Kafka's.
+pub(crate) fn client_config(
+    name: &Str,
+    servers: Vec<(Str, u16)>,
+    settings: &[Setting],
+) -> Result<client::ClientConfig, ConfigError> {
+    let mut config = client::ClientConfig::bootstrapped(servers);
+    config.client_id = name.clone();
+    let pairs: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (&**key, &**value)).collect();
+    for (key, value) in &pairs {
+        if config.clone().set(key, value)? == client::Known::No {
+            return Err(ConfigError(format!("Kafka's clients have no configuration {key}")));
+        }
+    }
+    config.set_all(pairs)?;
+    config.check()?;
+    Ok(config)
+}

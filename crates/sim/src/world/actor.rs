@@ -1,0 +1,437 @@
+//! A client's host: gives it time, connections and an application.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use client::{Answer, Client, ConnId, ConsumerRecord, Input, OpId, Operation, Outbox, Outcome, ProducerRecord};
+use protocol::{Response, Str, TopicPartition};
+
+use super::process::{Actor, Follow, Kind, Power, Workload};
+use super::{ActionError, World};
+use crate::action::{Load, Produce, SeekTo};
+use crate::link::{LinkId, Packet};
+use crate::narration::Heard;
+use crate::queue::{Due, Pid};
+use crate::random::{Purpose, Random};
+use crate::setup::{CLIENT_PORT, Setting, client_config};
+
+/// Operations that are no sends are numbered from here.
+pub(crate) const OTHER: u64 = 1 << 40;
+/// A workload waits while so many of its records have no outcome.
+const WINDOW: u64 = 1_000;
+/// Records and answers of a client that are kept to be looked at.
+const KEPT: usize = 64;
+/// A reader's polls wait so long for records.
+const POLL_MS: i64 = 500;
+/// A reader that was refused waits so long, in µs.
+const RETRY_US: u64 = 100_000;
+
+impl World {
+    pub(super) fn add_client(&mut self, name: &Str, settings: &[Setting]) -> Result<(), ActionError> {
+        let servers: Vec<(Str, u16)> =
+            self.setup.brokers.iter().map(|broker| (broker.name.clone(), CLIENT_PORT)).collect();
+        let config = client_config(name, servers, settings).map_err(|error| ActionError(error.0))?;
+        let idempotent = config.idempotent();
+        let seed = self.setup.seed;
+        let pid = self.add_process(name, |pid| {
+            Kind::Client(Box::new(Actor {
+                config,
+                client: None,
+                links: BTreeMap::new(),
+                next_send: 0,
+                next_other: OTHER,
+                wishes: VecDeque::new(),
+                others_open: 0,
+                load: None,
+                follow: None,
+                assignment: None,
+                random: Random::stream(seed, Purpose::Load, pid.0),
+                consumed: VecDeque::new(),
+                consumed_total: 0,
+                answers: VecDeque::new(),
+            }))
+        })?;
+        self.checks.client(pid, name, idempotent);
+        self.boot_client(pid);
+        Ok(())
+    }
+
+    pub(super) fn boot_client(&mut self, pid: Pid) {
+        let clock = self.clock;
+        let process = &mut self.processes[usize::from(pid.0)];
+        let seed = process.boots.word();
+        process.power = Power::Up;
+        process.booted = clock;
+        process.incarnation += 1;
+        process.wake = None;
+        let Some(actor) = process.actor_mut() else { return };
+        actor.client = Some(Client::boot(actor.config.clone(), seed));
+        // New numbers: what was queued for the old process means nothing to this one.
+        if let Some(load) = &mut actor.load {
+            load.number += 1;
+            self.queue.push(clock, Due::Load(pid, load.number));
+        }
+        if let Some(follow) = &mut actor.follow {
+            follow.assigned = false;
+            follow.number += 1;
+            self.queue.push(clock, Due::Poll(pid, follow.number));
+        }
+        self.checks.reader_restarted(pid);
+    }
+
+    /// The process is gone; what it had not heard it will never hear.
+    pub(super) fn end_client(&mut self, pid: Pid, power: Power) {
+        let process = self.process_mut(pid);
+        process.power = power;
+        process.paused = false;
+        process.held.clear();
+        process.wake = None;
+        process.incarnation += 1;
+        if let Some(actor) = process.actor_mut() {
+            actor.client = None;
+            actor.links.clear();
+            actor.wishes.clear();
+            actor.others_open = 0;
+            actor.assignment = None;
+        }
+        self.checks.client_died(pid);
+        self.drop_links(pid, false);
+    }
+
+    /// One event: a client hears something.
+    pub(crate) fn tell_client(&mut self, pid: Pid, input: Input) {
+        let mut out = self.scratch.client.take().unwrap_or_else(Outbox::with_events);
+        let clock = self.clock;
+        let heard = heard_by_client(&input);
+        let process = self.process_mut(pid);
+        let now = process.now(clock);
+        let Some(client) = process.actor_mut().and_then(|actor| actor.client.as_mut()) else {
+            self.scratch.client = Some(out);
+            return;
+        };
+        client.handle(now, input, &mut out);
+        let due = client.wake_at();
+        self.begin_event(pid, heard);
+        for connect in out.connect.drain(..) {
+            let link = self.connect(pid, &connect);
+            if let Some(actor) = self.process_mut(pid).actor_mut() {
+                actor.links.insert(connect.conn, link);
+            }
+        }
+        for (conn, request) in out.send.drain(..) {
+            self.digest_request(&request);
+            if let Some(link) = self.link_of(pid, conn) {
+                self.send_up(link, Packet::Message(request));
+            }
+        }
+        for conn in out.close.drain(..) {
+            let link = self.process_mut(pid).actor_mut().and_then(|actor| actor.links.remove(&conn));
+            if let Some(link) = link {
+                self.close_from_client(link);
+            }
+        }
+        if let Some(events) = &mut out.events {
+            for event in events.iter() {
+                self.checks.client_said(pid, event);
+            }
+            std::mem::swap(&mut self.last.client_events, events);
+            events.clear();
+        }
+        for (op, outcome) in out.outcomes.drain(..) {
+            self.settled(pid, op, outcome);
+        }
+        self.scratch.client = Some(out);
+        let at = due.map(|at| self.process(pid).global(at));
+        self.rearm(pid, at);
+    }
+
+    fn link_of(&self, pid: Pid, conn: ConnId) -> Option<LinkId> {
+        self.process(pid).actor()?.links.get(&conn).copied()
+    }
+
+    pub(crate) fn client_connected(&mut self, pid: Pid, link: LinkId, conn: ConnId, open: bool) {
+        if self.process(pid).wire().is_some() {
+            return self.wire_connected(pid, link, open);
+        }
+        if !open && let Some(actor) = self.process_mut(pid).actor_mut() {
+            actor.links.remove(&conn);
+        }
+        self.tell_client(pid, if open { Input::Connected(conn) } else { Input::ConnectFailed(conn) });
+    }
+
+    pub(crate) fn client_answered(&mut self, pid: Pid, conn: ConnId, response: Response) {
+        if self.process(pid).wire().is_some() {
+            return self.wire_answered(pid, response);
+        }
+        self.checks.fetch_answered(self.events + 1, pid, &response.body);
+        self.tell_client(pid, Input::Answered(conn, response));
+    }
+
+    pub(crate) fn client_closed(&mut self, pid: Pid, conn: ConnId) {
+        if self.process(pid).wire().is_some() {
+            return self.wire_closed(pid);
+        }
+        if let Some(actor) = self.process_mut(pid).actor_mut() {
+            actor.links.remove(&conn);
+        }
+        self.tell_client(pid, Input::Closed(conn));
+    }
+
+    /// An operation has its outcome.
+    fn settled(&mut self, pid: Pid, op: OpId, outcome: Outcome) {
+        self.digest_outcome(op, &outcome);
+        self.last.outcomes.push((op, crate::narration::Settled::of(&outcome)));
+        if op.0 < OTHER {
+            let outcome = self.plant_denial(outcome);
+            self.checks.settled(self.events, pid, op.0, &outcome);
+            return;
+        }
+        if let Outcome::Ok(Answer::Records(records)) = &outcome {
+            for record in records {
+                self.checks.consumed(self.events, pid, record);
+            }
+        }
+        let Some(actor) = self.process_mut(pid).actor_mut() else { return };
+        actor.others_open = actor.others_open.saturating_sub(1);
+        let follows = actor.follow.as_ref().map(|it| it.number);
+        // Who was refused asks again after a while; who was served, at once.
+        let pause_us = if matches!(outcome, Outcome::Ok(_)) { 0 } else { RETRY_US };
+        match outcome {
+            Outcome::Ok(Answer::Records(records)) => {
+                actor.consumed_total += records.len() as u64;
+                actor.keep_records(records);
+            }
+            Outcome::Ok(Answer::Partitions(partitions)) => {
+                if let Some(follow) = &actor.follow {
+                    let topic = follow.topic.clone();
+                    let partitions = partitions
+                        .iter()
+                        .map(|it| TopicPartition { topic: topic.clone(), partition: it.partition })
+                        .collect();
+                    return self.assign_all(pid, partitions);
+                }
+            }
+            other => actor.keep_answer(op.0, other),
+        }
+        if let Some(number) = follows {
+            self.queue.push(self.after(pause_us), Due::Poll(pid, number));
+        }
+    }
+
+    fn assign_all(&mut self, pid: Pid, partitions: Vec<TopicPartition>) {
+        let Some(actor) = self.process_mut(pid).actor_mut() else { return };
+        let Some(follow) = &mut actor.follow else { return };
+        follow.assigned = true;
+        // The application asks right after it was answered; as an event of its own it comes next.
+        actor.pending_assignment(partitions);
+        let number = actor.follow.as_ref().map_or(0, |it| it.number);
+        self.queue.push(self.clock, Due::Poll(pid, number));
+    }
+
+    /// A reader's next move: learn the partitions, take them, poll.
+    pub(super) fn poll_tick(&mut self, pid: Pid, number: u32) {
+        let Some(actor) = self.process_mut(pid).actor_mut() else { return };
+        if actor.client.as_ref().is_none_or(Client::is_closed) {
+            return;
+        }
+        let Some(follow) = actor.follow.as_ref().filter(|it| it.number == number) else { return };
+        let operation = match (&actor.assignment, follow.assigned) {
+            (_, false) => Operation::PartitionsFor(follow.topic.clone()),
+            (Some(_), true) => Operation::Assign(actor.assignment.take().unwrap_or_default()),
+            (None, true) => Operation::Poll { timeout_ms: POLL_MS },
+        };
+        let op = self.number(pid, &operation);
+        self.tell_client(pid, Input::Do(op, operation));
+    }
+
+    /// A workload's next record.
+    pub(super) fn load_tick(&mut self, pid: Pid, number: u32) {
+        let unsettled = self.checks.unsettled(pid);
+        let clock = self.clock;
+        let Some(actor) = self.process_mut(pid).actor_mut() else { return };
+        if actor.client.as_ref().is_none_or(Client::is_closed) {
+            return;
+        }
+        let next_send = actor.next_send;
+        let Some(load) = actor.load.as_mut().filter(|it| it.number == number) else { return };
+        if load.load.count.is_some_and(|count| load.sent >= count) {
+            return;
+        }
+        let every = load.load.every_us;
+        let wait = actor.random.within(every / 2, every + every / 2);
+        self.queue.push(protocol::Instant(clock.0 + wait), Due::Load(pid, number));
+        if unsettled >= WINDOW {
+            return;
+        }
+        let Some(actor) = self.process_mut(pid).actor_mut() else { return };
+        let Some(load) = actor.load.as_mut() else { return };
+        load.sent += 1;
+        let Load { client, topic, keys, size, .. } = &load.load;
+        let key = (*keys > 0).then(|| Bytes::from(format!("k{}", actor.random.below(u64::from(*keys)))));
+        let record = ProducerRecord {
+            topic: topic.clone(),
+            key,
+            value: Some(value_of(client, next_send, *size as usize)),
+            ..ProducerRecord::default()
+        };
+        let op = self.number(pid, &Operation::Send(record.clone()));
+        self.tell_client(pid, Input::Do(op, Operation::Send(record)));
+    }
+
+    /// Numbers an operation and takes it into the books.
+    fn number(&mut self, pid: Pid, operation: &Operation) -> OpId {
+        let Some(actor) = self.process_mut(pid).actor_mut() else { return OpId(OTHER) };
+        let Operation::Send(record) = operation else {
+            let op = actor.next_other;
+            actor.next_other += 1;
+            actor.others_open += 1;
+            return OpId(op);
+        };
+        let op = actor.next_send;
+        actor.next_send += 1;
+        self.checks.sent(pid, op, record.key.as_deref(), record.value.as_deref());
+        OpId(op)
+    }
+
+    /// A person asks a client for something: it hears of it as its next event.
+    pub(super) fn ask_client(&mut self, pid: Pid, operation: Operation) {
+        let op = self.number(pid, &operation);
+        let process = self.process_mut(pid);
+        let incarnation = process.incarnation;
+        if let Some(actor) = process.actor_mut() {
+            actor.wishes.push_back((op, operation));
+            self.queue.push(self.clock, Due::Do(pid, incarnation));
+        }
+    }
+
+    pub(super) fn wish(&mut self, pid: Pid, incarnation: u32) {
+        let process = self.process_mut(pid);
+        if process.incarnation != incarnation {
+            return;
+        }
+        let Some((op, operation)) = process.actor_mut().and_then(|actor| actor.wishes.pop_front()) else { return };
+        self.tell_client(pid, Input::Do(op, operation));
+    }
+
+    /// A client that runs.
+    pub(super) fn running_client(&self, name: &str) -> Result<Pid, ActionError> {
+        let pid = self.pid(name)?;
+        match self.process(pid).actor() {
+            None => Err(ActionError(format!("{name} is not a producer or consumer"))),
+            Some(actor) if actor.client.is_none() => Err(ActionError(format!("{name} does not run"))),
+            Some(_) if self.process(pid).paused => Err(ActionError(format!("{name} stands still"))),
+            Some(_) => Ok(pid),
+        }
+    }
+
+    pub(super) fn operate(&mut self, name: &str, operation: Operation) -> Result<(), ActionError> {
+        let pid = self.running_client(name)?;
+        if let Operation::Assign(_) = operation {
+            self.checks.reader_restarted(pid);
+        }
+        self.ask_client(pid, operation);
+        Ok(())
+    }
+
+    pub(super) fn seek(&mut self, name: &str, partition: &TopicPartition, to: SeekTo) -> Result<(), ActionError> {
+        let pid = self.running_client(name)?;
+        self.checks.reader_moved(pid, partition);
+        let to = match to {
+            SeekTo::Beginning => client::SeekTo::Beginning,
+            SeekTo::End => client::SeekTo::End,
+            SeekTo::Offset(offset) => client::SeekTo::Offset(offset),
+        };
+        self.ask_client(pid, Operation::Seek(partition.clone(), to));
+        Ok(())
+    }
+
+    pub(super) fn produce(&mut self, record: &Produce) -> Result<(), ActionError> {
+        let pid = self.running_client(&record.client)?;
+        let record = ProducerRecord {
+            topic: record.topic.clone(),
+            partition: record.partition,
+            key: record.key.clone(),
+            value: record.value.clone(),
+            ..ProducerRecord::default()
+        };
+        self.ask_client(pid, Operation::Send(record));
+        Ok(())
+    }
+
+    pub(super) fn begin_load(&mut self, load: &Load) -> Result<(), ActionError> {
+        let pid = self.pid(&load.client)?;
+        let clock = self.clock;
+        let Some(actor) = self.process_mut(pid).actor_mut() else {
+            return Err(ActionError(format!("{} is not a producer", load.client)));
+        };
+        let number = actor.load.as_ref().map_or(0, |it| it.number + 1);
+        actor.load = Some(Workload { load: load.clone(), sent: 0, number });
+        self.queue.push(clock, Due::Load(pid, number));
+        Ok(())
+    }
+
+    pub(super) fn end_load(&mut self, name: &str) -> Result<(), ActionError> {
+        let pid = self.pid(name)?;
+        let Some(load) = self.process_mut(pid).actor_mut().and_then(|actor| actor.load.as_mut()) else {
+            return Err(ActionError(format!("{name} has no load")));
+        };
+        load.load.count = Some(load.sent);
+        Ok(())
+    }
+
+    pub(super) fn follow(&mut self, name: &str, topic: &Str) -> Result<(), ActionError> {
+        let pid = self.pid(name)?;
+        let clock = self.clock;
+        let Some(actor) = self.process_mut(pid).actor_mut() else {
+            return Err(ActionError(format!("{name} is not a consumer")));
+        };
+        let number = actor.follow.as_ref().map_or(0, |it| it.number + 1);
+        actor.follow = Some(Follow { topic: topic.clone(), assigned: false, number });
+        self.queue.push(clock, Due::Poll(pid, number));
+        Ok(())
+    }
+}
+
+impl Actor {
+    fn keep_records(&mut self, records: Vec<ConsumerRecord>) {
+        let skip = records.len().saturating_sub(KEPT);
+        self.consumed.extend(records.into_iter().skip(skip));
+        let excess = self.consumed.len().saturating_sub(KEPT);
+        self.consumed.drain(..excess);
+    }
+
+    fn keep_answer(&mut self, op: u64, outcome: Outcome) {
+        if self.answers.len() == KEPT {
+            self.answers.pop_front();
+        }
+        self.answers.push_back((op, outcome));
+    }
+
+    fn pending_assignment(&mut self, partitions: Vec<TopicPartition>) {
+        self.assignment = Some(partitions);
+    }
+}
+
+/// A workload's value: who sent it and its number, then dots up to its size.
+fn value_of(client: &str, number: u64, size: usize) -> Bytes {
+    use std::io::Write;
+    let mut value = Vec::with_capacity(size.max(24));
+    // Writing to memory does not fail.
+    let _ = write!(value, "{client}-{number}");
+    if value.len() < size {
+        value.push(b' ');
+        value.resize(size.max(value.len()), b'.');
+    }
+    value.into()
+}
+
+fn heard_by_client(input: &Input) -> Heard {
+    match input {
+        Input::Wake => Heard::Wake,
+        Input::Do(op, operation) => Heard::Operation(*op, crate::narration::operation_name(operation)),
+        Input::Connected(_) => Heard::Connected,
+        Input::ConnectFailed(_) => Heard::ConnectFailed,
+        Input::Answered(_, response) => Heard::Response(response.body.api_key(), response.correlation_id),
+        Input::Closed(_) => Heard::Disconnected,
+    }
+}

@@ -1,0 +1,66 @@
+//! The admin: a client like any other, which carries out what is asked of the cluster.
+
+use client::Operation;
+use client::admin::{AdminCall, AlterConfigOp, ConfigChange, ConfigResource, NewTopic, ResourceType};
+use protocol::{Offset, Str, TopicPartition};
+
+use super::{ADMIN, ActionError, World};
+use crate::queue::Pid;
+use crate::setup::Setting;
+
+impl World {
+    pub(super) fn add_admin(&mut self) -> Result<(), ActionError> {
+        self.add_client(&Str::from_static(ADMIN), &[])
+    }
+
+    fn call(&mut self, call: AdminCall) -> Result<(), ActionError> {
+        let pid = self.admin();
+        self.ask_client(pid, Operation::Admin(call));
+        Ok(())
+    }
+
+    fn admin(&self) -> Pid {
+        self.names[ADMIN]
+    }
+
+    /// True when the admin has been answered.
+    pub fn admin_is_idle(&self) -> bool {
+        self.process(self.admin()).actor().is_none_or(|actor| actor.others_open == 0)
+    }
+
+    pub(super) fn create_topic(
+        &mut self,
+        name: &Str,
+        partitions: i32,
+        settings: &[Setting],
+    ) -> Result<(), ActionError> {
+        let topic = NewTopic {
+            name: name.clone(),
+            num_partitions: Some(partitions),
+            replication_factor: Some(1),
+            configs: settings.to_vec(),
+            ..NewTopic::default()
+        };
+        self.call(AdminCall::CreateTopics { topics: vec![topic], validate_only: false })
+    }
+
+    pub(super) fn alter_topic(&mut self, name: &Str, settings: &[Setting]) -> Result<(), ActionError> {
+        let resource = ConfigResource { kind: ResourceType::Topic, name: name.clone() };
+        let ops = settings.iter().map(|(key, value)| AlterConfigOp {
+            name: key.clone(),
+            change: ConfigChange::Set(value.clone()),
+        });
+        self.call(AdminCall::IncrementalAlterConfigs {
+            resources: vec![(resource, ops.collect())],
+            validate_only: false,
+        })
+    }
+
+    pub(super) fn delete_topic(&mut self, name: &Str) -> Result<(), ActionError> {
+        self.call(AdminCall::DeleteTopics { topics: vec![name.clone()] })
+    }
+
+    pub(super) fn delete_records(&mut self, partition: &TopicPartition, before: Offset) -> Result<(), ActionError> {
+        self.call(AdminCall::DeleteRecords { partitions: vec![(partition.clone(), before)] })
+    }
+}

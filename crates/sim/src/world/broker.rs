@@ -1,0 +1,288 @@
+//! A node's host: gives it time, inputs and a disk, and carries out what it says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use node::{Config, Input, Node, Outbox};
+use protocol::{Instant, Str, Uuid};
+use storage::{Done, MemoryDisk, OpId, Store, StoreError, StoreOp};
+
+use super::process::DiskLane;
+use super::{ActionError, Broker, Kind, Power, World};
+use crate::link::LinkId;
+use crate::narration::{Heard, Stored};
+use crate::queue::{Due, Pid};
+use crate::random::{Purpose, Random};
+use crate::setup::{BrokerSetup, CLIENT_PORT, CONTROLLER_PORT, PlantedBug};
+
+impl World {
+    pub(super) fn add_broker(&mut self, index: usize, setup: &BrokerSetup) -> Result<(), ActionError> {
+        let config = Arc::new(broker_config(index, setup)?);
+        let seed = self.setup.seed;
+        let pid = self.add_process(&setup.name, |pid| {
+            Kind::Broker(Box::new(Broker {
+                config,
+                node: None,
+                store: Store::new(MemoryDisk::new()),
+                ops: BTreeMap::new(),
+                next_op: 0,
+                lanes: BTreeMap::new(),
+                disk: Random::stream(seed, Purpose::Disk, pid.0),
+                slow_us: 0,
+                logs: BTreeMap::new(),
+                serving: false,
+                eras: BTreeMap::new(),
+                lost_power: false,
+                was_killed: false,
+            }))
+        })?;
+        self.boot_node(pid);
+        Ok(())
+    }
+
+    /// A new process on the same disk.
+    pub(super) fn boot_node(&mut self, pid: Pid) {
+        let clock = self.clock;
+        let process = self.process_mut(pid);
+        let seed = process.boots.word();
+        process.power = Power::Up;
+        process.booted = clock;
+        process.incarnation += 1;
+        process.wake = None;
+        let Some(broker) = process.broker_mut() else { return };
+        broker.node = Some(Node::boot(Arc::clone(&broker.config), seed));
+        let disk = std::mem::replace(&mut broker.store, Store::new(MemoryDisk::new())).into_disk();
+        broker.store = Store::new(disk);
+        broker.logs.clear();
+        broker.eras.clear();
+        let due = broker.node.as_ref().and_then(Node::wake_at).map(|(at, _)| at);
+        let at = due.map(|at| self.process(pid).global(at));
+        self.reset_dark_links(pid);
+        self.rearm(pid, at);
+    }
+
+    /// The process is gone; what it asked of the disk and was not done is never done.
+    pub(super) fn end_node(&mut self, pid: Pid, power: Power) {
+        let process = self.process_mut(pid);
+        process.power = power;
+        process.paused = false;
+        process.held.clear();
+        process.wake = None;
+        process.incarnation += 1;
+        if let Some(broker) = process.broker_mut() {
+            broker.node = None;
+            broker.serving = false;
+            broker.ops.clear();
+            broker.lanes.clear();
+            broker.was_killed = true;
+            if power == Power::Dark {
+                broker.store.disk_mut().power_cut();
+                broker.lost_power = true;
+            }
+        }
+        self.drop_links(pid, power == Power::Dark);
+    }
+
+    /// One event: a node hears something.
+    pub(crate) fn tell_node(&mut self, pid: Pid, input: Input) {
+        let mut out = self.scratch.node.take().unwrap_or_else(Outbox::with_events);
+        let clock = self.clock;
+        let heard = self.heard_by_node(&input);
+        let process = self.process_mut(pid);
+        let now = process.now(clock);
+        let Some(node) = process.broker_mut().and_then(|broker| broker.node.as_mut()) else {
+            self.scratch.node = Some(out);
+            return;
+        };
+        node.handle(now, input, &mut out);
+        let due = node.wake_at().map(|(at, _)| at);
+        self.begin_event(pid, heard);
+        self.carry_out(pid, &mut out);
+        let at = due.map(|at| self.process(pid).global(at));
+        if std::mem::take(&mut out.stopped) {
+            self.stopped(pid);
+        } else {
+            self.rearm(pid, at);
+        }
+        self.scratch.node = Some(out);
+    }
+
+    fn carry_out(&mut self, pid: Pid, out: &mut Outbox) {
+        assert!(out.calls.is_empty(), "a node alone calls nobody");
+        for (id, op) in out.store.drain(..) {
+            self.submit(pid, id, op);
+        }
+        for (conn, credit) in out.credit.drain(..) {
+            self.give_credit(conn, credit);
+        }
+        if let Some(events) = &mut out.events {
+            for event in events.iter() {
+                self.digest_node_event(event);
+                self.checks.node_said(self.events, event);
+            }
+            // The buffers change places: neither is allocated again.
+            std::mem::swap(&mut self.last.node_events, events);
+            events.clear();
+            if self.last.node_events.contains(&node::Event::Started) {
+                self.serves(pid);
+            }
+        }
+        for reply in out.replies.drain(..) {
+            self.digest_reply(&reply);
+            self.carry_reply(reply);
+        }
+    }
+
+    fn submit(&mut self, pid: Pid, id: OpId, op: StoreOp) {
+        self.digest_store_op(id, &op);
+        let (disk_us, sync_us) = (self.setup.disk_us, self.setup.sync_us);
+        let (clock, events) = (self.clock, self.events);
+        let process = &mut self.processes[usize::from(pid.0)];
+        let incarnation = process.incarnation;
+        let Kind::Broker(broker) = &mut process.kind else { return };
+        match &op {
+            StoreOp::Append(log, _, batches) => {
+                if let Some(index) = broker.logs.get(log) {
+                    self.checks.appended(events, *index, batches);
+                }
+            }
+            StoreOp::Mount(log, spec) => {
+                if let Some(index) = self.checks.mounting(spec) {
+                    broker.logs.insert(*log, index);
+                }
+            }
+            StoreOp::Truncate(log, _, era) => {
+                broker.eras.insert(*log, *era);
+            }
+            _ => {}
+        }
+        let (low, high) = match &op {
+            StoreOp::Flush(_) | StoreOp::Put(..) => sync_us,
+            _ => disk_us,
+        };
+        let duration = broker.disk.within(low, high) + broker.slow_us;
+        let begin = match Broker::lane_of(&op) {
+            None => clock,
+            Some(lane) => broker.lanes.get(&lane).copied().unwrap_or(clock).max(clock),
+        };
+        let done = Instant(begin.0 + duration);
+        if let Some(lane) = Broker::lane_of(&op) {
+            match op {
+                StoreOp::Remove(log) => broker.lanes.remove(&DiskLane::Log(log)),
+                _ => broker.lanes.insert(lane, done),
+            };
+        }
+        let number = broker.next_op;
+        broker.next_op = broker.next_op.wrapping_add(1);
+        broker.ops.insert(number, (id, op));
+        self.queue.push(done, Due::Disk(pid, incarnation, number));
+    }
+
+    /// The disk carries an operation out, and the node hears of it.
+    pub(super) fn disk_done(&mut self, pid: Pid, incarnation: u32, number: u32) {
+        let bug = self.setup.bug;
+        let process = &mut self.processes[usize::from(pid.0)];
+        if process.incarnation != incarnation {
+            return;
+        }
+        let Kind::Broker(broker) = &mut process.kind else { return };
+        let Some((id, op)) = broker.ops.remove(&number) else { return };
+        let log = match &op {
+            StoreOp::Mount(log, _) => broker.logs.get(log).copied(),
+            _ => None,
+        };
+        let lose = bug == Some(PlantedBug::LosesWrittenBatch) && log.is_some() && broker.was_killed;
+        let mut result = broker.store.execute(op);
+        if lose {
+            lose_last_batch(&mut broker.store, &mut result);
+        }
+        // Open files are the store's own here; nobody else holds them.
+        drop(broker.store.take_changes());
+        if let (Some(index), Ok(Done::Mounted(shape))) = (log, &result) {
+            self.checks.mounted(self.events + 1, index, shape.log_start(), shape.end(), broker.lost_power);
+        }
+        self.tell_node(pid, Input::Stored(id, result));
+    }
+
+    /// A controlled shutdown is complete.
+    fn stopped(&mut self, pid: Pid) {
+        self.end_node(pid, Power::Down);
+        if let Some(broker) = self.process_mut(pid).broker_mut() {
+            broker.was_killed = false;
+        }
+    }
+
+    /// Once the node serves, what a power cut took is settled.
+    fn serves(&mut self, pid: Pid) {
+        if let Some(broker) = self.process_mut(pid).broker_mut() {
+            broker.serving = true;
+            broker.lost_power = false;
+            broker.was_killed = false;
+        }
+    }
+
+    fn heard_by_node(&self, input: &Input) -> Heard {
+        let from = |conn: node::ConnId| {
+            let link = LinkId(u32::try_from(conn.0).unwrap_or(u32::MAX));
+            self.links.get(&link).map(|link| link.client)
+        };
+        match input {
+            Input::Wake => Heard::Wake,
+            Input::Stop => Heard::Stop,
+            Input::Opened(conn, _) => Heard::Opened(from(*conn)),
+            Input::Request(conn, request) => Heard::Request(from(*conn), request.body.api_key(), request.correlation_id),
+            Input::Closed(conn) => Heard::Closed(from(*conn)),
+            Input::Answered(..) => Heard::CallAnswered,
+            Input::Stored(_, result) => Heard::Stored(match result {
+                Ok(done) => Stored::of(done),
+                Err(_) => Stored::Failed,
+            }),
+        }
+    }
+
+    /// A moment later.
+    pub(crate) fn after(&self, us: u64) -> Instant {
+        Instant(self.clock.0.saturating_add(us))
+    }
+}
+
+/// The planted bug: the store has the batch, and forgets it.
+fn lose_last_batch(store: &mut Store<MemoryDisk>, result: &mut Result<Done, StoreError>) {
+    let Ok(Done::Mounted(shape)) = result else { return };
+    let Some(base) = shape.tail().iter().next_back().map(|entry| entry.base) else { return };
+    let mut shorter = (**shape).clone();
+    let cut = shorter.truncate(base);
+    if let Ok(Done::Truncated(rebuilt)) = store.execute(cut) {
+        *shape = rebuilt;
+    }
+}
+
+fn broker_config(index: usize, setup: &BrokerSetup) -> Result<Config, ActionError> {
+    let name = &setup.name;
+    let id = index + 1;
+    let mut properties: BTreeMap<String, String> = [
+        ("node.id", id.to_string()),
+        ("listeners", format!("PLAINTEXT://{name}:{CLIENT_PORT},CONTROLLER://{name}:{CONTROLLER_PORT}")),
+        ("log.dirs", format!("/{name}")),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into();
+    for (key, value) in &setup.settings {
+        if node::config::broker_key(key).is_none() {
+            return Err(ActionError(format!("Kafka's brokers have no configuration {key}")));
+        }
+        properties.insert(key.to_string(), value.to_string());
+    }
+    let (mut config, _) = Config::parse(&properties).map_err(|error| ActionError(format!("{name}: {error}")))?;
+    config.identity.cluster_id = Str::from_static("vivarium-simulation-00");
+    config.identity.directory_ids = (0..config.log_dirs.len())
+        .map(|dir| {
+            let mut random = Random::stream(id as u64, Purpose::Boot, dir as u16);
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&random.word().to_be_bytes());
+            bytes[8..].copy_from_slice(&random.word().to_be_bytes());
+            Uuid::from_random(bytes)
+        })
+        .collect();
+    Ok(config)
+}

@@ -1,0 +1,209 @@
+//! What goes wrong in the world: processes die, packets stop, and what tests plant to see it found.
+
+use client::Outcome;
+use protocol::records::{self, BatchBuilder, BatchHead, PureCompressors, Records};
+use protocol::{Request, RequestBody, ResponseBody, WallMs};
+
+use super::{ADMIN, ActionError, Kind, Power, World};
+use crate::queue::{Due, Pid};
+use crate::setup::PlantedBug;
+
+impl World {
+    /// A planted bug shows once in so many chances.
+    const RARELY: u64 = 20;
+
+    pub(super) fn start(&mut self, name: &str) -> Result<(), ActionError> {
+        let pid = self.pid(name)?;
+        if self.process(pid).power.is_up() {
+            return Err(ActionError(format!("{name} runs already")));
+        }
+        match self.process(pid).kind {
+            Kind::Broker(_) => self.boot_node(pid),
+            Kind::Client(_) => self.boot_client(pid),
+            Kind::Wire(_) => self.process_mut(pid).power = Power::Up,
+        }
+        Ok(())
+    }
+
+    pub(super) fn kill(&mut self, name: &str) -> Result<(), ActionError> {
+        let pid = self.running(name)?;
+        match self.process(pid).kind {
+            Kind::Broker(_) => self.end_node(pid, Power::Down),
+            Kind::Client(_) => self.end_client(pid, Power::Down),
+            Kind::Wire(_) => return Err(ActionError(format!("{name} cannot be killed"))),
+        }
+        Ok(())
+    }
+
+    pub(super) fn power_cut(&mut self, name: &str) -> Result<(), ActionError> {
+        let pid = self.broker_pid(name)?;
+        if self.process(pid).power == Power::Dark {
+            return Err(ActionError(format!("{name} has no power already")));
+        }
+        self.end_node(pid, Power::Dark);
+        Ok(())
+    }
+
+    pub(super) fn stop(&mut self, name: &str) -> Result<(), ActionError> {
+        let pid = self.broker_pid(name)?;
+        self.running(name)?;
+        if self.process(pid).paused {
+            return Err(ActionError(format!("{name} stands still")));
+        }
+        let process = self.process_mut(pid);
+        process.power = Power::Stopping;
+        let incarnation = process.incarnation;
+        self.queue.push(self.clock, Due::Stop(pid, incarnation));
+        Ok(())
+    }
+
+    pub(super) fn pause(&mut self, name: &str) -> Result<(), ActionError> {
+        let pid = self.running(name)?;
+        if std::mem::replace(&mut self.process_mut(pid).paused, true) {
+            return Err(ActionError(format!("{name} stands still already")));
+        }
+        Ok(())
+    }
+
+    pub(super) fn resume(&mut self, name: &str) -> Result<(), ActionError> {
+        let pid = self.pid(name)?;
+        let process = self.process_mut(pid);
+        if !std::mem::replace(&mut process.paused, false) {
+            return Err(ActionError(format!("{name} does not stand still")));
+        }
+        let held = std::mem::take(&mut process.held);
+        for due in held {
+            self.queue.push(self.clock, due);
+        }
+        Ok(())
+    }
+
+    pub(super) fn cut(&mut self, a: &str, b: &str) -> Result<(), ActionError> {
+        let pair = self.two(a, b)?;
+        if !self.cuts.insert(pair) {
+            return Err(ActionError(format!("nothing passes between {a} and {b} already")));
+        }
+        Ok(())
+    }
+
+    pub(super) fn heal(&mut self, a: &str, b: &str) -> Result<(), ActionError> {
+        let pair = self.two(a, b)?;
+        if !self.cuts.remove(&pair) {
+            return Err(ActionError(format!("the way between {a} and {b} is not cut")));
+        }
+        self.release_links(pair.0, pair.1);
+        Ok(())
+    }
+
+    pub(super) fn delay(&mut self, a: &str, b: &str, us: u64) -> Result<(), ActionError> {
+        let pair = self.two(a, b)?;
+        if us == 0 {
+            self.delays.remove(&pair);
+        } else {
+            self.delays.insert(pair, us);
+        }
+        Ok(())
+    }
+
+    pub(super) fn slow_disk(&mut self, name: &str, us: u64) -> Result<(), ActionError> {
+        let pid = self.broker_pid(name)?;
+        if let Some(broker) = self.process_mut(pid).broker_mut() {
+            broker.slow_us = us;
+        }
+        Ok(())
+    }
+
+    pub(super) fn skew_clock(&mut self, name: &str, ms: i64) -> Result<(), ActionError> {
+        let pid = self.pid(name)?;
+        self.process_mut(pid).wall_offset_ms = ms;
+        Ok(())
+    }
+
+    fn running(&self, name: &str) -> Result<Pid, ActionError> {
+        let pid = self.pid(name)?;
+        if name == ADMIN {
+            return Err(ActionError("the admin is not part of the play".into()));
+        }
+        if self.process(pid).power.is_up() { Ok(pid) } else { Err(ActionError(format!("{name} does not run"))) }
+    }
+
+    fn two(&self, a: &str, b: &str) -> Result<(Pid, Pid), ActionError> {
+        let (first, second) = (self.pid(a)?, self.pid(b)?);
+        if first == second {
+            return Err(ActionError(format!("{a} has no way to itself")));
+        }
+        Ok(World::pair(first, second))
+    }
+
+    fn bug_shows(&mut self, bug: PlantedBug) -> bool {
+        self.setup.bug == Some(bug) && self.bugs.once_in(World::RARELY)
+    }
+
+    /// [`PlantedBug::AppendsTwice`]: the same records once more, from nobody.
+    pub(super) fn plant_copy(&mut self, request: &Request) -> Option<Request> {
+        let RequestBody::Produce(produce) = &request.body else { return None };
+        if !self.bug_shows(PlantedBug::AppendsTwice) {
+            return None;
+        }
+        let mut copy = produce.clone();
+        for data in copy.topic_data.iter_mut().flat_map(|it| &mut it.partition_data) {
+            let bytes = match data.records.take()? {
+                Records::Bytes(bytes) => bytes,
+                Records::Batches(batches) => batches.to_bytes(),
+                Records::Regions(_) => return None,
+            };
+            let (head, records) = records::read(&bytes, &PureCompressors).next()?.ok()?;
+            let mut builder = BatchBuilder::new(head.attributes.compression());
+            for record in records {
+                builder.push(WallMs(record.timestamp.0), record.key.as_deref(), record.value.as_deref(), &record.headers);
+            }
+            data.records = Some(Records::Bytes(builder.build(&PureCompressors).ok()?));
+        }
+        let mut request = Request { body: RequestBody::Produce(copy), ..request.clone() };
+        // Nobody waits for the answer to the copy.
+        request.correlation_id = -1;
+        Some(request)
+    }
+
+    /// The planted bugs in answers to fetches.
+    pub(super) fn plant_into(&mut self, body: &mut ResponseBody) {
+        let ResponseBody::Fetch(fetch) = body else { return };
+        if self.setup.bug.is_none() {
+            return;
+        }
+        for partition in fetch.responses.iter_mut().flat_map(|it| &mut it.partitions) {
+            let Some(Records::Bytes(bytes)) = &partition.records else { continue };
+            let Some(last) = last_base(bytes) else { continue };
+            if self.bug_shows(PlantedBug::SkipsOffsets) {
+                let first = BatchHead::decode(bytes).map_or(0, |head| head.size());
+                partition.records = Some(Records::Bytes(bytes.slice(first..)));
+            } else if self.bug_shows(PlantedBug::MovesHighWatermarkBack) {
+                partition.high_watermark = 0;
+            } else if self.bug_shows(PlantedBug::ReadsBeyondHighWatermark) {
+                partition.high_watermark = last;
+            }
+        }
+    }
+
+    /// [`PlantedBug::DeniesWrites`].
+    pub(super) fn plant_denial(&mut self, outcome: Outcome) -> Outcome {
+        if matches!(outcome, Outcome::Ok(_)) && self.bug_shows(PlantedBug::DeniesWrites) {
+            let failure = client::Failure::new(client::Cause::TimedOut, "planted");
+            return Outcome::Failed(failure);
+        }
+        outcome
+    }
+}
+
+/// The base offset of the last whole batch, if there are two or more.
+fn last_base(bytes: &[u8]) -> Option<i64> {
+    let (mut at, mut count, mut last) = (0, 0, None);
+    while let Ok(head) = BatchHead::decode(&bytes[at.min(bytes.len())..])
+        && at + head.size() <= bytes.len()
+    {
+        last = Some(head.base_offset.0);
+        at += head.size();
+        count += 1;
+    }
+    last.filter(|_| count >= 2)
+}

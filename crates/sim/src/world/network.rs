@@ -1,0 +1,402 @@
+//! Connections open, carry messages, break.
+
+use client::Connect;
+use node::{ConnId, Credit, Input, Peer, PeerHost, Reply};
+use protocol::messages::FetchResponse;
+use protocol::records::Records;
+use protocol::{ApiKey, RequestBody, Response, ResponseBody, Str};
+use storage::Disk;
+
+use super::{World, response_through_bytes, through_bytes};
+use crate::link::{Answer, Link, LinkId, Owed, Packet};
+use crate::queue::{Due, Pid};
+use crate::setup::CONTROLLER_PORT;
+
+/// How long after an answer its connection has its turn at most, in µs.
+const TURN_US: u64 = 20;
+
+impl World {
+    /// A packet's way from one process towards another takes this long.
+    fn latency(&mut self, from: Pid, to: Pid) -> u64 {
+        let (low, high) = self.setup.network_us;
+        let extra = self.delays.get(&World::pair(from, to)).copied().unwrap_or(0);
+        self.process_mut(from).network.within(low, high) + extra
+    }
+
+    /// A client wants a connection.
+    pub(crate) fn connect(&mut self, client: Pid, connect: &Connect) -> LinkId {
+        let id = LinkId(self.next_link);
+        self.next_link += 1;
+        let target = self.names.get(&connect.host).copied().filter(|pid| self.process(*pid).broker().is_some());
+        let listener = if connect.port == CONTROLLER_PORT { "CONTROLLER" } else { "PLAINTEXT" };
+        // A name that does not resolve is refused by the machine itself, at once.
+        let node = target.unwrap_or(client);
+        let link = Link::new(client, node, Str::from_static(listener), connect.conn);
+        self.links.insert(id, link);
+        if target.is_some() {
+            let latency = self.latency(client, node);
+            self.queue.push(self.after(latency), Due::Open(id));
+        } else {
+            self.queue.push(self.clock, Due::Opened(id));
+        }
+        id
+    }
+
+    /// The connection request reaches the node's machine.
+    pub(crate) fn open_at_node(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(&id) else { return };
+        let (client, node) = (link.client, link.node);
+        if self.is_cut(client, node) {
+            // The packet is lost; the system tries again after a second, as TCP does.
+            self.queue.push(self.clock.plus_ms(1_000), Due::Open(id));
+            return;
+        }
+        let power = self.process(node).power;
+        if power == super::Power::Dark {
+            self.queue.push(self.clock.plus_ms(1_000), Due::Open(id));
+            return;
+        }
+        let latency = self.latency(node, client);
+        self.queue.push(self.after(latency), Due::Opened(id));
+        if power.is_up() {
+            let host = PeerHost::Named(self.process(client).name.clone());
+            let Some(link) = self.links.get_mut(&id) else { return };
+            link.node_open = true;
+            let peer = Peer { listener: link.listener.clone(), host };
+            self.tell_node(node, Input::Opened(node_conn(id), peer));
+        }
+    }
+
+    /// The answer to a connection request reaches the client.
+    pub(crate) fn opened_at_client(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(&id) else { return };
+        let (client, conn, open) = (link.client, link.conn, link.node_open);
+        if open && self.is_cut(client, link.node) {
+            self.queue.push(self.clock.plus_ms(1_000), Due::Opened(id));
+            return;
+        }
+        if !link.client_open {
+            return;
+        }
+        if !open {
+            self.links.remove(&id);
+        }
+        self.client_connected(client, id, conn, open);
+    }
+
+    /// A client sends a request.
+    pub(crate) fn send_up(&mut self, id: LinkId, packet: Packet<protocol::Request>) {
+        let Some(link) = self.links.get(&id) else { return };
+        let (client, node) = (link.client, link.node);
+        let latency = self.latency(client, node);
+        let now = self.clock;
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let arrives = link.up.send(now, latency, packet);
+        self.queue.push(arrives, Due::Up(id));
+    }
+
+    fn send_down(&mut self, id: LinkId, packet: Packet<Response>) {
+        let Some(link) = self.links.get(&id) else { return };
+        let (client, node) = (link.client, link.node);
+        let latency = self.latency(node, client);
+        let now = self.clock;
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let arrives = link.down.send(now, latency, packet);
+        self.queue.push(arrives, Due::Down(id));
+    }
+
+    /// A request, or the news that the client is gone, arrives.
+    pub(crate) fn arrive_at_node(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(&id) else { return };
+        let (client, node) = (link.client, link.node);
+        let cut = !self.cuts.is_empty() && self.is_cut(client, node);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if cut || link.dark || (link.held && link.node_open) || link.up.stalled > 0 {
+            link.up.stalled += 1;
+            return;
+        }
+        self.take_up(id);
+    }
+
+    fn take_up(&mut self, id: LinkId) {
+        let now = self.clock;
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(transit) = link.up.transit.pop_front_if(|it| it.arrives <= now) else { return };
+        let (client, node, open) = (link.client, link.node, link.node_open);
+        match transit.what {
+            Packet::Fin => {
+                link.node_open = false;
+                link.client_open = false;
+                self.links.remove(&id);
+                if open && self.process(node).power.is_up() {
+                    self.tell_node(node, Input::Closed(node_conn(id)));
+                }
+            }
+            Packet::Message(_) if !open => {}
+            Packet::Message(mut request) => {
+                let api = request.body.api_key();
+                link.owed.push_back(Owed {
+                    correlation_id: request.correlation_id,
+                    api,
+                    since: self.clock,
+                    answer: Answer::None,
+                });
+                self.damage(client, api, &mut request.body);
+                if self.setup.codec {
+                    match through_bytes(&mut request, &mut self.digest) {
+                        Ok(decoded) => request = decoded,
+                        Err(error) => {
+                            return self.checks.codec_failed(self.events, format!("{} request: {error}", api.name()));
+                        }
+                    }
+                }
+                let copy = self.plant_copy(&request);
+                self.tell_node(node, Input::Request(node_conn(id), request));
+                if let Some(copy) = copy {
+                    self.tell_node(node, Input::Request(node_conn(id), copy));
+                }
+            }
+        }
+    }
+
+    fn damage(&mut self, client: Pid, api: ApiKey, body: &mut RequestBody) {
+        let Some(index) = self.corruptions.iter().position(|it| *it == (api, client)) else { return };
+        let RequestBody::Produce(produce) = body else { return };
+        let data = produce.topic_data.iter_mut().flat_map(|it| &mut it.partition_data).next();
+        let Some(records) = data.and_then(|it| it.records.as_mut()) else { return };
+        let mut bytes = match records {
+            Records::Bytes(bytes) => bytes.to_vec(),
+            Records::Batches(batches) => batches.to_bytes().to_vec(),
+            Records::Regions(_) => return,
+        };
+        if let Some(last) = bytes.last_mut() {
+            *last ^= 0x10;
+            *records = Records::Bytes(bytes.into());
+            self.corruptions.remove(index);
+        }
+    }
+
+    /// What a node says to those connected to it.
+    pub(crate) fn carry_reply(&mut self, reply: Reply) {
+        match reply {
+            Reply::Answer(conn, response) => {
+                self.note_answer(conn, response.correlation_id, Answer::Ready(Box::new(response)));
+            }
+            Reply::Nothing(conn, correlation_id) => self.note_answer(conn, correlation_id, Answer::Nothing),
+            Reply::Close(conn, _) => self.close_from_node(link_id(conn)),
+        }
+    }
+
+    fn note_answer(&mut self, conn: ConnId, correlation_id: i32, answer: Answer) {
+        let id = link_id(conn);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.answered(correlation_id, answer) && !link.turn {
+            link.turn = true;
+            let node = link.node;
+            let wait = self.process_mut(node).network.below(TURN_US + 1);
+            self.queue.push(self.after(wait), Due::Send(id));
+        }
+    }
+
+    /// The connection's turn: what the answers name is read now, from a log that may have changed since.
+    pub(crate) fn send_answers(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.turn = false;
+        while let Some(owed) = self.links.get_mut(&id).and_then(Link::next_answer) {
+            let Answer::Ready(mut response) = owed.answer else { continue };
+            let Some(link) = self.links.get(&id) else { return };
+            let (client, node) = (link.client, link.node);
+            if let ResponseBody::Fetch(fetch) = &mut response.body
+                && !self.resolve(node, fetch)
+            {
+                // The bytes were cut or their file is gone; what was promised cannot be sent.
+                return self.break_link(id);
+            }
+            let mut response = *response;
+            if self.setup.codec {
+                match response_through_bytes(&mut response, owed.api, &mut self.digest) {
+                    Ok(decoded) => response = decoded,
+                    Err(error) => {
+                        return self.checks.codec_failed(self.events, format!("{} response: {error}", owed.api.name()));
+                    }
+                }
+            }
+            if let Some(index) = self.drops.iter().position(|it| *it == (owed.api, client)) {
+                self.drops.remove(index);
+                return self.break_link(id);
+            }
+            self.plant_into(&mut response.body);
+            self.send_down(id, Packet::Message(response));
+        }
+    }
+
+    /// Reads the regions of an answer. False if one is gone.
+    fn resolve(&self, node: Pid, fetch: &mut FetchResponse) -> bool {
+        let Some(broker) = self.process(node).broker() else { return false };
+        for partition in fetch.responses.iter_mut().flat_map(|it| &mut it.partitions) {
+            let Some(Records::Regions(regions)) = &partition.records else { continue };
+            let mut pieces = Vec::with_capacity(regions.len());
+            for region in regions {
+                let Ok(place) = broker.store.resolve(*region) else { return false };
+                match broker.store.disk().read_at(&place.file, place.at, place.len as usize) {
+                    Ok(bytes) if bytes.len() == place.len as usize => pieces.push(bytes),
+                    Ok(_) | Err(_) => return false,
+                }
+            }
+            let bytes = if pieces.len() == 1 { pieces.remove(0) } else { pieces.concat().into() };
+            partition.records = Some(Records::Bytes(bytes));
+        }
+        true
+    }
+
+    /// An answer, or the news that the node is gone, arrives.
+    pub(crate) fn arrive_at_client(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(&id) else { return };
+        let (client, node) = (link.client, link.node);
+        let cut = !self.cuts.is_empty() && self.is_cut(client, node);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if cut || link.dark || link.down.stalled > 0 {
+            link.down.stalled += 1;
+            return;
+        }
+        self.take_down(id);
+    }
+
+    fn take_down(&mut self, id: LinkId) {
+        let now = self.clock;
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(transit) = link.down.transit.pop_front_if(|it| it.arrives <= now) else { return };
+        let (client, conn, open) = (link.client, link.conn, link.client_open);
+        match transit.what {
+            Packet::Fin => {
+                self.links.remove(&id);
+                if open {
+                    self.client_closed(client, conn);
+                }
+            }
+            Packet::Message(response) if open => self.client_answered(client, conn, response),
+            Packet::Message(_) => {}
+        }
+    }
+
+    pub(crate) fn give_credit(&mut self, conn: ConnId, credit: Credit) {
+        let id = link_id(conn);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.held = credit == Credit::Stop;
+        if credit == Credit::Go {
+            self.release_up(id);
+        }
+    }
+
+    /// What waited for the node's will, or for the way, arrives.
+    fn release_up(&mut self, id: LinkId) {
+        let now = self.clock;
+        let Some(link) = self.links.get_mut(&id) else { return };
+        for _ in 0..std::mem::take(&mut link.up.stalled) {
+            self.queue.push(now, Due::Up(id));
+        }
+    }
+
+    fn release_down(&mut self, id: LinkId) {
+        let now = self.clock;
+        let Some(link) = self.links.get_mut(&id) else { return };
+        for _ in 0..std::mem::take(&mut link.down.stalled) {
+            self.queue.push(now, Due::Down(id));
+        }
+    }
+
+    /// The node closes: what it has sent still arrives.
+    fn close_from_node(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let was_open = std::mem::replace(&mut link.node_open, false);
+        link.owed.clear();
+        if was_open {
+            self.send_down(id, Packet::Fin);
+        }
+    }
+
+    /// The client closes: what it has sent still arrives.
+    pub(crate) fn close_from_client(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if std::mem::replace(&mut link.client_open, false) {
+            self.send_up(id, Packet::Fin);
+        }
+    }
+
+    /// Both ends hear that the connection is gone; what was on its way back is lost.
+    fn break_link(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let node = link.node;
+        let node_open = std::mem::replace(&mut link.node_open, false);
+        link.owed.clear();
+        link.down.transit.clear();
+        link.down.stalled = 0;
+        self.send_down(id, Packet::Fin);
+        if node_open && self.process(node).power.is_up() {
+            self.tell_node(node, Input::Closed(node_conn(id)));
+        }
+    }
+
+    /// A process is gone: its connections end. A machine without power says nothing.
+    pub(crate) fn drop_links(&mut self, pid: Pid, silently: bool) {
+        let links: Vec<LinkId> =
+            self.links.iter().filter(|(_, link)| link.client == pid || link.node == pid).map(|(id, _)| *id).collect();
+        for id in links {
+            let Some(link) = self.links.get_mut(&id) else { continue };
+            if link.client == pid {
+                link.client_open = false;
+                self.send_up(id, Packet::Fin);
+                continue;
+            }
+            link.owed.clear();
+            if !link.node_open {
+                continue;
+            }
+            link.node_open = false;
+            if silently {
+                link.dark = true;
+            } else {
+                self.send_down(id, Packet::Fin);
+            }
+        }
+    }
+
+    /// A machine is back: whoever still believes in an old connection is told that there is none.
+    pub(crate) fn reset_dark_links(&mut self, node: Pid) {
+        let links: Vec<LinkId> =
+            self.links.iter().filter(|(_, link)| link.node == node && link.dark).map(|(id, _)| *id).collect();
+        for id in links {
+            if let Some(link) = self.links.get_mut(&id) {
+                link.dark = false;
+                link.down.transit.clear();
+                link.down.stalled = 0;
+                link.up.transit.clear();
+                link.up.stalled = 0;
+            }
+            self.send_down(id, Packet::Fin);
+        }
+    }
+
+    pub(crate) fn is_cut(&self, a: Pid, b: Pid) -> bool {
+        self.cuts.contains(&World::pair(a, b))
+    }
+
+    /// The way between two processes is free again.
+    pub(crate) fn release_links(&mut self, a: Pid, b: Pid) {
+        let between = |link: &Link| World::pair(link.client, link.node) == World::pair(a, b);
+        let links: Vec<LinkId> = self.links.iter().filter(|(_, link)| between(link)).map(|(id, _)| *id).collect();
+        for id in links {
+            self.release_up(id);
+            self.release_down(id);
+        }
+    }
+}
+
+/// What a node calls a connection.
+pub(crate) fn node_conn(id: LinkId) -> ConnId {
+    ConnId(u64::from(id.0))
+}
+
+fn link_id(conn: ConnId) -> LinkId {
+    LinkId(u32::try_from(conn.0).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,122 @@
+//! A client that says exactly what it is told: for what no well-behaved client would send.
+
+use std::collections::VecDeque;
+
+use client::{Connect, ConnId};
+use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use protocol::messages::{InitProducerIdRequest, ProduceRequest};
+use protocol::records::{BatchBuilder, Compression, PureCompressors, Records};
+use protocol::{ProducerEpoch, ProducerId, Request, RequestBody, Response, Str};
+
+use super::{ActionError, Kind, Power, Wire, World};
+use crate::action::WireProduce;
+use crate::link::{LinkId, Packet};
+use crate::narration::Heard;
+use crate::queue::Pid;
+use crate::setup::CLIENT_PORT;
+
+/// The version of Produce that names topics by name.
+const PRODUCE_VERSION: i16 = 12;
+const INIT_PRODUCER_ID_VERSION: i16 = 4;
+
+impl World {
+    pub(super) fn add_wire(&mut self, name: &Str, broker: &Str) -> Result<(), ActionError> {
+        self.broker_pid(broker)?;
+        let wire = Wire {
+            broker: broker.clone(),
+            link: None,
+            open: false,
+            next_conn: 1,
+            queue: VecDeque::new(),
+            next_correlation_id: 0,
+            answers: Vec::new(),
+        };
+        let pid = self.add_process(name, |_| Kind::Wire(Box::new(wire)))?;
+        self.process_mut(pid).power = Power::Up;
+        Ok(())
+    }
+
+    pub(super) fn wire_init_producer_id(&mut self, name: &str) -> Result<(), ActionError> {
+        let body = InitProducerIdRequest {
+            transactional_id: None,
+            transaction_timeout_ms: i32::MAX,
+            ..InitProducerIdRequest::default()
+        };
+        self.say(name, INIT_PRODUCER_ID_VERSION, RequestBody::InitProducerId(body))
+    }
+
+    pub(super) fn wire_produce(&mut self, it: &WireProduce) -> Result<(), ActionError> {
+        let now = self.pid(&it.client).map(|pid| self.process(pid).now(self.clock))?;
+        let mut builder = BatchBuilder::new(Compression::None);
+        if let Some((id, epoch, sequence)) = it.producer {
+            builder = builder.producer(ProducerId(id), ProducerEpoch(epoch), sequence);
+        }
+        for value in &it.values {
+            builder.push(now.wall, None, Some(value), &[]);
+        }
+        let batch = builder.build(&PureCompressors).map_err(|error| ActionError(error.to_string()))?;
+        let partition = PartitionProduceData { index: it.partition.partition, records: Some(Records::Bytes(batch)) };
+        let topic = TopicProduceData {
+            name: it.partition.topic.clone(),
+            partition_data: vec![partition],
+            ..TopicProduceData::default()
+        };
+        let body =
+            ProduceRequest { acks: it.acks, timeout_ms: 30_000, topic_data: vec![topic], ..ProduceRequest::default() };
+        self.say(&it.client, PRODUCE_VERSION, RequestBody::Produce(body))
+    }
+
+    fn say(&mut self, name: &str, version: i16, body: RequestBody) -> Result<(), ActionError> {
+        let pid = self.pid(name)?;
+        let client_id = Some(self.process(pid).name.clone());
+        let Some(wire) = self.process_mut(pid).wire_mut() else {
+            return Err(ActionError(format!("{name} is not a wire client")));
+        };
+        let correlation_id = wire.next_correlation_id;
+        wire.next_correlation_id += 1;
+        wire.queue.push_back(Request { version, correlation_id, client_id, body });
+        if wire.link.is_some() {
+            self.send_queued(pid);
+            return Ok(());
+        }
+        let connect = Connect { conn: ConnId(wire.next_conn), host: wire.broker.clone(), port: CLIENT_PORT };
+        wire.next_conn += 1;
+        let link = self.connect(pid, &connect);
+        if let Some(wire) = self.process_mut(pid).wire_mut() {
+            wire.link = Some(link);
+        }
+        Ok(())
+    }
+
+    fn send_queued(&mut self, pid: Pid) {
+        let Some(wire) = self.process_mut(pid).wire_mut() else { return };
+        let Some(link) = wire.link.filter(|_| wire.open) else { return };
+        for request in std::mem::take(&mut wire.queue) {
+            self.digest_request(&request);
+            self.send_up(link, Packet::Message(request));
+        }
+    }
+
+    pub(crate) fn wire_connected(&mut self, pid: Pid, link: LinkId, open: bool) {
+        self.begin_event(pid, if open { Heard::Connected } else { Heard::ConnectFailed });
+        let Some(wire) = self.process_mut(pid).wire_mut() else { return };
+        wire.open = open;
+        wire.link = open.then_some(link);
+        self.send_queued(pid);
+    }
+
+    pub(crate) fn wire_answered(&mut self, pid: Pid, response: Response) {
+        self.begin_event(pid, Heard::Response(response.body.api_key(), response.correlation_id));
+        if let Some(wire) = self.process_mut(pid).wire_mut() {
+            wire.answers.push(response);
+        }
+    }
+
+    pub(crate) fn wire_closed(&mut self, pid: Pid) {
+        self.begin_event(pid, Heard::Disconnected);
+        if let Some(wire) = self.process_mut(pid).wire_mut() {
+            wire.open = false;
+            wire.link = None;
+        }
+    }
+}
