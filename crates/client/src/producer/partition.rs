@@ -28,17 +28,20 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    /// Batches with numbers that are not acknowledged: under way, or waiting to be sent again.
+    /// Batches with numbers that are not acknowledged: under way, or waiting to be sent again. Those are the first in the
+    /// queue.
     fn numbered(&mut self) -> impl Iterator<Item = &mut Batch> {
-        self.in_flight.iter_mut().chain(self.queue.iter_mut()).filter(|it| it.sequence.is_some())
+        let again = self.queue.iter_mut().take_while(|it| it.sequence.is_some());
+        self.in_flight.iter_mut().filter(|it| it.sequence.is_some()).chain(again)
     }
 
     fn has_numbered(&self) -> bool {
-        self.in_flight.iter().chain(&self.queue).any(|it| it.sequence.is_some())
+        self.first_numbered().is_some()
     }
 
     fn first_numbered(&self) -> Option<Sequence> {
-        self.in_flight.iter().chain(&self.queue).filter_map(|it| it.sequence).min()
+        let again = self.queue.iter().map_while(|it| it.sequence);
+        self.in_flight.iter().filter_map(|it| it.sequence).chain(again).min()
     }
 
     /// Whether the first batch in the queue may leave now, for an idempotent producer of this identity.
@@ -152,9 +155,9 @@ impl Partition {
         }
     }
 
-    /// When the first batch here must be given up.
+    /// When the first batch here must be given up. The queue's first is its oldest.
     pub(crate) fn expires_at(&self) -> Option<Instant> {
-        self.queue.iter().chain(&self.in_flight).map(|it| it.expires_at).min()
+        self.in_flight.iter().chain(self.queue.front()).map(|it| it.expires_at).min()
     }
 
     pub(crate) fn view(&self, partition: &TopicPartition) -> ProducerPartitionView {

@@ -1,6 +1,7 @@
 //! Kafka's command-line tools over real sockets. Their logic is [`client::tools`]; here are stdin, stdout and Ctrl-C.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,9 +15,13 @@ use crate::native_client::{Happened, Network, Teller};
 
 /// What the terminal tells.
 enum Typed {
-    Line(Option<Bytes>),
+    /// At least one line, and those that came with it; `None` at the end of input.
+    Lines(Vec<Option<Bytes>>),
     Interrupt,
 }
+
+/// Lines that are handed over at once, if they are there.
+const LINES_AT_ONCE: usize = 500;
 
 /// Runs a tool with Kafka's arguments; answers its exit code.
 pub fn run(name: ToolName, args: &[String]) -> ExitCode {
@@ -27,6 +32,7 @@ pub fn run(name: ToolName, args: &[String]) -> ExitCode {
     let mut files = |path: &str| std::fs::read_to_string(path).map_err(|error| format!("{path} ({error})"));
     let mut session = Session::new(name, args, interactive, seed(), &mut files);
     let mut input = SessionInput::Start;
+    let mut lines: VecDeque<Option<Bytes>> = VecDeque::new();
     let mut asked = false;
     loop {
         let mut out = SessionOutbox::default();
@@ -35,17 +41,25 @@ pub fn run(name: ToolName, args: &[String]) -> ExitCode {
         if let Some(code) = show(&out) {
             return code;
         }
-        if session.wants_line() && !asked {
-            // An error only means that stdin has ended, which was told already.
-            let _ = permits.send(());
-            asked = true;
+        if session.wants_line() {
+            if let Some(line) = lines.pop_front() {
+                input = SessionInput::Line(line);
+                continue;
+            }
+            if !asked {
+                // An error only means that stdin has ended, which was told already.
+                let _ = permits.send(());
+                asked = true;
+            }
         }
         input = match network.next(session.wake_at()) {
             Happened::Input(input) => SessionInput::Client(input),
             Happened::Other(Typed::Interrupt) => SessionInput::Interrupt,
-            Happened::Other(Typed::Line(line)) => {
+            Happened::Other(Typed::Lines(more)) => {
                 asked = false;
-                SessionInput::Line(line)
+                lines.extend(more);
+                // Nothing has happened to the session; it asks for its line now.
+                SessionInput::Client(client::Input::Wake)
             }
         };
     }
@@ -63,15 +77,18 @@ fn show(out: &SessionOutbox) -> Option<ExitCode> {
     out.exit.map(|code| ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-/// Reads a line of stdin for each permit, so that no more is read than is sent.
+/// Reads lines of stdin for each permit, so that not much more is read than is sent.
 fn read_lines(teller: Teller<Typed>) -> Sender<()> {
     let (permits, wanted): (Sender<()>, Receiver<()>) = channel();
     thread::spawn(move || {
-        let mut stdin = io::stdin().lock();
+        let mut stdin = BufReader::new(io::stdin());
         for () in wanted {
-            let line = read_line(&mut stdin);
-            let ended = line.is_none();
-            if !teller.tell(Typed::Line(line)) || ended {
+            let mut lines = vec![read_line(&mut stdin)];
+            while lines.len() < LINES_AT_ONCE && stdin.buffer().contains(&b'\n') {
+                lines.push(read_line(&mut stdin));
+            }
+            let ended = lines.contains(&None);
+            if !teller.tell(Typed::Lines(lines)) || ended {
                 return;
             }
         }
