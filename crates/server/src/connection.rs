@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 use mio::net::TcpStream;
@@ -13,6 +14,8 @@ use mio::net::TcpStream;
 const READ_BYTES: usize = 64 * 1024;
 /// A frame's buffer grows by what has really arrived, so a length alone never allocates more than this.
 const GROWTH_BYTES: usize = 1024 * 1024;
+/// Frames up to this size are copied out of the buffer that they were read into.
+const COPIED_BYTES: usize = 2048;
 /// Regions up to this size are read and sent together with their headers; larger ones go by sendfile.
 const SENDFILE_FROM: u64 = 32 * 1024;
 /// One `writev` takes at most this many slices.
@@ -39,6 +42,7 @@ impl Chunk {
 /// A request that was admitted, until it and all before it are answered.
 #[derive(Debug)]
 struct Pending {
+    /// The client's, which may repeat itself or come back while an earlier request waits.
     correlation_id: i32,
     /// Present once answered; empty for a request that gets no answer.
     answer: Option<Vec<Chunk>>,
@@ -83,12 +87,18 @@ pub(crate) struct Connection {
     stream: TcpStream,
     input: BytesMut,
     pending: VecDeque<Pending>,
+    /// The ticket of the first pending request; the others' follow.
+    first_ticket: i32,
     output: VecDeque<Chunk>,
     output_bytes: u64,
+    /// When bytes last came or went.
+    active: Instant,
     /// The core withdrew its credit: read nothing more.
     pub(crate) held: bool,
     /// It may have input that was left unread, for want of credit or because the client takes no answers.
     pub(crate) starved: bool,
+    /// It stands in the reactor's queue of those to be read.
+    pub(crate) queued: bool,
 }
 
 impl Connection {
@@ -98,10 +108,13 @@ impl Connection {
             stream,
             input: BytesMut::new(),
             pending: VecDeque::new(),
+            first_ticket: 0,
             output: VecDeque::new(),
             output_bytes: 0,
+            active: Instant::now(),
             held: false,
             starved: false,
+            queued: false,
         })
     }
 
@@ -119,6 +132,11 @@ impl Connection {
         self.output_bytes
     }
 
+    /// When bytes last came or went.
+    pub(crate) fn active(&self) -> Instant {
+        self.active
+    }
+
     /// The next whole frame, or why there is none.
     pub(crate) fn read(&mut self, max_frame: usize) -> Result<Read, Fault> {
         loop {
@@ -129,7 +147,12 @@ impl Connection {
                 let have = self.input.len() - 4;
                 if have >= length {
                     self.input.advance(4);
-                    return Ok(Read::Frame(self.input.split_to(length).freeze()));
+                    let frame = self.input.split_to(length);
+                    // What the node keeps of a small request (a topic's name) must not keep the whole buffer.
+                    return Ok(Read::Frame(match length {
+                        0..=COPIED_BYTES => Bytes::copy_from_slice(&frame),
+                        _ => frame.freeze(),
+                    }));
                 }
                 // Exactly up to the frame's end, so that a large frame's buffer holds nothing else.
                 wanted = (length - have).min(GROWTH_BYTES.max(have));
@@ -156,24 +179,38 @@ impl Connection {
         let most = most.min(spare.len());
         let (read, _) = rustix::io::read(self.stream.as_fd(), &mut spare[..most])?;
         let count = read.len();
+        self.active = Instant::now();
         let length = self.input.len() + count;
         // SAFETY: the system call initialised `count` bytes behind the old length, within the capacity.
         unsafe { self.input.set_len(length) };
         Ok(count)
     }
 
-    /// Notes a request, so that its answer takes its place in the order.
-    pub(crate) fn admit(&mut self, correlation_id: i32) {
+    /// Notes a request, so that its answer takes its place in the order. The ticket stands for it until it is answered:
+    /// the client's correlation id need not be unique.
+    pub(crate) fn admit(&mut self, correlation_id: i32) -> i32 {
+        let ticket = self.first_ticket.wrapping_add(self.pending.len() as i32);
         self.pending.push_back(Pending { correlation_id, answer: None });
+        ticket
+    }
+
+    /// The correlation id of the request that has this ticket and waits for its answer.
+    pub(crate) fn correlation_id(&mut self, ticket: i32) -> Option<i32> {
+        self.waiting(ticket).map(|it| it.correlation_id)
+    }
+
+    fn waiting(&mut self, ticket: i32) -> Option<&mut Pending> {
+        let place = usize::try_from(ticket.wrapping_sub(self.first_ticket)).ok()?;
+        self.pending.get_mut(place).filter(|it| it.answer.is_none())
     }
 
     /// Takes an answer; sends on everything whose turn has come. False when no such request waits.
-    pub(crate) fn answer(&mut self, correlation_id: i32, chunks: Vec<Chunk>) -> bool {
-        let waiting = self.pending.iter_mut().find(|it| it.correlation_id == correlation_id && it.answer.is_none());
-        let Some(pending) = waiting else { return false };
+    pub(crate) fn answer(&mut self, ticket: i32, chunks: Vec<Chunk>) -> bool {
+        let Some(pending) = self.waiting(ticket) else { return false };
         pending.answer = Some(chunks);
         while let Some(chunks) = self.pending.front_mut().and_then(|it| it.answer.take()) {
             self.pending.pop_front();
+            self.first_ticket = self.first_ticket.wrapping_add(1);
             self.output_bytes += chunks.iter().map(Chunk::len).sum::<u64>();
             self.output.extend(chunks);
         }
@@ -215,6 +252,7 @@ impl Connection {
     }
 
     fn consume(&mut self, mut count: u64) {
+        self.active = Instant::now();
         self.output_bytes -= count;
         while let Some(front) = self.output.front_mut() {
             let length = front.len();
@@ -310,15 +348,18 @@ mod tests {
     #[test]
     fn answers_leave_in_the_order_of_the_requests() {
         let (mut connection, mut far) = pair();
-        for id in [1, 2, 3] {
-            connection.admit(id);
-        }
-        assert!(connection.answer(3, vec![Chunk::Bytes(Bytes::from_static(b"three"))]));
+        // Tickets tell requests apart, whatever the client calls them.
+        let [one, two, three] = [7, 7, 8].map(|id| connection.admit(id));
+        assert_eq!([one, two, three].map(|it| connection.correlation_id(it)), [Some(7), Some(7), Some(8)]);
+        assert!(connection.answer(three, vec![Chunk::Bytes(Bytes::from_static(b"three"))]));
+        assert!(!connection.answer(three, vec![]));
         assert_eq!(connection.unsent(), 0);
-        assert!(connection.answer(1, vec![Chunk::Bytes(Bytes::from_static(b"one"))]));
+        assert!(connection.answer(one, vec![Chunk::Bytes(Bytes::from_static(b"one"))]));
         assert_eq!(connection.unsent(), 3);
-        assert!(connection.answer(2, vec![]));
-        assert!(!connection.answer(2, vec![]));
+        assert!(connection.answer(two, vec![]));
+        assert!(!connection.answer(two, vec![]));
+        assert_eq!(connection.correlation_id(two), None);
+        assert_eq!(connection.in_flight(), 0);
         assert!(connection.write().unwrap());
         drop(connection);
         let mut text = String::new();
@@ -333,10 +374,10 @@ mod tests {
             let body: Vec<u8> = (0..length + 10).map(|it| it as u8).collect();
             file.write_all(&body).unwrap();
             let (mut connection, mut far) = pair();
-            connection.admit(7);
+            let ticket = connection.admit(7);
             let region = Chunk::File { file: Arc::new(file), at: 5, len: length };
             connection.answer(
-                7,
+                ticket,
                 vec![Chunk::Bytes(Bytes::from_static(b"<")), region, Chunk::Bytes(Bytes::from_static(b">"))],
             );
             let reader = std::thread::spawn(move || {

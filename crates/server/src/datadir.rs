@@ -42,7 +42,10 @@ impl DataDir {
     /// Creates the directory if it is missing and locks it, as Kafka does, through `.lock`.
     pub fn open(path: &Path) -> Result<DataDir, DataDirError> {
         let io = |error| DataDirError::Io(path.to_owned(), error);
-        fs::create_dir_all(path).map_err(io)?;
+        fs::create_dir_all(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => io(io::Error::new(error.kind(), "it is a file, not a directory")),
+            _ => io(error),
+        })?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(".lock")).map_err(io)?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(DataDir { path: path.to_owned(), _lock: lock }),
@@ -53,11 +56,26 @@ impl DataDir {
 
     /// `meta.properties`, if the directory was formatted.
     pub fn meta(&self) -> Result<Option<String>, DataDirError> {
-        match fs::read_to_string(self.path.join("meta.properties")) {
-            Ok(text) => Ok(Some(text)),
+        match fs::read(self.path.join("meta.properties")) {
+            // What is no text holds no property either; the parser says what is missing.
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(DataDirError::Io(self.path.join("meta.properties"), error)),
         }
+    }
+
+    /// A partition's log in the directory, if it has one.
+    pub fn some_log(&self) -> Result<Option<String>, DataDirError> {
+        let io = |error| DataDirError::Io(self.path.clone(), error);
+        for entry in fs::read_dir(&self.path).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let is_log = name.rsplit_once('-').is_some_and(|(_, partition)| partition.parse::<u32>().is_ok());
+            if is_log && entry.path().is_dir() {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
     }
 
     /// Replaces `meta.properties`, durably.

@@ -9,14 +9,25 @@ use storage::meta::MetaProperties;
 use crate::datadir::DataDir;
 use crate::start::StartError;
 
-/// Locks every log directory, checks whose the formatted ones are and formats the empty ones, so that a single node
+/// Locks every log directory, checks whose the formatted ones are and formats those without logs, so that a single node
 /// needs no `vivarium storage format`. Tells the configuration who the node is.
 pub(crate) fn open(config: &mut Config) -> Result<Vec<DataDir>, StartError> {
     let mut dirs = Vec::new();
     let mut metas = Vec::new();
     for path in &config.log_dirs {
         let dir = DataDir::open(Path::new(path.as_str())).map_err(StartError::DataDir)?;
-        metas.push(read(&dir)?);
+        let meta = read(&dir)?;
+        if meta.is_none()
+            && let Some(log) = dir.some_log().map_err(StartError::DataDir)?
+        {
+            return Err(refuse(
+                &dir,
+                format!(
+                    "it is missing, and there are logs here ({log}): restore it, or give this node a directory of its own"
+                ),
+            ));
+        }
+        metas.push(meta);
         dirs.push(dir);
     }
     let cluster_id = match metas.iter().flatten().next() {
@@ -42,7 +53,7 @@ pub(crate) fn open(config: &mut Config) -> Result<Vec<DataDir>, StartError> {
 /// What `meta.properties` says, or `None` for a directory that was never formatted.
 pub fn read(dir: &DataDir) -> Result<Option<MetaProperties>, StartError> {
     let Some(text) = dir.meta().map_err(StartError::DataDir)? else { return Ok(None) };
-    MetaProperties::parse(&text).map(Some).map_err(|error| refuse(dir, error.to_string()))
+    MetaProperties::parse(&text).map(Some).map_err(|error| StartError::Meta(dir.path.clone(), error.to_string()))
 }
 
 /// Formats a directory.

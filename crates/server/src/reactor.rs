@@ -1,9 +1,10 @@
 //! The core's thread: sockets in, one `handle` an input, effects out. Disks are on the storage lane.
 //!
-//! A turn: wait for the sockets, the lane or a deadline; feed everything that came to the node; carry the outbox out
-//! as a whole. So the store operations of all requests of a turn reach the lane together, and one write serves them.
+//! A turn: wait for the sockets, the lane or a deadline; feed what came to the node, connection by connection, for a
+//! bounded time; carry the outbox out as a whole. So the store operations of a turn's requests reach the lane together,
+//! one write serves them, and nobody who asks much makes the others wait for long.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
@@ -35,10 +36,16 @@ const STOP: Token = Token(1);
 const FIRST_LISTENER: usize = 2;
 /// Connections count up from here and are never numbered twice.
 const FIRST_CONN: usize = 1024;
-/// One connection may bring this many requests a turn before the others have theirs.
-const REQUESTS_A_TURN: usize = 32;
+/// One connection may bring this many requests before the others have theirs.
+const REQUESTS_A_TURN: usize = 8;
+/// Requests are taken in for this long before the outbox is carried out and the sockets are looked at again.
+const TURN: Duration = Duration::from_millis(2);
 /// A connection that has this much unsent is not read from: a client must take its answers.
-const UNSENT_LIMIT: u64 = 64 * 1024 * 1024;
+const UNSENT_LIMIT: u64 = 1024 * 1024;
+/// How often a listener is tried again that had no descriptor left for a connection.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// Idle connections are looked for this many times within `connections.max.idle.ms`.
+const IDLE_LOOKS: u32 = 10;
 /// Kafka lets one request a connection in at a time; we answer in order and let a bounded number in.
 const IN_FLIGHT_LIMIT: usize = 256;
 
@@ -58,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) max_request_bytes: usize,
     /// The most that a compressed batch may unpack to.
     pub(crate) max_decompressed_bytes: usize,
+    /// `connections.max.idle.ms`; `None` for ever.
+    pub(crate) max_idle: Option<Duration>,
     /// Told once when the node serves requests.
     pub(crate) ready: Sender<()>,
 }
@@ -81,8 +90,12 @@ pub(crate) struct Reactor {
     lane: Lane,
     connections: HashMap<ConnId, Connection>,
     next_conn: usize,
-    /// Connections with input that was not read for want of a turn.
-    unread: BTreeSet<ConnId>,
+    /// Connections that may have input, each once, in the order in which they have their turn.
+    unread: VecDeque<ConnId>,
+    /// Listeners with connections that could not be accepted.
+    deaf: BTreeSet<usize>,
+    /// When to look for idle connections.
+    next_idle_look: Option<std::time::Instant>,
     /// Requests of the node to itself, by their correlation id.
     own_calls: HashMap<i32, CallId>,
     own_conn: Option<ConnId>,
@@ -106,6 +119,7 @@ impl Reactor {
             poll.registry().register(&mut listener.socket, Token(FIRST_LISTENER + index), Interest::READABLE)?;
         }
         stop.set_nonblocking(true)?;
+        let next_idle_look = settings.max_idle.map(next_idle_look);
         let mut stop = MioUnixStream::from_std(stop);
         poll.registry().register(&mut stop, STOP, Interest::READABLE)?;
         Ok(Reactor {
@@ -118,7 +132,9 @@ impl Reactor {
             lane,
             connections: HashMap::new(),
             next_conn: FIRST_CONN,
-            unread: BTreeSet::new(),
+            unread: VecDeque::new(),
+            deaf: BTreeSet::new(),
+            next_idle_look,
             own_calls: HashMap::new(),
             own_conn: None,
             next_own_call: 0,
@@ -150,15 +166,17 @@ impl Reactor {
                             self.write(conn);
                         }
                         if event.is_readable() || event.is_read_closed() {
-                            self.unread.insert(conn);
+                            self.enqueue(conn);
                         }
                     }
                 }
             }
-            self.take_finished();
-            for conn in std::mem::take(&mut self.unread) {
-                self.read(conn);
+            for index in std::mem::take(&mut self.deaf) {
+                self.accept(index);
             }
+            self.take_finished();
+            self.read_queued();
+            self.close_idle();
             if self.node.wake_at().is_some_and(|(at, _)| at <= self.now().mono) {
                 self.feed(Input::Wake);
             }
@@ -193,7 +211,10 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         // A millisecond's rounding by epoll would wake too early and spin; one microsecond late is never early.
-        self.node.wake_at().map(|(at, _)| at.since(self.now().mono) + Duration::from_micros(1))
+        let node = self.node.wake_at().map(|(at, _)| at.since(self.now().mono) + Duration::from_micros(1));
+        let accept = (!self.deaf.is_empty()).then_some(ACCEPT_AGAIN);
+        let idle = self.next_idle_look.map(|at| at.saturating_duration_since(std::time::Instant::now()));
+        [node, accept, idle].into_iter().flatten().min()
     }
 
     fn feed(&mut self, input: Input) {
@@ -212,10 +233,15 @@ impl Reactor {
             let (stream, from) = match self.listeners[index].socket.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Interrupted, or the peer is gone already.
+                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => {
+                    continue;
+                }
                 Err(error) => {
-                    // Out of descriptors, or the peer is gone already: those who are connected are served on.
+                    // Out of descriptors: those who are connected are served on. The poll tells of a connection once, so
+                    // this one is tried for until there is room.
                     tracing::warn!(%error, "cannot accept a connection");
+                    self.deaf.insert(index);
                     return;
                 }
             };
@@ -237,38 +263,88 @@ impl Reactor {
         Ok(())
     }
 
-    fn read(&mut self, conn: ConnId) {
+    /// Gives a connection a turn to be read, unless it waits for one already.
+    fn enqueue(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connections.get_mut(&conn)
+            && !std::mem::replace(&mut connection.queued, true)
+        {
+            self.unread.push_back(conn);
+        }
+    }
+
+    fn read_queued(&mut self) {
+        let end = std::time::Instant::now() + TURN;
+        while let Some(conn) = self.unread.pop_front() {
+            if let Some(connection) = self.connections.get_mut(&conn) {
+                connection.queued = false;
+            }
+            if self.read(conn, end) {
+                return;
+            }
+        }
+    }
+
+    /// Closes connections on which nothing came or went for `connections.max.idle.ms`, half a frame or not. Who waits for
+    /// an answer of ours is not idle; who does not take one is.
+    fn close_idle(&mut self) {
+        let (Some(max_idle), Some(look)) = (self.settings.max_idle, self.next_idle_look) else { return };
+        let now = std::time::Instant::now();
+        if now < look {
+            return;
+        }
+        self.next_idle_look = Some(next_idle_look(max_idle));
+        let idle = |it: &Connection| {
+            (it.in_flight() == 0 || it.unsent() > 0) && now.saturating_duration_since(it.active()) >= max_idle
+        };
+        let mut idle: Vec<ConnId> = self.connections.iter().filter(|(_, it)| idle(it)).map(|(conn, _)| *conn).collect();
+        idle.sort_unstable();
+        for conn in idle {
+            self.close(conn, Some("nothing came or went for connections.max.idle.ms"));
+        }
+    }
+
+    /// Takes requests of a connection in, a few at a time. True when the turn is over.
+    fn read(&mut self, conn: ConnId, end: std::time::Instant) -> bool {
         for _ in 0..REQUESTS_A_TURN {
-            let Some(connection) = self.connections.get_mut(&conn) else { return };
+            let Some(connection) = self.connections.get_mut(&conn) else { return false };
             let full = connection.unsent() > UNSENT_LIMIT || connection.in_flight() >= IN_FLIGHT_LIMIT;
             // Read again when the core gives credit or an answer has left.
             connection.starved = connection.held || full;
             if connection.starved {
-                return;
+                return false;
             }
             match connection.read(self.settings.max_request_bytes) {
                 Ok(Read::Frame(frame)) => self.request(conn, frame),
-                Ok(Read::Blocked) => return,
-                Ok(Read::Closed) => return self.close(conn, None),
-                Err(fault) => return self.close(conn, Some(&fault.to_string())),
+                Ok(Read::Blocked) => return false,
+                Ok(Read::Closed) => {
+                    self.close(conn, None);
+                    return false;
+                }
+                Err(fault) => {
+                    self.close(conn, Some(&fault.to_string()));
+                    return false;
+                }
+            }
+            if std::time::Instant::now() >= end {
+                self.enqueue(conn);
+                return true;
             }
         }
-        self.unread.insert(conn);
+        self.enqueue(conn);
+        false
     }
 
     fn request(&mut self, conn: ConnId, frame: bytes::Bytes) {
         match frame::decode_request(frame) {
             Ok(mut request) => {
                 self.check_records(&mut request);
-                if let Some(connection) = self.connections.get_mut(&conn) {
-                    connection.admit(request.correlation_id);
-                }
+                let Some(connection) = self.connections.get_mut(&conn) else { return };
+                request.correlation_id = connection.admit(request.correlation_id);
                 self.feed(Input::Request(conn, request));
             }
             Err(RequestError::UnsupportedVersion { api: ApiKey::ApiVersions, correlation_id, .. }) => {
-                if let Some(connection) = self.connections.get_mut(&conn) {
-                    connection.admit(correlation_id);
-                }
+                let Some(connection) = self.connections.get_mut(&conn) else { return };
+                let correlation_id = connection.admit(correlation_id);
                 let body = ResponseBody::ApiVersions(api_versions::unsupported_version());
                 self.answer(conn, Response { version: 0, correlation_id, body });
             }
@@ -347,14 +423,14 @@ impl Reactor {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         connection.held = credit == Credit::Stop;
         if connection.starved && !connection.held {
-            self.unread.insert(conn);
+            self.enqueue(conn);
         }
     }
 
     fn reply(&mut self, reply: Reply) {
         match reply {
             Reply::Answer(conn, response) => self.answer(conn, response),
-            Reply::Nothing(conn, correlation_id) => self.send(conn, correlation_id, Vec::new()),
+            Reply::Nothing(conn, ticket) => self.send(conn, ticket, Vec::new()),
             Reply::Close(conn, why) => self.close(conn, Some(&why)),
         }
     }
@@ -366,13 +442,16 @@ impl Reactor {
             }
             return;
         }
-        let correlation_id = response.correlation_id;
+        let ticket = response.correlation_id;
+        let waiting = self.connections.get_mut(&conn).and_then(|it| it.correlation_id(ticket));
+        let Some(correlation_id) = waiting else { return };
+        response.correlation_id = correlation_id;
         let chunks = match frame::encode_response(&mut response) {
             Ok(frame) => frame.pieces.into_iter().map(|piece| self.chunk(piece)).collect::<Option<Vec<_>>>(),
             Err(error) => return self.close(conn, Some(&format!("our answer cannot be encoded: {error}"))),
         };
         match chunks {
-            Some(chunks) => self.send(conn, correlation_id, chunks),
+            Some(chunks) => self.send(conn, ticket, chunks),
             None => self.close(conn, Some("the log file of an answer was removed before it was sent")),
         }
     }
@@ -387,18 +466,16 @@ impl Reactor {
         }
     }
 
-    fn send(&mut self, conn: ConnId, correlation_id: i32, chunks: Vec<Chunk>) {
+    fn send(&mut self, conn: ConnId, ticket: i32, chunks: Vec<Chunk>) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
-        connection.answer(correlation_id, chunks);
+        connection.answer(ticket, chunks);
         self.write(conn);
     }
 
     fn write(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         match connection.write() {
-            Ok(_) if connection.starved => {
-                self.unread.insert(conn);
-            }
+            Ok(_) if connection.starved => self.enqueue(conn),
             Ok(_) => {}
             Err(fault) => self.close(conn, Some(&fault.to_string())),
         }
@@ -412,7 +489,6 @@ impl Reactor {
         }
         // A failure to deregister leaves nothing behind: the descriptor is closed right here.
         let _ = self.poll.registry().deregister(connection.stream());
-        self.unread.remove(&conn);
         self.feed(Input::Closed(conn));
     }
 
@@ -440,4 +516,8 @@ impl Reactor {
             Request { version: call.version, correlation_id, client_id: None, body: call.body },
         ));
     }
+}
+
+fn next_idle_look(max_idle: Duration) -> std::time::Instant {
+    std::time::Instant::now() + (max_idle / IDLE_LOOKS).max(Duration::from_millis(1))
 }

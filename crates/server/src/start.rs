@@ -114,6 +114,7 @@ impl Server {
             node_id: config.node_id,
             max_request_bytes,
             max_decompressed_bytes: max_request_bytes.saturating_mul(DECOMPRESSED_FACTOR),
+            max_idle: u64::try_from(config.connections_max_idle_ms).ok().map(Duration::from_millis),
             ready,
         };
         let mut seed = [0; 8];

@@ -39,6 +39,7 @@ pub(crate) fn run(arguments: ServerArguments) -> Result<(), String> {
     for assignment in &arguments.set {
         let (key, value) = assignment
             .split_once('=')
+            .filter(|(key, _)| !key.trim().is_empty())
             .ok_or_else(|| format!("--set {assignment}: expected KEY=VALUE, for example --set num.partitions=3"))?;
         properties.insert(key.trim().to_owned(), value.trim().to_owned());
     }
