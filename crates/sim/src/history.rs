@@ -24,6 +24,8 @@ const SNAPSHOTS: usize = 256;
 pub struct Stamped {
     /// The number of events before it.
     pub after: u64,
+    /// The number of turns before it ([`World::turns`]): between two events it matters which.
+    pub turns: u64,
     /// The clock when it was done.
     pub at: Instant,
     /// What was done.
@@ -177,10 +179,16 @@ impl History {
 
     /// One event on, if it comes before the time given.
     pub fn step_before(&mut self, limit: Instant) -> bool {
-        if self.world.step_before(limit).is_none() {
-            return false;
+        loop {
+            self.act_recorded();
+            match self.world.turn_before(limit) {
+                None => return false,
+                Some(false) => {}
+                Some(true) => break,
+            }
         }
-        self.after_event();
+        self.act_recorded();
+        self.noticed();
         true
     }
 
@@ -190,8 +198,16 @@ impl History {
         self.world.stand_at(at);
     }
 
-    /// Lets the clock stand at a moment before the next event.
-    pub fn stand_at(&mut self, at: Instant) {
+    /// Goes to the moment of a recorded action: so many turns, and the clock before the next one.
+    pub fn stand_at(&mut self, turns: u64, at: Instant) {
+        while self.world.turns() < turns {
+            self.act_recorded();
+            match self.world.turn_before(Instant(u64::MAX)) {
+                None => break,
+                Some(false) => {}
+                Some(true) => self.noticed(),
+            }
+        }
         self.world.stand_at(at);
     }
 
@@ -214,14 +230,13 @@ impl History {
             self.world = world;
             self.act_recorded();
         }
-        // An action may have been an event itself.
         while self.world.events() < event && self.step() {}
     }
 
     /// Does something now. At the end of a branch it is added; in the past it makes a branch, and both are kept.
     pub fn act(&mut self, action: Action) -> Result<(), HistoryError> {
         let after = self.world.events();
-        let at = self.world.clock();
+        let (turns, at) = (self.world.turns(), self.world.clock());
         let mut changed = self.world.clone();
         changed.act(&action)?;
         let branch = &self.branches[self.current];
@@ -229,7 +244,7 @@ impl History {
             self.fork(after);
         }
         let branch = &mut self.branches[self.current];
-        branch.actions.push(Stamped { after, at, action });
+        branch.actions.push(Stamped { after, turns, at, action });
         self.world = changed;
         self.branches[self.current].known = self.branches[self.current].known.max(self.world.events());
         Ok(())
@@ -296,11 +311,6 @@ impl History {
         self.current = self.branches.len() - 1;
     }
 
-    fn after_event(&mut self) {
-        self.act_recorded();
-        self.noticed();
-    }
-
     /// Does the recorded actions of this moment. What could be done when it was recorded can be done again.
     fn act_recorded(&mut self) {
         let done = self.act_due();
@@ -310,7 +320,7 @@ impl History {
     fn act_due(&mut self) -> Result<(), HistoryError> {
         loop {
             let next = self.branches[self.current].actions.get(self.world.actions() as usize);
-            let Some(stamped) = next.filter(|it| it.after <= self.world.events()) else { return Ok(()) };
+            let Some(stamped) = next.filter(|it| it.turns <= self.world.turns()) else { return Ok(()) };
             let stamped = stamped.clone();
             self.world.stand_at(stamped.at);
             self.world.act(&stamped.action)?;

@@ -361,7 +361,7 @@ pub(crate) fn node_event_words(event: &node::Event) -> String {
         }
         node::Event::TopicCreated { topic, .. } => format!("topic {topic} exists"),
         node::Event::TopicDeleted { topic } => format!("topic {topic} is gone"),
-        node::Event::Refused { what, .. } => format!("it closes a connection: {what}"),
+        node::Event::Refused { what, .. } => format!("it refuses: {what}"),
         node::Event::StorageFailed { what } => format!("a log directory is offline: {what}"),
     }
 }

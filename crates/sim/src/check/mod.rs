@@ -92,11 +92,12 @@ pub enum Verdict {
 
 impl Verdict {
     /// As people are told.
-    pub fn words(self) -> &'static str {
-        match self {
-            Verdict::Kept => "contract kept",
-            Verdict::Allowed => "loss these settings allow",
-            Verdict::Bug => "bug",
+    pub fn words(self, check: Check) -> &'static str {
+        match (self, check) {
+            (Verdict::Kept, _) => "contract kept",
+            (Verdict::Allowed, Check::Idempotence) => "these settings allow it",
+            (Verdict::Allowed, _) => "loss these settings allow",
+            (Verdict::Bug, _) => "bug",
         }
     }
 }

@@ -147,6 +147,13 @@ impl Line {
         })
     }
 
+    pub(super) fn moment(&mut self) -> Result<(u64, u64), ScriptError> {
+        self.converted("events and turns such as 120/345", |text| {
+            let (events, turns) = text.split_once('/')?;
+            Some((events.parse().ok()?, turns.parse().ok()?))
+        })
+    }
+
     pub(super) fn partition(&mut self) -> Result<TopicPartition, ScriptError> {
         self.converted("a partition such as orders-0", partition_of)
     }

@@ -144,7 +144,7 @@ impl fmt::Display for Step {
         match self {
             Step::Do(action) => action.fmt(f),
             Step::At(at, action) => write!(f, "at {at} {action}"),
-            Step::After(it) => write!(f, "after {} {} {}", it.after, Duration(it.at.0), it.action),
+            Step::After(it) => write!(f, "after {}/{} {} {}", it.after, it.turns, Duration(it.at.0), it.action),
             Step::Run(time) => write!(f, "run {time}"),
             Step::RunUntil(condition, PATIENCE) => write!(f, "run until {condition}"),
             Step::RunUntil(condition, time) => write!(f, "run until {condition} within {time}"),

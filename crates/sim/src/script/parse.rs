@@ -61,9 +61,9 @@ fn step(line: &mut Line) -> Result<Step, ScriptError> {
         return Ok(Step::At(at, action(line)?));
     }
     if line.eat("after") {
-        let after = line.number("a number of events")?;
+        let (after, turns) = line.moment()?;
         let at = Instant(line.duration()?.0);
-        return Ok(Step::After(Stamped { after, at, action: action(line)? }));
+        return Ok(Step::After(Stamped { after, turns, at, action: action(line)? }));
     }
     if line.eat("run") {
         return run(line);

@@ -89,10 +89,10 @@ impl Player {
                 self.run_until(Instant(at.0));
                 self.act(line, action);
             }
-            Step::After(Stamped { after, at, action }) => {
+            Step::After(Stamped { after, turns, at, action }) => {
                 while self.history.world().events() < *after && self.event(Instant(u64::MAX)) {}
                 // Events of the same moment may come after the action.
-                self.history.stand_at(*at);
+                self.history.stand_at(*turns, *at);
                 self.act(line, action);
             }
             Step::Run(time) => {
@@ -170,7 +170,7 @@ impl Player {
             let _ = writeln!(text, "  {} {name}: {words}", last.at);
         }
         for finding in &world.checks().findings()[self.findings..] {
-            let verdict = finding.verdict.words();
+            let verdict = finding.verdict.words(finding.check);
             let _ = writeln!(text, "  {} ! {verdict}: {} ({})", last.at, finding.what, finding.check.name());
         }
         self.findings = world.checks().findings().len();

@@ -36,6 +36,8 @@ pub struct World {
     pub(crate) setup: Arc<Setup>,
     pub(crate) clock: Instant,
     pub(crate) events: u64,
+    /// How many entries of the queue had their turn; not each is an event.
+    turns: u64,
     /// How many actions were done.
     actions: u32,
     pub(crate) digest: Digest,
@@ -89,6 +91,7 @@ impl World {
         let mut world = World {
             clock: Instant(0),
             events: 0,
+            turns: 0,
             actions: 0,
             digest: Digest::default(),
             queue: Queue::default(),
@@ -120,16 +123,26 @@ impl World {
 
     /// Runs the next event if it is due no later than `limit`; the clock stays otherwise.
     pub fn step_before(&mut self, limit: Instant) -> Option<&Last> {
-        let before = self.events;
-        while self.events == before {
-            if self.queue.next_at()? > limit {
-                return None;
-            }
-            let (at, due) = self.queue.pop()?;
-            self.clock = self.clock.max(at);
-            self.run(due);
-        }
+        while !self.turn_before(limit)? {}
         Some(&self.last)
+    }
+
+    /// Gives the next entry of the queue its turn, if it is due no later than `limit`. True if that was an event.
+    pub(crate) fn turn_before(&mut self, limit: Instant) -> Option<bool> {
+        if self.queue.next_at()? > limit {
+            return None;
+        }
+        let (at, due) = self.queue.pop()?;
+        let before = self.events;
+        self.turns += 1;
+        self.clock = self.clock.max(at);
+        self.run(due);
+        Some(self.events > before)
+    }
+
+    /// How many entries of the queue had their turn. Finer than events: an action is stamped with both.
+    pub fn turns(&self) -> u64 {
+        self.turns
     }
 
     /// Lets time pass: everything due until then happens.

@@ -1,0 +1,92 @@
+//! Any moment of a run can be visited, and acting there loses nothing.
+
+use protocol::Instant;
+use sim::script::Scenario;
+use sim::{Action, History};
+
+const RUN: &str = "
+seed 5
+broker b1
+topic orders partitions=2
+producer p1 linger.ms=1
+consumer c1 auto.offset.reset=earliest
+follow c1 orders
+load p1 orders every=2ms keys=4 size=40
+at 1s kill b1
+at 1500ms start b1
+run 3s
+";
+
+fn played() -> History {
+    let played = Scenario::parse(RUN).unwrap().play_with(false).unwrap();
+    assert_eq!(played.failures, []);
+    played.history
+}
+
+#[test]
+fn seeking_gives_the_same_moment_as_getting_there() {
+    let mut history = played();
+    let end = (history.world().events(), history.world().hash());
+    assert!(end.0 > 4_096, "long enough to have snapshots: {}", end.0);
+    let mut fresh = History::of(history.run()).unwrap();
+    for event in [0, 1, 100, 1_023, 1_024, 1_025, 3_000, end.0] {
+        while fresh.world().events() < event {
+            assert!(fresh.step());
+        }
+        history.seek(event);
+        assert_eq!((history.world().events(), history.world().hash()), (event, fresh.world().hash()));
+    }
+    assert!(history.back());
+    assert_eq!(history.world().events(), end.0 - 1);
+    assert!(history.step());
+    assert_eq!((history.world().events(), history.world().hash()), end);
+    history.seek(0);
+    assert!(!history.back());
+}
+
+#[test]
+fn acting_in_the_past_makes_a_branch_and_loses_nothing() {
+    let mut history = played();
+    let (end, hash) = (history.world().events(), history.world().hash());
+    let middle = end / 2;
+    history.seek(middle);
+    history.act(Action::Kill("b1".into())).unwrap();
+    assert_eq!(history.branch(), "branch-1");
+    history.run_until(Instant(history.world().clock().0 + 100_000));
+    assert!(!history.world().is_up("b1"));
+    history.switch("main").unwrap();
+    assert_eq!((history.world().events(), history.world().hash()), (end, hash));
+    history.seek(end);
+    let branches = history.branches();
+    assert_eq!(branches.len(), 2);
+    assert_eq!(branches[1].from, Some(("main".to_owned(), middle)));
+    assert_eq!(branches[0].actions.len() + 1, branches[1].actions.len() + later(&branches[0].actions, middle));
+    let difference = history.compare("main", "branch-1").unwrap();
+    assert!(difference.same_until < end && difference.same_until + 1 >= middle, "{difference:?}");
+    history.rename("branch-1", "b1 dies earlier").unwrap();
+    history.switch("b1 dies earlier").unwrap();
+    assert!(history.switch("branch-1").is_err());
+    assert!(history.act(Action::Start("nobody".into())).is_err());
+}
+
+fn later(actions: &[sim::history::Stamped], event: u64) -> usize {
+    actions.iter().filter(|it| it.after > event).count()
+}
+
+#[test]
+fn a_run_of_another_engine_is_refused() {
+    let mut run = played().run();
+    run.engine = "0.0.0".to_owned();
+    assert!(History::of(run).is_err());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_hash_and_another_seed_another() {
+    let hash = |seed: u64| {
+        let mut scenario = Scenario::parse(RUN).unwrap();
+        scenario.setup.seed = seed;
+        scenario.play_with(false).unwrap().history.world().hash()
+    };
+    assert_eq!(hash(1), hash(1));
+    assert_ne!(hash(1), hash(2));
+}
