@@ -15,7 +15,7 @@ mod queue;
 pub mod random;
 pub mod script;
 pub mod setup;
-//M pub mod swarm;
+pub mod swarm;
 //M pub mod view;
 pub mod world;
 

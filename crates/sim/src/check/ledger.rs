@@ -25,6 +25,7 @@ pub(super) struct Sent {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) print: u64,
+    pub(super) author: Option<Author>,
     pub(super) acked: bool,
 }
 
@@ -81,6 +82,8 @@ pub(super) struct PartitionLedger {
 pub(super) struct Loss {
     pub(super) records: u64,
     pub(super) acked: u64,
+    /// Who sent them.
+    pub(super) authors: Vec<Author>,
 }
 
 impl ClientLedger {
@@ -175,10 +178,11 @@ impl PartitionLedger {
     /// Everything from `end` on is gone.
     pub(super) fn cut(&mut self, end: Offset) -> Loss {
         let from = usize::try_from(end.0).unwrap_or(0);
-        let mut loss = Loss { records: 0, acked: 0 };
+        let mut loss = Loss { records: 0, acked: 0, authors: Vec::new() };
         for (index, entry) in self.entries.iter_from(from).enumerate() {
             loss.records += 1;
             loss.acked += u64::from(entry.acked);
+            loss.authors.extend(entry.author);
             self.lost.push(((from + index) as i64, entry.print));
         }
         if loss.records > 0 {

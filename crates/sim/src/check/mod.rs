@@ -208,7 +208,7 @@ impl Checks {
     pub fn unread(&self, reader: Pid, topic: &str) -> Option<String> {
         let ledger = self.client_of(reader)?;
         for (index, partition) in self.partitions.iter().enumerate().filter(|(_, it)| it.topic == *topic) {
-            let next = ledger.read.get(index).and_then(|it| it.next).unwrap_or(0);
+            let next = ledger.read.get(index).and_then(|it| it.next).unwrap_or(partition.log_start);
             if next < partition.acked_end.min(partition.end()) {
                 return Some(format!(
                     "{} has read {topic}-{} up to {next}, and records up to {} are acknowledged",
@@ -345,6 +345,9 @@ impl Checks {
         if lost.records == 0 {
             return;
         }
+        for author in &lost.authors {
+            self.unplaced(*author);
+        }
         let (verdict, why) = match (lost.acked, lost_power) {
             (0, _) => (Verdict::Kept, "none of them was acknowledged"),
             (_, true) => (Verdict::Allowed, "they were acknowledged and not on disk when the power was cut: Kafka syncs a log only as flush.messages and flush.ms say, and no replica has them"),
@@ -370,9 +373,9 @@ impl Checks {
             ledger::each_record(head, &payload, |key, value| {
                 let print = Digest::of_record(key, value);
                 let offset = self.partitions[index].end();
-                self.partitions[index].push(Entry { print, acked: false });
-                let found = self.origins.find(print, value, &self.clients);
-                if let Some(author) = found {
+                let author = self.origins.find(print, value, &self.clients);
+                self.partitions[index].push(Entry { print, author, acked: false });
+                if let Some(author) = author {
                     self.placed(event, index, offset, author);
                 }
             });
@@ -413,6 +416,14 @@ impl Checks {
                 if idempotent { "" } else { ": without idempotence a retry may be overtaken" }
             );
             self.find(event, Check::Idempotence, verdict, what);
+        }
+    }
+
+    /// A record is lost: who sends it again does not repeat it.
+    fn unplaced(&mut self, author: Author) {
+        let client = self.clients.get_mut(usize::from(author.client.0)).and_then(Option::as_mut);
+        if let Some(sent) = client.and_then(|client| client.sent.at_mut(author.number as usize)) {
+            sent.appended = sent.appended.saturating_sub(1);
         }
     }
 

@@ -30,7 +30,7 @@ use crate::setup::Setup;
 use quote::Duration;
 
 pub use line::ScriptError;
-pub use play::{Failure, Played};
+pub use play::{Failure, Played, Wrong};
 pub use query::Query;
 
 /// A run as text.

@@ -29,8 +29,19 @@ pub struct Played {
 pub struct Failure {
     /// Its number.
     pub line: usize,
+    /// In which way.
+    pub wrong: Wrong,
     /// What went wrong.
     pub what: String,
+}
+
+/// The ways in which a line can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// The action could not be done.
+    Refused,
+    /// What was demanded is not so.
+    NotMet,
 }
 
 impl fmt::Display for Failure {
@@ -47,18 +58,31 @@ impl Scenario {
 
     /// Plays it; without a transcript it is faster.
     pub fn play_with(&self, transcript: bool) -> Result<Played, ActionError> {
+        self.play_until(transcript, u64::MAX)
+    }
+
+    /// Plays it without a transcript, up to so many events. What was demanded after them is not missed.
+    pub fn play_limited(&self, events: u64) -> Result<Played, ActionError> {
+        self.play_until(false, events)
+    }
+
+    fn play_until(&self, transcript: bool, events: u64) -> Result<Played, ActionError> {
         let history = History::new(self.shared_setup())?;
         let mut player = Player {
             history,
             text: transcript.then(String::new),
             failures: Vec::new(),
             findings: 0,
+            limit: events,
         };
         for (line, step) in &self.steps {
             if let Some(text) = &mut player.text {
                 let _ = writeln!(text, "> {step}");
             }
             player.step(*line, step);
+            if player.history.world().events() >= events || player.is_broken() {
+                break;
+            }
         }
         Ok(Played { transcript: player.text.unwrap_or_default(), failures: player.failures, history: player.history })
     }
@@ -70,9 +94,16 @@ struct Player {
     failures: Vec<Failure>,
     /// Findings that are in the transcript.
     findings: usize,
+    /// No more events than this.
+    limit: u64,
 }
 
 impl Player {
+    /// A promise is broken: what follows proves nothing.
+    fn is_broken(&self) -> bool {
+        self.text.is_none() && self.history.world().checks().broken().is_some()
+    }
+
     fn step(&mut self, line: usize, step: &Step) {
         match step {
             Step::Do(action) => {
@@ -103,7 +134,8 @@ impl Player {
                 while self.history.world().events() < *events && self.event(Instant(u64::MAX)) {}
             }
             Step::RunUntil(condition, within) => {
-                if !self.run_while(within.0, |world| !holds(world, condition)) {
+                let met = self.run_while(within.0, |world| !holds(world, condition) && world.checks().broken().is_none());
+                if !met && self.history.world().events() < self.limit {
                     self.fail(line, format!("not within {within}: {condition}"));
                 }
             }
@@ -129,7 +161,7 @@ impl Player {
 
     fn act(&mut self, line: usize, action: &Action) {
         if let Err(error) = self.history.act(action.clone()) {
-            self.fail(line, error.to_string());
+            self.wrong(line, Wrong::Refused, error.to_string());
         }
     }
 
@@ -150,7 +182,7 @@ impl Player {
     }
 
     fn event(&mut self, limit: Instant) -> bool {
-        if !self.history.step_before(limit) {
+        if self.history.world().events() >= self.limit || !self.history.step_before(limit) {
             return false;
         }
         self.tell();
@@ -183,8 +215,12 @@ impl Player {
     }
 
     fn fail(&mut self, line: usize, what: String) {
+        self.wrong(line, Wrong::NotMet, what);
+    }
+
+    fn wrong(&mut self, line: usize, wrong: Wrong, what: String) {
         self.note(format!("FAILED: {what}"));
-        self.failures.push(Failure { line, what });
+        self.failures.push(Failure { line, wrong, what });
     }
 }
 

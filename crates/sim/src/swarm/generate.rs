@@ -1,0 +1,229 @@
+//! Scenarios from seeds.
+
+use protocol::{ApiKey, Str};
+
+use crate::action::{Action, Load};
+use crate::random::{Purpose, Random};
+use crate::script::quote::Duration;
+use crate::script::{Condition, Scenario, Step};
+use crate::setup::{BrokerSetup, Setting, Setup};
+
+const SECOND: u64 = 1_000_000;
+const BROKER: Str = Str::from_static("b1");
+
+pub(super) fn bench(seed: u64, events: u64) -> Scenario {
+    let topic = Str::from_static("orders");
+    let mut steps = vec![Step::Do(Action::CreateTopic(topic.clone(), 3, Vec::new()))];
+    for name in ["c1", "c2"] {
+        let earliest = setting("auto.offset.reset", "earliest");
+        steps.push(Step::Do(Action::Consumer(name.into(), vec![earliest])));
+        steps.push(Step::Do(Action::Follow(name.into(), topic.clone())));
+    }
+    for name in ["p1", "p2"] {
+        steps.push(Step::Do(Action::Producer(name.into(), Vec::new())));
+        let load = Load { client: name.into(), topic: topic.clone(), every_us: 500, count: None, keys: 16, size: 100 };
+        steps.push(Step::Do(Action::Load(load)));
+    }
+    steps.push(Step::RunEvents(events));
+    Scenario { setup: Setup::single(seed), steps: numbered(steps) }
+}
+
+pub(super) fn random(seed: u64) -> Scenario {
+    let mut it = Generator { random: Random::stream(seed, Purpose::Scenario, 0), steps: Vec::new(), timed: Vec::new() };
+    let setup = it.setup(seed);
+    let topics = it.topics();
+    let end = it.random.within(3 * SECOND, 8 * SECOND);
+    let producers = it.producers(&topics);
+    let consumers = it.consumers(&topics);
+    it.broker_faults(end);
+    it.other_faults(end, &producers, &consumers);
+    it.finish(end, &producers, &consumers);
+    Scenario { setup, steps: numbered(it.steps) }
+}
+
+struct Generator {
+    random: Random,
+    steps: Vec<Step>,
+    timed: Vec<(u64, Action)>,
+}
+
+impl Generator {
+    fn setup(&mut self, seed: u64) -> Setup {
+        let random = &mut self.random;
+        let network_us = *random.pick(&[(200, 800), (50, 150), (1_000, 20_000), (100, 5_000)]);
+        let disk_us = *random.pick(&[(20, 120), (10, 5_000), (500, 1_000)]);
+        let sync_us = *random.pick(&[(200, 2_000), (1_000, 30_000)]);
+        let mut settings = Vec::new();
+        if random.once_in(3) {
+            let interval = random.pick(&["500", "1000", "5000"]);
+            settings.push(setting("replica.high.watermark.checkpoint.interval.ms", interval));
+        }
+        let brokers = vec![BrokerSetup { name: BROKER, settings }];
+        Setup { seed, network_us, disk_us, sync_us, codec: random.once_in(8), brokers, bug: None }
+    }
+
+    fn topics(&mut self) -> Vec<Str> {
+        let names = if self.random.once_in(3) { vec!["orders", "payments"] } else { vec!["orders"] };
+        let topics: Vec<Str> = names.into_iter().map(Str::from_static).collect();
+        for topic in &topics {
+            let partitions = self.random.within(1, 3) as i32;
+            let mut settings = Vec::new();
+            if self.random.once_in(4) {
+                settings.push(setting("segment.bytes", "1048576"));
+            }
+            if self.random.once_in(4) {
+                settings.push(setting("flush.messages", *self.random.pick(&["1", "10", "100"])));
+            }
+            if self.random.once_in(6) {
+                settings.push(setting("message.timestamp.type", "LogAppendTime"));
+            }
+            self.steps.push(Step::Do(Action::CreateTopic(topic.clone(), partitions, settings)));
+        }
+        topics
+    }
+
+    fn producers(&mut self, topics: &[Str]) -> Vec<Str> {
+        let names: Vec<Str> = (1..=self.random.within(1, 3)).map(|number| Str::from(format!("p{number}"))).collect();
+        for name in &names {
+            let random = &mut self.random;
+            let mut settings = vec![
+                setting("linger.ms", *random.pick(&["0", "1", "5", "20"])),
+                setting("acks", *random.pick(&["all", "all", "all", "1", "1", "0"])),
+                setting("max.in.flight.requests.per.connection", *random.pick(&["1", "2", "5"])),
+                setting("request.timeout.ms", *random.pick(&["1000", "3000", "30000"])),
+                setting("delivery.timeout.ms", *random.pick(&["31000", "60000", "120000"])),
+            ];
+            if random.once_in(3) {
+                settings.push(setting("enable.idempotence", "false"));
+            }
+            if random.once_in(4) {
+                let codec = random.pick(&["gzip", "snappy", "lz4", "zstd"]);
+                settings.push(setting("compression.type", codec));
+            }
+            if random.once_in(4) {
+                settings.push(setting("batch.size", *random.pick(&["1", "200", "1000"])));
+            }
+            // Idempotence asked for by default gives way to acks; nothing here contradicts itself.
+            self.steps.push(Step::Do(Action::Producer(name.clone(), settings)));
+            let random = &mut self.random;
+            let load = Load {
+                client: name.clone(),
+                topic: random.pick(topics).clone(),
+                every_us: *random.pick(&[500, 2_000, 10_000, 50_000]),
+                count: None,
+                keys: *random.pick(&[0, 1, 8]),
+                size: *random.pick(&[0, 100, 2_000]),
+            };
+            self.steps.push(Step::Do(Action::Load(load)));
+        }
+        names
+    }
+
+    fn consumers(&mut self, topics: &[Str]) -> Vec<(Str, Str)> {
+        let count = self.random.within(1, 2).max(topics.len() as u64);
+        let mut consumers = Vec::new();
+        for number in 0..count {
+            let name = Str::from(format!("c{}", number + 1));
+            let topic = topics[number as usize % topics.len()].clone();
+            let random = &mut self.random;
+            // Less a partition than in all would make every fetch wait its time out, as in Kafka.
+            let (min_bytes, partition_bytes) =
+                *random.pick(&[("1", "1048576"), ("1", "5000"), ("1", "100"), ("500", "1048576"), ("500", "5000")]);
+            let settings = vec![
+                setting("auto.offset.reset", "earliest"),
+                setting("fetch.min.bytes", min_bytes),
+                setting("fetch.max.wait.ms", *random.pick(&["10", "100", "500"])),
+                setting("max.partition.fetch.bytes", partition_bytes),
+                setting("request.timeout.ms", *random.pick(&["2000", "30000"])),
+            ];
+            self.steps.push(Step::Do(Action::Consumer(name.clone(), settings)));
+            self.steps.push(Step::Do(Action::Follow(name.clone(), topic.clone())));
+            consumers.push((name, topic));
+        }
+        consumers
+    }
+
+    /// The broker goes down and comes back, some times one after the other.
+    fn broker_faults(&mut self, end: u64) {
+        let mut at = self.random.within(SECOND / 5, 2 * SECOND);
+        while at < end {
+            let random = &mut self.random;
+            let back = at + random.within(10_000, 2 * SECOND);
+            let (fault, heal) = match random.below(6) {
+                0 | 1 => (Action::Kill(BROKER), Action::Start(BROKER)),
+                2 => (Action::PowerCut(BROKER), Action::Start(BROKER)),
+                3 => (Action::Stop(BROKER), Action::Start(BROKER)),
+                4 => (Action::Pause(BROKER), Action::Resume(BROKER)),
+                _ => (
+                    Action::SlowDisk(BROKER, random.within(1_000, 200_000)),
+                    Action::SlowDisk(BROKER, 0),
+                ),
+            };
+            self.timed.push((at, fault));
+            self.timed.push((back, heal));
+            at = back + self.random.within(SECOND / 10, 3 * SECOND);
+        }
+    }
+
+    fn other_faults(&mut self, end: u64, producers: &[Str], consumers: &[(Str, Str)]) {
+        let clients: Vec<Str> = producers.iter().cloned().chain(consumers.iter().map(|it| it.0.clone())).collect();
+        for client in &clients {
+            let mut at = self.random.within(SECOND / 10, 4 * SECOND);
+            while at < end {
+                let random = &mut self.random;
+                let back = at + random.within(10_000, SECOND);
+                let (client, broker) = (client.clone(), BROKER);
+                let (fault, heal) = match random.below(8) {
+                    0 => (Action::Cut(client.clone(), broker.clone()), Some(Action::Heal(client, broker))),
+                    1 => (Action::Pause(client.clone()), Some(Action::Resume(client))),
+                    2 => (Action::Kill(client.clone()), Some(Action::Start(client))),
+                    3 => {
+                        let us = random.within(1_000, 300_000);
+                        let slow = Action::Delay(client.clone(), broker.clone(), us);
+                        (slow, Some(Action::Delay(client, broker, 0)))
+                    }
+                    4 => (Action::SkewClock(client, random.within(0, 7_200_000).cast_signed() - 3_600_000), None),
+                    5 => (Action::DropResponse(*random.pick(&[ApiKey::Fetch, ApiKey::Metadata]), client), None),
+                    6 => (Action::CorruptRequest(ApiKey::Produce, client), None),
+                    _ => (Action::DropResponse(ApiKey::Produce, client), None),
+                };
+                self.timed.push((at, fault));
+                if let Some(heal) = heal {
+                    self.timed.push((back, heal));
+                }
+                at = back + self.random.within(SECOND / 10, 4 * SECOND);
+            }
+        }
+    }
+
+    /// Faults end, loads end, and then all must be well.
+    fn finish(&mut self, end: u64, producers: &[Str], consumers: &[(Str, Str)]) {
+        self.timed.sort_by_key(|(at, _)| *at);
+        let last = self.timed.last().map_or(end, |(at, _)| end.max(*at));
+        for (at, action) in std::mem::take(&mut self.timed) {
+            self.steps.push(Step::At(Duration(at), action));
+        }
+        for name in producers {
+            self.steps.push(Step::At(Duration(last), Action::Unload(name.clone())));
+        }
+        // A shutdown that was still under way when its start came has ended long since.
+        self.steps.push(Step::Run(Duration(5 * SECOND)));
+        self.steps.push(Step::Do(Action::Start(BROKER)));
+        let patience = Duration(300 * SECOND);
+        self.steps.push(Step::RunUntil(Condition::Serving(BROKER), patience));
+        for name in producers {
+            self.steps.push(Step::RunUntil(Condition::Idle(name.clone()), patience));
+        }
+        for (name, topic) in consumers {
+            self.steps.push(Step::RunUntil(Condition::CaughtUp(name.clone(), topic.clone()), patience));
+        }
+    }
+}
+
+fn setting(key: &'static str, value: &str) -> Setting {
+    (Str::from_static(key), Str::from(value))
+}
+
+fn numbered(steps: Vec<Step>) -> Vec<(usize, Step)> {
+    steps.into_iter().enumerate().map(|(index, step)| (index + 1, step)).collect()
+}

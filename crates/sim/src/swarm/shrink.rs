@@ -1,0 +1,66 @@
+//! A failing scenario made small: fewer actions, faults, clients and less time, as long as it fails in the same way.
+
+use super::{Examined, examine};
+use crate::script::quote::Duration;
+use crate::script::{Scenario, Step};
+
+/// Scenarios that are tried at most.
+const TRIALS: usize = 400;
+
+/// The smallest scenario found that fails as this one does.
+pub fn shrink(scenario: &Scenario, found: &Examined, events: u64) -> Scenario {
+    let Some(trouble) = &found.trouble else { return scenario.clone() };
+    let fails = |candidate: &Scenario| {
+        examine(candidate, events).trouble.is_some_and(|it| it.check == trouble.check)
+    };
+    let mut best = scenario.clone();
+    let mut trials = 0;
+    // Nothing after the event that showed it matters.
+    if trouble.event > 0 && trouble.check != "expectation" {
+        let mut candidate = best.clone();
+        let acts = |step: &Step| matches!(step, Step::Do(_) | Step::At(..) | Step::After(_));
+        candidate.steps.retain(|(_, step)| acts(step));
+        candidate.steps.push((0, Step::RunEvents(trouble.event)));
+        if fails(&candidate) {
+            best = candidate;
+        }
+        trials += 1;
+    }
+    // Ever smaller pieces are left out, as long as that helps.
+    let mut size = best.steps.len() / 2;
+    while size > 0 && trials < TRIALS {
+        let mut at = 0;
+        let mut helped = false;
+        while at < best.steps.len() && trials < TRIALS {
+            let mut candidate = best.clone();
+            candidate.steps.drain(at..(at + size).min(best.steps.len()));
+            trials += 1;
+            if fails(&candidate) {
+                best = candidate;
+                helped = true;
+            } else {
+                at += size;
+            }
+        }
+        if !helped || size > 1 {
+            size /= 2;
+        }
+    }
+    // What is left happens as early as it may.
+    for divisor in [8, 2] {
+        let mut candidate = best.clone();
+        for (_, step) in &mut candidate.steps {
+            if let Step::At(Duration(at), _) = step {
+                *at /= divisor;
+            }
+        }
+        if candidate != best && trials < TRIALS && fails(&candidate) {
+            best = candidate;
+        }
+        trials += 1;
+    }
+    for (index, (line, _)) in best.steps.iter_mut().enumerate() {
+        *line = index + 1;
+    }
+    best
+}

@@ -1,0 +1,206 @@
+//! `vivarium sim` and `vivarium scenario`: the simulator's command line. Threads are here; `sim` has none.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Instant;
+
+use clap::{Args, Subcommand};
+use sim::check::Check;
+use sim::script::Scenario;
+use sim::swarm::{Examined, examine, regressions, shrink};
+
+/// No generated scenario comes near it.
+const EVENTS: u64 = 5_000_000;
+
+#[derive(Subcommand)]
+pub(crate) enum SimCommand {
+    /// Play the scenario of one seed; print what came of it and the hash of all that happened
+    Run {
+        /// The seed
+        #[arg(long)]
+        seed: u64,
+        /// Stop after so many events
+        #[arg(long, default_value_t = EVENTS)]
+        events: u64,
+        /// Print the scenario first
+        #[arg(long)]
+        print: bool,
+    },
+    /// Play many seeds on all cores; stop at the first that breaks a check and print it made small
+    Swarm {
+        /// How many seeds
+        #[arg(long, default_value_t = 1_000)]
+        seeds: u64,
+        /// The first seed
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// Only the I-th of N parts, for several machines: 1/4 … 4/4
+        #[arg(long, value_name = "I/N", value_parser = shard, default_value = "1/1")]
+        shard: (u64, u64),
+        /// Stop each seed after so many events
+        #[arg(long, default_value_t = EVENTS)]
+        events: u64,
+        /// How many threads; one a core by default
+        #[arg(long)]
+        threads: Option<usize>,
+    },
+    /// Measure events a second on one core, checks and history on
+    Bench {
+        /// The seed
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many events: inputs of a node or a client
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct ScenarioArguments {
+    /// The scenario file
+    file: PathBuf,
+    /// Print only what went wrong
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub(crate) fn run(command: SimCommand) -> ExitCode {
+    match command {
+        SimCommand::Run { seed, events, print } => run_seed(seed, events, print),
+        SimCommand::Swarm { seeds, from, shard, events, threads } => swarm(seeds, from, shard, events, threads),
+        SimCommand::Bench { seed, events } => bench(seed, events),
+    }
+}
+
+/// Plays a scenario file and prints its transcript.
+pub(crate) fn scenario(arguments: &ScenarioArguments) -> ExitCode {
+    let name = arguments.file.display();
+    let text = match std::fs::read_to_string(&arguments.file) {
+        Ok(text) => text,
+        Err(error) => return complain(&format!("{name}: {error}")),
+    };
+    let scenario = match Scenario::parse(&text) {
+        Ok(scenario) => scenario,
+        Err(error) => return complain(&format!("{name}: {error}")),
+    };
+    let played = match scenario.play() {
+        Ok(played) => played,
+        Err(error) => return complain(&format!("{name}: {error}")),
+    };
+    if !arguments.quiet {
+        print!("{}", played.transcript);
+    }
+    for failure in &played.failures {
+        eprintln!("vivarium: {name}: {failure}");
+    }
+    if let Some(finding) = played.broken() {
+        eprintln!("vivarium: {name}: {} is broken at event {}: {}", finding.check.name(), finding.event, finding.what);
+    }
+    if played.failures.is_empty() && played.broken().is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run_seed(seed: u64, events: u64, print: bool) -> ExitCode {
+    let scenario = Scenario::random(seed);
+    if print {
+        print!("{scenario}");
+    }
+    let begun = Instant::now();
+    let examined = examine(&scenario, events);
+    println!("seed {seed}: {} events in {:.2} s, hash {:016x}", examined.events, begun.elapsed().as_secs_f64(), examined.hash);
+    match &examined.trouble {
+        None => {
+            println!("every check holds: {}", Check::ALL.map(Check::name).join(", "));
+            ExitCode::SUCCESS
+        }
+        Some(trouble) => {
+            println!("{} is broken at event {}: {}", trouble.check, trouble.event, trouble.what);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn swarm(seeds: u64, from: u64, (part, parts): (u64, u64), events: u64, threads: Option<usize>) -> ExitCode {
+    let threads = threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1);
+    let begun = Instant::now();
+    let mine = (from..from.saturating_add(seeds)).filter(|seed| seed % parts == part - 1);
+    let all: Vec<u64> = regressions().chain(mine).collect();
+    let (next, stop, total) = (AtomicU64::new(0), AtomicBool::new(false), AtomicU64::new(0));
+    let (sender, receiver) = channel::<(u64, Examined)>();
+    // A panic of the core is reported with its seed; the default hook would print it among other things.
+    std::panic::set_hook(Box::new(|_| {}));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (sender, next, stop, total, all) = (sender.clone(), &next, &stop, &total, &all);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(seed) = usize::try_from(index).ok().and_then(|it| all.get(it)) else { return };
+                    let examined = examine(&Scenario::random(*seed), events);
+                    total.fetch_add(examined.events, Ordering::Relaxed);
+                    if examined.trouble.is_some() {
+                        stop.store(true, Ordering::Relaxed);
+                        // The receiver lives until all threads are done.
+                        let _ = sender.send((*seed, examined));
+                    }
+                }
+            });
+        }
+    });
+    drop(sender);
+    let played = next.load(Ordering::Relaxed).min(all.len() as u64);
+    let events_played = total.load(Ordering::Relaxed);
+    let seconds = begun.elapsed().as_secs_f64();
+    // Of several that broke at once, the lowest, so that the answer hangs on the seeds and not on the threads.
+    let Some((seed, examined)) = receiver.iter().min_by_key(|it| it.0) else {
+        println!("{played} seeds, {events_played} events in {seconds:.1} s: every check holds");
+        return ExitCode::SUCCESS;
+    };
+    if let Some(trouble) = &examined.trouble {
+        println!("seed {seed}: {} is broken at event {}: {}", trouble.check, trouble.event, trouble.what);
+    }
+    println!("after {played} seeds in {seconds:.1} s; play it again with: vivarium sim run --seed {seed}");
+    let small = shrink(&Scenario::random(seed), &examined, events);
+    println!("# made small: save it as a file and play it with `vivarium scenario FILE`");
+    print!("{small}");
+    ExitCode::FAILURE
+}
+
+fn bench(seed: u64, events: u64) -> ExitCode {
+    let scenario = Scenario::bench(seed, events);
+    let begun = Instant::now();
+    let played = match scenario.play_with(false) {
+        Ok(played) => played,
+        Err(error) => return complain(&error.to_string()),
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    let mut history = played.history;
+    let world = history.world();
+    let (count, hash) = (world.events(), world.hash());
+    println!("{count} events in {seconds:.2} s: {:.0} events/s, hash {hash:016x}", count as f64 / seconds);
+    if let Some(finding) = world.checks().broken() {
+        return complain(&format!("{} is broken: {}", finding.check.name(), finding.what));
+    }
+    // The moments furthest from a snapshot are the slowest to reach.
+    let moments = (0..100).map(|it| count * it / 100);
+    let slowest = moments.map(|moment| {
+        let begun = Instant::now();
+        history.seek(moment);
+        begun.elapsed()
+    });
+    println!("slowest of 100 seeks: {:.1} ms", slowest.max().unwrap_or_default().as_secs_f64() * 1_000.0);
+    ExitCode::SUCCESS
+}
+
+fn shard(text: &str) -> Result<(u64, u64), String> {
+    let expected = "expected I/N with I from 1 to N, for example 2/4";
+    let (part, parts) = text.split_once('/').ok_or(expected)?;
+    let (part, parts) = (part.parse().map_err(|_| expected)?, parts.parse().map_err(|_| expected)?);
+    if part >= 1 && part <= parts { Ok((part, parts)) } else { Err(expected.to_owned()) }
+}
+
+fn complain(what: &str) -> ExitCode {
+    eprintln!("vivarium: {what}");
+    ExitCode::FAILURE
+}
