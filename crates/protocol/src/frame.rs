@@ -139,7 +139,7 @@ pub fn decode_request(frame: Bytes) -> Result<Request, RequestError> {
     walk(&mut header, &mut decoder, api.request_header_version(version))?;
     let mut body = RequestBody::empty(api);
     body.walk(&mut decoder, version)?;
-    decoder.finish().map_err(|error| error.within(api.name(), None))?;
+    // Bytes behind the body are ignored, as Kafka ignores them: librdkafka 2.16 sends three in a Metadata request for all topics.
     Ok(Request { version, correlation_id: header.correlation_id, client_id: header.client_id, body })
 }
 
@@ -226,3 +226,17 @@ impl fmt::Display for RequestError {
 }
 
 impl std::error::Error for RequestError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What librdkafka 2.16 sends to list all topics. A broker that closes the connection over it has lost that client.
+    #[test]
+    fn bytes_behind_a_request_are_ignored() {
+        let sent = b"\x00\x03\x00\x0d\x00\x00\x00\x03\x00\x07rdkafka\x00\x00\x00\x00\x00\x01\x00\x00";
+        let request = decode_request(Bytes::from_static(sent)).unwrap();
+        let RequestBody::Metadata(metadata) = request.body else { panic!("another request: {:?}", request.body) };
+        assert_eq!((request.version, request.correlation_id, metadata.topics), (13, 3, None));
+    }
+}

@@ -139,7 +139,9 @@ fn random_frames_and_values_never_panic() {
             request.extend_from_slice(&random.bytes(200));
             let request = Bytes::from(request);
             let decodes = frame::decode_request(request.clone()).is_ok();
-            assert_eq!(explain::request(request).error.is_none(), decodes);
+            // A person is told of bytes behind the body, which a broker ignores.
+            let wrong = explain::request(request).error.map(|it| it.to_string());
+            assert_eq!(wrong.is_none_or(|it| it.contains("expected the end")), decodes);
             let response = random.bytes(200);
             let decodes = frame::decode_response(api, version, response.clone()).is_ok();
             assert_eq!(explain::response(api, version, response).error.is_none(), decodes);
