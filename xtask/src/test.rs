@@ -65,7 +65,9 @@ impl Tally {
     fn fail(&mut self, name: &str, why: &str) {
         println!("FAILED  {name}: {why}");
         self.failed += 1;
-        self.notes.push(format!("FAILED  {name}: {}", why.lines().next().unwrap_or_default()));
+        // What a program said last is what ended it; the whole of it is above.
+        let last = why.lines().rfind(|it| !it.trim().is_empty()).unwrap_or_default();
+        self.notes.push(format!("FAILED  {name}: {last}"));
     }
 
     /// Runs a `cargo test` and counts what its test binaries report.
@@ -257,6 +259,6 @@ mod tests {
         tally.check("good", || Ok(()));
         tally.check("bad", || bail!("broken\nin detail"));
         assert_eq!((tally.passed, tally.failed, tally.skipped), (1, 1, 0));
-        assert_eq!(tally.notes, ["FAILED  bad: broken"]);
+        assert_eq!(tally.notes, ["FAILED  bad: in detail"]);
     }
 }

@@ -10,8 +10,9 @@ PATIENCE = 15
 
 
 def create(topic, partitions, config=None):
-    topics = [NewTopic(topic, partitions, 1, config=config or {})]
-    AdminClient(BROKER).create_topics(topics)[topic].result(PATIENCE)
+    # The client must outlive its futures.
+    admin = AdminClient(BROKER)
+    admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result(PATIENCE)
 
 
 def produce(topic, records, **settings):
@@ -29,7 +30,9 @@ def produce(topic, records, **settings):
 
     producer = Producer(BROKER | {"message.timeout.ms": 10000} | settings)
     for index, (key, value, headers, timestamp, partition) in enumerate(records):
-        producer.produce(topic, value, key, partition, report(index), timestamp, headers)
+        producer.produce(
+            topic, value, key, partition, on_delivery=report(index), timestamp=timestamp, headers=headers
+        )
         producer.poll(0)
     assert producer.flush(PATIENCE) == 0, "some records were neither acked nor failed"
     assert not failed, failed

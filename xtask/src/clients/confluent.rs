@@ -1,5 +1,6 @@
 //! confluent-kafka: librdkafka from Python, its newest release.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -48,5 +49,7 @@ fn set_up() -> Result<()> {
 
 /// Calls one function of the program.
 fn run(place: &Place, case: &str) -> Result<()> {
-    process::output(Command::new(python()?).args(["-c", PROGRAM, &place.broker, case])).map(drop)
+    let program = place.folder.join("confluent.py");
+    fs::write(&program, PROGRAM)?;
+    process::output(Command::new(python()?).arg(program).args([&place.broker, case])).map(drop)
 }
