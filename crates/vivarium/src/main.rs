@@ -4,9 +4,11 @@ mod ephemeral;
 mod explain;
 mod native_client;
 mod serve;
+mod simulate;
 mod storage_tool;
 mod tools;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -42,6 +44,11 @@ enum Command {
     ConsoleConsumer(ToolArguments),
     /// Decode a request, response or record batch and show every field with its bytes
     Explain(explain::ExplainArguments),
+    /// Run simulated clusters: one seed, a swarm of seeds, a benchmark
+    #[command(subcommand)]
+    Sim(simulate::SimCommand),
+    /// Run a scenario file and print its transcript
+    Scenario(simulate::ScenarioArguments),
 }
 
 /// Flags are those of Kafka's tool of the same name; `--help` lists them.
@@ -61,6 +68,8 @@ fn main() -> ExitCode {
         Command::ConsoleProducer(tool) => tools::run(ToolName::ConsoleProducer, &tool.arguments),
         Command::ConsoleConsumer(tool) => tools::run(ToolName::ConsoleConsumer, &tool.arguments),
         Command::Explain(arguments) => report(explain::run(&arguments)),
+        Command::Sim(command) => simulate::run(command),
+        Command::Scenario(arguments) => simulate::scenario(&arguments),
     }
 }
 
@@ -69,8 +78,13 @@ fn report(result: Result<(), String>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(what) => {
-            eprintln!("vivarium: {what}");
+            say(&what);
             ExitCode::FAILURE
         }
     }
+}
+
+/// A line on standard error. Where that goes may be the disk that is full, and a panic would hide the exit code.
+fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "vivarium: {what}");
 }

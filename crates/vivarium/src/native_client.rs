@@ -23,7 +23,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 512 << 20;
 
 /// What the driver's threads, or the application's, tell the caller's thread.
-pub enum Happened<T> {
+pub(crate) enum Happened<T> {
     /// For the client.
     Input(Input),
     /// From the application.
@@ -38,7 +38,7 @@ enum Told<T> {
 }
 
 /// Sockets, and a clock.
-pub struct Network<T> {
+pub(crate) struct Network<T> {
     started: std::time::Instant,
     told: Receiver<Told<T>>,
     tell: Sender<Told<T>>,
@@ -53,36 +53,36 @@ struct Conn {
 }
 
 /// Lets other threads wake the caller's thread.
-pub struct Teller<T>(Sender<Told<T>>);
+pub(crate) struct Teller<T>(Sender<Told<T>>);
 
 impl<T> Teller<T> {
     /// False once nobody listens.
-    pub fn tell(&self, what: T) -> bool {
+    pub(crate) fn tell(&self, what: T) -> bool {
         self.0.send(Told::Other(what)).is_ok()
     }
 }
 
 impl<T: Send + 'static> Network<T> {
     /// No connections; the monotonic clock starts now.
-    pub fn new() -> Network<T> {
+    pub(crate) fn new() -> Network<T> {
         let (tell, told) = channel();
         Network { started: std::time::Instant::now(), told, tell, conns: BTreeMap::new() }
     }
 
     /// Both clocks.
-    pub fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         let mono = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         Now { mono: Instant(mono), wall: WallMs(i64::try_from(wall).unwrap_or(i64::MAX)) }
     }
 
     /// For threads of the application.
-    pub fn teller(&self) -> Teller<T> {
+    pub(crate) fn teller(&self) -> Teller<T> {
         Teller(self.tell.clone())
     }
 
     /// Carries out what a client says, but for its outcomes.
-    pub fn carry_out(&mut self, out: &mut Outbox) {
+    pub(crate) fn carry_out(&mut self, out: &mut Outbox) {
         for connect in out.connect.drain(..) {
             self.conns.insert(connect.conn, Conn::default());
             self.open(connect);
@@ -99,7 +99,7 @@ impl<T: Send + 'static> Network<T> {
     }
 
     /// Waits for what happens next, until `wake_at` at most.
-    pub fn next(&mut self, wake_at: Option<Instant>) -> Happened<T> {
+    pub(crate) fn next(&mut self, wake_at: Option<Instant>) -> Happened<T> {
         loop {
             let told = match wake_at {
                 None => self.told.recv().map_err(|_| RecvTimeoutError::Disconnected),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use node::config::Config;
 use server::{Ended, Server};
@@ -60,7 +61,7 @@ pub(crate) fn run(arguments: ServerArguments) -> Result<(), String> {
     }
     let (config, warnings) = Config::parse(&properties).map_err(|error| error.to_string())?;
     for warning in warnings {
-        eprintln!("vivarium: {warning}");
+        crate::say(&warning.to_string());
     }
     serve(config)
 }
@@ -71,6 +72,8 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>, String> {
 }
 
 fn serve(config: Config) -> Result<(), String> {
+    // A file as large as the limit of the process is a write that fails (EFBIG), not a signal that ends it.
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map_err(|error| error.to_string())?;
     let server = Server::start(config).map_err(|error| error.to_string())?;
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         let pipe = server.stopper().map_err(|error| error.to_string())?.into_pipe();

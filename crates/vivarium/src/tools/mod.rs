@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use bytes::Bytes;
-pub use client::tools::ToolName;
+pub(crate) use client::tools::ToolName;
 use client::tools::{Session, SessionInput, SessionOutbox};
 
 use crate::native_client::{Happened, Network, Teller};
@@ -24,7 +24,7 @@ enum Typed {
 const LINES_AT_ONCE: usize = 500;
 
 /// Runs a tool with Kafka's arguments; answers its exit code.
-pub fn run(name: ToolName, args: &[String]) -> ExitCode {
+pub(crate) fn run(name: ToolName, args: &[String]) -> ExitCode {
     let mut network: Network<Typed> = Network::new();
     watch_interrupts(network.teller());
     let permits = read_lines(network.teller());
