@@ -88,7 +88,7 @@ fn one_batch_a_partition() {
     assert_eq!((error.fault.clone(), error.at), (Fault::ManyBatches, batch.len()));
     assert_eq!(error.code(), ErrorCode::InvalidRecord);
     let cut = [&batch[..], &batch[..70]].concat();
-    refused(produce(cut), Fault::Truncated { needed: batch.len(), have: 70 }, ErrorCode::CorruptMessage);
+    refused(produce(cut), Fault::Truncated { needed: batch.len(), have: 70 }, ErrorCode::InvalidRecord);
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn a_replica_takes_what_its_leader_kept() {
     assert_eq!(batches.to_bytes(), [at(10), at(20)].concat());
     assert_eq!(batches.facts(0), None, "the leader has walked the records");
     let whole = check(fetched.into(), &CheckRules::log(), &PureCompressors);
-    refused(whole, Fault::Truncated { needed: at(23).len(), have: 75 }, ErrorCode::CorruptMessage);
+    refused(whole, Fault::Truncated { needed: at(23).len(), have: 75 }, ErrorCode::InvalidRecord);
     refused(replica(at(10), 11), Fault::OffsetOrder { expected: Offset(11) }, ErrorCode::InvalidRecord);
     let overlap = [at(10), at(12)].concat();
     refused(replica(overlap, 0), Fault::OffsetOrder { expected: Offset(13) }, ErrorCode::InvalidRecord);

@@ -213,6 +213,8 @@ impl Plan<'_> {
         let result = CreatableTopicResult {
             name: topic.name.clone(),
             topic_id: id,
+            // The schema's default is the empty string, Kafka's answer is null.
+            error_message: None,
             num_partitions: i32::try_from(replicas.len()).unwrap_or(i32::MAX),
             replication_factor: replicas.first().map_or(-1, |it| i16::try_from(it.nodes.len()).unwrap_or(i16::MAX)),
             configs: Some(self.shown(&settings)),

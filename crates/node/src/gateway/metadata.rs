@@ -39,7 +39,9 @@ pub fn handle(context: &mut Context<'_>, request: MetadataRequest) -> Step {
     let asked = request.topics.unwrap_or_default();
     // Versions 10 and 11 carry ids, but only the nil one (KIP-516).
     if version < 12 && asked.iter().any(|topic| topic.name.is_none() || !topic.topic_id.is_zero()) {
-        let refused = asked.iter().map(|topic| missing(topic.name.clone(), topic.topic_id, ErrorCode::InvalidRequest));
+        // These versions of the answer have no null name.
+        let named = |name: &Option<Str>| Some(name.clone().unwrap_or_default());
+        let refused = asked.iter().map(|topic| missing(named(&topic.name), topic.topic_id, ErrorCode::InvalidRequest));
         return Step::Answer(response(context, refused.collect(), false));
     }
     let view = View { image: context.image, listener: &context.peer.listener, version };

@@ -130,8 +130,7 @@ impl Fault {
     /// closest one that tells a producer what to do.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Fault::Truncated { .. }
-            | Fault::BatchLength(_)
+            Fault::BatchLength(_)
             | Fault::Crc { .. }
             | Fault::Compression(CompressionError::Corrupt { .. } | CompressionError::Failed { .. }) => {
                 ErrorCode::CorruptMessage
@@ -143,7 +142,9 @@ impl Fault {
             // A producer splits a batch that is too large.
             Fault::TooLarge { .. } | Fault::Compression(CompressionError::Limit { .. }) => ErrorCode::MessageTooLarge,
             Fault::TimestampType => ErrorCode::InvalidTimestamp,
-            Fault::NoBatch
+            // To Kafka a batch that is cut short is none at all.
+            Fault::Truncated { .. }
+            | Fault::NoBatch
             | Fault::ManyBatches
             | Fault::OffsetOrder { .. }
             | Fault::BaseOffset
