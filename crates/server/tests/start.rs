@@ -1,0 +1,93 @@
+//! A server that can't start says why in one line that names what to do, and changes nothing.
+
+#![allow(clippy::unwrap_used)] // what a test expects and does not find fails it
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{Rig, config};
+use server::{Server, StartError};
+
+fn refused(data: &Path, settings: &[(&str, &str)]) -> String {
+    let error: StartError = Server::start(config(data, settings)).expect_err("it must not start");
+    let line = error.to_string();
+    assert!(!line.contains('\n') && !line.is_empty(), "{line:?}");
+    line
+}
+
+/// A folder that a node served from and left.
+fn used() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::at(folder.path());
+    rig.client().create_topic("t", 1);
+    rig.stop();
+    folder
+}
+
+#[test]
+fn a_port_in_use() {
+    let taken = Rig::start();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let listeners = format!("PLAINTEXT://{}", taken.address());
+    let line = refused(&data, &[("listeners", &listeners)]);
+    assert!(line.contains(&taken.address().to_string()) && line.contains("--port"), "{line}");
+    assert!(!data.exists(), "nothing was written");
+    taken.client().create_topic("t", 1);
+    taken.stop();
+}
+
+#[test]
+fn a_directory_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::at(folder.path());
+    let line = refused(folder.path(), &[]);
+    assert!(line.contains("in use by another process"), "{line}");
+    rig.client().create_topic("t", 1);
+    rig.stop();
+}
+
+#[test]
+fn a_directory_of_another_node_or_cluster() {
+    let (first, second) = (used(), used());
+    let line = refused(first.path(), &[("node.id", "7")]);
+    assert!(line.contains("node 1") && line.contains("node 7"), "{line}");
+    let both = format!("{},{}", first.path().display(), second.path().display());
+    let line = refused(first.path(), &[("log.dirs", &both)]);
+    assert!(line.contains("of cluster"), "{line}");
+    Rig::at(first.path()).stop();
+}
+
+#[test]
+fn a_damaged_or_missing_identity() {
+    let folder = used();
+    let path = folder.path().join("meta.properties");
+    let good = fs::read_to_string(&path).unwrap();
+    let damages: [&[u8]; 5] = [b"", b"\xff\xfe\0", b"version=9\n", b"version=1\nnode.id=1\n", b"version=1\nnode.id=x\n"];
+    for damage in damages {
+        fs::write(&path, damage).unwrap();
+        let line = refused(folder.path(), &[]);
+        assert!(line.contains("meta.properties"), "{line}");
+        assert_eq!(fs::read(&path).unwrap(), damage, "nothing was written");
+    }
+    fs::remove_file(&path).unwrap();
+    let line = refused(folder.path(), &[]);
+    assert!(line.contains("missing") && line.contains("logs"), "{line}");
+    assert!(!path.exists(), "a directory with logs is not made another cluster's");
+    fs::write(&path, good).unwrap();
+    Rig::at(folder.path()).stop();
+}
+
+#[test]
+fn a_place_where_no_directory_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "mine").unwrap();
+    for place in [file.clone(), file.join("below")] {
+        let line = refused(&place, &[]);
+        assert!(line.contains(&file.display().to_string()), "{line}");
+    }
+    assert_eq!(fs::read_to_string(file).unwrap(), "mine");
+}
