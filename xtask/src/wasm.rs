@@ -181,8 +181,8 @@ fn build_std() -> Result<()> {
 /// wasm-bindgen and its test runner in the version of Cargo.lock, built when first needed. See `xtask/wasm`.
 pub(crate) fn tool() -> Result<PathBuf> {
     let mut build = process::cargo();
-    build.args(["build", "--quiet", "--package", "xtask-wasm"]);
-    let binary = paths::target().join("debug/xtask-wasm");
+    build.args(["build", "--quiet", "--profile", "tool", "--package", "xtask-wasm"]);
+    let binary = paths::target().join("tool/xtask-wasm");
     if binary.exists() {
         process::run(&mut build)?;
     } else {
