@@ -8,6 +8,7 @@ mod bundle;
 mod clients;
 mod codegen;
 mod conformance;
+mod docs;
 mod lab;
 mod oracle;
 mod paths;
@@ -33,6 +34,7 @@ Vivarium's tasks. Each sets up what it lacks, and says what it installs.
     cargo xtask bench         speed, beside Apache Kafka on the same machine
     cargo xtask conformance   test suites that others wrote, against our broker
     cargo xtask oracle        fetch and start Apache Kafka, the reference for behaviour
+    cargo xtask docs          write the pages anew that are made from code
     cargo xtask codegen       write the codecs anew from Kafka's published message definitions
 
 Downloads and tools that are built once live in $XDG_CACHE_HOME/vivarium (~/.cache/vivarium), never in this folder.
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(&args),
         "conformance" => conformance::run(&args),
         "oracle" => oracle::run(&args),
+        "docs" => docs::run(&args),
         "codegen" => codegen::run(&args).map_err(anyhow::Error::msg),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

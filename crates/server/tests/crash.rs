@@ -62,7 +62,12 @@ impl Process {
 }
 
 /// Produces until the server is gone; answers with what was acknowledged: by partition and offset, the value.
-fn producer(address: SocketAddr, name: String, acks: i16, acked: Sender<()>) -> JoinHandle<BTreeMap<(i32, i64), String>> {
+fn producer(
+    address: SocketAddr,
+    name: String,
+    acks: i16,
+    acked: Sender<()>,
+) -> JoinHandle<BTreeMap<(i32, i64), String>> {
     std::thread::spawn(move || {
         let mut client = Client::connect(address);
         let mut kept = BTreeMap::new();
@@ -75,7 +80,8 @@ fn producer(address: SocketAddr, name: String, acks: i16, acked: Sender<()>) -> 
                 continue;
             }
             let Outcome::Frame(answer) = outcome(&mut client) else { break };
-            let ResponseBody::Produce(response) = frame::decode_response(ApiKey::Produce, 9, answer).unwrap().body else {
+            let ResponseBody::Produce(response) = frame::decode_response(ApiKey::Produce, 9, answer).unwrap().body
+            else {
                 panic!()
             };
             let (partition, value) = waiting.pop_front().unwrap();

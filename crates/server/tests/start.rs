@@ -65,7 +65,8 @@ fn a_damaged_or_missing_identity() {
     let folder = used();
     let path = folder.path().join("meta.properties");
     let good = fs::read_to_string(&path).unwrap();
-    let damages: [&[u8]; 5] = [b"", b"\xff\xfe\0", b"version=9\n", b"version=1\nnode.id=1\n", b"version=1\nnode.id=x\n"];
+    let damages: [&[u8]; 5] =
+        [b"", b"\xff\xfe\0", b"version=9\n", b"version=1\nnode.id=1\n", b"version=1\nnode.id=x\n"];
     for damage in damages {
         fs::write(&path, damage).unwrap();
         let line = refused(folder.path(), &[]);
