@@ -51,8 +51,9 @@ impl<T: Clone> Chunked<T> {
             return;
         }
         self.blocks.truncate(len.div_ceil(BLOCK));
-        if let Some(block) = self.blocks.last_mut() {
-            let keep = len - (len - 1) / BLOCK * BLOCK;
+        let keep = len - self.blocks.len().saturating_sub(1) * BLOCK;
+        // A block that stays whole stays shared.
+        if let Some(block) = self.blocks.last_mut().filter(|block| block.len() > keep) {
             Arc::make_mut(block).truncate(keep);
         }
         self.len = len;

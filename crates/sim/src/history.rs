@@ -105,7 +105,10 @@ impl fmt::Display for HistoryError {
             HistoryError::NoBranch(name) => write!(f, "there is no branch {name}"),
             HistoryError::Action(error) => error.fmt(f),
             HistoryError::Engine(version) => {
-                write!(f, "the run was recorded by version {version}; this is {ENGINE}, which may do other things with it")
+                write!(
+                    f,
+                    "the run was recorded by version {version}; this is {ENGINE}, which may do other things with it"
+                )
             }
         }
     }

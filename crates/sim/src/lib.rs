@@ -16,7 +16,7 @@ pub mod random;
 pub mod script;
 pub mod setup;
 pub mod swarm;
-//M pub mod view;
+pub mod view;
 pub mod world;
 
 pub use action::Action;

@@ -241,7 +241,8 @@ impl World {
     }
 
     pub(crate) fn digest_request(&mut self, request: &Request) {
-        self.digest.word(u64::from(request.version.cast_unsigned()) << 32 | u64::from(request.correlation_id.cast_unsigned()));
+        self.digest
+            .word(u64::from(request.version.cast_unsigned()) << 32 | u64::from(request.correlation_id.cast_unsigned()));
         match &request.body {
             RequestBody::Produce(produce) => {
                 for data in produce.topic_data.iter().flat_map(|it| &it.partition_data) {

@@ -25,7 +25,8 @@ fn every_scenario_meets_its_expectations_and_its_transcript() {
     let bless = std::env::var("VIVARIUM_BLESS").is_ok();
     for path in files() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let scenario = Scenario::parse(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let scenario =
+            Scenario::parse(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|error| panic!("{name}: {error}"));
         let played = scenario.play().unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(played.failures, [], "{name}:\n{}", played.transcript);
         assert_eq!(played.broken(), None, "{name}");

@@ -240,9 +240,10 @@ impl Origins {
 
     /// Reads what a workload writes: its producer's name, a dash, a number, perhaps a space and more.
     fn parse(&self, value: &[u8]) -> Option<Author> {
-        let (name, client) = self.names.iter().find(|(name, _)| {
-            value.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'-'))
-        })?;
+        let (name, client) = self
+            .names
+            .iter()
+            .find(|(name, _)| value.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'-')))?;
         let digits = &value[name.len() + 1..];
         let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
         if end == 0 || end > 18 || digits.get(end).is_some_and(|byte| *byte != b' ') {

@@ -199,9 +199,9 @@ impl Checks {
 
     /// The partitions that were ever mounted, with their ends: topic, partition, log start, high watermark, log end.
     pub fn ends(&self) -> impl Iterator<Item = (&Str, i32, Offset, Offset, Offset)> {
-        self.partitions.iter().map(|it| {
-            (&it.topic, it.partition, Offset(it.log_start), Offset(it.high_watermark), Offset(it.end()))
-        })
+        self.partitions
+            .iter()
+            .map(|it| (&it.topic, it.partition, Offset(it.log_start), Offset(it.high_watermark), Offset(it.end())))
     }
 
     /// Partitions whose acknowledged records a reader has not been given, though they are there.
@@ -350,10 +350,16 @@ impl Checks {
         }
         let (verdict, why) = match (lost.acked, lost_power) {
             (0, _) => (Verdict::Kept, "none of them was acknowledged"),
-            (_, true) => (Verdict::Allowed, "they were acknowledged and not on disk when the power was cut: Kafka syncs a log only as flush.messages and flush.ms say, and no replica has them"),
+            (_, true) => (
+                Verdict::Allowed,
+                "they were acknowledged and not on disk when the power was cut: Kafka syncs a log only as flush.messages and flush.ms say, and no replica has them",
+            ),
             (_, false) => (Verdict::Bug, "acknowledged records must survive a crash of the process"),
         };
-        let what = format!("{} records of {label} from {end} are lost, {} of them acknowledged: {why}", lost.records, lost.acked);
+        let what = format!(
+            "{} records of {label} from {end} are lost, {} of them acknowledged: {why}",
+            lost.records, lost.acked
+        );
         self.find(event, Check::AckedStays, verdict, what);
     }
 
@@ -362,12 +368,8 @@ impl Checks {
         for (head, payload) in batches.iter() {
             let partition = &mut self.partitions[index];
             if head.base_offset.0 != partition.end() {
-                let what = format!(
-                    "{} gets offset {} where {} is next",
-                    partition.label(),
-                    head.base_offset,
-                    partition.end()
-                );
+                let what =
+                    format!("{} gets offset {} where {} is next", partition.label(), head.base_offset, partition.end());
                 return self.find(event, Check::OffsetsDense, Verdict::Bug, what);
             }
             ledger::each_record(head, &payload, |key, value| {
@@ -405,7 +407,8 @@ impl Checks {
             return self.find(event, Check::Idempotence, verdict, what);
         }
         if before.told == Told::Failed {
-            let what = format!("{name} was told that record {} is not written; now {label} has it at {offset}", author.number);
+            let what =
+                format!("{name} was told that record {} is not written; now {label} has it at {offset}", author.number);
             return self.find(event, Check::FailedIsNotWritten, Verdict::Bug, what);
         }
         let last = self.partitions[index].last_of(author);
@@ -435,7 +438,8 @@ impl Checks {
                 let ledger = &mut self.partitions[index];
                 let before = std::mem::replace(&mut ledger.high_watermark, offset.0);
                 if offset.0 < before {
-                    let what = format!("the high watermark of {topic}-{partition} moves from {before} back to {offset}");
+                    let what =
+                        format!("the high watermark of {topic}-{partition} moves from {before} back to {offset}");
                     self.find(event, Check::HighWatermark, Verdict::Bug, what);
                 }
             }

@@ -232,19 +232,23 @@ fn quoted(
     while let Some((index, c)) = chars.next() {
         match c {
             '"' => return Ok(()),
-            '\\' => match chars.next().map(|it| it.1) {
-                Some('n') => out.push(b'\n'),
-                Some(c @ ('"' | '\\')) => out.push(c as u8),
-                Some('x') => {
-                    let digits: String = chars.by_ref().take(2).map(|it| it.1).collect();
-                    let byte = u8::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 2);
-                    out.push(byte.ok_or_else(|| error(index, "\\x and two hexadecimal digits", &format!("\"\\x{digits}\"")))?);
+            '\\' => {
+                match chars.next().map(|it| it.1) {
+                    Some('n') => out.push(b'\n'),
+                    Some(c @ ('"' | '\\')) => out.push(c as u8),
+                    Some('x') => {
+                        let digits: String = chars.by_ref().take(2).map(|it| it.1).collect();
+                        let byte = u8::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 2);
+                        out.push(byte.ok_or_else(|| {
+                            error(index, "\\x and two hexadecimal digits", &format!("\"\\x{digits}\""))
+                        })?);
+                    }
+                    other => {
+                        let found = other.map_or("the end of the line".to_owned(), |c| format!("\"\\{c}\""));
+                        return Err(error(index, "\\\", \\\\, \\n or \\xNN", &found));
+                    }
                 }
-                other => {
-                    let found = other.map_or("the end of the line".to_owned(), |c| format!("\"\\{c}\""));
-                    return Err(error(index, "\\\", \\\\, \\n or \\xNN", &found));
-                }
-            },
+            }
             c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }

@@ -16,7 +16,7 @@
 mod line;
 mod parse;
 mod play;
-mod query;
+pub(crate) mod query;
 pub mod quote;
 
 use std::fmt;
@@ -154,6 +154,22 @@ impl fmt::Display for Step {
                 words.iter().try_for_each(|word| write!(f, " {}", quote::Quoted(word.as_bytes())))
             }
             Step::Show(query) => write!(f, "show {query}"),
+        }
+    }
+}
+
+impl Condition {
+    /// Whom it is about.
+    pub fn process(&self) -> &Str {
+        match self {
+            Condition::Acked(name, _)
+            | Condition::Settled(name, _)
+            | Condition::Consumed(name, _)
+            | Condition::Answered(name, _)
+            | Condition::Serving(name)
+            | Condition::Down(name)
+            | Condition::Idle(name)
+            | Condition::CaughtUp(name, _) => name,
         }
     }
 }

@@ -143,9 +143,7 @@ fn query(line: &mut Line) -> Result<Query, ScriptError> {
     } else if line.eat("allowed") {
         Ok(Query::Allowed)
     } else {
-        Err(line.error(
-            "log, start, high-watermark, end, outcome, appended, consumed, answer, check or allowed",
-        ))
+        Err(line.error("log, start, high-watermark, end, outcome, appended, consumed, answer, check or allowed"))
     }
 }
 
@@ -278,7 +276,8 @@ fn topic(line: &mut Line) -> Result<Action, ScriptError> {
 }
 
 fn produce(line: &mut Line) -> Result<Action, ScriptError> {
-    let mut it = Produce { client: line.name("a producer's name")?, topic: line.name("a topic's name")?, ..Produce::default() };
+    let mut it =
+        Produce { client: line.name("a producer's name")?, topic: line.name("a topic's name")?, ..Produce::default() };
     while let Some((column, key, value)) = line.pair() {
         match key.as_str() {
             "partition" => it.partition = Some(line.in_pair(column, &value, "a partition's number")?),

@@ -68,13 +68,8 @@ impl Scenario {
 
     fn play_until(&self, transcript: bool, events: u64) -> Result<Played, ActionError> {
         let history = History::new(self.shared_setup())?;
-        let mut player = Player {
-            history,
-            text: transcript.then(String::new),
-            failures: Vec::new(),
-            findings: 0,
-            limit: events,
-        };
+        let mut player =
+            Player { history, text: transcript.then(String::new), failures: Vec::new(), findings: 0, limit: events };
         for (line, step) in &self.steps {
             if let Some(text) = &mut player.text {
                 let _ = writeln!(text, "> {step}");
@@ -133,8 +128,12 @@ impl Player {
             Step::RunEvents(events) => {
                 while self.history.world().events() < *events && self.event(Instant(u64::MAX)) {}
             }
+            Step::RunUntil(condition, _) if self.history.world().pid(condition.process()).is_err() => {
+                self.wrong(line, Wrong::Refused, format!("there is no process {}", condition.process()));
+            }
             Step::RunUntil(condition, within) => {
-                let met = self.run_while(within.0, |world| !holds(world, condition) && world.checks().broken().is_none());
+                let met =
+                    self.run_while(within.0, |world| !holds(world, condition) && world.checks().broken().is_none());
                 if !met && self.history.world().events() < self.limit {
                     self.fail(line, format!("not within {within}: {condition}"));
                 }

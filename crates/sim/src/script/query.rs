@@ -124,7 +124,9 @@ impl World {
                 let answers = produce.responses.iter().flat_map(|it| &it.partition_responses);
                 answers.flat_map(|it| [code(it.error_code), it.base_offset.to_string()]).collect()
             }
-            ResponseBody::InitProducerId(InitProducerIdResponse { error_code, producer_id, producer_epoch, .. }) => {
+            ResponseBody::InitProducerId(InitProducerIdResponse {
+                error_code, producer_id, producer_epoch, ..
+            }) => {
                 vec![code(*error_code), producer_id.to_string(), producer_epoch.to_string()]
             }
             other => vec![other.api_key().name().to_owned()],
@@ -161,7 +163,9 @@ impl World {
             while next < log.written && left > 0 {
                 let seek = Seek::Read { offset: next, limit: log.written, max_bytes: left.min(1 << 20) };
                 let found = store.execute(StoreOp::Find(log.id, era, seek)).map_err(|error| error.to_string())?;
-                let Done::Found(regions) = found else { return Err("a search was answered with something else".into()) };
+                let Done::Found(regions) = found else {
+                    return Err("a search was answered with something else".into());
+                };
                 if regions.is_empty() {
                     break;
                 }

@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn durations_are_exact() {
-        for (text, us) in [("2s", 2_000_000), ("1.5s", 1_500_000), ("20ms", 20_000), ("0.25ms", 250), ("7us", 7), ("0s", 0)] {
+        for (text, us) in
+            [("2s", 2_000_000), ("1.5s", 1_500_000), ("20ms", 20_000), ("0.25ms", 250), ("7us", 7), ("0s", 0)]
+        {
             assert_eq!(Duration::parse(text), Some(Duration(us)), "{text}");
         }
         for wrong in ["", "2", "s", "-1s", "1.5us", "1h", "1,5s", "99999999999999999999s", "1.s.s"] {

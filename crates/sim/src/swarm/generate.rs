@@ -154,10 +154,7 @@ impl Generator {
                 2 => (Action::PowerCut(BROKER), Action::Start(BROKER)),
                 3 => (Action::Stop(BROKER), Action::Start(BROKER)),
                 4 => (Action::Pause(BROKER), Action::Resume(BROKER)),
-                _ => (
-                    Action::SlowDisk(BROKER, random.within(1_000, 200_000)),
-                    Action::SlowDisk(BROKER, 0),
-                ),
+                _ => (Action::SlowDisk(BROKER, random.within(1_000, 200_000)), Action::SlowDisk(BROKER, 0)),
             };
             self.timed.push((at, fault));
             self.timed.push((back, heal));
@@ -207,7 +204,7 @@ impl Generator {
             self.steps.push(Step::At(Duration(last), Action::Unload(name.clone())));
         }
         // A shutdown that was still under way when its start came has ended long since.
-        self.steps.push(Step::Run(Duration(5 * SECOND)));
+        self.steps.push(Step::Run(Duration(30 * SECOND)));
         self.steps.push(Step::Do(Action::Start(BROKER)));
         let patience = Duration(300 * SECOND);
         self.steps.push(Step::RunUntil(Condition::Serving(BROKER), patience));

@@ -46,10 +46,9 @@ impl World {
 
     pub(super) fn alter_topic(&mut self, name: &Str, settings: &[Setting]) -> Result<(), ActionError> {
         let resource = ConfigResource { kind: ResourceType::Topic, name: name.clone() };
-        let ops = settings.iter().map(|(key, value)| AlterConfigOp {
-            name: key.clone(),
-            change: ConfigChange::Set(value.clone()),
-        });
+        let ops = settings
+            .iter()
+            .map(|(key, value)| AlterConfigOp { name: key.clone(), change: ConfigChange::Set(value.clone()) });
         self.call(AdminCall::IncrementalAlterConfigs {
             resources: vec![(resource, ops.collect())],
             validate_only: false,

@@ -7,7 +7,7 @@ use node::{Config, Input, Node, Outbox};
 use protocol::{Instant, Str, Uuid};
 use storage::{Done, MemoryDisk, OpId, Store, StoreError, StoreOp};
 
-use super::process::DiskLane;
+use super::process::{DiskLane, LaneState};
 use super::{ActionError, Broker, Kind, Power, World};
 use crate::link::LinkId;
 use crate::narration::{Heard, Stored};
@@ -161,16 +161,12 @@ impl World {
             _ => disk_us,
         };
         let duration = broker.disk.within(low, high) + broker.slow_us;
-        let begin = match Broker::lane_of(&op) {
-            None => clock,
-            Some(lane) => broker.lanes.get(&lane).copied().unwrap_or(clock).max(clock),
+        let done = match Broker::lane_of(&op) {
+            None => Instant(clock.0 + duration),
+            Some(lane) => broker.enter(lane, clock, duration, matches!(op, StoreOp::Append(..))),
         };
-        let done = Instant(begin.0 + duration);
-        if let Some(lane) = Broker::lane_of(&op) {
-            match op {
-                StoreOp::Remove(log) => broker.lanes.remove(&DiskLane::Log(log)),
-                _ => broker.lanes.insert(lane, done),
-            };
+        if let StoreOp::Remove(log) = op {
+            broker.lanes.remove(&DiskLane::Log(log));
         }
         let number = broker.next_op;
         broker.next_op = broker.next_op.wrapping_add(1);
@@ -230,7 +226,9 @@ impl World {
             Input::Wake => Heard::Wake,
             Input::Stop => Heard::Stop,
             Input::Opened(conn, _) => Heard::Opened(from(*conn)),
-            Input::Request(conn, request) => Heard::Request(from(*conn), request.body.api_key(), request.correlation_id),
+            Input::Request(conn, request) => {
+                Heard::Request(from(*conn), request.body.api_key(), request.correlation_id)
+            }
             Input::Closed(conn) => Heard::Closed(from(*conn)),
             Input::Answered(..) => Heard::CallAnswered,
             Input::Stored(_, result) => Heard::Stored(match result {
@@ -243,6 +241,23 @@ impl World {
     /// A moment later.
     pub(crate) fn after(&self, us: u64) -> Instant {
         Instant(self.clock.0.saturating_add(us))
+    }
+}
+
+impl Broker {
+    /// Queues an operation in its lane; tells when it is done. As in the server, appends that wait become one write.
+    fn enter(&mut self, lane: DiskLane, clock: Instant, duration: u64, is_append: bool) -> Instant {
+        let state = self.lanes.get(&lane).copied();
+        if let Some(LaneState { until, append_begins: Some(begins) }) = state
+            && is_append
+            && begins > clock
+        {
+            return until;
+        }
+        let begins = state.map_or(clock, |state| state.until).max(clock);
+        let until = Instant(begins.0 + duration);
+        self.lanes.insert(lane, LaneState { until, append_begins: is_append.then_some(begins) });
+        until
     }
 }
 

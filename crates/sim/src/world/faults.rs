@@ -155,7 +155,12 @@ impl World {
             let (head, records) = records::read(&bytes, &PureCompressors).next()?.ok()?;
             let mut builder = BatchBuilder::new(head.attributes.compression());
             for record in records {
-                builder.push(WallMs(record.timestamp.0), record.key.as_deref(), record.value.as_deref(), &record.headers);
+                builder.push(
+                    WallMs(record.timestamp.0),
+                    record.key.as_deref(),
+                    record.value.as_deref(),
+                    &record.headers,
+                );
             }
             data.records = Some(Records::Bytes(builder.build(&PureCompressors).ok()?));
         }

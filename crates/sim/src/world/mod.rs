@@ -193,7 +193,8 @@ impl World {
 
     /// True while a broker serves requests.
     pub fn is_serving(&self, name: &str) -> bool {
-        self.pid(name).ok().and_then(|pid| self.process(pid).broker()).is_some_and(|broker| broker.serving)
+        let process = self.pid(name).ok().map(|pid| self.process(pid)).filter(|it| it.power == Power::Up);
+        process.and_then(Process::broker).is_some_and(|broker| broker.serving)
     }
 
     /// True while a process runs.
@@ -236,9 +237,7 @@ impl World {
             Action::Produce(record) => self.produce(record),
             Action::Load(load) => self.begin_load(load),
             Action::Unload(name) => self.end_load(name),
-            Action::Assign(name, partitions) => {
-                self.operate(name, client::Operation::Assign(partitions.clone()))
-            }
+            Action::Assign(name, partitions) => self.operate(name, client::Operation::Assign(partitions.clone())),
             Action::Seek(name, partition, to) => self.seek(name, partition, *to),
             Action::Poll(name, timeout_ms) => self.operate(name, client::Operation::Poll { timeout_ms: *timeout_ms }),
             Action::Follow(name, topic) => self.follow(name, topic),

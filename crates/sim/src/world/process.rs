@@ -69,8 +69,8 @@ pub(crate) struct Broker {
     /// Operations that the disk has not finished.
     pub(crate) ops: BTreeMap<u32, (OpId, StoreOp)>,
     pub(crate) next_op: u32,
-    /// Until when each lane is busy.
-    pub(crate) lanes: BTreeMap<DiskLane, Instant>,
+    /// What each lane is at.
+    pub(crate) lanes: BTreeMap<DiskLane, LaneState>,
     pub(crate) disk: Random,
     pub(crate) slow_us: u64,
     /// The partitions' logs, as the checks number them.
@@ -83,6 +83,14 @@ pub(crate) struct Broker {
     pub(crate) lost_power: bool,
     /// Since the last start it was stopped in good order or never ran.
     pub(crate) was_killed: bool,
+}
+
+/// Until when a lane is busy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LaneState {
+    pub(crate) until: Instant,
+    /// The last operation is an append that begins then: others join its write until it does.
+    pub(crate) append_begins: Option<Instant>,
 }
 
 /// What a disk does in order.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use client::{Connect, ConnId};
+use client::{ConnId, Connect};
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use protocol::messages::{InitProducerIdRequest, ProduceRequest};
 use protocol::records::{BatchBuilder, Compression, PureCompressors, Records};

@@ -1,0 +1,320 @@
+//! A world as plain data: what the lab draws and the JavaScript API answers. Reading it changes nothing.
+
+use client::ConsumerRecord;
+use node::Scope;
+use node::view::View as NodeView;
+use protocol::records::{self, PureCompressors, Record};
+use protocol::{ApiKey, Instant, Offset, Str, TopicPartition};
+
+use crate::check::{Check, Finding, Tally};
+use crate::link::{Answer, LinkId, Packet};
+use crate::script::query::outcome_words;
+use crate::world::{ADMIN, Kind, Power, World};
+
+/// A world at a moment.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// How many events there have been.
+    pub event: u64,
+    /// The virtual time.
+    pub clock: Instant,
+    /// The hash of all that happened.
+    pub hash: u64,
+    /// The last event in one sentence.
+    pub narration: String,
+    /// Who heard it.
+    pub process: Str,
+    /// Brokers in the order of their ids.
+    pub brokers: Vec<Broker>,
+    /// Producers, consumers and wire clients in order of creation; the admin is not one of them.
+    pub clients: Vec<Client>,
+    /// What is on its way, the first to arrive first.
+    pub messages: Vec<Message>,
+    /// Requests that a node has and has not answered, oldest first.
+    pub requests: Vec<Waiting>,
+    /// What will fire, the next first.
+    pub timers: Vec<Timer>,
+    /// Pairs of processes between which no packet passes.
+    pub cuts: Vec<(Str, Str)>,
+    /// Every check, and what broke it if it is broken.
+    pub checks: Vec<(Check, Option<Finding>)>,
+    /// What was lost, repeated or reordered, with its verdict; oldest first.
+    pub findings: Vec<Finding>,
+}
+
+/// A broker.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    /// Its name.
+    pub name: Str,
+    /// Whether it runs.
+    pub power: Power,
+    /// It stands still.
+    pub paused: bool,
+    /// It serves requests.
+    pub serving: bool,
+    /// What the node says of itself: topics, partitions, logs, waits. `None` while there is no process.
+    pub node: Option<NodeView>,
+    /// Operations that its disk has not finished.
+    pub disk_operations: usize,
+    /// Bytes on its disk.
+    pub disk_bytes: u64,
+    /// Its wall clock is ahead by so much.
+    pub wall_offset_ms: i64,
+}
+
+/// A client: what its process could tell, and beside it what the ledger knows.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its name.
+    pub name: Str,
+    /// Whether it runs.
+    pub power: Power,
+    /// It stands still.
+    pub paused: bool,
+    /// What the client knows. `None` while there is no process, and for a wire client.
+    pub knows: Option<client::View>,
+    /// How its records stand.
+    pub tally: Tally,
+    /// A workload is under way.
+    pub load: Option<String>,
+    /// The topic that it reads without end.
+    pub follows: Option<Str>,
+    /// The last records that it was given.
+    pub consumed: Vec<ConsumerRecord>,
+    /// How many records it was given in all.
+    pub consumed_total: u64,
+    /// The last outcome of an operation that was no send, in words.
+    pub last_answer: Option<String>,
+}
+
+/// A message on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its connection.
+    pub link: LinkId,
+    /// From whom.
+    pub from: Str,
+    /// To whom.
+    pub to: Str,
+    /// What it is.
+    pub what: MessageKind,
+    /// When it left.
+    pub sent: Instant,
+    /// When it arrives, unless the way is cut.
+    pub arrives: Instant,
+    /// The way is cut, or the receiver takes nothing at the moment.
+    pub stalled: bool,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageKind {
+    /// A request, with its correlation id.
+    Request(ApiKey, i32),
+    /// An answer, with its correlation id.
+    Response(ApiKey, i32),
+    /// The end of the connection.
+    Close,
+}
+
+/// A request that is not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its connection.
+    pub link: LinkId,
+    /// Who asked.
+    pub from: Str,
+    /// Who is to answer.
+    pub at: Str,
+    /// What was asked.
+    pub api: ApiKey,
+    /// Its correlation id.
+    pub correlation_id: i32,
+    /// When it arrived.
+    pub since: Instant,
+    /// Answered, and waiting for those before it.
+    pub ready: bool,
+}
+
+/// A timer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timer {
+    /// Whose.
+    pub process: Str,
+    /// When, in the world's time.
+    pub at: Instant,
+    /// What for, in words.
+    pub what: String,
+}
+
+/// A batch of a log with its records.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Its head.
+    pub head: records::BatchHead,
+    /// Its records.
+    pub records: Vec<Record>,
+}
+
+impl World {
+    /// The world as plain data.
+    pub fn view(&self) -> View {
+        View {
+            event: self.events,
+            clock: self.clock,
+            hash: self.hash(),
+            narration: self.narrate(),
+            process: self.name(self.last.process).clone(),
+            brokers: self.brokers(),
+            clients: self.clients(),
+            messages: self.messages(),
+            requests: self.requests(),
+            timers: self.timers(),
+            cuts: self.cuts.iter().map(|(a, b)| (self.name(*a).clone(), self.name(*b).clone())).collect(),
+            checks: Check::ALL.map(|check| (check, self.checks.broken_by(check).cloned())).into(),
+            findings: self.checks.findings().to_vec(),
+        }
+    }
+
+    /// A partition's batches from an offset on, about so many bytes of them, with their records.
+    pub fn batches(&self, partition: &TopicPartition, from: Offset, max_bytes: u32) -> Result<Vec<Batch>, String> {
+        let mut batches = Vec::new();
+        for bytes in self.log_bytes(partition, from, max_bytes)? {
+            for batch in records::read(&bytes, &PureCompressors) {
+                let (head, records) = batch.map_err(|error| error.to_string())?;
+                batches.push(Batch { head, records });
+            }
+        }
+        Ok(batches)
+    }
+
+    fn brokers(&self) -> Vec<Broker> {
+        let brokers = self.processes.iter().filter_map(|process| {
+            let broker = process.broker()?;
+            Some(Broker {
+                name: process.name.clone(),
+                power: process.power,
+                paused: process.paused,
+                serving: broker.serving,
+                node: broker.node.as_ref().map(|node| node.view(&Scope::All)),
+                disk_operations: broker.ops.len(),
+                disk_bytes: broker.store.disk().used(),
+                wall_offset_ms: process.wall_offset_ms,
+            })
+        });
+        brokers.collect()
+    }
+
+    fn clients(&self) -> Vec<Client> {
+        let mut clients = Vec::new();
+        for (index, process) in self.processes.iter().enumerate().filter(|(_, it)| it.name != *ADMIN) {
+            let mut client = Client {
+                name: process.name.clone(),
+                power: process.power,
+                paused: process.paused,
+                knows: None,
+                tally: self.checks.tally(crate::queue::Pid(index as u16)),
+                load: None,
+                follows: None,
+                consumed: Vec::new(),
+                consumed_total: 0,
+                last_answer: None,
+            };
+            match &process.kind {
+                Kind::Broker(_) => continue,
+                Kind::Client(actor) => {
+                    client.knows = actor.client.as_ref().map(client::Client::view);
+                    client.load = actor.load.as_ref().map(|it| it.load.to_string());
+                    client.follows = actor.follow.as_ref().map(|it| it.topic.clone());
+                    client.consumed = actor.consumed.iter().cloned().collect();
+                    client.consumed_total = actor.consumed_total;
+                    client.last_answer = actor.answers.back().map(|(_, outcome)| outcome_words(outcome));
+                }
+                Kind::Wire(wire) => {
+                    client.last_answer = wire.answers.last().map(|it| it.body.api_key().name().to_owned());
+                }
+            }
+            clients.push(client);
+        }
+        clients
+    }
+
+    fn messages(&self) -> Vec<Message> {
+        let mut messages = Vec::new();
+        for (id, link) in &self.links {
+            let (client, node) = (self.name(link.client), self.name(link.node));
+            let cut = link.dark || self.is_cut(link.client, link.node);
+            messages.extend(link.up.transit.iter().map(|it| Message {
+                link: *id,
+                from: client.clone(),
+                to: node.clone(),
+                what: match &it.what {
+                    Packet::Message(request) => MessageKind::Request(request.body.api_key(), request.correlation_id),
+                    Packet::Fin => MessageKind::Close,
+                },
+                sent: it.sent,
+                arrives: it.arrives,
+                stalled: cut || link.up.stalled > 0,
+            }));
+            messages.extend(link.down.transit.iter().map(|it| Message {
+                link: *id,
+                from: node.clone(),
+                to: client.clone(),
+                what: match &it.what {
+                    Packet::Message(response) => {
+                        MessageKind::Response(response.body.api_key(), response.correlation_id)
+                    }
+                    Packet::Fin => MessageKind::Close,
+                },
+                sent: it.sent,
+                arrives: it.arrives,
+                stalled: cut || link.down.stalled > 0,
+            }));
+        }
+        messages.sort_by_key(|it| (it.arrives, it.link));
+        messages
+    }
+
+    fn requests(&self) -> Vec<Waiting> {
+        let owed = self.links.iter().flat_map(|(id, link)| link.owed.iter().map(move |owed| (id, link, owed)));
+        let mut requests: Vec<Waiting> = owed
+            .map(|(id, link, owed)| Waiting {
+                link: *id,
+                from: self.name(link.client).clone(),
+                at: self.name(link.node).clone(),
+                api: owed.api,
+                correlation_id: owed.correlation_id,
+                since: owed.since,
+                ready: !matches!(owed.answer, Answer::None),
+            })
+            .collect();
+        requests.sort_by_key(|it| (it.since, it.link));
+        requests
+    }
+
+    fn timers(&self) -> Vec<Timer> {
+        let mut timers = Vec::new();
+        for process in &self.processes {
+            let mut add = |at: Instant, what: String| {
+                timers.push(Timer { process: process.name.clone(), at: process.global(at), what });
+            };
+            match &process.kind {
+                Kind::Broker(broker) => {
+                    let view = broker.node.as_ref().map(|node| node.view(&Scope::Node));
+                    for (at, reason) in view.into_iter().flat_map(|it| it.timers) {
+                        add(at, format!("{reason:?}"));
+                    }
+                }
+                Kind::Client(actor) => {
+                    if let Some(at) = actor.client.as_ref().and_then(client::Client::wake_at) {
+                        add(at, "the client's next deadline".to_owned());
+                    }
+                }
+                Kind::Wire(_) => {}
+            }
+        }
+        timers.sort_by(|a, b| (a.at, &a.process).cmp(&(b.at, &b.process)));
+        timers
+    }
+}
