@@ -29,9 +29,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     // The receiver lives as long as the process, so a send can only fail when we are leaving anyway.
     ctrlc::set_handler(move || drop(on_signal.send(End::Asked))).context("listen for Ctrl-C")?;
 
+    let listener = site::bind(port)?;
+    ensure_free(kafka_port)?;
     bundle::page()?;
     let binary = bundle::binary()?;
-    let address = site::serve(paths::dist(), port)?;
+    let address = site::serve(listener, paths::dist())?;
     let broker = Broker::start(&binary, kafka_port)?;
     let url = format!("http://{address}/");
     println!("\nthe lab           {url}   (its cluster is simulated in the tab)");
@@ -69,6 +71,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Fails if another program has the broker's port. Port 0 is always free.
+fn ensure_free(port: u16) -> Result<()> {
+    let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else { return Ok(()) };
+    bail!("port {port} can't be had ({error}), perhaps another Kafka has it; choose one with --kafka-port N")
+}
+
 /// Why the lab ends.
 enum End {
     Asked,
@@ -85,9 +93,6 @@ pub(crate) struct Broker {
 impl Broker {
     /// Starts a broker whose data is gone when it stops, and waits until it accepts. Port 0 takes a free one.
     pub(crate) fn start(binary: &Path, port: u16) -> Result<Broker> {
-        if port != 0 && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
-            bail!("port {port} is taken by another program (another Kafka?); choose one with --kafka-port N");
-        }
         let mut command = Command::new(binary);
         command.args(["server", "--ephemeral", "--port", &port.to_string()]);
         Broker::spawn(&mut command)

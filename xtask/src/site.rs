@@ -16,14 +16,18 @@ const IDLE: Duration = Duration::from_secs(30);
 const LINE: u64 = 8 * 1024;
 const HEADERS: usize = 100;
 
-/// Serves `folder` on loopback until the process ends; port 0 takes a free one. Returns where.
-pub(crate) fn serve(folder: PathBuf, port: u16) -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| match error.kind() {
+/// Takes a port of loopback, so that nobody waits for a build only to hear that it is taken; 0 takes a free one.
+pub(crate) fn bind(port: u16) -> Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => {
             anyhow::anyhow!("port {port} is taken by another program; choose one with --port N")
         }
         _ => anyhow::Error::new(error).context(format!("listen on port {port}")),
-    })?;
+    })
+}
+
+/// Serves `folder` until the process ends. Returns where.
+pub(crate) fn serve(listener: TcpListener, folder: PathBuf) -> Result<SocketAddr> {
     let address = listener.local_addr()?;
     thread::Builder::new()
         .name("site".to_owned())
@@ -259,7 +263,7 @@ mod tests {
     #[test]
     fn serves_files_with_their_type_and_twin() {
         let folder = folder("types");
-        let address = serve(folder.clone(), 0).unwrap();
+        let address = serve(bind(0).unwrap(), folder.clone()).unwrap();
         let page = ask(address, "GET /?seed=1 HTTP/1.1\r\n\r\n");
         assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
         assert!(
@@ -278,7 +282,7 @@ mod tests {
     #[test]
     fn an_unchanged_file_is_not_sent_again() {
         let folder = folder("etag");
-        let address = serve(folder.clone(), 0).unwrap();
+        let address = serve(bind(0).unwrap(), folder.clone()).unwrap();
         let page = ask(address, "GET / HTTP/1.1\r\n\r\n");
         let tag = page.lines().find_map(|it| it.strip_prefix("ETag: ")).unwrap();
         let again = ask(address, &format!("GET / HTTP/1.1\r\nIf-None-Match: {tag}\r\n\r\n"));
@@ -289,7 +293,7 @@ mod tests {
     #[test]
     fn keeps_a_connection_for_more_than_one_request() {
         let folder = folder("keep");
-        let address = serve(folder.clone(), 0).unwrap();
+        let address = serve(bind(0).unwrap(), folder.clone()).unwrap();
         let both = ask(
             address,
             "GET / HTTP/1.1\r\n\r\nGET /deep/ HTTP/1.1\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\n\r\n",
@@ -301,7 +305,7 @@ mod tests {
     #[test]
     fn nothing_outside_the_page_is_served() {
         let folder = folder("outside");
-        let address = serve(folder.clone(), 0).unwrap();
+        let address = serve(bind(0).unwrap(), folder.clone()).unwrap();
         for (target, status) in [
             ("/secret", "404"),
             ("/none.html", "404"),
@@ -321,7 +325,7 @@ mod tests {
     #[test]
     fn bad_requests_are_refused() {
         let folder = folder("bad");
-        let address = serve(folder.clone(), 0).unwrap();
+        let address = serve(bind(0).unwrap(), folder.clone()).unwrap();
         let long = "x".repeat(10_000);
         for raw in [
             "hello\r\n\r\n",

@@ -225,7 +225,7 @@ fn bundle_and_size(tally: &mut Tally) -> Result<()> {
 fn end_to_end(tally: &mut Tally) -> Result<()> {
     let browser = Browser::set_up()?;
     bundle::page()?;
-    let address = site::serve(paths::dist(), 0)?;
+    let address = site::serve(site::bind(0)?, paths::dist())?;
     let mut command = process::cargo();
     command
         .arg("test")
