@@ -29,12 +29,6 @@ pub struct Last {
     pub outcomes: Vec<(OpId, Settled)>,
 }
 
-impl Default for Pid {
-    fn default() -> Pid {
-        Pid(0)
-    }
-}
-
 /// What a process heard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Heard {

@@ -8,7 +8,7 @@ use protocol::Instant;
 use crate::link::LinkId;
 
 /// A process of the world, in order of creation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(pub u16);
 
 /// Something that is due.

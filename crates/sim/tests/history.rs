@@ -18,7 +18,7 @@ run 3s
 ";
 
 fn played() -> History {
-    let played = Scenario::parse(RUN).unwrap().play_with(false).unwrap();
+    let played = Scenario::parse(RUN).expect("it reads").play_with(false).expect("it plays");
     assert_eq!(played.failures, []);
     played.history
 }

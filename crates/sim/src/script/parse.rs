@@ -10,6 +10,13 @@ use crate::action::{Action, Load, Produce, SeekTo, WireProduce};
 use crate::history::Stamped;
 use crate::setup::{BrokerSetup, Setup};
 
+/// A word and what it makes of the name that follows.
+type Named<T> = (&'static str, fn(Str) -> T);
+/// A word and what it makes of the name and the number that follow.
+type Counted<T> = (&'static str, fn(Str, u64) -> T);
+/// A word and what it makes of the two names that follow.
+type Paired<T> = (&'static str, fn(Str, Str) -> T);
+
 pub(super) fn scenario(text: &str) -> Result<Scenario, ScriptError> {
     let mut setup = Setup::default();
     let mut steps = Vec::new();
@@ -93,7 +100,7 @@ fn run(line: &mut Line) -> Result<Step, ScriptError> {
 }
 
 fn condition(line: &mut Line) -> Result<Condition, ScriptError> {
-    let counted: [(&str, fn(Str, u64) -> Condition); 4] = [
+    let counted: [Counted<Condition>; 4] = [
         ("acked", Condition::Acked),
         ("settled", Condition::Settled),
         ("consumed", Condition::Consumed),
@@ -104,7 +111,7 @@ fn condition(line: &mut Line) -> Result<Condition, ScriptError> {
             return Ok(make(line.name("a client's name")?, line.number("a number")?));
         }
     }
-    let named: [(&str, fn(Str) -> Condition); 3] =
+    let named: [Named<Condition>; 3] =
         [("serving", Condition::Serving), ("down", Condition::Down), ("idle", Condition::Idle)];
     for (word, make) in named {
         if line.eat(word) {
@@ -231,7 +238,7 @@ pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
 
 /// Actions that are a verb and one or two names.
 fn named(line: &mut Line) -> Result<Action, ScriptError> {
-    const ONE: [(&str, fn(Str) -> Action); 9] = [
+    const ONE: [Named<Action>; 9] = [
         ("start", Action::Start),
         ("kill", Action::Kill),
         ("power-cut", Action::PowerCut),
@@ -247,7 +254,7 @@ fn named(line: &mut Line) -> Result<Action, ScriptError> {
             return Ok(make(line.name("a process's name")?));
         }
     }
-    const TWO: [(&str, fn(Str, Str) -> Action); 2] = [("cut", Action::Cut), ("heal", Action::Heal)];
+    const TWO: [Paired<Action>; 2] = [("cut", Action::Cut), ("heal", Action::Heal)];
     for (word, make) in TWO {
         if line.eat(word) {
             return Ok(make(line.name("a process's name")?, line.name("another process's name")?));

@@ -55,7 +55,7 @@ impl Generator {
         let sync_us = *random.pick(&[(200, 2_000), (1_000, 30_000)]);
         let mut settings = Vec::new();
         if random.once_in(3) {
-            let interval = random.pick(&["500", "1000", "5000"]);
+            let interval = word(random, &["500", "1000", "5000"]);
             settings.push(setting("replica.high.watermark.checkpoint.interval.ms", interval));
         }
         let brokers = vec![BrokerSetup { name: BROKER, settings }];
@@ -72,7 +72,7 @@ impl Generator {
                 settings.push(setting("segment.bytes", "1048576"));
             }
             if self.random.once_in(4) {
-                settings.push(setting("flush.messages", *self.random.pick(&["1", "10", "100"])));
+                settings.push(setting("flush.messages", word(&mut self.random, &["1", "10", "100"])));
             }
             if self.random.once_in(6) {
                 settings.push(setting("message.timestamp.type", "LogAppendTime"));
@@ -87,21 +87,21 @@ impl Generator {
         for name in &names {
             let random = &mut self.random;
             let mut settings = vec![
-                setting("linger.ms", *random.pick(&["0", "1", "5", "20"])),
-                setting("acks", *random.pick(&["all", "all", "all", "1", "1", "0"])),
-                setting("max.in.flight.requests.per.connection", *random.pick(&["1", "2", "5"])),
-                setting("request.timeout.ms", *random.pick(&["1000", "3000", "30000"])),
-                setting("delivery.timeout.ms", *random.pick(&["31000", "60000", "120000"])),
+                setting("linger.ms", word(random, &["0", "1", "5", "20"])),
+                setting("acks", word(random, &["all", "all", "all", "1", "1", "0"])),
+                setting("max.in.flight.requests.per.connection", word(random, &["1", "2", "5"])),
+                setting("request.timeout.ms", word(random, &["1000", "3000", "30000"])),
+                setting("delivery.timeout.ms", word(random, &["31000", "60000", "120000"])),
             ];
             if random.once_in(3) {
                 settings.push(setting("enable.idempotence", "false"));
             }
             if random.once_in(4) {
-                let codec = random.pick(&["gzip", "snappy", "lz4", "zstd"]);
+                let codec = word(random, &["gzip", "snappy", "lz4", "zstd"]);
                 settings.push(setting("compression.type", codec));
             }
             if random.once_in(4) {
-                settings.push(setting("batch.size", *random.pick(&["1", "200", "1000"])));
+                settings.push(setting("batch.size", word(random, &["1", "200", "1000"])));
             }
             // Idempotence asked for by default gives way to acks; nothing here contradicts itself.
             self.steps.push(Step::Do(Action::Producer(name.clone(), settings)));
@@ -132,9 +132,9 @@ impl Generator {
             let settings = vec![
                 setting("auto.offset.reset", "earliest"),
                 setting("fetch.min.bytes", min_bytes),
-                setting("fetch.max.wait.ms", *random.pick(&["10", "100", "500"])),
+                setting("fetch.max.wait.ms", word(random, &["10", "100", "500"])),
                 setting("max.partition.fetch.bytes", partition_bytes),
-                setting("request.timeout.ms", *random.pick(&["2000", "30000"])),
+                setting("request.timeout.ms", word(random, &["2000", "30000"])),
             ];
             self.steps.push(Step::Do(Action::Consumer(name.clone(), settings)));
             self.steps.push(Step::Do(Action::Follow(name.clone(), topic.clone())));
@@ -215,6 +215,10 @@ impl Generator {
             self.steps.push(Step::RunUntil(Condition::CaughtUp(name.clone(), topic.clone()), patience));
         }
     }
+}
+
+fn word(random: &mut Random, words: &[&'static str]) -> &'static str {
+    words[random.below(words.len() as u64) as usize]
 }
 
 fn setting(key: &'static str, value: &str) -> Setting {
