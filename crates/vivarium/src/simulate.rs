@@ -108,7 +108,12 @@ fn run_seed(seed: u64, events: u64, print: bool) -> ExitCode {
     }
     let begun = Instant::now();
     let examined = examine(&scenario, events);
-    println!("seed {seed}: {} events in {:.2} s, hash {:016x}", examined.events, begun.elapsed().as_secs_f64(), examined.hash);
+    println!(
+        "seed {seed}: {} events in {:.2} s, hash {:016x}",
+        examined.events,
+        begun.elapsed().as_secs_f64(),
+        examined.hash
+    );
     match &examined.trouble {
         None => {
             println!("every check holds: {}", Check::ALL.map(Check::name).join(", "));
