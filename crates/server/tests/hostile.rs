@@ -422,7 +422,7 @@ fn fuzzed(random: &mut Random, api: ApiKey, version: i16, round: u64) -> BytesMu
     let flexible = api.request_header_version(version) == 2;
     let mut frame = header(api.code(), version, flexible);
     let body = frame.len();
-    if round % 3 == 0 {
+    if round.is_multiple_of(3) {
         // No message at all, of small bytes mostly: they make plausible lengths.
         for _ in 0..random.below(300) {
             frame.put_u8(if random.below(3) == 0 { random.next() as u8 } else { random.below(4) as u8 });
