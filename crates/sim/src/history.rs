@@ -64,6 +64,7 @@ pub struct History {
     branches: Vec<Branch>,
     current: usize,
     world: World,
+    refused: Option<HistoryError>,
 }
 
 /// A branch, for people.
@@ -134,7 +135,7 @@ impl History {
             known: 0,
             scale: 1,
         };
-        Ok(History { setup, branches: vec![branch], current: 0, world })
+        Ok(History { setup, branches: vec![branch], current: 0, world, refused: None })
     }
 
     /// A recorded run, at its beginning. Its actions are done when their moments come.
@@ -151,6 +152,12 @@ impl History {
     /// The world at the moment that is looked at.
     pub fn world(&self) -> &World {
         &self.world
+    }
+
+    /// Why a recorded action of this moment could not be done: the recording is not of this engine, or was changed by hand.
+    /// It is not skipped, and none after it is done.
+    pub fn refused(&self) -> Option<&HistoryError> {
+        self.refused.as_ref()
     }
 
     /// The branch that is looked at, as a run.
@@ -314,10 +321,9 @@ impl History {
         self.current = self.branches.len() - 1;
     }
 
-    /// Does the recorded actions of this moment. What could be done when it was recorded can be done again.
+    /// Does the recorded actions of this moment. One that cannot be done stops the recording, and is told.
     fn act_recorded(&mut self) {
-        let done = self.act_due();
-        debug_assert!(done.is_ok(), "a recorded action is done again: {done:?}");
+        self.refused = self.act_due().err();
     }
 
     fn act_due(&mut self) -> Result<(), HistoryError> {

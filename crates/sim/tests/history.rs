@@ -90,3 +90,15 @@ fn the_same_seed_gives_the_same_hash_and_another_seed_another() {
     assert_eq!(hash(1), hash(1));
     assert_ne!(hash(1), hash(2));
 }
+
+#[test]
+fn a_recorded_action_that_cannot_be_done_is_told_and_not_skipped() {
+    let mut run = played().run();
+    let last = run.actions.len() - 1;
+    run.actions[last].action = Action::Kill("nobody".into());
+    let after = run.actions[last].after;
+    let mut history = History::of(run).unwrap();
+    assert_eq!(history.refused(), None);
+    history.seek(after + 1);
+    assert!(history.refused().unwrap().to_string().contains("there is no process nobody"));
+}

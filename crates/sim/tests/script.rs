@@ -3,7 +3,7 @@
 use sim::script::Scenario;
 
 fn error(text: &str) -> String {
-    Scenario::parse(text).unwrap_err().to_string()
+    Scenario::parse(text).expect_err("it must not read").to_string()
 }
 
 #[test]

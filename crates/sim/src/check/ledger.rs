@@ -69,6 +69,9 @@ pub(super) struct PartitionLedger {
     pub(super) high_watermark: i64,
     /// One past the last acknowledged record.
     pub(super) acked_end: i64,
+    /// Everything below is written; everything below the other is on disk for certain.
+    pub(super) written: i64,
+    pub(super) synced: i64,
     /// By offset, from 0.
     entries: Entries<Entry>,
     /// How often records were lost, and which: offset and print.
@@ -133,6 +136,8 @@ impl PartitionLedger {
             log_start: 0,
             high_watermark: 0,
             acked_end: 0,
+            written: 0,
+            synced: 0,
             entries: Entries::default(),
             losses: 0,
             lost: Entries::default(),
@@ -190,6 +195,8 @@ impl PartitionLedger {
             self.losses += 1;
             self.high_watermark = self.high_watermark.min(end.0);
             self.acked_end = self.acked_end.min(end.0);
+            self.written = self.written.min(end.0);
+            self.synced = self.synced.min(end.0);
             // What comes again after a loss is no repeat of what is gone, and in no order with it.
             self.last.clear();
         }

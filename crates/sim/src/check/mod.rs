@@ -341,6 +341,7 @@ impl Checks {
             return self.find(event, Check::OffsetsDense, Verdict::Bug, what);
         }
         partition.log_start = partition.log_start.max(log_start.0);
+        let was_synced = partition.synced > end.0;
         let lost = partition.cut(end);
         if lost.records == 0 {
             return;
@@ -349,6 +350,7 @@ impl Checks {
             self.unplaced(*author);
         }
         let (verdict, why) = match (lost.acked, lost_power) {
+            _ if was_synced => (Verdict::Bug, "some of them were synced to the disk"),
             (0, _) => (Verdict::Kept, "none of them was acknowledged"),
             (_, true) => (
                 Verdict::Allowed,
@@ -361,6 +363,18 @@ impl Checks {
             lost.records, lost.acked
         );
         self.find(event, Check::AckedStays, verdict, what);
+    }
+
+    /// The disk has written a partition's batches up to this offset.
+    pub(crate) fn written(&mut self, index: usize, end: Offset) {
+        let partition = &mut self.partitions[index];
+        partition.written = partition.written.max(end.0);
+    }
+
+    /// The disk has synced a partition's log.
+    pub(crate) fn synced(&mut self, index: usize) {
+        let partition = &mut self.partitions[index];
+        partition.synced = partition.written;
     }
 
     /// Batches got their place.

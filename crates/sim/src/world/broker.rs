@@ -183,19 +183,26 @@ impl World {
         }
         let Kind::Broker(broker) = &mut process.kind else { return };
         let Some((id, op)) = broker.ops.remove(&number) else { return };
-        let log = match &op {
-            StoreOp::Mount(log, _) => broker.logs.get(log).copied(),
-            _ => None,
+        let (log, batches_end) = match &op {
+            StoreOp::Mount(log, _) | StoreOp::Flush(log) => (broker.logs.get(log).copied(), None),
+            StoreOp::Append(log, _, batches) => {
+                (broker.logs.get(log).copied(), batches.heads().last().map(|head| head.next_offset()))
+            }
+            _ => (None, None),
         };
-        let lose = bug == Some(PlantedBug::LosesWrittenBatch) && log.is_some() && broker.was_killed;
         let mut result = broker.store.execute(op);
-        if lose {
+        if bug == Some(PlantedBug::LosesWrittenBatch) && log.is_some() && broker.was_killed {
             lose_last_batch(&mut broker.store, &mut result);
         }
         // Open files are the store's own here; nobody else holds them.
         drop(broker.store.take_changes());
-        if let (Some(index), Ok(Done::Mounted(shape))) = (log, &result) {
-            self.checks.mounted(self.events + 1, index, shape.log_start(), shape.end(), broker.lost_power);
+        match (log, &result, batches_end) {
+            (Some(index), Ok(Done::Mounted(shape)), _) => {
+                self.checks.mounted(self.events + 1, index, shape.log_start(), shape.end(), broker.lost_power);
+            }
+            (Some(index), Ok(Done::Appended), Some(end)) => self.checks.written(index, end),
+            (Some(index), Ok(Done::Flushed), _) => self.checks.synced(index),
+            _ => {}
         }
         self.tell_node(pid, Input::Stored(id, result));
     }
