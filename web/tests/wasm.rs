@@ -3,21 +3,40 @@
 
 use leptos::prelude::document;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+use web::Lab;
 
 wasm_bindgen_test_configure!(run_in_browser);
 
 #[wasm_bindgen_test]
-fn mounting_says_which_engine_runs() {
-    let status = document().create_element("p").unwrap();
-    status.set_id("status");
-    status.set_text_content(Some("Loading the engine …"));
-    document().body().unwrap().append_child(&status).unwrap();
+fn mounting_replaces_the_skeleton_by_the_room() {
+    let lab = document().create_element("div").unwrap();
+    lab.set_id("lab");
+    lab.set_text_content(Some("Loading the engine …"));
+    document().body().unwrap().append_child(&lab).unwrap();
     web::mount().unwrap();
-    assert_eq!(status.text_content().unwrap(), format!("Engine {} is ready in this tab.", web::version()));
-    status.remove();
+    assert_eq!(document().get_element_by_id("engine").unwrap().text_content().unwrap(), web::version());
+    assert_eq!(document().query_selector_all(".row").unwrap().length(), 3);
+    lab.remove();
 }
 
 #[wasm_bindgen_test]
 fn a_page_without_the_skeleton_is_an_error() {
     assert!(web::mount().is_err());
+}
+
+#[wasm_bindgen_test]
+fn a_run_exported_in_the_browser_plays_again_to_the_same_hash() {
+    let mut lab = Lab::new(None).unwrap();
+    lab.act("kill b1").unwrap();
+    for _ in 0..200 {
+        lab.step();
+    }
+    lab.act("start b1").unwrap();
+    lab.run_until(3_000_000.0);
+    let hash = |lab: &Lab| {
+        let view = lab.view().unwrap();
+        leptos::web_sys::js_sys::Reflect::get(&view, &"hash".into()).unwrap().as_string().unwrap()
+    };
+    let again = Lab::new(Some(lab.export())).unwrap();
+    assert_eq!(hash(&again), hash(&lab));
 }

@@ -1,0 +1,414 @@
+//! The engine as the room and scripts use it: a history of a simulated world, acted on by lines of text.
+
+use std::collections::BTreeMap;
+
+use protocol::Instant;
+use sim::History;
+use sim::check::Verdict;
+use sim::history::BranchView;
+use sim::script::{Scenario, Step};
+
+use crate::view::View;
+
+/// What a search gives up after, in virtual µs.
+const PATIENCE_US: u64 = 30_000_000;
+/// Events between two looks at the page's clock.
+const GRAIN: u32 = 16;
+/// Ticks that a branch remembers; the timeline has far fewer pixels.
+const TICKS: usize = 20_000;
+
+/// The room's scenario.
+pub(crate) const ROOM: &str = include_str!("../room.scenario");
+
+/// A run, its branches, and the moment that is looked at.
+pub(crate) struct Engine {
+    history: History,
+    /// Virtual time that passed in frames too short for a whole µs.
+    rest_us: f64,
+    search: Option<Search>,
+    /// By the names of branches.
+    ticks: BTreeMap<String, Ticks>,
+}
+
+/// Something to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// A producer is told that its record is safe.
+    Ack,
+    /// A record gets its place.
+    Append,
+    /// A consumer is given records.
+    Records,
+    /// A batch is sent again.
+    Retry,
+    /// A check breaks, or a loss is found that the settings allow.
+    BrokenCheck,
+}
+
+struct Search {
+    until: Until,
+    limit: Instant,
+    findings: usize,
+    /// Consumers, and how much each was given before.
+    readers: Vec<(String, u64)>,
+}
+
+/// Something worth a mark on the timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tick {
+    /// The event.
+    pub(crate) event: u64,
+    /// What.
+    pub(crate) kind: Kind,
+}
+
+/// What a tick marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// A producer was told ok.
+    Ack,
+    /// A person did something.
+    Action,
+    /// A batch will be sent again.
+    Retry,
+    /// A broker serves.
+    Serves,
+}
+
+impl Kind {
+    /// Its class in the style sheet.
+    pub(crate) fn class(self) -> &'static str {
+        match self {
+            Kind::Ack => "k ack",
+            Kind::Action => "k fault",
+            Kind::Retry => "k retry",
+            Kind::Serves => "k up",
+        }
+    }
+
+    /// As people read it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Kind::Ack => "told ok",
+            Kind::Action => "an action",
+            Kind::Retry => "a retry",
+            Kind::Serves => "the broker serves",
+        }
+    }
+}
+
+/// The ticks of a branch, and up to which event they are known.
+#[derive(Clone, Debug, Default)]
+struct Ticks {
+    list: Vec<Tick>,
+    known: u64,
+}
+
+impl Engine {
+    /// Plays a scenario and stands at its end. The error says which line is wrong, and how.
+    pub(crate) fn new(scenario: &str) -> Result<Engine, String> {
+        let scenario = Scenario::parse(scenario).map_err(|error| error.to_string())?;
+        let played = scenario.play_with(false).map_err(|error| error.to_string())?;
+        if let Some(failure) = played.failures.first() {
+            return Err(failure.to_string());
+        }
+        let mut engine = Engine { history: played.history, rest_us: 0.0, search: None, ticks: BTreeMap::new() };
+        engine.learn_ticks();
+        // Once more, this time with marks for the timeline.
+        let end = engine.history.world().events();
+        engine.history.seek(0);
+        while engine.history.world().events() < end && engine.step() {}
+        Ok(engine)
+    }
+
+    /// What everything random hangs on.
+    pub(crate) fn seed(&self) -> u64 {
+        self.history.world().setup().seed
+    }
+
+    /// One event on. False if nothing will ever happen by itself.
+    pub(crate) fn step(&mut self) -> bool {
+        let stepped = self.history.step();
+        self.note_ticks();
+        stepped
+    }
+
+    /// One event back. False at the beginning.
+    pub(crate) fn back(&mut self) -> bool {
+        self.history.back()
+    }
+
+    /// To the moment after so many events, if the branch has had so many.
+    pub(crate) fn seek(&mut self, event: u64) {
+        self.history.seek(event.min(self.last_event()));
+    }
+
+    /// Lets so many µs pass, as long as there is time to. What there is no time for is left out: the clock is slower then.
+    pub(crate) fn advance(&mut self, us: f64, on_time: impl Fn() -> bool) {
+        let us = us + self.rest_us;
+        self.rest_us = us.fract();
+        let target = Instant(self.history.world().clock().0 + us as u64);
+        loop {
+            for _ in 0..GRAIN {
+                if !self.history.step_before(target) {
+                    self.history.run_until(target);
+                    return;
+                }
+                self.note_ticks();
+            }
+            if !on_time() {
+                return;
+            }
+        }
+    }
+
+    /// To a time of the virtual clock.
+    pub(crate) fn run_until(&mut self, at_us: u64) {
+        while self.history.step_before(Instant(at_us)) {
+            self.note_ticks();
+        }
+        self.history.run_until(Instant(at_us));
+    }
+
+    /// Begins to wait for something.
+    pub(crate) fn expect(&mut self, until: Until) {
+        let world = self.history.world();
+        let limit = world.clock().0.saturating_add(PATIENCE_US);
+        let findings = world.checks().findings().len();
+        let readers = self.view().clients.into_iter().map(|it| (it.name, it.consumed)).collect();
+        self.search = Some(Search { until, limit: Instant(limit), findings, readers });
+    }
+
+    /// Goes on towards what is waited for while there is time. A sentence once it has come, or will not.
+    pub(crate) fn search(&mut self, on_time: impl Fn() -> bool) -> Option<String> {
+        let search = self.search.take()?;
+        loop {
+            for _ in 0..GRAIN {
+                if !self.history.step_before(search.limit) {
+                    return Some(format!("Nothing of the kind within {} s of virtual time.", PATIENCE_US / 1_000_000));
+                }
+                self.note_ticks();
+                if self.has_come(&search) {
+                    return Some(self.history.world().narrate());
+                }
+            }
+            if !on_time() {
+                self.search = Some(search);
+                return None;
+            }
+        }
+    }
+
+    fn has_come(&self, search: &Search) -> bool {
+        let world = self.history.world();
+        let last = world.last();
+        match search.until {
+            Until::Ack => last.client_events.iter().any(|it| matches!(it, client::Event::BatchAcked { .. })),
+            Until::Append => last.node_events.iter().any(|it| matches!(it, node::Event::Appended { .. })),
+            Until::Records => search.readers.iter().any(|(name, before)| world.consumed(name) > *before),
+            Until::Retry => last.client_events.iter().any(|it| matches!(it, client::Event::BatchRetried { .. })),
+            Until::BrokenCheck => world.checks().findings()[search.findings.min(world.checks().findings().len())..]
+                .iter()
+                .any(|it| it.verdict != Verdict::Kept),
+        }
+    }
+
+    /// Does what a line of the scenario language says. In the past this makes a branch, and both are kept.
+    pub(crate) fn act(&mut self, line: &str) -> Result<(), String> {
+        let scenario = Scenario::parse(line)
+            .map_err(|it| format!("column {}: expected {}, found {}", it.column, it.expected, it.found))?;
+        if scenario.steps.is_empty() {
+            return Err(
+                "the world was made already: seed, network, disk, sync, codec and broker are its first lines".into()
+            );
+        }
+        for (_, step) in scenario.steps {
+            match step {
+                Step::Do(action) => self.history.act(action).map_err(|error| error.to_string())?,
+                Step::Run(time) => {
+                    let to = self.history.world().clock().0.saturating_add(time.0);
+                    self.run_until(to);
+                }
+                other => {
+                    return Err(format!("“{other}” is for scenarios in files; here an action or “run” can be done"));
+                }
+            }
+        }
+        self.learn_ticks();
+        Ok(())
+    }
+
+    /// Looks at another branch, at its furthest moment.
+    pub(crate) fn switch(&mut self, branch: usize) -> bool {
+        let name = self.history.branches().get(branch).map(|it| it.name.clone());
+        let switched = name.is_some_and(|name| self.history.switch(&name).is_ok());
+        self.learn_ticks();
+        switched
+    }
+
+    /// The branch that is looked at as a scenario that plays it again.
+    pub(crate) fn export(&self) -> String {
+        Scenario::of(&self.history.run(), self.history.world().events()).to_string()
+    }
+
+    /// The branches, their number being their name for the room, and which is looked at.
+    pub(crate) fn branches(&self) -> (usize, Vec<BranchView>) {
+        let branches = self.history.branches();
+        let current = branches.iter().position(|it| it.name == self.history.branch()).unwrap_or(0);
+        (current, branches)
+    }
+
+    fn last_event(&self) -> u64 {
+        let (current, branches) = self.branches();
+        branches.get(current).map_or(0, |it| it.events)
+    }
+
+    /// The moment as plain data.
+    pub(crate) fn view(&self) -> View {
+        crate::look::view(self)
+    }
+
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// What happened on this branch, as marks.
+    pub(crate) fn ticks(&self) -> &[Tick] {
+        self.ticks.get(self.history.branch()).map_or(&[], |it| &it.list)
+    }
+
+    /// Marks what the last event was, if it is a new one.
+    fn note_ticks(&mut self) {
+        let world = self.history.world();
+        let (event, last) = (world.events(), world.last());
+        let Some(ticks) = self.ticks.get_mut(self.history.branch()) else { return };
+        if event <= ticks.known {
+            return;
+        }
+        ticks.known = event;
+        let serves = last.node_events.iter().any(|it| matches!(it, node::Event::Started));
+        let retry = last.client_events.iter().any(|it| matches!(it, client::Event::BatchRetried { .. }));
+        let ack = last.client_events.iter().any(|it| matches!(it, client::Event::BatchAcked { .. }));
+        let kinds = [(serves, Kind::Serves), (retry, Kind::Retry), (ack, Kind::Ack)];
+        if let Some((_, kind)) = kinds.into_iter().find(|it| it.0)
+            && ticks.list.len() < TICKS
+        {
+            ticks.list.push(Tick { event, kind });
+        }
+    }
+
+    /// Knows every branch's actions; a new branch has its parent's marks up to where it left.
+    fn learn_ticks(&mut self) {
+        for branch in self.history.branches() {
+            if !self.ticks.contains_key(&branch.name) {
+                let inherited = branch.from.as_ref().and_then(|(parent, event)| {
+                    let parent = self.ticks.get(parent)?;
+                    let list = parent.list.iter().filter(|it| it.event <= *event).copied().collect();
+                    Some(Ticks { list, known: *event })
+                });
+                self.ticks.insert(branch.name.clone(), inherited.unwrap_or_default());
+            }
+            if let Some(ticks) = self.ticks.get_mut(&branch.name) {
+                ticks.list.retain(|it| it.kind != Kind::Action);
+                ticks.list.extend(branch.actions.iter().map(|it| Tick { event: it.after, kind: Kind::Action }));
+                ticks.list.sort_by_key(|it| it.event);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::{Role, State};
+
+    fn room() -> Engine {
+        Engine::new(ROOM).unwrap()
+    }
+
+    #[test]
+    fn the_room_is_one_broker_three_partitions_three_producers_and_two_consumers() {
+        let view = room().view();
+        let names = |role: Role| {
+            view.clients.iter().filter(|it| it.role == role).map(|it| it.name.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(Role::Producer), ["p1", "p2", "p3"]);
+        assert_eq!(names(Role::Consumer), ["A", "B"]);
+        assert_eq!(view.brokers.iter().map(|it| (it.name.as_str(), it.state)).collect::<Vec<_>>(), [("b1", State::Up)]);
+        assert_eq!(
+            view.partitions.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
+            ["orders-0", "orders-1", "orders-2"]
+        );
+        for partition in &view.partitions {
+            assert_eq!(partition.leader.as_deref(), Some("b1"));
+            let offsets: Vec<i64> = partition.records.iter().map(|it| it.offset).collect();
+            assert_eq!(offsets, (0..partition.log_end).collect::<Vec<_>>(), "every record is in sight");
+        }
+        assert!(view.checks.iter().all(|it| it.holds));
+    }
+
+    #[test]
+    fn a_record_goes_where_the_explanation_says() {
+        let mut engine = room();
+        for key in ["eva", "tom", "lea", "ä b"] {
+            engine.act(&format!("produce p1 orders key=\"{key}\" value=here")).unwrap();
+            engine.act("run 300ms").unwrap();
+            let (partition, _) = client::partition_of_key(key.as_bytes(), 3);
+            let view = engine.view();
+            let found = view.partitions.iter().find(|it| it.records.iter().any(|it| it.key.as_deref() == Some(key)));
+            assert_eq!(found.map(|it| it.partition), Some(partition), "{key}");
+        }
+    }
+
+    #[test]
+    fn seeking_shows_what_was_there_and_acting_in_the_past_keeps_both_futures() {
+        let mut engine = room();
+        let end = engine.view();
+        engine.seek(200);
+        assert_eq!(engine.view().event, 200);
+        engine.act("kill b1").unwrap();
+        engine.act("run 500ms").unwrap();
+        let changed = engine.view();
+        assert_eq!((changed.branch, changed.branches.len(), changed.branches[1].forked_at), (1, 2, Some(200)));
+        assert_eq!(changed.brokers[0].state, State::Down);
+        assert!(changed.partitions.iter().all(|it| it.leader.is_none() && it.log_end >= 0));
+        assert!(engine.switch(0));
+        assert_eq!(engine.view().hash, end.hash);
+    }
+
+    #[test]
+    fn a_line_that_is_wrong_says_where_and_changes_nothing() {
+        let mut engine = room();
+        let before = engine.view();
+        for (line, said) in [
+            ("kill", "column 5: expected a process's name, found the end of the line"),
+            ("kill b9", "there is no process b9; there are A, B, b1, p1, p2, p3"),
+            ("start b1", "b1 runs already"),
+            ("seed 3", "the world was made already: seed, network, disk, sync, codec and broker are its first lines"),
+        ] {
+            assert_eq!(engine.act(line).unwrap_err(), said, "{line}");
+        }
+        assert_eq!(engine.view().hash, before.hash);
+    }
+
+    #[test]
+    fn a_search_stops_where_it_came() {
+        let mut engine = room();
+        engine.expect(Until::Records);
+        let before: u64 = engine.view().clients.iter().map(|it| it.consumed).sum();
+        assert!(engine.search(|| true).is_some());
+        assert!(engine.view().clients.iter().map(|it| it.consumed).sum::<u64>() > before);
+        engine.expect(Until::BrokenCheck);
+        assert_eq!(engine.search(|| true).as_deref(), Some("Nothing of the kind within 30 s of virtual time."));
+    }
+
+    #[test]
+    fn time_that_is_less_than_a_microsecond_adds_up() {
+        let mut engine = room();
+        let before = engine.view().time_us;
+        for _ in 0..10 {
+            engine.advance(0.25, || true);
+        }
+        assert_eq!(engine.view().time_us, before + 2);
+    }
+}

@@ -1,0 +1,70 @@
+//! The engine for scripts: `import init, { Lab } from "./vivarium.js"`.
+
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use crate::engine::{Engine, ROOM};
+
+/// A run of a simulated cluster, its branches, and the moment that is looked at.
+#[wasm_bindgen]
+pub struct Lab {
+    engine: Engine,
+}
+
+#[wasm_bindgen]
+impl Lab {
+    /// Plays a scenario (docs/api.md has the language) and stands at its end; without one, the room's.
+    /// Throws a string that names line, column and what was expected.
+    #[wasm_bindgen(constructor)]
+    pub fn new(scenario: Option<String>) -> Result<Lab, JsValue> {
+        Ok(Lab { engine: Engine::new(scenario.as_deref().unwrap_or(ROOM))? })
+    }
+
+    /// One event on. False if nothing will ever happen by itself.
+    pub fn step(&mut self) -> bool {
+        self.engine.step()
+    }
+
+    /// One event back. False at the beginning.
+    pub fn back(&mut self) -> bool {
+        self.engine.back()
+    }
+
+    /// Lets virtual time pass up to a moment, in µs.
+    #[wasm_bindgen(js_name = runUntil)]
+    pub fn run_until(&mut self, time_us: f64) {
+        self.engine.run_until(micros(time_us));
+    }
+
+    /// To the moment after so many events of this branch, or to its last.
+    pub fn seek(&mut self, event: f64) {
+        self.engine.seek(micros(event));
+    }
+
+    /// Does what a line says, now. In the past that makes a branch; both futures are kept. Throws a string if it can't be done.
+    pub fn act(&mut self, line: &str) -> Result<(), JsValue> {
+        self.engine.act(line).map_err(JsValue::from)
+    }
+
+    /// Looks at another branch (an index into `view().branches`), at its furthest moment. False if there is none.
+    pub fn branch(&mut self, index: usize) -> bool {
+        self.engine.switch(index)
+    }
+
+    /// The moment as plain objects.
+    #[wasm_bindgen(unchecked_return_type = "View")]
+    pub fn view(&self) -> Result<JsValue, JsValue> {
+        let serializer = serde_wasm_bindgen::Serializer::new();
+        self.engine.view().serialize(&serializer).map_err(JsValue::from)
+    }
+
+    /// This branch up to this moment as a scenario, which `new Lab(…)` plays again to the same hash.
+    pub fn export(&self) -> String {
+        self.engine.export()
+    }
+}
+
+/// A number of JavaScript as a whole one: negative ones and NaN are 0.
+fn micros(number: f64) -> u64 {
+    number as u64
+}

@@ -1,0 +1,184 @@
+//! From the simulated world to plain data.
+
+use protocol::{Offset, TopicPartition};
+use sim::World;
+use sim::view::{self as seen, MessageKind};
+use sim::world::{ADMIN, Power};
+
+use crate::engine::Engine;
+use crate::view::{Branch, Broker, Check, Client, Message, Partition, Position, Record, Role, State, View, Wait};
+
+/// The newest records of a partition that are looked at.
+const RECORDS: i64 = 96;
+/// Bytes of batches that are read for them at most.
+const BYTES: u32 = 1 << 20;
+
+/// The moment that is looked at.
+pub(crate) fn view(engine: &Engine) -> View {
+    let world = engine.history().world();
+    let (branch, branches) = engine.branches();
+    let seen = world.view();
+    let at_admin = |it: &seen::Message| it.from == *ADMIN || it.to == *ADMIN;
+    View {
+        time_us: seen.clock.0,
+        event: seen.event,
+        last_event: branches.get(branch).map_or(0, |it| it.events),
+        branch,
+        branches: branches
+            .into_iter()
+            .map(|it| Branch { name: it.name, last_event: it.events, forked_at: it.from.map(|it| it.1) })
+            .collect(),
+        hash: format!("{:016x}", seen.hash),
+        brokers: seen.brokers.iter().map(|it| broker(it, &seen)).collect(),
+        partitions: partitions(world, &seen),
+        clients: seen.clients.iter().map(|it| client(it, &seen)).collect(),
+        messages: seen.messages.iter().filter(|it| !at_admin(it)).map(message).collect(),
+        checks: seen
+            .checks
+            .iter()
+            .map(|(check, broken)| Check {
+                name: check.name().to_owned(),
+                holds: broken.is_none(),
+                meaning: check.meaning().to_owned(),
+                broken_by: broken.as_ref().map(|it| it.what.clone()),
+                broken_at: broken.as_ref().map(|it| it.event),
+            })
+            .collect(),
+        sentence: seen.narration,
+    }
+}
+
+fn state(power: Power, paused: bool, serving: bool) -> State {
+    match power {
+        Power::Down => State::Down,
+        Power::Dark => State::Dark,
+        Power::Up | Power::Stopping if paused => State::Paused,
+        Power::Stopping => State::Stopping,
+        Power::Up if serving => State::Up,
+        Power::Up => State::Starting,
+    }
+}
+
+fn broker(it: &seen::Broker, seen: &seen::View) -> Broker {
+    let waits = seen.requests.iter().filter(|request| request.at == it.name && request.from != *ADMIN);
+    Broker {
+        name: it.name.to_string(),
+        id: it.node.as_ref().map_or(-1, |it| it.node.0),
+        state: state(it.power, it.paused, it.serving),
+        broker_epoch: it.node.as_ref().map(|it| it.broker_epoch).filter(|it| *it >= 0),
+        connections: it.node.as_ref().map_or(0, |it| it.connections.len()),
+        waits: waits
+            .map(|it| Wait { client: it.from.to_string(), what: it.api.name().to_owned(), since_us: it.since.0 })
+            .collect(),
+    }
+}
+
+/// Every partition: as its leader has it, or, while nobody leads it, as the ledger of what happened knows its ends.
+fn partitions(world: &World, seen: &seen::View) -> Vec<Partition> {
+    let mut partitions = Vec::new();
+    for broker in &seen.brokers {
+        for topic in broker.node.iter().flat_map(|it| &it.topics) {
+            for (it, log) in topic.partitions.iter().filter_map(|it| Some((it, it.log.as_ref()?))) {
+                let place = TopicPartition { topic: topic.name.clone(), partition: it.partition };
+                let from = Offset((log.written.0 - RECORDS).max(log.log_start.0));
+                // A log that cannot be read at this moment has no cells, and its rules still stand.
+                let batches = world.batches(&place, from, BYTES).unwrap_or_default();
+                partitions.push(Partition {
+                    name: place.to_string(),
+                    topic: topic.name.to_string(),
+                    partition: it.partition,
+                    leader: it.leader.map(|_| broker.name.to_string()),
+                    leader_epoch: it.leader_epoch.0,
+                    log_start: log.log_start.0,
+                    high_watermark: log.high_watermark.0,
+                    synced: log.synced.0,
+                    log_end: log.end.0,
+                    records: batches.iter().flat_map(records).collect(),
+                });
+            }
+        }
+    }
+    for (topic, partition, start, high_watermark, end) in world.checks().ends() {
+        let name = format!("{topic}-{partition}");
+        if partitions.iter().all(|it| it.name != name) {
+            partitions.push(Partition {
+                name,
+                topic: topic.to_string(),
+                partition,
+                log_start: start.0,
+                high_watermark: high_watermark.0,
+                log_end: end.0,
+                ..Partition::default()
+            });
+        }
+    }
+    partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    partitions
+}
+
+fn records(batch: &seen::Batch) -> impl Iterator<Item = Record> {
+    let text = |bytes: &bytes::Bytes| String::from_utf8_lossy(bytes).into_owned();
+    let leader_epoch = batch.head.leader_epoch.0;
+    let (producer_id, base_sequence, base_offset) =
+        (batch.head.producer_id.0, batch.head.base_sequence, batch.head.base_offset.0);
+    batch.records.iter().map(move |it| Record {
+        offset: it.offset.0,
+        leader_epoch,
+        key: it.key.as_ref().map(text),
+        value: it.value.as_ref().map(text),
+        timestamp_ms: it.timestamp.0,
+        base_offset,
+        producer_id: Some(producer_id).filter(|it| *it >= 0),
+        sequence: Some(base_sequence).filter(|it| *it >= 0).map(|base| i64::from(base) + it.offset.0 - base_offset),
+    })
+}
+
+fn client(it: &seen::Client, seen: &seen::View) -> Client {
+    let positions = it.knows.iter().flat_map(|it| &it.consumer).map(|it| Position {
+        partition: it.partition.to_string(),
+        offset: it.position.map(|it| it.0),
+        lag: it.high_watermark.zip(it.position).map(|(end, at)| (end.0 - at.0).max(0)),
+    });
+    let ready = |it: &&client::ConnectionView| it.state != client::ConnectionState::Connecting;
+    // A client that has lost its broker believes in its connection until it is told.
+    let reachable = seen.brokers.iter().any(|it| it.power.is_up());
+    let tally = it.tally;
+    Client {
+        name: it.name.to_string(),
+        role: match (&it.knows, &it.follows) {
+            (_, Some(_)) => Role::Consumer,
+            (Some(knows), None) if !knows.consumer.is_empty() => Role::Consumer,
+            (_, None) if it.last_answer.is_some() && it.knows.is_none() && tally.sent == 0 && it.power.is_up() => {
+                Role::Wire
+            }
+            (_, None) => Role::Producer,
+        },
+        state: state(it.power, it.paused, true),
+        connected: reachable && it.knows.as_ref().is_some_and(|it| it.connections.iter().any(|it| ready(&it))),
+        ok: tally.ok,
+        failed: tally.failed,
+        unknown: tally.unknown,
+        pending: tally.sent - tally.ok - tally.failed - tally.unknown,
+        consumed: it.consumed_total,
+        load: it.load.clone(),
+        positions: positions.collect(),
+    }
+}
+
+fn message(it: &seen::Message) -> Message {
+    let (what, number, is_answer) = match it.what {
+        MessageKind::Request(api, id) => (api.name(), id, false),
+        MessageKind::Response(api, id) => (api.name(), id, true),
+        MessageKind::Close => ("connection closed", -1, false),
+    };
+    Message {
+        id: format!("{}/{number}/{}", it.link.0, if is_answer { "answer" } else { "request" }),
+        from: it.from.to_string(),
+        to: it.to.to_string(),
+        what: what.to_owned(),
+        is_answer,
+        sent_us: it.sent.0,
+        arrives_us: it.arrives.0,
+        stalled: it.stalled,
+    }
+}

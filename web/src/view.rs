@@ -1,0 +1,300 @@
+//! What there is to see at one moment, as plain data: the room draws it, scripts get it as objects.
+
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+/// A moment of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct View {
+    /// The virtual clock, in µs.
+    pub(crate) time_us: u64,
+    /// How many events there have been.
+    pub(crate) event: u64,
+    /// How many this branch has had when it was furthest.
+    pub(crate) last_event: u64,
+    /// The branch that is looked at.
+    pub(crate) branch: usize,
+    /// All branches, in the order in which they were made.
+    pub(crate) branches: Vec<Branch>,
+    /// The hash of everything that happened, in hexadecimal digits.
+    pub(crate) hash: String,
+    /// The last event in one sentence.
+    pub(crate) sentence: String,
+    /// In order of their ids.
+    pub(crate) brokers: Vec<Broker>,
+    /// In order of topic and number.
+    pub(crate) partitions: Vec<Partition>,
+    /// In order of creation.
+    pub(crate) clients: Vec<Client>,
+    /// On their way now.
+    pub(crate) messages: Vec<Message>,
+    /// What is promised, and how it stands.
+    pub(crate) checks: Vec<Check>,
+}
+
+/// One future of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Branch {
+    /// Its name.
+    pub(crate) name: String,
+    /// How many events it has had when it was furthest.
+    pub(crate) last_event: u64,
+    /// The event after which it left its parent.
+    pub(crate) forked_at: Option<u64>,
+}
+
+/// Whether a process runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum State {
+    /// It serves.
+    #[default]
+    Up,
+    /// It runs and does not serve yet.
+    Starting,
+    /// A controlled shutdown is under way.
+    Stopping,
+    /// The process is gone; its machine is there.
+    Down,
+    /// The machine has no power.
+    Dark,
+    /// It stands still.
+    Paused,
+}
+
+impl State {
+    /// In a word or two.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            State::Up => "serving",
+            State::Starting => "starting",
+            State::Stopping => "stopping",
+            State::Down => "not running",
+            State::Dark => "no power",
+            State::Paused => "standing still",
+        }
+    }
+
+    /// True if there is a process.
+    pub(crate) fn runs(self) -> bool {
+        !matches!(self, State::Down | State::Dark)
+    }
+}
+
+/// A broker.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Broker {
+    /// Its name.
+    pub(crate) name: String,
+    /// `node.id`.
+    pub(crate) id: i32,
+    /// Whether it runs.
+    pub(crate) state: State,
+    /// Of its registration; `null` until it is registered.
+    pub(crate) broker_epoch: Option<i64>,
+    /// Who is connected.
+    pub(crate) connections: usize,
+    /// Requests that it has and has not answered, such as a fetch that waits for records.
+    pub(crate) waits: Vec<Wait>,
+}
+
+/// A request that is not answered yet.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Wait {
+    /// Who asked.
+    pub(crate) client: String,
+    /// Kafka's name of the API.
+    pub(crate) what: String,
+    /// Since when, in µs.
+    pub(crate) since_us: u64,
+}
+
+/// A partition: what its leader has of it. While the leader does not run it is what was seen last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Partition {
+    /// `orders-0`.
+    pub(crate) name: String,
+    /// Its topic.
+    pub(crate) topic: String,
+    /// Its number.
+    pub(crate) partition: i32,
+    /// The leader's name.
+    pub(crate) leader: Option<String>,
+    /// How often the leader changed.
+    pub(crate) leader_epoch: i32,
+    /// The first offset.
+    pub(crate) log_start: i64,
+    /// Readers see everything below.
+    pub(crate) high_watermark: i64,
+    /// Everything below is on disk for certain.
+    pub(crate) synced: i64,
+    /// One past the last record.
+    pub(crate) log_end: i64,
+    /// The newest records, oldest first.
+    pub(crate) records: Vec<Record>,
+}
+
+/// A record in a log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Record {
+    /// Where it is.
+    pub(crate) offset: i64,
+    /// The epoch of the leader that wrote it.
+    pub(crate) leader_epoch: i32,
+    /// As text.
+    pub(crate) key: Option<String>,
+    /// As text; `null` is a tombstone.
+    pub(crate) value: Option<String>,
+    /// Its timestamp, in ms since 1970.
+    pub(crate) timestamp_ms: i64,
+    /// The first offset of its batch.
+    pub(crate) base_offset: i64,
+    /// Who produced it, if idempotently.
+    pub(crate) producer_id: Option<i64>,
+    /// Its number among what that producer sent to the partition.
+    pub(crate) sequence: Option<i64>,
+}
+
+/// What a client is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Role {
+    /// It produces.
+    #[default]
+    Producer,
+    /// It consumes.
+    Consumer,
+    /// It says exactly what it is told.
+    Wire,
+}
+
+/// A client, and only what it can know.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Client {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it is for.
+    pub(crate) role: Role,
+    /// Whether it runs.
+    pub(crate) state: State,
+    /// True while it has a connection.
+    pub(crate) connected: bool,
+    /// Records with the outcome ok.
+    pub(crate) ok: u64,
+    /// Records with the outcome failed.
+    pub(crate) failed: u64,
+    /// Records with the outcome unknown.
+    pub(crate) unknown: u64,
+    /// Records without an outcome yet.
+    pub(crate) pending: u64,
+    /// Records that it was given.
+    pub(crate) consumed: u64,
+    /// The workload under way, as the line that began it.
+    pub(crate) load: Option<String>,
+    /// Where it reads on.
+    pub(crate) positions: Vec<Position>,
+}
+
+/// Where a consumer reads on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Position {
+    /// `orders-0`.
+    pub(crate) partition: String,
+    /// The next offset; `null` until it is known.
+    pub(crate) offset: Option<i64>,
+    /// How far behind the high watermark that is, as the last answer told it.
+    pub(crate) lag: Option<i64>,
+}
+
+/// Something on its way.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Message {
+    /// Unique within its run.
+    pub(crate) id: String,
+    /// Who sent it.
+    pub(crate) from: String,
+    /// To whom.
+    pub(crate) to: String,
+    /// Kafka's name of the API, or what the packet is.
+    pub(crate) what: String,
+    /// True for an answer.
+    pub(crate) is_answer: bool,
+    /// When it left, in µs.
+    pub(crate) sent_us: u64,
+    /// When it arrives, in µs.
+    pub(crate) arrives_us: u64,
+    /// The way is cut, or the receiver takes nothing at the moment.
+    pub(crate) stalled: bool,
+}
+
+/// An invariant.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Check {
+    /// Its name.
+    pub(crate) name: String,
+    /// True while nothing broke it.
+    pub(crate) holds: bool,
+    /// What it means, in a sentence.
+    pub(crate) meaning: String,
+    /// What broke it.
+    pub(crate) broken_by: Option<String>,
+    /// The event that broke it.
+    pub(crate) broken_at: Option<u64>,
+}
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPESCRIPT: &'static str = r#"
+/** A moment of a run. Times are virtual microseconds, offsets are Kafka's: ends are exclusive. */
+export interface View {
+    timeUs: number;
+    event: number;
+    lastEvent: number;
+    branch: number;
+    branches: Branch[];
+    hash: string;
+    sentence: string;
+    brokers: Broker[];
+    partitions: Partition[];
+    clients: Client[];
+    messages: Message[];
+    checks: Check[];
+}
+export interface Branch { name: string; lastEvent: number; forkedAt: number | undefined }
+export type State = "up" | "starting" | "stopping" | "down" | "dark" | "paused";
+export interface Broker {
+    name: string; id: number; state: State; brokerEpoch: number | undefined; connections: number; waits: Wait[];
+}
+export interface Wait { client: string; what: string; sinceUs: number }
+export interface Partition {
+    name: string; topic: string; partition: number;
+    leader: string | undefined; leaderEpoch: number;
+    logStart: number; highWatermark: number; synced: number; logEnd: number;
+    records: LogRecord[];
+}
+export interface LogRecord {
+    offset: number; leaderEpoch: number; key: string | undefined; value: string | undefined; timestampMs: number;
+    baseOffset: number; producerId: number | undefined; sequence: number | undefined;
+}
+export interface Client {
+    name: string; role: "producer" | "consumer" | "wire"; state: State; connected: boolean; load: string | undefined;
+    ok: number; failed: number; unknown: number; pending: number; consumed: number; positions: Position[];
+}
+export interface Position { partition: string; offset: number | undefined; lag: number | undefined }
+export interface Message {
+    id: string; from: string; to: string; what: string; isAnswer: boolean; sentUs: number; arrivesUs: number; stalled: boolean;
+}
+export interface Check {
+    name: string; holds: boolean; meaning: string;
+    brokenBy: string | undefined; brokenAt: number | undefined;
+}
+"#;
