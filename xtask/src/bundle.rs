@@ -96,7 +96,9 @@ fn stamp(compiled: &Path, toolchain: Toolchain, optimizer: Option<&Path>) -> Res
 
 fn bind(compiled: &Path, dist: &Path) -> Result<()> {
     let mut bind = Command::new(wasm::tool()?);
-    bind.args(["bindgen", "--target", "web", "--out-name", "vivarium", "--out-dir"]).arg(dist).arg(compiled);
+    bind.args(["bindgen", "--target", "web", "--out-name", "vivarium"]);
+    // Functions' names are a third of the download, and only a debugger reads them.
+    bind.args(["--remove-name-section", "--remove-producers-section", "--out-dir"]).arg(dist).arg(compiled);
     process::step("binding the wasm to JavaScript", || process::run(&mut bind))
 }
 
