@@ -24,6 +24,13 @@ pub(crate) struct FetchKey {
     pub(crate) partition: i32,
 }
 
+impl FetchKey {
+    /// A copy that outlives its request: a decoded name is a slice that keeps the whole frame in memory.
+    fn kept(&self) -> FetchKey {
+        FetchKey { topic: Str::from(self.topic.as_str()), ..*self }
+    }
+}
+
 /// What is wanted of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FetchParams {
@@ -221,8 +228,9 @@ impl Session {
         }
         let place = self.next_place;
         self.next_place += 1;
+        let key = key.kept();
         self.order.insert(place, key.clone());
-        self.partitions.insert(key.clone(), Cached { params, high_watermark: -1, log_start: -1, place });
+        self.partitions.insert(key, Cached { params, high_watermark: -1, log_start: -1, place });
     }
 
     fn forget(&mut self, key: &FetchKey) {
@@ -237,10 +245,10 @@ impl Session {
         cached.log_start = told.log_start;
         cached.high_watermark = if told.is_error { -1 } else { told.high_watermark };
         if told.bytes > 0 {
-            self.order.remove(&cached.place);
+            let kept = self.order.remove(&cached.place).unwrap_or_else(|| key.kept());
             cached.place = self.next_place;
             self.next_place += 1;
-            self.order.insert(cached.place, key.clone());
+            self.order.insert(cached.place, kept);
         }
         changed || told.bytes > 0 || told.is_error || told.must_respond
     }
