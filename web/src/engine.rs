@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use protocol::Instant;
-use sim::History;
 use sim::check::Verdict;
 use sim::history::BranchView;
 use sim::script::{Scenario, Step};
+use sim::{Action, History};
 
-use crate::view::View;
+use crate::look;
+use crate::view::{Partition, View};
 
 /// What a search gives up after, in virtual µs.
 const PATIENCE_US: u64 = 30_000_000;
@@ -28,6 +29,8 @@ pub(crate) struct Engine {
     search: Option<Search>,
     /// By the names of branches.
     ticks: BTreeMap<String, Ticks>,
+    /// The partitions as they were before a broker ended, by the branch and the event that was the last before it.
+    ghosts: BTreeMap<(String, u64), Vec<Partition>>,
 }
 
 /// Something to wait for.
@@ -112,7 +115,13 @@ impl Engine {
         if let Some(failure) = played.failures.first() {
             return Err(failure.to_string());
         }
-        let mut engine = Engine { history: played.history, rest_us: 0.0, search: None, ticks: BTreeMap::new() };
+        let mut engine = Engine {
+            history: played.history,
+            rest_us: 0.0,
+            search: None,
+            ticks: BTreeMap::new(),
+            ghosts: BTreeMap::new(),
+        };
         engine.learn_ticks();
         // Once more, this time with marks for the timeline.
         let end = engine.history.world().events();
@@ -222,9 +231,17 @@ impl Engine {
                 "the world was made already: seed, network, disk, sync, codec and broker are its first lines".into()
             );
         }
+        let names = self.broker_names();
         for (_, step) in scenario.steps {
             match step {
-                Step::Do(action) => self.history.act(action).map_err(|error| error.to_string())?,
+                Step::Do(action) => {
+                    let world = self.history.world();
+                    let last_look = ends_broker(&action, &names).then(|| (world.events(), look::led(world)));
+                    self.history.act(action).map_err(|error| error.to_string())?;
+                    if let Some((event, seen)) = last_look {
+                        self.ghosts.insert((self.history.branch().to_owned(), event), seen);
+                    }
+                }
                 Step::Run(time) => {
                     let to = self.history.world().clock().0.saturating_add(time.0);
                     self.run_until(to);
@@ -264,8 +281,37 @@ impl Engine {
     }
 
     /// The moment as plain data.
-    pub(crate) fn view(&self) -> View {
-        crate::look::view(self)
+    pub(crate) fn view(&mut self) -> View {
+        let ghosts = self.ghosts();
+        look::view(self, &ghosts)
+    }
+
+    fn broker_names(&self) -> Vec<String> {
+        self.history.world().setup().brokers.iter().map(|it| it.name.to_string()).collect()
+    }
+
+    /// What was in the logs before their broker ended, if it has ended.
+    fn ghosts(&mut self) -> Vec<Partition> {
+        let world = self.history.world();
+        let names = self.broker_names();
+        if names.iter().all(|it| world.is_up(it)) {
+            return Vec::new();
+        }
+        let (now, clock) = (world.events(), world.clock());
+        let (current, branches) = self.branches();
+        let Some(branch) = branches.into_iter().nth(current) else { return Vec::new() };
+        let last = branch.actions.iter().rev().find(|it| it.after <= now && ends_broker(&it.action, &names));
+        let Some(before) = last.map(|it| it.after) else { return Vec::new() };
+        let key = (branch.name, before);
+        if !self.ghosts.contains_key(&key) {
+            // Nobody looked when it ended: it was in a scenario. A look into the past, and back to this moment.
+            self.history.seek(before.saturating_sub(1));
+            let seen = look::led(self.history.world());
+            self.history.seek(now);
+            self.history.run_until(clock);
+            self.ghosts.insert(key.clone(), seen);
+        }
+        self.ghosts.get(&key).cloned().unwrap_or_default()
     }
 
     pub(crate) fn history(&self) -> &History {
@@ -317,6 +363,14 @@ impl Engine {
     }
 }
 
+/// True for an action after which one of these brokers does not run.
+fn ends_broker(action: &Action, names: &[String]) -> bool {
+    match action {
+        Action::Kill(name) | Action::PowerCut(name) | Action::Stop(name) => names.iter().any(|it| **it == **name),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,7 +382,8 @@ mod tests {
 
     #[test]
     fn the_room_is_one_broker_three_partitions_three_producers_and_two_consumers() {
-        let view = room().view();
+        let mut engine = room();
+        let view = engine.view();
         let names = |role: Role| {
             view.clients.iter().filter(|it| it.role == role).map(|it| it.name.as_str()).collect::<Vec<_>>()
         };
@@ -371,7 +426,15 @@ mod tests {
         let changed = engine.view();
         assert_eq!((changed.branch, changed.branches.len(), changed.branches[1].forked_at), (1, 2, Some(200)));
         assert_eq!(changed.brokers[0].state, State::Down);
-        assert!(changed.partitions.iter().all(|it| it.leader.is_none() && it.log_end >= 0));
+        let ghosts =
+            |view: &View| view.partitions.iter().all(|it| it.leader.is_none() && it.records.len() as i64 >= it.high_watermark);
+        assert!(ghosts(&changed), "what was in the logs stays in sight");
+        engine.ghosts.clear();
+        assert_eq!(
+            (engine.view().hash, ghosts(&engine.view())),
+            (changed.hash.clone(), true),
+            "also to who did not look"
+        );
         assert!(engine.switch(0));
         assert_eq!(engine.view().hash, end.hash);
     }

@@ -53,7 +53,7 @@ impl Lab {
 
     /// The moment as plain objects.
     #[wasm_bindgen(unchecked_return_type = "View")]
-    pub fn view(&self) -> Result<JsValue, JsValue> {
+    pub fn view(&mut self) -> Result<JsValue, JsValue> {
         let serializer = serde_wasm_bindgen::Serializer::new();
         self.engine.view().serialize(&serializer).map_err(JsValue::from)
     }

@@ -6,7 +6,9 @@ use sim::view::{self as seen, MessageKind};
 use sim::world::{ADMIN, Power};
 
 use crate::engine::Engine;
-use crate::view::{Branch, Broker, Check, Client, Message, Partition, Position, Record, Role, State, View, Wait};
+use crate::view::{
+    Branch, Broker, CLOSED, Check, Client, Message, Partition, Position, Record, Role, State, View, Wait,
+};
 
 /// The newest records of a partition that are looked at.
 const RECORDS: i64 = 96;
@@ -14,7 +16,7 @@ const RECORDS: i64 = 96;
 const BYTES: u32 = 1 << 20;
 
 /// The moment that is looked at.
-pub(crate) fn view(engine: &Engine) -> View {
+pub(crate) fn view(engine: &Engine, ghosts: &[Partition]) -> View {
     let world = engine.history().world();
     let (branch, branches) = engine.branches();
     let seen = world.view();
@@ -30,7 +32,7 @@ pub(crate) fn view(engine: &Engine) -> View {
             .collect(),
         hash: format!("{:016x}", seen.hash),
         brokers: seen.brokers.iter().map(|it| broker(it, &seen)).collect(),
-        partitions: partitions(world, &seen),
+        partitions: partitions(world, &seen, ghosts),
         clients: seen.clients.iter().map(|it| client(it, &seen)).collect(),
         messages: seen.messages.iter().filter(|it| !at_admin(it)).map(message).collect(),
         checks: seen
@@ -73,8 +75,14 @@ fn broker(it: &seen::Broker, seen: &seen::View) -> Broker {
     }
 }
 
-/// Every partition: as its leader has it, or, while nobody leads it, as the ledger of what happened knows its ends.
-fn partitions(world: &World, seen: &seen::View) -> Vec<Partition> {
+/// Every partition as its leader has it now.
+pub(crate) fn led(world: &World) -> Vec<Partition> {
+    partitions(world, &world.view(), &[])
+}
+
+/// Every partition: as its leader has it, or, while nobody leads it, as it was last (`ghosts`) with the ends that the
+/// ledger of what happened knows.
+fn partitions(world: &World, seen: &seen::View, ghosts: &[Partition]) -> Vec<Partition> {
     let mut partitions = Vec::new();
     for broker in &seen.brokers {
         for topic in broker.node.iter().flat_map(|it| &it.topics) {
@@ -98,17 +106,24 @@ fn partitions(world: &World, seen: &seen::View) -> Vec<Partition> {
             }
         }
     }
+    let lost_power = seen.brokers.iter().any(|it| it.power == Power::Dark);
     for (topic, partition, start, high_watermark, end) in world.checks().ends() {
         let name = format!("{topic}-{partition}");
         if partitions.iter().all(|it| it.name != name) {
+            let ghost = ghosts.iter().find(|it| it.name == name);
+            // What a power cut took is gone from the ghost too.
+            let stays = |it: &&Record| !lost_power || ghost.is_some_and(|ghost| it.offset < ghost.synced);
             partitions.push(Partition {
                 name,
                 topic: topic.to_string(),
                 partition,
+                leader: None,
+                leader_epoch: ghost.map_or(0, |it| it.leader_epoch),
                 log_start: start.0,
                 high_watermark: high_watermark.0,
+                synced: ghost.map_or(start.0, |it| it.synced),
                 log_end: end.0,
-                ..Partition::default()
+                records: ghost.iter().flat_map(|it| &it.records).filter(stays).cloned().collect(),
             });
         }
     }
@@ -169,7 +184,7 @@ fn message(it: &seen::Message) -> Message {
     let (what, number, is_answer) = match it.what {
         MessageKind::Request(api, id) => (api.name(), id, false),
         MessageKind::Response(api, id) => (api.name(), id, true),
-        MessageKind::Close => ("connection closed", -1, false),
+        MessageKind::Close => (CLOSED, -1, false),
     };
     Message {
         id: format!("{}/{number}/{}", it.link.0, if is_answer { "answer" } else { "request" }),

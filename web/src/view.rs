@@ -214,6 +214,9 @@ pub(crate) struct Position {
     pub(crate) lag: Option<i64>,
 }
 
+/// What a message says that is the end of its connection.
+pub(crate) const CLOSED: &str = "connection closed";
+
 /// Something on its way.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::grouped;
 use super::state::{Room, Selection};
-use crate::view::{Broker, Client, Message, Partition, Role, State};
+use crate::view::{Broker, CLOSED, Client, Message, Partition, Role, State};
 
 /// Messages that are drawn at once; beyond it they are a number.
 const DRAWN: usize = 24;
@@ -257,11 +257,17 @@ fn Envelope(room: Room, message: Message, plan: Memo<Plan>, cast: Memo<Cast>) ->
             format!("translate({x:.1} {y:.1})")
         })
     };
+    let is_close = what == CLOSED;
+    let picture = match (is_close, is_answer) {
+        (true, _) => "#g-off",
+        (false, true) => "#msg-down",
+        (false, false) => "#msg-up",
+    };
     let name = what.clone();
     let label = move || (room.messages.read().len() <= NAMED).then(|| name.clone());
     view! {
-        <g class="msg" class:answer=is_answer transform=at data-what=what>
-            <use href=if is_answer { "#msg-down" } else { "#msg-up" } x="-9" y="-6.5" width="18" height="13"/>
+        <g class="msg" transform=at data-what=what>
+            <use href=picture class:close=is_close x="-9" y="-6.5" width="18" height="13"/>
             <text class="c" y=if is_answer { "20" } else { "-11" }>{label}</text>
         </g>
     }

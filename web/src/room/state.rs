@@ -218,7 +218,10 @@ impl Room {
             lines.drain(..excess);
         });
         match &done {
-            Ok(()) => self.draw(),
+            Ok(()) => {
+                self.draw();
+                self.sentence.set(deed(text));
+            }
             Err(error) => self.sentence.set(error.clone()),
         }
         done.is_ok()
@@ -280,7 +283,7 @@ impl Room {
 
     /// Tells every signal what is new.
     fn draw(self) {
-        let view = self.with(Engine::view);
+        let view = self.change(Engine::view);
         let View {
             time_us,
             event,
@@ -311,6 +314,25 @@ impl Room {
             self.said_at.set_value(now);
             put(self.sentence, sentence);
         }
+    }
+}
+
+/// What a person did, in a sentence.
+fn deed(line: &str) -> String {
+    let mut words = line.split_whitespace();
+    let (verb, name) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    match verb {
+        "kill" => format!(
+            "You killed {name}: the process is gone, its connections break. What it had written stays in its machine’s page cache."
+        ),
+        "power-cut" => {
+            format!("You cut the power of {name}: what was not synced to its disk is gone, and nobody is told.")
+        }
+        "start" => format!("You started {name} on the disk that it had."),
+        "drop" => "You will lose the next such answer: its request is carried out, but its client will never hear so."
+            .to_owned(),
+        "produce" => format!("You handed {name} a record to send."),
+        _ => format!("Done: {line}"),
     }
 }
 
