@@ -25,7 +25,7 @@ const MAX_ANSWER: usize = 512 << 20;
 /// What the driver's threads, or the application's, tell the caller's thread.
 pub(crate) enum Happened<T> {
     /// For the client.
-    Input(Input),
+    Input(Box<Input>),
     /// From the application.
     Other(T),
 }
@@ -114,7 +114,7 @@ impl<T: Send + 'static> Network<T> {
                 Ok(Told::Ended(conn)) => self.conns.remove(&conn).map(|_| Input::Closed(conn)),
             };
             if let Some(input) = input {
-                return Happened::Input(input);
+                return Happened::Input(Box::new(input));
             }
         }
     }

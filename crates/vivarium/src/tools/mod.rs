@@ -53,7 +53,7 @@ pub(crate) fn run(name: ToolName, args: &[String]) -> ExitCode {
             }
         }
         input = match network.next(session.wake_at()) {
-            Happened::Input(input) => SessionInput::Client(input),
+            Happened::Input(input) => SessionInput::Client(*input),
             Happened::Other(Typed::Interrupt) => SessionInput::Interrupt,
             Happened::Other(Typed::Lines(more)) => {
                 asked = false;
