@@ -426,8 +426,9 @@ mod tests {
         let changed = engine.view();
         assert_eq!((changed.branch, changed.branches.len(), changed.branches[1].forked_at), (1, 2, Some(200)));
         assert_eq!(changed.brokers[0].state, State::Down);
-        let ghosts =
-            |view: &View| view.partitions.iter().all(|it| it.leader.is_none() && it.records.len() as i64 >= it.high_watermark);
+        let ghosts = |view: &View| {
+            view.partitions.iter().all(|it| it.leader.is_none() && it.records.len() as i64 >= it.high_watermark)
+        };
         assert!(ghosts(&changed), "what was in the logs stays in sight");
         engine.ghosts.clear();
         assert_eq!(

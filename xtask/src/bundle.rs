@@ -14,7 +14,8 @@ use crate::wasm::{self, Toolchain};
 use crate::{paths, process};
 
 /// Files that are served as they are: (in the project, as served).
-const STATIC: [(&str, &str); 3] = [
+const STATIC: [(&str, &str); 4] = [
+    ("web/api.html", "api.html"),
     ("web/style.css", "style.css"),
     ("web/icon.svg", "icon.svg"),
     ("web/manifest.webmanifest", "manifest.webmanifest"),

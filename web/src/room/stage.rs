@@ -214,29 +214,44 @@ fn BrokerCard(room: Room, name: String, signal: ArcRwSignal<Option<Broker>>, pla
     }
 }
 
-/// A partition in its broker: how much it holds.
+/// A partition in its broker: how much it holds, and who led it when that was written.
 #[component]
 fn Slot(name: String, signal: ArcRwSignal<Option<Partition>>, x: f64, y: f64, w: f64) -> impl IntoView {
-    let facts = Memo::new(move |_| {
-        signal.with(|it| it.as_ref().map(|it| (it.leader_epoch, it.log_start, it.log_end, it.leader.is_some())))
+    let is_led = {
+        let signal = signal.clone();
+        Memo::new(move |_| signal.with(|it| it.as_ref().is_some_and(|it| it.leader.is_some())))
+    };
+    let end = {
+        let signal = signal.clone();
+        Memo::new(move |_| signal.with(|it| it.as_ref().map(|it| it.log_end)))
+    };
+    // Of the newest records, as many as there is place for, the epochs.
+    let epochs = Memo::new(move |_| {
+        let place = ((w - 118.0) / 6.0) as usize;
+        signal.with(|it| {
+            let records = it.as_ref().map_or(&[][..], |it| &it.records);
+            records[records.len().saturating_sub(place)..].iter().map(|it| it.leader_epoch).collect::<Vec<_>>()
+        })
     });
     let cells = move || {
-        let (_, start, end, _) = facts.get()?;
-        let room = ((w - 118.0) / 6.0) as i64;
-        let count = (end - start).clamp(0, room);
-        Some(
-            (0..count)
+        let epochs = epochs.get();
+        let runs = epochs.chunk_by(|a, b| a == b).scan(0, |at, run| {
+            let path: String = (*at..*at + run.len())
                 .map(|it| format!("M{:.1} {:.1}h5v10h-5z", x + 70.0 + it as f64 * 6.0, y + 5.0))
-                .collect::<String>(),
-        )
+                .collect();
+            *at += run.len();
+            Some(view! { <path class=format!("mini e{}", run[0].rem_euclid(4)) d=path/> })
+        });
+        runs.collect_view()
     };
-    let epoch = move || facts.get().map_or(String::new(), |it| format!("mini e{}", it.0.rem_euclid(4)));
     view! {
         <rect class="slot" x=x y=y width=w height="20" rx="4"/>
-        <use href=move || if facts.get().is_some_and(|it| it.3) { "#g-lead" } else { "#g-off" } x=x + 5.0 y=y + 4.0 width="12" height="12"/>
+        <use href=move || if is_led.get() { "#g-lead" } else { "#g-off" } x=x + 5.0 y=y + 4.0 width="12" height="12"/>
         <text x=x + 21.0 y=y + 14.0>{name}</text>
-        <path class=epoch d=cells/>
-        <text class="m r" x=x + w - 7.0 y=y + 14.0>{move || facts.get().map_or("–".to_owned(), |it| grouped(it.2.max(0).cast_unsigned()))}</text>
+        {cells}
+        <text class="m r" x=x + w - 7.0 y=y + 14.0>
+            {move || end.get().map_or("–".to_owned(), |it| grouped(it.max(0).cast_unsigned()))}
+        </text>
     }
 }
 
