@@ -1,5 +1,9 @@
 //! From the simulated world to plain data.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use node::view::LogView;
 use protocol::{Offset, TopicPartition};
 use sim::World;
 use sim::view::{self as seen, MessageKind};
@@ -15,8 +19,43 @@ const RECORDS: i64 = 96;
 /// Bytes of batches that are read for them at most.
 const BYTES: u32 = 1 << 20;
 
+/// The newest records of each partition as they were looked at last: between two frames only a few are new.
+#[derive(Default)]
+pub(crate) struct Tails(BTreeMap<String, Tail>);
+
+struct Tail {
+    /// The broker epoch of the life that wrote them; after a restart the log may be shorter.
+    life: i64,
+    /// One past the last of them.
+    end: i64,
+    records: Arc<Vec<Record>>,
+}
+
+impl Tails {
+    /// The newest records of a partition; reads those that are new.
+    fn newest(&mut self, world: &World, place: &TopicPartition, life: i64, log: &LogView) -> Arc<Vec<Record>> {
+        let tail = self.0.entry(place.to_string()).or_insert_with(|| Tail { life, end: 0, records: Arc::default() });
+        let (first, end) = ((log.written.0 - RECORDS).max(log.log_start.0), log.written.0);
+        if tail.life != life || tail.end > end || tail.end < first {
+            *tail = Tail { life, end: first, records: Arc::default() };
+        }
+        let kept = tail.records.partition_point(|it| it.offset < first);
+        if tail.end == end && kept == 0 {
+            return Arc::clone(&tail.records);
+        }
+        // A log that cannot be read at this moment has no cells, and its rules still stand.
+        let batches = world.batches(place, Offset(tail.end), BYTES).unwrap_or_default();
+        let from = tail.end;
+        let new = batches.iter().flat_map(records).filter(|it| it.offset >= from && it.offset < end);
+        let all: Vec<Record> = tail.records[kept..].iter().cloned().chain(new).collect();
+        tail.end = all.last().map_or(first, |it| it.offset + 1);
+        tail.records = Arc::new(all);
+        Arc::clone(&tail.records)
+    }
+}
+
 /// The moment that is looked at.
-pub(crate) fn view(engine: &Engine, ghosts: &[Partition]) -> View {
+pub(crate) fn view(engine: &Engine, ghosts: &[Partition], tails: &mut Tails) -> View {
     let world = engine.history().world();
     let (branch, branches) = engine.branches();
     let seen = world.view();
@@ -32,7 +71,7 @@ pub(crate) fn view(engine: &Engine, ghosts: &[Partition]) -> View {
             .collect(),
         hash: format!("{:016x}", seen.hash),
         brokers: seen.brokers.iter().map(|it| broker(it, &seen)).collect(),
-        partitions: partitions(world, &seen, ghosts),
+        partitions: partitions(world, &seen, ghosts, tails),
         clients: seen.clients.iter().map(|it| client(it, &seen)).collect(),
         messages: seen.messages.iter().filter(|it| !at_admin(it)).map(message).collect(),
         checks: seen
@@ -77,20 +116,19 @@ fn broker(it: &seen::Broker, seen: &seen::View) -> Broker {
 
 /// Every partition as its leader has it now.
 pub(crate) fn led(world: &World) -> Vec<Partition> {
-    partitions(world, &world.view(), &[])
+    partitions(world, &world.view(), &[], &mut Tails::default())
 }
 
 /// Every partition: as its leader has it, or, while nobody leads it, as it was last (`ghosts`) with the ends that the
 /// ledger of what happened knows.
-fn partitions(world: &World, seen: &seen::View, ghosts: &[Partition]) -> Vec<Partition> {
+fn partitions(world: &World, seen: &seen::View, ghosts: &[Partition], tails: &mut Tails) -> Vec<Partition> {
     let mut partitions = Vec::new();
     for broker in &seen.brokers {
         for topic in broker.node.iter().flat_map(|it| &it.topics) {
             for (it, log) in topic.partitions.iter().filter_map(|it| Some((it, it.log.as_ref()?))) {
                 let place = TopicPartition { topic: topic.name.clone(), partition: it.partition };
-                let from = Offset((log.written.0 - RECORDS).max(log.log_start.0));
-                // A log that cannot be read at this moment has no cells, and its rules still stand.
-                let batches = world.batches(&place, from, BYTES).unwrap_or_default();
+                let life = broker.node.as_ref().map_or(-1, |it| it.broker_epoch);
+                let newest = tails.newest(world, &place, life, log);
                 partitions.push(Partition {
                     name: place.to_string(),
                     topic: topic.name.to_string(),
@@ -101,7 +139,7 @@ fn partitions(world: &World, seen: &seen::View, ghosts: &[Partition]) -> Vec<Par
                     high_watermark: log.high_watermark.0,
                     synced: log.synced.0,
                     log_end: log.end.0,
-                    records: batches.iter().flat_map(records).collect(),
+                    records: newest,
                 });
             }
         }
@@ -123,7 +161,7 @@ fn partitions(world: &World, seen: &seen::View, ghosts: &[Partition]) -> Vec<Par
                 high_watermark: high_watermark.0,
                 synced: ghost.map_or(start.0, |it| it.synced),
                 log_end: end.0,
-                records: ghost.iter().flat_map(|it| &it.records).filter(stays).cloned().collect(),
+                records: Arc::new(ghost.iter().flat_map(|it| it.records.iter()).filter(stays).cloned().collect()),
             });
         }
     }

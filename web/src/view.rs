@@ -1,5 +1,7 @@
 //! What there is to see at one moment, as plain data: the room draws it, scripts get it as objects.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
@@ -136,11 +138,11 @@ pub(crate) struct Partition {
     /// One past the last record.
     pub(crate) log_end: i64,
     /// The newest records, oldest first.
-    pub(crate) records: Vec<Record>,
+    pub(crate) records: Arc<Vec<Record>>,
 }
 
 /// A record in a log.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Record {
     /// Where it is.
