@@ -30,7 +30,7 @@ Vivarium's tasks. Each sets up what it lacks, and says what it installs.
     cargo xtask test [STAGE…] every check that CI runs; stages: fmt clippy purity native wasm bundle e2e clients
     cargo xtask soak          the long forms of the tests
     cargo xtask build         the page into web/dist, the `vivarium` binary into target/release
-    cargo xtask size          what the page weighs, against its budget
+    cargo xtask size          what the page weighs, against its goal and limit
     cargo xtask bench         speed, beside Apache Kafka on the same machine
     cargo xtask conformance   test suites that others wrote, against our broker
     cargo xtask oracle        fetch and start Apache Kafka, the reference for behaviour

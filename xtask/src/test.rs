@@ -217,7 +217,7 @@ fn crates_with(file: &str) -> Result<Vec<String>> {
 
 fn bundle_and_size(tally: &mut Tally) -> Result<()> {
     tally.check("the page builds", bundle::page);
-    tally.check("the page is within its budget", size::check);
+    tally.check("the page is within its limit", size::check);
     Ok(())
 }
 
