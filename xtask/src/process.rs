@@ -39,7 +39,9 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("start `{}`", line(command)))?;
     if !output.status.success() {
-        bail!("`{}` failed: {}\n{}", line(command), output.status, String::from_utf8_lossy(&output.stderr).trim_end());
+        // Maven, for one, says on stdout what went wrong.
+        let said = [output.stdout, output.stderr].concat();
+        bail!("`{}` failed: {}\n{}", line(command), output.status, String::from_utf8_lossy(&said).trim_end());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
