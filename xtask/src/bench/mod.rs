@@ -178,9 +178,13 @@ impl Bench {
                 let mut tool = oracle::class("org.apache.kafka.tools.EndToEndLatency")?;
                 tool.args(["--bootstrap-server", peer.address(), "--topic", "latency", "--num-records", "10000"]);
                 tool.args(["--producer-acks", "all", "--record-size", "200"]);
-                let text = process::output(&mut tool)?;
+                // The tool ends with its consumer's offsets; a broker without groups refuses those, after the figures.
+                let output = tool.output().context("start EndToEndLatency")?;
+                let text = String::from_utf8_lossy(&output.stdout);
                 let lines: Vec<&str> =
                     text.lines().filter(|it| it.starts_with("Avg") || it.starts_with("Perc")).collect();
+                let complaint = String::from_utf8_lossy(&output.stderr);
+                ensure!(lines.len() == 2, "{}: no figures: {text}{complaint}", peer.name());
                 println!("round {round} · {}: {}", peer.name(), lines.join("; "));
             }
         }

@@ -22,11 +22,14 @@ pub(crate) enum Peer {
 impl Peer {
     /// Our broker with its data in `folder`.
     pub(crate) fn vivarium(folder: &Path) -> Result<Peer> {
+        let port = free_port()?;
         let mut command = Command::new(bundle::binary()?);
-        command.args(["server", "--port", &free_port()?.to_string(), "--data"]).arg(folder);
+        command.args(["server", "--port", &port.to_string(), "--data"]).arg(folder);
         let start = Instant::now();
+        // Asked from the start: ApiVersions is answered before the node is ready for everything.
+        let asking = std::thread::spawn(move || first_answer(&format!("127.0.0.1:{port}"), start));
         let broker = Broker::spawn(&mut command)?;
-        let first = first_answer(&broker.address, start)?;
+        let first = asking.join().map_err(|_| anyhow::anyhow!("the thread that asks panicked"))??;
         Ok(Peer::Vivarium(broker, first))
     }
 
