@@ -61,8 +61,8 @@ fn the_page_is_painted_without_the_engine() -> Result<()> {
     assert_eq!(browser.text("h1")?, "A Kafka cluster under glass");
     let story = browser.text(".story")?;
     ensure!(story.contains("simulated") && story.contains("same core"), "the page says what is simulated: {story}");
-    let painted = browser.run("return performance.getEntriesByName('first-contentful-paint').length")?;
-    assert_eq!(painted, json!(1), "something was painted");
+    // The browser reports a paint when its frame is presented, which may be after the document has loaded.
+    browser.until("performance.getEntriesByName('first-contentful-paint').length")?;
     browser.until("document.querySelector('#status.stop')")?;
     let said = browser.text("#status")?;
     ensure!(said.starts_with("The engine could not be loaded. Check the connection"), "{said}");
