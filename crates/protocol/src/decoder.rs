@@ -66,11 +66,6 @@ impl Decoder {
         Ok(i16::from_be_bytes(self.array()?))
     }
 
-    /// Reads a correlation id: four bytes.
-    pub(crate) fn correlation_id(&mut self) -> Result<i32, ProtocolError> {
-        Ok(i32::from_be_bytes(self.array()?))
-    }
-
     /// Reads an unsigned varint of at most 32 bits.
     pub fn unsigned_varint(&mut self) -> Result<u32, ProtocolError> {
         let start = self.at;
@@ -134,11 +129,7 @@ impl Decoder {
 
     fn text(&mut self) -> Result<Option<Str>, ProtocolError> {
         let Some(length) = self.length(true)? else { return Ok(None) };
-        let start = self.at;
-        let slice = self.slice(length)?;
-        Str::from_utf8(slice)
-            .map(Some)
-            .map_err(|error| ProtocolError::new(Expected::Utf8, Some(start + error.valid_up_to())))
+        self.slice(length).map(|slice| Some(Str::from_utf8_lossy(slice)))
     }
 
     fn blob(&mut self) -> Result<Option<Bytes>, ProtocolError> {

@@ -166,7 +166,7 @@ impl Sink for Bytestream {
 
     fn put_records(&mut self, records: &Records) -> Walked {
         match records {
-            Records::Bytes(bytes) => self.put_shared(bytes),
+            Records::Bytes(bytes) | Records::Refused(bytes, _) => self.put_shared(bytes),
             Records::Batches(batches) => batches.write_pieces().iter().try_for_each(|piece| self.put_shared(piece)),
             Records::Regions(regions) if self.may_share() => {
                 regions.iter().filter(|region| region.len > 0).for_each(|region| self.push(Piece::Region(*region)));

@@ -35,8 +35,6 @@ pub enum Expected {
     Length(i64),
     /// A value: null is not allowed in this version.
     NotNull,
-    /// UTF-8.
-    Utf8,
     /// A varint of at most five bytes, or of 32 bits.
     Varint,
     /// A message in proportion to its bytes: its arrays would take more memory than their bytes can justify.
@@ -125,7 +123,6 @@ impl fmt::Display for Expected {
             Expected::End(trailing) => write!(f, "expected the end, {trailing} bytes follow"),
             Expected::Length(length) => write!(f, "expected a length, found {length}"),
             Expected::NotNull => f.write_str("expected a value, found null"),
-            Expected::Utf8 => f.write_str("expected UTF-8"),
             Expected::Varint => f.write_str("expected a varint of 32 bits"),
             Expected::Proportion => f.write_str("expected less memory to be needed for so few bytes"),
             Expected::TagLength { declared, taken } => {

@@ -139,7 +139,8 @@ pub fn decode_request(frame: Bytes) -> Result<Request, RequestError> {
     walk(&mut header, &mut decoder, api.request_header_version(version))?;
     let mut body = RequestBody::empty(api);
     body.walk(&mut decoder, version)?;
-    // Bytes behind the body are ignored, as Kafka ignores them: librdkafka 2.16 sends three in a Metadata request for all topics.
+    // Bytes behind the body are ignored, as Apache Kafka ignores them in every API: librdkafka 2.16 sends three in a Metadata
+    // request for all topics. It also takes text that is not UTF-8, which `Str::from_utf8_lossy` is about.
     Ok(Request { version, correlation_id: header.correlation_id, client_id: header.client_id, body })
 }
 
@@ -151,8 +152,10 @@ pub(crate) fn identify(frame: &Bytes) -> Result<(ApiKey, i16), RequestError> {
     let version = peek.version().map_err(named)?;
     let Ok(api) = ApiKey::try_from(api_key) else { return Err(RequestError::UnknownApi { api_key, version }) };
     if !api.versions().contains(&version) {
-        let correlation_id = peek.correlation_id().map_err(named)?;
-        return Err(RequestError::UnsupportedVersion { api, version, correlation_id });
+        // All of the header has to be right for an answer.
+        let mut header = RequestHeader::default();
+        walk(&mut header, &mut Decoder::new(frame.clone()), api.request_header_version(version))?;
+        return Err(RequestError::UnsupportedVersion { api, version, correlation_id: header.correlation_id });
     }
     Ok((api, version))
 }
@@ -231,12 +234,48 @@ impl std::error::Error for RequestError {}
 mod tests {
     use super::*;
 
-    /// What librdkafka 2.16 sends to list all topics. A broker that closes the connection over it has lost that client.
+    /// What was sent to Apache Kafka 4.3.1 and answered by it as if the last bytes were not there, though they would be a
+    /// malformed field, a tag, or a second request. It did so in all of ApiVersions, Metadata, ListOffsets, FindCoordinator,
+    /// Fetch, Produce, CreateTopics, JoinGroup, DescribeCluster and InitProducerId, with 3, 6 and 5000 bytes, in flexible
+    /// versions and in older ones. A broker that closes the connection over them has lost librdkafka 2.16: the Metadata
+    /// request is how it asks for all topics.
     #[test]
     fn bytes_behind_a_request_are_ignored() {
-        let sent = b"\x00\x03\x00\x0d\x00\x00\x00\x03\x00\x07rdkafka\x00\x00\x00\x00\x00\x01\x00\x00";
+        let sent: [(&[u8], &[u8]); 4] = [
+            (b"\x00\x03\x00\x0d\x00\x00\x00\x03\x00\x07rdkafka\x00\x00\x00\x00\x00", b"\x01\x00\x00"),
+            (b"\x00\x03\x00\x01\x00\x00\x00\x03\x00\x02me\xff\xff\xff\xff", b"\xff\x01\x02abc"),
+            (b"\x00\x12\x00\x00\x00\x00\x00\x03\x00\x02me", &[b'x'; 5000]),
+            (b"\x00\x12\x00\x03\x00\x00\x00\x03\x00\x02me\x00\x04lib\x021\x00", b"\xff\x01\x02abc"),
+        ];
+        for (request, behind) in sent {
+            let plain = decode_request(Bytes::from_static(request)).unwrap();
+            assert_eq!(plain.correlation_id, 3);
+            assert_eq!(decode_request([request, behind].concat().into()).unwrap(), plain);
+        }
+    }
+
+    /// Kafka answers a client whose name, or whose topic's name, is Latin-1.
+    #[test]
+    fn text_that_is_no_utf8_is_taken() {
+        let sent = b"\x00\x03\x00\x04\x00\x00\x00\x03\x00\x04caf\xe9\x00\x00\x00\x01\x00\x03\xe9t\xe9\x00";
         let request = decode_request(Bytes::from_static(sent)).unwrap();
+        assert_eq!(request.client_id.as_deref(), Some("caf\u{fffd}"));
         let RequestBody::Metadata(metadata) = request.body else { panic!("another request: {:?}", request.body) };
-        assert_eq!((request.version, request.correlation_id, metadata.topics), (13, 3, None));
+        let topics = metadata.topics.unwrap_or_default();
+        assert_eq!(topics[0].name.as_deref(), Some("\u{fffd}t\u{fffd}"));
+    }
+
+    /// Kafka answers ApiVersions in a version that nobody knows, if the header is one of the newest kind; else it closes.
+    #[test]
+    fn an_unknown_version_is_answered_only_behind_a_whole_header() {
+        let unsupported = |header: &'static [u8]| decode_request(Bytes::from_static(header)).unwrap_err();
+        let newest = b"\x00\x12\x00\x63\x00\x00\x00\x07\x00\x02me\x00\x01\x02\x03";
+        let api = ApiKey::ApiVersions;
+        assert_eq!(unsupported(newest), RequestError::UnsupportedVersion { api, version: 99, correlation_id: 7 });
+        assert!(matches!(unsupported(b"\x00\x12\x00\x63\x00\x00\x00\x07\x00\x02me"), RequestError::Malformed(_)));
+        let tag = b"\x00\x12\x00\x63\x00\x00\x00\x07\x00\x02me\xff\x01\x02abc";
+        assert!(matches!(unsupported(tag), RequestError::Malformed(_)));
+        let negative = b"\x00\x12\xff\xff\x00\x00\x00\x07\x00\x02me";
+        assert_eq!(unsupported(negative), RequestError::UnsupportedVersion { api, version: -1, correlation_id: 7 });
     }
 }

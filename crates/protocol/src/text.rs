@@ -27,6 +27,15 @@ impl Str {
         Ok(Str(bytes))
     }
 
+    /// Takes bytes over as text. What is not UTF-8 becomes U+FFFD, just as many of them as Apache Kafka makes of it, so that
+    /// a name is the same name on both.
+    pub fn from_utf8_lossy(bytes: Bytes) -> Str {
+        match Str::from_utf8(bytes.clone()) {
+            Ok(text) => text,
+            Err(_) => Str::from(replaced(&bytes)),
+        }
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         // Every constructor checked or started from a `str`; checking again costs a pass over short names only.
@@ -37,6 +46,29 @@ impl Str {
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
+}
+
+/// The text with one U+FFFD for each malformed part. Java and Rust agree what a part is, but for halves of surrogate pairs,
+/// which Java takes as a whole.
+#[cold]
+fn replaced(mut bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    while let Some(chunk) = bytes.utf8_chunks().next() {
+        let mut taken = chunk.valid().len() + chunk.invalid().len();
+        text.push_str(chunk.valid());
+        if let [_, ..] = chunk.invalid() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+        if chunk.invalid() == [0xed] {
+            taken += match bytes[taken..] {
+                [0xa0..=0xbf, 0x80..=0xbf, ..] => 2,
+                [0xa0..=0xbf, ..] => 1,
+                _ => 0,
+            };
+        }
+        bytes = &bytes[taken..];
+    }
+    text
 }
 
 impl Deref for Str {
@@ -93,5 +125,45 @@ impl fmt::Debug for Str {
 impl fmt::Display for Str {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self.as_str(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of topics that were sent to Apache Kafka 4.3.1 in a Metadata request, and the names in its answer.
+    #[test]
+    fn what_is_no_utf8_is_replaced_as_kafka_does() {
+        let seen: [(&[u8], &str); 22] = [
+            (b"caf\xe9", "caf\u{fffd}"),
+            (b"\xe9t\xe9", "\u{fffd}t\u{fffd}"),
+            (b"a\xffb", "a\u{fffd}b"),
+            (b"\xc3", "\u{fffd}"),
+            (b"\xc0\xaf", "\u{fffd}\u{fffd}"),
+            (b"\xe2\x82", "\u{fffd}"),
+            (b"\xe2\x82x", "\u{fffd}x"),
+            (b"\xe0\x80\x80", "\u{fffd}\u{fffd}\u{fffd}"),
+            (b"\xf0\x9f\x98", "\u{fffd}"),
+            (b"\xf0\x9f\x98(", "\u{fffd}("),
+            (b"\xf0\x9f\xc3\xa9", "\u{fffd}\u{e9}"),
+            (b"x\xf0\x80\x80\x80", "x\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+            (b"\xf4\x90\x80\x80", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+            (b"\xf5\x80", "\u{fffd}\u{fffd}"),
+            (b"\xf1\x80\x80\x80x\x80", "\u{40000}x\u{fffd}"),
+            (b"\xed", "\u{fffd}"),
+            (b"\xed\x9f", "\u{fffd}"),
+            (b"\xed\xa0", "\u{fffd}"),
+            (b"\xed\xa0x", "\u{fffd}x"),
+            (b"\xed\xa0\x80", "\u{fffd}"),
+            (b"x\xed\xa0\x80\xed\xb0\x80y", "x\u{fffd}\u{fffd}y"),
+            (b"\xed\xbf\xc3\xa9", "\u{fffd}\u{e9}"),
+        ];
+        for (sent, answered) in seen {
+            assert_eq!(Str::from_utf8_lossy(Bytes::from_static(sent)), answered, "{sent:x?}");
+        }
+        // What is UTF-8 is shared, not copied.
+        let name = Bytes::from_static("caf\u{e9}".as_bytes());
+        assert_eq!(Str::from_utf8_lossy(name.clone()).into_bytes().as_ptr(), name.as_ptr());
     }
 }

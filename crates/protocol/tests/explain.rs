@@ -88,11 +88,11 @@ fn an_unknown_tag_is_shown() {
 
 #[test]
 fn a_request_that_cannot_be_served_is_named() {
-    let frame = Bytes::from_static(&[0, 3, 0, 99, 0, 0, 0, 1, 0xff, 0xff, 7]);
+    let frame = Bytes::from_static(&[0, 3, 0, 99, 0, 0, 0, 1, 0xff, 0xff, 0, 7]);
     let lines = text(&explain::request(frame));
     assert_eq!(lines[1], "RequestApiKey 3 Metadata 0..2 00 03");
     assert_eq!(lines[4], "ClientId null 8..10 ff ff");
-    assert_eq!(lines[5..], ["error: Metadata has versions 0 to 13, not 99", "not understood 10..11 07"]);
+    assert_eq!(lines[5..], ["error: Metadata has versions 0 to 13, not 99", "not understood 10..12 00 07"]);
 }
 
 #[test]

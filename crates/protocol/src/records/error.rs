@@ -126,19 +126,21 @@ impl RecordsError {
 }
 
 impl Fault {
-    /// What a client is told: what Apache Kafka answers, and where it has no answer (a bomb, a codec's complaint) the
-    /// closest one that tells a producer what to do.
+    /// What a client is told: what Apache Kafka answers, and where it has no answer (a bomb) the closest one that tells a
+    /// producer what to do.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Fault::BatchLength(_)
-            | Fault::Crc { .. }
+            Fault::BatchLength(_) | Fault::Crc { .. } => ErrorCode::CorruptMessage,
+            // Kafka's codecs throw what has no code of its own. Unlike CORRUPT_MESSAGE it is not retriable, so a producer gives
+            // the batch up instead of sending it until its delivery times out.
+            Fault::UnknownCompression(_)
             | Fault::Compression(CompressionError::Corrupt { .. } | CompressionError::Failed { .. }) => {
-                ErrorCode::CorruptMessage
+                ErrorCode::UnknownServerError
             }
             // Kafka 4 refuses the formats that it once knew as invalid records, others as corrupt.
             Fault::Magic(0..=1) => ErrorCode::InvalidRecord,
             Fault::Magic(_) => ErrorCode::CorruptMessage,
-            Fault::UnknownCompression(_) | Fault::CompressionTooNew => ErrorCode::UnsupportedCompressionType,
+            Fault::CompressionTooNew => ErrorCode::UnsupportedCompressionType,
             // A producer splits a batch that is too large.
             Fault::TooLarge { .. } | Fault::Compression(CompressionError::Limit { .. }) => ErrorCode::MessageTooLarge,
             Fault::TimestampType => ErrorCode::InvalidTimestamp,

@@ -7,6 +7,7 @@
 //! Only magic 2 exists here, as in Apache Kafka 4: older formats are refused by name.
 
 mod batches;
+mod budget;
 mod build;
 mod check;
 pub mod compression;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use crate::Region;
 
 pub use batches::{BatchFacts, Batches};
+pub use budget::Budget;
 pub use build::BatchBuilder;
 pub use check::{CheckRules, check, verify};
 pub use compression::{Compression, CompressionError, Compressors, PureCompressors};
@@ -40,6 +42,8 @@ pub enum Records {
     Bytes(Bytes),
     /// Checked, their heads at hand.
     Batches(Batches),
+    /// Bytes that did not pass the check, and why: nobody need look at them again.
+    Refused(Bytes, Box<RecordsError>),
     /// Bytes of a log by name, for whoever sends them to fetch.
     Regions(Vec<Region>),
 }
@@ -48,7 +52,7 @@ impl Records {
     /// How many bytes they take on the wire.
     pub fn size(&self) -> usize {
         match self {
-            Records::Bytes(bytes) => bytes.len(),
+            Records::Bytes(bytes) | Records::Refused(bytes, _) => bytes.len(),
             Records::Batches(batches) => batches.bytes(),
             Records::Regions(regions) => regions.iter().map(|region| region.len as usize).sum(),
         }

@@ -187,14 +187,9 @@ impl RecordView<'_> {
             timestamp: self.timestamp,
             key: self.key.map(own),
             value: self.value.map(own),
-            headers: self.headers.map(|(key, value)| (header_key(own(key)), value.map(own))).collect(),
+            headers: self.headers.map(|(key, value)| (Str::from_utf8_lossy(own(key)), value.map(own))).collect(),
         }
     }
-}
-
-/// Kafka does not check that a header's key is UTF-8; its consumers replace what is not.
-fn header_key(bytes: Bytes) -> Str {
-    Str::from_utf8(bytes.clone()).unwrap_or_else(|_| Str::from(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 #[inline]
