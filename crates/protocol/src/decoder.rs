@@ -16,7 +16,8 @@ const AMPLIFICATION: usize = 48;
 /// What any message may take, however short.
 const ALLOWANCE: usize = 64 << 10;
 
-/// Reads a message from a buffer and shares it: strings and byte fields are slices.
+/// Reads a message from a buffer and shares it: byte fields are slices; strings are copies, so that what is kept of a message
+/// never keeps its frame.
 ///
 /// Every length is checked against the bytes that remain before anything is allocated, and all arrays together are
 /// bounded by a small multiple of the buffer's length.
@@ -129,7 +130,9 @@ impl Decoder {
 
     fn text(&mut self) -> Result<Option<Str>, ProtocolError> {
         let Some(length) = self.length(true)? else { return Ok(None) };
-        self.slice(length).map(|slice| Some(Str::from_utf8_lossy(slice)))
+        // Copied: names are small and outlive their request in sessions, configurations and metadata, where a slice would
+        // keep a frame of any size in memory.
+        self.slice(length).map(|slice| Some(Str::from_utf8_lossy(Bytes::copy_from_slice(&slice))))
     }
 
     fn blob(&mut self) -> Result<Option<Bytes>, ProtocolError> {

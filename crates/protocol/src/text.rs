@@ -1,4 +1,4 @@
-//! Strings that are slices of the frame they came in.
+//! Strings whose clones share their bytes.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
-/// An immutable UTF-8 string that shares its bytes: a clone is a reference count, decoding copies nothing.
+/// An immutable UTF-8 string that shares its bytes: a clone is a reference count.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Str(Bytes);
 

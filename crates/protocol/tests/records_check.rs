@@ -153,7 +153,7 @@ fn what_is_not_what_its_codec_writes() {
         let bytes = with_records(&built(three(compression)), b"\xff\xff\xff\xffnothing of the kind");
         let error = produce(bytes).unwrap_err();
         assert!(matches!(error.fault, Fault::Compression(CompressionError::Corrupt { .. })), "{error}");
-        assert_eq!(error.code(), ErrorCode::CorruptMessage);
+        assert_eq!(error.code(), ErrorCode::UnknownServerError);
     }
 }
 

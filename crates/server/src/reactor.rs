@@ -21,12 +21,10 @@ use node::outbox::{Call, CallError, CallId, Credit, Reply};
 use node::{Event, Node, Outbox};
 use protocol::frame::{self, Piece};
 use protocol::frame::{Request, Response};
-use protocol::messages::{ApiKey, RequestBody, ResponseBody};
-use protocol::records::{self, CheckRules, Records};
+use protocol::messages::{ApiKey, ResponseBody};
 use protocol::{FileId, Instant, NodeId, Now, RequestError, Str, WallMs};
 use storage::{OpId, StoreOp};
 
-use crate::compressors::NativeCompressors;
 use crate::connection::{Chunk, Connection, Read};
 use crate::lane::Lane;
 
@@ -63,8 +61,6 @@ pub(crate) struct Settings {
     pub(crate) node_id: NodeId,
     /// `socket.request.max.bytes`.
     pub(crate) max_request_bytes: usize,
-    /// The most that a compressed batch may unpack to.
-    pub(crate) max_decompressed_bytes: usize,
     /// `connections.max.idle.ms`; `None` for ever.
     pub(crate) max_idle: Option<Duration>,
     /// Told once when the node serves requests.
@@ -337,7 +333,8 @@ impl Reactor {
     fn request(&mut self, conn: ConnId, frame: bytes::Bytes) {
         match frame::decode_request(frame) {
             Ok(mut request) => {
-                self.check_records(&mut request);
+                // What costs per byte is done out here: the core never touches payload.
+                self.node.check_records(&mut request);
                 let Some(connection) = self.connections.get_mut(&conn) else { return };
                 request.correlation_id = connection.admit(request.correlation_id);
                 self.feed(Input::Request(conn, request));
@@ -349,22 +346,6 @@ impl Reactor {
                 self.answer(conn, Response { version: 0, correlation_id, body });
             }
             Err(refused) => self.close(conn, Some(&refused.to_string())),
-        }
-    }
-
-    /// Reads the heads and checks every byte of produced batches here, so that the core never touches payload.
-    /// What does not pass stays bytes: the core finds the same fault again and answers it.
-    fn check_records(&self, request: &mut Request) {
-        let RequestBody::Produce(produce) = &mut request.body else { return };
-        // The topic's own max.message.bytes is the core's to apply: it needs the topic.
-        let mut rules = CheckRules::produce(request.version);
-        rules.max_decompressed = self.settings.max_decompressed_bytes;
-        for partition in produce.topic_data.iter_mut().flat_map(|it| &mut it.partition_data) {
-            if let Some(Records::Bytes(bytes)) = &partition.records
-                && let Ok(batches) = records::check(bytes.clone(), &rules, &NativeCompressors)
-            {
-                partition.records = Some(Records::Batches(batches));
-            }
         }
     }
 

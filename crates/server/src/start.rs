@@ -20,9 +20,6 @@ use crate::disk::NativeDisk;
 use crate::lane::Lane;
 use crate::reactor::{Ended, Listener, Reactor, Settings, WAKE};
 
-/// A compressed batch may unpack to at most this many times `socket.request.max.bytes`.
-const DECOMPRESSED_FACTOR: usize = 2;
-
 /// Why a server does not start; one line that says what to do.
 #[derive(Debug)]
 pub enum StartError {
@@ -113,7 +110,6 @@ impl Server {
         let settings = Settings {
             node_id: config.node_id,
             max_request_bytes,
-            max_decompressed_bytes: max_request_bytes.saturating_mul(DECOMPRESSED_FACTOR),
             max_idle: u64::try_from(config.connections_max_idle_ms).ok().map(Duration::from_millis),
             ready,
         };

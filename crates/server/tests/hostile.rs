@@ -14,9 +14,10 @@ use common::{Client, Outcome, Rig, batch, compressed, fetch, header, produce};
 use filler::{Filler, Random};
 use node::gateway::api_versions::SERVED;
 use protocol::messages::create_topics_request::CreatableTopic;
+use protocol::messages::produce_request::PartitionProduceData;
 use protocol::messages::{ApiVersionsRequest, CreateTopicsRequest, MetadataRequest};
-use protocol::records::{Compression, Compressors, PureCompressors, crc32c};
-use protocol::{ApiKey, ErrorCode, Request, RequestBody, ResponseBody, Str, frame};
+use protocol::records::{BatchBuilder, Compression, Compressors, PureCompressors, crc32c};
+use protocol::{ApiKey, ErrorCode, Request, RequestBody, ResponseBody, Str, WallMs, frame};
 
 fn rig() -> (Rig, Client) {
     let rig = Rig::start();
@@ -152,12 +153,13 @@ impl Forged {
     }
 }
 
-/// As Apache Kafka 4.3.1 answers each, but for those marked: there it answers UNKNOWN_SERVER_ERROR, or takes them.
+/// As Apache Kafka 4.3.1 answers each, but for the one marked, which it takes.
 #[test]
 fn batches_that_lie_are_refused_and_leave_no_trace() {
     let (rig, mut client) = rig();
     let two = |a, b| [record(a), record(b)].concat();
     let (corrupt, invalid) = (ErrorCode::CorruptMessage, ErrorCode::InvalidRecord);
+    let unknown = ErrorCode::UnknownServerError;
     let forged = [
         ("a wrong CRC", Forged { crc: Some(1), ..Forged::default() }, corrupt),
         ("format 0", Forged { magic: 0, ..Forged::default() }, invalid),
@@ -188,12 +190,11 @@ fn batches_that_lie_are_refused_and_leave_no_trace() {
         ("a record of negative size", Forged { records: vec![1], ..Forged::default() }, invalid),
         ("a record of huge size", Forged { records: vec![0xfe, 0xff, 0xff, 0xff, 0x0f], ..Forged::default() }, invalid),
         ("a producer without a sequence", Forged { producer: (7, 0, -1), ..Forged::default() }, invalid),
-        // UNKNOWN_SERVER_ERROR from Kafka.
-        ("an unknown codec", Forged { attributes: 5, ..Forged::default() }, ErrorCode::UnsupportedCompressionType),
-        ("no gzip", Forged { attributes: 1, ..Forged::default() }, corrupt),
-        ("no snappy", Forged { attributes: 2, ..Forged::default() }, corrupt),
-        ("no lz4", Forged { attributes: 3, ..Forged::default() }, corrupt),
-        ("no zstd", Forged { attributes: 4, ..Forged::default() }, corrupt),
+        ("an unknown codec", Forged { attributes: 5, ..Forged::default() }, unknown),
+        ("no gzip", Forged { attributes: 1, ..Forged::default() }, unknown),
+        ("no snappy", Forged { attributes: 2, ..Forged::default() }, unknown),
+        ("no lz4", Forged { attributes: 3, ..Forged::default() }, unknown),
+        ("no zstd", Forged { attributes: 4, ..Forged::default() }, unknown),
     ];
     for (what, forged, expected) in forged {
         assert_eq!(client.produce("t", 0, forged.bytes()), (expected, -1), "{what}");
@@ -221,11 +222,33 @@ fn bombs_are_refused_in_every_codec() {
         let records = PureCompressors.compress(compression, None, &plain).unwrap();
         assert!(records.len() < 150_000, "{compression}");
         let bomb = Forged { attributes: compression.id(), records, ..Forged::default() };
-        // Within the node the same bytes are no bomb, but then no records either.
-        let (error, _) = client.produce("t", 0, bomb.bytes());
-        assert!(matches!(error, ErrorCode::MessageTooLarge | ErrorCode::InvalidRecord), "{compression}: {error:?}");
+        assert_eq!(client.produce("t", 0, bomb.bytes()), (ErrorCode::MessageTooLarge, -1), "{compression}");
         assert_eq!(client.produce("t", 0, compressed(compression, &["ok"])).0, ErrorCode::None);
     }
+    rig.stop();
+}
+
+/// 20 partitions, each a bomb of 210 MB in 200 KB: all are refused for the price of one, and others are served meanwhile.
+#[test]
+fn a_request_full_of_bombs() {
+    let rig = Rig::start();
+    let (mut client, mut other) = (rig.client(), rig.client());
+    client.create_topic("t", 20);
+    let mut builder = BatchBuilder::new(Compression::Gzip);
+    builder.push(WallMs(1_700_000_000_000), None, Some(&vec![0; 210_000_000]), &[]);
+    let bomb = builder.build(&PureCompressors).unwrap();
+    assert!(bomb.len() < 250_000);
+    let RequestBody::Produce(mut request) = produce("t", 0, -1, bomb) else { panic!() };
+    let first = request.topic_data[0].partition_data[0].clone();
+    let all = (0..20).map(|index| PartitionProduceData { index, ..first.clone() });
+    request.topic_data[0].partition_data = all.collect();
+    client.send(9, RequestBody::Produce(request));
+    other.assert_served("t");
+    let ResponseBody::Produce(response) = client.receive(ApiKey::Produce, 9).body else { panic!() };
+    for answer in &response.responses[0].partition_responses {
+        assert_eq!(answer.error_code, ErrorCode::MessageTooLarge.code(), "{answer:?}");
+    }
+    client.assert_served("t");
     rig.stop();
 }
 

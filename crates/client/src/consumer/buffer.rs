@@ -149,7 +149,7 @@ impl Fetched {
 
 fn bytes_of(records: Records) -> Result<Bytes, Unreadable> {
     match records {
-        Records::Bytes(bytes) => Ok(bytes),
+        Records::Bytes(bytes) | Records::Refused(bytes, _) => Ok(bytes),
         Records::Batches(batches) => Ok(batches.write_pieces().concat().into()),
         Records::Regions(_) => Err(Unreadable("regions of a log instead of bytes".to_owned())),
     }

@@ -29,8 +29,7 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("client.quota.callback.class", Class, None, Any).idle(),
     Definition::new("compression.gzip.level", Int, Some("-1"), GzipLevel)
         .cluster_wide()
-        .doc("The level of gzip, or -1 for its default.")
-        .idle(),
+        .doc("The level of gzip, or -1 for its default."),
     Definition::new("compression.lz4.level", Int, Some("9"), Between(1, 17))
         .cluster_wide()
         .doc("The level of lz4.")
@@ -42,12 +41,10 @@ pub const BROKER_KEYS: &[Definition] = &[
         OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
     )
     .cluster_wide()
-    .doc("The compression in the log: producer keeps what was sent.")
-    .idle(),
+    .doc("The compression in the log: producer keeps what was sent."),
     Definition::new("compression.zstd.level", Int, Some("3"), Between(-131_072, 22))
         .cluster_wide()
-        .doc("The level of zstd.")
-        .idle(),
+        .doc("The level of zstd."),
     Definition::new("config.providers", List, Some(""), Any).cluster_wide().idle(),
     Definition::new("connection.failed.authentication.delay.ms", Int, Some("100"), AtLeast(0)).idle(),
     Definition::new("connections.max.idle.ms", Long, Some("600000"), Any)

@@ -1,6 +1,7 @@
 //! A topic's settings: its own, else the broker's, else Kafka's defaults.
 
 use protocol::Str;
+use protocol::records::Compression;
 
 use super::definition::{boolean, list};
 use super::keys::{Conversion, topic_synonyms};
@@ -49,8 +50,8 @@ pub struct TopicConfig {
     pub min_insync_replicas: i32,
     /// `unclean.leader.election.enable`.
     pub unclean_leader_election: bool,
-    /// `compression.type`; `producer` keeps what was sent.
-    pub compression_type: Str,
+    /// `compression.type` and the level of its codec; `None` keeps what was sent.
+    pub compression: Option<(Compression, Option<i32>)>,
     /// `flush.messages`.
     pub flush_messages: i64,
     /// `flush.ms`.
@@ -98,7 +99,7 @@ impl TopicConfig {
             timestamp_after_max_ms: long("message.timestamp.after.max.ms"),
             min_insync_replicas: int("min.insync.replicas"),
             unclean_leader_election: flag("unclean.leader.election.enable"),
-            compression_type: value("compression.type"),
+            compression: compression(value("compression.type").trim(), int),
             flush_messages: long("flush.messages"),
             flush_ms: long("flush.ms"),
             file_delete_delay_ms: long("file.delete.delay.ms"),
@@ -108,6 +109,21 @@ impl TopicConfig {
             preallocate: flag("preallocate"),
         }
     }
+}
+
+/// The codec of `compression.type` and the level that the topic wants of it.
+fn compression(name: &str, level: impl Fn(&str) -> i32) -> Option<(Compression, Option<i32>)> {
+    let compression = match name {
+        "uncompressed" => Compression::None,
+        name => Compression::from_name(name)?,
+    };
+    let level = match compression {
+        Compression::None | Compression::Snappy => None,
+        Compression::Gzip => Some(level("compression.gzip.level")),
+        Compression::Lz4 => Some(level("compression.lz4.level")),
+        Compression::Zstd => Some(level("compression.zstd.level")),
+    };
+    Some((compression, level))
 }
 
 fn default(key: &str) -> &'static str {

@@ -11,8 +11,7 @@ pub const TOPIC_KEYS: &[Definition] = &[
         .doc("What happens to old segments: delete, compact, or both.")
         .idle(),
     Definition::new("compression.gzip.level", Int, Some("-1"), GzipLevel)
-        .doc("The level of gzip, or -1 for its default.")
-        .idle(),
+        .doc("The level of gzip, or -1 for its default."),
     Definition::new("compression.lz4.level", Int, Some("9"), Between(1, 17)).doc("The level of lz4.").idle(),
     Definition::new(
         "compression.type",
@@ -20,9 +19,8 @@ pub const TOPIC_KEYS: &[Definition] = &[
         Some("producer"),
         OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
     )
-    .doc("The compression in the log: producer keeps what was sent.")
-    .idle(),
-    Definition::new("compression.zstd.level", Int, Some("3"), Between(-131_072, 22)).doc("The level of zstd.").idle(),
+    .doc("The compression in the log: producer keeps what was sent."),
+    Definition::new("compression.zstd.level", Int, Some("3"), Between(-131_072, 22)).doc("The level of zstd."),
     Definition::new("delete.retention.ms", Long, Some("86400000"), AtLeast(0))
         .doc("Milliseconds for which a compacted topic keeps tombstones.")
         .idle(),

@@ -18,6 +18,7 @@ pub(crate) mod init_producer_id;
 pub(crate) mod list_offsets;
 pub mod metadata;
 pub(crate) mod produce;
+mod records;
 pub(crate) mod session;
 
 use protocol::frame::{Request, Response};

@@ -8,7 +8,7 @@
 //! - Gap: transactions. A transactional batch without a transactional id gets TRANSACTIONAL_ID_AUTHORIZATION_FAILED, as
 //!   from Kafka; with one it gets INVALID_TXN_STATE, which Kafka answers for a partition that no transaction has added:
 //!   producers abort on it instead of retrying forever.
-//! - Gap: `compression.type` other than `producer` does not compress batches anew.
+//! - What costs per byte is done before, in [`super::records`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use protocol::messages::{ProduceRequest, ProduceResponse};
-use protocol::records::{self, Batches, Compression, Records};
+use protocol::records::{Batches, Records};
 use protocol::{ErrorCode, Now, ResponseBody, Str};
 
 use crate::deferred::{Pending, RequestId, Waiter};
@@ -48,7 +48,8 @@ pub(crate) struct PendingProduce {
 }
 
 impl Node {
-    pub(crate) fn handle_produce(&mut self, now: Now, waiter: Waiter, request: ProduceRequest, out: &mut Outbox) {
+    pub(crate) fn handle_produce(&mut self, now: Now, waiter: Waiter, mut request: ProduceRequest, out: &mut Outbox) {
+        self.check_produced(waiter.version, &mut request);
         let ProduceRequest { transactional_id, acks, timeout_ms, topic_data, .. } = request;
         let id = self.deferred.number();
         let mut pending = PendingProduce { waiter, response: ProduceResponse::default(), outstanding: BTreeSet::new() };
@@ -127,7 +128,7 @@ impl Node {
                 format!("Cannot append to internal topic {}", topic.name),
             ));
         }
-        let batches = self.one_batch(waiter.version, data.records)?;
+        let batches = one_batch(data.records)?;
         if batches.heads().iter().any(|head| head.attributes.is_transactional()) {
             return Err(if has_transactional_id {
                 Refused::because(ErrorCode::InvalidTxnState, "this node has no transactions".to_owned())
@@ -152,31 +153,6 @@ impl Node {
             ..PartitionProduceResponse::default()
         };
         Ok(Accepted { answer, waits })
-    }
-
-    /// The one batch that a partition may bring (version 3 and later), checked.
-    fn one_batch(&self, version: i16, records: Option<Records>) -> Result<Batches, Refused> {
-        let batches = match records {
-            Some(Records::Batches(batches)) => batches,
-            Some(Records::Bytes(bytes)) => {
-                // Its size is checked against the topic's limit at the append.
-                let rules = records::CheckRules::produce(version);
-                records::check(bytes, &rules, &*self.compressors)
-                    .map_err(|error| Refused::because(error.code(), error.to_string()))?
-            }
-            Some(Records::Regions(_)) | None => Batches::default(),
-        };
-        match batches.heads() {
-            [head] if version < 7 && head.attributes.compression() == Compression::Zstd => Err(Refused::because(
-                ErrorCode::UnsupportedCompressionType,
-                format!("Produce requests with version {version} are not allowed to use ZStandard compression"),
-            )),
-            [_] => Ok(batches),
-            heads => Err(Refused::because(
-                ErrorCode::InvalidRecord,
-                format!("a partition must bring exactly one record batch, not {}", heads.len()),
-            )),
-        }
     }
 
     fn refused_produce(
@@ -282,6 +258,23 @@ impl Node {
             }
         }
         self.answer(waiter, ResponseBody::Produce(response), out);
+    }
+}
+
+/// The one batch that a partition may bring (version 3 and later), checked.
+fn one_batch(records: Option<Records>) -> Result<Batches, Refused> {
+    let batches = match records {
+        Some(Records::Batches(batches)) => batches,
+        Some(Records::Refused(_, error)) => return Err(Refused::because(error.code(), error.to_string())),
+        Some(Records::Bytes(_)) => panic!("the records of a request are checked before it is handled"),
+        Some(Records::Regions(_)) | None => Batches::default(),
+    };
+    match batches.heads() {
+        [_] => Ok(batches),
+        heads => Err(Refused::because(
+            ErrorCode::InvalidRecord,
+            format!("a partition must bring exactly one record batch, not {}", heads.len()),
+        )),
     }
 }
 

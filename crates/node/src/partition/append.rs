@@ -1,6 +1,6 @@
 //! Appending as leader: what a batch must fulfil, its place in the log, and the producer's sequence.
 
-use protocol::records::{self, Batches, CheckRules, Compressors, TimestampType};
+use protocol::records::{self, Batches, CheckRules, Compressors, RecordView, RecordViews, RecordsError, TimestampType};
 use protocol::{ErrorCode, Now, Offset, Str, WallMs};
 use storage::{AppendError, LogRules, Sequence, StoreOp};
 
@@ -9,6 +9,9 @@ use crate::config::{TimestampPolicy, TopicConfig};
 use crate::event::Event;
 use crate::ops::{Ops, Purpose};
 use crate::outbox::Outbox;
+
+/// An answer names as many records that are at fault, not all that a bomb can hold.
+const FAULTS_NAMED: usize = 1_000;
 
 /// How safe a producer wants a batch to be before it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,27 +193,23 @@ impl Partition {
     }
 
     fn check_each_record(&self, now: Now, batches: &Batches, compressors: &dyn Compressors) -> Result<(), Refused> {
-        let mut faults = Vec::new();
-        let mut is_timestamp = false;
-        for batch in records::read(&batches.to_bytes(), compressors).limit(CheckRules::MAX_DECOMPRESSED) {
-            let (_, records) = batch.map_err(|error| Refused::because(error.code(), error.to_string()))?;
-            for (index, record) in records.iter().enumerate() {
-                let fault = if self.config.compact && record.key.is_none() {
-                    "Compacted topic cannot accept message without key".to_owned()
-                } else if record.timestamp.0 != -1 && !self.is_in_range(now, record.timestamp.0) {
-                    is_timestamp = true;
-                    format!(
-                        "Timestamp {} of message with offset {} is out of range. The timestamp should be within [{}, {}]",
-                        record.timestamp.0,
-                        record.offset,
-                        now.wall.0.saturating_sub(self.config.timestamp_before_max_ms),
-                        now.wall.0.saturating_add(self.config.timestamp_after_max_ms)
-                    )
-                } else {
-                    continue;
-                };
-                let fault = format!("{fault} in topic partition {}-{}.", self.topic, self.key.partition);
-                faults.push((index as i32, Str::from(fault)));
+        let refuse = |error: RecordsError| Refused::because(error.code(), error.to_string());
+        let limit = (0..batches.len()).filter_map(|it| batches.facts(it)).map(|it| it.plain_size).max();
+        let (head, plain) =
+            records::plain(&batches.to_bytes(), compressors, limit.unwrap_or(CheckRules::MAX_DECOMPRESSED))
+                .map_err(refuse)?;
+        let (mut faults, mut count, mut is_timestamp) = (Vec::new(), 0u64, false);
+        for (index, record) in (0..).zip(RecordViews::new(&head, &plain)) {
+            let Ok(record) = record else { break };
+            let is_late = record.timestamp.0 != -1 && !self.is_in_range(now, record.timestamp.0);
+            let is_keyless = self.config.compact && record.key.is_none();
+            if !is_late && !is_keyless {
+                continue;
+            }
+            is_timestamp |= is_late && !is_keyless;
+            count += 1;
+            if faults.len() < FAULTS_NAMED {
+                faults.push((index, Str::from(self.fault_of(now, &record, is_keyless))));
             }
         }
         if faults.is_empty() {
@@ -221,10 +220,25 @@ impl Partition {
         } else {
             (
                 ErrorCode::InvalidRecord,
-                format!("One or more records have been rejected due to {} record errors in total", faults.len()),
+                format!("One or more records have been rejected due to {count} record errors in total"),
             )
         };
         Err(Refused { records: faults, ..Refused::because(code, message) })
+    }
+
+    fn fault_of(&self, now: Now, record: &RecordView<'_>, is_keyless: bool) -> String {
+        let fault = if is_keyless {
+            "Compacted topic cannot accept message without key".to_owned()
+        } else {
+            format!(
+                "Timestamp {} of message with offset {} is out of range. The timestamp should be within [{}, {}]",
+                record.timestamp.0,
+                record.offset,
+                now.wall.0.saturating_sub(self.config.timestamp_before_max_ms),
+                now.wall.0.saturating_add(self.config.timestamp_after_max_ms)
+            )
+        };
+        format!("{fault} in topic partition {}-{}.", self.topic, self.key.partition)
     }
 
     /// True for a timestamp that the topic takes. With LogAppendTime the producer's does not matter.

@@ -216,7 +216,7 @@ impl Rig {
     pub(crate) fn resolve(&self, records: &Option<Records>) -> Bytes {
         match records {
             None => Bytes::new(),
-            Some(Records::Bytes(bytes)) => bytes.clone(),
+            Some(Records::Bytes(bytes) | Records::Refused(bytes, _)) => bytes.clone(),
             Some(Records::Batches(batches)) => batches.to_bytes(),
             Some(Records::Regions(regions)) => {
                 regions.iter().flat_map(|region| self.load(region).to_vec()).collect::<Vec<_>>().into()

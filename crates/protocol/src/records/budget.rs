@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
+use super::Records;
 use super::batches::Batches;
 use super::check::{CheckRules, check};
 use super::compression::{Compression, Compressors};
 use super::error::{Fault, RecordsError};
 use super::head::BatchHead;
-use super::Records;
 
 /// Records that honest producers compress come to some ten times their bytes, to thirty at times.
 const HONEST_RATIO: usize = 32;
@@ -44,20 +44,20 @@ impl Budget {
         compressors: &dyn Compressors,
     ) -> Result<Batches, RecordsError> {
         let is_plain = BatchHead::decode(&bytes).map_or(true, |it| it.attributes.compression() == Compression::None);
-        let rules =
-            CheckRules { max_decompressed: self.a_batch.min(self.left), ..CheckRules::produce(version) };
+        let rules = CheckRules { max_decompressed: self.a_batch.min(self.left), ..CheckRules::produce(version) };
         let checked = check(bytes, &rules, compressors);
         if !is_plain {
             self.left = match &checked {
-                Ok(batches) => {
-                    self.left.saturating_sub((0..batches.len()).filter_map(|it| batches.facts(it)).map(|it| it.plain_size).sum())
-                }
+                Ok(batches) => self.left.saturating_sub(
+                    (0..batches.len()).filter_map(|it| batches.facts(it)).map(|it| it.plain_size).sum(),
+                ),
                 // What came out before the fault was found is not known, and at most all that was left. Half of that is
                 // given up: so faults, however many, cost no more than twice the budget, and one does not take all from
                 // the batches beside it.
-                Err(RecordsError { fault: Fault::Compression(_) | Fault::Record { .. } | Fault::TrailingBytes(_), .. }) => {
-                    self.left / 2
-                }
+                Err(RecordsError {
+                    fault: Fault::Compression(_) | Fault::Record { .. } | Fault::TrailingBytes(_),
+                    ..
+                }) => self.left / 2,
                 Err(_) => self.left,
             };
         }

@@ -148,7 +148,7 @@ impl World {
         let mut copy = produce.clone();
         for data in copy.topic_data.iter_mut().flat_map(|it| &mut it.partition_data) {
             let bytes = match data.records.take()? {
-                Records::Bytes(bytes) => bytes,
+                Records::Bytes(bytes) | Records::Refused(bytes, _) => bytes,
                 Records::Batches(batches) => batches.to_bytes(),
                 Records::Regions(_) => return None,
             };

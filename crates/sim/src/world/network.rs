@@ -165,7 +165,7 @@ impl World {
         let data = produce.topic_data.iter_mut().flat_map(|it| &mut it.partition_data).next();
         let Some(records) = data.and_then(|it| it.records.as_mut()) else { return };
         let mut bytes = match records {
-            Records::Bytes(bytes) => bytes.to_vec(),
+            Records::Bytes(bytes) | Records::Refused(bytes, _) => bytes.to_vec(),
             Records::Batches(batches) => batches.to_bytes().to_vec(),
             Records::Regions(_) => return,
         };
