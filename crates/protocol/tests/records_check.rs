@@ -108,7 +108,7 @@ fn formats_and_codecs_that_are_not_spoken() {
         let mut bytes = batch.to_vec();
         bytes[22] = bytes[22] & !7 | id;
         let fault = Fault::UnknownCompression(i16::from(id));
-        refused(produce(bytes), fault, ErrorCode::UnsupportedCompressionType);
+        refused(produce(bytes), fault, ErrorCode::UnknownServerError);
     }
     assert_eq!(Attributes::from_bits(5), None);
 }
