@@ -1,7 +1,7 @@
 //! A world as plain data: what the lab draws and the JavaScript API answers. Reading it changes nothing.
 
 use client::ConsumerRecord;
-use node::Scope;
+use node::{Scope, WakeReason};
 use node::view::View as NodeView;
 use protocol::records::{self, PureCompressors, Record};
 use protocol::{ApiKey, Instant, Offset, Str, TopicPartition};
@@ -133,6 +133,8 @@ pub struct Waiting {
     pub correlation_id: i32,
     /// When it arrived.
     pub since: Instant,
+    /// When it is answered at the latest, if its node has set itself a time.
+    pub deadline: Option<Instant>,
     /// Answered, and waiting for those before it.
     pub ready: bool,
 }
@@ -144,7 +146,9 @@ pub struct Timer {
     pub process: Str,
     /// When, in the world's time.
     pub at: Instant,
-    /// What for, in words.
+    /// Since when it runs, if its process says so.
+    pub since: Option<Instant>,
+    /// What for: the name of its configuration key where there is one.
     pub what: String,
 }
 
@@ -160,17 +164,18 @@ pub struct Batch {
 impl World {
     /// The world as plain data.
     pub fn view(&self) -> View {
+        let (brokers, clients) = (self.brokers(), self.clients());
         View {
             event: self.events,
             clock: self.clock,
             hash: self.hash(),
             narration: self.narrate(),
             process: self.name(self.last.process).clone(),
-            brokers: self.brokers(),
-            clients: self.clients(),
             messages: self.messages(),
-            requests: self.requests(),
-            timers: self.timers(),
+            requests: self.requests(&brokers),
+            timers: self.timers(&brokers, &clients),
+            brokers,
+            clients,
             cuts: self.cuts.iter().map(|(a, b)| (self.name(*a).clone(), self.name(*b).clone())).collect(),
             checks: Check::ALL.map(|check| (check, self.checks.broken_by(check).cloned())).into(),
             findings: self.checks.findings().to_vec(),
@@ -276,45 +281,72 @@ impl World {
         messages
     }
 
-    fn requests(&self) -> Vec<Waiting> {
-        let owed = self.links.iter().flat_map(|(id, link)| link.owed.iter().map(move |owed| (id, link, owed)));
-        let mut requests: Vec<Waiting> = owed
-            .map(|(id, link, owed)| Waiting {
-                link: *id,
-                from: self.name(link.client).clone(),
-                at: self.name(link.node).clone(),
-                api: owed.api,
-                correlation_id: owed.correlation_id,
-                since: owed.since,
-                ready: !matches!(owed.answer, Answer::None),
-            })
-            .collect();
-        requests.sort_by_key(|it| (it.since, it.link));
+    fn requests(&self, brokers: &[Broker]) -> Vec<Waiting> {
+        let mut requests = Vec::new();
+        for (id, link) in self.links.iter().filter(|it| !it.1.owed.is_empty()) {
+            let process = self.process(link.node);
+            let node = brokers.iter().find(|it| it.name == process.name).and_then(|it| it.node.as_ref());
+            requests.extend(link.owed.iter().map(|owed| {
+                let mut waits = node.iter().flat_map(|it| &it.waits);
+                let wait = waits.find(|it| it.conn.0 == u64::from(id.0) && it.correlation_id == owed.correlation_id);
+                Waiting {
+                    link: *id,
+                    from: self.name(link.client).clone(),
+                    at: process.name.clone(),
+                    api: owed.api,
+                    correlation_id: owed.correlation_id,
+                    since: owed.since,
+                    deadline: wait.and_then(|it| it.deadline).map(|it| process.global(it)),
+                    ready: !matches!(owed.answer, Answer::None),
+                }
+            }));
+        }
+        requests.sort_unstable_by_key(|it| (it.since, it.link, it.correlation_id));
         requests
     }
 
-    fn timers(&self) -> Vec<Timer> {
+    fn timers(&self, brokers: &[Broker], clients: &[Client]) -> Vec<Timer> {
         let mut timers = Vec::new();
         for process in &self.processes {
-            let mut add = |at: Instant, what: String| {
-                timers.push(Timer { process: process.name.clone(), at: process.global(at), what });
+            let mut add = |at: Instant, since: Option<Instant>, what: String| {
+                let since = since.map(|it| process.global(it));
+                timers.push(Timer { process: process.name.clone(), at: process.global(at), since, what });
             };
             match &process.kind {
-                Kind::Broker(broker) => {
-                    let view = broker.node.as_ref().map(|node| node.view(&Scope::Node));
-                    for (at, reason) in view.into_iter().flat_map(|it| it.timers) {
-                        add(at, format!("{reason:?}"));
+                Kind::Broker(_) => {
+                    let node = brokers.iter().find(|it| it.name == process.name).and_then(|it| it.node.as_ref());
+                    for (at, reason) in node.iter().flat_map(|it| &it.timers) {
+                        add(*at, None, reason_words(*reason).to_owned());
                     }
                 }
                 Kind::Client(actor) => {
+                    let knows = clients.iter().find(|it| it.name == process.name).and_then(|it| it.knows.as_ref());
+                    for connection in knows.iter().flat_map(|it| &it.connections) {
+                        // Answers come in order, so the oldest request is the one that is missed first.
+                        if let Some(oldest) = connection.in_flight.first() {
+                            let what = format!("request.timeout.ms of {}", oldest.api.name());
+                            add(oldest.deadline, Some(oldest.sent_at), what);
+                        }
+                    }
                     if let Some(at) = actor.client.as_ref().and_then(client::Client::wake_at) {
-                        add(at, "the client's next deadline".to_owned());
+                        add(at, None, "the client's next deadline".to_owned());
                     }
                 }
                 Kind::Wire(_) => {}
             }
         }
-        timers.sort_by(|a, b| (a.at, &a.process).cmp(&(b.at, &b.process)));
+        timers.sort_unstable_by(|a, b| (a.at, &a.process, &a.what).cmp(&(b.at, &b.process, &b.what)));
         timers
+    }
+}
+
+/// What a node's timer is for: the configuration key that set it.
+fn reason_words(reason: WakeReason) -> &'static str {
+    match reason {
+        WakeReason::Boot => "its start",
+        WakeReason::FetchWait(_) => "fetch.max.wait.ms",
+        WakeReason::ProduceTimeout(_) => "request.timeout.ms",
+        WakeReason::Retention => "log.retention.check.interval.ms",
+        WakeReason::Checkpoint => "replica.high.watermark.checkpoint.interval.ms",
     }
 }

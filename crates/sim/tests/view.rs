@@ -45,3 +45,26 @@ cut p1 b1
     played.history.run_until(protocol::Instant(view.clock.0 + 2_000_000));
     assert_eq!(played.history.world().view().clients[0].tally.ok, 2);
 }
+
+#[test]
+fn a_fetch_that_waits_has_its_time_and_so_has_who_asked() {
+    let text = "
+seed 3
+broker b1
+topic orders partitions=1
+consumer A auto.offset.reset=earliest
+follow A orders
+run 3s
+";
+    let played = Scenario::parse(text).unwrap().play_with(false).unwrap();
+    let view = played.history.world().view();
+    let parked = view.requests.iter().find(|it| it.api == ApiKey::Fetch).expect("nothing is there to read");
+    let (since, deadline) = (parked.since, parked.deadline.expect("a fetch waits no longer than it said"));
+    assert_eq!(deadline.0 - since.0, 500_000, "fetch.max.wait.ms");
+    assert!(since <= view.clock && view.clock <= deadline);
+    let timer = view.timers.iter().find(|it| it.what == "request.timeout.ms of Fetch").expect("A waits for its answer");
+    assert_eq!(&*timer.process, "A");
+    assert!(timer.since.is_some_and(|it| it <= since) && timer.at > deadline);
+    let named = |what: &str| view.timers.iter().any(|it| &*it.process == "b1" && it.what == what);
+    assert!(named("fetch.max.wait.ms") && named("log.retention.check.interval.ms"));
+}
