@@ -90,18 +90,18 @@ impl<K, V> Map<K, V> {
     }
 
     /// All keys, in order.
-    pub fn keys(&self) -> impl DoubleEndedIterator<Item = &K> + Clone {
-        self.iter().map(|(key, _)| key)
+    pub fn keys(&self) -> Keys<'_, K, V> {
+        Keys(self.iter())
     }
 
     /// All values, in the order of their keys.
-    pub fn values(&self) -> impl DoubleEndedIterator<Item = &V> + Clone {
-        self.iter().map(|(_, value)| value)
+    pub fn values(&self) -> Values<'_, K, V> {
+        Values(self.iter())
     }
 
     /// All values, in the order of their keys, to be changed.
-    pub fn values_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut V> {
-        self.iter_mut().map(|(_, value)| value)
+    pub fn values_mut(&mut self) -> ValuesMut<'_, K, V> {
+        ValuesMut(self.iter_mut())
     }
 
     /// The keys alone, in order.
@@ -485,6 +485,69 @@ impl<'a, K, V> DoubleEndedIterator for IterMut<'a, K, V> {
                 None => return self.front.next_back().map(mutable),
             }
         }
+    }
+}
+
+/// The keys of a map: [`Map::keys`].
+pub struct Keys<'a, K, V>(Iter<'a, K, V>);
+
+impl<K, V> Clone for Keys<'_, K, V> {
+    fn clone(&self) -> Self {
+        Keys(self.0.clone())
+    }
+}
+
+impl<'a, K, V> Iterator for Keys<'a, K, V> {
+    type Item = &'a K;
+
+    fn next(&mut self) -> Option<&'a K> {
+        self.0.next().map(|(key, _)| key)
+    }
+}
+
+impl<'a, K, V> DoubleEndedIterator for Keys<'a, K, V> {
+    fn next_back(&mut self) -> Option<&'a K> {
+        self.0.next_back().map(|(key, _)| key)
+    }
+}
+
+/// The values of a map: [`Map::values`].
+pub struct Values<'a, K, V>(Iter<'a, K, V>);
+
+impl<K, V> Clone for Values<'_, K, V> {
+    fn clone(&self) -> Self {
+        Values(self.0.clone())
+    }
+}
+
+impl<'a, K, V> Iterator for Values<'a, K, V> {
+    type Item = &'a V;
+
+    fn next(&mut self) -> Option<&'a V> {
+        self.0.next().map(|(_, value)| value)
+    }
+}
+
+impl<'a, K, V> DoubleEndedIterator for Values<'a, K, V> {
+    fn next_back(&mut self) -> Option<&'a V> {
+        self.0.next_back().map(|(_, value)| value)
+    }
+}
+
+/// The values of a map, to be changed: [`Map::values_mut`].
+pub struct ValuesMut<'a, K, V>(IterMut<'a, K, V>);
+
+impl<'a, K, V> Iterator for ValuesMut<'a, K, V> {
+    type Item = &'a mut V;
+
+    fn next(&mut self) -> Option<&'a mut V> {
+        self.0.next().map(|(_, value)| value)
+    }
+}
+
+impl<'a, K, V> DoubleEndedIterator for ValuesMut<'a, K, V> {
+    fn next_back(&mut self) -> Option<&'a mut V> {
+        self.0.next_back().map(|(_, value)| value)
     }
 }
 

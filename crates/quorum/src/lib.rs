@@ -17,7 +17,8 @@ mod state;
 mod transaction;
 pub mod voters;
 
-use std::collections::{BTreeMap, VecDeque};
+use ordered::Map;
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use protocol::messages::{AbortTransactionRecord, MetadataRecord};
@@ -97,7 +98,7 @@ pub struct Quorum {
     pending: VecDeque<(Offset, MetadataRecord)>,
     transactions: Transactions,
     next_ticket: u64,
-    in_flight: BTreeMap<Ticket, Purpose>,
+    in_flight: Map<Ticket, Purpose>,
 }
 
 impl Quorum {
@@ -119,7 +120,7 @@ impl Quorum {
             pending: VecDeque::new(),
             transactions: Transactions::default(),
             next_ticket: 0,
-            in_flight: BTreeMap::new(),
+            in_flight: Map::new(),
         }
     }
 

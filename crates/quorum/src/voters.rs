@@ -1,6 +1,6 @@
 //! Who votes, and how far each of them has synced the log.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::{NodeId, Offset, Str, Uuid};
 
@@ -17,11 +17,11 @@ pub struct Voter {
 
 /// The synced end of each voter's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Voters(BTreeMap<NodeId, Offset>);
+pub(crate) struct Voters(Map<NodeId, Offset>);
 
 impl Voters {
     pub(crate) fn only(node: NodeId) -> Voters {
-        Voters(BTreeMap::from([(node, Offset(0))]))
+        Voters(Map::from([(node, Offset(0))]))
     }
 
     pub(crate) fn set_synced(&mut self, voter: NodeId, end: Offset) {

@@ -1,6 +1,6 @@
 //! Just enough JSON for the two small files that Kafka writes in it.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 /// Folders in folders; deeper is no file of ours.
 const DEPTH: usize = 16;
@@ -13,7 +13,7 @@ pub(crate) enum Json {
     Number(String),
     Text(String),
     List(Vec<Json>),
-    Object(BTreeMap<String, Json>),
+    Object(Map<String, Json>),
 }
 
 impl Json {
@@ -83,7 +83,7 @@ impl Parser<'_> {
     fn value(&mut self, depth: usize) -> Result<Json, String> {
         let inner = depth.checked_sub(1).ok_or_else(|| self.expected("less nesting"))?;
         if self.take("{") {
-            let mut members = BTreeMap::new();
+            let mut members = Map::new();
             self.sequence("}", |it| {
                 let name = it.string()?;
                 it.require(":")?;

@@ -1,6 +1,6 @@
 //! A disk in memory: what simulations and browsers run on. Its page cache is lost with the power.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -17,8 +17,8 @@ const PAGE: usize = 16 << 10;
 /// nothing.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDisk {
-    nodes: BTreeMap<u64, Node>,
-    roots: BTreeMap<DirId, u64>,
+    nodes: Map<u64, Node>,
+    roots: Map<DirId, u64>,
     next: u64,
     capacity: Option<u64>,
     used: u64,
@@ -73,8 +73,8 @@ enum Node {
 
 #[derive(Clone, Debug, Default)]
 struct Dir {
-    names: BTreeMap<String, u64>,
-    synced: BTreeMap<String, u64>,
+    names: Map<String, u64>,
+    synced: Map<String, u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -194,7 +194,7 @@ impl MemoryDisk {
     /// Forgets what neither a name (synced or not) nor a handle leads to.
     fn sweep(&mut self) {
         let mut reached: Vec<u64> = self.roots.values().copied().collect();
-        let mut alive = std::collections::BTreeSet::new();
+        let mut alive = ordered::Set::new();
         while let Some(id) = reached.pop() {
             if alive.insert(id)
                 && let Some(Node::Dir(dir)) = self.nodes.get(&id)

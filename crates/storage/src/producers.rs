@@ -1,6 +1,7 @@
 //! What a log knows of its idempotent producers (KIP-98, KIP-360): enough to tell a retry from a gap.
 
-use std::collections::{BTreeMap, VecDeque};
+use ordered::Map;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -58,7 +59,7 @@ pub struct Producer {
 
 /// All producers of a log. A clone shares them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Producers(Arc<BTreeMap<ProducerId, Producer>>);
+pub struct Producers(Arc<Map<ProducerId, Producer>>);
 
 impl Producers {
     /// All of them.

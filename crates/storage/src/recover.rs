@@ -4,7 +4,7 @@
 //! point on is read and its CRCs checked, and the log is cut at the first batch that does not hold, or is missing: nothing
 //! there was promised to be on disk. A bad batch below the recovery point is corruption, and cut by nobody.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::{Era, FileId, Offset, TopicPartition, Uuid};
 
@@ -62,7 +62,7 @@ impl<D: Disk> Store<D> {
                 grave: Self::grave(&spec.topic, spec.partition, spec.topic_id),
                 folder,
                 era: Era(0),
-                segments: BTreeMap::new(),
+                segments: Map::new(),
                 files: 0,
                 names_dirty: created || !mounted.clean,
             },
@@ -163,8 +163,8 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    fn read_offsets(&mut self, dir: DirId, path: &str) -> Result<BTreeMap<TopicPartition, Offset>, StoreError> {
-        let Some(bytes) = self.read_file(dir, path)? else { return Ok(BTreeMap::new()) };
+    fn read_offsets(&mut self, dir: DirId, path: &str) -> Result<Map<TopicPartition, Offset>, StoreError> {
+        let Some(bytes) = self.read_file(dir, path)? else { return Ok(Map::new()) };
         Ok(meta::parse_offsets(&bytes).map_err(|error| at_path(path, error))?.into_iter().collect())
     }
 

@@ -1,6 +1,7 @@
 //! Carries out store operations over a disk: straight-line code, one operation after the other.
 
-use std::collections::{BTreeMap, VecDeque};
+use ordered::Map;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,8 +24,8 @@ const CACHED_INDEXES: usize = 16;
 pub struct Store<D: Disk> {
     pub(crate) disk: D,
     pub(crate) compressors: Arc<dyn Compressors>,
-    pub(crate) dirs: BTreeMap<DirId, DirState>,
-    pub(crate) logs: BTreeMap<LogId, Log<D::File>>,
+    pub(crate) dirs: Map<DirId, DirState>,
+    pub(crate) logs: Map<LogId, Log<D::File>>,
     pub(crate) changes: FileChanges<D::File>,
     /// Sealed segments whose indexes are in memory, the longest first.
     cached: VecDeque<FileId>,
@@ -62,9 +63,9 @@ pub(crate) struct DirState {
     pub(crate) failed: Option<StoreError>,
     pub(crate) clean: bool,
     pub(crate) broker_epoch: Option<i64>,
-    pub(crate) recovery_points: BTreeMap<TopicPartition, Offset>,
-    pub(crate) high_watermarks: BTreeMap<TopicPartition, Offset>,
-    pub(crate) log_starts: BTreeMap<TopicPartition, Offset>,
+    pub(crate) recovery_points: Map<TopicPartition, Offset>,
+    pub(crate) high_watermarks: Map<TopicPartition, Offset>,
+    pub(crate) log_starts: Map<TopicPartition, Offset>,
 }
 
 /// A mounted log.
@@ -76,7 +77,7 @@ pub(crate) struct Log<F> {
     pub(crate) grave: String,
     pub(crate) era: Era,
     /// By base offset, as files are numbered in that order; the last is active.
-    pub(crate) segments: BTreeMap<FileId, OpenSegment<F>>,
+    pub(crate) segments: Map<FileId, OpenSegment<F>>,
     /// The number of the next file.
     pub(crate) files: u32,
     /// Names in the folder that a power cut would lose.
@@ -122,8 +123,8 @@ impl<D: Disk> Store<D> {
         Store {
             disk,
             compressors,
-            dirs: BTreeMap::new(),
-            logs: BTreeMap::new(),
+            dirs: Map::new(),
+            logs: Map::new(),
             changes: FileChanges::default(),
             cached: VecDeque::new(),
         }
@@ -156,7 +157,7 @@ impl<D: Disk> Store<D> {
         ops: impl IntoIterator<Item = (OpId, StoreOp)>,
     ) -> Vec<(OpId, Result<Done, StoreError>)> {
         let mut answers: Vec<(OpId, Option<Result<Done, StoreError>>)> = Vec::new();
-        let mut gathered: BTreeMap<LogId, Gather> = BTreeMap::new();
+        let mut gathered: Map<LogId, Gather> = Map::new();
         for (id, op) in ops {
             let index = answers.len();
             answers.push((id, None));
@@ -505,7 +506,7 @@ struct Gather {
 }
 
 /// Takes out the appends that must be written before the operation: those of its log, of all if it concerns a directory.
-fn take_concerned(gathered: &mut BTreeMap<LogId, Gather>, op: &StoreOp) -> BTreeMap<LogId, Gather> {
+fn take_concerned(gathered: &mut Map<LogId, Gather>, op: &StoreOp) -> Map<LogId, Gather> {
     let log = match op {
         StoreOp::Mount(log, _)
         | StoreOp::Append(log, ..)
@@ -516,7 +517,7 @@ fn take_concerned(gathered: &mut BTreeMap<LogId, Gather>, op: &StoreOp) -> BTree
         | StoreOp::Remove(log)
         | StoreOp::Find(log, ..) => *log,
         StoreOp::Load(region) => log_of(region.file),
-        StoreOp::Put(Cell::QuorumState(_) | Cell::LeaderEpochs(_), _) => return BTreeMap::new(),
+        StoreOp::Put(Cell::QuorumState(_) | Cell::LeaderEpochs(_), _) => return Map::new(),
         StoreOp::Put(..) => return std::mem::take(gathered),
     };
     gathered.remove(&log).map(|gather| (log, gather)).into_iter().collect()
