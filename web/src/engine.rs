@@ -1,6 +1,6 @@
 //! The engine as the room and scripts use it: a history of a simulated world, acted on by lines of text.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::Instant;
 use sim::check::Verdict;
@@ -28,11 +28,15 @@ pub(crate) struct Engine {
     rest_us: f64,
     search: Option<Search>,
     /// By the names of branches.
-    ticks: BTreeMap<String, Ticks>,
+    ticks: Map<String, Ticks>,
     /// The partitions as they were before a broker ended, by the branch and the event that was the last before it.
-    ghosts: BTreeMap<(String, u64), Vec<Partition>>,
+    ghosts: Map<(String, u64), Vec<Partition>>,
     /// What was looked at last, as long as time only goes on.
     tails: Tails,
+    /// Older records that are looked at, by partition: from which offset to which, and they.
+    windows: BTreeMap<String, (i64, i64, Arc<Vec<Record>>)>,
+    /// What was most worth telling since somebody was told.
+    teller: Teller,
 }
 
 /// Something to wait for.
@@ -121,9 +125,11 @@ impl Engine {
             history: played.history,
             rest_us: 0.0,
             search: None,
-            ticks: BTreeMap::new(),
-            ghosts: BTreeMap::new(),
+            ticks: Map::new(),
+            ghosts: Map::new(),
             tails: Tails::default(),
+            windows: BTreeMap::new(),
+            teller: Teller::default(),
         };
         engine.learn_ticks();
         // Once more, this time with marks for the timeline.
@@ -147,13 +153,13 @@ impl Engine {
 
     /// One event back. False at the beginning.
     pub(crate) fn back(&mut self) -> bool {
-        self.tails = Tails::default();
+        self.forget();
         self.history.back()
     }
 
     /// To the moment after so many events, if the branch has had so many.
     pub(crate) fn seek(&mut self, event: u64) {
-        self.tails = Tails::default();
+        self.forget();
         self.history.seek(event.min(self.last_event()));
     }
 
@@ -169,11 +175,17 @@ impl Engine {
                     return;
                 }
                 self.note_ticks();
+                self.teller.hear(self.history.world());
             }
             if !on_time() {
                 return;
             }
         }
+    }
+
+    /// The sentence most worth telling of what passed since it was asked for last.
+    pub(crate) fn tell(&mut self) -> Option<String> {
+        self.teller.tell()
     }
 
     /// To a time of the virtual clock.
@@ -237,6 +249,7 @@ impl Engine {
             );
         }
         let names = self.broker_names();
+        self.windows.clear();
         for (_, step) in scenario.steps {
             match step {
                 Step::Do(action) => {
@@ -262,7 +275,7 @@ impl Engine {
 
     /// Looks at another branch, at its furthest moment.
     pub(crate) fn switch(&mut self, branch: usize) -> bool {
-        self.tails = Tails::default();
+        self.forget();
         let name = self.history.branches().get(branch).map(|it| it.name.clone());
         let switched = name.is_some_and(|name| self.history.switch(&name).is_ok());
         self.learn_ticks();
@@ -293,6 +306,54 @@ impl Engine {
         let view = look::view(self, &ghosts, &mut tails);
         self.tails = tails;
         view
+    }
+
+    /// A partition's records from an offset up to another, however long ago they were written.
+    pub(crate) fn records(&mut self, partition: &str, from: i64, to: i64) -> Arc<Vec<Record>> {
+        if let Some((known_from, known_to, records)) = self.windows.get(partition)
+            && (*known_from, *known_to) == (from, to)
+        {
+            return Arc::clone(records);
+        }
+        let place = place(partition);
+        let records = Arc::new(place.map_or(Vec::new(), |it| look::window(self.history.world(), &it, from, to)));
+        // A window into what is not written yet will have more in it soon.
+        if records.last().is_some_and(|it| it.offset + 1 == to) {
+            self.windows.insert(partition.to_owned(), (from, to, Arc::clone(&records)));
+        }
+        records
+    }
+
+    /// The bytes of the batch that holds a record. Nothing if they cannot be read at this moment.
+    pub(crate) fn explain_record(&self, partition: &str, offset: i64) -> Vec<Row> {
+        let batch = place(partition).and_then(|it| self.history.world().batch_bytes(&it, Offset(offset)).ok().flatten());
+        batch.map_or(Vec::new(), |it| bytes::of_batch(&it))
+    }
+
+    /// The bytes of a message on its way. Nothing if it is not on its way.
+    pub(crate) fn explain_message(&self, id: &str) -> Vec<Row> {
+        let world = self.history.world();
+        let found = world.messages().into_iter().find(|it| look::message_id(it) == id);
+        let Some((message, (version, frame))) = found.and_then(|it| Some((it.what, world.frame(&it)?))) else {
+            return Vec::new();
+        };
+        match message {
+            MessageKind::Request(..) => bytes::of_request(frame),
+            MessageKind::Response(api, _) => bytes::of_response(api, version, frame),
+            MessageKind::Close => Vec::new(),
+        }
+    }
+
+    /// What led to the last event, itself first.
+    pub(crate) fn why(&mut self) -> Vec<Cause> {
+        why::chain(&mut self.history)
+    }
+
+    /// What was looked at is of another moment.
+    fn forget(&mut self) {
+        self.tails = Tails::default();
+        self.windows.clear();
+        self.teller = Teller::default();
     }
 
     fn broker_names(&self) -> Vec<String> {
@@ -370,6 +431,12 @@ impl Engine {
             }
         }
     }
+}
+
+/// `orders-0` → the partition.
+fn place(name: &str) -> Option<TopicPartition> {
+    let (topic, partition) = name.rsplit_once('-')?;
+    Some(TopicPartition { topic: topic.into(), partition: partition.parse().ok()? })
 }
 
 /// True for an action after which one of these brokers does not run.

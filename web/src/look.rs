@@ -1,6 +1,6 @@
 //! From the simulated world to plain data.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 use std::sync::Arc;
 
 use node::view::LogView;
@@ -11,17 +11,19 @@ use sim::world::{ADMIN, Power};
 
 use crate::engine::Engine;
 use crate::view::{
-    Branch, Broker, CLOSED, Check, Client, Message, Partition, Position, Record, Role, State, View, Wait,
+    Branch, Broker, CLOSED, Check, Client, Message, Partition, Position, Record, Role, State, Timer, View, Wait,
 };
 
 /// The newest records of a partition that are looked at.
 const RECORDS: i64 = 96;
 /// Bytes of batches that are read for them at most.
 const BYTES: u32 = 1 << 20;
+/// The same for a window of a few dozen records.
+const WINDOW_BYTES: u32 = 1 << 14;
 
 /// The newest records of each partition as they were looked at last: between two frames only a few are new.
 #[derive(Default)]
-pub(crate) struct Tails(BTreeMap<String, Tail>);
+pub(crate) struct Tails(Map<String, Tail>);
 
 struct Tail {
     /// The broker epoch of the life that wrote them; after a restart the log may be shorter.
@@ -54,6 +56,23 @@ impl Tails {
     }
 }
 
+/// The records from an offset up to another, wherever in the log that is; fewer if the log does not have them all.
+pub(crate) fn window(world: &World, place: &TopicPartition, from: i64, to: i64) -> Vec<Record> {
+    let mut found: Vec<Record> = Vec::new();
+    let mut next = from;
+    while next < to {
+        // A log that cannot be read at this moment has no cells.
+        let batches = world.batches(place, Offset(next), WINDOW_BYTES).unwrap_or_default();
+        found.extend(batches.iter().flat_map(records).filter(|it| (next..to).contains(&it.offset)));
+        let end = batches.last().map_or(0, |it| it.head.next_offset().0);
+        if end <= next {
+            break;
+        }
+        next = end;
+    }
+    found
+}
+
 /// The moment that is looked at.
 pub(crate) fn view(engine: &Engine, ghosts: &[Partition], tails: &mut Tails) -> View {
     let world = engine.history().world();
@@ -74,6 +93,7 @@ pub(crate) fn view(engine: &Engine, ghosts: &[Partition], tails: &mut Tails) -> 
         partitions: partitions(world, &seen, ghosts, tails),
         clients: seen.clients.iter().map(|it| client(it, &seen)).collect(),
         messages: seen.messages.iter().filter(|it| !at_admin(it)).map(message).collect(),
+        timers: seen.timers.iter().filter(|it| it.process != *ADMIN).map(|it| timer(it, world)).collect(),
         checks: seen
             .checks
             .iter()
@@ -109,9 +129,35 @@ fn broker(it: &seen::Broker, seen: &seen::View) -> Broker {
         broker_epoch: it.node.as_ref().map(|it| it.broker_epoch).filter(|it| *it >= 0),
         connections: it.node.as_ref().map_or(0, |it| it.connections.len()),
         waits: waits
-            .map(|it| Wait { client: it.from.to_string(), what: it.api.name().to_owned(), since_us: it.since.0 })
+            .map(|it| Wait {
+                client: it.from.to_string(),
+                what: it.api.name().to_owned(),
+                since_us: it.since.0,
+                deadline_us: it.deadline.map(|it| it.0),
+            })
             .collect(),
     }
+}
+
+fn timer(it: &seen::Timer, world: &World) -> Timer {
+    Timer {
+        process: it.process.to_string(),
+        what: it.what.clone(),
+        since_us: it.since.map(|it| it.0).or_else(|| Some(it.at.0.saturating_sub(period_us(world, it)?))),
+        at_us: it.at.0,
+    }
+}
+
+/// How long a broker's periodic timer runs: as configured, else Kafka's default.
+fn period_us(world: &World, timer: &seen::Timer) -> Option<u64> {
+    let broker = world.setup().brokers.iter().find(|it| it.name == timer.process)?;
+    let set = broker.settings.iter().rfind(|it| *it.0 == *timer.what).and_then(|it| it.1.parse::<u64>().ok());
+    let default_ms = match &*timer.what {
+        "log.retention.check.interval.ms" => Some(300_000),
+        "replica.high.watermark.checkpoint.interval.ms" => Some(5_000),
+        _ => None,
+    };
+    Some(set.or(default_ms)? * 1_000)
 }
 
 /// Every partition as its leader has it now.
@@ -218,14 +264,24 @@ fn client(it: &seen::Client, seen: &seen::View) -> Client {
     }
 }
 
+/// What a message is called within its run.
+pub(crate) fn message_id(it: &seen::Message) -> String {
+    let (number, way) = match it.what {
+        MessageKind::Request(_, id) => (id, "request"),
+        MessageKind::Response(_, id) => (id, "answer"),
+        MessageKind::Close => (-1, "request"),
+    };
+    format!("{}/{number}/{way}", it.link.0)
+}
+
 fn message(it: &seen::Message) -> Message {
-    let (what, number, is_answer) = match it.what {
-        MessageKind::Request(api, id) => (api.name(), id, false),
-        MessageKind::Response(api, id) => (api.name(), id, true),
-        MessageKind::Close => (CLOSED, -1, false),
+    let (what, is_answer) = match it.what {
+        MessageKind::Request(api, _) => (api.name(), false),
+        MessageKind::Response(api, _) => (api.name(), true),
+        MessageKind::Close => (CLOSED, false),
     };
     Message {
-        id: format!("{}/{number}/{}", it.link.0, if is_answer { "answer" } else { "request" }),
+        id: message_id(it),
         from: it.from.to_string(),
         to: it.to.to_string(),
         what: what.to_owned(),

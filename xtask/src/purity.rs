@@ -7,7 +7,7 @@ use crate::process;
 use crate::wasm::{self, Toolchain};
 
 /// The core, and the world that it is simulated in.
-pub(crate) const PURE: [&str; 6] = ["protocol", "storage", "quorum", "node", "client", "sim"];
+pub(crate) const PURE: [&str; 7] = ["ordered", "protocol", "storage", "quorum", "node", "client", "sim"];
 
 /// Crates that do I/O, read clocks, draw randomness or start threads.
 const BANNED: [&str; 20] = [

@@ -1,6 +1,6 @@
 //! What the client believes about the cluster: brokers, topics, leaders. It may be stale at any moment.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::messages::metadata_request::MetadataRequestTopic;
 use protocol::messages::{MetadataRequest, MetadataResponse};
@@ -17,9 +17,9 @@ use crate::random::Random;
 pub(crate) struct Metadata {
     random: Random,
     /// Topics that someone here works with; every update asks for all of them.
-    wanted: BTreeMap<Str, Wanted>,
-    topics: BTreeMap<Str, TopicMetadata>,
-    brokers: BTreeMap<NodeId, BrokerInfo>,
+    wanted: Map<Str, Wanted>,
+    topics: Map<Str, TopicMetadata>,
+    brokers: Map<NodeId, BrokerInfo>,
     controller: Option<NodeId>,
     requested: bool,
     in_flight: bool,
@@ -70,9 +70,9 @@ impl Metadata {
     pub(crate) fn new(random: Random) -> Metadata {
         Metadata {
             random,
-            wanted: BTreeMap::new(),
-            topics: BTreeMap::new(),
-            brokers: BTreeMap::new(),
+            wanted: Map::new(),
+            topics: Map::new(),
+            brokers: Map::new(),
             controller: None,
             requested: false,
             in_flight: false,
@@ -201,7 +201,7 @@ impl Metadata {
             })
             .collect();
         let mut incomplete = false;
-        let mut topics = BTreeMap::new();
+        let mut topics = Map::new();
         for topic in body.topics {
             let Some(name) = topic.name else { continue };
             let error = ErrorCode::from_code(topic.error_code);

@@ -1,6 +1,7 @@
 //! Connections to brokers: opened when needed, asked for their versions, watched for silence, backed off from.
 
-use std::collections::{BTreeMap, VecDeque};
+use ordered::Map;
+use std::collections::VecDeque;
 
 use protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use protocol::{ErrorCode, Instant, NodeId, Now, Str, support};
@@ -20,8 +21,8 @@ use crate::wire::{ApiKey, Request, RequestBody, Response, ResponseBody, expects_
 pub(crate) struct Network<T> {
     client_id: Str,
     random: Random,
-    nodes: BTreeMap<NodeId, Node<T>>,
-    by_conn: BTreeMap<ConnId, NodeId>,
+    nodes: Map<NodeId, Node<T>>,
+    by_conn: Map<ConnId, NodeId>,
     next_conn: u64,
     next_correlation: i32,
 }
@@ -46,7 +47,7 @@ enum Link<T> {
 }
 
 /// The versions of each API that a broker speaks.
-type Versions = BTreeMap<i16, (i16, i16)>;
+type Versions = Map<i16, (i16, i16)>;
 
 #[derive(Clone, Debug)]
 struct InFlight<T> {
@@ -86,7 +87,7 @@ impl<T> Network<T> {
             client_id: config.client_id.clone(),
             random,
             nodes: nodes.collect(),
-            by_conn: BTreeMap::new(),
+            by_conn: Map::new(),
             next_conn: 1,
             next_correlation: 0,
         }

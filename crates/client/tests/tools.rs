@@ -2,7 +2,8 @@
 //! them (checked side by side), topic ids aside.
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
 
-use std::collections::{BTreeMap, VecDeque};
+use ordered::Map;
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use client::tools::{Session, SessionInput, SessionOutbox, ToolName};
@@ -30,14 +31,14 @@ use protocol::{ErrorCode, Instant, LeaderEpoch, Now, Offset, Str, Uuid, WallMs, 
 /// One broker that remembers topics, settings and records, and is never wrong.
 #[derive(Default)]
 struct Cluster {
-    topics: BTreeMap<String, Topic>,
+    topics: Map<String, Topic>,
 }
 
 #[derive(Default)]
 struct Topic {
     id: Uuid,
     partitions: Vec<Vec<Record>>,
-    configs: BTreeMap<String, String>,
+    configs: Map<String, String>,
 }
 
 impl Cluster {

@@ -1,6 +1,6 @@
 //! Replies that wait: a key in a map, never a blocked thread.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::{Offset, ResponseBody};
 
@@ -50,9 +50,9 @@ pub(crate) enum Committed {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deferred {
     next: u64,
-    pending: BTreeMap<RequestId, Pending>,
+    pending: Map<RequestId, Pending>,
     /// By the metadata offset that must be committed (exclusive), then in the order in which they came.
-    parked: BTreeMap<(Offset, u64), Committed>,
+    parked: Map<(Offset, u64), Committed>,
 }
 
 impl Deferred {
@@ -91,8 +91,8 @@ impl Deferred {
 
     /// Takes the first parked outcome whose records are all committed.
     pub(crate) fn pop_committed(&mut self, high_watermark: Offset) -> Option<Committed> {
-        let entry = self.parked.first_entry()?;
-        (entry.key().0 <= high_watermark).then(|| entry.remove())
+        let (first, _) = self.parked.first_key_value()?;
+        if first.0 <= high_watermark { self.parked.pop_first().map(|(_, committed)| committed) } else { None }
     }
 
     /// Everything parked at the metadata log: the offset it waits for and who gets the answer.

@@ -4,7 +4,8 @@
 //! Requests that arrive before the node serves wait with their connection's credit withdrawn, as they would in the socket
 //! buffers of Kafka, whose acceptors start late. ApiVersions is answered at any time.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use ordered::{Map, Set};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use protocol::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
@@ -65,11 +66,11 @@ pub(crate) struct Life {
     /// The broker epoch of the run before this one, if that ended with a clean stop.
     previous_broker_epoch: Option<i64>,
     /// Directories that failed.
-    offline: BTreeSet<DirId>,
+    offline: Set<DirId>,
     /// Directories chosen for replicas, until that is committed and their logs are mounted.
-    chosen: BTreeMap<PartitionKey, DirId>,
+    chosen: Map<PartitionKey, DirId>,
     /// Checkpoints as they were last written.
-    written: BTreeMap<Cell, Bytes>,
+    written: Map<Cell, Bytes>,
     pub(crate) waiting: VecDeque<(ConnId, Request)>,
 }
 
@@ -315,7 +316,7 @@ impl Node {
 
     /// Applies retention, and forgets producers that have been silent for long.
     pub(crate) fn retain(&mut self, now: Now, out: &mut Outbox) {
-        let mut moved = BTreeSet::new();
+        let mut moved = Set::new();
         for partition in self.partitions.iter_mut() {
             partition.expire_producers(now, i64::from(self.config.producer_id_expiration_ms));
             if partition.retain(now, &mut self.ops, out) {
@@ -441,7 +442,7 @@ impl Node {
 
     pub(crate) fn config_changed(&mut self, resource_type: i8, name: &str) {
         let is_topic = resource_type == ResourceType::Topic.id();
-        let mut resolved = BTreeMap::new();
+        let mut resolved = Map::new();
         for partition in self.partitions.iter_mut() {
             if is_topic && partition.topic != *name {
                 continue;

@@ -1,7 +1,7 @@
 //! What may be in flight. At a limit the node withdraws a connection's credit; requests that were read before that are
 //! still handled, so each limit is exceeded by at most one request per connection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use ordered::{Map, Set};
 
 use crate::input::ConnId;
 use crate::outbox::{Credit, Outbox};
@@ -14,14 +14,14 @@ const PRODUCE_BYTES: u64 = 64 << 20;
 /// Counts of what is in flight.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Limits {
-    in_flight: BTreeMap<ConnId, u32>,
+    in_flight: Map<ConnId, u32>,
     produce_bytes: u64,
     /// Connections that sent records while there were too many bytes.
-    held_for_bytes: BTreeSet<ConnId>,
+    held_for_bytes: Set<ConnId>,
     /// Connections with too many requests.
-    held_for_requests: BTreeSet<ConnId>,
+    held_for_requests: Set<ConnId>,
     /// Connections whose requests wait for the node to serve.
-    held_for_start: BTreeSet<ConnId>,
+    held_for_start: Set<ConnId>,
 }
 
 impl Limits {

@@ -1,6 +1,6 @@
 //! One node: all control flow starts here.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 use std::sync::Arc;
 
 use protocol::records::{Compressors, PureCompressors};
@@ -44,7 +44,7 @@ pub struct Node {
     pub(crate) controller: Controller,
     pub(crate) life: Life,
     pub(crate) partitions: Partitions,
-    pub(crate) connections: BTreeMap<ConnId, Peer>,
+    pub(crate) connections: Map<ConnId, Peer>,
     pub(crate) sessions: Sessions,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) deferred: Deferred,
@@ -68,7 +68,7 @@ impl Node {
             controller: Controller::new(&config),
             life: Life::default(),
             partitions: Partitions::default(),
-            connections: BTreeMap::new(),
+            connections: Map::new(),
             sessions: Sessions::default(),
             producer_ids: ProducerIds::default(),
             deferred: Deferred::default(),

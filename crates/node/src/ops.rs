@@ -1,6 +1,6 @@
 //! Store operations in flight: what each was for, so that its answer finds its way back.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::{Offset, TopicPartition};
 use storage::{Cell, DirId, LogId, OpId, StoreOp};
@@ -55,7 +55,7 @@ impl Purpose {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ops {
     next: u64,
-    in_flight: BTreeMap<OpId, Purpose>,
+    in_flight: Map<OpId, Purpose>,
 }
 
 impl Ops {

@@ -1,6 +1,6 @@
 //! Deadlines: each belongs to a request or to the node, never to an idle partition.
 
-use std::collections::{BTreeMap, BTreeSet};
+use ordered::{Map, Set};
 
 use protocol::Instant;
 
@@ -24,8 +24,8 @@ pub enum WakeReason {
 /// At most one deadline per reason.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
-    queue: BTreeSet<(Instant, WakeReason)>,
-    armed: BTreeMap<WakeReason, Instant>,
+    queue: Set<(Instant, WakeReason)>,
+    armed: Map<WakeReason, Instant>,
 }
 
 impl Timers {

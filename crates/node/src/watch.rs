@@ -1,6 +1,6 @@
 //! Fetches that wait for data: O(1) for each append and waiter, and nothing to look at for idle partitions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use ordered::{Map, Set};
 
 use crate::deferred::RequestId;
 use crate::partition::PartitionKey;
@@ -8,10 +8,10 @@ use crate::partition::PartitionKey;
 /// Which fetches watch which partitions, and how many bytes each still misses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
-    by_partition: BTreeMap<PartitionKey, BTreeSet<RequestId>>,
-    waiting: BTreeMap<RequestId, Waiting>,
+    by_partition: Map<PartitionKey, Set<RequestId>>,
+    waiting: Map<RequestId, Waiting>,
     /// Fetches that have enough, or whose partition changed under them.
-    ready: BTreeSet<RequestId>,
+    ready: Set<RequestId>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ impl Watch {
 
     /// Something about a partition changed that every waiting fetch must be told: its leader, its epoch, its end.
     pub(crate) fn changed(&mut self, key: PartitionKey) {
-        self.ready.extend(self.by_partition.get(&key).into_iter().flatten());
+        self.ready.extend(self.by_partition.get(&key).into_iter().flatten().copied());
     }
 
     /// Takes a fetch that is ready, and stops watching for it.

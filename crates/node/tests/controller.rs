@@ -2,7 +2,7 @@
 
 mod cluster;
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use cluster::*;
 use node::image::Image;
@@ -193,7 +193,7 @@ fn replicas_are_spread_evenly() {
     let mut cluster = Cluster::of_three();
     assert_eq!(cluster.create(topic("t", 30, 2)).error_code, 0);
     let created = cluster.image().topic("t").expect("created");
-    let (mut leads, mut holds) = (BTreeMap::new(), BTreeMap::new());
+    let (mut leads, mut holds) = (Map::new(), Map::new());
     for partition in created.partitions.values() {
         assert_ne!(partition.replicas[0], partition.replicas[1]);
         assert_eq!(partition.leader, Some(partition.replicas[0]));
@@ -202,7 +202,7 @@ fn replicas_are_spread_evenly() {
             *holds.entry(*replica).or_insert(0) += 1;
         }
     }
-    let even = |count| (1..=3).map(|id| (NodeId(id), count)).collect::<BTreeMap<_, _>>();
+    let even = |count| (1..=3).map(|id| (NodeId(id), count)).collect::<Map<_, _>>();
     assert_eq!(leads, even(10));
     assert_eq!(holds, even(20));
 }
@@ -214,7 +214,7 @@ fn replicas_go_to_the_emptiest_directory() {
     cluster.start_broker(1);
     cluster.create(topic("a", 2, 1));
     cluster.create(topic("b", 4, 1));
-    let mut load = BTreeMap::new();
+    let mut load = Map::new();
     for partition in cluster.image().topics().flat_map(|it| it.partitions.values()) {
         *load.entry(partition.directories[0]).or_insert(0) += 1;
     }

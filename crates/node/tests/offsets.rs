@@ -168,7 +168,7 @@ fn producer_ids_are_unique_restarts_included() {
             ..Default::default()
         })
     };
-    let mut ids = std::collections::BTreeSet::new();
+    let mut ids = ordered::Set::new();
     for _ in 0..1500 {
         let ResponseBody::InitProducerId(response) = rig.call(4, init()) else { panic!() };
         assert_eq!((response.error_code, response.producer_epoch), (0, 0));

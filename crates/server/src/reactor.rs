@@ -4,8 +4,8 @@
 //! bounded time; carry the outbox out as a whole. So the store operations of a turn's requests reach the lane together,
 //! one write serves them, and nobody who asks much makes the others wait for long.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::fs::File;
+use std::collections::{HashMap, VecDeque};
+use ordered::Set;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -25,8 +25,10 @@ use protocol::messages::{ApiKey, ResponseBody};
 use protocol::{FileId, Instant, NodeId, Now, RequestError, Str, WallMs};
 use storage::{OpId, StoreOp};
 
-use crate::connection::{Chunk, Connection, Read};
+use crate::connection::{Chunk, Connection, Fault, Read, Sent};
+use crate::file::NativeFile;
 use crate::lane::Lane;
+use crate::reader::Reader;
 
 /// The waker and the stop signal; listeners follow, then connections.
 pub(crate) const WAKE: Token = Token(0);
@@ -84,19 +86,20 @@ pub(crate) struct Reactor {
     node: Node,
     outbox: Outbox,
     lane: Lane,
+    reader: Reader,
     connections: HashMap<ConnId, Connection>,
     next_conn: usize,
     /// Connections that may have input, each once, in the order in which they have their turn.
     unread: VecDeque<ConnId>,
     /// Listeners with connections that could not be accepted.
-    deaf: BTreeSet<usize>,
+    deaf: Set<usize>,
     /// When to look for idle connections.
     next_idle_look: Option<std::time::Instant>,
     /// Requests of the node to itself, by their correlation id.
     own_calls: HashMap<i32, CallId>,
     own_conn: Option<ConnId>,
     next_own_call: i32,
-    files: HashMap<FileId, Arc<File>>,
+    files: HashMap<FileId, NativeFile>,
     booted: std::time::Instant,
     started: bool,
     failure: Option<String>,
@@ -110,6 +113,7 @@ impl Reactor {
         settings: Settings,
         node: Node,
         lane: Lane,
+        reader: Reader,
     ) -> io::Result<Reactor> {
         for (index, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(&mut listener.socket, Token(FIRST_LISTENER + index), Interest::READABLE)?;
@@ -126,10 +130,11 @@ impl Reactor {
             node,
             outbox: Outbox::with_events(),
             lane,
+            reader,
             connections: HashMap::new(),
             next_conn: FIRST_CONN,
             unread: VecDeque::new(),
-            deaf: BTreeSet::new(),
+            deaf: Set::new(),
             next_idle_look,
             own_calls: HashMap::new(),
             own_conn: None,
@@ -171,6 +176,7 @@ impl Reactor {
                 self.accept(index);
             }
             self.take_finished();
+            self.take_arrivals();
             self.read_queued();
             self.close_idle();
             if self.node.wake_at().is_some_and(|(at, _)| at <= self.now().mono) {
@@ -179,6 +185,7 @@ impl Reactor {
             self.carry_out();
             if let Some(ended) = self.ended() {
                 self.lane.stop();
+                self.reader.stop();
                 return Ok(ended);
             }
         }
@@ -352,13 +359,29 @@ impl Reactor {
     fn take_finished(&mut self) {
         for finished in self.lane.finished() {
             self.files.extend(finished.opened);
-            for file in finished.gone {
-                self.files.remove(&file);
+            for file in finished.gone.iter().filter_map(|file| self.files.remove(file)) {
+                self.reader.forget(file.serial());
+            }
+            for change in finished.changes {
+                self.reader.apply(change);
             }
             if let Err(error) = &finished.result {
                 tracing::error!(%error, "a store operation failed");
             }
             self.feed(Input::Stored(finished.op, finished.result));
+        }
+    }
+
+    /// Lets those go on who waited for a read.
+    fn take_arrivals(&mut self) {
+        // One by one: what arrived may make room for what comes next.
+        while let Some(arrival) = self.reader.next_arrival() {
+            for conn in arrival.conns {
+                match &arrival.fault {
+                    None => self.write(conn),
+                    Some(fault) => self.close(conn, Some(fault)),
+                }
+            }
         }
     }
 
@@ -441,7 +464,7 @@ impl Reactor {
         match piece {
             Piece::Bytes(bytes) => Some(Chunk::Bytes(bytes)),
             Piece::Region(region) => {
-                let file = Arc::clone(self.files.get(&region.file)?);
+                let file = self.files.get(&region.file)?.clone();
                 Some(Chunk::File { file, at: u64::from(region.at), len: u64::from(region.len) })
             }
         }
@@ -455,7 +478,14 @@ impl Reactor {
 
     fn write(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
-        match connection.write() {
+        let sent = connection.write(self.reader.held());
+        if let Some((file, at)) = connection.take_sent_from() {
+            self.reader.progressed(file, at);
+        }
+        match sent {
+            Ok(Sent::Disk { file, at, len }) if !self.reader.want(conn, &file, at, len) => {
+                self.close(conn, Some(&Fault::ShortFile.to_string()));
+            }
             Ok(_) if connection.starved => self.enqueue(conn),
             Ok(_) => {}
             Err(fault) => self.close(conn, Some(&fault.to_string())),

@@ -1,7 +1,7 @@
 //! A client's driver over real sockets: one thread reads each connection, one thread opens each, the caller's thread does
 //! the rest. Simple before fast; the core cannot tell.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -43,7 +43,7 @@ pub(crate) struct Network<T> {
     told: Receiver<Told<T>>,
     tell: Sender<Told<T>>,
     /// Connections that are open, or being opened (no stream yet).
-    conns: BTreeMap<ConnId, Conn>,
+    conns: Map<ConnId, Conn>,
 }
 
 #[derive(Default)]
@@ -66,7 +66,7 @@ impl<T: Send + 'static> Network<T> {
     /// No connections; the monotonic clock starts now.
     pub(crate) fn new() -> Network<T> {
         let (tell, told) = channel();
-        Network { started: std::time::Instant::now(), told, tell, conns: BTreeMap::new() }
+        Network { started: std::time::Instant::now(), told, tell, conns: Map::new() }
     }
 
     /// Both clocks.

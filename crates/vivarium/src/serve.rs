@@ -1,6 +1,6 @@
 //! `vivarium server`: from a properties file and flags to a running node.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: ServerArguments) -> Result<(), String> {
 
     let mut properties = match &arguments.properties {
         Some(path) => read(path)?,
-        None => BTreeMap::new(),
+        None => Map::new(),
     };
     for assignment in &arguments.set {
         let (key, value) = assignment
@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: ServerArguments) -> Result<(), String> {
     serve(config)
 }
 
-fn read(path: &Path) -> Result<BTreeMap<String, String>, String> {
+fn read(path: &Path) -> Result<Map<String, String>, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     node::config::parse_properties(&text).map_err(|error| format!("{}: {error}", path.display()))
 }

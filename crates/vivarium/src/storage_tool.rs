@@ -1,6 +1,6 @@
 //! `vivarium storage`: kafka-storage.sh's commands, with its flags and its output.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 use std::path::{Path, PathBuf};
 
 use node::config::Config;
@@ -88,7 +88,7 @@ fn format(config: &Config, cluster_id: &str, ignore_formatted: bool) -> Result<(
 fn info(config: &Config) -> Result<(), String> {
     let mut found = Vec::new();
     let mut problems = Vec::new();
-    let mut metas = BTreeMap::new();
+    let mut metas = Map::new();
     for path in &config.log_dirs {
         // Looked at without the lock, so that a running server may be asked too.
         match std::fs::read_to_string(Path::new(path.as_str()).join("meta.properties")) {

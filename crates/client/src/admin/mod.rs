@@ -8,7 +8,7 @@ mod answer;
 mod call;
 mod request;
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::{Instant, NodeId, Str};
 
@@ -24,7 +24,7 @@ use crate::wire::ResponseBody;
 /// The admin's side of a client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Admin {
-    calls: BTreeMap<u64, Call>,
+    calls: Map<u64, Call>,
     next: u64,
 }
 
@@ -45,7 +45,7 @@ struct Call {
     /// Where a description of topics that comes in pages goes on.
     cursor: Option<(Str, i32)>,
     /// What earlier pages told of topics that go on.
-    pages: BTreeMap<usize, TopicDescription>,
+    pages: Map<usize, TopicDescription>,
     attempts: u32,
     retry_at: Instant,
     /// A request may have been carried out without an answer.
@@ -95,7 +95,7 @@ impl Admin {
             call,
             deadline: context.now.mono.plus_ms(context.config.default_api_timeout_ms),
             cursor: None,
-            pages: BTreeMap::new(),
+            pages: Map::new(),
             attempts: 0,
             retry_at: context.now.mono,
             in_doubt: false,
@@ -165,7 +165,7 @@ impl Call {
         if self.retry_at > context.now.mono || !self.has_todo() {
             return;
         }
-        let mut groups: BTreeMap<Target, Vec<usize>> = BTreeMap::new();
+        let mut groups: Map<Target, Vec<usize>> = Map::new();
         for (index, item) in self.items.iter().enumerate() {
             if *item == Progress::Todo {
                 groups.entry(self.call.target(index, context)).or_default().push(index);

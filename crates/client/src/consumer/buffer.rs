@@ -1,6 +1,7 @@
 //! Fetched bytes of a partition on their way to polls: batches are read when their records are wanted.
 
-use std::collections::{BTreeSet, VecDeque};
+use ordered::Set;
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use protocol::messages::fetch_response::AbortedTransaction;
@@ -31,7 +32,7 @@ pub(super) struct Fetched {
     /// Aborted transactions whose first offset is ahead, by that offset.
     aborted: VecDeque<AbortedTransaction>,
     /// Producers whose transaction at this place was aborted.
-    aborting: BTreeSet<ProducerId>,
+    aborting: Set<ProducerId>,
 }
 
 /// The batches of an answer cannot be read.
@@ -64,7 +65,7 @@ impl Fetched {
             position_epoch,
             isolation,
             aborted: aborted.into(),
-            aborting: BTreeSet::new(),
+            aborting: Set::new(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Fetching: who is asked for which partitions, and what an answer does to them.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::messages::fetch_response::PartitionData;
 use protocol::messages::{FetchRequest, FetchResponse};
@@ -19,7 +19,7 @@ use crate::wire::{ApiKey, RequestBody};
 impl Consumer {
     /// Asks every leader of partitions with nothing buffered for more, one request at a time.
     pub(super) fn fetch(&mut self, context: &mut Context<'_>) {
-        let mut wanted: BTreeMap<NodeId, BTreeMap<TopicPartition, Part>> = BTreeMap::new();
+        let mut wanted: Map<NodeId, Map<TopicPartition, Part>> = Map::new();
         let mut full = Vec::new();
         for (partition, state) in &self.assigned {
             let Place::At(position) = &state.place else { continue };
@@ -48,7 +48,7 @@ impl Consumer {
         }
     }
 
-    fn fetch_from(&mut self, node: NodeId, parts: BTreeMap<TopicPartition, Part>, context: &mut Context<'_>) {
+    fn fetch_from(&mut self, node: NodeId, parts: Map<TopicPartition, Part>, context: &mut Context<'_>) {
         let Some(version) = context.network.version(node, ApiKey::Fetch) else {
             self.failure = Some(Failure::new(Cause::UnsupportedVersion, format!("Node {node} does not support FETCH")));
             return;

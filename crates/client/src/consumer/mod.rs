@@ -8,7 +8,8 @@ mod fetch;
 mod offsets;
 mod session;
 
-use std::collections::{BTreeMap, VecDeque};
+use ordered::Map;
+use std::collections::VecDeque;
 
 use protocol::{Instant, LeaderEpoch, NodeId, Offset, TopicPartition, WallMs};
 
@@ -25,10 +26,10 @@ use crate::wire::ResponseBody;
 /// The consumer's side of a client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Consumer {
-    assigned: BTreeMap<TopicPartition, Assigned>,
+    assigned: Map<TopicPartition, Assigned>,
     /// Whose turn it is to give records, and to be first in a fetch.
     turns: VecDeque<TopicPartition>,
-    sessions: BTreeMap<NodeId, Session>,
+    sessions: Map<NodeId, Session>,
     polls: VecDeque<(OpId, Instant)>,
     positions: Vec<(OpId, TopicPartition, Instant)>,
     /// Told by the next poll.

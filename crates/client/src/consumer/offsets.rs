@@ -1,6 +1,6 @@
 //! Finding offsets: first ones by the reset policy or a seek, and whether a new leader still has the ones at hand.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
@@ -44,7 +44,7 @@ impl Consumer {
 
     /// Asks leaders for the offsets that partitions need to begin.
     pub(super) fn ask_offsets(&mut self, context: &mut Context<'_>) {
-        let mut asks: BTreeMap<NodeId, Vec<(TopicPartition, LeaderEpoch, Reset, u64)>> = BTreeMap::new();
+        let mut asks: Map<NodeId, Vec<(TopicPartition, LeaderEpoch, Reset, u64)>> = Map::new();
         for (partition, state) in &self.assigned {
             let Place::Resetting { to, asked: false } = state.place else { continue };
             if state.retry_at > context.now.mono {
@@ -134,7 +134,7 @@ impl Consumer {
 
     /// Asks new leaders where the epoch of a position ends in their log (KIP-320).
     pub(super) fn ask_epochs(&mut self, context: &mut Context<'_>) {
-        let mut asks: BTreeMap<NodeId, Vec<(TopicPartition, FetchPosition, u64)>> = BTreeMap::new();
+        let mut asks: Map<NodeId, Vec<(TopicPartition, FetchPosition, u64)>> = Map::new();
         for (partition, state) in &self.assigned {
             let Place::Validating { position, asked: false } = state.place else { continue };
             if let Some((leader, _)) = position.leader.filter(|_| state.retry_at <= context.now.mono) {

@@ -1,6 +1,6 @@
 //! A fetch session (KIP-227): the broker remembers what is fetched, and only changes are sent.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::messages::FetchRequest;
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
@@ -23,7 +23,7 @@ pub(super) struct Session {
     /// 0 asks for a new session.
     epoch: i32,
     by_topic_id: bool,
-    parts: BTreeMap<TopicPartition, Part>,
+    parts: Map<TopicPartition, Part>,
     asking: bool,
 }
 
@@ -60,7 +60,7 @@ impl Session {
     pub(super) fn request(
         &mut self,
         order: &[TopicPartition],
-        wanted: BTreeMap<TopicPartition, Part>,
+        wanted: Map<TopicPartition, Part>,
         max_bytes: i32,
         version: i16,
     ) -> (i16, FetchRequest) {

@@ -8,7 +8,8 @@ mod batch;
 mod partition;
 mod sender;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use ordered::{Map, Set};
+use std::collections::VecDeque;
 
 use protocol::{Instant, Str, TopicPartition};
 
@@ -29,12 +30,12 @@ pub(crate) use self::sender::Sent;
 pub(crate) struct Producer {
     /// Records without a partition, in order: their topic is not known yet, or memory is full (`max.block.ms`).
     waiting: VecDeque<Waiting>,
-    partitions: BTreeMap<TopicPartition, Partition>,
-    sticky: BTreeMap<Str, Sticky>,
+    partitions: Map<TopicPartition, Partition>,
+    sticky: Map<Str, Sticky>,
     numbering: Numbering,
     turns: Turns,
     /// Records without an outcome, by their place in the order of sending.
-    incomplete: BTreeSet<u64>,
+    incomplete: Set<u64>,
     /// Flushes, with the place of the first record that they do not wait for.
     flushes: Vec<(OpId, u64)>,
     next_index: u64,
@@ -150,7 +151,7 @@ impl Producer {
 
     /// Gives partitions to the records that wait for one, in order within each topic.
     fn place_waiting(&mut self, context: &mut Context<'_>) {
-        let mut held: BTreeSet<Str> = BTreeSet::new();
+        let mut held: Set<Str> = Set::new();
         for waiting in std::mem::take(&mut self.waiting) {
             let blocked = if held.contains(&waiting.record.topic) {
                 Some(Blocked::Wait)

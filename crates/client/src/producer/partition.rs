@@ -173,7 +173,7 @@ impl Partition {
 /// Where a round of sending begins among a broker's partitions: after the one that was first last time, so that a full
 /// request does not starve the last.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Turns(std::collections::BTreeMap<NodeId, usize>);
+pub(crate) struct Turns(ordered::Map<NodeId, usize>);
 
 impl Turns {
     pub(crate) fn start(&mut self, node: NodeId, partitions: usize) -> usize {

@@ -1,6 +1,6 @@
 //! What leaves, and what comes back: requests from batches, answers, retries.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use protocol::messages::produce_response::PartitionProduceResponse;
@@ -32,14 +32,14 @@ struct Verdict {
     append_time: Option<WallMs>,
     log_start: i64,
     message: Option<String>,
-    record_errors: BTreeMap<usize, String>,
+    record_errors: Map<usize, String>,
     /// No answer came at all.
     lost: bool,
 }
 
 impl Verdict {
     fn refused(error: ErrorCode, message: Option<String>, lost: bool) -> Verdict {
-        let record_errors = BTreeMap::new();
+        let record_errors = Map::new();
         Verdict { error, base_offset: None, append_time: None, log_start: -1, message, record_errors, lost }
     }
 
@@ -145,7 +145,7 @@ impl Producer {
             context.metadata.request_update();
         }
         loop {
-            let mut ready: BTreeMap<NodeId, Vec<TopicPartition>> = BTreeMap::new();
+            let mut ready: Map<NodeId, Vec<TopicPartition>> = Map::new();
             for (partition, state) in &self.partitions {
                 if self.ready_at(partition, state, context).is_some_and(|at| at <= context.now.mono)
                     && let Some((leader, _)) = context.metadata.leader(partition)

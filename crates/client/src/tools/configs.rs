@@ -2,7 +2,7 @@
 //!
 //! Gaps: users, clients and ips (quotas, SCRAM) are refused; groups are those that have a configuration.
 
-use std::collections::BTreeSet;
+use ordered::Set;
 
 use protocol::Str;
 
@@ -200,7 +200,7 @@ impl Configs {
                 io.exit = Some(0);
             }
             (Step::Loggers, AdminAnswer::Configs(configs)) => {
-                let mut known: BTreeSet<String> = BTreeSet::new();
+                let mut known: Set<String> = Set::new();
                 for (_, entries) in configs {
                     known.extend(entries?.iter().map(|it| it.name.to_string()));
                 }
@@ -315,7 +315,7 @@ fn entity(args: &Args) -> Result<(String, Option<String>), String> {
     let flagged: Vec<&str> = flags.map(|(_, kind)| *kind).collect();
     let types: Vec<String> =
         args.values("entity-type").into_iter().chain(flagged.iter().copied()).map(str::to_owned).collect();
-    let twice: BTreeSet<&String> =
+    let twice: Set<&String> =
         types.iter().enumerate().filter(|(at, it)| types[..*at].contains(it)).map(|(_, it)| it).collect();
     if !twice.is_empty() {
         let twice: Vec<&str> = twice.into_iter().map(String::as_str).collect();

@@ -1,6 +1,6 @@
 //! `kafka-console-producer.sh`: every line of stdin is a record.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use bytes::Bytes;
 use protocol::Str;
@@ -80,7 +80,7 @@ pub(super) struct ConsoleProducer {
     prompt: bool,
     topic: Str,
     /// Records without an outcome, with the sizes that a failure tells.
-    waiting: BTreeMap<OpId, (Option<usize>, Option<usize>)>,
+    waiting: Map<OpId, (Option<usize>, Option<usize>)>,
     ending: Ending,
     /// Printed first: what is deprecated.
     warnings: String,
@@ -178,7 +178,7 @@ impl ConsoleProducer {
             sync: args.has("sync"),
             prompt: interactive,
             topic: topic.into(),
-            waiting: BTreeMap::new(),
+            waiting: Map::new(),
             ending: Ending::Open,
             warnings: String::new(),
         };

@@ -1,6 +1,6 @@
 //! `kafka-topics.sh`: creates, lists, describes, alters and deletes topics.
 
-use std::collections::BTreeSet;
+use ordered::Set;
 
 use protocol::{ErrorCode, NodeId, Str, TopicPartition, Uuid};
 use regex_lite::Regex;
@@ -114,7 +114,7 @@ enum Step {
     Describe,
     Configs(Vec<TopicDescription>),
     Cluster(Vec<TopicDescription>, Vec<Vec<ConfigEntry>>),
-    Reassignments(Vec<TopicDescription>, Vec<Vec<ConfigEntry>>, BTreeSet<NodeId>),
+    Reassignments(Vec<TopicDescription>, Vec<Vec<ConfigEntry>>, Set<NodeId>),
 }
 
 impl Topics {
@@ -305,7 +305,7 @@ impl Topics {
         &self,
         topics: &[TopicDescription],
         configs: &[Vec<ConfigEntry>],
-        live: &BTreeSet<NodeId>,
+        live: &Set<NodeId>,
         moves: &[Reassignment],
         io: &mut Io<'_>,
     ) {
@@ -348,7 +348,7 @@ impl Report {
         partition: &PartitionInfo,
         moving: Option<&Reassignment>,
         min_isr: usize,
-        live: &BTreeSet<NodeId>,
+        live: &Set<NodeId>,
     ) -> bool {
         let in_sync = partition.isr.len();
         self.only.is_empty()
@@ -468,7 +468,7 @@ fn replica_assignment(list: &str) -> Result<Vec<(i32, Vec<NodeId>)>, String> {
     let mut assignments: Vec<(i32, Vec<NodeId>)> = Vec::new();
     for (index, replicas) in (0..).zip(list.split(',')) {
         let mut nodes: Vec<NodeId> = Vec::new();
-        let mut twice: BTreeSet<NodeId> = BTreeSet::new();
+        let mut twice: Set<NodeId> = Set::new();
         for id in replicas.split(':') {
             let id = id.trim();
             let node = NodeId(id.parse().map_err(|_| format!("For input string: \"{id}\""))?);

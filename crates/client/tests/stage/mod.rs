@@ -2,7 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of the stage")]
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
 
-use std::collections::{BTreeMap, VecDeque};
+use ordered::Map;
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use client::wire::{ApiKey, Request, RequestBody, Response, ResponseBody};
@@ -31,14 +32,14 @@ pub struct Topic {
 pub struct Stage {
     pub client: Client,
     pub now: Now,
-    pub topics: BTreeMap<Str, Topic>,
+    pub topics: Map<Str, Topic>,
     pub brokers: Vec<i32>,
     /// Requests that the test answers, oldest first.
     pub requests: VecDeque<(ConnId, Request)>,
     pub outcomes: Vec<(u64, Outcome)>,
     pub events: Vec<Event>,
     /// Connections by broker port.
-    pub ports: BTreeMap<ConnId, u16>,
+    pub ports: Map<ConnId, u16>,
     /// Ports that refuse connections.
     pub refusing: Vec<u16>,
     pub metadata_requests: usize,
@@ -54,12 +55,12 @@ impl Stage {
         Stage {
             client: Client::boot(config, 1),
             now: Now { mono: Instant(0), wall: WallMs(WALL) },
-            topics: BTreeMap::new(),
+            topics: Map::new(),
             brokers: vec![1, 2, 3],
             requests: VecDeque::new(),
             outcomes: Vec::new(),
             events: Vec::new(),
-            ports: BTreeMap::new(),
+            ports: Map::new(),
             refusing: Vec::new(),
             metadata_requests: 0,
             closed: Vec::new(),

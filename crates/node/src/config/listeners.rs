@@ -1,6 +1,6 @@
 //! Where a node listens and whom it votes with.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::{NodeId, Str};
 
@@ -81,9 +81,9 @@ pub(super) fn override_of(key: &str) -> Option<&str> {
     key.strip_prefix("listener.name.")?.split_once('.').map(|(_, key)| key)
 }
 
-fn protocol_map(values: &Values<'_>) -> Result<BTreeMap<Str, SecurityProtocol>, ConfigError> {
+fn protocol_map(values: &Values<'_>) -> Result<Map<Str, SecurityProtocol>, ConfigError> {
     let text = values.text("listener.security.protocol.map").unwrap_or_default();
-    let mut map = BTreeMap::new();
+    let mut map = Map::new();
     for entry in list(&text) {
         let named = entry.rsplit_once(':').and_then(|(name, protocol)| {
             Some((
@@ -105,7 +105,7 @@ fn protocol_map(values: &Values<'_>) -> Result<BTreeMap<Str, SecurityProtocol>, 
 fn parse_list(
     key: &str,
     values: &Values<'_>,
-    protocols: &BTreeMap<Str, SecurityProtocol>,
+    protocols: &Map<Str, SecurityProtocol>,
     controller_names: &[Str],
 ) -> Result<Vec<Listener>, ConfigError> {
     let text = values.text(key).unwrap_or_default();
@@ -170,7 +170,7 @@ fn reachable(listener: &Listener) -> Listener {
 
 fn advertised(
     values: &Values<'_>,
-    protocols: &BTreeMap<Str, SecurityProtocol>,
+    protocols: &Map<Str, SecurityProtocol>,
     controller_names: &[Str],
     listeners: &[Listener],
 ) -> Result<Vec<Listener>, ConfigError> {

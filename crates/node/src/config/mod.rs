@@ -13,7 +13,7 @@ mod tests;
 mod topic;
 mod topic_keys;
 
-use std::collections::BTreeMap;
+use ordered::Map;
 use std::fmt;
 
 use protocol::{NodeId, Str, Uuid};
@@ -49,7 +49,7 @@ pub struct Identity {
 /// A node's settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    explicit: BTreeMap<Str, Str>,
+    explicit: Map<Str, Str>,
     /// Who the node is on disk.
     pub identity: Identity,
     /// `node.id`.
@@ -153,8 +153,8 @@ impl fmt::Display for Warning {
 impl Config {
     /// Checks settings by Kafka's key names. A key that is unknown or without effect is a warning, a value that does not
     /// parse or does not fit the others is an error.
-    pub fn parse(properties: &BTreeMap<String, String>) -> Result<(Config, Vec<Warning>), ConfigError> {
-        let mut explicit = BTreeMap::new();
+    pub fn parse(properties: &Map<String, String>) -> Result<(Config, Vec<Warning>), ConfigError> {
+        let mut explicit = Map::new();
         let mut warnings = Vec::new();
         for (key, value) in properties {
             match broker_key(key) {
@@ -175,7 +175,7 @@ impl Config {
         Ok((config, warnings))
     }
 
-    fn typed(mut explicit: BTreeMap<Str, Str>) -> Result<Config, ConfigError> {
+    fn typed(mut explicit: Map<Str, Str>) -> Result<Config, ConfigError> {
         let node_id = node_id(&mut explicit)?;
         let values = Values(&explicit);
         let roles = roles(&values)?;
@@ -253,12 +253,12 @@ impl Config {
 impl Default for Config {
     /// A single broker and controller without any settings.
     fn default() -> Config {
-        Config::typed(BTreeMap::new()).expect("Kafka's defaults are valid")
+        Config::typed(Map::new()).expect("Kafka's defaults are valid")
     }
 }
 
 /// Reads typed values that [`Definition::check`] has let pass, or Kafka's defaults.
-struct Values<'a>(&'a BTreeMap<Str, Str>);
+struct Values<'a>(&'a Map<Str, Str>);
 
 impl Values<'_> {
     fn text(&self, key: &str) -> Option<Str> {
@@ -292,7 +292,7 @@ impl Values<'_> {
 }
 
 /// `node.id`, or `broker.id`, its old name: each stands for the other, and both are shown as set.
-fn node_id(explicit: &mut BTreeMap<Str, Str>) -> Result<NodeId, ConfigError> {
+fn node_id(explicit: &mut Map<Str, Str>) -> Result<NodeId, ConfigError> {
     let number = |text: &Str| text.parse::<i32>().ok();
     let node = explicit.get("node.id").and_then(number);
     let broker = explicit.get("broker.id").and_then(number).filter(|id| *id >= 0);

@@ -1,13 +1,13 @@
 //! The text of a `.properties` file, as Java reads it.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use super::ConfigError;
 
 /// Reads the text of a `.properties` file: comments (`#`, `!`), `=`, `:` or blanks between key and value, continuation lines,
 /// and the escapes `\t \n \r \f \uXXXX`. A later line wins over an earlier one with the same key.
-pub fn parse_properties(text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
-    let mut properties = BTreeMap::new();
+pub fn parse_properties(text: &str) -> Result<Map<String, String>, ConfigError> {
+    let mut properties = Map::new();
     // A lone carriage return ends a line too, as Java has it.
     let text = text.replace("\r\n", "\n");
     let mut lines = text.split(['\n', '\r']).enumerate();

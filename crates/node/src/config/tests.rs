@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use super::*;
 use crate::image::ResourceType;
 
-fn properties(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+fn properties(pairs: &[(&str, &str)]) -> Map<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
@@ -19,7 +19,7 @@ const COMBINED: [(&str, &str); 5] = [
     ("controller.quorum.bootstrap.servers", "127.0.0.1:9093"),
 ];
 
-fn combined(extra: &[(&str, &str)]) -> BTreeMap<String, String> {
+fn combined(extra: &[(&str, &str)]) -> Map<String, String> {
     let mut all = properties(&COMBINED);
     all.extend(properties(extra));
     all
@@ -44,7 +44,7 @@ fn keys_are_in_order_and_their_defaults_fit() {
 
 #[test]
 fn nothing_set_is_a_single_node() {
-    let (config, warnings) = Config::parse(&BTreeMap::new()).expect("defaults are valid");
+    let (config, warnings) = Config::parse(&Map::new()).expect("defaults are valid");
     assert_eq!(warnings, []);
     assert_eq!((config.node_id, config.roles), (NodeId(1), Roles { broker: true, controller: true }));
     let listener = |host: &str| Listener {

@@ -1,6 +1,6 @@
 //! Changing configurations: of topics, of one broker, of all brokers.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::messages::{
     AlterConfigsRequest, AlterConfigsResponse, ClearElrRecord, ConfigRecord, ErrorCode, IncrementalAlterConfigsRequest,
@@ -72,7 +72,7 @@ pub(super) fn record(resource: &Resource, key: &Str, value: Option<Str>) -> Meta
 }
 
 /// Whether a topic can have these settings.
-pub(super) fn check_topic(settings: &BTreeMap<Str, Str>) -> Result<(), Refusal> {
+pub(super) fn check_topic(settings: &Map<Str, Str>) -> Result<(), Refusal> {
     for (key, value) in settings {
         let invalid = |what: String| Refusal::new(ErrorCode::InvalidConfig, what);
         let definition = topic_key(key).ok_or_else(|| invalid(format!("Unknown topic config name: {key}")))?;
@@ -229,10 +229,10 @@ impl Controller {
     }
 
     /// The records for the changes, if the settings that come out are valid.
-    fn alter(&self, resource: &Resource, changes: BTreeMap<Str, Change>) -> Result<Vec<MetadataRecord>, Refusal> {
+    fn alter(&self, resource: &Resource, changes: Map<Str, Change>) -> Result<Vec<MetadataRecord>, Refusal> {
         let current = self.image().settings(resource);
         let before = |key: &Str| current.and_then(|settings| settings.get(key)).cloned();
-        let mut after: BTreeMap<Str, Str> =
+        let mut after: Map<Str, Str> =
             current.into_iter().flat_map(Settings::iter).map(|(key, value)| (key.clone(), value.clone())).collect();
         let mut records = Vec::new();
         for (key, change) in changes {
@@ -302,10 +302,10 @@ fn once(keys: &[(i8, Str)], key: &(i8, Str)) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn changes(configs: &[incremental_alter_configs_request::AlterableConfig]) -> Result<BTreeMap<Str, Change>, Refusal> {
+fn changes(configs: &[incremental_alter_configs_request::AlterableConfig]) -> Result<Map<Str, Change>, Refusal> {
     const DELETE: i8 = 1;
     check_nulls(configs.iter().filter(|it| it.config_operation != DELETE).map(|it| (&it.name, &it.value)))?;
-    let mut changes = BTreeMap::new();
+    let mut changes = Map::new();
     for config in configs {
         let value = config.value.clone().unwrap_or_default();
         let change = match config.config_operation {
@@ -326,9 +326,9 @@ fn changes(configs: &[incremental_alter_configs_request::AlterableConfig]) -> Re
 
 fn replacements(
     configs: &[protocol::messages::alter_configs_request::AlterableConfig],
-) -> Result<BTreeMap<Str, Change>, Refusal> {
+) -> Result<Map<Str, Change>, Refusal> {
     check_nulls(configs.iter().map(|it| (&it.name, &it.value)))?;
-    let mut changes = BTreeMap::new();
+    let mut changes = Map::new();
     for config in configs {
         let value = config.value.clone().unwrap_or_default();
         if changes.insert(config.name.clone(), Change::Set(value)).is_some() {
@@ -374,7 +374,7 @@ fn edit_list(
 }
 
 /// Whether brokers can have these settings while they run.
-fn check_broker(settings: &BTreeMap<Str, Str>, all_brokers: bool) -> Result<(), Refusal> {
+fn check_broker(settings: &Map<Str, Str>, all_brokers: bool) -> Result<(), Refusal> {
     let invalid = |what: String| Err(Refusal::new(ErrorCode::InvalidRequest, what));
     for (key, value) in settings {
         // Kafka lets keys that it does not know pass: plug-ins have keys of their own.

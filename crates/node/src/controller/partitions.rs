@@ -1,6 +1,6 @@
 //! New partitions: their replicas, and more of them for a topic.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
@@ -41,12 +41,12 @@ impl Replicas {
 pub(super) struct Directories<'a> {
     image: &'a Image,
     /// How many replicas there are in each directory, of the brokers that have a choice.
-    load: BTreeMap<NodeId, Vec<(Uuid, usize)>>,
+    load: Map<NodeId, Vec<(Uuid, usize)>>,
 }
 
 impl<'a> Directories<'a> {
     pub(super) fn new(image: &'a Image) -> Directories<'a> {
-        let mut load = BTreeMap::new();
+        let mut load = Map::new();
         for broker in image.brokers().filter(|broker| broker.directories.len() > 1) {
             let cordoned = broker.cordoned_directories.as_deref().unwrap_or_default();
             let open = broker.directories.iter().filter(|it| !cordoned.contains(it));

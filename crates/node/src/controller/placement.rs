@@ -3,7 +3,7 @@
 //! The first replica is always on a broker that is not fenced. The lists are shuffled once, and again when every live broker
 //! has led, so that partitions with the same leader have different followers.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::{NodeId, Str};
 
@@ -83,7 +83,7 @@ impl Ring {
 
 impl Racks {
     fn new(image: &Image, random: &mut Random) -> Racks {
-        let mut by_name: BTreeMap<Option<&Str>, Rack> = BTreeMap::new();
+        let mut by_name: Map<Option<&Str>, Rack> = Map::new();
         let (mut live, mut total) = (0, 0);
         for broker in image.brokers() {
             // A broker that takes no new replicas anywhere is no candidate (KIP-1066).

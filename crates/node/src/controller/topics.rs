@@ -1,6 +1,6 @@
 //! Creating and deleting topics.
 
-use std::collections::{BTreeMap, BTreeSet};
+use ordered::{Map, Set};
 
 use protocol::messages::create_topics_request::CreatableTopic;
 use protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
@@ -59,14 +59,14 @@ impl Controller {
             image: self.image(),
             config,
             random,
-            collisions: BTreeMap::new(),
+            collisions: Map::new(),
             directories: Directories::new(self.image()),
         };
-        let mut seen: BTreeMap<&Str, usize> = BTreeMap::new();
+        let mut seen: Map<&Str, usize> = Map::new();
         for topic in &request.topics {
             *seen.entry(&topic.name).or_default() += 1;
         }
-        let mut duplicates: BTreeSet<&Str> = BTreeSet::new();
+        let mut duplicates: Set<&Str> = Set::new();
         for topic in &request.topics {
             if seen[&topic.name] > 1 {
                 if duplicates.insert(&topic.name) {
@@ -96,7 +96,7 @@ impl Controller {
             image: self.image(),
             config,
             random,
-            collisions: BTreeMap::new(),
+            collisions: Map::new(),
             directories: Directories::new(self.image()),
         };
         let mut records = Vec::new();
@@ -121,7 +121,7 @@ impl Controller {
         let asked: Vec<(Option<Str>, Uuid)> = named.chain(listed).collect();
         let mut responses = Vec::with_capacity(asked.len());
         let mut records = Vec::new();
-        let mut removed: BTreeSet<Uuid> = BTreeSet::new();
+        let mut removed: Set<Uuid> = Set::new();
         for (index, (name, id)) in asked.iter().enumerate() {
             let repeated = asked[..index].contains(&asked[index]);
             let outcome = if !config.delete_topic_enable {
@@ -180,7 +180,7 @@ struct Plan<'a> {
     random: &'a mut Random,
     directories: Directories<'a>,
     /// Names created by this very request, by what they would be called in metrics.
-    collisions: BTreeMap<String, Str>,
+    collisions: Map<String, Str>,
 }
 
 impl Plan<'_> {
@@ -287,7 +287,7 @@ impl Plan<'_> {
         if topic.num_partitions != -1 {
             return invalid("A manual partition assignment was specified, but numPartitions was not set to -1.");
         }
-        let mut by_index = BTreeMap::new();
+        let mut by_index = Map::new();
         let mut factor = None;
         for assignment in &topic.assignments {
             let index = assignment.partition_index;
@@ -322,7 +322,7 @@ impl Plan<'_> {
     }
 
     /// The effective settings that a new topic will have (KIP-525).
-    fn shown(&self, settings: &BTreeMap<Str, Str>) -> Vec<CreatableTopicConfigs> {
+    fn shown(&self, settings: &Map<Str, Str>) -> Vec<CreatableTopicConfigs> {
         let keys = TOPIC_KEYS.iter().filter(|it| !it.internal || settings.contains_key(it.name));
         keys.map(|definition| {
             let (value, source) = match settings.get(definition.name) {
@@ -341,7 +341,7 @@ impl Plan<'_> {
     }
 }
 
-fn settings(topic: &CreatableTopic) -> Result<BTreeMap<Str, Str>, Refusal> {
+fn settings(topic: &CreatableTopic) -> Result<Map<Str, Str>, Refusal> {
     let nulls: Vec<&str> = topic.configs.iter().filter(|it| it.value.is_none()).map(|it| it.name.as_str()).collect();
     if !nulls.is_empty() {
         return Err(Refusal::new(

@@ -4,7 +4,7 @@
 //! Gaps: configurations of groups, client metrics and broker loggers. Documentation is in our words, and there is none for
 //! keys on which this node does not act.
 
-use std::collections::BTreeSet;
+use ordered::Set;
 
 use protocol::messages::describe_configs_request::DescribeConfigsResource;
 use protocol::messages::describe_configs_response::{
@@ -71,7 +71,7 @@ pub fn list_resources(context: &mut Context<'_>, request: ListConfigResourcesReq
         response.error_code = ErrorCode::UnsupportedVersion.code();
         return Step::Answer(ResponseBody::ListConfigResources(response));
     }
-    let asked: BTreeSet<i8> = match request.resource_types.as_slice() {
+    let asked: Set<i8> = match request.resource_types.as_slice() {
         [] => known.iter().copied().collect(),
         some => some.iter().copied().collect(),
     };

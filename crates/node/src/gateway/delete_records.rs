@@ -5,7 +5,7 @@
 //! - The answer waits until the new starts are on disk (`log-start-offset-checkpoint`). Kafka answers before that and
 //!   may show deleted records again after a crash.
 
-use std::collections::BTreeSet;
+use ordered::Set;
 
 use protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
@@ -22,12 +22,12 @@ use crate::partition::PartitionKey;
 pub(crate) struct PendingDeletes {
     pub(crate) waiter: Waiter,
     response: DeleteRecordsResponse,
-    outstanding: BTreeSet<DirId>,
+    outstanding: Set<DirId>,
 }
 
 impl Node {
     pub(crate) fn handle_delete_records(&mut self, waiter: Waiter, request: DeleteRecordsRequest, out: &mut Outbox) {
-        let mut dirs = BTreeSet::new();
+        let mut dirs = Set::new();
         let mut response = DeleteRecordsResponse::default();
         for topic in request.topics {
             let partitions = topic.partitions.iter().map(|asked| {

@@ -1,6 +1,6 @@
 //! DescribeTopicPartitions, version 0 (KIP-966): topics in order of name, page by page.
 
-use std::collections::BTreeSet;
+use ordered::Set;
 
 use protocol::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
@@ -18,7 +18,7 @@ pub fn handle(context: &mut Context<'_>, request: DescribeTopicPartitionsRequest
     let cursor = request.cursor;
     let from = cursor.as_ref().map(|it| it.topic_name.clone()).unwrap_or_default();
     let all = request.topics.is_empty();
-    let asked: BTreeSet<Str> = request.topics.into_iter().map(|it| it.name).collect();
+    let asked: Set<Str> = request.topics.into_iter().map(|it| it.name).collect();
     let unknown_cursor = cursor.as_ref().is_some_and(|it| !all && !asked.contains(&it.topic_name));
     if unknown_cursor || cursor.as_ref().is_some_and(|it| it.partition_index < 0) {
         let topics = asked.into_iter().map(|name| missing(name, ErrorCode::InvalidRequest)).collect();

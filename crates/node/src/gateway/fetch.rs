@@ -7,7 +7,7 @@
 //! - Gap: replicas. A fetch with a replica id gets NOT_LEADER_OR_FOLLOWER, as from a leader that does not have it among
 //!   its replicas: every partition of a single node has one replica. There is no preferred read replica either.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::messages::fetch_response::{
     EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
@@ -42,7 +42,7 @@ pub(crate) struct PendingFetch {
 struct Lookups {
     answers: Vec<PartitionData>,
     /// By the partition's place: the most bytes it may bring, `None` for the first that must bring some.
-    outstanding: BTreeMap<u32, Option<u64>>,
+    outstanding: Map<u32, Option<u64>>,
 }
 
 /// What one pass over a fetch's partitions found.
@@ -246,7 +246,7 @@ impl Node {
                 }
             }
         };
-        let mut leaders = BTreeMap::new();
+        let mut leaders = Map::new();
         for (((key, _), answer), keep) in merged.partitions.iter().zip(answers).zip(keep) {
             if !keep {
                 continue;

@@ -6,7 +6,7 @@
 //!   -5 and -6 are -1 without an error, as from Kafka.
 //! - Timestamps are looked up by the store. Epochs fence as in Fetch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use ordered::{Map, Set};
 
 use protocol::messages::list_offsets_request::ListOffsetsPartition;
 use protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
@@ -37,7 +37,7 @@ pub(crate) struct PendingLookups {
     pub(crate) waiter: Waiter,
     response: ListOffsetsResponse,
     /// By number of the lookup: the topic's and the partition's place in the answer.
-    outstanding: BTreeMap<u32, (usize, usize)>,
+    outstanding: Map<u32, (usize, usize)>,
 }
 
 impl Node {
@@ -45,8 +45,7 @@ impl Node {
         let id = self.deferred.number();
         let duplicates = duplicates(&request);
         let mut lookups = Vec::new();
-        let mut pending =
-            PendingLookups { waiter, response: ListOffsetsResponse::default(), outstanding: BTreeMap::new() };
+        let mut pending = PendingLookups { waiter, response: ListOffsetsResponse::default(), outstanding: Map::new() };
         for (topic_index, topic) in request.topics.into_iter().enumerate() {
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for (partition_index, asked) in topic.partitions.iter().enumerate() {
@@ -168,9 +167,9 @@ fn is_supported(timestamp: i64, version: i16) -> bool {
     version >= since
 }
 
-fn duplicates(request: &ListOffsetsRequest) -> BTreeSet<(protocol::Str, i32)> {
-    let mut seen = BTreeSet::new();
-    let mut duplicates = BTreeSet::new();
+fn duplicates(request: &ListOffsetsRequest) -> Set<(protocol::Str, i32)> {
+    let mut seen = Set::new();
+    let mut duplicates = Set::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
             let key = (topic.name.clone(), partition.partition_index);

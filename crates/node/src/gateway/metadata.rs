@@ -2,7 +2,7 @@
 //!
 //! Topics of the coordinators are never created this way: there are no coordinators yet.
 
-use std::collections::BTreeSet;
+use ordered::Set;
 
 use protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
 use protocol::messages::{ErrorCode, MetadataRequest, MetadataResponse};
@@ -51,13 +51,13 @@ pub fn handle(context: &mut Context<'_>, request: MetadataRequest) -> Step {
         topics.extend(context.image.topics().map(|topic| view.topic(topic)));
     } else if asked.iter().any(|topic| !topic.topic_id.is_zero()) {
         // One id makes it a request by ids; names beside them are not looked at, as in Kafka.
-        let ids: BTreeSet<Uuid> = asked.iter().map(|topic| topic.topic_id).filter(|id| !id.is_zero()).collect();
+        let ids: Set<Uuid> = asked.iter().map(|topic| topic.topic_id).filter(|id| !id.is_zero()).collect();
         topics.extend(ids.into_iter().map(|id| match context.image.topic_by_id(id) {
             Some(topic) => view.topic(topic),
             None => missing(None, id, ErrorCode::UnknownTopicId),
         }));
     } else {
-        let names: BTreeSet<Str> = asked.into_iter().filter_map(|topic| topic.name).collect();
+        let names: Set<Str> = asked.into_iter().filter_map(|topic| topic.name).collect();
         for name in names {
             match context.image.topic(&name) {
                 Some(topic) => topics.push(view.topic(topic)),

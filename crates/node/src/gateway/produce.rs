@@ -10,7 +10,7 @@
 //!   producers abort on it instead of retrying forever.
 //! - What costs per byte is done before, in [`super::records`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use ordered::{Map, Set};
 
 use protocol::messages::produce_request::PartitionProduceData;
 use protocol::messages::produce_response::{
@@ -44,7 +44,7 @@ pub(crate) struct Slot {
 pub(crate) struct PendingProduce {
     pub(crate) waiter: Waiter,
     response: ProduceResponse,
-    outstanding: BTreeSet<Slot>,
+    outstanding: Set<Slot>,
 }
 
 impl Node {
@@ -52,8 +52,8 @@ impl Node {
         self.check_produced(waiter.version, &mut request);
         let ProduceRequest { transactional_id, acks, timeout_ms, topic_data, .. } = request;
         let id = self.deferred.number();
-        let mut pending = PendingProduce { waiter, response: ProduceResponse::default(), outstanding: BTreeSet::new() };
-        let mut seen = BTreeSet::new();
+        let mut pending = PendingProduce { waiter, response: ProduceResponse::default(), outstanding: Set::new() };
+        let mut seen = Set::new();
         for (topic_index, topic) in topic_data.into_iter().enumerate() {
             let known = if waiter.version >= 13 {
                 self.image.topic_by_id(topic.topic_id).cloned().ok_or(ErrorCode::UnknownTopicId)
@@ -247,7 +247,7 @@ impl Node {
                 }
             };
         }
-        let leaders: BTreeMap<i32, ()> = answers()
+        let leaders: Map<i32, ()> = answers()
             .filter(|answer| answer.current_leader.leader_id >= 0)
             .map(|answer| (answer.current_leader.leader_id, ()))
             .collect();

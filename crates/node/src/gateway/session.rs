@@ -3,7 +3,7 @@
 //! A bounded cache (`max.incremental.fetch.session.cache.slots`). A session is evicted for another when nobody used it for
 //! `min.incremental.fetch.session.eviction.ms`, or when it is that old and smaller than the newcomer.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::{ErrorCode, Instant, Str, Uuid};
 
@@ -56,8 +56,8 @@ struct Session {
     uses_topic_ids: bool,
     created: Instant,
     last_used: Instant,
-    partitions: BTreeMap<FetchKey, Cached>,
-    order: BTreeMap<u64, FetchKey>,
+    partitions: Map<FetchKey, Cached>,
+    order: Map<u64, FetchKey>,
     next_place: u64,
 }
 
@@ -100,7 +100,7 @@ pub(crate) struct Told {
 /// All sessions of the node. Soft state: gone with a restart.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions {
-    sessions: BTreeMap<i32, Session>,
+    sessions: Map<i32, Session>,
 }
 
 impl Sessions {
@@ -166,8 +166,8 @@ impl Sessions {
             uses_topic_ids,
             created: now,
             last_used: now,
-            partitions: BTreeMap::new(),
-            order: BTreeMap::new(),
+            partitions: Map::new(),
+            order: Map::new(),
             next_place: 0,
         };
         for (key, params, told) in partitions {
@@ -261,7 +261,7 @@ fn next_epoch(epoch: i32) -> i32 {
 
 /// A later mention of a partition wins, in the place of the first.
 fn without_duplicates(asked: Vec<(FetchKey, FetchParams)>) -> Vec<(FetchKey, FetchParams)> {
-    let mut places: BTreeMap<FetchKey, usize> = BTreeMap::new();
+    let mut places: Map<FetchKey, usize> = Map::new();
     let mut partitions: Vec<(FetchKey, FetchParams)> = Vec::with_capacity(asked.len());
     for (key, params) in asked {
         match places.get(&key) {

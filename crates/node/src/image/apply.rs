@@ -1,6 +1,6 @@
 //! One record at a time: how each kind of metadata record changes the image.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 use std::fmt;
 
 use protocol::messages::{
@@ -191,7 +191,7 @@ impl Image {
     }
 
     fn register_broker(&mut self, record: &RegisterBrokerRecord) -> Result<(), String> {
-        let mut endpoints = BTreeMap::new();
+        let mut endpoints = Map::new();
         for register_broker_record::BrokerEndpoint { name, host, port, security_protocol } in &record.end_points {
             endpoints.insert(name.clone(), endpoint(name, host, *port, *security_protocol)?);
         }
@@ -253,7 +253,7 @@ impl Image {
     }
 
     fn register_controller(&mut self, record: &RegisterControllerRecord) -> Result<(), String> {
-        let mut endpoints = BTreeMap::new();
+        let mut endpoints = Map::new();
         for register_controller_record::ControllerEndpoint { name, host, port, security_protocol } in &record.end_points
         {
             endpoints.insert(name.clone(), endpoint(name, host, *port, *security_protocol)?);

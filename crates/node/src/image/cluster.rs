@@ -1,6 +1,6 @@
 //! Brokers and controllers as they registered.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::{NodeId, Str, Uuid};
 
@@ -82,9 +82,9 @@ pub struct BrokerImage {
     /// Drawn anew by each process.
     pub incarnation: Uuid,
     /// Where it listens, by listener.
-    pub endpoints: BTreeMap<Str, Endpoint>,
+    pub endpoints: Map<Str, Endpoint>,
     /// The feature levels it can run.
-    pub features: BTreeMap<Str, VersionRange>,
+    pub features: Map<Str, VersionRange>,
     /// Its rack.
     pub rack: Option<Str>,
     /// Fenced brokers lead nothing and are shown to no client.
@@ -105,7 +105,7 @@ pub struct ControllerImage {
     /// Drawn anew by each process.
     pub incarnation: Uuid,
     /// Where it listens, by listener.
-    pub endpoints: BTreeMap<Str, Endpoint>,
+    pub endpoints: Map<Str, Endpoint>,
     /// The feature levels it can run.
-    pub features: BTreeMap<Str, VersionRange>,
+    pub features: Map<Str, VersionRange>,
 }

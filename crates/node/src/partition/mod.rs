@@ -6,7 +6,8 @@ mod append;
 mod partitions;
 mod read;
 
-use std::collections::{BTreeSet, VecDeque};
+use ordered::Set;
+use std::collections::VecDeque;
 
 use protocol::{ErrorCode, LeaderEpoch, Now, Offset, Str, Uuid};
 use storage::{DirId, LogId, Retention, Shape, StoreOp};
@@ -66,8 +67,8 @@ struct Online {
     /// Appends that the store has not answered: where each ends, and its bytes.
     in_flight: VecDeque<(Offset, u64)>,
     /// Who waits until their batch is written, and who until it is committed.
-    parked_written: BTreeSet<(Offset, RequestId, Slot)>,
-    parked_committed: BTreeSet<(Offset, RequestId, Slot)>,
+    parked_written: Set<(Offset, RequestId, Slot)>,
+    parked_committed: Set<(Offset, RequestId, Slot)>,
 }
 
 impl Partition {
@@ -90,8 +91,8 @@ impl Partition {
             // The only replica has everything that can be committed.
             high_watermark: shape.end(),
             in_flight: VecDeque::new(),
-            parked_written: BTreeSet::new(),
-            parked_committed: BTreeSet::new(),
+            parked_written: Set::new(),
+            parked_committed: Set::new(),
             shape,
         }));
         self.begin_epoch(ops, out);
@@ -328,7 +329,7 @@ fn start_in_lane(log: LogId, op: StoreOp, ops: &mut Ops, out: &mut Outbox) {
     ops.start(purpose, op, out);
 }
 
-fn take_up_to(parked: &mut BTreeSet<(Offset, RequestId, Slot)>, bound: Offset) -> Vec<(RequestId, Slot)> {
+fn take_up_to(parked: &mut Set<(Offset, RequestId, Slot)>, bound: Offset) -> Vec<(RequestId, Slot)> {
     let mut taken = Vec::new();
     while let Some(first) = parked.first().copied()
         && first.0 <= bound

@@ -1,6 +1,6 @@
 //! All partitions of the node, by topic id and number, and by log.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,12 +17,12 @@ use crate::outbox::Outbox;
 /// A map whose clone shares every partition until one of the two changes it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Partitions {
-    by_key: BTreeMap<PartitionKey, Arc<Partition>>,
-    by_log: BTreeMap<LogId, PartitionKey>,
+    by_key: Map<PartitionKey, Arc<Partition>>,
+    by_log: Map<LogId, PartitionKey>,
     /// The last log's number; 0 is the metadata log.
     last_log: u32,
     /// Folders of deleted topics that the store has not put aside yet, and mounts that wait for their names.
-    removing: BTreeMap<TopicPartition, Option<(LogId, LogSpec)>>,
+    removing: Map<TopicPartition, Option<(LogId, LogSpec)>>,
 }
 
 impl Partitions {
@@ -119,7 +119,7 @@ impl Partitions {
     /// The text of a checkpoint: an offset of each log of a directory that is ready.
     pub(crate) fn checkpoint(&self, dir: DirId, offset: impl Fn(&Partition) -> Offset) -> Bytes {
         let online = self.iter().filter(|partition| partition.dir == dir && partition.is_online());
-        let entries: BTreeMap<TopicPartition, Offset> = online
+        let entries: Map<TopicPartition, Offset> = online
             .map(|partition| {
                 let name = TopicPartition { topic: partition.topic.clone(), partition: partition.key.partition };
                 (name, offset(partition))

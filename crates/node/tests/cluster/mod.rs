@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use node::Random;
 use node::config::Config;
@@ -38,7 +38,7 @@ pub struct Cluster {
 
 impl Cluster {
     pub fn with(properties: &[(&str, &str)]) -> Cluster {
-        let set: BTreeMap<String, String> = properties.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        let set: Map<String, String> = properties.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let (mut config, _) = Config::parse(&set).expect("valid settings");
         config.identity.cluster_id = "cluster".into();
         let mut controller = Controller::new(&config);

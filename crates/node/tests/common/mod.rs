@@ -2,7 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::collections::{BTreeMap, VecDeque};
+use ordered::Map;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,7 +42,7 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn config(settings: &[(&str, &str)]) -> Config {
-    let settings: BTreeMap<String, String> =
+    let settings: Map<String, String> =
         settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let (mut config, _) = Config::parse(&settings).expect("a test's settings parse");
     config.identity.cluster_id = Str::from_static("test-cluster");

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used)] // what a test expects and does not find fails it
 
-use std::collections::BTreeMap;
+use ordered::Map;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The settings of a node that keeps its logs in `data` and takes any free port.
 pub(crate) fn config(data: &Path, settings: &[(&str, &str)]) -> Config {
-    let mut properties = BTreeMap::from([
+    let mut properties = Map::from([
         ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0".to_owned()),
         ("log.dirs".to_owned(), data.display().to_string()),
     ]);

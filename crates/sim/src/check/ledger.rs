@@ -1,6 +1,6 @@
 //! Which records were sent, where each was appended, who read what.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 
 use protocol::records::{BatchHead, Compression, Compressors, PureCompressors, RecordViews};
 use protocol::{Offset, Str, Uuid};
@@ -214,7 +214,7 @@ impl PartitionLedger {
 pub(crate) struct Origins {
     names: Vec<(Str, Pid)>,
     /// Records that do not say themselves whose they are.
-    typed: BTreeMap<u64, Vec<Author>>,
+    typed: Map<u64, Vec<Author>>,
 }
 
 impl Origins {

@@ -1,6 +1,7 @@
 //! A client's host: gives it time, connections and an application.
 
-use std::collections::{BTreeMap, VecDeque};
+use ordered::Map;
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use client::{Answer, Client, ConnId, ConsumerRecord, Input, OpId, Operation, Outbox, Outcome, ProducerRecord};
@@ -37,7 +38,7 @@ impl World {
             Kind::Client(Box::new(Actor {
                 config,
                 client: None,
-                links: BTreeMap::new(),
+                links: Map::new(),
                 next_send: 0,
                 next_other: OTHER,
                 wishes: VecDeque::new(),

@@ -1,6 +1,6 @@
 //! A node's host: gives it time, inputs and a disk, and carries out what it says.
 
-use std::collections::BTreeMap;
+use ordered::Map;
 use std::sync::Arc;
 
 use node::{Config, Input, Node, Outbox};
@@ -24,14 +24,14 @@ impl World {
                 config,
                 node: None,
                 store: Store::new(MemoryDisk::new()),
-                ops: BTreeMap::new(),
+                ops: Map::new(),
                 next_op: 0,
-                lanes: BTreeMap::new(),
+                lanes: Map::new(),
                 disk: Random::stream(seed, Purpose::Disk, pid.0),
                 slow_us: 0,
-                logs: BTreeMap::new(),
+                logs: Map::new(),
                 serving: false,
-                eras: BTreeMap::new(),
+                eras: Map::new(),
                 lost_power: false,
                 was_killed: false,
             }))
@@ -282,7 +282,7 @@ fn lose_last_batch(store: &mut Store<MemoryDisk>, result: &mut Result<Done, Stor
 fn broker_config(index: usize, setup: &BrokerSetup) -> Result<Config, ActionError> {
     let name = &setup.name;
     let id = index + 1;
-    let mut properties: BTreeMap<String, String> = [
+    let mut properties: Map<String, String> = [
         ("node.id", id.to_string()),
         ("listeners", format!("PLAINTEXT://{name}:{CLIENT_PORT},CONTROLLER://{name}:{CONTROLLER_PORT}")),
         ("log.dirs", format!("/{name}")),

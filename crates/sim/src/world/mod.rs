@@ -8,7 +8,7 @@ mod network;
 mod process;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet};
+use ordered::{Map, Set};
 use std::sync::Arc;
 
 use protocol::{ApiKey, Instant, Request, Response, Str};
@@ -43,13 +43,13 @@ pub struct World {
     pub(crate) digest: Digest,
     pub(crate) queue: Queue,
     pub(crate) processes: Vec<Process>,
-    pub(crate) names: BTreeMap<Str, Pid>,
-    pub(crate) links: BTreeMap<LinkId, Link>,
+    pub(crate) names: Map<Str, Pid>,
+    pub(crate) links: Map<LinkId, Link>,
     pub(crate) next_link: u32,
     /// Pairs of processes between which no packet passes, the lower one first.
-    pub(crate) cuts: BTreeSet<(Pid, Pid)>,
+    pub(crate) cuts: Set<(Pid, Pid)>,
     /// Pairs that are further apart than others, in µs.
-    pub(crate) delays: BTreeMap<(Pid, Pid), u64>,
+    pub(crate) delays: Map<(Pid, Pid), u64>,
     /// Answers to lose: of which API, to whom; as often as named.
     pub(crate) drops: Vec<(ApiKey, Pid)>,
     /// Requests to damage: of which API, from whom.
@@ -96,11 +96,11 @@ impl World {
             digest: Digest::default(),
             queue: Queue::default(),
             processes: Vec::new(),
-            names: BTreeMap::new(),
-            links: BTreeMap::new(),
+            names: Map::new(),
+            links: Map::new(),
             next_link: 1,
-            cuts: BTreeSet::new(),
-            delays: BTreeMap::new(),
+            cuts: Set::new(),
+            delays: Map::new(),
             drops: Vec::new(),
             corruptions: Vec::new(),
             checks: Checks::default(),

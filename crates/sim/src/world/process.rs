@@ -1,6 +1,7 @@
 //! The processes of a world: brokers, clients, and clients that say exactly what they are told.
 
-use std::collections::{BTreeMap, VecDeque};
+use ordered::Map;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use client::{Client, ClientConfig, ConsumerRecord};
@@ -67,18 +68,18 @@ pub(crate) struct Broker {
     pub(crate) node: Option<Node>,
     pub(crate) store: Store<MemoryDisk>,
     /// Operations that the disk has not finished.
-    pub(crate) ops: BTreeMap<u32, (OpId, StoreOp)>,
+    pub(crate) ops: Map<u32, (OpId, StoreOp)>,
     pub(crate) next_op: u32,
     /// What each lane is at.
-    pub(crate) lanes: BTreeMap<DiskLane, LaneState>,
+    pub(crate) lanes: Map<DiskLane, LaneState>,
     pub(crate) disk: Random,
     pub(crate) slow_us: u64,
     /// The partitions' logs, as the checks number them.
-    pub(crate) logs: BTreeMap<LogId, usize>,
+    pub(crate) logs: Map<LogId, usize>,
     /// It serves requests.
     pub(crate) serving: bool,
     /// The logs that were truncated since the start, and how often.
-    pub(crate) eras: BTreeMap<LogId, Era>,
+    pub(crate) eras: Map<LogId, Era>,
     /// Since the last start: the power was cut before it.
     pub(crate) lost_power: bool,
     /// Since the last start it was stopped in good order or never ran.
@@ -105,7 +106,7 @@ pub(crate) enum DiskLane {
 pub(crate) struct Actor {
     pub(crate) config: ClientConfig,
     pub(crate) client: Option<Client>,
-    pub(crate) links: BTreeMap<client::ConnId, LinkId>,
+    pub(crate) links: Map<client::ConnId, LinkId>,
     /// The number of the next record to send, and of the next other operation.
     pub(crate) next_send: u64,
     pub(crate) next_other: u64,
