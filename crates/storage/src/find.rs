@@ -174,8 +174,8 @@ impl<D: Disk> Store<D> {
     /// The segments that can hold offsets from here up, oldest first.
     fn files_from(&self, log: LogId, offset: Offset) -> Result<Vec<FileId>, StoreError> {
         let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
-        let below = it.segments.values().take_while(|segment| segment.base <= offset).count();
-        Ok(it.segments.keys().skip(below.saturating_sub(1)).copied().collect())
+        let below = it.segments.iter().take_while(|(_, segment)| segment.base <= offset).count();
+        Ok(it.segments.files().skip(below.saturating_sub(1)).collect())
     }
 
     /// The first batch from a place on that satisfies the condition.

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod producers;
 mod recover;
 mod scan;
+mod segments;
 pub mod shape;
 pub mod store;
 pub mod tail;

@@ -15,6 +15,7 @@ use crate::meta;
 use crate::op::{DirId, Done, LogId, LogSpec, StoreError};
 use crate::producers::Producers;
 use crate::scan::{Scan, ScanError};
+use crate::segments::Segments;
 use crate::shape::{Mounted, Segment, Shape};
 use crate::store::{DirState, Log, OpenSegment, Store, segment_path};
 
@@ -62,7 +63,7 @@ impl<D: Disk> Store<D> {
                 grave: Self::grave(&spec.topic, spec.partition, spec.topic_id),
                 folder,
                 era: Era(0),
-                segments: Map::new(),
+                segments: Segments::new(),
                 files: 0,
                 names_dirty: created || !mounted.clean,
             },
@@ -129,7 +130,7 @@ impl<D: Disk> Store<D> {
     /// Closes what a failed mount had opened.
     fn forget(&mut self, log: LogId) {
         let Some(it) = self.logs.remove(&log) else { return };
-        for (file, segment) in it.segments {
+        for (file, segment) in it.segments.into_iter() {
             self.disk.close(segment.file);
             self.changes.gone.push(file);
         }
@@ -220,7 +221,7 @@ impl<D: Disk> Store<D> {
     fn read_log(&mut self, log: LogId, checked_from: Option<Offset>) -> Result<Loaded, StoreError> {
         let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
         let (dir, folder, era) = (it.dir, it.folder.clone(), it.era);
-        let files: Vec<(FileId, Offset)> = it.segments.iter().map(|(file, segment)| (*file, segment.base)).collect();
+        let files: Vec<(FileId, Offset)> = it.segments.iter().map(|(file, segment)| (file, segment.base)).collect();
         let segment_of = |offset: Offset| files.iter().rposition(|(_, base)| *base <= offset).unwrap_or(0);
         let last = files.len().checked_sub(1).ok_or(StoreError::Missing)?;
 
@@ -360,14 +361,14 @@ impl<D: Disk> Store<D> {
     /// The file and position of the first batch that ends at or above the offset.
     fn place_of(&self, log: LogId, offset: Offset) -> Result<(FileId, u32), StoreError> {
         let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
-        let holder = it.segments.iter().rfind(|(_, segment)| segment.base <= offset);
+        let holder = it.segments.iter().rev().find(|(_, segment)| segment.base <= offset);
         let (file, segment) = holder.ok_or(StoreError::Missing)?;
         let mut scan = Scan::new(&self.disk, &segment.file, 0, segment.size, segment.base);
         loop {
             match scan.next() {
                 Ok(Some((_, head))) if head.last_offset() < offset => {}
-                Ok(Some((at, _))) => return Ok((*file, at)),
-                Ok(None) => return Ok((*file, segment.size)),
+                Ok(Some((at, _))) => return Ok((file, at)),
+                Ok(None) => return Ok((file, segment.size)),
                 Err(ScanError::Disk(error)) => return Err(error),
                 Err(ScanError::Bad(why)) => {
                     let path = it.path(segment.base, "log");
@@ -379,7 +380,7 @@ impl<D: Disk> Store<D> {
 
     /// Cuts a file and drops all later ones, the newest first: what a crash leaves is a log that ends later, not a hole.
     fn cut_file(&mut self, log: LogId, file: FileId, at: u32) -> Result<(), StoreError> {
-        let later: Vec<FileId> = self.log_mut(log)?.segments.range(file..).skip(1).map(|(file, _)| *file).collect();
+        let later: Vec<FileId> = self.log_mut(log)?.segments.after(file);
         for file in later.into_iter().rev() {
             self.drop_segment(log, file)?;
         }
@@ -403,7 +404,7 @@ impl<D: Disk> Store<D> {
 
     /// Drops every segment and begins again at an offset.
     fn start_anew(&mut self, log: LogId, offset: Offset) -> Result<Shape, StoreError> {
-        let files: Vec<FileId> = self.log_mut(log)?.segments.keys().copied().collect();
+        let files: Vec<FileId> = self.log_mut(log)?.segments.files().collect();
         for file in files.into_iter().rev() {
             self.drop_segment(log, file)?;
         }

@@ -11,6 +11,7 @@ use protocol::{Era, FileId, Offset, Region, Str, TopicPartition};
 use crate::disk::Disk;
 use crate::index::Indexes;
 use crate::meta;
+use crate::segments::Segments;
 use crate::op::{Cell, DirId, Done, LogId, OpId, StoreError, StoreOp, file_id, log_of};
 
 /// Sealed segments whose indexes stay in memory: a full one takes megabytes.
@@ -76,8 +77,7 @@ pub(crate) struct Log<F> {
     /// The folder's name once it is to be removed.
     pub(crate) grave: String,
     pub(crate) era: Era,
-    /// By base offset, as files are numbered in that order; the last is active.
-    pub(crate) segments: Map<FileId, OpenSegment<F>>,
+    pub(crate) segments: Segments<F>,
     /// The number of the next file.
     pub(crate) files: u32,
     /// Names in the folder that a power cut would lose.
@@ -102,8 +102,10 @@ impl<F> Log<F> {
     }
 
     fn active(&mut self, file: FileId) -> Result<&mut OpenSegment<F>, StoreError> {
-        let (last, segment) = self.segments.iter_mut().next_back().ok_or(StoreError::Missing)?;
-        if *last == file { Ok(segment) } else { Err(StoreError::Missing) }
+        if self.segments.active_file() != Some(file) {
+            return Err(StoreError::Missing);
+        }
+        self.segments.get_mut(&file).ok_or(StoreError::Missing)
     }
 }
 
@@ -291,7 +293,7 @@ impl<D: Disk> Store<D> {
 
     fn roll(&mut self, log: LogId, file: FileId, base: Offset, snapshot: Bytes) -> Result<Done, StoreError> {
         self.write_indexes(log)?;
-        if let Some(sealed) = self.log_mut(log)?.segments.keys().next_back().copied() {
+        if let Some(sealed) = self.log_mut(log)?.segments.active_file() {
             self.cache_indexes(sealed);
         }
         let (dir, path) = {
@@ -334,7 +336,7 @@ impl<D: Disk> Store<D> {
         {
             let Some(log) = self.logs.get_mut(&log_of(old)) else { continue };
             // A truncation may have made it active again, and the active one's are not on disk.
-            let active = log.segments.keys().next_back() == Some(&old);
+            let active = log.segments.active_file() == Some(old);
             if let Some(segment) = log.segments.get_mut(&old).filter(|_| !active) {
                 segment.indexes = None;
             }
@@ -344,7 +346,7 @@ impl<D: Disk> Store<D> {
     /// Writes the active segment's `.index` and `.timeindex`.
     fn write_indexes(&mut self, log: LogId) -> Result<(), StoreError> {
         let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
-        let Some(active) = it.segments.values().next_back() else { return Ok(()) };
+        let Some((_, active)) = it.segments.active() else { return Ok(()) };
         let Some(indexes) = &active.indexes else { return Ok(()) };
         let (dir, base, (index, timeindex)) = (it.dir, active.base, indexes.format());
         let paths = [(it.path(base, "index"), index), (it.path(base, "timeindex"), timeindex)];
@@ -391,7 +393,9 @@ impl<D: Disk> Store<D> {
     pub(crate) fn flush(&mut self, log: LogId) -> Result<Done, StoreError> {
         let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
         // Oldest first: a later segment that survives a power cut never stands on an earlier one that did not.
-        for segment in it.segments.values_mut().filter(|segment| segment.dirty) {
+        let dirty: Vec<FileId> = it.segments.iter().filter(|(_, it)| it.dirty).map(|(file, _)| file).collect();
+        for segment in dirty {
+            let segment = it.segments.get_mut(&segment).ok_or(StoreError::Missing)?;
             self.disk.sync(&segment.file)?;
             segment.dirty = false;
         }
@@ -440,7 +444,7 @@ impl<D: Disk> Store<D> {
 
     fn remove(&mut self, log: LogId) -> Result<Done, StoreError> {
         let it = self.logs.remove(&log).ok_or(StoreError::Missing)?;
-        for (file, segment) in it.segments {
+        for (file, segment) in it.segments.into_iter() {
             self.disk.close(segment.file);
             self.changes.gone.push(file);
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use protocol::records::{
-    BatchBuilder, BatchHead, Compressors, ControlType, RecordView, RecordViews, RecordsError, plain,
+    BatchBuilder, BatchHead, Compressors, ControlType, Fault, RecordFault, RecordView, RecordViews, RecordsError, plain,
 };
 use protocol::{Offset, WallMs};
 
@@ -65,7 +65,7 @@ impl Filter {
         let mut tombstones = false;
         let mut views = RecordViews::new(&head, &records);
         while let Some(record) = views.next() {
-            let record = record.map_err(|fault| RecordsError::of_record(&head, views.index(), fault))?;
+            let record = record.map_err(|fault| bad_record(&head, views.index(), fault))?;
             let stays = !discard && (is_control || is_needed(&record, map, horizon, plan.now));
             self.keep.push(stays);
             left += u32::from(stays);
@@ -85,7 +85,7 @@ impl Filter {
         for record in kept.filter_map(|(record, _)| record.ok()) {
             builder.keep_view(&record);
         }
-        let bytes = builder.build(compressors).map_err(|error| RecordsError::of_compression(&head, error))?;
+        let bytes = builder.build(compressors).map_err(|error| fault_of(&head, Fault::Compression(error)))?;
         Ok((Kept::Anew(bytes), aborts))
     }
 }
@@ -134,7 +134,7 @@ pub(crate) fn note_keys(
     } else if !transactions.batch(&head) {
         let mut views = RecordViews::new(&head, &records);
         while let Some(record) = views.next() {
-            let record = record.map_err(|fault| RecordsError::of_record(&head, views.index(), fault))?;
+            let record = record.map_err(|fault| bad_record(&head, views.index(), fault))?;
             if let Some(key) = record.key
                 && record.offset >= from
                 && !map.put(key, record.offset)
@@ -147,4 +147,12 @@ pub(crate) fn note_keys(
         map.looked_at(head.last_offset());
     }
     Ok(true)
+}
+
+fn bad_record(head: &BatchHead, index: i32, fault: RecordFault) -> RecordsError {
+    fault_of(head, Fault::Record { index, fault })
+}
+
+fn fault_of(head: &BatchHead, fault: Fault) -> RecordsError {
+    RecordsError { at: 0, base_offset: Some(head.base_offset), fault }
 }
