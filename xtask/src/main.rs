@@ -10,6 +10,7 @@ mod codegen;
 mod conformance;
 mod docs;
 mod lab;
+mod librdkafka;
 mod oracle;
 mod paths;
 mod process;
@@ -32,7 +33,9 @@ Vivarium's tasks. Each sets up what it lacks, and says what it installs.
     cargo xtask build         the page into web/dist, the `vivarium` binary into target/release
     cargo xtask size          what the page weighs, against its goal and limit
     cargo xtask bench         speed, beside Apache Kafka on the same machine
-    cargo xtask conformance   test suites that others wrote, against our broker
+    cargo xtask conformance [librdkafka|kafka-python] [--on vivarium|apache-kafka] [--jobs 4] [--timeout 300]
+                              [--port 0 | --broker HOST:PORT] [--record] [TEST…]
+                              test suites that others wrote, held against what tests/conformance expects
     cargo xtask oracle        fetch and start Apache Kafka, the reference for behaviour
     cargo xtask docs          write the pages anew that are made from code
     cargo xtask codegen       write the codecs anew from Kafka's published message definitions

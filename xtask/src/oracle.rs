@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -101,20 +102,47 @@ pub(crate) fn class(name: &str) -> Result<Command> {
     Ok(command)
 }
 
+/// Kafka's own tools: the names of their scripts, and the classes that these run.
+const TOOLS: [(&str, &str); 11] = [
+    ("kafka-topics", "org.apache.kafka.tools.TopicCommand"),
+    ("kafka-configs", "kafka.admin.ConfigCommand"),
+    ("kafka-acls", "org.apache.kafka.tools.AclCommand"),
+    ("kafka-consumer-groups", "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"),
+    ("kafka-console-producer", "org.apache.kafka.tools.ConsoleProducer"),
+    ("kafka-console-consumer", "org.apache.kafka.tools.consumer.ConsoleConsumer"),
+    ("kafka-dump-log", "org.apache.kafka.tools.DumpLogSegments"),
+    ("kafka-storage", "kafka.tools.StorageTool"),
+    ("kafka-broker-api-versions", "org.apache.kafka.tools.BrokerApiVersionsCommand"),
+    ("kafka-delete-records", "org.apache.kafka.tools.DeleteRecordsCommand"),
+    ("kafka-get-offsets", "org.apache.kafka.tools.GetOffsetShell"),
+];
+
 /// Kafka's own tools, by the names of their scripts.
 pub(crate) fn tool(script: &str) -> Result<Command> {
-    class(match script {
-        "kafka-topics" => "org.apache.kafka.tools.TopicCommand",
-        "kafka-configs" => "kafka.admin.ConfigCommand",
-        "kafka-console-producer" => "org.apache.kafka.tools.ConsoleProducer",
-        "kafka-console-consumer" => "org.apache.kafka.tools.consumer.ConsoleConsumer",
-        "kafka-dump-log" => "org.apache.kafka.tools.DumpLogSegments",
-        "kafka-storage" => "kafka.tools.StorageTool",
-        "kafka-broker-api-versions" => "org.apache.kafka.tools.BrokerApiVersionsCommand",
-        "kafka-delete-records" => "org.apache.kafka.tools.DeleteRecordsCommand",
-        "kafka-get-offsets" => "org.apache.kafka.tools.GetOffsetShell",
-        _ => bail!("{script} is not a tool that we run"),
-    })
+    match TOOLS.iter().find(|it| it.0 == script) {
+        Some((_, main)) => class(main),
+        None => bail!("{script} is not a tool that we run"),
+    }
+}
+
+/// A folder with bin/kafka-topics.sh and so on, as Kafka's archive has it, for programs that call these scripts.
+pub(crate) fn home() -> Result<PathBuf> {
+    let home = paths::cache("kafka-home")?.join(VERSION);
+    fs::create_dir_all(home.join("bin"))?;
+    for (script, main) in TOOLS {
+        let command = class(main)?;
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let quoted: Vec<String> = words.map(|it| format!("'{}'", it.to_string_lossy())).collect();
+        let file = home.join("bin").join(format!("{script}.sh"));
+        fs::write(&file, format!("#!/bin/sh\nexec {} \"$@\"\n", quoted.join(" ")))?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(home)
+}
+
+/// A port that is free now.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// A running node of Apache Kafka.
@@ -128,17 +156,24 @@ impl Kafka {
     /// Formats the folder if need be and starts one combined node on 127.0.0.1; waits until it accepts. Also tells when
     /// its process was started.
     pub(crate) fn start_timed(folder: &Path, port: u16) -> Result<(Kafka, Instant)> {
+        Kafka::start_with(folder, port, &[])
+    }
+
+    /// The same with settings, `key=value` each, behind our own.
+    pub(crate) fn start_with(folder: &Path, port: u16, settings: &[&str]) -> Result<(Kafka, Instant)> {
         let jars = jars()?;
         fs::create_dir_all(folder)?;
         let properties = folder.join("server.properties");
+        let id = settings.iter().find_map(|it| it.strip_prefix("node.id=")).unwrap_or("1");
         let text = format!(
-            "process.roles=broker,controller\nnode.id=1\nlisteners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{}\n\
+            "process.roles=broker,controller\nnode.id={id}\nlisteners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{}\n\
              advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
-             controller.quorum.voters=1@127.0.0.1:{}\nlog.dirs={}\noffsets.topic.replication.factor=1\n\
-             transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n",
+             controller.quorum.voters={id}@127.0.0.1:{}\nlog.dirs={}\noffsets.topic.replication.factor=1\n\
+             transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n{}\n",
             port + 1,
             port + 1,
-            folder.join("logs").display()
+            folder.join("logs").display(),
+            settings.join("\n")
         );
         fs::write(&properties, text)?;
         let id = process::output(tool("kafka-storage")?.arg("random-uuid"))?;
@@ -157,6 +192,11 @@ impl Kafka {
         let mut kafka = Kafka { child, address: format!("127.0.0.1:{port}") };
         kafka.wait_until_ready(folder, port)?;
         Ok((kafka, started))
+    }
+
+    /// Its process.
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
     }
 
     /// Its process id, for accounts of its CPU time and memory.

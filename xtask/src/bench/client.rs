@@ -1,16 +1,21 @@
 //! The client of every throughput figure: librdkafka's own rdkafka_performance, built from the sources that the crate
 //! `rdkafka-sys` carries, so that no broker is measured with a client of ours.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{apt, paths, process};
+use crate::librdkafka::Build;
+use crate::process;
 
-const CRATE: &str = "rdkafka-sys";
-const VERSION: &str = "4.10.0+2.12.1";
+const BUILD: Build = Build {
+    name: "librdkafka",
+    what: "rdkafka_performance",
+    packages: &["zlib1g-dev"],
+    configure: "--disable-ssl --disable-gssapi --disable-curl --disable-zstd --disable-lz4-ext",
+    make: "make -j2 libs && make -C examples rdkafka_performance",
+};
 
 /// What one run of the client did.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +46,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn set_up() -> Result<Client> {
-        let folder = paths::cache("librdkafka")?.join(VERSION);
-        let program = folder.join("librdkafka/examples/rdkafka_performance");
-        if !program.exists() {
-            apt::install(&["make", "g++", "zlib1g-dev", "python3"], "building librdkafka")?;
-            process::step("building librdkafka's rdkafka_performance (2 min, once)", || build(&folder))?;
-        }
+        let program = BUILD.set_up()?.join("examples/rdkafka_performance");
         Ok(Client { program })
     }
 
@@ -81,25 +81,6 @@ impl Client {
         }
         command
     }
-}
-
-fn build(folder: &std::path::Path) -> Result<()> {
-    // Cargo fetches and checks the sources; the package around them is never built.
-    fs::create_dir_all(folder.join("src"))?;
-    fs::write(folder.join("src/lib.rs"), "")?;
-    let manifest = format!(
-        "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[dependencies]\n{CRATE} = \"={VERSION}\"\n[workspace]\n"
-    );
-    fs::write(folder.join("Cargo.toml"), manifest)?;
-    let vendored = folder.join("vendor");
-    process::output(process::cargo().current_dir(folder).args(["vendor", "--versioned-dirs"]).arg(&vendored))?;
-    let sources = vendored.join(format!("{CRATE}-{VERSION}")).join("librdkafka");
-    let work = folder.join("librdkafka");
-    process::output(Command::new("cp").arg("-r").arg(&sources).arg(&work))?;
-    let script = "chmod +x configure lds-gen.py mklove/modules/* && \
-                  ./configure --disable-ssl --disable-gssapi --disable-curl --disable-zstd --disable-lz4-ext && \
-                  make -j2 libs && make -C examples rdkafka_performance";
-    process::output(Command::new("sh").args(["-c", script]).current_dir(&work)).map(drop)
 }
 
 /// Reads the summary: `% 100000 messages produced (102400000 bytes), 0 delivery failed, … in 3157ms: …` or

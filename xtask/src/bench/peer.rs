@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::lab::Broker;
-use crate::oracle::Kafka;
+use crate::oracle::{Kafka, free_port};
 use crate::{bundle, paths, process};
 
 /// A running server.
@@ -93,10 +93,6 @@ impl Peer {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 /// Asks for the API versions until somebody answers.
 fn first_answer(address: &str, start: Instant) -> Result<Duration> {
     let address: SocketAddr = address.parse()?;
