@@ -153,6 +153,7 @@ impl Quorum {
             partition: 0,
             topic_id: Uuid::METADATA_TOPIC,
             create: true,
+            synced: true,
         };
         self.ask(Purpose::Mount, StoreOp::Mount(self.log, spec), out);
     }

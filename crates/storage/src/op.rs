@@ -44,6 +44,9 @@ pub struct LogSpec {
     pub create: bool,
 }
 
+    /// Every batch was on disk before anyone heard of it, but for the last ones of a run, as in the metadata log: what is
+    /// missing is damage then, unless it is the very tail.
+    pub synced: bool,
 /// An operation. Those of one log's lane run in order; the rest in any order, on any thread.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StoreOp {

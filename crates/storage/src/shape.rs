@@ -79,6 +79,10 @@ pub struct LogRules {
     pub segment_ms: i64,
     /// `segment.index.bytes`.
     pub segment_index_bytes: i32,
+    /// What was on disk and no longer is, for people.
+    pub lost: Option<String>,
+    /// Offsets that no file holds, for people. Compaction leaves such gaps; nothing else does.
+    pub gap: Option<String>,
     /// `index.interval.bytes`.
     pub index_interval_bytes: i32,
     /// `message.timestamp.type`.
@@ -515,7 +519,7 @@ impl Shape {
     }
 
     /// The active segment has these bytes, which are not read batch by batch.
-    pub(crate) fn rebuild_unread(&mut self, size: u32, max_timestamp: i64) {
+    pub(crate) fn rebuild_unread(&mut self, size: u32, max_timestamp: i64, end: Offset) {
         self.active.size = size;
         self.active.max_timestamp = max_timestamp;
     }
@@ -547,3 +551,4 @@ impl Shape {
         self
     }
 }
+        self.end = self.end.max(end);

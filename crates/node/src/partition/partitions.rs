@@ -45,7 +45,7 @@ impl Partitions {
         self.last_log += 1;
         let log = LogId(self.last_log);
         let spec =
-            LogSpec { dir, topic: topic.clone(), partition: key.partition, topic_id: key.topic_id, create: true };
+            LogSpec { dir, topic: topic.clone(), partition: key.partition, topic_id: key.topic_id, create: true, synced: false };
         let partition = Partition::mounting(key, topic, dir, log, leads, leader_epoch, config);
         self.by_key.insert(key, Arc::new(partition));
         self.by_log.insert(log, key);

@@ -1,0 +1,172 @@
+//! Logs that lost what was on disk: told of, or refused where every batch was synced.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use common::{DIR, LOG, Node, batch, log_path, small_segments, spec};
+use protocol::{LeaderEpoch, Offset, Str, TopicPartition};
+use storage::{Cell, Disk, Done, LogRules, LogSpec, Shape, Store, StoreError, StoreOp, meta};
+
+/// A file of `orders-0` that the last run had is no longer there, or is empty.
+fn checkpoint(node: &mut Node, cell: Cell, offset: i64) {
+    let name = TopicPartition { topic: Str::from("orders"), partition: 0 };
+    node.run([StoreOp::Put(cell, meta::format_offsets([(&name, Offset(offset))]))]);
+}
+
+fn clean_stop(node: &mut Node) {
+    node.run([StoreOp::Put(Cell::CleanShutdown(DIR), meta::format_clean_shutdown(1))]);
+}
+
+fn unlink(node: &mut Node, path: &str) {
+    node.store.disk_mut().remove(DIR, path).unwrap();
+    node.store.disk_mut().sync_dir(DIR, "orders-0").unwrap();
+}
+
+/// Mounts the log as one whose batches were all synced.
+fn synced(node: &Node) -> Result<Shape, String> {
+    let mut disk = node.store.disk().clone();
+    disk.crash();
+    let before = disk.files();
+    let mut store = Store::new(disk);
+    match store.execute(StoreOp::Mount(LOG, LogSpec { synced: true, ..spec() })) {
+        Ok(Done::Mounted(shape)) => Ok(*shape),
+        Err(StoreError::Corrupt(what)) => {
+            let logs = |files: Vec<(storage::DirId, String, bytes::Bytes)>| {
+                files
+                    .into_iter()
+                    .filter(|(_, path, bytes)| path.ends_with(".log") && !bytes.is_empty())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(logs(store.disk().files()), logs(before), "a log that is refused is left as it is");
+            Err(what)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Three segments of one batch each, flushed up to the recovery point 3.
+fn three_segments() -> Node {
+    let mut node = Node::new().rules(small_segments(batch(1).bytes() as i32));
+    for _ in 0..3 {
+        node.append(batch(1));
+    }
+    node.flush();
+    checkpoint(&mut node, Cell::RecoveryPoints(DIR), 3);
+    checkpoint(&mut node, Cell::LogStarts(DIR), 0);
+    node
+}
+
+#[test]
+fn a_lost_segment_is_told_of_after_any_stop() {
+    type Hurt = fn(&mut Node, i64);
+    let gone: Hurt = |node, base| unlink(node, &log_path(base));
+    let emptied: Hurt = |node, base| node.resize(&log_path(base), 0);
+    for is_clean in [false, true] {
+        for (hurt, base, says, end) in [
+            (gone, 0, "no file for offsets 0 to 0", 3),
+            (gone, 1, "ends at 1, the next file begins at 2", 3),
+            (gone, 2, "everything below offset 3 was on disk", 2),
+            (emptied, 0, "ends at 0, the next file begins at 1", 3),
+            (emptied, 1, "ends at 1, the next file begins at 2", 3),
+            (emptied, 2, "everything below offset 3 was on disk", 2),
+        ] {
+            let mut node = three_segments();
+            if is_clean {
+                clean_stop(&mut node);
+            }
+            hurt(&mut node, base);
+            let refused = synced(&node).unwrap_err();
+            assert!(refused.contains(says) && refused.contains("restore it"), "{base}: {refused}");
+            let node = node.restart().unwrap();
+            let mounted = node.shape.mounted();
+            let told = mounted.lost.as_ref().or(mounted.gap.as_ref()).unwrap_or_else(|| panic!("{base} is not missed"));
+            assert!(told.contains(says) && told.contains("orders-0"), "{base}: {told}");
+            assert_eq!((node.shape.end(), &mounted.cut), (Offset(end), &None));
+        }
+    }
+}
+
+#[test]
+fn a_log_that_lost_all_its_files_is_told_of() {
+    let mut node = Node::new();
+    node.append(batch(6));
+    node.flush();
+    checkpoint(&mut node, Cell::RecoveryPoints(DIR), 6);
+    unlink(&mut node, &log_path(0));
+    assert!(synced(&node).unwrap_err().contains("is missing"));
+    let node = node.restart().unwrap();
+    assert!(node.shape.mounted().lost.as_ref().unwrap().contains("below offset 6"), "{:?}", node.shape.mounted());
+}
+
+#[test]
+fn a_whole_log_is_not_told_of() {
+    for is_clean in [false, true] {
+        let mut node = three_segments();
+        if is_clean {
+            clean_stop(&mut node);
+        }
+        assert!(synced(&node).is_ok());
+        let node = node.restart().unwrap();
+        assert_eq!((&node.shape.mounted().lost, &node.shape.mounted().gap), (&None, &None));
+    }
+}
+
+#[test]
+fn of_a_synced_log_only_the_very_tail_is_cut() {
+    let mut node = Node::new();
+    node.append(batch(1));
+    let second = node.shape.size();
+    node.append(batch(2));
+    let third = node.shape.size();
+    node.append(batch(1));
+    // The last batch: torn, or never written.
+    let mut tail = node.clone();
+    tail.scribble(&log_path(0), third + 70, b"x");
+    assert_eq!(synced(&tail).unwrap().end(), Offset(3));
+    let mut tail = node.clone();
+    tail.resize(&log_path(0), third + 10);
+    assert_eq!(synced(&tail).unwrap().end(), Offset(3));
+    let mut tail = node.clone();
+    tail.resize(&log_path(0), node.shape.size() + 100_000);
+    assert_eq!(synced(&tail).unwrap().end(), Offset(4), "zeros are a tail, too");
+    // One before it, whichever of its bytes.
+    for at in [0, 8, 16, 17, 30, 57, 70] {
+        let mut hurt = node.clone();
+        hurt.scribble(&log_path(0), second + at, &[0xfe; 4]);
+        let refused = synced(&hurt).unwrap_err();
+        let advice = format!("truncate -s {second} {}", log_path(0));
+        assert!(refused.contains("good batches follow") && refused.contains(&advice), "byte {at}: {refused}");
+    }
+    // As an ordinary log it is cut there: what follows may never have been promised.
+    node.scribble(&log_path(0), second + 70, b"x");
+    assert_eq!(node.restart().unwrap().shape.end(), Offset(1));
+}
+
+#[test]
+fn a_synced_log_does_not_end_before_its_last_leader_epoch() {
+    let mut node = Node::new();
+    node.append(batch(3));
+    node.epoch = LeaderEpoch(4);
+    let op = node.shape.begin_epoch(LeaderEpoch(4)).unwrap();
+    node.run([op]);
+    assert!(synced(&node).is_ok(), "the epoch is put before its first batch");
+    node.resize(&log_path(0), 0);
+    assert!(synced(&node).unwrap_err().contains("before its last leader epoch"));
+}
+
+#[test]
+fn a_name_that_is_used_again_begins_anew() {
+    let mut node = Node::new().rules(LogRules::default());
+    node.append(batch(5));
+    node.flush();
+    for cell in [Cell::RecoveryPoints(DIR), Cell::LogStarts(DIR), Cell::HighWatermarks(DIR)] {
+        checkpoint(&mut node, cell, 5);
+    }
+    let mut node = node.restart().unwrap();
+    assert_eq!(node.shape.log_start(), Offset(5));
+    node.run([StoreOp::Remove(LOG)]);
+    let Ok(Done::Mounted(shape)) = node.store.execute(StoreOp::Mount(LOG, spec())) else { panic!("it is mounted") };
+    assert_eq!((shape.log_start(), shape.end()), (Offset(0), Offset(0)));
+    assert_eq!((&shape.mounted().lost, &shape.mounted().recovery_point), (&None, &None));
+}
