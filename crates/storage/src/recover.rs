@@ -2,10 +2,13 @@
 //!
 //! After a clean stop the heads of the last segment are read, for the tail index. Otherwise everything from the recovery
 //! point on is read and its CRCs checked, and the log is cut at the first batch that does not hold, or is missing: nothing
-//! there was promised to be on disk. A bad batch below the recovery point is corruption, and cut by nobody.
+//! there was promised to be on disk. A bad batch below the recovery point is corruption, and cut by nobody; files that are
+//! gone or empty are told of, and the rest is served, as Apache Kafka does. A log whose batches were all synced is refused in
+//! either case, and when good batches follow a bad one.
 
 use ordered::Map;
 
+use protocol::records::verify;
 use protocol::{Era, FileId, Offset, TopicPartition, Uuid};
 
 use crate::disk::Disk;
@@ -19,12 +22,31 @@ use crate::segments::Segments;
 use crate::shape::{Mounted, Segment, Shape};
 use crate::store::{DirState, Log, OpenSegment, Store, segment_path};
 
+/// Where the magic byte of a batch is.
+const MAGIC_AT: usize = 16;
+const MAGIC: u8 = 2;
+
+/// What to do about a log that must be whole.
+const RESTORE: &str =
+    "restore it from a backup; only a node whose data is not wanted may start with an empty directory";
+
 /// What a log's files hold.
 struct Loaded {
     shape: Shape,
     /// Indexes of the last segment that was read.
     indexes: Option<(FileId, Indexes)>,
     cut: Option<Cut>,
+    /// Offsets between files that no file holds.
+    gap: Option<String>,
+}
+
+/// What the reading of a log goes by.
+#[derive(Clone, Copy, Default)]
+struct Trust {
+    /// Everything from here up is checked to the byte.
+    checked_from: Option<Offset>,
+    /// See [`LogSpec::synced`].
+    synced: bool,
 }
 
 /// Where a log stops making sense.
@@ -45,6 +67,12 @@ impl<D: Disk> Store<D> {
         let created = self.enter_folder(spec, &folder)?;
         let name = TopicPartition { topic: spec.topic.clone(), partition: spec.partition };
         let state = self.dirs.entry(spec.dir).or_default();
+        if created {
+            // What the checkpoints say is of another log, which had the name before.
+            for offsets in [&mut state.recovery_points, &mut state.high_watermarks, &mut state.log_starts] {
+                offsets.remove(&name);
+            }
+        }
         let log_start = state.log_starts.get(&name).copied();
         let mounted = Mounted {
             created,
@@ -54,6 +82,8 @@ impl<D: Disk> Store<D> {
             recovery_point: state.recovery_points.get(&name).copied(),
             quorum_state: self.read_file(spec.dir, &format!("{folder}/{}", meta::QUORUM_STATE))?,
             cut: None,
+            lost: None,
+            gap: None,
         };
         let bases = self.tidy_folder(spec.dir, &folder)?;
         self.logs.insert(
@@ -68,7 +98,7 @@ impl<D: Disk> Store<D> {
                 names_dirty: created || !mounted.clean,
             },
         );
-        let shape = self.open_log(log, &bases, log_start, mounted);
+        let shape = self.open_log(log, &bases, log_start, spec.synced, mounted);
         if shape.is_err() {
             self.forget(log);
         }
@@ -81,6 +111,7 @@ impl<D: Disk> Store<D> {
         log: LogId,
         bases: &[Offset],
         log_start: Option<Offset>,
+        synced: bool,
         mut mounted: Mounted,
     ) -> Result<Shape, StoreError> {
         for base in bases {
@@ -91,8 +122,13 @@ impl<D: Disk> Store<D> {
             self.add_segment(log, file, log_start.unwrap_or_default())?;
         }
         let checked_from = (!mounted.clean).then(|| mounted.recovery_point.unwrap_or_default());
-        let Loaded { shape, indexes, cut } = self.read_log(log, checked_from)?;
+        let Loaded { shape, indexes, cut, gap } = self.read_log(log, Trust { checked_from, synced })?;
         self.keep_indexes(log, indexes)?;
+        mounted.gap = gap;
+        mounted.lost = self.lost_of(log, &shape, bases, log_start, mounted.recovery_point)?;
+        if let Some(what) = mounted.lost.as_ref().or(mounted.gap.as_ref()).filter(|_| synced) {
+            return Err(StoreError::Corrupt(format!("{what}; {RESTORE}")));
+        }
         if let Some(cut) = cut {
             self.cut_file(log, cut.file, cut.at)?;
             mounted.cut = Some(cut.why);
@@ -110,6 +146,26 @@ impl<D: Disk> Store<D> {
         self.flush(log)?;
         let first = bases.first().copied().unwrap_or_default();
         Ok(shape.rebuilt(log_start.unwrap_or(first), mounted))
+    }
+
+    /// What the files should hold by the checkpoints, and do not.
+    fn lost_of(
+        &mut self,
+        log: LogId,
+        shape: &Shape,
+        bases: &[Offset],
+        log_start: Option<Offset>,
+        recovery_point: Option<Offset>,
+    ) -> Result<Option<String>, StoreError> {
+        let folder = &self.log_mut(log)?.folder;
+        let (end, first) = (shape.end(), bases.first().copied());
+        if let Some((first, start)) = first.zip(log_start).filter(|(first, start)| start < first) {
+            return Ok(Some(format!("{folder} has no file for offsets {start} to {}", first.plus(-1))));
+        }
+        let Some(point) = recovery_point.filter(|point| end < *point) else { return Ok(None) };
+        let last = segment_path(folder, bases.last().copied().unwrap_or_default(), "log");
+        let what = if bases.is_empty() { "is missing".to_owned() } else { format!("ends at {end}") };
+        Ok(Some(format!("{last} {what}, but everything below offset {point} was on disk")))
     }
 
     fn open_segment(&mut self, log: LogId, base: Offset) -> Result<(), StoreError> {
@@ -217,8 +273,9 @@ impl<D: Disk> Store<D> {
         Ok(bases)
     }
 
-    /// Reads the heads that are needed. With `checked_from` everything from there up is checked to the byte.
-    fn read_log(&mut self, log: LogId, checked_from: Option<Offset>) -> Result<Loaded, StoreError> {
+    /// Reads the heads that are needed.
+    fn read_log(&mut self, log: LogId, trust: Trust) -> Result<Loaded, StoreError> {
+        let checked_from = trust.checked_from;
         let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
         let (dir, folder, era) = (it.dir, it.folder.clone(), it.era);
         let files: Vec<(FileId, Offset)> = it.segments.iter().map(|(file, segment)| (file, segment.base)).collect();
@@ -234,10 +291,14 @@ impl<D: Disk> Store<D> {
         let (from, producers) = if first_read == 0 { Default::default() } else { (from, producers) };
 
         let mut shape = Shape::new(log, files[0].1, files[0].0, era);
-        let mut indexes = None;
+        let (mut indexes, mut gap) = (None, None);
         for (index, (file, base)) in files.iter().enumerate() {
             if index > 0 {
-                if index > checked && checked_from.is_some_and(|point| shape.end() >= point) && shape.end() < *base {
+                let is_tail = index > checked && checked_from.is_some_and(|point| shape.end() >= point);
+                if shape.end() < *base && (!is_tail || trust.synced) {
+                    let (path, end) = (segment_path(&folder, files[index - 1].1, "log"), shape.end());
+                    gap.get_or_insert(format!("{path} ends at {end}, the next file begins at {base}"));
+                } else if shape.end() < *base {
                     // A name can outlive the bytes before it. Compaction leaves gaps, too, but works below the recovery
                     // point.
                     let (file, before) = files[index - 1];
@@ -246,13 +307,13 @@ impl<D: Disk> Store<D> {
                         "{path} ends at {end}, the next file begins at {base}; cut off, as nothing between was synced"
                     );
                     let at = shape.segments().next_back().map_or(0, |segment| segment.size);
-                    return Ok(Loaded { shape, indexes, cut: Some(Cut { file, at, why }) });
+                    return Ok(Loaded { shape, indexes, cut: Some(Cut { file, at, why }), gap });
                 }
                 shape.rebuild_segment(Segment::new(*file, *base, None));
             }
             if index < first_read {
                 let found = self.read_indexes(log, *file)?;
-                shape.rebuild_unread(found.size(), found.max_timestamp());
+                shape.rebuild_unread(found.size(), found.max_timestamp(), self.end_of(log, *file, &found)?);
                 continue;
             }
             if index == first_read {
@@ -264,17 +325,58 @@ impl<D: Disk> Store<D> {
             if let Some(cut) = bad {
                 let at = format!("{} at byte {}", segment_path(&folder, *base, "log"), cut.at);
                 let end = shape.end();
-                if checked_from.is_none_or(|point| end < point) {
-                    let why = format!("{at} (offset {end}): {}", cut.why);
+                let why = format!("{at} (offset {end}): {}", cut.why);
+                let is_below = checked_from.is_none_or(|point| end < point);
+                if trust.synced && (is_below || begins_after(&epochs, end)) {
+                    return Err(StoreError::Corrupt(format!("{why}; {RESTORE}")));
+                }
+                if trust.synced && (index < last || self.is_any_batch_after(log, &cut, end)?) {
+                    let (at, path) = (cut.at, segment_path(&folder, *base, "log"));
+                    return Err(StoreError::Corrupt(format!(
+                        "{why}, though good batches follow; restore the file, or, to go on without all that follows, cut it off \
+                         by truncate -s {at} {path}"
+                    )));
+                }
+                if is_below {
                     let advice =
                         "the records were on disk before; restore the file, or remove the log to have it replicated";
                     return Err(StoreError::Corrupt(format!("{why}; {advice}")));
                 }
-                let why = format!("{at} (offset {end}): {}; cut off, as nothing from here on was synced", cut.why);
-                return Ok(Loaded { shape, indexes, cut: Some(Cut { why, ..cut }) });
+                let why = format!("{why}; cut off, as nothing from here on was synced");
+                return Ok(Loaded { shape, indexes, cut: Some(Cut { why, ..cut }), gap });
             }
         }
-        Ok(Loaded { shape, indexes, cut: None })
+        if trust.synced && begins_after(&epochs, shape.end()) {
+            let (path, end) = (segment_path(&folder, files[last].1, "log"), shape.end());
+            return Err(StoreError::Corrupt(format!("{path} ends at {end}, before its last leader epoch; {RESTORE}")));
+        }
+        Ok(Loaded { shape, indexes, cut: None, gap })
+    }
+
+    /// Where a segment ends that is not read: its last batches are looked at, those behind the last index entry.
+    fn end_of(&self, log: LogId, file: FileId, indexes: &Indexes) -> Result<Offset, StoreError> {
+        let segment = self.logs.get(&log).and_then(|it| it.segments.get(&file)).ok_or(StoreError::Missing)?;
+        let (mut end, at) = indexes.last().map_or((segment.base, 0), |(offset, at)| (offset.plus(1), at));
+        let mut scan = Scan::new(&self.disk, &segment.file, at, segment.size, segment.base);
+        loop {
+            match scan.next() {
+                Ok(Some((_, head))) => end = head.next_offset(),
+                // What is wrong in there is found by who reads it.
+                Ok(None) | Err(ScanError::Bad(_)) => return Ok(end),
+                Err(ScanError::Disk(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// True if a whole batch is somewhere behind a bad one.
+    fn is_any_batch_after(&self, log: LogId, cut: &Cut, end: Offset) -> Result<bool, StoreError> {
+        let segment = self.logs.get(&log).and_then(|it| it.segments.get(&cut.file)).ok_or(StoreError::Missing)?;
+        let bytes = self.disk.read_at(&segment.file, u64::from(cut.at), (segment.size - cut.at) as usize)?;
+        Ok((1..bytes.len()).any(|at| {
+            // Most places are ruled out by their magic byte.
+            bytes.get(at + MAGIC_AT) == Some(&MAGIC)
+                && verify(&bytes[at..]).is_ok_and(|head| head.base_offset > end && head.last_offset_delta >= 0)
+        }))
     }
 
     fn read_segment(
@@ -341,7 +443,7 @@ impl<D: Disk> Store<D> {
     /// Cuts the log at an offset, and reads what is left.
     pub(crate) fn cut(&mut self, log: LogId, offset: Offset, era: Era) -> Result<Shape, StoreError> {
         self.log_mut(log)?.era = era;
-        let Loaded { shape, .. } = self.read_log(log, None)?;
+        let Loaded { shape, .. } = self.read_log(log, Trust::default())?;
         let first = shape.segments().next().map(|segment| segment.base).unwrap_or_default();
         if offset > shape.end() || offset < first {
             let shape = self.start_anew(log, offset)?;
@@ -353,7 +455,7 @@ impl<D: Disk> Store<D> {
             self.cut_file(log, file, at)?;
         }
         self.flush(log)?;
-        let Loaded { shape, indexes, .. } = self.read_log(log, None)?;
+        let Loaded { shape, indexes, .. } = self.read_log(log, Trust::default())?;
         self.keep_indexes(log, indexes)?;
         Ok(shape.rebuilt(first, Mounted::default()))
     }
@@ -453,6 +555,11 @@ impl<D: Disk> Store<D> {
             Err(ScanError::Disk(error)) => Err(error),
         }
     }
+}
+
+/// True if the last leader epoch begins behind the offset, though a log that is synced ends there or later.
+fn begins_after(epochs: &Option<Epochs>, end: Offset) -> bool {
+    epochs.as_ref().and_then(|epochs| epochs.entries().last()).is_some_and(|last| last.start > end)
 }
 
 /// The offset in a file's name: 20 digits and the suffix.
