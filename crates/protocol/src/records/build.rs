@@ -6,7 +6,7 @@ use super::batches::Batches;
 use super::compression::{Compression, CompressionError, Compressors};
 use super::crc::crc32c_of_two;
 use super::head::{ATTRIBUTES_AT, Attributes, BatchHead, HEAD_SIZE, LOG_OVERHEAD, MAGIC, TimestampType};
-use super::record::Record;
+use super::record::{Record, RecordView};
 use super::varint;
 use crate::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Str, WallMs};
 
@@ -127,6 +127,32 @@ impl BatchBuilder {
         self.push_at(offset_delta, record.timestamp, key, value, &record.headers);
     }
 
+    /// [`keep`](Self::keep) for a record that still lies in its batch: key, value and headers are copied in one piece.
+    pub fn keep_view(&mut self, record: &RecordView<'_>) {
+        let timestamp_delta = self.timestamp_delta(record.timestamp);
+        self.note(record.offset_delta, record.timestamp);
+        let offset_delta = i64::from(record.offset_delta);
+        let size = 1 + varint::size(timestamp_delta) + varint::size(offset_delta) + record.content.len();
+        self.bytes.reserve(varint::size(size as i64) + size);
+        let out = &mut self.bytes;
+        varint::put(out, size as i64);
+        out.push(0);
+        varint::put(out, timestamp_delta);
+        varint::put(out, offset_delta);
+        out.extend_from_slice(record.content);
+    }
+
+    /// Counts a record in. Its timestamp's distance is measured before.
+    fn note(&mut self, offset_delta: i32, timestamp: WallMs) {
+        if self.is_empty() {
+            self.head.base_timestamp = self.delete_horizon.unwrap_or(timestamp).0;
+            self.head.max_timestamp = timestamp.0;
+        }
+        self.head.max_timestamp = self.head.max_timestamp.max(timestamp.0);
+        self.head.record_count += 1;
+        self.head.last_offset_delta = self.head.last_offset_delta.max(offset_delta);
+    }
+
     fn push_at(
         &mut self,
         offset_delta: i32,
@@ -136,11 +162,7 @@ impl BatchBuilder {
         headers: &[(Str, Option<Bytes>)],
     ) {
         let timestamp_delta = self.timestamp_delta(timestamp);
-        if self.is_empty() {
-            self.head.base_timestamp = self.delete_horizon.unwrap_or(timestamp).0;
-            self.head.max_timestamp = timestamp.0;
-        }
-        self.head.max_timestamp = self.head.max_timestamp.max(timestamp.0);
+        self.note(offset_delta, timestamp);
         let size = body_size(offset_delta, timestamp_delta, key, value, headers);
         self.bytes.reserve(varint::size(size as i64) + size);
         let out = &mut self.bytes;
@@ -156,8 +178,6 @@ impl BatchBuilder {
             put_nullable(out, Some(name.as_bytes()));
             put_nullable(out, value.as_deref());
         }
-        self.head.record_count += 1;
-        self.head.last_offset_delta = self.head.last_offset_delta.max(offset_delta);
     }
 
     fn timestamp_delta(&self, timestamp: WallMs) -> i64 {

@@ -37,6 +37,8 @@ pub struct RecordView<'a> {
     pub value: Option<&'a [u8]>,
     /// In order; keys may repeat.
     pub headers: Headers<'a>,
+    /// Key, value and headers as they stand in the batch: what does not change when the record moves to another.
+    pub(crate) content: &'a [u8],
 }
 
 /// The headers of a [`RecordView`]: checked bytes, walked when asked. Iterates over keys and values.
@@ -95,6 +97,7 @@ impl<'a> RecordViews<'a> {
         body = body.split_first().ok_or(RecordFault::EndsEarly)?.1;
         let timestamp_delta = take_i64(&mut body)?;
         let offset_delta = take_i32(&mut body)?;
+        let content = body;
         let key = take_nullable(&mut body)?;
         let value = take_nullable(&mut body)?;
         let headers = Headers::take(&mut body)?;
@@ -109,6 +112,7 @@ impl<'a> RecordViews<'a> {
             key,
             value,
             headers,
+            content,
         })
     }
 }
