@@ -1,14 +1,15 @@
 //! One client's connection: frames in, answers out, in the order of the requests.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 use mio::net::TcpStream;
+
+use crate::file::NativeFile;
+use crate::held::Held;
 
 /// Read ahead for small requests; large frames get a buffer of their own size.
 const READ_BYTES: usize = 64 * 1024;
@@ -18,16 +19,20 @@ const GROWTH_BYTES: usize = 1024 * 1024;
 const COPIED_BYTES: usize = 2048;
 /// Regions up to this size are read and sent together with their headers; larger ones go by sendfile.
 const SENDFILE_FROM: u64 = 32 * 1024;
-/// One `writev` takes at most this many slices.
+/// One sendfile takes at most this much, and only what the page cache has.
+const SENDFILE_MOST: u64 = 256 * 1024;
+/// One `writev` takes at most this many slices, and no more when it has this many bytes.
 const SLICES: usize = 64;
+const SLICES_BYTES: usize = 1024 * 1024;
 
 /// What is still to be sent, in order.
 #[derive(Debug)]
 pub(crate) enum Chunk {
     /// Bytes in memory.
     Bytes(Bytes),
-    /// Bytes of an open file; the handle pins it, so retention cannot hurt the send.
-    File { file: Arc<File>, at: u64, len: u64 },
+    /// Bytes of an open file; the handle pins it, so retention cannot hurt the send. Whether they are in memory is looked
+    /// at when their turn comes, and again after the socket was full, so that a slow reader pins no memory.
+    File { file: NativeFile, at: u64, len: u64 },
 }
 
 impl Chunk {
@@ -57,6 +62,17 @@ pub(crate) enum Read {
     Blocked,
     /// The far end closed.
     Closed,
+}
+
+/// How far a write came.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    /// Nothing is left.
+    All,
+    /// The socket takes no more for now.
+    Blocked,
+    /// This part of a file comes next, and has to be read from the disk first.
+    Disk { file: NativeFile, at: u64, len: u64 },
 }
 
 /// Why a connection cannot go on.
@@ -91,6 +107,8 @@ pub(crate) struct Connection {
     first_ticket: i32,
     output: VecDeque<Chunk>,
     output_bytes: u64,
+    /// The file that was sent from last, and up to where, until that is asked for.
+    sent_from: Option<(u64, u64)>,
     /// When bytes last came or went.
     active: Instant,
     /// The core withdrew its credit: read nothing more.
@@ -111,6 +129,7 @@ impl Connection {
             first_ticket: 0,
             output: VecDeque::new(),
             output_bytes: 0,
+            sent_from: None,
             active: Instant::now(),
             held: false,
             starved: false,
@@ -217,38 +236,78 @@ impl Connection {
         true
     }
 
-    /// Sends what the socket takes. True when nothing is left.
-    pub(crate) fn write(&mut self) -> Result<bool, Fault> {
-        while let Some(front) = self.output.front_mut() {
-            let sent = match front {
-                Chunk::File { file, at, len } if *len > SENDFILE_FROM => send_file(&self.stream, file, *at, *len),
-                Chunk::File { file, at, len } => {
-                    let bytes = read_exact_at(file, *at, *len)?;
-                    *front = Chunk::Bytes(bytes);
-                    continue;
+    /// The file that was sent from since the last call, by serial number, and up to where.
+    pub(crate) fn take_sent_from(&mut self) -> Option<(u64, u64)> {
+        self.sent_from.take()
+    }
+
+    /// Sends what the socket takes of what is in memory or in the page cache.
+    pub(crate) fn write(&mut self, held: &Held) -> Result<Sent, Fault> {
+        loop {
+            let ready = self.gather(held)?;
+            let sent = match (ready.is_empty(), self.output.front()) {
+                (_, None) => return Ok(Sent::All),
+                (false, _) => self.write_vectored(&ready),
+                // What of it is in memory was gathered.
+                (true, Some(Chunk::Bytes(_))) => Ok(0),
+                (true, Some(Chunk::File { file, at, len })) => {
+                    let step = held.gap(file.serial(), *at, (*len).min(SENDFILE_MOST));
+                    if !file.is_cached(*at, step) {
+                        return Ok(Sent::Disk { file: file.clone(), at: *at, len: *len });
+                    }
+                    send_file(&self.stream, file, *at, step)
                 }
-                Chunk::Bytes(_) => self.write_vectored(),
             };
             match sent {
                 Ok(0) => return Err(Fault::ShortFile),
                 Ok(count) => self.consume(count as u64),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Sent::Blocked),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Fault::Io(error)),
             }
         }
-        Ok(true)
     }
 
-    fn write_vectored(&mut self) -> io::Result<usize> {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let mut count = 0;
-        for (slice, chunk) in slices.iter_mut().zip(&self.output) {
-            let Chunk::Bytes(bytes) = chunk else { break };
-            *slice = IoSlice::new(bytes);
-            count += 1;
+    /// What comes next and is in memory, or is so little that it is copied there.
+    fn gather(&self, held: &Held) -> Result<Vec<Bytes>, Fault> {
+        let mut ready = Vec::new();
+        let mut size = 0;
+        for chunk in &self.output {
+            if ready.len() >= SLICES || size >= SLICES_BYTES {
+                break;
+            }
+            match chunk {
+                Chunk::Bytes(bytes) => {
+                    size += bytes.len();
+                    ready.push(bytes.clone());
+                }
+                Chunk::File { file, at, len } => {
+                    let (mut at, end) = (*at, *at + *len);
+                    while at < end && size < SLICES_BYTES && ready.len() < SLICES {
+                        let bytes = match held.read(file.serial(), at, end - at) {
+                            Some(bytes) => bytes,
+                            None if end - at > SENDFILE_FROM => return Ok(ready),
+                            None => match read_cached(file, at, end - at)? {
+                                Some(bytes) => bytes,
+                                None => return Ok(ready),
+                            },
+                        };
+                        at += bytes.len() as u64;
+                        size += bytes.len();
+                        ready.push(bytes);
+                    }
+                }
+            }
         }
-        Ok(rustix::io::writev(self.stream.as_fd(), &slices[..count])?)
+        Ok(ready)
+    }
+
+    fn write_vectored(&self, ready: &[Bytes]) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        for (slice, bytes) in slices.iter_mut().zip(ready) {
+            *slice = IoSlice::new(bytes);
+        }
+        Ok(rustix::io::writev(self.stream.as_fd(), &slices[..ready.len()])?)
     }
 
     fn consume(&mut self, mut count: u64) {
@@ -256,45 +315,45 @@ impl Connection {
         self.output_bytes -= count;
         while let Some(front) = self.output.front_mut() {
             let length = front.len();
-            if length <= count {
-                count -= length;
-                self.output.pop_front();
-                continue;
-            }
+            let taken = length.min(count);
             match front {
-                Chunk::Bytes(bytes) => bytes.advance(usize::try_from(count).unwrap_or(usize::MAX)),
-                Chunk::File { at, len, .. } => {
-                    *at += count;
-                    *len -= count;
+                Chunk::Bytes(bytes) => bytes.advance(usize::try_from(taken).unwrap_or(usize::MAX)),
+                Chunk::File { file, at, len } => {
+                    *at += taken;
+                    *len -= taken;
+                    self.sent_from = Some((file.serial(), *at));
                 }
             }
-            return;
+            if taken < length {
+                return;
+            }
+            count -= taken;
+            self.output.pop_front();
         }
     }
 }
 
-fn read_exact_at(file: &File, at: u64, len: u64) -> Result<Bytes, Fault> {
-    use std::os::unix::fs::FileExt;
-    let mut buffer = vec![0; usize::try_from(len).map_err(|_| Fault::ShortFile)?];
-    file.read_exact_at(&mut buffer, at).map_err(|error| match error.kind() {
+fn read_cached(file: &NativeFile, at: u64, len: u64) -> Result<Option<Bytes>, Fault> {
+    let len = usize::try_from(len).map_err(|_| Fault::ShortFile)?;
+    file.read_cached(at, len).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => Fault::ShortFile,
         _ => Fault::Io(error),
-    })?;
-    Ok(Bytes::from(buffer))
+    })
 }
 
 /// The kernel copies from the page cache to the socket; the bytes never pass through this process.
 #[cfg(target_os = "linux")]
-fn send_file(stream: &TcpStream, file: &File, at: u64, len: u64) -> io::Result<usize> {
+fn send_file(stream: &TcpStream, file: &NativeFile, at: u64, len: u64) -> io::Result<usize> {
     let mut offset = at;
-    Ok(rustix::fs::sendfile(stream.as_fd(), file, Some(&mut offset), usize::try_from(len).unwrap_or(usize::MAX))?)
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    Ok(rustix::fs::sendfile(stream.as_fd(), file.file(), Some(&mut offset), len)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn send_file(stream: &TcpStream, file: &File, at: u64, len: u64) -> io::Result<usize> {
+fn send_file(stream: &TcpStream, file: &NativeFile, at: u64, len: u64) -> io::Result<usize> {
     use std::os::unix::fs::FileExt;
-    let mut buffer = vec![0; usize::try_from(len.min(256 * 1024)).unwrap_or(0)];
-    let count = file.read_at(&mut buffer, at)?;
+    let mut buffer = vec![0; usize::try_from(len).unwrap_or(0)];
+    let count = file.file().read_at(&mut buffer, at)?;
     Ok(rustix::io::write(stream.as_fd(), &buffer[..count])?)
 }
 
@@ -360,37 +419,65 @@ mod tests {
         assert!(!connection.answer(two, vec![]));
         assert_eq!(connection.correlation_id(two), None);
         assert_eq!(connection.in_flight(), 0);
-        assert!(connection.write().unwrap());
+        assert!(matches!(connection.write(&Held::new(0)).unwrap(), Sent::All));
         drop(connection);
         let mut text = String::new();
         far.read_to_string(&mut text).unwrap();
         assert_eq!(text, "onethree");
     }
 
+    /// A file of the bytes 0, 1, 2 …
+    fn counting(length: u64) -> (NativeFile, Vec<u8>) {
+        let mut file = tempfile::tempfile().unwrap();
+        let body: Vec<u8> = (0..length).map(|it| (it % 251) as u8).collect();
+        file.write_all(&body).unwrap();
+        (NativeFile::new(file, "a.log".as_ref(), 1, None).unwrap(), body)
+    }
+
+    /// Lets a connection send until it has sent everything, and says what arrived.
+    fn sent(mut connection: Connection, mut far: Blocking, held: &Held) -> Vec<u8> {
+        let reader = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            far.read_to_end(&mut all).unwrap();
+            all
+        });
+        while !matches!(connection.write(held).unwrap(), Sent::All) {
+            std::thread::yield_now();
+        }
+        drop(connection);
+        reader.join().unwrap()
+    }
+
     #[test]
     fn a_region_is_sent_from_its_file_with_what_surrounds_it() {
-        for length in [100u64, 300_000] {
-            let mut file = tempfile::tempfile().unwrap();
-            let body: Vec<u8> = (0..length + 10).map(|it| it as u8).collect();
-            file.write_all(&body).unwrap();
-            let (mut connection, mut far) = pair();
+        for length in [100u64, 3_000_000] {
+            let (file, body) = counting(length + 10);
+            let (mut connection, far) = pair();
             let ticket = connection.admit(7);
-            let region = Chunk::File { file: Arc::new(file), at: 5, len: length };
-            connection.answer(
-                ticket,
-                vec![Chunk::Bytes(Bytes::from_static(b"<")), region, Chunk::Bytes(Bytes::from_static(b">"))],
-            );
-            let reader = std::thread::spawn(move || {
-                let mut all = Vec::new();
-                far.read_to_end(&mut all).unwrap();
-                all
-            });
-            while !connection.write().unwrap() {
-                std::thread::yield_now();
-            }
-            drop(connection);
+            let region = Chunk::File { file, at: 5, len: length };
+            let [before, behind] = [&b"<"[..], b">"].map(|it| Chunk::Bytes(Bytes::from_static(it)));
+            connection.answer(ticket, vec![before, region, behind]);
             let expected = [b"<", &body[5..5 + length as usize], b">"].concat();
-            assert_eq!(reader.join().unwrap(), expected);
+            assert!(sent(connection, far, &Held::new(0)) == expected);
         }
+    }
+
+    #[test]
+    fn what_is_held_is_sent_from_memory_and_the_rest_from_the_file() {
+        let length = 3_000_000;
+        let (file, body) = counting(length + 10);
+        // Not what is in the file, so that it shows where a byte came from.
+        let mut held = Held::new(8 << 20);
+        let mut expected = body[5..5 + length as usize].to_vec();
+        for at in [0, 700_000, 1_100_000, 2_900_000] {
+            held.insert(crate::held::Piece { file: 1, at, bytes: Bytes::from(vec![0xff; 300_000]) });
+            let [from, to] = [at, at + 300_000].map(|it| (it.clamp(5, 5 + length) - 5) as usize);
+            expected[from..to].fill(0xff);
+        }
+        let (mut connection, far) = pair();
+        let ticket = connection.admit(7);
+        connection.answer(ticket, vec![Chunk::File { file, at: 5, len: length }]);
+        assert_eq!(connection.unsent(), length);
+        assert!(sent(connection, far, &held) == expected);
     }
 }

@@ -10,37 +10,49 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use storage::{DirEntry, DirId, Disk, StoreError};
 
+use crate::aligned::{LARGEST, Pool, block_ceiling, block_floor};
+use crate::file::{DIRECT_FROM, Direct, NativeFile};
+use crate::held::{Change, Piece};
+
 /// One `pwritev` takes at most this many pieces (IOV_MAX is 1024 on Linux and macOS).
 const PIECES: usize = 1024;
 
 /// The log directories of a node.
 #[derive(Debug)]
 pub struct NativeDisk {
-    dirs: Vec<PathBuf>,
-}
-
-/// An open file and its name, for errors.
-#[derive(Clone, Debug)]
-pub struct NativeFile {
-    file: Arc<File>,
-    path: Arc<Path>,
-}
-
-impl NativeFile {
-    /// The file itself, for a sender.
-    pub(crate) fn shared(&self) -> Arc<File> {
-        Arc::clone(&self.file)
-    }
+    dirs: Vec<(PathBuf, Option<Arc<Direct>>)>,
+    pool: Pool,
+    serials: u64,
+    changes: Vec<Change>,
 }
 
 impl NativeDisk {
     /// A disk over these directories, which exist; a [`DirId`] is a position among them.
     pub fn new(dirs: Vec<PathBuf>) -> NativeDisk {
-        NativeDisk { dirs }
+        let probed = |dir: PathBuf| {
+            let direct = Direct::probe(&dir);
+            (dir, direct)
+        };
+        NativeDisk {
+            dirs: dirs.into_iter().map(probed).collect(),
+            pool: Pool::default(),
+            serials: 0,
+            changes: Vec::new(),
+        }
+    }
+
+    /// Where its buffers come from.
+    pub(crate) fn pool(&self) -> Pool {
+        self.pool.clone()
+    }
+
+    /// What was written from memory that a reader can share, and what was cut, since the last call.
+    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
     }
 
     fn path(&self, dir: DirId, path: &str) -> Result<PathBuf, StoreError> {
-        let root = self.dirs.get(usize::from(dir.0)).ok_or(StoreError::Missing)?;
+        let (root, _) = self.dirs.get(usize::from(dir.0)).ok_or(StoreError::Missing)?;
         Ok(if path.is_empty() { root.clone() } else { root.join(path) })
     }
 }
@@ -91,10 +103,13 @@ impl Disk for NativeDisk {
     }
 
     fn open(&mut self, dir: DirId, path: &str, create: bool) -> Result<NativeFile, StoreError> {
+        // Whatever else there is beside segments is small or rewritten.
+        let direct = path.ends_with(".log").then(|| self.dirs.get(usize::from(dir.0))?.1.clone()).flatten();
         let path = self.path(dir, path)?;
         let file =
             OpenOptions::new().read(true).write(true).create(create).truncate(false).open(&path).said("open", &path)?;
-        Ok(NativeFile { file: Arc::new(file), path: path.into() })
+        self.serials += 1;
+        NativeFile::new(file, &path, self.serials, direct).said("measure", &path)
     }
 
     fn rename(&mut self, dir: DirId, from: &str, to: &str) -> Result<(), StoreError> {
@@ -118,7 +133,7 @@ impl Disk for NativeDisk {
     }
 
     fn len(&self, file: &NativeFile) -> Result<u64, StoreError> {
-        Ok(file.file.metadata().said("measure", &file.path)?.len())
+        Ok(file.file().metadata().said("measure", file.path())?.len())
     }
 
     fn read_at(&self, file: &NativeFile, at: u64, len: usize) -> Result<Bytes, StoreError> {
@@ -127,11 +142,11 @@ impl Disk for NativeDisk {
         let mut buffer = vec![0; len.min(usize::try_from(left).unwrap_or(usize::MAX))];
         let mut filled = 0;
         while filled < buffer.len() {
-            match file.file.read_at(&mut buffer[filled..], at + filled as u64) {
+            match file.file().read_at(&mut buffer[filled..], at + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).said("read", &file.path),
+                Err(error) => return Err(error).said("read", file.path()),
             }
         }
         buffer.truncate(filled);
@@ -139,19 +154,105 @@ impl Disk for NativeDisk {
     }
 
     fn write_at(&mut self, file: &NativeFile, at: u64, pieces: &[Bytes]) -> Result<(), StoreError> {
-        let mut at = at;
-        for pieces in pieces.chunks(PIECES) {
-            at += write_pieces(file, at, pieces)?;
+        let total: usize = pieces.iter().map(Bytes::len).sum();
+        let mut rest = Rest { pieces, taken: 0, left: total };
+        let mut position = at;
+        while rest.left >= DIRECT_FROM
+            && let Some(direct) = file.direct()
+        {
+            position += self.write_blocks(file, &direct, position, &mut rest)?;
         }
+        let (cut, rest) = rest.into_pieces();
+        for pieces in cut.chunks(PIECES).chain(rest.chunks(PIECES)) {
+            position += write_pieces(file, position, pieces)?;
+        }
+        file.note_written(position);
         Ok(())
     }
 
     fn set_len(&mut self, file: &NativeFile, len: u64) -> Result<(), StoreError> {
-        file.file.set_len(len).said("cut", &file.path)
+        file.set_len(len).said("cut", file.path())?;
+        self.changes.push(Change::Cut(file.serial(), len));
+        Ok(())
     }
 
     fn sync(&mut self, file: &NativeFile) -> Result<(), StoreError> {
-        file.file.sync_data().said("sync", &file.path)
+        file.file().sync_data().said("sync", file.path())
+    }
+}
+
+impl NativeDisk {
+    /// Writes up to a buffer of the pieces: whole blocks past the page cache, what is before and behind them through it.
+    /// The buffer is kept for who reads what was just written.
+    fn write_blocks(
+        &mut self,
+        file: &NativeFile,
+        direct: &File,
+        at: u64,
+        rest: &mut Rest<'_>,
+    ) -> Result<u64, StoreError> {
+        let skip = (at - block_floor(at)) as usize;
+        let len = rest.left.min(LARGEST - skip);
+        let mut buffer = self.pool.take(skip + len);
+        rest.copy_to(&mut buffer.bytes_mut()[skip..skip + len]);
+        let bytes = Bytes::from_owner(buffer).slice(skip..skip + len);
+        let end = at + len as u64;
+        let (first, last) = (block_ceiling(at), block_floor(end));
+        let part = |from: u64, to: u64| &bytes[(from - at) as usize..(to - at) as usize];
+        let mut written = first;
+        while written < last {
+            match direct.write_at(part(written, last), written) {
+                // A short one ends at a block, or what is left is no longer aligned.
+                Ok(count) if block_floor(count as u64) > 0 => written += block_floor(count as u64),
+                Ok(_) => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    file.refuse_direct(&error);
+                    break;
+                }
+                Err(error) => return Err(error).said("write", file.path()),
+            }
+        }
+        // The order does not matter: nothing of this is acknowledged before all of it is written.
+        file.file().write_all_at(part(at, first), at).said("write", file.path())?;
+        file.file().write_all_at(part(written, end), written).said("write", file.path())?;
+        self.changes.push(Change::Held(Piece { file: file.serial(), at, bytes }));
+        Ok(len as u64)
+    }
+}
+
+/// Pieces, and how far they are used up.
+struct Rest<'a> {
+    pieces: &'a [Bytes],
+    /// Of the first piece.
+    taken: usize,
+    left: usize,
+}
+
+impl<'a> Rest<'a> {
+    fn copy_to(&mut self, mut room: &mut [u8]) {
+        while !room.is_empty()
+            && let Some(piece) = self.pieces.first()
+        {
+            let count = room.len().min(piece.len() - self.taken);
+            let (now, later) = room.split_at_mut(count);
+            now.copy_from_slice(&piece[self.taken..self.taken + count]);
+            room = later;
+            self.taken += count;
+            self.left -= count;
+            if self.taken == piece.len() {
+                self.pieces = &self.pieces[1..];
+                self.taken = 0;
+            }
+        }
+    }
+
+    /// What is left of a piece that was begun, and the pieces behind it.
+    fn into_pieces(self) -> (Vec<Bytes>, &'a [Bytes]) {
+        match self.pieces.split_first() {
+            Some((first, rest)) if self.taken > 0 => (vec![first.slice(self.taken..)], rest),
+            _ => (Vec::new(), self.pieces),
+        }
     }
 }
 
@@ -168,11 +269,11 @@ fn write_pieces(file: &NativeFile, at: u64, pieces: &[Bytes]) -> Result<u64, Sto
             .enumerate()
             .map(|(index, piece)| IoSlice::new(if index == 0 { &piece[taken..] } else { piece.chunk() }))
             .collect();
-        let count = match rustix::io::pwritev(&*file.file, &slices, at + written) {
-            Ok(0) => return Err(failed("write", &file.path, &"the disk took no bytes", io::ErrorKind::WriteZero)),
+        let count = match rustix::io::pwritev(file.file(), &slices, at + written) {
+            Ok(0) => return Err(failed("write", file.path(), &"the disk took no bytes", io::ErrorKind::WriteZero)),
             Ok(count) => count,
             Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => return Err(io::Error::from(error)).said("write", &file.path),
+            Err(error) => return Err(io::Error::from(error)).said("write", file.path()),
         };
         written += count as u64;
         taken += count;

@@ -1,6 +1,5 @@
 //! The storage lane: one thread that carries out a node's store operations in the order it was given them.
 
-use std::fs::File;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -9,6 +8,8 @@ use protocol::FileId;
 use storage::{Done, OpId, Store, StoreError, StoreOp};
 
 use crate::disk::NativeDisk;
+use crate::file::NativeFile;
+use crate::held::Change;
 
 /// A finished operation, and what it changed about the files that a sender may need.
 #[derive(Debug)]
@@ -16,9 +17,11 @@ pub(crate) struct Finished {
     pub(crate) op: OpId,
     pub(crate) result: Result<Done, StoreError>,
     /// Segment files that are open now and were not before.
-    pub(crate) opened: Vec<(FileId, Arc<File>)>,
+    pub(crate) opened: Vec<(FileId, NativeFile)>,
     /// Segment files that no new answer will name.
     pub(crate) gone: Vec<FileId>,
+    /// What became of the bytes that are held in memory.
+    pub(crate) changes: Vec<Change>,
 }
 
 /// Where the lane puts what is finished; the reactor swaps it out.
@@ -89,13 +92,14 @@ impl Worker {
     fn carry_out(&mut self, ops: Vec<(OpId, StoreOp)>) -> Vec<Finished> {
         let mut finished = Vec::with_capacity(ops.len());
         for (op, result) in self.store.execute_all(ops) {
-            finished.push(Finished { op, result, opened: Vec::new(), gone: Vec::new() });
+            finished.push(Finished { op, result, opened: Vec::new(), gone: Vec::new(), changes: Vec::new() });
         }
         // Told with the first answer, so that no later one names a file that the reactor does not know yet.
         let changes = self.store.take_changes();
         if let Some(first) = finished.first_mut() {
-            first.opened = changes.opened.into_iter().map(|(id, file)| (id, file.shared())).collect();
+            first.opened = changes.opened;
             first.gone = changes.gone;
+            first.changes = self.store.disk_mut().take_changes();
         }
         finished
     }

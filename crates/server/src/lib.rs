@@ -1,20 +1,26 @@
 //! A node's host: sockets, files and threads around the core. No broker logic.
 //!
-//! One thread runs the core and its sockets ([`reactor`]), one the files ([`lane`]). [`Server::start`] binds, opens and
+//! One thread runs the core and its sockets ([`reactor`]), one writes the files ([`lane`]), two read what is no longer in
+//! memory ([`reader`]). [`Server::start`] binds, opens and
 //! locks the data directory, boots the node and returns when it serves; [`Server::stop`] is a controlled shutdown.
 
+mod aligned;
 mod compressors;
 mod connection;
 mod datadir;
 mod disk;
+mod file;
+mod held;
 mod identity;
 mod lane;
 mod reactor;
+mod reader;
 mod start;
 
 pub use compressors::NativeCompressors;
 pub use datadir::{DataDir, DataDirError};
 pub use disk::NativeDisk;
+pub use file::NativeFile;
 pub use identity::{random_id, read as read_meta};
 pub use reactor::Ended;
 pub use start::{Server, StartError, Stopper};

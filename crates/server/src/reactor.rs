@@ -4,12 +4,11 @@
 //! bounded time; carry the outbox out as a whole. So the store operations of a turn's requests reach the lane together,
 //! one write serves them, and nobody who asks much makes the others wait for long.
 
-use std::collections::{HashMap, VecDeque};
 use ordered::Set;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -19,6 +19,7 @@ use crate::datadir::{DataDir, DataDirError};
 use crate::disk::NativeDisk;
 use crate::lane::Lane;
 use crate::reactor::{Ended, Listener, Reactor, Settings, WAKE};
+use crate::reader::Reader;
 
 /// Why a server does not start; one line that says what to do.
 #[derive(Debug)]
@@ -95,13 +96,14 @@ impl Server {
         let dirs = crate::identity::open(&mut config)?;
 
         let poll = Poll::new().map_err(StartError::Io)?;
-        let waker = Waker::new(poll.registry(), WAKE).map_err(StartError::Io)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(StartError::Io)?);
         let disk = NativeDisk::new(dirs.iter().map(|it| it.path.clone()).collect());
         let wake = move || {
             if let Err(error) = waker.wake() {
-                tracing::error!(%error, "the storage lane cannot wake the core");
+                tracing::error!(%error, "a storage thread cannot wake the core");
             }
         };
+        let reader = Reader::start(&disk.pool(), wake.clone()).map_err(StartError::Io)?;
         let lane = Lane::start(disk, wake).map_err(StartError::Io)?;
         let (near, far) = UnixStream::pair().map_err(StartError::Io)?;
         near.set_nonblocking(true).map_err(StartError::Io)?;
@@ -116,7 +118,7 @@ impl Server {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| StartError::Io(io::Error::other(error)))?;
         let node = Node::boot(Arc::new(config), u64::from_le_bytes(seed)).with_compressors(Arc::new(NativeCompressors));
-        let reactor = Reactor::new(poll, listeners, far, settings, node, lane).map_err(StartError::Io)?;
+        let reactor = Reactor::new(poll, listeners, far, settings, node, lane, reader).map_err(StartError::Io)?;
         let thread = std::thread::Builder::new().name("core".into()).spawn(|| reactor.run()).map_err(StartError::Io)?;
         let server = Server { addresses, stopper: Stopper(near), thread, _dirs: dirs };
         loop {

@@ -1,0 +1,288 @@
+//! An open file of a log directory: through the page cache, and for large pieces of a segment past it.
+//!
+//! Writing into new pages of the page cache costs ten times the CPU of handing the same bytes to the disk from aligned
+//! memory, and evicts what others would read. So the whole blocks of a large append go directly, and its ragged ends,
+//! less than a block each, through the page cache like every small append: a file is always exactly as long as its log,
+//! no byte that was written before is ever written again by a direct write, and a lone small record costs a copy into a
+//! page that is there. The kernel keeps the two ways coherent: direct I/O writes dirty pages of its range back first and
+//! drops clean ones.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use bytes::Bytes;
+
+use crate::aligned::{BLOCK, LARGEST, Pool, block_ceiling, block_floor};
+
+/// Appends and reads from this size on pass by the page cache, if the file system can do that.
+pub(crate) const DIRECT_FROM: usize = 64 << 10;
+/// Files that are open a second time, for direct I/O, at most; the longest open is closed for another.
+const DIRECT_HANDLES: usize = 512;
+
+/// An open file. Clones share it.
+#[derive(Clone, Debug)]
+pub struct NativeFile {
+    open: Arc<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    path: Box<Path>,
+    serial: u64,
+    /// Bytes whose write has finished: a reader who goes no further sees no half-written ones.
+    written: AtomicU64,
+    /// How many times a cut began or ended. A read is of no use if it spans one.
+    cuts: AtomicU64,
+    /// Set for segments in directories that can do it.
+    direct: Option<Arc<Direct>>,
+    handle: Mutex<Option<Arc<File>>>,
+}
+
+/// Direct I/O in one log directory.
+#[derive(Debug, Default)]
+pub(crate) struct Direct {
+    /// Set when the file system refused after all.
+    refused: AtomicBool,
+    /// Files with a handle of their own for it, the longest open first.
+    open: Mutex<VecDeque<Weak<Open>>>,
+}
+
+impl NativeFile {
+    pub(crate) fn new(file: File, path: &Path, serial: u64, direct: Option<Arc<Direct>>) -> io::Result<NativeFile> {
+        let written = AtomicU64::new(file.metadata()?.len());
+        let open = Open {
+            file,
+            path: path.into(),
+            serial,
+            written,
+            cuts: AtomicU64::new(0),
+            direct,
+            handle: Mutex::default(),
+        };
+        Ok(NativeFile { open: Arc::new(open) })
+    }
+
+    /// The file itself, through the page cache.
+    pub(crate) fn file(&self) -> &File {
+        &self.open.file
+    }
+
+    /// Where it was opened, for errors.
+    pub(crate) fn path(&self) -> &Path {
+        &self.open.path
+    }
+
+    /// Its number among all files that this process has opened.
+    pub(crate) fn serial(&self) -> u64 {
+        self.open.serial
+    }
+
+    /// The end of what was written.
+    pub(crate) fn written(&self) -> u64 {
+        self.open.written.load(Ordering::Acquire)
+    }
+
+    /// Changes with every cut; what was read while it changed may be neither the old bytes nor the new ones.
+    pub(crate) fn cuts(&self) -> u64 {
+        self.open.cuts.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn note_written(&self, end: u64) {
+        self.open.written.fetch_max(end, Ordering::AcqRel);
+    }
+
+    pub(crate) fn set_len(&self, len: u64) -> io::Result<()> {
+        self.open.cuts.fetch_add(1, Ordering::AcqRel);
+        let cut = self.open.file.set_len(len);
+        if cut.is_ok() {
+            self.open.written.store(len, Ordering::Release);
+        }
+        self.open.cuts.fetch_add(1, Ordering::AcqRel);
+        cut
+    }
+
+    /// The handle for direct I/O, or `None` where that is not to be had.
+    pub(crate) fn direct(&self) -> Option<Arc<File>> {
+        let direct = self.open.direct.as_ref().filter(|it| !it.refused.load(Ordering::Relaxed))?;
+        let mut handle = self.open.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = &*handle {
+            return Some(Arc::clone(handle));
+        }
+        match open_direct(&self.open.file) {
+            Ok(file) => {
+                let file = Arc::new(file);
+                *handle = Some(Arc::clone(&file));
+                drop(handle);
+                direct.opened(Arc::downgrade(&self.open));
+                Some(file)
+            }
+            Err(error) => {
+                direct.refuse(&self.open.path, &error);
+                None
+            }
+        }
+    }
+
+    /// The file system takes no direct I/O here: everything goes through the page cache from now on.
+    pub(crate) fn refuse_direct(&self, error: &io::Error) {
+        if let Some(direct) = &self.open.direct {
+            direct.refuse(&self.open.path, error);
+        }
+    }
+
+    /// Reads what the page cache has, without waiting for the disk; `None` unless that is all of it.
+    pub(crate) fn read_cached(&self, at: u64, len: usize) -> io::Result<Option<Bytes>> {
+        let mut buffer = vec![0; len];
+        let mut filled = 0;
+        while filled < len {
+            match read_without_waiting(&self.open.file, &mut buffer[filled..], at + filled as u64) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(Bytes::from(buffer)))
+    }
+
+    /// True if the page cache seems to have this part: looked at in a byte of every sixteen pages, and the last.
+    pub(crate) fn is_cached(&self, at: u64, len: u64) -> bool {
+        let last = at + len.saturating_sub(1);
+        let looks = (at..last).step_by(16 * BLOCK).chain([last]);
+        // Another error is for the real read to meet.
+        let cold = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        !looks.into_iter().any(|at| read_without_waiting(&self.open.file, &mut [0], at).is_err_and(cold))
+    }
+
+    /// Reads into aligned memory from the block that holds `at`; at least to `at + len` unless the file ends before that,
+    /// or the buffer would be larger than it can be.
+    pub(crate) fn read_blocks(&self, at: u64, len: usize, pool: &Pool) -> io::Result<Bytes> {
+        let start = block_floor(at);
+        let size = usize::try_from(block_ceiling(at + len as u64) - start).unwrap_or(LARGEST).min(LARGEST);
+        let mut buffer = pool.take(size);
+        let mut filled = 0;
+        let mut direct = self.direct();
+        while filled < size {
+            let rest = &mut buffer.bytes_mut()[filled..size];
+            let position = start + filled as u64;
+            let read = match &direct {
+                Some(handle) => handle.read_at(rest, position),
+                None => self.open.file.read_at(rest, position),
+            };
+            match read {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if direct.is_some() && error.kind() == io::ErrorKind::InvalidInput => {
+                    self.refuse_direct(&error);
+                    direct = None;
+                }
+                Err(error) => return Err(error),
+            }
+            if filled % BLOCK != 0 {
+                // The end of the file, unless the kernel was interrupted: the rest through the page cache.
+                direct = None;
+            }
+        }
+        Ok(Bytes::from_owner(buffer).slice(..filled))
+    }
+}
+
+impl Direct {
+    /// Tries it in a directory; `None` where it would gain nothing.
+    pub(crate) fn probe(dir: &Path) -> Option<Arc<Direct>> {
+        match try_direct(dir) {
+            Ok(()) => Some(Arc::default()),
+            Err(error) => {
+                let dir = dir.display();
+                tracing::info!(%dir, %error, "no direct I/O in this log directory: large writes go through the page cache");
+                None
+            }
+        }
+    }
+
+    fn opened(&self, file: Weak<Open>) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.push_back(file);
+        if open.len() > DIRECT_HANDLES {
+            open.retain(|it| it.strong_count() > 0);
+        }
+        if open.len() > DIRECT_HANDLES
+            && let Some(oldest) = open.pop_front().and_then(|it| it.upgrade())
+        {
+            // Who is using it has a handle of its own to the handle.
+            *oldest.handle.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    fn refuse(&self, path: &Path, error: &io::Error) {
+        if !self.refused.swap(true, Ordering::Relaxed) {
+            let path = path.display();
+            tracing::warn!(%path, %error, "direct I/O was refused: large writes go through the page cache from now on");
+        }
+    }
+}
+
+/// Fails with `WouldBlock` where the disk would have to be waited for. On file systems that can't tell it waits.
+#[cfg(target_os = "linux")]
+fn read_without_waiting(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    match preadv2(file, &mut [io::IoSliceMut::new(buffer)], at, ReadWriteFlags::NOWAIT) {
+        Ok(count) => Ok(count),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => file.read_at(buffer, at),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_without_waiting(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    file.read_at(buffer, at)
+}
+
+/// Opens a file a second time. By its descriptor, as its name may have changed or gone.
+#[cfg(target_os = "linux")]
+fn open_direct(file: &File) -> io::Result<File> {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    std::fs::OpenOptions::new().read(true).write(true).custom_flags(O_DIRECT).open(path)
+}
+
+#[cfg(target_os = "linux")]
+const O_DIRECT: i32 = rustix::fs::OFlags::DIRECT.bits().cast_signed();
+
+#[cfg(not(target_os = "linux"))]
+fn open_direct(_: &File) -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Writes a block past the page cache to a file without a name.
+#[cfg(target_os = "linux")]
+fn try_direct(dir: &Path) -> io::Result<()> {
+    use rustix::fs::{Mode, OFlags};
+    // These live in the page cache: to take a detour around it they accept, but it only costs.
+    const TMPFS: i64 = 0x0102_1994;
+    const RAMFS: i64 = 0x8584_58f6;
+    #[allow(clippy::unnecessary_cast, reason = "its type differs between architectures")]
+    let kind = rustix::fs::statfs(dir)?.f_type as i64;
+    if matches!(kind, TMPFS | RAMFS) {
+        return Err(io::Error::other("the file system is memory"));
+    }
+    let file = rustix::fs::open(dir, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)?;
+    let handle = open_direct(&File::from(file.try_clone()?))?;
+    let mut block = Pool::default().take(BLOCK);
+    handle.write_all_at(&block.bytes_mut()[..BLOCK], 0)?;
+    handle.read_exact_at(&mut block.bytes_mut()[..BLOCK], 0)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn try_direct(_: &Path) -> io::Result<()> {
+    Err(io::Error::other("this is not Linux"))
+}
