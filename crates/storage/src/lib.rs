@@ -3,6 +3,8 @@
 //! The core holds a [`Shape`] and decides with it; it emits [`StoreOp`]s. A driver carries them out with a [`Store`] over a
 //! [`Disk`]: real files in the server, a [`MemoryDisk`] in a simulation.
 
+mod aborted;
+pub mod clean;
 pub mod disk;
 pub mod epochs;
 mod find;
@@ -17,14 +19,19 @@ mod recover;
 mod scan;
 mod segments;
 pub mod shape;
+pub mod snapshot;
 pub mod store;
 pub mod tail;
 
+pub use clean::{CleanPlan, CleanStats, Cleaned};
 pub use disk::{DirEntry, Disk};
 pub use epochs::{EpochStart, Epochs};
 pub use memory::MemoryDisk;
-pub use op::{Cell, DirId, Done, LogId, LogSpec, OpId, Seek, StoreError, StoreOp, TimestampOffset, file_id, log_of};
+pub use op::{
+    Cell, CleanStep, DirId, Done, LogId, LogSpec, OpId, Seek, StoreError, StoreOp, TimestampOffset, file_id, log_of,
+};
 pub use plan::{Lookup, Plan};
 pub use producers::{ProducedBatch, Producer, Producers, Sequence};
 pub use shape::{AppendError, Appended, LogRules, Mounted, Retention, Segment, Shape};
+pub use snapshot::{Snapshot, SnapshotId};
 pub use store::{FileChanges, Resolved, Store};

@@ -10,6 +10,8 @@ use crate::op::{DirId, StoreError};
 
 /// Bytes of a page: what is shared between clones, and copied when one of them writes.
 const PAGE: usize = 16 << 10;
+/// Bytes that a disk writes whole or not at all.
+const SECTOR: usize = 512;
 
 /// A disk with a page cache. A clone shares all pages and copies those it changes.
 ///
@@ -132,8 +134,12 @@ impl MemoryDisk {
         self.power_ends = Some(call);
     }
 
-    /// Loses the page cache: bytes and names are as they were last synced. Writes that reach the platter partly or out of
-    /// order would be decided here.
+    /// The power is back before the page cache was lost.
+    pub fn restore_power(&mut self) {
+        self.power_ends = None;
+    }
+
+    /// Loses the page cache: bytes and names are as they were last synced.
     pub fn power_cut(&mut self) {
         for node in self.nodes.values_mut() {
             match node {
@@ -144,6 +150,46 @@ impl MemoryDisk {
                 }
             }
         }
+        self.power_returns();
+    }
+
+    /// Loses a part of the page cache: of what was not synced some had reached the platter, in no order. `choose(n)` is a
+    /// number below n: it decides for each sector, each file's length and each folder's names. A folder's names change
+    /// together, as a journal has them; a file that is longer than what reached the platter holds zeros there.
+    pub fn power_cut_torn(&mut self, choose: &mut dyn FnMut(u64) -> u64) {
+        for node in self.nodes.values_mut() {
+            match node {
+                Node::Dir(dir) if dir.names == dir.synced => {}
+                Node::Dir(dir) if choose(2) == 0 => dir.names = dir.synced.clone(),
+                Node::Dir(dir) => dir.synced = dir.names.clone(),
+                Node::File(file) => file.tear(choose),
+            }
+        }
+        self.power_returns();
+    }
+
+    /// Flips a bit on the platter, in every file whose path contains this and that has a byte there; tells in how many.
+    /// `at` counts from the end of the file.
+    pub fn rot(&mut self, path: &str, at: usize) -> usize {
+        let mut rotten = 0;
+        for node in self.nodes.values_mut() {
+            if let Node::File(file) = node
+                && file.path.contains(path)
+                && let Some(index) = file.cached.len.checked_sub(at + 1)
+            {
+                for content in [&mut file.cached, &mut file.synced] {
+                    if index < content.len {
+                        let flipped = content.pages[index / PAGE][index % PAGE] ^ 0x10;
+                        Arc::make_mut(content).write(index, &[flipped]);
+                    }
+                }
+                rotten += 1;
+            }
+        }
+        rotten
+    }
+
+    fn power_returns(&mut self) {
         self.power_ends = None;
         self.crash();
         self.used = self.linked().map(|file| file.cached.len as u64).sum();
@@ -286,6 +332,14 @@ impl MemoryDisk {
         self.file(file).map_or_else(|_| String::new(), |it| it.path.clone())
     }
 
+    /// How many bytes a full disk still takes from an offset of a file on.
+    fn room_at(&self, at: usize, len: usize) -> usize {
+        let free = self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used));
+        // Nothing is written behind a hole that does not fit.
+        let end = (len as u64).saturating_add(free);
+        usize::try_from(end.saturating_sub(at as u64)).unwrap_or(usize::MAX)
+    }
+
     /// Makes room for a file to grow.
     fn charge(&mut self, path: &str, old: usize, new: usize) -> Result<(), StoreError> {
         let used = (self.used + new as u64).saturating_sub(old as u64);
@@ -423,21 +477,32 @@ impl Disk for MemoryDisk {
 
     fn write_at(&mut self, file: &MemoryFile, at: u64, pieces: &[Bytes]) -> Result<(), StoreError> {
         let path = self.path_of(file);
-        self.begin(DiskCall::Write, "write", &path)?;
         let at = usize::try_from(at).map_err(|_| full(&path))?;
         let old = self.file(file)?.cached.len;
-        let end = at + pieces.iter().map(Bytes::len).sum::<usize>();
-        self.charge(&path, old, old.max(end))?;
+        let size = pieces.iter().map(Bytes::len).sum::<usize>();
+        // A write that fails has written a part, as a real one may.
+        let (room, failed) = match self.begin(DiskCall::Write, "write", &path) {
+            Err(error) => (size / 2, Some(error)),
+            Ok(()) => match self.charge(&path, old, old.max(at + size)) {
+                Ok(()) => (size, None),
+                Err(error) => (self.room_at(at, old).min(size), Some(error)),
+            },
+        };
+        if failed.is_some() && (self.power_ends.is_some() || self.charge(&path, old, old.max(at + room)).is_err()) {
+            return failed.map_or(Ok(()), Err);
+        }
         let it = self.file_mut(file)?;
         it.dirty_from = it.dirty_from.min(at.min(old) / PAGE);
         let content = Arc::make_mut(&mut it.cached);
-        content.set_len(old.max(end));
-        let mut at = at;
+        content.set_len(old.max(at + room));
+        let (mut at, mut room) = (at, room);
         for piece in pieces {
-            content.write(at, piece);
-            at += piece.len();
+            let part = &piece[..piece.len().min(room)];
+            content.write(at, part);
+            at += part.len();
+            room -= part.len();
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     fn set_len(&mut self, file: &MemoryFile, len: u64) -> Result<(), StoreError> {
@@ -462,6 +527,37 @@ impl Disk for MemoryDisk {
         synced.len = it.cached.len;
         it.dirty_from = synced.pages.len();
         Ok(())
+    }
+}
+
+impl File {
+    /// What the power left of it.
+    fn tear(&mut self, choose: &mut dyn FnMut(u64) -> u64) {
+        if Arc::ptr_eq(&self.cached, &self.synced) {
+            return;
+        }
+        // Often all or nothing, as the system writes back in its own time; else sector by sector.
+        match choose(4) {
+            0 => self.cached = Arc::clone(&self.synced),
+            1 => self.synced = Arc::clone(&self.cached),
+            _ => {
+                let (cached, synced) = (&self.cached, &self.synced);
+                let (low, high) = (cached.len.min(synced.len), cached.len.max(synced.len));
+                let mut torn = (**synced).clone();
+                torn.set_len(low + choose((high - low) as u64 + 1) as usize);
+                let mut at = self.dirty_from * PAGE;
+                while at < torn.len.min(cached.len) {
+                    let end = (at + SECTOR).min(torn.len).min(cached.len);
+                    if choose(2) == 0 {
+                        torn.write(at, &cached.read(at, end - at));
+                    }
+                    at = end;
+                }
+                self.cached = Arc::new(torn);
+                self.synced = Arc::clone(&self.cached);
+            }
+        }
+        self.dirty_from = self.cached.pages.len();
     }
 }
 

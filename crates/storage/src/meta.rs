@@ -26,6 +26,8 @@ pub const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 /// Of a log directory.
 pub const LOG_STARTS: &str = "log-start-offset-checkpoint";
 /// Of a log directory.
+pub const CLEANER_OFFSETS: &str = "cleaner-offset-checkpoint";
+/// Of a log directory.
 pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 
 /// Whose a log directory is.
@@ -156,6 +158,8 @@ fn entries<T>(bytes: &[u8], entry: impl Fn(&[&str]) -> Option<T>) -> Result<Vec<
     let mut lines = text.lines();
     match lines.next().map(str::trim) {
         Some("0") => {}
+        // Apache Kafka creates its checkpoints empty, and reads such a one as without entries.
+        None => return Ok(Vec::new()),
         other => return Err(error(format!("version 0 is due in line 1, not {:?}", other.unwrap_or("")))),
     }
     let count = lines.next().and_then(|count| count.trim().parse::<usize>().ok());
@@ -300,9 +304,9 @@ mod tests {
         assert_eq!(&format_epochs(&epochs)[..], b"0\n2\n0 0\n3 9\n");
         assert_eq!(parse_epochs(b"0\n2\n0 0\n3 9\n"), Ok(epochs.to_vec()));
         assert_eq!(parse_epochs(b"0\n0\n"), Ok(vec![]));
+        assert_eq!(parse_epochs(b""), Ok(vec![]));
         for garbage in [
-            &b""[..],
-            b"1\n0\n",
+            &b"1\n0\n"[..],
             b"0\n",
             b"0\n2\n0 0\n",
             b"0\n0\n0 0\n",

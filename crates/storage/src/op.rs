@@ -4,7 +4,9 @@ use bytes::Bytes;
 use protocol::records::Batches;
 use protocol::{Era, FileId, LeaderEpoch, Offset, Region, Str, Uuid};
 
-use crate::shape::Shape;
+use crate::clean::{CleanPlan, Cleaned};
+use crate::shape::{Segment, Shape};
+use crate::snapshot::SnapshotId;
 
 /// A log, as its node numbers it. Never used twice within one run of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,11 +44,11 @@ pub struct LogSpec {
     pub topic_id: Uuid,
     /// False to mount only what exists ([`StoreError::Missing`] otherwise).
     pub create: bool,
-}
-
     /// Every batch was on disk before anyone heard of it, but for the last ones of a run, as in the metadata log: what is
     /// missing is damage then, unless it is the very tail.
     pub synced: bool,
+}
+
 /// An operation. Those of one log's lane run in order; the rest in any order, on any thread.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StoreOp {
@@ -64,12 +66,26 @@ pub enum StoreOp {
     Delete(LogId, Vec<FileId>),
     /// Lane, and its last operation. Removes the log: renamed at once, unlinked afterwards.
     Remove(LogId),
+    /// Lane. Puts a group of segments that a clean wrote anew in the place of the files named first.
+    Swap(LogId, Vec<FileId>, Vec<Segment>),
+    /// Any order, and beside everything else. Writes a group of segments anew; answers [`Done::Cleaned`]. The next group is
+    /// asked for when the one before is in place. A log has one clean at a time.
+    Clean(LogId, Era, CleanStep),
     /// Any order. Looks older offsets or a timestamp up through the files' indexes.
     Find(LogId, Era, Seek),
     /// Any order. Reads a region's bytes into memory (coordinators, KRaft replay; never for a fetch answer).
     Load(Region),
     /// A lane per cell. Replaces a small file atomically and syncs it.
     Put(Cell, Bytes),
+}
+
+/// How far a clean is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CleanStep {
+    /// A new one, and its first group.
+    Begin(Box<CleanPlan>),
+    /// The next group of the one that is under way.
+    Next,
 }
 
 /// What to look for below the tail index.
@@ -109,12 +125,18 @@ pub enum Cell {
     QuorumState(LogId),
     /// `leader-epoch-checkpoint` in a log's folder.
     LeaderEpochs(LogId),
+    /// A producer snapshot at a log's end; a clean stop leaves one, as Apache Kafka looks for producers nowhere else then.
+    Producers(LogId, Offset),
+    /// A snapshot of the metadata; those before it are removed.
+    Snapshot(LogId, SnapshotId),
     /// `recovery-point-offset-checkpoint` of a log directory.
     RecoveryPoints(DirId),
     /// `replication-offset-checkpoint` (high watermarks) of a log directory.
     HighWatermarks(DirId),
     /// `log-start-offset-checkpoint` of a log directory.
     LogStarts(DirId),
+    /// `cleaner-offset-checkpoint` of a log directory.
+    CleanerOffsets(DirId),
     /// `.kafka_cleanshutdown` of a log directory; written by a clean stop, removed by the next mount.
     CleanShutdown(DirId),
 }
@@ -136,6 +158,10 @@ pub enum Done {
     Deleted,
     /// The log is gone.
     Removed,
+    /// A group of segments is written anew beside the log.
+    Cleaned(Box<Cleaned>),
+    /// The segments that a clean wrote are the log's.
+    Swapped,
     /// Answer to [`Seek::Read`]: regions in order; empty when nothing is there.
     Found(Vec<Region>),
     /// Answer to a timestamp seek; `None` when no such record exists.

@@ -59,22 +59,26 @@ pub struct Producer {
 
 /// All producers of a log. A clone shares them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Producers(Arc<Map<ProducerId, Producer>>);
+pub struct Producers {
+    all: Arc<Map<ProducerId, Producer>>,
+    /// How many of them have an open transaction.
+    open: usize,
+}
 
 impl Producers {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (ProducerId, &Producer)> {
-        self.0.iter().map(|(id, producer)| (*id, producer))
+        self.all.iter().map(|(id, producer)| (*id, producer))
     }
 
     /// How many.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// True if there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     /// What a client's batch is to the log, by Kafka's rules. The refusals are OUT_OF_ORDER_SEQUENCE_NUMBER and
@@ -84,7 +88,7 @@ impl Producers {
             return Ok(Sequence::New);
         }
         // An unknown producer may begin anywhere: what it wrote before may be deleted.
-        let Some(producer) = self.0.get(&head.producer_id) else { return Ok(Sequence::New) };
+        let Some(producer) = self.all.get(&head.producer_id) else { return Ok(Sequence::New) };
         if let Some(batch) = producer.duplicate_of(head) {
             return Ok(Sequence::Duplicate(*batch));
         }
@@ -104,28 +108,37 @@ impl Producers {
         if !head.has_producer_id() {
             return;
         }
-        let producer = Arc::make_mut(&mut self.0).entry(head.producer_id).or_insert_with(|| Producer {
+        let producer = Arc::make_mut(&mut self.all).entry(head.producer_id).or_insert_with(|| Producer {
             epoch: head.producer_epoch,
             batches: VecDeque::new(),
             last_timestamp: -1,
             coordinator_epoch: -1,
             open_transaction: None,
         });
+        let was_open = producer.open_transaction.is_some();
         producer.apply(head);
+        match (was_open, producer.open_transaction.is_some()) {
+            (false, true) => self.open += 1,
+            (true, false) => self.open -= 1,
+            _ => {}
+        }
     }
 
     /// Forgets producers that have not written for so long, unless a transaction of theirs is open.
     pub(crate) fn expire(&mut self, now: WallMs, expiration_ms: i64) {
         let expired =
             |it: &Producer| it.open_transaction.is_none() && now.0.saturating_sub(it.last_timestamp) >= expiration_ms;
-        if self.0.values().any(expired) {
-            Arc::make_mut(&mut self.0).retain(|_, producer| !expired(producer));
+        if self.all.values().any(expired) {
+            Arc::make_mut(&mut self.all).retain(|_, producer| !expired(producer));
         }
     }
 
     /// Where the first open transaction begins.
     pub fn first_open_transaction(&self) -> Option<Offset> {
-        self.0.values().filter_map(|producer| producer.open_transaction).min()
+        if self.open == 0 {
+            return None;
+        }
+        self.all.values().filter_map(|producer| producer.open_transaction).min()
     }
 
     /// The bytes of a `.snapshot` file. As in Kafka, only the last batch of each producer is in it.
@@ -162,7 +175,9 @@ impl Producers {
             return None;
         }
         let producers = snapshot.producer_entries.into_iter().map(|it| (ProducerId(it.producer_id), Producer::of(&it)));
-        Some(Producers(Arc::new(producers.collect())))
+        let all: Map<ProducerId, Producer> = producers.collect();
+        let open = all.values().filter(|producer| producer.open_transaction.is_some()).count();
+        Some(Producers { all: Arc::new(all), open })
     }
 }
 

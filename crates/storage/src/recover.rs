@@ -20,6 +20,7 @@ use crate::producers::Producers;
 use crate::scan::{Scan, ScanError};
 use crate::segments::Segments;
 use crate::shape::{Mounted, Segment, Shape};
+use crate::snapshot::BOOTSTRAP;
 use crate::store::{DirState, Log, OpenSegment, Store, segment_path};
 
 /// Where the magic byte of a batch is.
@@ -47,6 +48,8 @@ struct Trust {
     checked_from: Option<Offset>,
     /// See [`LogSpec::synced`].
     synced: bool,
+    /// Below it gaps are what compaction left.
+    cleaned_to: Offset,
 }
 
 /// Where a log stops making sense.
@@ -69,7 +72,12 @@ impl<D: Disk> Store<D> {
         let state = self.dirs.entry(spec.dir).or_default();
         if created {
             // What the checkpoints say is of another log, which had the name before.
-            for offsets in [&mut state.recovery_points, &mut state.high_watermarks, &mut state.log_starts] {
+            for offsets in [
+                &mut state.recovery_points,
+                &mut state.high_watermarks,
+                &mut state.log_starts,
+                &mut state.cleaner_offsets,
+            ] {
                 offsets.remove(&name);
             }
         }
@@ -80,10 +88,19 @@ impl<D: Disk> Store<D> {
             broker_epoch: state.broker_epoch,
             high_watermark: state.high_watermarks.get(&name).copied(),
             recovery_point: state.recovery_points.get(&name).copied(),
+            cleaned_to: state.cleaner_offsets.get(&name).copied(),
             quorum_state: self.read_file(spec.dir, &format!("{folder}/{}", meta::QUORUM_STATE))?,
+            snapshot: None,
+            bootstrap: None,
             cut: None,
             lost: None,
             gap: None,
+        };
+        let mounted = if spec.topic_id == Uuid::METADATA_TOPIC {
+            let snapshot = self.newest_snapshot(spec.dir, &folder)?;
+            Mounted { snapshot, bootstrap: self.read_file(spec.dir, BOOTSTRAP)?, ..mounted }
+        } else {
+            mounted
         };
         let bases = self.tidy_folder(spec.dir, &folder)?;
         self.logs.insert(
@@ -99,6 +116,7 @@ impl<D: Disk> Store<D> {
             },
         );
         let shape = self.open_log(log, &bases, log_start, spec.synced, mounted);
+        let shape = shape.and_then(|shape| self.with_aborted(log, shape));
         if shape.is_err() {
             self.forget(log);
         }
@@ -122,7 +140,10 @@ impl<D: Disk> Store<D> {
             self.add_segment(log, file, log_start.unwrap_or_default())?;
         }
         let checked_from = (!mounted.clean).then(|| mounted.recovery_point.unwrap_or_default());
-        let Loaded { shape, indexes, cut, gap } = self.read_log(log, Trust { checked_from, synced })?;
+        let Loaded { shape, indexes, cut, gap } = {
+            let cleaned_to = mounted.cleaned_to.unwrap_or_default();
+            self.read_log(log, Trust { checked_from, synced, cleaned_to })?
+        };
         self.keep_indexes(log, indexes)?;
         mounted.gap = gap;
         mounted.lost = self.lost_of(log, &shape, bases, log_start, mounted.recovery_point)?;
@@ -210,6 +231,7 @@ impl<D: Disk> Store<D> {
             recovery_points: self.read_offsets(dir, meta::RECOVERY_POINTS)?,
             high_watermarks: self.read_offsets(dir, meta::HIGH_WATERMARKS)?,
             log_starts: self.read_offsets(dir, meta::LOG_STARTS)?,
+            cleaner_offsets: self.read_offsets(dir, meta::CLEANER_OFFSETS)?,
         };
         if state.clean {
             // From now on a stop is unclean until proven otherwise.
@@ -256,15 +278,12 @@ impl<D: Disk> Store<D> {
 
     /// Removes what was half done, and lists the segments.
     fn tidy_folder(&mut self, dir: DirId, folder: &str) -> Result<Vec<Offset>, StoreError> {
+        self.finish_swaps(dir, folder)?;
         let mut bases = Vec::new();
         for entry in self.disk.list(dir, folder)? {
             let path = format!("{folder}/{}", entry.name);
             if [".tmp", ".deleted", ".cleaned"].iter().any(|end| entry.name.ends_with(end)) {
                 self.unlink(dir, &path)?;
-            } else if entry.name.ends_with(".swap") {
-                let why =
-                    "a compaction was interrupted; start Apache Kafka once, or remove the file to keep what was before";
-                return Err(StoreError::Corrupt(format!("{path}: {why}")));
             } else if let Some(base) = file_base(&entry.name, "log") {
                 bases.push(base);
             }
@@ -295,10 +314,12 @@ impl<D: Disk> Store<D> {
         for (index, (file, base)) in files.iter().enumerate() {
             if index > 0 {
                 let is_tail = index > checked && checked_from.is_some_and(|point| shape.end() >= point);
-                if shape.end() < *base && (!is_tail || trust.synced) {
+                if shape.end() >= *base || *base <= trust.cleaned_to {
+                    // Nothing is missing.
+                } else if !is_tail || trust.synced {
                     let (path, end) = (segment_path(&folder, files[index - 1].1, "log"), shape.end());
                     gap.get_or_insert(format!("{path} ends at {end}, the next file begins at {base}"));
-                } else if shape.end() < *base {
+                } else {
                     // A name can outlive the bytes before it. Compaction leaves gaps, too, but works below the recovery
                     // point.
                     let (file, before) = files[index - 1];
@@ -457,7 +478,7 @@ impl<D: Disk> Store<D> {
         self.flush(log)?;
         let Loaded { shape, indexes, .. } = self.read_log(log, Trust::default())?;
         self.keep_indexes(log, indexes)?;
-        Ok(shape.rebuilt(first, Mounted::default()))
+        self.with_aborted(log, shape.rebuilt(first, Mounted::default()))
     }
 
     /// The file and position of the first batch that ends at or above the offset.
@@ -493,7 +514,7 @@ impl<D: Disk> Store<D> {
         segment.dirty = true;
         // They may list what is gone; a roll or a clean stop writes them again.
         let (dir, base) = (it.dir, segment.base);
-        let stale = ["index", "timeindex", "txnindex"].map(|suffix| it.path(base, suffix));
+        let stale = ["index", "timeindex"].map(|suffix| it.path(base, suffix));
         let snapshots = self.disk.list(dir, &it.folder)?;
         let above = snapshots.iter().filter(|entry| file_base(&entry.name, "snapshot").is_some_and(|at| at > base));
         let above = above.map(|entry| format!("{}/{}", it.folder, entry.name));

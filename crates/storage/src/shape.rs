@@ -5,10 +5,13 @@ use std::sync::Arc;
 use protocol::records::{BatchHead, Batches, TimestampType};
 use protocol::{Era, ErrorCode, FileId, LeaderEpoch, Offset, WallMs};
 
+use crate::aborted::AbortedTransactions;
+use crate::clean::Cleaned;
 use crate::epochs::Epochs;
 use crate::index::{INDEX_INTERVAL_BYTES, Pace};
 use crate::op::{Cell, LogId, StoreOp, file_id};
 use crate::producers::{Producers, Sequence};
+use crate::snapshot::Snapshot;
 use crate::tail::{TAIL_BATCHES, Tail, TailEntry};
 
 /// The greatest distance from a segment's base offset, and its greatest size: Kafka's indexes count in 31 bits.
@@ -45,9 +48,14 @@ pub struct Shape {
     synced: Offset,
     epochs: Epochs,
     producers: Producers,
+    /// Where the newest producer snapshot on disk was taken.
+    snapshot_at: Option<Offset>,
+    pub(crate) aborted: AbortedTransactions,
     tail: Tail,
     era: Era,
     files: u32,
+    /// A clean is under way: its sources must stay.
+    cleaning: bool,
     mounted: Mounted,
 }
 
@@ -64,10 +72,20 @@ pub struct Mounted {
     pub high_watermark: Option<Offset>,
     /// Of `recovery-point-offset-checkpoint`.
     pub recovery_point: Option<Offset>,
+    /// Of `cleaner-offset-checkpoint`: below it every key was seen by a clean.
+    pub cleaned_to: Option<Offset>,
     /// `quorum-state`, as it stands in the log's folder.
     pub quorum_state: Option<bytes::Bytes>,
+    /// The newest snapshot in the metadata log's folder.
+    pub snapshot: Option<Snapshot>,
+    /// `bootstrap.checkpoint`, beside the metadata log's folder.
+    pub bootstrap: Option<bytes::Bytes>,
     /// What recovery cut off and why, for people.
     pub cut: Option<String>,
+    /// What was on disk and no longer is, for people.
+    pub lost: Option<String>,
+    /// Offsets that no file holds, for people. Compaction leaves such gaps; nothing else does.
+    pub gap: Option<String>,
 }
 
 /// The topic's settings that an append obeys.
@@ -79,10 +97,6 @@ pub struct LogRules {
     pub segment_ms: i64,
     /// `segment.index.bytes`.
     pub segment_index_bytes: i32,
-    /// What was on disk and no longer is, for people.
-    pub lost: Option<String>,
-    /// Offsets that no file holds, for people. Compaction leaves such gaps; nothing else does.
-    pub gap: Option<String>,
     /// `index.interval.bytes`.
     pub index_interval_bytes: i32,
     /// `message.timestamp.type`.
@@ -176,9 +190,12 @@ impl Shape {
             synced: base,
             epochs: Epochs::default(),
             producers: Producers::default(),
+            snapshot_at: None,
+            aborted: AbortedTransactions::default(),
             tail: Tail::new(base, TAIL_BATCHES),
             era,
             files: count_after(file),
+            cleaning: false,
             mounted: Mounted::default(),
         }
     }
@@ -241,6 +258,11 @@ impl Shape {
     /// What the mount found.
     pub fn mounted(&self) -> &Mounted {
         &self.mounted
+    }
+
+    /// Takes the snapshot out that the mount found: it is read once, and may be large.
+    pub fn take_snapshot(&mut self) -> Option<Snapshot> {
+        self.mounted.snapshot.take()
     }
 
     /// What a client's batch is to the log: see [`Producers::check`].
@@ -350,6 +372,7 @@ impl Shape {
         self.files += 1;
         let sealed = std::mem::replace(&mut self.active, Segment::new(file, base, Some(now)));
         Arc::make_mut(&mut self.sealed).push(sealed);
+        self.snapshot_at = Some(base);
         StoreOp::Roll(self.log, file, base, self.producers.snapshot())
     }
 
@@ -399,15 +422,60 @@ impl Shape {
             return Vec::new();
         }
         self.log_start = offset;
+        self.delete_below_start()
+    }
+
+    /// Gives up the segments below the log start.
+    fn delete_below_start(&mut self) -> Vec<StoreOp> {
         let next_bases = self.segments().skip(1).map(|segment| segment.base);
-        let below = next_bases.take_while(|next| *next <= offset).count();
-        self.delete_oldest(below).into_iter().collect()
+        let below = next_bases.take_while(|next| *next <= self.log_start).count();
+        self.delete_oldest(if self.cleaning { 0 } else { below }).into_iter().collect()
+    }
+
+    /// A clean of the log begins: until [`end_clean`](Self::end_clean) no sealed segment is given up.
+    pub fn begin_clean(&mut self) {
+        self.cleaning = true;
+    }
+
+    /// The clean is over, done or not: what became too old meanwhile goes.
+    pub fn end_clean(&mut self) -> Vec<StoreOp> {
+        self.cleaning = false;
+        self.delete_below_start()
+    }
+
+    /// True from [`begin_clean`](Self::begin_clean) to [`end_clean`](Self::end_clean).
+    pub fn is_cleaning(&self) -> bool {
+        self.cleaning
+    }
+
+    /// Takes over a group of segments that a clean wrote anew. `None` if the log was cut meanwhile: the result is of no use.
+    pub fn swap(&mut self, cleaned: &Cleaned) -> Option<StoreOp> {
+        let first = self.sealed.iter().position(|it| Some(&it.file) == cleaned.sources.first())?;
+        let range = first..first + cleaned.sources.len();
+        let old = self.sealed.get(range.clone())?;
+        if self.era != cleaned.era || !old.iter().map(|it| it.file).eq(cleaned.sources.iter().copied()) {
+            return None;
+        }
+        let seen = old.last().and_then(|it| it.seen);
+        let mut segments = cleaned.segments.clone();
+        for segment in &mut segments {
+            segment.file = file_id(self.log, self.files);
+            segment.seen = seen;
+            self.files += 1;
+        }
+        Arc::make_mut(&mut self.sealed).splice(range.clone(), segments.iter().copied());
+        let next = self.sealed.get(first + segments.len()).unwrap_or(&self.active).base;
+        self.tail.drop_below(next);
+        Some(StoreOp::Swap(self.log, cleaned.sources.clone(), segments))
     }
 
     /// Gives up what is too old or too much, never above the high watermark. If that is the whole log, the active segment
     /// is rolled first.
     pub fn retention(&mut self, now: WallMs, high_watermark: Offset, retention: Retention) -> Vec<StoreOp> {
         self.active.seen.get_or_insert(now);
+        if self.cleaning {
+            return Vec::new();
+        }
         let by_size = self.count_over_size(high_watermark, retention.bytes);
         let by_age = self.count_too_old(now, high_watermark, retention.ms);
         let count = by_size.max(by_age);
@@ -469,6 +537,16 @@ impl Shape {
         self.producers.expire(now, expiration_ms);
     }
 
+    /// Writes down which producers there are, if that is not on disk already: the last step of a clean stop, when
+    /// everything is written.
+    pub fn snapshot_producers(&mut self) -> Option<StoreOp> {
+        if self.producers.is_empty() || self.snapshot_at == Some(self.end) {
+            return None;
+        }
+        self.snapshot_at = Some(self.end);
+        Some(StoreOp::Put(Cell::Producers(self.log, self.end), self.producers.snapshot()))
+    }
+
     /// Takes the log off its disk.
     pub fn remove(&self) -> StoreOp {
         StoreOp::Remove(self.log)
@@ -499,7 +577,8 @@ impl Segment {
         }
     }
 
-    fn largest_timestamp(&self, now: WallMs) -> i64 {
+    /// The age that retention and compaction go by: of the newest record, or of the segment where records have no time.
+    pub fn largest_timestamp(&self, now: WallMs) -> i64 {
         if self.max_timestamp >= 0 { self.max_timestamp } else { self.seen.unwrap_or(now).0 }
     }
 }
@@ -522,6 +601,7 @@ impl Shape {
     pub(crate) fn rebuild_unread(&mut self, size: u32, max_timestamp: i64, end: Offset) {
         self.active.size = size;
         self.active.max_timestamp = max_timestamp;
+        self.end = self.end.max(end);
     }
 
     /// What checkpoint and snapshot said; the batches that are read from here on come on top. No batch before is in the
@@ -547,8 +627,9 @@ impl Shape {
         self.epochs.truncate_from_start(self.log_start);
         self.written = self.end;
         self.synced = self.end;
+        // A clean stop, ours or Apache Kafka's, has left one at the end.
+        self.snapshot_at = mounted.clean.then_some(self.end);
         self.mounted = mounted;
         self
     }
 }
-        self.end = self.end.max(end);

@@ -8,11 +8,12 @@ use bytes::Bytes;
 use protocol::records::{Batches, Compressors, PureCompressors};
 use protocol::{Era, FileId, Offset, Region, Str, TopicPartition};
 
+use crate::clean::Job;
 use crate::disk::Disk;
 use crate::index::Indexes;
 use crate::meta;
-use crate::segments::Segments;
 use crate::op::{Cell, DirId, Done, LogId, OpId, StoreError, StoreOp, file_id, log_of};
+use crate::segments::Segments;
 
 /// Sealed segments whose indexes stay in memory: a full one takes megabytes.
 const CACHED_INDEXES: usize = 16;
@@ -28,6 +29,8 @@ pub struct Store<D: Disk> {
     pub(crate) dirs: Map<DirId, DirState>,
     pub(crate) logs: Map<LogId, Log<D::File>>,
     pub(crate) changes: FileChanges<D::File>,
+    /// Cleans that wait to be asked for their next group.
+    pub(crate) cleaning: Map<LogId, Job<D::File>>,
     /// Sealed segments whose indexes are in memory, the longest first.
     cached: VecDeque<FileId>,
 }
@@ -67,6 +70,7 @@ pub(crate) struct DirState {
     pub(crate) recovery_points: Map<TopicPartition, Offset>,
     pub(crate) high_watermarks: Map<TopicPartition, Offset>,
     pub(crate) log_starts: Map<TopicPartition, Offset>,
+    pub(crate) cleaner_offsets: Map<TopicPartition, Offset>,
 }
 
 /// A mounted log.
@@ -128,6 +132,7 @@ impl<D: Disk> Store<D> {
             dirs: Map::new(),
             logs: Map::new(),
             changes: FileChanges::default(),
+            cleaning: Map::new(),
             cached: VecDeque::new(),
         }
     }
@@ -212,6 +217,10 @@ impl<D: Disk> Store<D> {
             }
             StoreOp::Delete(log, files) => self.in_lane(self.dir_of(log), |store| store.delete(log, &files)),
             StoreOp::Remove(log) => self.in_lane(self.dir_of(log), |store| store.remove(log)),
+            StoreOp::Swap(log, sources, segments) => {
+                self.in_lane(self.dir_of(log), |store| store.swap(log, &sources, &segments))
+            }
+            StoreOp::Clean(log, era, step) => self.clean(log, era, step),
             StoreOp::Find(log, era, seek) => self.find(log, era, seek),
             StoreOp::Load(region) => self.load(region),
             StoreOp::Put(cell, bytes) => self.in_lane(self.dir_of_cell(cell), |store| store.put(cell, bytes)),
@@ -246,10 +255,14 @@ impl<D: Disk> Store<D> {
 
     fn dir_of_cell(&self, cell: Cell) -> Option<DirId> {
         match cell {
-            Cell::QuorumState(log) | Cell::LeaderEpochs(log) => self.dir_of(log),
-            Cell::RecoveryPoints(dir) | Cell::HighWatermarks(dir) | Cell::LogStarts(dir) | Cell::CleanShutdown(dir) => {
-                Some(dir)
+            Cell::QuorumState(log) | Cell::LeaderEpochs(log) | Cell::Producers(log, _) | Cell::Snapshot(log, _) => {
+                self.dir_of(log)
             }
+            Cell::RecoveryPoints(dir)
+            | Cell::HighWatermarks(dir)
+            | Cell::LogStarts(dir)
+            | Cell::CleanerOffsets(dir)
+            | Cell::CleanShutdown(dir) => Some(dir),
         }
     }
 
@@ -407,6 +420,8 @@ impl<D: Disk> Store<D> {
     }
 
     fn truncate(&mut self, log: LogId, offset: Offset, era: Era) -> Result<Done, StoreError> {
+        // A clean that is under way has read what is cut now.
+        self.cleaning.remove(&log);
         let shape = self.cut(log, offset, era)?;
         let it = self.log_mut(log)?;
         let (dir, path) = (it.dir, format!("{}/{}", it.folder, meta::LEADER_EPOCHS));
@@ -444,6 +459,7 @@ impl<D: Disk> Store<D> {
 
     fn remove(&mut self, log: LogId) -> Result<Done, StoreError> {
         let it = self.logs.remove(&log).ok_or(StoreError::Missing)?;
+        self.cleaning.remove(&log);
         for (file, segment) in it.segments.into_iter() {
             self.disk.close(segment.file);
             self.changes.gone.push(file);
@@ -470,9 +486,23 @@ impl<D: Disk> Store<D> {
         let (dir, path) = match cell {
             Cell::QuorumState(log) => in_log(log, meta::QUORUM_STATE)?,
             Cell::LeaderEpochs(log) => in_log(log, meta::LEADER_EPOCHS)?,
+            Cell::Producers(log, end) => {
+                let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
+                let (dir, path) = (it.dir, it.path(end, "snapshot"));
+                // Not synced, as with a roll: it has a CRC, and what is missing or torn is made anew from the log.
+                self.write_file(dir, &path, bytes)?;
+                return Ok(Done::Put);
+            }
+            Cell::Snapshot(log, id) => {
+                let (dir, path) = in_log(log, &id.file_name())?;
+                self.replace_file(dir, &path, bytes)?;
+                self.drop_snapshots_before(log, id)?;
+                return Ok(Done::Put);
+            }
             Cell::RecoveryPoints(dir) => (dir, meta::RECOVERY_POINTS.to_owned()),
             Cell::HighWatermarks(dir) => (dir, meta::HIGH_WATERMARKS.to_owned()),
             Cell::LogStarts(dir) => (dir, meta::LOG_STARTS.to_owned()),
+            Cell::CleanerOffsets(dir) => (dir, meta::CLEANER_OFFSETS.to_owned()),
             Cell::CleanShutdown(dir) => {
                 self.settle(dir)?;
                 (dir, meta::CLEAN_SHUTDOWN.to_owned())
@@ -519,6 +549,8 @@ fn take_concerned(gathered: &mut Map<LogId, Gather>, op: &StoreOp) -> Map<LogId,
         | StoreOp::Truncate(log, ..)
         | StoreOp::Delete(log, _)
         | StoreOp::Remove(log)
+        | StoreOp::Swap(log, ..)
+        | StoreOp::Clean(log, ..)
         | StoreOp::Find(log, ..) => *log,
         StoreOp::Load(region) => log_of(region.file),
         StoreOp::Put(Cell::QuorumState(_) | Cell::LeaderEpochs(_), _) => return Map::new(),

@@ -69,11 +69,14 @@ impl<F: Clone> Job<F> {
         let map = match &self.map {
             Some(map) => Arc::clone(map),
             None => {
+                let aborted = self.aborted(disk)?;
+                self.transactions.announce(aborted.iter().copied());
                 let map = Arc::new(self.gather(disk, compressors, pace)?);
                 self.stats.keys = map.len() as u64;
                 // What lies wholly above the map is not touched.
                 self.sources.retain(|source| source.base <= map.latest());
                 self.transactions = Transactions::default();
+                self.transactions.announce(aborted);
                 self.map = Some(Arc::clone(&map));
                 map
             }
@@ -109,6 +112,25 @@ impl<F: Clone> Job<F> {
         })
     }
 
+    /// Every aborted transaction of the log. A transaction is listed with its marker, which may be in any later segment than
+    /// its records, even in one that is not cleaned.
+    fn aborted<D: Disk<File = F>>(&self, disk: &mut D) -> Result<Vec<Aborted>, StoreError> {
+        let mut aborted = Vec::new();
+        for entry in disk.list(self.dir, &self.folder)? {
+            if !entry.name.ends_with(".txnindex") {
+                continue;
+            }
+            let path = format!("{}/{}", self.folder, entry.name);
+            let file = disk.open(self.dir, &path, false)?;
+            let bytes =
+                disk.len(&file).and_then(|len| disk.read_at(&file, 0, usize::try_from(len).unwrap_or(usize::MAX)));
+            disk.close(file);
+            let found = transactions::parse(&bytes?);
+            aborted.extend(found.ok_or_else(|| StoreError::Corrupt(format!("{path}: it lists no transactions")))?);
+        }
+        Ok(aborted)
+    }
+
     /// Reads the dirty part, and notes the newest offset of each key, as many as the map can hold.
     fn gather<D: Disk<File = F>>(
         &mut self,
@@ -126,13 +148,11 @@ impl<F: Clone> Job<F> {
             self.sources.iter().skip(1).map(|next| next.base).chain(std::iter::once(self.plan.end)).collect();
         let mut at = self.dirty_at;
         for (source, end) in self.sources.iter().zip(ends).filter(|(_, end)| *end > from) {
-            self.transactions.announce(aborted_of(disk, self.dir, &self.folder, source.base)?);
             let mut reader = Reader::new(source, std::mem::take(&mut at));
             while let Some((position, _, bytes)) = reader.next(disk).map_err(|why| why.at(&self.folder, source))? {
                 let noted = note_keys(&bytes, from, &mut map, &mut self.transactions, compressors);
-                let has_room = noted.map_err(|error| {
-                    corrupt(&self.folder, source.base, position, &error.fault.to_string())
-                })?;
+                let has_room =
+                    noted.map_err(|error| corrupt(&self.folder, source.base, position, &error.fault.to_string()))?;
                 self.stats.map_bytes += bytes.len() as u64;
                 if !has_room {
                     return Ok(map);
@@ -183,7 +203,6 @@ impl<F: Clone> Job<F> {
         let mut filter = Filter::default();
         outputs.push(Output::create(disk, self.dir, &self.folder, first.base)?);
         for source in group {
-            self.transactions.announce(aborted_of(disk, self.dir, &self.folder, source.base)?);
             let mut reader = Reader::new(source, 0);
             while let Some((position, head, bytes)) = reader.next(disk).map_err(|why| why.at(&self.folder, source))? {
                 let plan = &self.plan;
@@ -258,7 +277,12 @@ struct Output<F> {
 }
 
 impl<F: Clone> Output<F> {
-    fn create<D: Disk<File = F>>(disk: &mut D, dir: DirId, folder: &str, base: Offset) -> Result<Output<F>, StoreError> {
+    fn create<D: Disk<File = F>>(
+        disk: &mut D,
+        dir: DirId,
+        folder: &str,
+        base: Offset,
+    ) -> Result<Output<F>, StoreError> {
         // A clean that was stopped may have left some of them.
         discard(disk, dir, folder, base)?;
         let file = disk.open(dir, &cleaned_path(folder, base, "log"), true)?;
@@ -378,18 +402,6 @@ impl<'a, F> Reader<'a, F> {
     }
 }
 
-/// What a segment's `.txnindex` says; a log without aborted transactions has none.
-fn aborted_of<D: Disk>(disk: &mut D, dir: DirId, folder: &str, base: Offset) -> Result<Vec<Aborted>, StoreError> {
-    let path = segment_path(folder, base, "txnindex");
-    let file = match disk.open(dir, &path, false) {
-        Err(StoreError::Missing) => return Ok(Vec::new()),
-        other => other?,
-    };
-    let bytes = disk.len(&file).and_then(|len| disk.read_at(&file, 0, usize::try_from(len).unwrap_or(usize::MAX)));
-    disk.close(file);
-    transactions::parse(&bytes?).ok_or_else(|| StoreError::Corrupt(format!("{path}: it is no index of transactions")))
-}
-
 /// Removes what there is of a segment in the making.
 pub(super) fn discard<D: Disk>(disk: &mut D, dir: DirId, folder: &str, base: Offset) -> Result<(), StoreError> {
     for suffix in ["log", "index", "timeindex", "txnindex"] {
@@ -409,4 +421,3 @@ pub(super) fn cleaned_path(folder: &str, base: Offset, suffix: &str) -> String {
 fn corrupt(folder: &str, base: Offset, at: u32, why: &str) -> StoreError {
     StoreError::Corrupt(format!("{} at byte {at}: {why}", segment_path(folder, base, "log")))
 }
-

@@ -12,7 +12,7 @@ mod filter;
 mod job;
 mod keys;
 mod swap;
-mod transactions;
+pub(crate) mod transactions;
 
 use ordered::Map;
 use protocol::{Era, FileId, Offset, ProducerEpoch, ProducerId, WallMs};
