@@ -141,13 +141,22 @@ fn run_suite(name: &str, suite: &dyn Suite, wish: &Wish, place: &Place, counts: 
     println!("{name} against {} on {}", peer.name(), peer.address());
     let address = peer.address().to_owned();
     let attempt = Attempt { broker: &address, folder: &folder, limit: wish.limit };
-    let surprising = |it: &Seen| expected.of(&it.test).and_then(|line| line.on(wish.side)) != Some(it.outcome);
+    let surprising = |it: &Seen| match expected.of(&it.test) {
+        None => true,
+        // Where nothing is expected, anything is fine.
+        Some(line) => line.on(wish.side).is_some_and(|expected| expected != it.outcome),
+    };
     let mut seen = Vec::new();
     let mut again = Vec::new();
     in_parallel(suite, &tests, wish.jobs, &attempt, |it| {
         // Their tests measure times, and several run at once: an unexpected failure gets a second chance, alone.
-        if it.outcome == Outcome::Fail && surprising(&it) {
-            println!("···· {}: again, alone, when the others are done", it.test);
+        if it.outcome == Outcome::Fail && surprising(&it) && !wish.record {
+            println!("···· {}: {}; again, alone, when the others are done", it.test, it.said);
+            // What it said the first time is kept beside what it will say.
+            let log = log_of(&folder, &it.test);
+            if let Err(error) = fs::rename(&log, log.with_extension("first.log")) {
+                println!("keep {}: {error}", log.display());
+            }
             return again.push(it.test);
         }
         print(&it, &expected, wish.side, "");
@@ -167,7 +176,7 @@ fn run_suite(name: &str, suite: &dyn Suite, wish: &Wish, place: &Place, counts: 
         if surprising(it) && !wish.record {
             let line = expected.of(&it.test).and_then(|line| line.on(wish.side));
             let line = line.map_or_else(|| "nothing".to_owned(), |it| it.to_string());
-            let log = folder.join(format!("{}.log", file_name(&it.test)));
+            let log = log_of(&folder, &it.test);
             let text = format!("{name} {}: {}, expected {line}; see {}", it.test, it.outcome, log.display());
             counts.unexpected.push(text);
         }
@@ -228,7 +237,7 @@ fn in_parallel(
 
 /// Runs a test to its end or to the limit.
 fn one(suite: &dyn Suite, test: &str, attempt: &Attempt) -> Result<Seen> {
-    let log = attempt.folder.join(format!("{}.log", file_name(test)));
+    let log = log_of(attempt.folder, test);
     let output = File::create(&log)?;
     let mut command = suite.command(test, attempt)?;
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
@@ -254,9 +263,9 @@ fn one(suite: &dyn Suite, test: &str, attempt: &Attempt) -> Result<Seen> {
     Ok(Seen { test: test.to_owned(), outcome, said, took })
 }
 
-/// A test's name as a file's.
-fn file_name(test: &str) -> String {
-    test.replace(['/', ':', '['], "_").replace(']', "")
+/// Where a test's output goes.
+fn log_of(folder: &Path, test: &str) -> PathBuf {
+    folder.join(format!("{}.log", test.replace(['/', ':', '['], "_").replace(']', "")))
 }
 
 /// A running broker.
@@ -272,17 +281,18 @@ impl Peer {
         if !place.broker.is_empty() {
             return Ok(Peer::There(place.broker.clone()));
         }
-        let port = place.port;
+        let port = if place.port == 0 { crate::oracle::free_port()? } else { place.port };
         Ok(match side {
             Side::Vivarium => {
                 let binary: PathBuf = bundle::binary()?;
                 let mut command = Command::new(binary);
                 command.args(["server", "--port", &port.to_string(), "--data"]).arg(folder);
+                // Set, as the oracle's are: tests ask where a value is from.
+                command.arg("--set").arg(format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}"));
                 command.args(settings.iter().flat_map(|it| ["--set", it]));
                 Peer::Vivarium(Broker::spawn(&mut command)?)
             }
             Side::Kafka => {
-                let port = if port == 0 { crate::oracle::free_port()? } else { port };
                 let settings = [settings, &KAFKA_SETTINGS].concat();
                 Peer::Kafka(Kafka::start_with(folder, port, &settings)?.0)
             }
