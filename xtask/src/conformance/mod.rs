@@ -286,9 +286,11 @@ impl Peer {
             Side::Vivarium => {
                 let binary: PathBuf = bundle::binary()?;
                 let mut command = Command::new(binary);
-                command.args(["server", "--port", &port.to_string(), "--data"]).arg(folder);
-                // Set, as the oracle's are: tests ask where a value is from.
-                command.arg("--set").arg(format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}"));
+                command.args(["server", "--data"]).arg(folder);
+                // Both set, as the oracle's are: tests ask where a value is from.
+                for key in ["listeners", "advertised.listeners"] {
+                    command.arg("--set").arg(format!("{key}=PLAINTEXT://127.0.0.1:{port}"));
+                }
                 command.args(settings.iter().flat_map(|it| ["--set", it]));
                 Peer::Vivarium(Broker::spawn(&mut command)?)
             }
