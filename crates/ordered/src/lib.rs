@@ -7,6 +7,8 @@
 
 pub mod map;
 pub mod set;
+mod sort;
 
-pub use map::{Entry, Map};
+pub use map::{Entry, Map, SharedMap};
 pub use set::Set;
+pub use sort::{sort, sort_by, sort_by_key};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use ordered::{Map, Set};
+use ordered::{Map, Set, SharedMap};
 
 /// A small generator (splitmix64): the crate has no dependencies, nor need its tests.
 struct Random(u64);
@@ -190,6 +190,59 @@ fn removing_all_but_a_few_leaves_them_in_order() {
         }
         assert!(map.keys().copied().eq((0..100_000).step_by(step as usize)));
         assert!((0..100_000).all(|key| map.contains_key(&key) == (key % step == 0)));
+    }
+}
+
+/// A clone keeps what it has while the other changes, whichever is changed.
+#[test]
+fn shared_maps_are_as_they_were_when_cloned() {
+    for seed in 0..20 {
+        let mut random = Random(seed);
+        let mut now: (SharedMap<u64, Value>, BTreeMap<u64, Value>) = (SharedMap::default(), BTreeMap::new());
+        let mut kept = Vec::new();
+        for step in 0..4_000 {
+            let key = random.below(600);
+            match random.below(6) {
+                0..=1 => assert_eq!(now.0.insert(key, value(step)), now.1.insert(key, value(step))),
+                2 => assert_eq!(now.0.remove(&key), now.1.remove(&key)),
+                3 => {
+                    if let Some(it) = now.0.get_mut(&key) {
+                        it.1[7] += 1;
+                        now.1.get_mut(&key).expect("in both").1[7] += 1;
+                    }
+                }
+                4 => assert_eq!(now.0.range(key..).next(), now.1.range(key..).next()),
+                _ if step % 64 == 0 => kept.push(now.clone()),
+                _ if step % 64 == 1 && !kept.is_empty() => {
+                    let at = random.below(kept.len() as u64) as usize;
+                    std::mem::swap(&mut now, &mut kept[at]);
+                }
+                _ => {}
+            }
+        }
+        kept.push(now);
+        for (ours, std) in kept {
+            assert!(ours.iter().eq(&std) && ours.iter().rev().eq(std.iter().rev()));
+            assert_eq!(ours.len(), std.len());
+        }
+    }
+}
+
+#[test]
+fn sorting_does_what_std_does() {
+    for seed in 0..300 {
+        let mut random = Random(seed);
+        let mut ours: Vec<(u64, u64)> = (0..random.below(70)).map(|at| (random.below(20), at)).collect();
+        let mut std = ours.clone();
+        ordered::sort_by_key(&mut ours, |it| it.0);
+        std.sort_by_key(|it| it.0);
+        assert_eq!(ours, std);
+        ordered::sort_by(&mut ours, |one, other| other.1.cmp(&one.1));
+        std.sort_by(|one, other| other.1.cmp(&one.1));
+        assert_eq!(ours, std);
+        ordered::sort(&mut ours);
+        std.sort();
+        assert_eq!(ours, std);
     }
 }
 
