@@ -2,6 +2,7 @@
 
 mod ephemeral;
 mod explain;
+mod log;
 mod native_client;
 mod serve;
 mod simulate;

@@ -5,10 +5,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use node::config::Config;
+use node::config::{BROKER_KEYS, Config, Warning};
 use server::{Ended, Server};
 
 use crate::ephemeral::EphemeralDir;
+use crate::log::Log;
 
 /// `vivarium server [server.properties] [--set KEY=VALUE]… [--data DIR | --ephemeral] [--port N]`
 #[derive(clap::Args)]
@@ -31,8 +32,15 @@ pub(crate) struct ServerArguments {
 
 pub(crate) fn run(arguments: ServerArguments) -> Result<(), String> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("VIVARIUM_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false).init();
+    let log = Log::start(std::io::stderr()).map_err(|error| error.to_string())?;
+    let lines = log.clone();
+    tracing_subscriber::fmt().with_writer(move || lines.clone()).with_env_filter(filter).with_target(false).init();
+    let result = start(&arguments);
+    log.flush();
+    result
+}
 
+fn start(arguments: &ServerArguments) -> Result<(), String> {
     let mut properties = match &arguments.properties {
         Some(path) => read(path)?,
         None => Map::new(),
@@ -61,9 +69,44 @@ pub(crate) fn run(arguments: ServerArguments) -> Result<(), String> {
     }
     let (config, warnings) = Config::parse(&properties).map_err(|error| error.to_string())?;
     for warning in warnings {
-        crate::say(&warning.to_string());
+        match &warning {
+            // In a file it may be another version's, and Kafka passes over it; here it is a slip of the hand.
+            Warning::Unknown { key } if arguments.sets(key) => return Err(unknown(key)),
+            _ => crate::say(&warning.to_string()),
+        }
     }
     serve(config)
+}
+
+impl ServerArguments {
+    /// True if `--set` names the key.
+    fn sets(&self, key: &str) -> bool {
+        self.set.iter().filter_map(|it| it.split_once('=')).any(|(name, _)| name.trim() == key)
+    }
+}
+
+fn unknown(key: &str) -> String {
+    let nearest = BROKER_KEYS.iter().map(|it| it.name).min_by_key(|name| distance(key, name));
+    match nearest {
+        Some(name) if distance(key, name) <= key.len() / 2 => {
+            format!("--set {key}: no such configuration key; did you mean {name}?")
+        }
+        _ => format!("--set {key}: no such configuration key; they are those of Apache Kafka's server.properties"),
+    }
+}
+
+/// How many letters must be put in, taken out or changed to make one word of the other.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (index, a) in from.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
+        for (column, b) in to.bytes().enumerate() {
+            let changed = diagonal + usize::from(a != b);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[to.len()]
 }
 
 fn read(path: &Path) -> Result<Map<String, String>, String> {
@@ -86,5 +129,23 @@ fn serve(config: Config) -> Result<(), String> {
     match server.wait().map_err(|error| error.to_string())? {
         Ended::Stopped => Ok(()),
         Ended::StorageFailed(what) => Err(what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_answered_with_the_nearest() {
+        for (key, nearest) in [
+            ("num.partition", "did you mean num.partitions?"),
+            ("log.retention.hour", "did you mean log.retention.hours?"),
+            ("auto.create.topic.enabled", "did you mean auto.create.topics.enable?"),
+            ("xyzzy", "Apache Kafka's server.properties"),
+        ] {
+            assert!(unknown(key).ends_with(nearest), "{}", unknown(key));
+        }
+        assert_eq!((distance("kitten", "sitting"), distance("", "abc"), distance("same", "same")), (3, 3, 0));
     }
 }
