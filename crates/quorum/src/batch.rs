@@ -16,21 +16,26 @@ pub(crate) fn of_records(
     epoch: LeaderEpoch,
     now: WallMs,
     records: Vec<MetadataRecord>,
+    metadata_version: i16,
 ) -> (Batches, Vec<(Offset, MetadataRecord)>) {
     let mut builder = BatchBuilder::new(Compression::None).place(base, epoch);
     let mut placed = Vec::with_capacity(records.len());
     for (index, mut record) in records.into_iter().enumerate() {
-        let value = record.encode(version_of(&record)).expect("a decided record fits its version");
+        let value = record.encode(version_of(&record, metadata_version)).expect("a decided record fits its version");
         builder.push(now, None, Some(&value), &[]);
         placed.push((base.plus(index as i64), record));
     }
     (builder.build_batches(&PureCompressors).expect("nothing is compressed"), placed)
 }
 
-/// The version a record is written at: the lowest that can say what it says, as Kafka does, within metadata.version
-/// 4.3-IV0. Records that every release since writes at one version have that.
-fn version_of(record: &MetadataRecord) -> i16 {
+/// The level of metadata.version (4.3-IV0) that has directories closed to new replicas.
+const CORDONED_DIRECTORIES: i16 = 30;
+
+/// The version a record is written at: the lowest that can say what it says, as Kafka does, within the metadata.version.
+/// Records that every release since 4.0 writes at one version have that.
+fn version_of(record: &MetadataRecord, metadata_version: i16) -> i16 {
     match record {
+        MetadataRecord::RegisterBroker(_) if metadata_version < CORDONED_DIRECTORIES => 3,
         MetadataRecord::BrokerRegistrationChange(change) if change.cordoned_log_dirs.is_some() => 3,
         MetadataRecord::BrokerRegistrationChange(change) if !change.log_dirs.is_empty() => 2,
         MetadataRecord::BrokerRegistrationChange(change) if change.in_controlled_shutdown != 0 => 1,

@@ -7,13 +7,14 @@
 //! What there is today is a quorum of one voter. It is the same machine that more voters will need: an epoch that is on disk
 //! before its first batch, a leader-change batch that begins it, a high watermark that is the synced end of the majority
 //! ([`voters::high_watermark`]), records that are visible only below it. Missing until there are more: votes and fetches
-//! between voters, and snapshots (`.checkpoint` files), so a log that does not begin at offset 0 is refused by name.
+//! between voters. A log that others vote in is refused by name.
 //!
 //! Formats are Apache Kafka's: `quorum-state`, control records (KIP-595, KIP-853), framed metadata records.
 
 mod batch;
+mod history;
 mod replay;
-mod state;
+mod snapshot;
 mod transaction;
 pub mod voters;
 
@@ -24,8 +25,10 @@ use bytes::Bytes;
 use protocol::messages::{AbortTransactionRecord, MetadataRecord};
 use protocol::records::Batches;
 use protocol::{LeaderEpoch, NodeId, Now, Offset, Str, Uuid};
-use storage::{Cell, DirId, Done, LogId, LogRules, LogSpec, Shape, StoreError, StoreOp};
+use storage::meta::QuorumState;
+use storage::{Cell, DirId, Done, LogId, LogRules, LogSpec, Shape, Snapshot, StoreError, StoreOp};
 
+use history::History;
 use replay::Replay;
 use transaction::Transactions;
 pub use voters::Voter;
@@ -97,6 +100,9 @@ pub struct Quorum {
     /// Appended, not yet committed.
     pending: VecDeque<(Offset, MetadataRecord)>,
     transactions: Transactions,
+    history: History,
+    /// What a new cluster begins with, by the tool that formatted the directory.
+    bootstrap: Vec<MetadataRecord>,
     next_ticket: u64,
     in_flight: Map<Ticket, Purpose>,
 }
@@ -119,6 +125,8 @@ impl Quorum {
             flush_in_flight: false,
             pending: VecDeque::new(),
             transactions: Transactions::default(),
+            history: History::default(),
+            bootstrap: Vec::new(),
             next_ticket: 0,
             in_flight: Map::new(),
         }
@@ -178,9 +186,19 @@ impl Quorum {
         self.shape.as_ref().map_or(Offset(0), |shape| shape.end())
     }
 
+    /// Everything below is on disk.
+    pub fn recovery_point(&self) -> Offset {
+        self.shape.as_ref().map_or(Offset(0), |shape| shape.synced_end())
+    }
+
     /// One past the last committed record.
     pub fn high_watermark(&self) -> Offset {
         self.high_watermark
+    }
+
+    /// What `bootstrap.checkpoint` gives a cluster to begin with, if the log was empty.
+    pub fn take_bootstrap(&mut self) -> Vec<MetadataRecord> {
+        std::mem::take(&mut self.bootstrap)
     }
 
     /// Appends the records of one decision as one batch; answers with one past the last record. They are committed, and come
@@ -189,7 +207,11 @@ impl Quorum {
     pub fn append(&mut self, now: Now, records: Vec<MetadataRecord>, out: &mut Output) -> Offset {
         assert!(self.is_leader(), "only the leader appends to the metadata log");
         if !records.is_empty() {
-            let (batch, records) = batch::of_records(self.log_end(), self.epoch, now.wall, records);
+            for record in &records {
+                self.history.metadata(record);
+            }
+            let version = self.history.metadata_version();
+            let (batch, records) = batch::of_records(self.log_end(), self.epoch, now.wall, records, version);
             self.write(now, batch, out);
             self.pending.extend(records);
             self.flush(out);
@@ -239,22 +261,50 @@ impl Quorum {
     }
 
     fn mounted(&mut self, shape: Box<Shape>, out: &mut Output) {
-        if shape.log_start() > Offset(0) {
-            let what = format!(
-                "{TOPIC} begins at offset {}: what came before it is in a snapshot, and snapshots are not supported yet",
-                shape.log_start()
-            );
-            return self.fail(StoreError::Corrupt(what), out);
+        let prepared = self.prepare(shape, out);
+        match prepared {
+            Ok(()) => self.replay_on(out),
+            Err(error) => self.fail(error, out),
         }
+    }
+
+    /// Reads what is beside the log, and begins to replay it.
+    fn prepare(&mut self, mut shape: Box<Shape>, out: &mut Output) -> Result<(), StoreError> {
+        let corrupt = |what: String| StoreError::Corrupt(format!("{TOPIC}: {what}"));
         // The vote may be ahead of the log: its leader died before its first batch.
-        let voted = shape.mounted().quorum_state.as_deref().map(state::epoch).transpose();
-        match voted {
-            Ok(voted) => self.epoch = voted.unwrap_or_default().max(shape.epochs().latest().unwrap_or_default()),
-            Err(error) => return self.fail(error, out),
+        let voted = shape.mounted().quorum_state.as_deref().map(QuorumState::parse).transpose()?;
+        let voted = voted.map(|state| state.leader_epoch).unwrap_or_default();
+        self.epoch = voted.max(shape.epochs().latest().unwrap_or_default());
+        let mut history = History::default();
+        if let Some(bytes) = shape.mounted().bootstrap.as_ref().filter(|_| shape.end() == Offset(0)) {
+            // Its levels are not this log's yet.
+            let records = snapshot::records(bytes, &mut History::default());
+            self.bootstrap = records.map_err(|what| corrupt(format!("bootstrap.checkpoint: {what}")))?;
         }
-        self.role = Role::Replaying(Replay::new(&shape));
+        let mut from = Offset(0);
+        if let Some(Snapshot { id, bytes }) = shape.take_snapshot() {
+            let name = id.file_name();
+            if id.end > shape.end() {
+                let end = shape.end();
+                return Err(corrupt(format!(
+                    "{name} stands for more than the log has, which ends at {end}; restore it"
+                )));
+            }
+            let records = snapshot::records(&bytes, &mut history);
+            let records = records.map_err(|what| corrupt(format!("{name}: {what}; restore it")))?;
+            let last = id.end.plus(-1);
+            out.committed.extend(records.into_iter().map(|record| (last, record)));
+            from = id.end;
+        }
+        if shape.log_start() > from {
+            let start = shape.log_start();
+            return Err(corrupt(format!(
+                "it begins at offset {start}, and no snapshot holds what came before; restore one"
+            )));
+        }
+        self.role = Role::Replaying(Replay::new(&shape, from, history));
         self.shape = Some(shape);
-        self.replay_on(out);
+        Ok(())
     }
 
     /// Reads on, or ends the replay.
@@ -263,6 +313,12 @@ impl Quorum {
         match replay.region() {
             Some(region) => self.ask(Purpose::Load, StoreOp::Load(region), out),
             None => {
+                self.history = replay.history.clone();
+                let state = self.shape.as_ref().and_then(|shape| shape.mounted().quorum_state.as_deref());
+                let state = state.and_then(|bytes| QuorumState::parse(bytes).ok());
+                if let Err(why) = self.history.check(self.node, self.directory_id, state.as_ref()) {
+                    return self.fail(StoreError::Corrupt(format!("{TOPIC}: {why}")), out);
+                }
                 // With a single voter everything that its log kept is committed: nobody else can have voted otherwise. It is
                 // synced at the latest with this epoch's first batch, before anything new is.
                 self.high_watermark = self.log_end();
@@ -288,7 +344,15 @@ impl Quorum {
     fn elect(&mut self, out: &mut Output) {
         self.epoch = LeaderEpoch(self.epoch.0.saturating_add(1));
         self.role = Role::Electing;
-        let state = state::leader(self.node, self.epoch);
+        // An empty log's first batch makes the voters the log's own.
+        let is_static = self.history.has_static_voters() && self.log_end() > Offset(0);
+        let state = QuorumState {
+            leader_id: Some(self.node),
+            leader_epoch: self.epoch,
+            static_voters: is_static.then(|| vec![self.node]),
+            ..QuorumState::default()
+        };
+        let state = state.format();
         self.ask(Purpose::State, StoreOp::Put(Cell::QuorumState(self.log), state), out);
     }
 

@@ -7,6 +7,7 @@ use protocol::{Offset, Region};
 use storage::{Shape, StoreError};
 
 use crate::TOPIC;
+use crate::history::History;
 
 /// How much is read at a time, unless a batch is larger.
 const PIECE: u32 = 1 << 20;
@@ -18,15 +19,18 @@ pub(crate) struct Replay {
     rest: Vec<Region>,
     piece: u32,
     next: Offset,
+    /// What is below was in a snapshot.
+    from: Offset,
+    pub(crate) history: History,
 }
 
 impl Replay {
-    pub(crate) fn new(shape: &Shape) -> Replay {
+    pub(crate) fn new(shape: &Shape, from: Offset, history: History) -> Replay {
         let regions =
             shape.segments().map(|segment| Region { file: segment.file, at: 0, len: segment.size, era: shape.era() });
         let mut rest: Vec<Region> = regions.filter(|region| region.len > 0).collect();
         rest.reverse();
-        Replay { rest, piece: PIECE, next: Offset(0) }
+        Replay { rest, piece: PIECE, next: Offset(0), from, history }
     }
 
     /// What to load next; `None` at the end of the log.
@@ -49,16 +53,18 @@ impl Replay {
                 )));
             }
             self.next = head.next_offset();
-            if head.attributes.is_control() {
-                continue;
-            }
-            for record in batch {
+            for record in batch.into_iter().filter(|record| record.offset >= self.from) {
+                if head.attributes.is_control() {
+                    self.history.control(&record).map_err(corrupt)?;
+                    continue;
+                }
                 let value = record.value.ok_or_else(|| corrupt(format!("no value at offset {}", record.offset)))?;
-                let decoded = MetadataRecord::decode(value);
-                records.push((
-                    record.offset,
-                    decoded.map_err(|error| corrupt(format!("at offset {}: {error}", record.offset)))?,
-                ));
+                let decoded = MetadataRecord::decode(value).map_err(|error| {
+                    let too_new = self.history.is_too_new();
+                    corrupt(too_new.unwrap_or_else(|| format!("at offset {}: {error}", record.offset)))
+                })?;
+                self.history.metadata(&decoded);
+                records.push((record.offset, decoded));
             }
         }
         self.advance(u32::try_from(batches.position()).unwrap_or(u32::MAX), bytes.len()).map_err(corrupt)?;

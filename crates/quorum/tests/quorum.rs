@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use protocol::messages::{
     AbortTransactionRecord, BeginTransactionRecord, EndTransactionRecord, FeatureLevelRecord, LeaderChangeMessage,
-    MetadataRecord, NoOpRecord, VotersRecord,
+    MetadataRecord, NoOpRecord, VotersRecord, voters_record,
 };
-use protocol::records::{ControlType, PureCompressors, Record, read};
-use protocol::{Instant, LeaderEpoch, NodeId, Now, Offset, Uuid, WallMs, decode};
+use protocol::records::{BatchBuilder, Compression, ControlType, PureCompressors, Record, control, read};
+use protocol::{Instant, LeaderEpoch, NodeId, Now, Offset, Uuid, WallMs, decode, encode};
 use quorum::{Output, Quorum, Ticket};
 use storage::{DirId, Disk, LogId, MemoryDisk, Store, StoreError, StoreOp};
 
@@ -87,7 +87,7 @@ fn feature(name: &str, level: i16) -> MetadataRecord {
     FeatureLevelRecord { name: name.into(), feature_level: level }.into()
 }
 
-fn control(records: &[Record]) -> Vec<Option<ControlType>> {
+fn control_types(records: &[Record]) -> Vec<Option<ControlType>> {
     let key = |record: &Record| ControlType::of_key(record.key.as_deref().expect("control records have keys"));
     records.iter().map(|record| key(record).expect("a known key")).collect()
 }
@@ -107,7 +107,7 @@ fn an_empty_log_begins_with_its_leader_and_its_voters() {
     assert!(head.attributes.is_control());
     assert_eq!(head.leader_epoch, LeaderEpoch(1));
     assert_eq!(
-        control(records),
+        control_types(records),
         [Some(ControlType::LeaderChange), Some(ControlType::KRaftVersion), Some(ControlType::KRaftVoters)]
     );
     let value = |index: usize| records[index].value.clone().expect("a value");
@@ -240,7 +240,11 @@ fn bytes_that_are_no_metadata_are_refused() {
     disk.set_len(&file, 0).expect("cut");
     disk.write_at(&file, 0, &[Bytes::from_static(b"{}")]).expect("written");
     let rig = Rig::booted(disk);
-    assert!(matches!(&rig.failed, Some(StoreError::Corrupt(what)) if what.contains("leaderEpoch")), "{:?}", rig.failed);
+    assert!(
+        matches!(&rig.failed, Some(StoreError::Corrupt(what)) if what.contains("quorum-state")),
+        "{:?}",
+        rig.failed
+    );
     assert!(!rig.quorum.is_leader());
 }
 
@@ -272,4 +276,137 @@ fn the_majority_decides() {
     for (current, ends, expected) in table {
         assert_eq!(mark(*current, ends), *expected, "{ends:?}");
     }
+}
+
+/// A disk with these files beside an empty log of the metadata.
+fn disk_with(files: &[(&str, Bytes)]) -> MemoryDisk {
+    let mut disk = MemoryDisk::new();
+    disk.create_dir(DirId(0), "__cluster_metadata-0").expect("created");
+    for (path, bytes) in files {
+        let file = disk.open(DirId(0), path, true).expect("created");
+        disk.write_at(&file, 0, &[bytes.clone()]).expect("written");
+    }
+    disk
+}
+
+/// A snapshot as Apache Kafka writes it: control records first, metadata, the footer last.
+fn snapshot(voters: Option<Bytes>, records: &[MetadataRecord], footer: bool) -> Bytes {
+    let mut bytes = BytesMut::new();
+    let empty = || Bytes::from_static(&[0, 0, 0]);
+    let mut first = vec![(ControlType::SnapshotHeader, empty())];
+    first.extend(voters.map(|voters| (ControlType::KRaftVoters, voters)));
+    let mut next = Offset(0);
+    let control = |bytes: &mut BytesMut, next: &mut Offset, records: &[(ControlType, Bytes)]| {
+        for piece in control::quorum_batch(*next, LeaderEpoch(0), NOW.wall, records).write_pieces() {
+            bytes.extend_from_slice(&piece);
+        }
+        *next = next.plus(records.len() as i64);
+    };
+    control(&mut bytes, &mut next, &first);
+    let mut builder = BatchBuilder::new(Compression::None).place(next, LeaderEpoch(0));
+    for record in records {
+        let mut record = record.clone();
+        let version = *record.versions().end();
+        builder.push(NOW.wall, None, Some(&record.encode(version).expect("fits")), &[]);
+    }
+    if !records.is_empty() {
+        bytes.extend_from_slice(&builder.build(&PureCompressors).expect("is not compressed"));
+        next = next.plus(records.len() as i64);
+    }
+    if footer {
+        control(&mut bytes, &mut next, &[(ControlType::SnapshotFooter, empty())]);
+    }
+    bytes.freeze()
+}
+
+fn voters(ids: &[i32]) -> Bytes {
+    let voter = |id: &i32| voters_record::Voter { voter_id: *id, voter_directory_id: DIRECTORY, ..Default::default() };
+    let mut record = VotersRecord { voters: ids.iter().map(voter).collect(), ..VotersRecord::default() };
+    let mut bytes = BytesMut::new();
+    encode(&mut record, 0, &mut bytes).expect("fits");
+    bytes.freeze()
+}
+
+fn failure(rig: &Rig) -> &str {
+    match &rig.failed {
+        Some(StoreError::Corrupt(what)) => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_snapshot_stands_for_the_beginning_of_the_log() {
+    let mut rig = Rig::with(MemoryDisk::new(), 100);
+    rig.settle();
+    for level in 1..=6 {
+        rig.append(vec![feature("a", level)]);
+        rig.settle();
+    }
+    let mut disk = rig.power_cut();
+    let held = [feature("a", 3), feature("metadata.version", 25)];
+    let bytes = snapshot(Some(voters(&[1])), &held, true);
+    let file = disk.open(DirId(0), "__cluster_metadata-0/00000000000000000006-0000000001.checkpoint", true);
+    disk.write_at(&file.expect("created"), 0, &[bytes]).expect("written");
+    // As Apache Kafka does when a snapshot stands for them.
+    for base in [0, 3, 4, 5] {
+        disk.remove(DirId(0), &format!("__cluster_metadata-0/{base:020}.log")).expect("removed");
+    }
+    let rig = Rig::booted(disk);
+    assert_eq!(rig.failed, None);
+    let [first, second] = held;
+    let mut expected = vec![(Offset(5), first), (Offset(5), second)];
+    expected.extend((4..=6).map(|level| (Offset(2 + i64::from(level)), feature("a", level))));
+    assert_eq!(rig.committed, expected);
+    assert_eq!(rig.quorum.log_end(), Offset(10), "and the new leader's first batch");
+    let mut disk = rig.power_cut();
+    disk.remove(DirId(0), "__cluster_metadata-0/00000000000000000006-0000000001.checkpoint").expect("removed");
+    let rig = Rig::booted(disk);
+    assert!(failure(&rig).contains("no snapshot holds what came before"), "{}", failure(&rig));
+}
+
+#[test]
+fn snapshots_that_do_not_hold_are_refused() {
+    let path = "__cluster_metadata-0/00000000000000000000-0000000000.checkpoint";
+    for (bytes, says) in [
+        (snapshot(None, &[], false), "its end is missing"),
+        (snapshot(None, &[feature("metadata.version", 31)], true), "metadata.version 31, of a later Apache Kafka"),
+        (snapshot(None, &[feature("metadata.version", 21)], true), "kafka-features.sh upgrade"),
+        (snapshot(Some(voters(&[1, 2, 3])), &[], true), "3 nodes vote in this quorum, node 2 among them"),
+        (snapshot(Some(voters(&[2])), &[], true), "others vote in this quorum, node 2 among them"),
+    ] {
+        let rig = Rig::booted(disk_with(&[(path, bytes)]));
+        assert!(failure(&rig).contains(says), "{says}: {}", failure(&rig));
+        assert!(!rig.quorum.is_leader());
+    }
+    let beyond = "__cluster_metadata-0/00000000000000000007-0000000001.checkpoint";
+    let rig = Rig::booted(disk_with(&[(beyond, snapshot(None, &[], true))]));
+    assert!(failure(&rig).contains("stands for more than the log has"), "{}", failure(&rig));
+}
+
+#[test]
+fn a_formatted_directory_says_what_a_cluster_begins_with() {
+    let records = [feature("metadata.version", 25), feature("group.version", 1)];
+    let bytes = snapshot(None, &records, true);
+    let mut rig = Rig::booted(disk_with(&[("bootstrap.checkpoint", bytes)]));
+    assert_eq!(rig.failed, None);
+    assert_eq!(rig.quorum.take_bootstrap(), records);
+    rig.append(records.to_vec());
+    rig.settle();
+    let mut rig = Rig::booted(rig.power_cut());
+    assert_eq!(rig.quorum.take_bootstrap(), [], "the log is not empty any more");
+}
+
+#[test]
+fn static_voters_stay_static() {
+    let state = |voters: &str| {
+        Bytes::from(format!(
+            "{{\"clusterId\":\"\",\"leaderId\":1,\"leaderEpoch\":4,\"votedId\":-1,\"appliedOffset\":0,\
+             \"currentVoters\":[{voters}],\"data_version\":0}}"
+        ))
+    };
+    let path = "__cluster_metadata-0/quorum-state";
+    let rig = Rig::booted(disk_with(&[(path, state("{\"voterId\":1},{\"voterId\":2}"))]));
+    assert!(failure(&rig).contains("2 nodes vote"), "{}", failure(&rig));
+    let rig = Rig::booted(disk_with(&[(path, state("{\"voterId\":1}"))]));
+    assert_eq!((rig.failed, rig.quorum.leader_epoch()), (None, LeaderEpoch(5)));
 }

@@ -22,23 +22,33 @@ const UNFENCE: i8 = -1;
 const FENCE: i8 = 1;
 
 impl Controller {
-    /// The first records of an empty log: the levels of a new cluster, between the marks of a metadata transaction
-    /// (KIP-868) as in Kafka. Then this controller's registration, in every log and after every start.
-    pub fn decide_bootstrap(&self, config: &Config, _now: Now, random: &mut Random) -> Vec<MetadataRecord> {
+    /// The first records of an empty log, between the marks of a metadata transaction (KIP-868) as in Kafka: those with which
+    /// the directory was formatted, else the levels of a new cluster. Then this controller's registration, in every log and
+    /// after every start.
+    pub fn decide_bootstrap(
+        &self,
+        config: &Config,
+        formatted: Vec<MetadataRecord>,
+        random: &mut Random,
+    ) -> Vec<MetadataRecord> {
         let mut records = Vec::new();
         if self.image().features().next().is_none() {
+            let first = if formatted.is_empty() { features::initial() } else { formatted };
+            let has_elr = features::has_elr(&first);
             records.push(BeginTransactionRecord { name: Some(Str::from_static("Bootstrap records")) }.into());
-            records.extend(features::initial());
-            // With eligible leader replicas on, the value that all brokers share is the cluster's (KIP-966).
-            let min_isr = config.explicit("min.insync.replicas").cloned().unwrap_or(Str::from_static("1"));
-            let all = Resource::all_brokers();
-            let record = ConfigRecord {
-                resource_type: all.kind.id(),
-                resource_name: all.name,
-                name: Str::from_static("min.insync.replicas"),
-                value: Some(min_isr),
-            };
-            records.push(record.into());
+            records.extend(first);
+            if has_elr {
+                // The value that all brokers share is the cluster's (KIP-966).
+                let min_isr = config.explicit("min.insync.replicas").cloned().unwrap_or(Str::from_static("1"));
+                let all = Resource::all_brokers();
+                let record = ConfigRecord {
+                    resource_type: all.kind.id(),
+                    resource_name: all.name,
+                    name: Str::from_static("min.insync.replicas"),
+                    value: Some(min_isr),
+                };
+                records.push(record.into());
+            }
             records.push(EndTransactionRecord::default().into());
         }
         records.push(controller_registration(config, random.uuid()).into());

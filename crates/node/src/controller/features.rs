@@ -19,3 +19,10 @@ pub(super) fn initial() -> Vec<MetadataRecord> {
     let record = |(name, feature_level)| FeatureLevelRecord { name: Str::from_static(name), feature_level }.into();
     levels.into_iter().map(record).collect()
 }
+
+/// True if the records turn eligible leader replicas on.
+pub(super) fn has_elr(records: &[MetadataRecord]) -> bool {
+    let is_elr =
+        |it: &MetadataRecord| matches!(it, MetadataRecord::FeatureLevel(it) if it.name == ELR && it.feature_level > 0);
+    records.iter().any(is_elr)
+}

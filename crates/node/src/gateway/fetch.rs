@@ -10,7 +10,7 @@
 use ordered::Map;
 
 use protocol::messages::fetch_response::{
-    EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use protocol::messages::{FetchRequest, FetchResponse};
 use protocol::records::Records;
@@ -192,7 +192,12 @@ impl Node {
                 high_watermark: read.high_watermark.0,
                 last_stable_offset: read.last_stable_offset.0,
                 log_start_offset: read.log_start.0,
-                aborted_transactions: (fetch.isolation == Isolation::ReadCommitted).then(Vec::new),
+                aborted_transactions: read.aborted.map(|aborted| {
+                    let aborted = aborted.into_iter();
+                    aborted
+                        .map(|(producer, first)| AbortedTransaction { producer_id: producer.0, first_offset: first.0 })
+                        .collect()
+                }),
                 records: Some(Records::default()),
                 ..PartitionData::default()
             };

@@ -1,6 +1,6 @@
 //! Reading as leader: where the bytes of an offset are, and what fences the reader.
 
-use protocol::{ErrorCode, LeaderEpoch, Offset, Region};
+use protocol::{ErrorCode, LeaderEpoch, Offset, ProducerId, Region};
 use storage::{Lookup, Plan, StoreOp, TimestampOffset};
 
 use super::{Online, Partition};
@@ -45,6 +45,8 @@ pub(crate) struct Read {
     pub(crate) high_watermark: Offset,
     pub(crate) last_stable_offset: Offset,
     pub(crate) log_start: Offset,
+    /// For readers of committed transactions: what they must pass over, by producer and first offset.
+    pub(crate) aborted: Option<Vec<(ProducerId, Offset)>>,
     pub(crate) data: Data,
 }
 
@@ -78,6 +80,8 @@ impl Partition {
             high_watermark: online.high_watermark,
             last_stable_offset: online.last_stable_offset(),
             log_start,
+            aborted: (range.isolation == Isolation::ReadCommitted)
+                .then(|| online.shape.aborted_in(offset, online.last_stable_offset())),
             data,
         };
         if range.last_fetched_epoch >= 0 {
@@ -169,6 +173,7 @@ impl Partition {
 impl Online {
     /// The end of what readers of committed transactions may see.
     fn last_stable_offset(&self) -> Offset {
-        self.high_watermark
+        let open = self.shape.producers().first_open_transaction();
+        open.map_or(self.high_watermark, |first| first.min(self.high_watermark))
     }
 }

@@ -45,7 +45,7 @@ impl Cluster {
         controller.activate(Image::default(), LeaderEpoch(1));
         let mut cluster =
             Cluster { config, controller, random: Random::new(7), log: Vec::new(), directories: vec![DIRECTORY] };
-        let records = cluster.controller.decide_bootstrap(&cluster.config, Now::default(), &mut cluster.random);
+        let records = cluster.controller.decide_bootstrap(&cluster.config, Vec::new(), &mut cluster.random);
         cluster.append(records);
         cluster
     }

@@ -1,0 +1,36 @@
+//! Reads snapshots of the metadata (KIP-630), and `bootstrap.checkpoint`, which has the same form.
+
+use bytes::Bytes;
+use protocol::messages::MetadataRecord;
+use protocol::records::{ControlType, PureCompressors, read};
+
+use crate::history::History;
+
+/// All metadata records of a snapshot. Its control records tell the history.
+pub(crate) fn records(bytes: &Bytes, history: &mut History) -> Result<Vec<MetadataRecord>, String> {
+    let mut records = Vec::new();
+    let mut is_whole = false;
+    let mut batches = read(bytes, &PureCompressors);
+    for batch in &mut batches {
+        let (head, batch) = batch.map_err(|error| error.to_string())?;
+        for record in batch {
+            if head.attributes.is_control() {
+                let key = record.key.as_deref().unwrap_or_default();
+                let kind = ControlType::of_key(key).map_err(|error| error.to_string())?;
+                is_whole |= kind == Some(ControlType::SnapshotFooter);
+                history.control(&record)?;
+                continue;
+            }
+            let value = record.value.ok_or_else(|| format!("no value at offset {}", record.offset))?;
+            let record = MetadataRecord::decode(value).map_err(|error| {
+                history.is_too_new().unwrap_or_else(|| format!("record {}: {error}", record.offset))
+            })?;
+            history.metadata(&record);
+            records.push(record);
+        }
+    }
+    if batches.position() < bytes.len() || !is_whole {
+        return Err("its end is missing".to_owned());
+    }
+    Ok(records)
+}
