@@ -172,7 +172,7 @@ impl Client {
         let asked = self.asked_partitions.iter().map(|(op, ..)| PendingView { op: *op, state: PendingState::Waiting });
         let mut pending: Vec<PendingView> =
             self.producer.pending().chain(self.consumer.pending()).chain(self.admin.pending()).chain(asked).collect();
-        pending.sort_by_key(|it| it.op);
+        ordered::sort_by_key(&mut pending, |it| it.op);
         View {
             client_id: self.config.client_id.clone(),
             connections: self.network.view(),

@@ -222,7 +222,7 @@ impl Metadata {
                     _ => fresh,
                 });
             }
-            partitions.sort_by_key(|it| it.info.partition);
+            ordered::sort_by_key(&mut partitions, |it| it.info.partition);
             if let Some(wanted) = self.wanted.get_mut(&name) {
                 wanted.new = false;
             }

@@ -411,7 +411,7 @@ impl<T> Network<T> {
 
     pub(crate) fn view(&self) -> Vec<ConnectionView> {
         let mut views: Vec<ConnectionView> = self.nodes.iter().filter_map(|(id, node)| node.view(*id)).collect();
-        views.sort_by_key(|view| view.conn);
+        ordered::sort_by_key(&mut views, |view| view.conn);
         views
     }
 }

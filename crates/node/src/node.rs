@@ -209,7 +209,7 @@ impl Node {
             self.revealed(now, &record, out);
         }
         for topic in created.into_iter().filter_map(|id| self.image.topic_by_id(id)) {
-            out.emit(|| Event::TopicCreated { topic: topic.name.clone(), partitions: topic.partitions.size() as i32 });
+            out.emit(|| Event::TopicCreated { topic: topic.name.clone(), partitions: topic.partitions.len() as i32 });
         }
         if let Some(error) = output.failed {
             self.fail(format!("the metadata log failed: {error}"), out);

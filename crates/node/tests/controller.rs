@@ -337,7 +337,7 @@ fn a_topic_grows_but_never_shrinks() {
         let outcome = cluster.controller.decide_create_partitions(&mut cluster.random, &request);
         let ResponseBody::CreatePartitions(response) = cluster.commit(outcome) else { panic!("another reply") };
         let result = &response.results[0];
-        let partitions = cluster.image().topic("t").expect("is there").partitions.size();
+        let partitions = cluster.image().topic("t").expect("is there").partitions.len();
         (ErrorCode::from_code(result.error_code), result.error_message.clone().unwrap_or_default(), partitions)
     };
     assert_eq!(grow(2, None), (ErrorCode::InvalidPartitions, "Topic already has 2 partition(s).".into(), 2));

@@ -50,7 +50,7 @@ fn a_missing_topic_is_created_if_client_and_broker_allow_it() {
         let topics = Some(vec![named(name)]);
         let request = MetadataRequest { topics, allow_auto_topic_creation: allow, ..MetadataRequest::default() };
         let code = cluster.metadata(9, request).topics[0].error_code;
-        (ErrorCode::from_code(code), cluster.image().topic(name).map(|it| it.partitions.size()))
+        (ErrorCode::from_code(code), cluster.image().topic(name).map(|it| it.partitions.len()))
     };
     let unknown = ErrorCode::UnknownTopicOrPartition;
     let mut cluster = Cluster::with(&[("num.partitions", "3")]);

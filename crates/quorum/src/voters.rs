@@ -38,7 +38,7 @@ impl Voters {
 /// The greatest offset that a majority of the voters has synced. Never moves back.
 pub fn high_watermark(current: Offset, synced_ends: impl Iterator<Item = Offset>) -> Offset {
     let mut ends: Vec<Offset> = synced_ends.collect();
-    ends.sort_unstable_by(|a, b| b.cmp(a));
+    ordered::sort_by(&mut ends, |a, b| b.cmp(a));
     // In descending order the end at half the count is reached by one more than half of them.
     ends.get(ends.len() / 2).copied().unwrap_or(current).max(current)
 }

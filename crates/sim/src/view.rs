@@ -277,7 +277,7 @@ impl World {
                 stalled: cut || link.down.stalled > 0,
             }));
         }
-        messages.sort_by_key(|it| (it.arrives, it.link));
+        ordered::sort_by_key(&mut messages, |it| (it.arrives, it.link));
         messages
     }
 
@@ -301,7 +301,7 @@ impl World {
                 }
             }));
         }
-        requests.sort_unstable_by_key(|it| (it.since, it.link, it.correlation_id));
+        ordered::sort_by_key(&mut requests, |it| (it.since, it.link, it.correlation_id));
         requests
     }
 
@@ -335,7 +335,7 @@ impl World {
                 Kind::Wire(_) => {}
             }
         }
-        timers.sort_unstable_by(|a, b| (a.at, &a.process, &a.what).cmp(&(b.at, &b.process, &b.what)));
+        ordered::sort_by(&mut timers, |a, b| (a.at, &a.process, &a.what).cmp(&(b.at, &b.process, &b.what)));
         timers
     }
 }

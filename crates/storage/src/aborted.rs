@@ -45,7 +45,7 @@ impl<D: Disk> Store<D> {
             }
             all.extend(found);
         }
-        all.sort_unstable_by_key(|aborted| (aborted.last, aborted.producer_id));
+        ordered::sort_by_key(&mut all, |aborted| (aborted.last, aborted.producer_id));
         shape.aborted = Arc::new(all);
         Ok(shape)
     }

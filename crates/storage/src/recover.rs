@@ -288,7 +288,7 @@ impl<D: Disk> Store<D> {
                 bases.push(base);
             }
         }
-        bases.sort_unstable();
+        ordered::sort(&mut bases);
         Ok(bases)
     }
 
@@ -442,7 +442,7 @@ impl<D: Disk> Store<D> {
         let names = self.disk.list(dir, folder)?;
         let offsets = names.iter().filter_map(|entry| file_base(&entry.name, "snapshot"));
         let mut offsets: Vec<Offset> = offsets.filter(|offset| *offset <= upto).collect();
-        offsets.sort_unstable();
+        ordered::sort(&mut offsets);
         for offset in offsets.into_iter().rev() {
             let bytes = self.read_file(dir, &segment_path(folder, offset, "snapshot"))?;
             if let Some(producers) = bytes.and_then(Producers::parse) {

@@ -48,7 +48,7 @@ impl<D: Disk> Store<D> {
     fn snapshots(&self, dir: DirId, folder: &str) -> Result<Vec<SnapshotId>, StoreError> {
         let names = self.disk.list(dir, folder)?;
         let mut ids: Vec<SnapshotId> = names.iter().filter_map(|it| SnapshotId::of_file_name(&it.name)).collect();
-        ids.sort_unstable();
+        ordered::sort(&mut ids);
         Ok(ids)
     }
 

@@ -237,7 +237,7 @@ fn listings(body: &MetadataResponse, list_internal: bool) -> Vec<TopicListing> {
     let mut listings: Vec<TopicListing> = listed
         .filter_map(|it| Some(TopicListing { name: it.name.clone()?, topic_id: it.topic_id, internal: it.is_internal }))
         .collect();
-    listings.sort_by(|one, other| one.name.cmp(&other.name));
+    ordered::sort_by(&mut listings, |one, other| one.name.cmp(&other.name));
     listings
 }
 
@@ -250,7 +250,7 @@ fn cluster(body: &DescribeClusterResponse) -> ClusterDescription {
             Some(BrokerInfo { fenced: it.is_fenced, ..broker })
         })
         .collect();
-    brokers.sort_by_key(|it| it.node);
+    ordered::sort_by_key(&mut brokers, |it| it.node);
     ClusterDescription {
         cluster_id: body.cluster_id.clone(),
         controller: (body.controller_id >= 0).then_some(NodeId(body.controller_id)),

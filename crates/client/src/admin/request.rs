@@ -185,7 +185,7 @@ pub(super) fn build(
         AdminCall::DescribeTopics { topics } => {
             let mut names: Vec<Str> = items.iter().map(|it| topics[*it].clone()).collect();
             // The broker goes through the topics by name; so must the question, or the cursor makes no sense.
-            names.sort();
+            ordered::sort(&mut names);
             names.dedup();
             if let Some((topic, _)) = cursor {
                 names.retain(|name| name >= topic);

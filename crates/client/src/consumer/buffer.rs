@@ -54,7 +54,7 @@ impl Fetched {
         isolation: IsolationLevel,
     ) -> Result<Fetched, Unreadable> {
         let mut aborted = aborted;
-        aborted.sort_by_key(|it| it.first_offset);
+        ordered::sort_by_key(&mut aborted, |it| it.first_offset);
         Ok(Fetched {
             rest: bytes_of(records)?,
             records: VecDeque::new(),

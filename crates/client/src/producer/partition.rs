@@ -71,7 +71,7 @@ impl Partition {
     pub(crate) fn restart_numbers(&mut self, identity: Identity) {
         let mut order: Vec<(Sequence, BatchId)> =
             self.numbered().filter_map(|it| Some((it.sequence?, it.id))).collect();
-        order.sort();
+        ordered::sort(&mut order);
         let mut base = 0;
         for (_, id) in order {
             if let Some(batch) = self.numbered().find(|it| it.id == id) {

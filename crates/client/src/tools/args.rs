@@ -175,7 +175,7 @@ impl Args {
 /// A table of the options, by name.
 fn usage(options: &[Opt]) -> String {
     let mut options: Vec<&Opt> = options.iter().chain(&COMMON).collect();
-    options.sort_by_key(|it| it.name);
+    ordered::sort_by_key(&mut options, |it| it.name);
     let spelled = |it: &Opt| match it.value {
         Value::No => format!("--{}", it.name),
         Value::Maybe => format!("--{} [String]", it.name),

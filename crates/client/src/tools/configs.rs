@@ -275,7 +275,7 @@ impl Configs {
             ResourceType::Group => ConfigSource::Group,
         };
         let mut shown: Vec<&ConfigEntry> = entries.iter().filter(|it| all || it.source == own).collect();
-        shown.sort_by(|one, other| one.name.cmp(&other.name));
+        ordered::sort_by(&mut shown, |one, other| one.name.cmp(&other.name));
         let value = |it: &Option<Str>| it.as_deref().unwrap_or("null").to_owned();
         for entry in shown {
             let synonyms =

@@ -9,7 +9,7 @@ pub(super) fn hash_order(keys: Vec<String>, capacity: usize) -> Vec<String> {
         buckets *= 2;
     }
     let mut keys = keys;
-    keys.sort_by_key(|key| spread(key) as usize & (buckets - 1));
+    ordered::sort_by_key(&mut keys, |key| spread(key) as usize & (buckets - 1));
     keys
 }
 

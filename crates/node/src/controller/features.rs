@@ -15,7 +15,7 @@ pub(super) const ELR: &str = "eligible.leader.replicas.version";
 pub(super) fn initial() -> Vec<MetadataRecord> {
     let mut levels: Vec<(&str, i16)> = support::kafka_finalized_features().to_vec();
     levels.retain(|(name, level)| *name != KRAFT_VERSION && *level > 0);
-    levels.sort_by_key(|(name, _)| (*name != METADATA_VERSION, *name));
+    ordered::sort_by_key(&mut levels, |(name, _)| (*name != METADATA_VERSION, *name));
     let record = |(name, feature_level)| FeatureLevelRecord { name: Str::from_static(name), feature_level }.into();
     levels.into_iter().map(record).collect()
 }

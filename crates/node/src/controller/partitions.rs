@@ -113,7 +113,7 @@ pub(super) fn check_assignment(image: &Image, nodes: &[NodeId], factor: Option<u
         return invalid("The manual partition assignment includes an empty replica list.".into());
     }
     let mut sorted = nodes.to_vec();
-    sorted.sort_unstable();
+    ordered::sort(&mut sorted);
     for (index, node) in sorted.iter().enumerate() {
         if image.broker(*node).is_none() {
             return invalid(format!(
@@ -176,7 +176,7 @@ impl Controller {
     ) -> Result<Vec<MetadataRecord>, Refusal> {
         let image = self.image();
         let topic = image.topic(&asked.name).ok_or(Refusal::of(ErrorCode::UnknownTopicOrPartition))?;
-        let present = topic.partitions.size();
+        let present = topic.partitions.len();
         let wanted = usize::try_from(asked.count).unwrap_or(0);
         if wanted == present {
             let what = format!("Topic already has {present} partition(s).");
@@ -198,7 +198,7 @@ impl Controller {
                 ),
             ));
         }
-        let factor = topic.partitions.first().map_or(1, |(_, partition)| partition.replicas.len());
+        let factor = topic.partitions.first_key_value().map_or(1, |(_, partition)| partition.replicas.len());
         let replicas = match &asked.assignments {
             None => self.place_additional(random, directories, additional, factor)?,
             Some(assignments) if assignments.len() != additional => {

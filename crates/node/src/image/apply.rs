@@ -57,7 +57,7 @@ impl Image {
             MetadataRecord::RegisterBroker(record) => self.register_broker(record),
             MetadataRecord::UnregisterBroker(record) => {
                 self.broker_at(record.broker_id, record.broker_epoch)?;
-                self.brokers.remove_mut(&NodeId(record.broker_id));
+                self.brokers.remove(&NodeId(record.broker_id));
                 Ok(())
             }
             MetadataRecord::FenceBroker(record) => self.fence(record.id, record.epoch, true),
@@ -92,17 +92,17 @@ impl Image {
             return Err(format!("the topic {name} has the id {}", record.topic_id));
         }
         let topic = TopicImage { name: record.name.clone(), id: record.topic_id, partitions: Default::default() };
-        self.topic_names.insert_mut(record.topic_id, record.name.clone());
-        self.topics.insert_mut(record.name.clone(), topic);
+        self.topic_names.insert(record.topic_id, record.name.clone());
+        self.topics.insert(record.name.clone(), topic);
         Ok(())
     }
 
     fn remove_topic(&mut self, record: &RemoveTopicRecord) -> Result<(), String> {
         let Some(name) = self.topic_names.get(&record.topic_id).cloned() else { return Err(no_topic(record.topic_id)) };
-        self.topics.remove_mut(&name);
-        self.topic_names.remove_mut(&record.topic_id);
+        self.topics.remove(&name);
+        self.topic_names.remove(&record.topic_id);
         // A topic's settings go with it, without records of their own.
-        self.configs.remove_mut(&Resource { kind: ResourceType::Topic, name });
+        self.configs.remove(&Resource { kind: ResourceType::Topic, name });
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl Image {
             recovering: record.leader_recovery_state == 1,
             replicas,
         };
-        self.topic_mut(record.topic_id)?.partitions.insert_mut(record.partition_id, partition);
+        self.topic_mut(record.topic_id)?.partitions.insert(record.partition_id, partition);
         Ok(())
     }
 
@@ -159,7 +159,7 @@ impl Image {
             state => after.recovering = state == 1,
         }
         after.partition_epoch = after.partition_epoch.saturating_add(1);
-        topic.partitions.insert_mut(record.partition_id, after);
+        topic.partitions.insert(record.partition_id, after);
         Ok(())
     }
 
@@ -211,7 +211,7 @@ impl Image {
             directories: record.log_dirs.clone(),
             cordoned_directories: record.cordoned_log_dirs.clone(),
         };
-        self.brokers.insert_mut(broker.id, broker);
+        self.brokers.insert(broker.id, broker);
         Ok(())
     }
 
@@ -265,7 +265,7 @@ impl Image {
         let id = NodeId(record.controller_id);
         let controller =
             ControllerImage { id, incarnation: record.incarnation_id, endpoints, features: features.collect() };
-        self.controllers.insert_mut(id, controller);
+        self.controllers.insert(id, controller);
         Ok(())
     }
 
@@ -276,25 +276,23 @@ impl Image {
         let resource = Resource { kind, name: record.resource_name.clone() };
         let mut settings = self.configs.get(&resource).cloned().unwrap_or_default();
         match &record.value {
-            Some(value) => settings.insert_mut(record.name.clone(), value.clone()),
-            None => {
-                settings.remove_mut(&record.name);
-            }
-        }
+            Some(value) => settings.insert(record.name.clone(), value.clone()),
+            None => settings.remove(&record.name),
+        };
         // No empty map is kept: two images are equal when they say the same.
         if settings.is_empty() {
-            self.configs.remove_mut(&resource);
+            self.configs.remove(&resource);
         } else {
-            self.configs.insert_mut(resource, settings);
+            self.configs.insert(resource, settings);
         }
         Ok(())
     }
 
     fn finalize(&mut self, record: &FeatureLevelRecord) -> Result<(), String> {
         if record.feature_level == 0 {
-            self.features.remove_mut(&record.name);
+            self.features.remove(&record.name);
         } else {
-            self.features.insert_mut(record.name.clone(), record.feature_level);
+            self.features.insert(record.name.clone(), record.feature_level);
         }
         Ok(())
     }

@@ -7,8 +7,9 @@ mod apply;
 mod cluster;
 mod topic;
 
+use ordered::SharedMap;
 use protocol::{NodeId, Offset, Str, Uuid};
-use rpds::RedBlackTreeMapSync;
+
 
 pub use apply::ImageError;
 pub use cluster::{BrokerImage, ControllerImage, Endpoint, SecurityProtocol, VersionRange};
@@ -77,18 +78,19 @@ impl Resource {
 }
 
 /// Settings of one resource, by key.
-pub type Settings = RedBlackTreeMapSync<Str, Str>;
+pub type Settings = SharedMap<Str, Str>;
 
-/// The cluster's metadata up to an offset. A clone costs a few reference counts.
+/// The cluster's metadata up to an offset. A clone costs a reference count for some dozens of
+/// topics, and shares with the original what neither changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
     next_offset: Offset,
-    topics: RedBlackTreeMapSync<Str, TopicImage>,
-    topic_names: RedBlackTreeMapSync<Uuid, Str>,
-    brokers: RedBlackTreeMapSync<NodeId, BrokerImage>,
-    controllers: RedBlackTreeMapSync<NodeId, ControllerImage>,
-    configs: RedBlackTreeMapSync<Resource, Settings>,
-    features: RedBlackTreeMapSync<Str, i16>,
+    topics: SharedMap<Str, TopicImage>,
+    topic_names: SharedMap<Uuid, Str>,
+    brokers: SharedMap<NodeId, BrokerImage>,
+    controllers: SharedMap<NodeId, ControllerImage>,
+    configs: SharedMap<Resource, Settings>,
+    features: SharedMap<Str, i16>,
     producer_ids_end: i64,
 }
 

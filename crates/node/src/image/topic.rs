@@ -1,7 +1,7 @@
 //! Topics and partitions.
 
+use ordered::SharedMap;
 use protocol::{LeaderEpoch, NodeId, Str, Uuid};
-use rpds::RedBlackTreeMapSync;
 
 /// A topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct TopicImage {
     /// Its id, never used twice.
     pub id: Uuid,
     /// Its partitions by number.
-    pub partitions: RedBlackTreeMapSync<i32, PartitionImage>,
+    pub partitions: SharedMap<i32, PartitionImage>,
 }
 
 /// A partition's replicas and leader.

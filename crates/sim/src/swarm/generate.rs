@@ -195,7 +195,7 @@ impl Generator {
 
     /// Faults end, loads end, and then all must be well.
     fn finish(&mut self, end: u64, producers: &[Str], consumers: &[(Str, Str)]) {
-        self.timed.sort_by_key(|(at, _)| *at);
+        ordered::sort_by_key(&mut self.timed, |(at, _)| *at);
         let last = self.timed.last().map_or(end, |(at, _)| end.max(*at));
         for (at, action) in std::mem::take(&mut self.timed) {
             self.steps.push(Step::At(Duration(at), action));

@@ -162,14 +162,14 @@ impl<D: Disk> Store<D> {
         for base in cleaned {
             discard(&mut self.disk, dir, folder, base)?;
         }
-        swaps.sort_unstable();
+        ordered::sort(&mut swaps);
         if let (Some(first), Some(last)) = (swaps.first().copied(), swaps.last().copied()) {
             self.drop_swapped(dir, folder, &names, &swaps, first, last)?;
         }
         // An index can be left whose log has its name already.
         let mut left: Vec<Offset> = names.iter().filter_map(|name| base_of(name, ".swap")).collect();
         left.retain(|base| *base < first_cleaned);
-        left.sort_unstable();
+        ordered::sort(&mut left);
         left.dedup();
         if left.is_empty() {
             return Ok(());
