@@ -238,7 +238,7 @@ fn sorting_does_what_std_does() {
         std.sort_by_key(|it| it.0);
         assert_eq!(ours, std);
         ordered::sort_by(&mut ours, |one, other| other.1.cmp(&one.1));
-        std.sort_by(|one, other| other.1.cmp(&one.1));
+        std.sort_by_key(|it| std::cmp::Reverse(it.1));
         assert_eq!(ours, std);
         ordered::sort(&mut ours);
         std.sort();
