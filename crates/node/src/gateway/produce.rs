@@ -60,6 +60,12 @@ impl Node {
             } else {
                 self.image.topic(&topic.name).cloned().ok_or(ErrorCode::UnknownTopicOrPartition)
             };
+            // By name or by id in the request, by name for people.
+            let told = match &known {
+                Ok(known) => known.name.clone(),
+                Err(_) if waiter.version >= 13 => Str::from(topic.topic_id.to_string()),
+                Err(_) => topic.name.clone(),
+            };
             let mut answers = Vec::with_capacity(topic.partition_data.len());
             for (partition_index, data) in topic.partition_data.into_iter().enumerate() {
                 let index = data.index;
@@ -82,7 +88,7 @@ impl Node {
                         }
                         answer
                     }
-                    Err(refused) => self.refused_produce(&refused, waiter, &topic.name, topic.topic_id, index, out),
+                    Err(refused) => self.refused_produce(&refused, waiter, &told, topic.topic_id, index, out),
                 });
             }
             pending.response.responses.push(TopicProduceResponse {
