@@ -1,15 +1,20 @@
 //! The engine as the room and scripts use it: a history of a simulated world, acted on by lines of text.
 
-use ordered::Map;
+use std::sync::Arc;
 
-use protocol::Instant;
+use ordered::Map;
+use protocol::{Instant, Offset, TopicPartition};
 use sim::check::Verdict;
 use sim::history::BranchView;
 use sim::script::{Scenario, Step};
+use sim::view::MessageKind;
 use sim::{Action, History};
 
+use crate::bytes::{self, Row};
 use crate::look::{self, Tails};
-use crate::view::{Partition, View};
+use crate::telling::Teller;
+use crate::view::{Partition, Record, View};
+use crate::why::{self, Cause};
 
 /// What a search gives up after, in virtual µs.
 const PATIENCE_US: u64 = 30_000_000;
@@ -34,7 +39,7 @@ pub(crate) struct Engine {
     /// What was looked at last, as long as time only goes on.
     tails: Tails,
     /// Older records that are looked at, by partition: from which offset to which, and they.
-    windows: BTreeMap<String, (i64, i64, Arc<Vec<Record>>)>,
+    windows: Map<String, (i64, i64, Arc<Vec<Record>>)>,
     /// What was most worth telling since somebody was told.
     teller: Teller,
 }
@@ -85,6 +90,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// All of them, in the order of their numbers.
+    pub(crate) const ALL: [Kind; 4] = [Kind::Ack, Kind::Action, Kind::Retry, Kind::Serves];
+
     /// Its class in the style sheet.
     pub(crate) fn class(self) -> &'static str {
         match self {
@@ -128,7 +136,7 @@ impl Engine {
             ticks: Map::new(),
             ghosts: Map::new(),
             tails: Tails::default(),
-            windows: BTreeMap::new(),
+            windows: Map::new(),
             teller: Teller::default(),
         };
         engine.learn_ticks();
@@ -322,6 +330,11 @@ impl Engine {
             self.windows.insert(partition.to_owned(), (from, to, Arc::clone(&records)));
         }
         records
+    }
+
+    /// A record, however long ago it was written.
+    pub(crate) fn record(&self, partition: &str, offset: i64) -> Option<Record> {
+        look::window(self.history.world(), &place(partition)?, offset, offset + 1).pop()
     }
 
     /// The bytes of the batch that holds a record. Nothing if they cannot be read at this moment.

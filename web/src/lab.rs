@@ -1,9 +1,9 @@
 //! The engine for scripts: `import init, { Lab } from "./vivarium.js"`.
 
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use crate::engine::{Engine, ROOM};
+use crate::js;
 
 /// A run of a simulated cluster, its branches, and the moment that is looked at.
 #[wasm_bindgen]
@@ -53,9 +53,14 @@ impl Lab {
 
     /// The moment as plain objects.
     #[wasm_bindgen(unchecked_return_type = "View")]
-    pub fn view(&mut self) -> Result<JsValue, JsValue> {
-        let serializer = serde_wasm_bindgen::Serializer::new();
-        self.engine.view().serialize(&serializer).map_err(JsValue::from)
+    pub fn view(&mut self) -> JsValue {
+        js::view(&self.engine.view())
+    }
+
+    /// The records of a partition, such as "orders-0", from an offset up to another, which is exclusive.
+    #[wasm_bindgen(unchecked_return_type = "LogRecord[]")]
+    pub fn records(&mut self, partition: &str, from: f64, to: f64) -> JsValue {
+        js::records(&self.engine.records(partition, from as i64, to as i64))
     }
 
     /// This branch up to this moment as a scenario, which `new Lab(…)` plays again to the same hash.

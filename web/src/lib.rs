@@ -1,10 +1,15 @@
 //! The lab: draws a simulated cluster and lets a person act on it. No broker logic is here.
 
+mod bytes;
+mod draw;
 mod engine;
+mod js;
 mod lab;
 mod look;
 mod room;
+mod telling;
 mod view;
+mod why;
 
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
@@ -24,6 +29,5 @@ pub fn mount() -> Result<(), JsValue> {
     let skeleton = document().get_element_by_id("lab").ok_or("the page has no element #lab")?;
     let engine = engine::Engine::new(engine::ROOM)?;
     skeleton.set_inner_html("");
-    mount_to(skeleton.unchecked_into(), move || view! { <room::RoomView engine/> }).forget();
-    Ok(())
+    room::open(engine, skeleton.unchecked_into())
 }

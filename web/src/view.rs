@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 /// A moment of a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct View {
     /// The virtual clock, in µs.
     pub(crate) time_us: u64,
@@ -31,13 +29,14 @@ pub(crate) struct View {
     pub(crate) clients: Vec<Client>,
     /// On their way now.
     pub(crate) messages: Vec<Message>,
+    /// What will fire, the next first.
+    pub(crate) timers: Vec<Timer>,
     /// What is promised, and how it stands.
     pub(crate) checks: Vec<Check>,
 }
 
 /// One future of a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Branch {
     /// Its name.
     pub(crate) name: String,
@@ -48,8 +47,7 @@ pub(crate) struct Branch {
 }
 
 /// Whether a process runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum State {
     /// It serves.
     #[default]
@@ -86,8 +84,7 @@ impl State {
 }
 
 /// A broker.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Broker {
     /// Its name.
     pub(crate) name: String,
@@ -104,8 +101,7 @@ pub(crate) struct Broker {
 }
 
 /// A request that is not answered yet.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wait {
     /// Who asked.
     pub(crate) client: String,
@@ -113,11 +109,25 @@ pub(crate) struct Wait {
     pub(crate) what: String,
     /// Since when, in µs.
     pub(crate) since_us: u64,
+    /// When it is answered at the latest, if it waits for something that may not come.
+    pub(crate) deadline_us: Option<u64>,
+}
+
+/// Something that fires at its time.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Timer {
+    /// Whose.
+    pub(crate) process: String,
+    /// What for: the configuration key where there is one.
+    pub(crate) what: String,
+    /// Since when it runs, in µs, if that is known.
+    pub(crate) since_us: Option<u64>,
+    /// When, in µs.
+    pub(crate) at_us: u64,
 }
 
 /// A partition: what its leader has of it. While the leader does not run it is what was seen last.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Partition {
     /// `orders-0`.
     pub(crate) name: String,
@@ -142,8 +152,7 @@ pub(crate) struct Partition {
 }
 
 /// A record in a log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
     /// Where it is.
     pub(crate) offset: i64,
@@ -164,8 +173,7 @@ pub(crate) struct Record {
 }
 
 /// What a client is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Role {
     /// It produces.
     #[default]
@@ -176,9 +184,19 @@ pub(crate) enum Role {
     Wire,
 }
 
+impl Role {
+    /// In a word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Role::Producer => "producer",
+            Role::Consumer => "consumer",
+            Role::Wire => "wire",
+        }
+    }
+}
+
 /// A client, and only what it can know.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Client {
     /// Its name.
     pub(crate) name: String,
@@ -205,8 +223,7 @@ pub(crate) struct Client {
 }
 
 /// Where a consumer reads on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Position {
     /// `orders-0`.
     pub(crate) partition: String,
@@ -220,8 +237,7 @@ pub(crate) struct Position {
 pub(crate) const CLOSED: &str = "connection closed";
 
 /// Something on its way.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Message {
     /// Unique within its run.
     pub(crate) id: String,
@@ -242,8 +258,7 @@ pub(crate) struct Message {
 }
 
 /// An invariant.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Check {
     /// Its name.
     pub(crate) name: String,
@@ -272,6 +287,7 @@ export interface View {
     partitions: Partition[];
     clients: Client[];
     messages: Message[];
+    timers: Timer[];
     checks: Check[];
 }
 export interface Branch { name: string; lastEvent: number; forkedAt: number | undefined }
@@ -279,7 +295,8 @@ export type State = "up" | "starting" | "stopping" | "down" | "dark" | "paused";
 export interface Broker {
     name: string; id: number; state: State; brokerEpoch: number | undefined; connections: number; waits: Wait[];
 }
-export interface Wait { client: string; what: string; sinceUs: number }
+export interface Wait { client: string; what: string; sinceUs: number; deadlineUs: number | undefined }
+export interface Timer { process: string; what: string; sinceUs: number | undefined; atUs: number }
 export interface Partition {
     name: string; topic: string; partition: number;
     leader: string | undefined; leaderEpoch: number;

@@ -41,12 +41,28 @@ pub struct Browser {
 impl Browser {
     /// Starts one.
     pub fn start() -> Result<Browser> {
+        Browser::start_with("")
+    }
+
+    /// Starts one that records what its threads do, for [`Browser::trace`].
+    pub fn start_traced() -> Result<Browser> {
+        Browser::start_with("devtools.timeline,disabled-by-default-devtools.timeline")
+    }
+
+    fn start_with(categories: &str) -> Result<Browser> {
         let driver = Driver::start(&variable("VIVARIUM_CHROMEDRIVER")?)?;
         let flags = variable("VIVARIUM_CHROMIUM_FLAGS")?;
         let flags: Vec<&str> = flags.split_whitespace().collect();
+        let mut options = json!({ "binary": variable("VIVARIUM_CHROMIUM")?, "args": flags });
+        let mut logs = json!({ "browser": "ALL" });
+        if !categories.is_empty() {
+            logs["performance"] = json!("ALL");
+            options["perfLoggingPrefs"] =
+                json!({ "traceCategories": categories, "enableNetwork": false, "enablePage": false });
+        }
         let capabilities = json!({ "capabilities": { "alwaysMatch": {
-            "goog:chromeOptions": { "binary": variable("VIVARIUM_CHROMIUM")?, "args": flags },
-            "goog:loggingPrefs": { "browser": "ALL" },
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": logs,
         } } });
         let session = driver.call("POST", "/session", &capabilities)?;
         let session = session["sessionId"].as_str().context("a session id")?.to_owned();
@@ -142,6 +158,20 @@ impl Browser {
         let severe = |it: &&Value| it["level"] == "SEVERE";
         let text = |it: &Value| it["message"].as_str().unwrap_or_default().to_owned();
         Ok(entries.as_array().context("log entries")?.iter().filter(severe).map(text).collect())
+    }
+
+    /// What the browser's threads did, as events of Chromium's trace format. It stops recording: ask once, at the end.
+    pub fn trace(&self) -> Result<Vec<Value>> {
+        let entries = self.command("POST", "se/log", json!({ "type": "performance" }))?;
+        let mut events = Vec::new();
+        for entry in entries.as_array().context("log entries")? {
+            let text = entry["message"].as_str().context("an entry has a message")?;
+            let mut message: Value = serde_json::from_str(text)?;
+            if message["message"]["method"] == "Tracing.dataCollected" {
+                events.push(message["message"]["params"].take());
+            }
+        }
+        Ok(events)
     }
 
     /// Keeps a picture of the whole page among the artifacts. Returns its bytes (PNG).

@@ -2,6 +2,8 @@
 //! need. `cargo xtask test e2e` builds and serves the page and says by environment variables where everything is.
 
 mod browser;
+mod frames;
 mod webdriver;
 
 pub use browser::{Browser, Scheme};
+pub use frames::Frames;

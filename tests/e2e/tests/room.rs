@@ -1,7 +1,7 @@
 //! The lab's first room, used as a person uses it: by mouse, by keys, by typed lines, in both ways to lie.
 
 use anyhow::{Result, ensure};
-use e2e::{Browser, Scheme};
+use e2e::{Browser, Frames, Scheme};
 use serde_json::{Value, json};
 
 /// WebDriver's code points.
@@ -74,7 +74,7 @@ fn a_record_by_hand_lands_where_its_key_leads() -> Result<()> {
     browser.click("#add")?;
     let line = browser.text("#lines li:last-child b")?;
     assert_eq!(line, "produce p1 orders key=tom value=hello");
-    browser.run("document.querySelector('#speed').value = 0; document.querySelector('#speed').dispatchEvent(new Event('input'))")?;
+    browser.run("document.querySelector('#speed').value = 0; document.querySelector('#speed').dispatchEvent(new Event('input', { bubbles: true }))")?;
     browser.keys(&format!("{ESCAPE} "))?;
     let cell = format!(
         "[...document.querySelectorAll('[data-partition=\"orders-{partition}\"] .rec span')].some((it) => it.innerText === 'tom')"
@@ -96,7 +96,7 @@ fn the_broker_dies_stays_in_its_place_and_comes_back() -> Result<()> {
     assert_eq!(browser.run(place)?, before, "nothing moves place");
     browser.click("#kill")?;
     assert_eq!(browser.text("#lines li:last-child b")?, "start b1");
-    browser.run("document.querySelector('#speed').value = 0; document.querySelector('#speed').dispatchEvent(new Event('input'))")?;
+    browser.run("document.querySelector('#speed').value = 0; document.querySelector('#speed').dispatchEvent(new Event('input', { bubbles: true }))")?;
     browser.click("#play")?;
     browser.until("document.querySelector('#broker-state').textContent === 'serving'")?;
     browser.until("document.querySelectorAll('.row.ghost').length === 0")?;
@@ -110,7 +110,7 @@ fn the_broker_dies_stays_in_its_place_and_comes_back() -> Result<()> {
 fn acting_in_the_past_makes_a_branch_and_both_futures_stay() -> Result<()> {
     let browser = room()?;
     let (end, sentence) = (event(&browser)?, browser.text("#say")?);
-    browser.run("const it = document.querySelector('#seek'); it.value = 150; it.dispatchEvent(new Event('input'))")?;
+    browser.run("const it = document.querySelector('#seek'); it.value = 150; it.dispatchEvent(new Event('input', { bubbles: true }))")?;
     assert_eq!(event(&browser)?, 150);
     browser.keys("/")?;
     browser.keys(&format!("power-cut b1{ENTER}"))?;
@@ -198,31 +198,33 @@ fn pictures() -> Result<()> {
 /// Playing a thousand records a second, a frame's work on the main thread stays short.
 #[test]
 fn a_thousand_records_a_second_play_smoothly() -> Result<()> {
-    let browser = room()?;
-    browser.run("const it = document.querySelector('#rate'); it.selectedIndex = 3; it.dispatchEvent(new Event('change')); document.querySelector('#speed').value = 0; document.querySelector('#speed').dispatchEvent(new Event('input'))")?;
-    let measured = browser.run(FRAMES)?;
-    println!("frames: {measured}");
-    let records = measured["records"].as_f64().unwrap_or_default();
-    ensure!(records > 300.0, "records were written: {measured}");
-    // The figure to reach is a p99 of 8 ms, alone on a machine. Here ten browsers share two cores, and what the tail tells is
-    // who else ran; work that grows with the run shows in the median too.
-    ensure!(measured["median"].as_f64() < Some(30.0), "a frame's work: {measured}");
+    let browser = Browser::start_traced()?;
+    browser.open("")?;
+    browser.until("document.querySelector('#engine')")?;
+    browser.run("const it = document.querySelector('#rate'); it.selectedIndex = 3; it.dispatchEvent(new Event('change', { bubbles: true })); document.querySelector('#speed').value = 0; document.querySelector('#speed').dispatchEvent(new Event('input', { bubbles: true }))")?;
+    let records = browser.run(PLAY)?;
+    let frames = Frames::of(&browser.trace()?)?;
+    println!(
+        "{records} records, {} frames, main-thread work a frame: median {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, worst {:.1} ms",
+        frames.count(), frames.permille(500), frames.permille(900), frames.permille(990), frames.permille(1_000)
+    );
+    ensure!(records.as_f64() > Some(1_000.0), "records were written: {records}");
+    // The figure to reach is a p99 of 8 ms, alone on a machine (`cargo xtask bench lab`). Here ten browsers share two cores.
+    ensure!(frames.permille(990) < 50.0, "a frame's work: {frames:?}");
     let held: Value = browser.run("return document.querySelectorAll('#checks .bad').length")?;
     assert_eq!(held, json!(0));
     quiet(&browser)
 }
 
-/// Plays three seconds and measures what the room's own frame callback takes, in ms.
-const FRAMES: &str = r"
-    const work = [];
-    const original = window.requestAnimationFrame;
-    window.requestAnimationFrame = (callback) => original.call(window, (at) => { const start = performance.now(); callback(at); work.push(performance.now() - start); });
+/// Plays five seconds; how many records were written meanwhile.
+const PLAY: &str = r"
     const ends = () => [...document.querySelectorAll('.rule.le')].reduce((sum, it) => sum + Number(it.innerText.replace(/\D/g, '')), 0);
     const before = ends();
     document.querySelector('#play').click();
-    await new Promise((done) => setTimeout(done, 3000));
+    await new Promise((done) => setTimeout(done, 1000));
+    console.timeStamp('begin');
+    await new Promise((done) => setTimeout(done, 5000));
+    console.timeStamp('end');
     document.querySelector('#play').click();
-    window.requestAnimationFrame = original;
-    work.sort((a, b) => a - b);
-    return { frames: work.length, median: work[work.length >> 1], p99: work[Math.floor(work.length * 0.99)], worst: work.at(-1), records: ends() - before };
+    return ends() - before;
 ";

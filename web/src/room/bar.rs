@@ -1,10 +1,11 @@
 //! What, when, how fast: the bar at the top, and the list of keys.
 
-use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
+use super::scene::Scene;
 use super::state::{Motion, Room};
-use super::{clock, glyph, grouped};
+use super::{clock, glyph, grouped, live};
+use crate::draw::{Shape, classed, shape, text};
 use crate::engine::Until;
 
 /// What the menu offers to wait for: value, words.
@@ -17,93 +18,116 @@ const UNTIL: [(&str, &str, Until); 5] = [
 ];
 
 /// The keys: key, what it does.
-const KEYS: [(&str, &str); 10] = [
+const KEYS: [(&str, &str); 13] = [
     ("Space", "play or pause"),
     ("→", "one step"),
     ("←", "one step back"),
     ("Home", "to the beginning"),
     ("End", "to the furthest step"),
     ("+ −", "faster, slower"),
+    ("w", "why did this happen?"),
     ("a", "add a record"),
     ("k", "kill or start the broker"),
+    ("l", "lose an answer"),
     ("/", "type an action"),
+    ("Esc", "leave a field, select nothing"),
     ("?", "this list"),
 ];
 
-#[component]
-pub(crate) fn Bar(room: Room) -> impl IntoView {
-    let playing = move || room.motion.get() != Motion::Still;
-    let play = move || if playing() { "Pause" } else { "Play" };
-    let until = move |value: String| {
-        if let Some((_, _, until)) = UNTIL.into_iter().find(|(name, ..)| *name == value) {
-            room.go(Motion::Until(until));
-        }
-    };
+/// The bar.
+pub(crate) fn bar(room: Room) -> AnyView {
+    let playing = live(room, |it| if it.is_still() { "Play" } else { "Pause" }.to_owned());
+    let picture = live(room, |it| if it.is_still() { "#i-play" } else { "#i-pause" }.to_owned());
+    let speed = live(room, |it| speed_words(it.speed));
+    let options: Vec<AnyView> = UNTIL.map(|(value, words, _)| option(value.to_owned(), words.to_owned())).into();
     view! {
         <header class="bar">
             <div class="brand"><svg width="22" height="22" aria-hidden="true"><use href="#g-brand"/></svg><span>"Vivarium"</span></div>
             <h1>"A Kafka cluster under glass"</h1>
             <nav class="transport" aria-label="Transport">
-                <button id="to-start" aria-label="To the beginning" title="To the beginning (Home)" on:click=move |_| room.seek(0)>{glyph("i-start")}</button>
-                <button id="back" aria-label="Step back" title="Step back (←)" on:click=move |_| room.back()>{glyph("i-back")}</button>
-                <button id="play" class="play" aria-label=play title="Play or pause (Space)" on:click=move |_| room.toggle()>
-                    <svg class="g" aria-hidden="true"><use href=move || if playing() { "#i-pause" } else { "#i-play" }/></svg>
+                {tool(room, "to-start", "To the beginning", "To the beginning (Home)", "#i-start", |it| it.seek(0))}
+                {tool(room, "back", "Step back", "Step back (←)", "#i-back", Room::back)}
+                <button id="play" class="play" aria-label=playing title="Play or pause (Space)" on:click=move |_| room.toggle()>
+                    <svg class="g" aria-hidden="true"><use href=picture/></svg>
                 </button>
-                <button id="step" aria-label="Step" title="Step (→)" on:click=move |_| room.step()>{glyph("i-step")}</button>
-                <button id="to-end" aria-label="To the furthest step" title="To the furthest step (End)" on:click=move |_| room.seek(room.last_event.get_untracked())>{glyph("i-end")}</button>
-                <select id="until" class="until" aria-label="Run until" on:change=move |event| {
-                    until(event_target_value(&event));
-                    // The menu is a verb: the same choice can be made again.
-                    event_target::<leptos::web_sys::HtmlSelectElement>(&event).set_selected_index(0);
-                }>
-                    <option value="">"run until …"</option>
-                    {UNTIL.map(|(value, words, _)| view! { <option value=value>{words}</option> }).collect_view()}
-                </select>
+                {tool(room, "step", "Step", "Step (→)", "#i-step", Room::step)}
+                {tool(room, "to-end", "To the furthest step", "To the furthest step (End)", "#i-end", Room::seek_end)}
+                <select id="until" class="until" aria-label="Run until"><option value="">"run until …"</option>{options}</select>
             </nav>
-            <p class="clock">
-                <b id="clock">{move || clock(room.time_us.get()).0}<i>" "{move || clock(room.time_us.get()).1}</i></b>
-                <small>"virtual time · step "<span id="event">{move || grouped(room.event.get())}</span><span class="opt">" of "{move || grouped(room.last_event.get())}</span></small>
-            </p>
-            <label class="dial"><input id="speed" type="range" min="-3" max="2" step="0.1" aria-label="Speed" aria-valuetext=move || speed(room.speed.get())
-                prop:value=move || room.speed.get() on:input=move |event| {
-                    if let Ok(value) = event_target_value(&event).parse() { room.speed.set(value) }
-                }/><span class="mono">{move || speed(room.speed.get())}</span>" speed"</label>
-            <div class="dial seed">"seed"<b>{room.seed}</b></div>
-            <button class="chip" aria-label="Keys" title="Keys (?)" on:click=move |_| room.help.update(|it| *it = !*it)>"?"</button>
+            <p class="clock" id="clocks"></p>
+            <label class="dial"><input id="speed" type="range" min="-3" max="2" step="0.1" value="-2" aria-label="Speed" aria-valuetext=speed/><span class="mono">{speed}</span>" speed"</label>
+            <div class="dial seed">"seed"<b>{live(room, |it| it.seed.to_string())}</b></div>
+            {tool(room, "keys", "Keys", "Keys (?)", "", |it| it.change(|scene| scene.help = !scene.help))}
         </header>
     }
+    .into_any()
+}
+
+/// A button of the bar.
+fn tool(
+    room: Room,
+    id: &'static str,
+    label: &'static str,
+    title: &'static str,
+    picture: &'static str,
+    does: fn(Room),
+) -> AnyView {
+    let (class, inside) =
+        if picture.is_empty() { ("chip", "?".into_any()) } else { ("tool", glyph(picture)) };
+    view! { <button id=id class=class aria-label=label title=title on:click=move |_| does(room)>{inside}</button> }.into_any()
+}
+
+/// A choice of a menu.
+pub(crate) fn option(value: String, words: String) -> AnyView {
+    view! { <option value=value>{words}</option> }.into_any()
+}
+
+/// What the menu's choice waits for.
+pub(crate) fn until(value: &str) -> Option<Motion> {
+    UNTIL.iter().find(|it| it.0 == value).map(|it| Motion::Until(it.2))
+}
+
+/// The virtual time and the step.
+pub(crate) fn clocks(scene: &Scene) -> Vec<Shape> {
+    let (time, us) = clock(scene.view.time_us);
+    let number = |it: u64| grouped(it);
+    vec![
+        shape("b").set("id", "clock").say(time).with([shape("i").say(format!(" {us}"))]),
+        shape("small").with([
+            text("virtual time · step "),
+            shape("span").set("id", "event").say(number(scene.view.event)),
+            classed("span", "opt").say(format!(" of {}", number(scene.view.last_event))),
+        ]),
+    ]
 }
 
 /// −1.0 → "1/10×", 0.3 → "2×".
-fn speed(exponent: f64) -> String {
-    let times = 10_f64.powf(exponent.abs());
-    let digits = if times < 9.95 && times.fract() > 0.05 && times.fract() < 0.95 { 1 } else { 0 };
-    match exponent < -0.001 {
-        true => format!("1/{times:.digits$}×"),
-        false => format!("{times:.digits$}×"),
-    }
+fn speed_words(exponent: f64) -> String {
+    let tenths = (10_f64.powf(exponent.abs()) * 10.0).round() as u64;
+    let (whole, rest) = (tenths / 10, tenths % 10);
+    let times = match rest {
+        0 => whole.to_string(),
+        _ if whole >= 10 => (whole + rest / 5).to_string(),
+        _ => format!("{whole}.{rest}"),
+    };
+    if exponent < -0.001 { format!("1/{times}×") } else { format!("{times}×") }
 }
 
 /// The keys, over everything else.
-#[component]
-pub(crate) fn Help(room: Room) -> impl IntoView {
-    let close = move |event: SubmitEvent| {
-        event.prevent_default();
-        room.help.set(false);
-    };
-    let keys = move || {
-        room.help.get().then(|| {
-            view! {
-                <form class="help" role="dialog" aria-label="Keys" on:submit=close>
-                    <h2>"Keys"</h2>
-                    <dl>{KEYS.map(|(key, does)| view! { <dt><kbd>{key}</kbd></dt><dd>{does}</dd> }).collect_view()}</dl>
-                    <p class="note">"Tab reaches everything. In a log, ← and → choose a record; Page Up and Page Down scroll."</p>
-                    <button class="knob" autofocus>"Close"</button>
-                </form>
-            }
-        })
-    };
-    view! { {keys} }
+pub(crate) fn help(scene: &Scene) -> Vec<Shape> {
+    if !scene.help {
+        return Vec::new();
+    }
+    let keys = KEYS.iter().flat_map(|(key, does)| {
+        [shape("dt").with([shape("kbd").say(*key)]), shape("dd").say(*does)]
+    });
+    let note = "Tab reaches everything. In a log, ← and → choose a record; Page Up and Page Down scroll, Home and End go to its ends.";
+    vec![classed("div", "help").set("role", "dialog").set("aria-label", "Keys").with([
+        shape("h2").say("Keys"),
+        shape("dl").with_all(keys.collect()),
+        classed("p", "note").say(note),
+        classed("button", "knob").set("data-do", "help:").say("Close"),
+    ])]
 }
 
 #[cfg(test)]
@@ -115,7 +139,7 @@ mod tests {
         for (exponent, text) in
             [(-3.0, "1/1000×"), (-2.0, "1/100×"), (-0.3, "1/2×"), (0.0, "1×"), (0.4, "2.5×"), (2.0, "100×")]
         {
-            assert_eq!(speed(exponent), text);
+            assert_eq!(speed_words(exponent), text);
         }
     }
 }

@@ -1,68 +1,228 @@
-//! One key each for what is done most.
+//! What a person does, heard once for the whole page: keys, clicks on what is drawn, choices and fields.
 
-use leptos::ev::KeyboardEvent;
+use leptos::ev::{self, KeyboardEvent};
 use leptos::prelude::*;
-use leptos::web_sys::{Element, HtmlElement};
+use leptos::web_sys::js_sys::Reflect;
+use leptos::web_sys::{Element, Event, HtmlElement};
 use wasm_bindgen::JsCast;
 
+use super::scene::Selection;
 use super::state::Room;
-use super::story::kill_or_start;
+use super::{bar, story, terminal};
 
 /// Listens to the whole page.
 pub(crate) fn listen(room: Room) {
-    let _ = window_event_listener(leptos::ev::keydown, move |event| {
-        if !event.default_prevented()
-            && !event.ctrl_key()
-            && !event.meta_key()
-            && !event.alt_key()
-            && pressed(room, &event)
-        {
+    let _ = window_event_listener(ev::keydown, move |event| {
+        let modified = event.ctrl_key() || event.meta_key() || event.alt_key();
+        if !event.default_prevented() && !modified && pressed(room, &event) {
             event.prevent_default();
         }
     });
+    let _ = window_event_listener(ev::click, move |event| {
+        if let Some(deed) = target(&event).and_then(|it| deed_of(&it)) {
+            do_(room, &deed);
+        }
+    });
+    let _ = window_event_listener(ev::input, move |event| typed(room, &event));
+    let _ = window_event_listener(ev::change, move |event| chosen(room, &event));
+    let _ = window_event_listener(ev::resize, move |_| room.measure());
+}
+
+fn target(event: &Event) -> Option<Element> {
+    event.target()?.dyn_into::<Element>().ok()
+}
+
+/// What using an element means: its own `data-do`, or that of what it is in.
+fn deed_of(element: &Element) -> Option<String> {
+    let found = element.closest("[data-do]").ok()??;
+    let is_off = found.has_attribute("disabled");
+    found.get_attribute("data-do").filter(|_| !is_off)
+}
+
+/// Does what a `data-do` says: a verb, and what with.
+fn do_(room: Room, deed: &str) {
+    let Some((verb, what)) = deed.split_once(':') else { return };
+    match verb {
+        "process" => room.select(Selection::Process(what.to_owned())),
+        "message" => {
+            let found = room.with(|it| it.view.messages.iter().find(|it| it.id == what).cloned());
+            if let Some(message) = found {
+                room.stop();
+                room.select(Selection::Message(message));
+            }
+        }
+        "record" => {
+            if let Some((partition, offset)) = what.rsplit_once(':')
+                && let Ok(offset) = offset.parse()
+            {
+                room.select(Selection::Record(partition.to_owned(), offset));
+            }
+        }
+        "scroll" => {
+            if let Some((partition, way)) = what.rsplit_once(':') {
+                let way = if way == "1" { 1 } else { -1 };
+                room.change(|scene| scene.scroll(partition, way * scene.columns));
+            }
+        }
+        "branch" => drop(what.parse().map(|it| room.switch(it))),
+        "seek" => drop(what.parse().map(|it| room.seek(it))),
+        "why" => room.ask_why(),
+        "help" => room.change(|scene| scene.help = false),
+        "nothing" => room.select(Selection::Nothing),
+        // A drawing of ours names no other verb.
+        _ => {}
+    }
+}
+
+/// What is typed or dragged.
+fn typed(room: Room, event: &Event) {
+    let Some(target) = target(event) else { return };
+    let id = target.id();
+    let value = value_of(&id);
+    match &*id {
+        "key" => room.change(|scene| scene.key = value),
+        "speed" => drop(value.parse().map(|it| room.change(|scene| scene.speed = it))),
+        "seek" => drop(value.parse().map(|it| room.seek(it))),
+        _ => {}
+    }
+}
+
+/// What is chosen from a menu.
+fn chosen(room: Room, event: &Event) {
+    let Some(target) = target(event) else { return };
+    let id = target.id();
+    let value = value_of(&id);
+    match &*id {
+        "until" => {
+            if let Some(motion) = bar::until(&value) {
+                room.go(motion);
+            }
+            // The menu is a verb: the same choice can be made again.
+            set_value(&id, "");
+        }
+        "rate" => story::set_rate(room, &value),
+        _ => {}
+    }
 }
 
 /// True if the key meant something.
 fn pressed(room: Room, event: &KeyboardEvent) -> bool {
     let key = event.key();
-    let target = event.target().and_then(|it| it.dyn_into::<Element>().ok());
-    let inside = |selector: &str| target.as_ref().is_some_and(|it| it.closest(selector).ok().flatten().is_some());
+    let Some(target) = target(event) else { return false };
+    let inside = |selector: &str| target.closest(selector).ok().flatten();
     if key == "Escape" {
-        room.help.set(false);
-        if let Some(target) = target.and_then(|it| it.dyn_into::<HtmlElement>().ok()) {
+        if inside("input, select, textarea").is_none() {
+            room.select(Selection::Nothing);
+        }
+        room.change(|scene| scene.help = false);
+        if let Ok(target) = target.dyn_into::<HtmlElement>() {
             // Leaving a field is what Escape is for; where there is no focus nothing is left.
             let _ = target.blur();
         }
         return true;
     }
+    if target.id() == "line" && (key == "ArrowUp" || key == "ArrowDown") {
+        terminal::recall(room, if key == "ArrowUp" { 1 } else { -1 });
+        return true;
+    }
     // What is typed belongs to the field; what a control does by itself it keeps.
-    if inside("input:not([type=range]), select, textarea") || (inside("input[type=range]") && key != " ") {
+    if inside("input:not([type=range]), select, textarea").is_some()
+        || (inside("input[type=range]").is_some() && key != " ")
+        || (key == " " && inside("button, summary").is_some())
+    {
         return false;
     }
-    if key == " " && inside("button, summary") {
+    if (key == "Enter" || key == " ")
+        && inside("button").is_none()
+        && let Some(deed) = deed_of(&target)
+    {
+        do_(room, &deed);
+        return true;
+    }
+    if let Some(row) = inside(".axis").and_then(|it| it.closest("[data-partition]").ok().flatten())
+        && let Some(partition) = row.get_attribute("data-partition")
+        && in_log(room, &partition, &key)
+    {
+        return true;
+    }
+    if inside(".scroller").is_some() && ["ArrowUp", "ArrowDown", "PageUp", "PageDown"].contains(&&*key) {
         return false;
     }
-    match key.as_str() {
+    match &*key {
         " " => room.toggle(),
         "ArrowRight" | "." => room.step(),
         "ArrowLeft" | "," => room.back(),
         "Home" => room.seek(0),
-        "End" => room.seek(room.last_event.get_untracked()),
-        "+" | "=" => room.speed.update(|it| *it = (*it + 0.1).min(2.0)),
-        "-" => room.speed.update(|it| *it = (*it - 0.1).max(-3.0)),
-        "k" => kill_or_start(room),
-        "a" => focus("#key"),
-        "/" => focus("#line"),
-        "?" => room.help.update(|it| *it = !*it),
+        "End" => room.seek_end(),
+        "+" | "=" => hasten(room, 0.1),
+        "-" => hasten(room, -0.1),
+        "w" => room.ask_why(),
+        "k" => story::kill_or_start(room),
+        "l" => story::lose_answer(room),
+        "a" => focus("key"),
+        "/" => focus("line"),
+        "?" => room.change(|scene| scene.help = !scene.help),
         _ => return false,
     }
     true
 }
 
-fn focus(selector: &str) {
-    let found = document().query_selector(selector).ok().flatten();
-    if let Some(element) = found.and_then(|it| it.dyn_into::<HtmlElement>().ok()) {
+/// Keys of a log: choose a record, scroll. True if this one is.
+fn in_log(room: Room, name: &str, key: &str) -> bool {
+    let chosen = room.with(|it| match &it.selection {
+        Selection::Record(row, offset) if row == name => Some(*offset),
+        _ => None,
+    });
+    let ends = room.with(|it| it.partition(name).map(|it| (it.log_start, it.log_end)));
+    let (Some((start, end)), Some((first, columns))) =
+        (ends, room.with(|it| Some((it.sights.get(name)?.first, it.columns))))
+    else {
+        return false;
+    };
+    let choose = |offset: i64| {
+        let offset = offset.clamp(start, (end - 1).max(start));
+        if offset < first {
+            room.change(|scene| scene.scroll(name, offset - first));
+        } else if offset >= first + columns {
+            room.change(|scene| scene.scroll(name, offset + 1 - columns - first));
+        }
+        room.select(Selection::Record(name.to_owned(), offset));
+    };
+    match key {
+        "ArrowLeft" => choose(chosen.map_or(end - 1, |it| it - 1)),
+        "ArrowRight" => choose(chosen.map_or(first, |it| it + 1)),
+        "Home" => choose(start),
+        "End" => choose(end - 1),
+        "PageUp" => room.change(|scene| scene.scroll(name, -columns)),
+        "PageDown" => room.change(|scene| scene.scroll(name, columns)),
+        _ => return false,
+    }
+    true
+}
+
+fn hasten(room: Room, by: f64) {
+    room.change(|scene| scene.speed = (scene.speed + by).clamp(-3.0, 2.0));
+    set_value("speed", &crate::draw::tenths(room.with(|it| it.speed)));
+}
+
+fn focus(id: &str) {
+    if let Some(element) = document().get_element_by_id(id).and_then(|it| it.dyn_into::<HtmlElement>().ok()) {
         // An element that cannot take the focus leaves it where it is.
         let _ = element.focus();
+    }
+}
+
+/// What a field holds or a menu shows. The room's fields have ids; one that is not there holds nothing.
+pub(crate) fn value_of(id: &str) -> String {
+    let field = document().get_element_by_id(id);
+    let value = field.and_then(|it| Reflect::get(&it, &"value".into()).ok());
+    value.and_then(|it| it.as_string()).unwrap_or_default()
+}
+
+/// Fills a field.
+pub(crate) fn set_value(id: &str, value: &str) {
+    if let Some(field) = document().get_element_by_id(id) {
+        // Every element takes a property.
+        let _ = Reflect::set(&field, &"value".into(), &value.into());
     }
 }

@@ -1,9 +1,14 @@
 //! The lab's first room: one broker, a topic, producers and consumers, under glass.
-#![allow(unreachable_pub, reason = "Leptos' #[component] writes pub items")]
+//!
+//! The bar, the forms and the terminal's line are Leptos; whatever changes with the clock is a drawing (`crate::draw`), a
+//! function of the [`scene::Scene`]. What a click on a drawing does, its `data-do` says.
 
 mod bar;
+mod drawings;
 mod keys;
 mod log;
+mod plan;
+mod scene;
 mod side;
 mod stage;
 mod state;
@@ -12,49 +17,55 @@ mod terminal;
 mod timeline;
 
 use leptos::prelude::*;
+use wasm_bindgen::JsValue;
 
 use crate::engine::Engine;
-use bar::{Bar, Help};
-use log::Log;
-use side::Side;
-use stage::Stage;
+use drawings::Drawings;
+use scene::Scene;
 pub(crate) use state::Room;
-use story::Story;
-use terminal::Terminal;
-use timeline::Timeline;
 
-/// Below this width the room is one column, as style.css has it.
-const NARROW: &str = "(max-width: 1020px)";
-
-/// The whole room, over a run.
-#[component]
-pub(crate) fn RoomView(engine: Engine) -> impl IntoView {
-    let narrow = window().match_media(NARROW).ok().flatten();
-    let room = Room::new(engine, narrow.as_ref().is_some_and(|it| it.matches()));
-    let _ = window_event_listener(leptos::ev::resize, move |_| {
-        let is_narrow = narrow.as_ref().is_some_and(|it| it.matches());
-        if room.narrow.get_untracked() != is_narrow {
-            room.narrow.set(is_narrow);
-        }
-    });
+/// Puts the room over a run into an element of the page.
+pub(crate) fn open(engine: Engine, place: leptos::web_sys::HtmlElement) -> Result<(), JsValue> {
+    let owner = Owner::new();
+    let room = owner.with(|| Room::new(engine));
+    mount_to(place, move || {
+        let views: [AnyView; 5] = [
+            bar::bar(room),
+            story::story(room),
+            frame(),
+            terminal::terminal(room),
+            view! { <div id="help"></div> }.into_any(),
+        ];
+        views.collect_view()
+    })
+    .forget();
+    // The room stays as long as the page.
+    std::mem::forget(owner);
+    room.show_in(Drawings::new()?);
+    // As the scenario's producers do.
+    keys::set_value("rate", "30 records/s");
     keys::listen(room);
+    Ok(())
+}
+
+/// Where the drawings are.
+fn frame() -> AnyView {
     view! {
-        <Bar room/>
-        <Story room/>
-        <section class="glass" aria-label="Cluster and log">
-            <Stage room/>
-            <Log room/>
-        </section>
-        <Side room/>
-        <Timeline room/>
-        <Terminal room/>
-        <Help room/>
+        <section class="glass" id="glass" aria-label="Cluster and log"></section>
+        <aside class="side" id="side"></aside>
+        <section class="time" id="time" aria-label="Timeline"></section>
     }
+    .into_any()
+}
+
+/// A text of the scene that follows it. Not generic, so that it is linked once.
+fn live(room: Room, words: fn(&Scene) -> String) -> impl Fn() -> String + Copy + Send + Sync + 'static {
+    move || room.watch(words)
 }
 
 /// A glyph of index.html's sheet.
-pub(crate) fn glyph(name: &'static str) -> impl IntoView {
-    view! { <svg class="g" aria-hidden="true"><use href=format!("#{name}")/></svg> }
+fn glyph(name: &'static str) -> AnyView {
+    view! { <svg class="g" aria-hidden="true"><use href=name/></svg> }.into_any()
 }
 
 /// 1412 → "1 412", with a space that does not break.
@@ -81,6 +92,19 @@ pub(crate) fn stamp(us: u64) -> String {
     format!("{}.{:03}\u{202f}{:03}", us / 1_000_000, us / 1_000 % 1_000, us % 1_000)
 }
 
+/// How long it is until something, in two or three digits.
+pub(crate) fn left(us: u64) -> String {
+    let tenths = |of: u64, unit: &str| format!("{}.{} {unit}", us / of, us % of * 10 / of);
+    match us {
+        0..1_000 => format!("{us} µs"),
+        1_000..10_000 => tenths(1_000, "ms"),
+        10_000..1_000_000 => format!("{} ms", us / 1_000),
+        1_000_000..10_000_000 => tenths(1_000_000, "s"),
+        10_000_000..600_000_000 => format!("{} s", us / 1_000_000),
+        _ => format!("{} min", us / 60_000_000),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +118,9 @@ mod tests {
         assert_eq!(clock(26_418_350), ("00:00:26.418".into(), "350".into()));
         assert_eq!(clock(3_661_000_001), ("01:01:01.000".into(), "001".into()));
         assert_eq!(stamp(11_900_005), "11.900\u{202f}005");
+        let times = [(7, "7 µs"), (2_150, "2.1 ms"), (312_400, "312 ms"), (4_960_000, "4.9 s"), (29_500_000, "29 s")];
+        for (us, text) in times {
+            assert_eq!(left(us), text);
+        }
     }
 }

@@ -1,116 +1,172 @@
-//! What is selected, in full, and what is promised.
+//! What is selected, in full, what producers were told, and what is promised.
 
 use client::partition_of_key;
-use leptos::prelude::*;
 
-use super::state::{Room, Selection};
-use super::{glyph, grouped, stamp};
-use crate::view::{Broker, Client, Record, Role};
+use super::scene::{Scene, Selection};
+use super::{grouped, left, stamp};
+use crate::bytes::Row;
+use crate::draw::{Shape, classed, glyph, shape};
+use crate::view::{Broker, Client, Message, Record, Role};
 
 /// A line of a table: what, how much.
 type Fact = (&'static str, String);
 
-#[component]
-pub(crate) fn Side(room: Room) -> impl IntoView {
-    let broken = move || room.checks.read().iter().filter(|it| !it.holds).count();
-    let count = move || {
-        let (all, broken) = (room.checks.read().len(), broken());
-        if broken == 0 { format!("{all} hold") } else { format!("{} hold, {broken} broken", all - broken) }
-    };
-    view! {
-        <aside class="side">
-            <section aria-label="Inspector" class="inspector">{move || inspect(room)}</section>
-            <Ledger room/>
-            <section aria-label="Checks">
-                <h2>"Checks "<small>{count}</small></h2>
-                <ul class="checks" id="checks">
-                    <For each=move || room.checks.get() key=|it| (it.name.clone(), it.holds) children=|check| {
-                        let mark = if check.holds { "g-ok" } else { "g-bad" };
-                        let word = check.broken_at.map_or("holds".to_owned(), |it| format!("broken at step {}", grouped(it)));
-                        view! {
-                            <li class:bad=!check.holds><span class=if check.holds { "ok" } else { "harm" }>{glyph(mark)}</span><span>{check.meaning}</span><em>{word}</em>
-                                {check.broken_by.map(|it| view! { <p>{it}</p> })}</li>
-                        }
-                    }/>
-                </ul>
-            </section>
-            <p class="note">"Not modelled: TLS, CPU load, disk seeks. Not in this room yet: more brokers, groups, transactions."</p>
-        </aside>
-    }
+/// The right side.
+pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
+    let inspector = classed("section", "inspector").set("aria-label", "Inspector").with_all(inspect(scene));
+    let note = "Not modelled: TLS, CPU load, disk seeks. Not in this room yet: more brokers, groups, transactions.";
+    vec![inspector, outcomes(scene), checks(scene), classed("p", "note").say(note)]
 }
 
 /// What the producers were told about their records, in the three words there are.
-#[component]
-fn Ledger(room: Room) -> impl IntoView {
-    let sum = move |of: fn(&Client) -> u64| room.clients.things().iter().map(of).sum::<u64>();
-    let (ok, failed, unknown, pending) = (
-        Memo::new(move |_| sum(|it| it.ok)),
-        Memo::new(move |_| sum(|it| it.failed)),
-        Memo::new(move |_| sum(|it| it.unknown)),
-        Memo::new(move |_| sum(|it| it.pending)),
-    );
-    let read = Memo::new(move |_| sum(|it| it.consumed));
-    view! {
-        <section class="ledger" aria-label="Outcomes">
-            <h2>"Outcomes "<small>"what producers were told"</small></h2>
-            <dl>
-                <dt class="ok" id="acked">{move || grouped(ok.get())}</dt><dd>"ok"</dd>
-                <dt class="harm">{move || grouped(failed.get())}</dt><dd>"failed"</dd>
-                <dt>{move || grouped(unknown.get())}</dt><dd>"unknown"</dd>
-                <dt>{move || grouped(pending.get())}</dt><dd>"waiting"</dd>
-                <dt>{move || grouped(read.get())}</dt><dd>"given to consumers"</dd>
-            </dl>
-        </section>
+fn outcomes(scene: &Scene) -> Shape {
+    let sum = |of: fn(&Client) -> u64| grouped(scene.view.clients.iter().map(of).sum());
+    let lines: [(&'static str, String, &'static str); 5] = [
+        ("ok", sum(|it| it.ok), "ok"),
+        ("harm", sum(|it| it.failed), "failed"),
+        ("", sum(|it| it.unknown), "unknown"),
+        ("", sum(|it| it.pending), "waiting"),
+        ("", sum(|it| it.consumed), "given to consumers"),
+    ];
+    let mut list = shape("dl");
+    for (class, number, word) in lines {
+        let number = shape("dt").when(!class.is_empty(), "class", class).say(number);
+        let number = if word == "ok" { number.set("id", "acked") } else { number };
+        list = list.with([number, shape("dd").say(word)]);
     }
+    let head = shape("h2").say("Outcomes ").with([shape("small").say("what producers were told")]);
+    classed("section", "ledger").set("aria-label", "Outcomes").with([head, list])
 }
 
-fn inspect(room: Room) -> AnyView {
-    match room.selection.get() {
-        Selection::Nothing => view! {
-            <h2>"Inspector"</h2>
-            <p class="plain">"Select a record, a client or the broker: what it is and why it is there."</p>
+fn checks(scene: &Scene) -> Shape {
+    let checks = &scene.view.checks;
+    let broken = checks.iter().filter(|it| !it.holds).count();
+    let count = match broken {
+        0 => format!("{} hold", checks.len()),
+        _ => format!("{} hold, {broken} broken", checks.len() - broken),
+    };
+    let lines = checks.iter().map(|check| {
+        let (mark, class) = if check.holds { ("#g-ok", "ok") } else { ("#g-bad", "harm") };
+        let word = check.broken_at.map_or("holds".to_owned(), |it| format!("broken at step {}", grouped(it)));
+        let line = shape("li").named(&check.name).when(!check.holds, "class", "bad").with([
+            classed("span", class).with([glyph(mark)]),
+            shape("span").say(check.meaning.clone()),
+            shape("em").say(word),
+        ]);
+        line.with_all(check.broken_by.iter().map(|it| shape("p").say(it.clone())).collect())
+    });
+    shape("section").set("aria-label", "Checks").with([
+        shape("h2").say("Checks ").with([shape("small").say(count)]),
+        classed("ul", "checks").set("id", "checks").with_all(lines.collect()),
+    ])
+}
+
+fn inspect(scene: &Scene) -> Vec<Shape> {
+    match &scene.selection {
+        Selection::Nothing => now(scene),
+        Selection::Record(name, offset) => {
+            let Some(partition) = scene.partition(name) else {
+                return gone(format!("{name} does not exist at this moment."));
+            };
+            let Some(record) = &scene.record else {
+                let why = if *offset >= partition.log_end {
+                    format!("Offset {offset} of {name} is not written yet at this moment.")
+                } else if *offset < partition.log_start {
+                    format!("Offset {offset} of {name} is gone: the log begins at {}.", partition.log_start)
+                } else {
+                    format!("Offset {offset} of {name} cannot be read at this moment: no broker that runs leads it.")
+                };
+                return gone(why);
+            };
+            let mut shapes =
+                table(format!("Record {offset} "), name.clone(), record_facts(record, scene.view.partitions.len()));
+            shapes.extend(bytes("Its batch", &scene.bytes));
+            shapes
         }
-        .into_any(),
-        Selection::Record(partition, offset) => {
-            let found = room.partitions.named(&partition).and_then(|it| it.get());
-            let count = room.partitions.all().len() as i32;
-            let Some(found) = found else { return gone(format!("{partition} does not exist at this moment.")) };
-            match found.records.iter().find(|it| it.offset == offset) {
-                Some(record) => table(format!("Record {offset}"), partition, record_facts(record, count)),
-                None if offset >= found.log_end => {
-                    gone(format!("Offset {offset} of {partition} is not written yet at this moment."))
-                }
-                None => gone(format!("Offset {offset} of {partition} is further back than what is shown here.")),
-            }
+        Selection::Message(message) => {
+            let about = format!("{} → {}", message.from, message.to);
+            let mut shapes = table(format!("{} ", title(message)), about, message_facts(scene, message));
+            shapes.extend(bytes("Its frame", &scene.bytes));
+            shapes
         }
         Selection::Process(name) => {
-            if let Some(client) = room.clients.named(&name).and_then(|it| it.get()) {
-                let kind = match client.role {
+            if let Some(client) = scene.client(name) {
+                let about = match client.role {
                     Role::Producer => "producer",
                     Role::Consumer => "consumer",
                     Role::Wire => "wire client",
                 };
-                return table(format!("{name} "), kind.to_owned(), client_facts(&client));
+                return table(format!("{name} "), about.to_owned(), client_facts(scene, client));
             }
-            match room.brokers.named(&name).and_then(|it| it.get()) {
-                Some(broker) => table(format!("{name} "), "broker and controller".to_owned(), broker_facts(&broker)),
+            match scene.view.brokers.iter().find(|it| it.name == *name) {
+                Some(broker) => table(format!("{name} "), "broker and controller".to_owned(), broker_facts(scene, broker)),
                 None => gone(format!("{name} does not exist at this moment.")),
             }
         }
     }
 }
 
-fn gone(why: String) -> AnyView {
-    view! { <h2>"Inspector"</h2><p class="plain">{why}</p> }.into_any()
+fn title(message: &Message) -> String {
+    if message.is_answer { format!("Answer to {}", message.what) } else { message.what.clone() }
 }
 
-fn table(title: String, about: String, facts: Vec<Fact>) -> AnyView {
-    let rows = facts.into_iter().map(|(name, value)| view! { <tr><th scope="row">{name}</th><td>{value}</td></tr> });
-    view! { <h2>{title}" "<small>{about}</small></h2><table class="facts"><tbody>{rows.collect_view()}</tbody></table> }
-        .into_any()
+/// With nothing selected: the drawing as a list, each of it to be selected.
+fn now(scene: &Scene) -> Vec<Shape> {
+    let ask = "Select a record, a message, a client or the broker: what it is and why it is there.";
+    let mut shapes = vec![shape("h2").say("Inspector"), classed("p", "plain").say(ask)];
+    if scene.is_still() && !scene.view.messages.is_empty() {
+        let lines = scene.view.messages.iter().take(12).map(|it| {
+            let when = if it.stalled { "held up".to_owned() } else { left(it.arrives_us.saturating_sub(scene.view.time_us)) };
+            shape("li").named(&it.id).with([
+                classed("button", "line").set("data-do", format!("message:{}", it.id)).say(format!(
+                    "{}, {} → {}",
+                    title(it),
+                    it.from,
+                    it.to
+                )),
+                shape("em").say(when),
+            ])
+        });
+        shapes.push(classed("ul", "now").set("aria-label", "On their way").with_all(lines.collect()));
+    }
+    shapes
 }
 
-fn record_facts(record: &Record, partitions: i32) -> Vec<Fact> {
+fn gone(why: String) -> Vec<Shape> {
+    vec![shape("h2").say("Inspector"), classed("p", "plain").say(why)]
+}
+
+fn table(title: String, about: String, facts: Vec<Fact>) -> Vec<Shape> {
+    let rows = facts
+        .into_iter()
+        .map(|(name, value)| shape("tr").with([shape("th").set("scope", "row").say(name), shape("td").say(value)]));
+    let close = classed("button", "close").set("data-do", "nothing:").set("aria-label", "Select nothing").say("×");
+    vec![
+        shape("h2").say(title).with([shape("small").say(about), close]),
+        classed("table", "facts").with([shape("tbody").with_all(rows.collect())]),
+    ]
+}
+
+/// Bytes by field: its name, what it says, where it is, and the first of its bytes.
+fn bytes(title: &'static str, rows: &[Row]) -> Option<Shape> {
+    let last = rows.iter().map(|it| it.to).max()?;
+    let lines = rows.iter().map(|it| {
+        let place = if it.hex.is_empty() { String::new() } else { it.from.to_string() };
+        let hint = format!("{} {}, bytes {} to {}", it.name, it.kind, it.from, it.to.saturating_sub(1));
+        let class = if it.hex.is_empty() && it.to > it.from { "holds" } else { "leaf" };
+        classed("tr", class).set("title", hint).with([
+            shape("th").set("scope", "row").set("style", format!("--depth:{}", it.depth.min(6))).say(it.name.clone()),
+            shape("td").say(it.value.clone()),
+            classed("td", "place").say(place),
+            classed("td", "hex").say(it.hex.clone()),
+        ])
+    });
+    let head = shape("h2").say(title).say(" ").with([shape("small").say(format!("{last} bytes, by field"))]);
+    let table = classed("table", "bytes").set("id", "bytes").with([shape("tbody").with_all(lines.collect())]);
+    Some(classed("div", "scroller").set("tabindex", "0").set("role", "group").set("aria-label", title).with([head, table]))
+}
+
+fn record_facts(record: &Record, partitions: usize) -> Vec<Fact> {
     let mut facts = vec![
         ("key", record.key.clone().unwrap_or_else(|| "none".to_owned())),
         ("value", record.value.clone().unwrap_or_else(|| "none: a tombstone".to_owned())),
@@ -124,7 +180,7 @@ fn record_facts(record: &Record, partitions: i32) -> Vec<Fact> {
     });
     facts.push(match &record.key {
         Some(key) => {
-            let (partition, hash) = partition_of_key(key.as_bytes(), partitions);
+            let (partition, hash) = partition_of_key(key.as_bytes(), partitions as i32);
             ("why here", format!("toPositive(murmur2(key)) = {hash}, mod {partitions} = {partition}"))
         }
         None => ("why here", "no key: the partition its producer stuck to (KIP-794)".to_owned()),
@@ -132,7 +188,19 @@ fn record_facts(record: &Record, partitions: i32) -> Vec<Fact> {
     facts
 }
 
-fn client_facts(client: &Client) -> Vec<Fact> {
+fn message_facts(scene: &Scene, message: &Message) -> Vec<Fact> {
+    let now = scene.view.time_us;
+    let there = scene.view.messages.iter().any(|it| it.id == message.id && it.sent_us == message.sent_us);
+    let arrives = match (there, message.stalled) {
+        (false, _) if now < message.sent_us => "not sent yet at this moment".to_owned(),
+        (false, _) => format!("{} s, no longer on its way", stamp(message.arrives_us)),
+        (true, true) => "held up: the way is cut, or the other end takes nothing".to_owned(),
+        (true, false) => format!("{} s, in {}", stamp(message.arrives_us), left(message.arrives_us.saturating_sub(now))),
+    };
+    vec![("sent", format!("{} s", stamp(message.sent_us))), ("arrives", arrives)]
+}
+
+fn client_facts(scene: &Scene, client: &Client) -> Vec<Fact> {
     let mut facts = vec![
         ("state", client.state.word().to_owned()),
         ("connection", if client.connected { "open" } else { "none" }.to_owned()),
@@ -150,18 +218,40 @@ fn client_facts(client: &Client) -> Vec<Fact> {
             ("position", format!("{} at {}, lag {}", it.partition, number(it.offset), number(it.lag)))
         }));
     }
+    facts.extend(timer_facts(scene, &client.name));
     facts
 }
 
-fn broker_facts(broker: &Broker) -> Vec<Fact> {
+fn broker_facts(scene: &Scene, broker: &Broker) -> Vec<Fact> {
     let mut facts = vec![
         ("state", broker.state.word().to_owned()),
         ("node.id", broker.id.to_string()),
         ("broker epoch", broker.broker_epoch.map_or("– not registered".to_owned(), |it| it.to_string())),
         ("connections", broker.connections.to_string()),
     ];
-    facts.extend(
-        broker.waits.iter().map(|it| ("waits", format!("{} of {}, since {}", it.what, it.client, stamp(it.since_us)))),
-    );
+    facts.extend(broker.waits.iter().map(|it| {
+        let until = it.deadline_us.map_or(String::new(), |at| format!(", {} left", left(at.saturating_sub(scene.view.time_us))));
+        ("waits", format!("{} of {}, since {}{until}", it.what, it.client, stamp(it.since_us)))
+    }));
+    facts.extend(timer_facts(scene, &broker.name));
     facts
+}
+
+fn timer_facts<'a>(scene: &'a Scene, process: &'a str) -> impl Iterator<Item = Fact> + 'a {
+    let timers = scene.view.timers.iter().filter(move |it| it.process == process);
+    timers.map(|it| ("timer", format!("{}, in {}", it.what, left(it.at_us.saturating_sub(scene.view.time_us)))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_said_and_not_shown() {
+        let mut scene = Scene::new(1);
+        scene.selection = Selection::Record("orders-0".to_owned(), 7);
+        let words: String = inspect(&scene).iter().map(Shape::words).collect();
+        assert_eq!(words, "Inspectororders-0 does not exist at this moment.");
+        assert_eq!(bytes("Its batch", &[]), None);
+    }
 }

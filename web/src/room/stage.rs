@@ -1,344 +1,290 @@
-//! The cluster as a drawing: clients left and right (on a phone above and below), the broker between, messages on their way.
+//! The cluster as a drawing: clients left and right (on a phone above and below), the broker between, messages on their way,
+//! requests that wait, and timers that run.
 
-use leptos::prelude::*;
-
-use super::grouped;
-use super::state::{Room, Selection};
-use crate::view::{Broker, CLOSED, Client, Message, Partition, Role, State};
+use super::plan::{Link, Place, Plan, point, svg_curve};
+use super::scene::{Scene, Selection};
+use super::{grouped, left};
+use crate::draw::{Shape, classed, glyph, shape, tenths, text};
+use crate::view::{Broker, CLOSED, Client, Message, Partition, Role, State, Timer, Wait};
 
 /// Messages that are drawn at once; beyond it they are a number.
 const DRAWN: usize = 24;
 /// With at most so many on their way each has its name beside it.
 const NAMED: usize = 7;
+/// Partitions that have a slot in the broker.
+const SLOTS: usize = 3;
 
-/// A card's place.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Place {
-    x: f64,
-    y: f64,
-    w: f64,
-    h: f64,
-}
-
-/// Where everything is. Two ways to lie: wide, and tall for a phone.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Plan {
-    narrow: bool,
-}
-
-impl Plan {
-    fn size(self) -> (f64, f64) {
-        if self.narrow { (358.0, 396.0) } else { (700.0, 300.0) }
-    }
-
-    fn broker(self) -> Place {
-        if self.narrow {
-            Place { x: 74.0, y: 136.0, w: 210.0, h: 116.0 }
-        } else {
-            Place { x: 252.0, y: 92.0, w: 196.0, h: 116.0 }
-        }
-    }
-
-    /// The client that is `index`th of `count` with its role.
-    fn client(self, role: Role, index: usize, count: usize) -> Place {
-        let (width, height) = self.size();
-        let consumer = role == Role::Consumer;
-        let (w, h) = if self.narrow { (112.0, 66.0) } else { (128.0, 62.0) };
-        let share = (index as f64 + 0.5) / count.max(1) as f64;
-        if self.narrow {
-            let y = if consumer { height - h - 1.0 } else { 1.0 };
-            Place { x: (width * share - w / 2.0).clamp(0.0, width - w), y, w, h }
-        } else {
-            let x = if consumer { width - w - 0.5 } else { 0.5 };
-            Place { x, y: height * share - h / 2.0, w, h }
-        }
-    }
-
-    /// The curve between a client and the broker: four points.
-    fn link(self, client: Place, role: Role, index: usize, count: usize) -> [(f64, f64); 4] {
-        let broker = self.broker();
-        let share = (index as f64 + 1.0) / (count as f64 + 1.0);
-        let consumer = role == Role::Consumer;
-        if self.narrow {
-            let (from, to) = if consumer { (client.y, broker.y + broker.h) } else { (client.y + client.h, broker.y) };
-            let (x, end, middle) = (client.x + client.w / 2.0, broker.x + broker.w * share, (from + to) / 2.0);
-            [(x, from), (x, middle), (end, middle), (end, to)]
-        } else {
-            let (from, to) = if consumer { (client.x, broker.x + broker.w) } else { (client.x + client.w, broker.x) };
-            let (y, end, middle) = (client.y + client.h / 2.0, broker.y + broker.h * share, (from + to) / 2.0);
-            [(from, y), (middle, y), (middle, end), (to, end)]
-        }
-    }
-}
-
-/// A point of a cubic curve, and 0 ≤ t ≤ 1.
-fn point([a, b, c, d]: [(f64, f64); 4], t: f64) -> (f64, f64) {
-    let u = 1.0 - t;
-    let mix =
-        |a: f64, b: f64, c: f64, d: f64| u * u * u * a + 3.0 * u * u * t * b + 3.0 * u * t * t * c + t * t * t * d;
-    (mix(a.0, b.0, c.0, d.0), mix(a.1, b.1, c.1, d.1))
-}
-
-fn curve([a, b, c, d]: [(f64, f64); 4]) -> String {
-    format!("M{:.1} {:.1}C{:.1} {:.1} {:.1} {:.1} {:.1} {:.1}", a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1)
-}
-
-/// Every client's name and role, in the order in which they came.
-type Cast = Vec<(String, Role)>;
-
-/// A client's place and its link.
-fn seat(cast: &Cast, plan: Plan, name: &str) -> Option<(Place, [(f64, f64); 4])> {
-    let role = cast.iter().find(|it| it.0 == name)?.1;
-    let side = |it: Role| it == Role::Consumer;
-    let peers: Vec<&str> = cast.iter().filter(|it| side(it.1) == side(role)).map(|it| it.0.as_str()).collect();
-    let index = peers.iter().position(|it| *it == name)?;
-    let place = plan.client(role, index, peers.len());
-    Some((place, plan.link(place, role, index, peers.len())))
-}
-
-#[component]
-pub(crate) fn Stage(room: Room) -> impl IntoView {
-    let plan = Memo::new(move |_| Plan { narrow: room.narrow.get() });
-    let cast = Memo::new(move |_| room.clients.things().into_iter().map(|it| (it.name, it.role)).collect::<Cast>());
-    let size = move || plan.get().size();
-    let drawn = move || {
-        let mut messages = room.messages.get();
-        messages.truncate(DRAWN);
-        messages
+/// The cluster.
+pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
+    let plan = Plan { narrow: scene.narrow };
+    let (width, height) = plan.size();
+    let messages = &scene.view.messages;
+    let more = messages.len().saturating_sub(DRAWN);
+    let note = if more > 0 { format!("{} more on their way", grouped(more as u64)) } else { String::new() };
+    let key = |picture: &'static str, word: &'static str| {
+        shape("span").with([glyph(picture), text(word)])
     };
-    let more = move || {
-        let count = room.messages.read().len();
-        (count > DRAWN).then(|| format!("{} more on their way", grouped((count - DRAWN) as u64)))
-    };
-    view! {
-        <div class="head">
-            <h2>"Cluster"</h2>
-            <div class="legend">
-                <span><svg class="g" aria-hidden="true"><use href="#msg-up"/></svg>"request"</span>
-                <span><svg class="g" aria-hidden="true"><use href="#msg-down"/></svg>"answer"</span>
-                <span class="note">{more}</span>
-            </div>
-        </div>
-        <svg class="stage" id="stage" viewBox=move || format!("0 0 {} {}", size().0, size().1) role="group" aria-label="Cluster">
-            {move || cast.get().into_iter().filter_map(|(name, _)| {
-                let (place, link) = seat(&cast.read(), plan.get(), &name)?;
-                let signal = room.clients.named(&name)?;
-                Some(view! { <ClientCard room name signal place link/> })
-            }).collect_view()}
-            {move || room.brokers.all().into_iter().take(1).map(|(name, signal)| view! { <BrokerCard room name signal place=plan.get().broker()/> }).collect_view()}
-            <For each=drawn key=|it| it.id.clone() children=move |message| view! { <Envelope room message plan cast/> }/>
-        </svg>
+    let legend = classed("div", "legend").with([
+        key("#msg-up", "request"),
+        key("#msg-down", "answer"),
+        key("#g-wait", "waits"),
+        classed("span", "note").say(note),
+    ]);
+    let head = classed("div", "head").with([shape("h2").say("Cluster"), legend]);
+
+    let seats = seats(scene, plan);
+    let mut drawn: Vec<Shape> = seats.iter().map(|it| link(it)).collect();
+    drawn.extend(seats.iter().map(|it| client_card(scene, it)));
+    if let Some(broker) = scene.broker() {
+        drawn.push(broker_card(scene, broker, plan.broker()));
+        drawn.extend(seats.iter().filter_map(|it| waiting(scene, broker, it)));
     }
+    let names = messages.len() <= NAMED;
+    drawn.extend(messages.iter().take(DRAWN).filter_map(|it| envelope(scene, it, &seats, names)));
+    let stage = classed("svg", "stage")
+        .set("id", "stage")
+        .set("viewBox", format!("0 0 {} {}", tenths(width), tenths(height)))
+        .set("role", "group")
+        .set("aria-label", "Cluster")
+        .with_all(drawn);
+    vec![head, stage]
 }
 
-#[component]
-fn ClientCard(
-    room: Room,
-    name: String,
-    signal: ArcRwSignal<Option<Client>>,
+/// A client and where it is.
+struct Seat<'a> {
+    client: &'a Client,
     place: Place,
-    link: [(f64, f64); 4],
-) -> impl IntoView {
-    let client = Memo::new(move |_| signal.get().unwrap_or_else(|| Client { state: State::Down, ..Client::default() }));
-    let Place { x, y, w, h } = place;
-    let chosen = name.clone();
-    let selected = move || room.selection.read() == Selection::Process(chosen.clone());
-    let pick = Picker { room, name: name.clone() };
-    let first = move || {
-        client.with(|it| match it.role {
-            Role::Consumer => format!("{} read", grouped(it.consumed)),
-            Role::Producer | Role::Wire => format!("{} ok · {} failed", grouped(it.ok), grouped(it.failed)),
-        })
-    };
-    let second = move || {
-        client.with(|it| match it.role {
-            _ if !it.state.runs() => it.state.word().to_owned(),
-            Role::Consumer => match it.positions.iter().map(|it| it.lag).collect::<Option<Vec<_>>>() {
-                Some(lags) if !lags.is_empty() => {
-                    format!("lag {}", grouped(lags.iter().sum::<i64>().max(0).cast_unsigned()))
-                }
-                _ => "lag –".to_owned(),
-            },
-            Role::Producer | Role::Wire if it.unknown > 0 => format!("{} unknown", grouped(it.unknown)),
-            Role::Producer | Role::Wire => format!("{} waiting", grouped(it.pending)),
-        })
-    };
-    let title = move || {
-        client.with(|it| match it.role {
-            Role::Consumer => "consumer ",
-            Role::Producer => "producer ",
-            Role::Wire => "wire ",
-        })
-    };
-    view! {
-        <path class="link" class:cut=move || client.with(|it| !it.connected) d=curve(link)/>
-        <g class="card" class:ghost=move || client.with(|it| !it.state.runs()) class:on=selected data-process=name.clone() tabindex="0" role="button"
-            aria-label=move || client.with(|it| format!("{}{}, {}, {}", title(), it.name, first(), second())) on:click=pick.clone().click() on:keydown=pick.key()>
-            <rect x=x y=y width=w height=h rx="9"/>
-            <text class="b" x=x + 11.0 y=y + 20.0>{title}{name.clone()}</text>
-            <text class="dim" x=x + 11.0 y=y + 36.0>{first}</text>
-            <text class="dim" x=x + 11.0 y=y + 51.0>{second}</text>
-        </g>
-    }
+    link: Link,
 }
 
-#[component]
-fn BrokerCard(room: Room, name: String, signal: ArcRwSignal<Option<Broker>>, place: Place) -> impl IntoView {
-    let state = Memo::new(move |_| signal.get().map_or(State::Down, |it| it.state));
-    let Place { x, y, w, h } = place;
-    let chosen = name.clone();
-    let selected = move || room.selection.read() == Selection::Process(chosen.clone());
-    let pick = Picker { room, name: name.clone() };
-    let label = {
-        let name = name.clone();
-        move || format!("broker {name}, {}", state.get().word())
+fn seats(scene: &Scene, plan: Plan) -> Vec<Seat<'_>> {
+    let clients = &scene.view.clients;
+    let is_consumer = |it: &Client| it.role == Role::Consumer;
+    let mut counts = [0, 0];
+    let all = [false, true].map(|side| clients.iter().filter(|it| is_consumer(it) == side).count());
+    clients
+        .iter()
+        .map(|client| {
+            let side = usize::from(is_consumer(client));
+            let (index, count) = (counts[side], all[side]);
+            counts[side] += 1;
+            let place = plan.client(client.role, index, count);
+            Seat { client, place, link: plan.link(place, client.role, index, count) }
+        })
+        .collect()
+}
+
+fn link(seat: &Seat<'_>) -> Shape {
+    let class = if seat.client.connected { "link" } else { "link cut" };
+    classed("path", class).named(&seat.client.name).set("d", svg_curve(seat.link))
+}
+
+/// A card that can be selected.
+fn card(scene: &Scene, name: &str, class: &str, ghost: bool, label: String) -> Shape {
+    let chosen = matches!(&scene.selection, Selection::Process(it) if it == name);
+    let state = match (ghost, chosen) {
+        (false, false) => "",
+        (true, false) => " ghost",
+        (false, true) => " on",
+        (true, true) => " ghost on",
     };
-    let mark = move || match state.get() {
+    classed("g", format!("{class}{state}"))
+        .named(name)
+        .set("data-process", name.to_owned())
+        .set("data-do", format!("process:{name}"))
+        .set("tabindex", "0")
+        .set("role", "button")
+        .set("aria-label", label)
+}
+
+fn rect(place: Place, radius: &'static str) -> Shape {
+    shape("rect").at("x", place.x).at("y", place.y).at("width", place.w).at("height", place.h).set("rx", radius)
+}
+
+fn words(class: &'static str, x: f64, y: f64, words: String) -> Shape {
+    classed("text", class).at("x", x).at("y", y).say(words)
+}
+
+fn client_card(scene: &Scene, seat: &Seat<'_>) -> Shape {
+    let Seat { client, place, .. } = seat;
+    let Place { x, y, w, .. } = *place;
+    let title = format!("{} {}", client.role.word(), client.name);
+    let first = match client.role {
+        Role::Consumer => format!("{} read", grouped(client.consumed)),
+        Role::Producer | Role::Wire => format!("{} ok · {} failed", grouped(client.ok), grouped(client.failed)),
+    };
+    let second = match client.role {
+        _ if !client.state.runs() => client.state.word().to_owned(),
+        Role::Consumer => match client.positions.iter().map(|it| it.lag).collect::<Option<Vec<i64>>>() {
+            Some(lags) if !lags.is_empty() => format!("lag {}", grouped(lags.iter().sum::<i64>().max(0).cast_unsigned())),
+            _ => "lag –".to_owned(),
+        },
+        Role::Producer | Role::Wire if client.unknown > 0 => format!("{} unknown", grouped(client.unknown)),
+        Role::Producer | Role::Wire => format!("{} waiting", grouped(client.pending)),
+    };
+    let label = format!("{title}, {first}, {second}");
+    card(scene, &client.name, "card", !client.state.runs(), label)
+        .with([
+            rect(*place, "9"),
+            words("b", x + 11.0, y + 20.0, title),
+            words("dim", x + 11.0, y + 36.0, first),
+            words("dim", x + 11.0, y + 51.0, second),
+        ])
+        .with_all(next_timer(scene, &client.name, x + w - 15.0, y + 47.0))
+}
+
+/// A process's next deadline that has a name and a beginning, as an arc that runs out, with what is left of it.
+fn next_timer(scene: &Scene, process: &str, x: f64, y: f64) -> Vec<Shape> {
+    let of = |it: &&Timer| it.process == process && it.since_us.is_some() && it.at_us >= scene.view.time_us;
+    let Some((timer, since)) = scene.view.timers.iter().find(of).and_then(|it| Some((it, it.since_us?))) else {
+        return Vec::new();
+    };
+    let told = format!("{}: {} left", timer.what, left(timer.at_us - scene.view.time_us));
+    let mut arc = arc(scene.view.time_us, since, timer.at_us, x, y, 5.5);
+    arc.children.push(shape("title").say(told));
+    vec![
+        arc.set("data-timer", timer.what.clone()),
+        words("dim r tiny", x - 10.0, y + 4.0, left(timer.at_us - scene.view.time_us)),
+    ]
+}
+
+/// What is left of a time, as a part of a ring.
+fn arc(now_us: u64, since_us: u64, until_us: u64, x: f64, y: f64, radius: f64) -> Shape {
+    let whole = until_us.saturating_sub(since_us).max(1);
+    let percent = until_us.saturating_sub(now_us).min(whole) as f64 * 100.0 / whole as f64;
+    let circle = |class| classed("circle", class).at("cx", x).at("cy", y).at("r", radius);
+    classed("g", "arc").with([
+        circle("ring"),
+        circle("rest")
+            .set("pathLength", "100")
+            .set("stroke-dasharray", format!("{} 100", tenths(percent)))
+            .set("transform", format!("rotate(-90 {} {})", tenths(x), tenths(y))),
+    ])
+}
+
+fn broker_card(scene: &Scene, broker: &Broker, place: Place) -> Shape {
+    let Place { x, y, w, .. } = place;
+    let mark = match broker.state {
         State::Up => "#g-ok",
         State::Starting | State::Stopping => "#g-wait",
         State::Paused => "#i-pause",
         State::Down => "#g-off",
         State::Dark => "#g-power",
     };
-    view! {
-        <g class="card broker" class:ghost=move || !state.get().runs() class:on=selected data-process=name.clone() tabindex="0" role="button"
-            aria-label=label on:click=pick.clone().click() on:keydown=pick.key()>
-            <rect x=x y=y width=w height=h rx="10"/>
-            <text class="big" x=x + 13.0 y=y + 25.0>{name.clone()}</text>
-            <use href=mark x=x + 38.0 y=y + 14.0 width="12" height="12" class:harm=move || !state.get().runs()/>
-            <text class="dim" id="broker-state" x=x + 55.0 y=y + 24.0>{move || state.get().word()}</text>
-            {move || room.partitions.all().into_iter().take(3).enumerate().map(|(index, (name, signal))| {
-                view! { <Slot name signal x=x + 6.0 y=y + 34.0 + 26.0 * index as f64 w=w - 12.0/> }
-            }).collect_view()}
-        </g>
+    let runs = broker.state.runs();
+    let label = format!("broker {}, {}", broker.name, broker.state.word());
+    let mut slots = Vec::new();
+    for (index, partition) in scene.view.partitions.iter().take(SLOTS).enumerate() {
+        slots.extend(slot(partition, x + 6.0, y + 34.0 + 26.0 * index as f64, w - 12.0));
     }
+    card(scene, &broker.name, "card broker", !runs, label)
+        .with([
+            rect(place, "10"),
+            words("big", x + 13.0, y + 25.0, broker.name.clone()),
+            shape("use")
+                .set("href", mark)
+                .at("x", x + 38.0)
+                .at("y", y + 14.0)
+                .set("width", "12")
+                .set("height", "12")
+                .when(!runs, "class", "harm"),
+            words("dim", x + 55.0, y + 24.0, broker.state.word().to_owned()).set("id", "broker-state"),
+        ])
+        .with_all(if runs { next_timer(scene, &broker.name, x + w - 17.0, y + 19.0) } else { Vec::new() })
+        .with_all(slots)
 }
 
 /// A partition in its broker: how much it holds, and who led it when that was written.
-#[component]
-fn Slot(name: String, signal: ArcRwSignal<Option<Partition>>, x: f64, y: f64, w: f64) -> impl IntoView {
-    let is_led = {
-        let signal = signal.clone();
-        Memo::new(move |_| signal.with(|it| it.as_ref().is_some_and(|it| it.leader.is_some())))
-    };
-    let end = {
-        let signal = signal.clone();
-        Memo::new(move |_| signal.with(|it| it.as_ref().map(|it| it.log_end)))
-    };
-    // Of the newest records, as many as there is place for, the epochs.
-    let epochs = Memo::new(move |_| {
-        let place = ((w - 118.0) / 6.0) as usize;
-        signal.with(|it| {
-            let records = it.as_ref().map_or(&[][..], |it| &it.records);
-            records[records.len().saturating_sub(place)..].iter().map(|it| it.leader_epoch).collect::<Vec<_>>()
-        })
-    });
-    let cells = move || {
-        let epochs = epochs.get();
-        let runs = epochs.chunk_by(|a, b| a == b).scan(0, |at, run| {
-            let path: String = (*at..*at + run.len())
-                .map(|it| format!("M{:.1} {:.1}h5v10h-5z", x + 70.0 + it as f64 * 6.0, y + 5.0))
-                .collect();
-            *at += run.len();
-            Some(view! { <path class=format!("mini e{}", run[0].rem_euclid(4)) d=path/> })
-        });
-        runs.collect_view()
-    };
-    view! {
-        <rect class="slot" x=x y=y width=w height="20" rx="4"/>
-        <use href=move || if is_led.get() { "#g-lead" } else { "#g-off" } x=x + 5.0 y=y + 4.0 width="12" height="12"/>
-        <text x=x + 21.0 y=y + 14.0>{name}</text>
-        {cells}
-        <text class="m r" x=x + w - 7.0 y=y + 14.0>
-            {move || end.get().map_or("–".to_owned(), |it| grouped(it.max(0).cast_unsigned()))}
-        </text>
+fn slot(partition: &Partition, x: f64, y: f64, w: f64) -> Vec<Shape> {
+    let badge = if partition.leader.is_some() { "#g-lead" } else { "#g-off" };
+    let mut shapes = vec![
+        classed("rect", "slot").at("x", x).at("y", y).at("width", w).set("height", "20").set("rx", "4"),
+        shape("use").set("href", badge).at("x", x + 5.0).at("y", y + 4.0).set("width", "12").set("height", "12"),
+        shape("text").at("x", x + 21.0).at("y", y + 14.0).say(partition.name.clone()),
+    ];
+    // Of the newest records, as many as there is place for.
+    let room = ((w - 118.0) / 6.0) as usize;
+    let newest = &partition.records[partition.records.len().saturating_sub(room)..];
+    let mut at = 0;
+    for run in newest.chunk_by(|a, b| a.leader_epoch == b.leader_epoch) {
+        let mut path = String::new();
+        for index in at..at + run.len() {
+            path.push_str(&format!("M{} {}h5v10h-5z", tenths(x + 70.0 + index as f64 * 6.0), tenths(y + 5.0)));
+        }
+        at += run.len();
+        shapes.push(classed("path", format!("mini e{}", run[0].leader_epoch.rem_euclid(4))).set("d", path));
     }
+    shapes.push(words("m r", x + w - 7.0, y + 14.0, grouped(partition.log_end.max(0).cast_unsigned())));
+    shapes
+}
+
+/// A client's request that waits at the broker for something that may not come, such as a fetch for records.
+fn waiting(scene: &Scene, broker: &Broker, seat: &Seat<'_>) -> Option<Shape> {
+    let of = |it: &&Wait| it.client == seat.client.name && it.deadline_us.is_some();
+    let wait = broker.waits.iter().find(of)?;
+    let until = wait.deadline_us?;
+    let count = broker.waits.iter().filter(of).count();
+    let rest = left(until.saturating_sub(scene.view.time_us));
+    let more = if count > 1 { format!(" ×{count}") } else { String::new() };
+    let label = format!("{}{more} of {} waits, {rest} left", wait.what, seat.client.name);
+    // On the link, just before it meets the broker.
+    let (x, y) = point(seat.link, 0.86);
+    let below = if scene.narrow { 4.0 } else { 19.0 };
+    let (dx, class) = if scene.narrow { (11.0, "tiny") } else { (0.0, "c tiny") };
+    let mut arc = arc(scene.view.time_us, wait.since_us, until, x, y, 7.0);
+    arc.children.push(shape("title").say(label.clone()));
+    Some(
+        classed("g", "wait")
+            .named(&format!("wait of {}", seat.client.name))
+            .set("data-wait", seat.client.name.clone())
+            .set("data-do", format!("process:{}", broker.name))
+            .set("role", "img")
+            .set("aria-label", label)
+            .with([arc, words(class, x + dx, y + below, format!("{}{more} waits {rest}", wait.what))]),
+    )
 }
 
 /// A message between its two ends, as far as its time has passed.
-#[component]
-fn Envelope(room: Room, message: Message, plan: Memo<Plan>, cast: Memo<Cast>) -> impl IntoView {
-    let Message { from, to, what, is_answer, sent_us, arrives_us, .. } = message;
-    let way = Memo::new(move |_| {
-        let up = seat(&cast.read(), plan.get(), &from).map(|it| it.1);
+fn envelope(scene: &Scene, message: &Message, seats: &[Seat<'_>], named: bool) -> Option<Shape> {
+    let seat = |name: &str| seats.iter().find(|it| it.client.name == name);
+    let link = match (seat(&message.from), seat(&message.to)) {
+        (Some(from), _) => from.link,
         // Towards a client the curve is followed from its other end.
-        up.or_else(|| seat(&cast.read(), plan.get(), &to).map(|(_, [a, b, c, d])| [d, c, b, a]))
-    });
-    let at = move || {
-        let took = room.time_us.get().saturating_sub(sent_us) as f64;
-        let t = (took / (arrives_us - sent_us).max(1) as f64).clamp(0.0, 1.0);
-        way.get().map_or(String::from("translate(-99 -99)"), |way| {
-            let (x, y) = point(way, t);
-            format!("translate({x:.1} {y:.1})")
-        })
+        (None, Some(to)) => [to.link[3], to.link[2], to.link[1], to.link[0]],
+        (None, None) => return None,
     };
-    let is_close = what == CLOSED;
-    let picture = match (is_close, is_answer) {
+    let took = scene.view.time_us.saturating_sub(message.sent_us) as f64;
+    let whole = message.arrives_us.saturating_sub(message.sent_us).max(1) as f64;
+    let (x, y) = point(link, (took / whole).clamp(0.0, 1.0));
+    let is_close = message.what == CLOSED;
+    let picture = match (is_close, message.is_answer) {
         (true, _) => "#g-off",
         (false, true) => "#msg-down",
         (false, false) => "#msg-up",
     };
-    let name = what.clone();
-    let label = move || (room.messages.read().len() <= NAMED).then(|| name.clone());
-    view! {
-        <g class="msg" transform=at data-what=what>
-            <use href=picture class:close=is_close x="-9" y="-6.5" width="18" height="13"/>
-            <text class="c" y=if is_answer { "20" } else { "-11" }>{label}</text>
-        </g>
-    }
-}
-
-/// Selects a process when its card is used.
-#[derive(Clone)]
-struct Picker {
-    room: Room,
-    name: String,
-}
-
-impl Picker {
-    fn pick(&self) {
-        self.room.selection.set(Selection::Process(self.name.clone()));
-    }
-
-    fn click(self) -> impl Fn(leptos::ev::MouseEvent) {
-        move |_| self.pick()
-    }
-
-    fn key(self) -> impl Fn(leptos::ev::KeyboardEvent) {
-        move |event| {
-            if event.key() == "Enter" || event.key() == " " {
-                event.prevent_default();
-                self.pick();
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cards_do_not_overlap_and_stay_inside() {
-        for narrow in [false, true] {
-            let plan = Plan { narrow };
-            let mut places = vec![plan.broker()];
-            places.extend((0..3).map(|it| plan.client(Role::Producer, it, 3)));
-            places.extend((0..2).map(|it| plan.client(Role::Consumer, it, 2)));
-            let (width, height) = plan.size();
-            for (index, a) in places.iter().enumerate() {
-                assert!(a.x >= 0.0 && a.y >= 0.0 && a.x + a.w <= width && a.y + a.h <= height, "{a:?}");
-                for b in &places[..index] {
-                    let apart = a.x + a.w <= b.x || b.x + b.w <= a.x || a.y + a.h <= b.y || b.y + b.h <= a.y;
-                    assert!(apart, "{a:?} {b:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_message_begins_and_ends_at_its_link() {
-        let link = [(0.0, 0.0), (5.0, 0.0), (5.0, 10.0), (10.0, 10.0)];
-        assert_eq!((point(link, 0.0), point(link, 0.5), point(link, 1.0)), ((0.0, 0.0), (5.0, 5.0), (10.0, 10.0)));
-    }
+    let chosen = matches!(&scene.selection, Selection::Message(it) if it.id == message.id);
+    let way = if message.is_answer { "answer to " } else { "" };
+    let label = format!("{way}{} from {} to {}", message.what, message.from, message.to);
+    let name = if named { message.what.clone() } else { String::new() };
+    Some(
+        classed("g", if chosen { "msg on" } else { "msg" })
+            .named(&message.id)
+            .set("transform", format!("translate({} {})", tenths(x), tenths(y)))
+            .set("data-what", message.what.clone())
+            .set("data-do", format!("message:{}", message.id))
+            // While it moves, nobody can come to it by Tab.
+            .when(scene.is_still(), "tabindex", "0")
+            .set("role", "button")
+            .set("aria-label", label)
+            .with([
+                shape("use")
+                    .set("href", picture)
+                    .when(is_close, "class", "close")
+                    .set("x", "-9")
+                    .set("y", "-6.5")
+                    .set("width", "18")
+                    .set("height", "13"),
+                words("c", 0.0, if message.is_answer { 20.0 } else { -11.0 }, name),
+            ]),
+    )
 }

@@ -1,0 +1,83 @@
+//! What a page's main thread works between two frames, read from a trace.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+/// The work of each frame in ms, least first.
+#[derive(Clone, Debug)]
+pub struct Frames(Vec<f64>);
+
+impl Frames {
+    /// Of the thread that fires animation frames: the tasks from the one that fires a frame up to the next such, between
+    /// the page's `console.timeStamp("begin")` and `("end")`.
+    pub fn of(trace: &[Value]) -> Result<Frames> {
+        let stamp = |word: &str| {
+            let found = trace.iter().find(|it| it["name"] == "TimeStamp" && it["args"]["data"]["message"] == word);
+            found.and_then(|it| it["ts"].as_f64()).with_context(|| format!("no time stamp `{word}` in the trace"))
+        };
+        let (begin, end) = (stamp("begin")?, stamp("end")?);
+        let begins = |it: &&Value| it["name"] == "FireAnimationFrame";
+        let thread = |it: &Value| (it["pid"].as_i64(), it["tid"].as_i64());
+        let main = trace.iter().rev().find(begins).map(thread).context("no animation frame in the trace")?;
+        let at = |it: &Value| it["ts"].as_f64().unwrap_or_default();
+        let of_main = || trace.iter().filter(|it| thread(it) == main && (begin..end).contains(&at(it)));
+        let mut fired: Vec<f64> = of_main().filter(begins).map(at).collect();
+        let mut tasks: Vec<(f64, f64)> =
+            of_main().filter(|it| it["name"] == "RunTask").map(|it| (at(it), it["dur"].as_f64().unwrap_or_default())).collect();
+        fired.sort_by(f64::total_cmp);
+        tasks.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut work = Vec::new();
+        let mut frame: Option<f64> = None;
+        for (begin, took) in tasks {
+            let first = fired.partition_point(|it| *it < begin);
+            if fired.get(first).is_some_and(|it| *it <= begin + took) {
+                work.extend(frame);
+                frame = Some(0.0);
+            }
+            if let Some(sum) = &mut frame {
+                *sum += took / 1_000.0;
+            }
+        }
+        work.extend(frame);
+        work.sort_by(f64::total_cmp);
+        Ok(Frames(work))
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What so many of a thousand frames stay below, in ms.
+    pub fn permille(&self, of_thousand: usize) -> f64 {
+        let last = self.0.len().saturating_sub(1);
+        self.0.get((self.0.len() * of_thousand / 1_000).min(last)).copied().unwrap_or(f64::NAN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_frame_is_its_task_and_those_after_it() {
+        let event = |name: &str, tid: i64, ts: i64, dur: i64| json!({ "name": name, "pid": 1, "tid": tid, "ts": ts, "dur": dur });
+        let stamp = |word: &str, ts: i64| json!({ "name": "TimeStamp", "ts": ts, "args": { "data": { "message": word } } });
+        let trace = [
+            stamp("begin", 0),
+            stamp("end", 40_000),
+            event("RunTask", 1, 1, 9_000),
+            event("RunTask", 1, 10_000, 4_000),
+            event("FireAnimationFrame", 1, 11_000, 2_000),
+            event("RunTask", 1, 15_000, 500),
+            event("RunTask", 2, 15_000, 8_000),
+            event("FireAnimationFrame", 1, 27_000, 1_000),
+            event("RunTask", 1, 26_000, 3_000),
+            event("RunTask", 1, 50_000, 3_000),
+        ];
+        let frames = Frames::of(&trace).unwrap();
+        assert_eq!((frames.count(), frames.permille(0), frames.permille(1_000)), (2, 3.0, 4.5));
+        assert!(Frames::of(&trace[1..]).is_err());
+    }
+}

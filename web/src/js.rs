@@ -1,0 +1,194 @@
+//! A view as plain objects of JavaScript. By hand: a serializer would weigh more than all of this.
+
+use js_sys::{Array, Object, Reflect};
+use leptos::web_sys::js_sys;
+use wasm_bindgen::JsValue;
+
+use crate::view::{Branch, Broker, Check, Client, Message, Partition, Position, Record, Role, State, Timer, View, Wait};
+
+/// The moment, in the shape that view.rs declares for TypeScript.
+pub(crate) fn view(it: &View) -> JsValue {
+    object(&[
+        ("timeUs", count(it.time_us)),
+        ("event", count(it.event)),
+        ("lastEvent", count(it.last_event)),
+        ("branch", count(it.branch as u64)),
+        ("branches", list(&it.branches, branch)),
+        ("hash", (&*it.hash).into()),
+        ("sentence", (&*it.sentence).into()),
+        ("brokers", list(&it.brokers, broker)),
+        ("partitions", list(&it.partitions, partition)),
+        ("clients", list(&it.clients, client)),
+        ("messages", list(&it.messages, message)),
+        ("timers", list(&it.timers, timer)),
+        ("checks", list(&it.checks, check)),
+    ])
+}
+
+fn object(fields: &[(&str, JsValue)]) -> JsValue {
+    let object = Object::new();
+    for (name, value) in fields {
+        // A new object takes every field.
+        let _ = Reflect::set(&object, &(*name).into(), value);
+    }
+    object.into()
+}
+
+fn list<T>(items: &[T], one: fn(&T) -> JsValue) -> JsValue {
+    let array = Array::new();
+    for item in items {
+        array.push(&one(item));
+    }
+    array.into()
+}
+
+/// JavaScript's numbers are exact up to 2⁵³: no clock and no offset of a run comes near.
+fn count(number: u64) -> JsValue {
+    (number as f64).into()
+}
+
+fn whole(number: i64) -> JsValue {
+    (number as f64).into()
+}
+
+fn known<T>(value: Option<T>, one: fn(T) -> JsValue) -> JsValue {
+    value.map_or(JsValue::UNDEFINED, one)
+}
+
+fn text(value: Option<&String>) -> JsValue {
+    value.map_or(JsValue::UNDEFINED, |it| (&**it).into())
+}
+
+fn state(it: State) -> JsValue {
+    match it {
+        State::Up => "up",
+        State::Starting => "starting",
+        State::Stopping => "stopping",
+        State::Down => "down",
+        State::Dark => "dark",
+        State::Paused => "paused",
+    }
+    .into()
+}
+
+fn branch(it: &Branch) -> JsValue {
+    object(&[
+        ("name", (&*it.name).into()),
+        ("lastEvent", count(it.last_event)),
+        ("forkedAt", known(it.forked_at, count)),
+    ])
+}
+
+fn broker(it: &Broker) -> JsValue {
+    object(&[
+        ("name", (&*it.name).into()),
+        ("id", it.id.into()),
+        ("state", state(it.state)),
+        ("brokerEpoch", known(it.broker_epoch, whole)),
+        ("connections", count(it.connections as u64)),
+        ("waits", list(&it.waits, wait)),
+    ])
+}
+
+fn wait(it: &Wait) -> JsValue {
+    object(&[
+        ("client", (&*it.client).into()),
+        ("what", (&*it.what).into()),
+        ("sinceUs", count(it.since_us)),
+        ("deadlineUs", known(it.deadline_us, count)),
+    ])
+}
+
+fn timer(it: &Timer) -> JsValue {
+    object(&[
+        ("process", (&*it.process).into()),
+        ("what", (&*it.what).into()),
+        ("sinceUs", known(it.since_us, count)),
+        ("atUs", count(it.at_us)),
+    ])
+}
+
+fn partition(it: &Partition) -> JsValue {
+    object(&[
+        ("name", (&*it.name).into()),
+        ("topic", (&*it.topic).into()),
+        ("partition", it.partition.into()),
+        ("leader", text(it.leader.as_ref())),
+        ("leaderEpoch", it.leader_epoch.into()),
+        ("logStart", whole(it.log_start)),
+        ("highWatermark", whole(it.high_watermark)),
+        ("synced", whole(it.synced)),
+        ("logEnd", whole(it.log_end)),
+        ("records", list(&it.records, record)),
+    ])
+}
+
+/// Records, as [`view`] has them.
+pub(crate) fn records(records: &[Record]) -> JsValue {
+    list(records, record)
+}
+
+fn record(it: &Record) -> JsValue {
+    object(&[
+        ("offset", whole(it.offset)),
+        ("leaderEpoch", it.leader_epoch.into()),
+        ("key", text(it.key.as_ref())),
+        ("value", text(it.value.as_ref())),
+        ("timestampMs", whole(it.timestamp_ms)),
+        ("baseOffset", whole(it.base_offset)),
+        ("producerId", known(it.producer_id, whole)),
+        ("sequence", known(it.sequence, whole)),
+    ])
+}
+
+fn client(it: &Client) -> JsValue {
+    let role = match it.role {
+        Role::Producer => "producer",
+        Role::Consumer => "consumer",
+        Role::Wire => "wire",
+    };
+    object(&[
+        ("name", (&*it.name).into()),
+        ("role", role.into()),
+        ("state", state(it.state)),
+        ("connected", it.connected.into()),
+        ("load", text(it.load.as_ref())),
+        ("ok", count(it.ok)),
+        ("failed", count(it.failed)),
+        ("unknown", count(it.unknown)),
+        ("pending", count(it.pending)),
+        ("consumed", count(it.consumed)),
+        ("positions", list(&it.positions, position)),
+    ])
+}
+
+fn position(it: &Position) -> JsValue {
+    object(&[
+        ("partition", (&*it.partition).into()),
+        ("offset", known(it.offset, whole)),
+        ("lag", known(it.lag, whole)),
+    ])
+}
+
+fn message(it: &Message) -> JsValue {
+    object(&[
+        ("id", (&*it.id).into()),
+        ("from", (&*it.from).into()),
+        ("to", (&*it.to).into()),
+        ("what", (&*it.what).into()),
+        ("isAnswer", it.is_answer.into()),
+        ("sentUs", count(it.sent_us)),
+        ("arrivesUs", count(it.arrives_us)),
+        ("stalled", it.stalled.into()),
+    ])
+}
+
+fn check(it: &Check) -> JsValue {
+    object(&[
+        ("name", (&*it.name).into()),
+        ("holds", it.holds.into()),
+        ("meaning", (&*it.meaning).into()),
+        ("brokenBy", text(it.broken_by.as_ref())),
+        ("brokenAt", known(it.broken_at, count)),
+    ])
+}

@@ -1,0 +1,245 @@
+//! Why something happened: event by event back to what a person did, or to a key of a configuration.
+
+use client::Event as ClientEvent;
+use node::Event as NodeEvent;
+use ordered::Map;
+use sim::history::Stamped;
+use sim::narration::{Heard, Stored};
+use sim::view::MessageKind;
+use sim::{History, Pid, World};
+
+/// How many events back causes are looked for.
+const REACH: u64 = 3_000;
+/// Links of a chain that are shown at most.
+const LINKS: usize = 12;
+
+/// A link of the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    /// The event; for an action the one that it follows.
+    pub(crate) event: u64,
+    /// When, in µs.
+    pub(crate) time_us: u64,
+    /// What happened, in a sentence; of an action the line; of a timer its configuration key.
+    pub(crate) what: String,
+    /// What ends the chain, if this does.
+    pub(crate) end: Option<End>,
+}
+
+/// Where a chain ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// A person did it.
+    Action,
+    /// A configuration key says so.
+    Key,
+    /// Its cause is further back than was looked, or no event tells it.
+    Untold,
+}
+
+/// An event as it is remembered while the past is played again.
+struct Step {
+    event: u64,
+    at: u64,
+    process: Pid,
+    heard: Heard,
+    sentence: String,
+    /// Ends of partitions that it moved: topic-partition, offset, and whether that was the high watermark.
+    ends: Vec<(String, i64, bool)>,
+    /// A client gave up a connection or will send again.
+    retried: bool,
+}
+
+/// A message's name: from, to, the API's number, its correlation id, whether it is an answer.
+type Letter = (String, String, i16, i32, bool);
+
+/// The chain of causes of the last event, itself first. The history stands where it stood.
+pub(crate) fn chain(history: &mut History) -> Vec<Cause> {
+    let (now, clock) = (history.world().events(), history.world().clock());
+    let actions = history.run().actions;
+    let mut steps: Vec<Step> = Vec::new();
+    // When each message was seen first.
+    let mut letters: Map<Letter, u64> = Map::new();
+    history.seek(now.saturating_sub(REACH));
+    loop {
+        let world = history.world();
+        if world.events() > 0 {
+            steps.push(step(world));
+        }
+        note_letters(world, &mut letters);
+        if world.events() >= now || !history.step() {
+            break;
+        }
+    }
+    history.run_until(clock);
+    let Some(mut at) = steps.len().checked_sub(1) else { return Vec::new() };
+    let mut causes = vec![cause(&steps[at])];
+    while causes.len() < LINKS {
+        let step = &steps[at];
+        match cause_of(history.world(), &steps[..at], step, &letters, &actions) {
+            Found::Event(index) => {
+                at = index;
+                causes.push(cause(&steps[at]));
+            }
+            Found::Action(action) => {
+                let end = Some(End::Action);
+                causes.push(Cause {
+                    event: action.after,
+                    time_us: action.at.0,
+                    what: action.action.to_string(),
+                    end,
+                });
+                return causes;
+            }
+            Found::Timer => {
+                let (event, time_us) = (step.event, step.at);
+                let process = step.process;
+                causes.push(timer(history, event, time_us, process));
+                history.seek(now);
+                history.run_until(clock);
+                return causes;
+            }
+            Found::Nothing => break,
+        }
+    }
+    if let Some(last) = causes.last_mut() {
+        last.end = Some(End::Untold);
+    }
+    causes
+}
+
+enum Found<'a> {
+    /// An earlier step, by its index.
+    Event(usize),
+    Action(&'a Stamped),
+    Timer,
+    Nothing,
+}
+
+fn step(world: &World) -> Step {
+    let last = world.last();
+    let ends = last.node_events.iter().filter_map(|it| match it {
+        NodeEvent::Appended { topic, partition, next_offset, .. } => {
+            Some((format!("{topic}-{partition}"), next_offset.0, false))
+        }
+        NodeEvent::HighWatermark { topic, partition, offset } => {
+            Some((format!("{topic}-{partition}"), offset.0, true))
+        }
+        _ => None,
+    });
+    Step {
+        event: last.event,
+        at: last.at.0,
+        process: last.process,
+        heard: last.heard,
+        sentence: world.narrate(),
+        ends: ends.collect(),
+        retried: last.client_events.iter().any(|it| matches!(it, ClientEvent::BatchRetried { .. })),
+    }
+}
+
+fn note_letters(world: &World, letters: &mut Map<Letter, u64>) {
+    for message in world.messages() {
+        let (api, id, is_answer) = match message.what {
+            MessageKind::Request(api, id) => (api, id, false),
+            MessageKind::Response(api, id) => (api, id, true),
+            MessageKind::Close => continue,
+        };
+        let letter = (message.from.to_string(), message.to.to_string(), api as i16, id, is_answer);
+        // A correlation id comes again on another connection: the latest is meant.
+        letters.insert(letter, message.sent.0);
+    }
+}
+
+fn cause(step: &Step) -> Cause {
+    Cause { event: step.event, time_us: step.at, what: step.sentence.clone(), end: None }
+}
+
+/// What led to a step: one of those before it, an action, a timer.
+fn cause_of<'a>(
+    world: &World,
+    before: &[Step],
+    step: &Step,
+    letters: &Map<Letter, u64>,
+    actions: &'a [Stamped],
+) -> Found<'a> {
+    let name = |pid: Pid| world.name(pid).to_string();
+    // The last thing that a process heard before it sent something.
+    let sender = |pid: Pid, sent: u64| {
+        let found = before.iter().rposition(|it| it.process == pid && it.at <= sent);
+        found.map_or(Found::Nothing, Found::Event)
+    };
+    let done_to = |who: &str, verbs: &[&str]| {
+        let is = |it: &&Stamped| {
+            let line = it.action.to_string();
+            let mut words = line.split_whitespace();
+            words.next().is_some_and(|verb| verbs.contains(&verb)) && words.any(|word| word == who)
+        };
+        actions.iter().rev().filter(|it| it.after < step.event).find(is)
+    };
+    match step.heard {
+        Heard::Request(Some(from), api, id) => {
+            let letter = (name(from), name(step.process), api as i16, id, false);
+            letters.get(&letter).map_or(Found::Nothing, |sent| sender(from, *sent))
+        }
+        Heard::Response(api, id) => {
+            let to = name(step.process);
+            let mut sent = letters.iter().filter(|(it, _)| it.1 == to && it.2 == api as i16 && it.3 == id && it.4);
+            let Some((letter, sent)) = sent.next_back() else { return Found::Nothing };
+            before.iter().rposition(|it| name(it.process) == letter.0 && it.at <= *sent).map_or(Found::Nothing, Found::Event)
+        }
+        // What is written now was given its place when its request came.
+        Heard::Stored(Stored::Appended) => {
+            let moved = step.ends.iter().find(|it| it.2);
+            let given = moved.and_then(|(partition, end, _)| {
+                before.iter().rposition(|it| {
+                    it.process == step.process && it.ends.iter().any(|(at, to, high)| at == partition && to == end && !high)
+                })
+            });
+            given.map_or(Found::Nothing, Found::Event)
+        }
+        Heard::Operation(_, operation) => {
+            let verbs: &[&str] = match operation {
+                "send" => &["load", "produce"],
+                "poll" | "assign" | "seek" => &["follow", "poll", "assign", "seek"],
+                _ => &["topic", "alter", "delete", "close", "producer", "consumer"],
+            };
+            done_to(&name(step.process), verbs).map_or(Found::Nothing, Found::Action)
+        }
+        Heard::Stop => done_to(&name(step.process), &["stop"]).map_or(Found::Nothing, Found::Action),
+        Heard::Disconnected | Heard::ConnectFailed | Heard::Closed(_) => {
+            let ends = |it: &&Stamped| {
+                let line = it.action.to_string();
+                ["kill ", "power-cut ", "stop ", "drop ", "corrupt "].iter().any(|verb| line.starts_with(verb))
+            };
+            let found = actions.iter().rev().filter(|it| it.after < step.event).find(ends);
+            found.map_or(Found::Nothing, Found::Action)
+        }
+        Heard::Opened(Some(from)) => sender(from, step.at),
+        Heard::Connected => {
+            let found = before.iter().rposition(|it| matches!(it.heard, Heard::Opened(Some(from)) if from == step.process));
+            found.map_or(Found::Nothing, Found::Event)
+        }
+        Heard::Wake if step.retried => {
+            let broke = |it: &Step| it.process == step.process && it.heard == Heard::Disconnected;
+            before.iter().rposition(broke).map_or(Found::Timer, Found::Event)
+        }
+        Heard::Wake => Found::Timer,
+        Heard::Nothing
+        | Heard::Request(None, ..)
+        | Heard::Opened(None)
+        | Heard::Stored(_)
+        | Heard::CallAnswered => Found::Nothing,
+    }
+}
+
+/// The timer that fired: which of the process's was due.
+fn timer(history: &mut History, event: u64, time_us: u64, process: Pid) -> Cause {
+    history.seek(event.saturating_sub(1));
+    let world = history.world();
+    let name = world.name(process).clone();
+    let due = world.view().timers.into_iter().find(|it| it.process == name && it.at.0 <= time_us);
+    let what = due.map_or_else(|| "a deadline of its own".to_owned(), |it| it.what);
+    let end = Some(if what.contains(".ms") { End::Key } else { End::Untold });
+    Cause { event: event.saturating_sub(1), time_us, what, end }
+}
