@@ -2,6 +2,8 @@
 
 use protocol::{LeaderEpoch, Offset, Str};
 
+use storage::CleanStats;
+
 use crate::input::ConnId;
 
 /// Something that happened inside a node. Facts, not instructions: dropping them changes nothing.
@@ -42,6 +44,17 @@ pub enum Event {
         /// The new first offset.
         offset: Offset,
     },
+    /// Compaction went through a log.
+    Cleaned {
+        /// Topic.
+        topic: Str,
+        /// Partition.
+        partition: i32,
+        /// Everything below was looked at (exclusive).
+        end: Offset,
+        /// What it did.
+        stats: CleanStats,
+    },
     /// A retry was recognised and answered with its old offset.
     Deduplicated {
         /// Topic.
@@ -70,9 +83,20 @@ pub enum Event {
         /// The API and what was wrong, for people.
         what: String,
     },
-    /// A log directory went offline.
+    /// A log directory went offline; the node goes on with the others.
     StorageFailed {
         /// What the disk said.
+        what: String,
+    },
+    /// Something that people should look at, and that the node can live with: a log that was cut by recovery or lost a file, a
+    /// read that failed.
+    Warning {
+        /// What, and where.
+        what: String,
+    },
+    /// The node cannot go on and stops.
+    Failed {
+        /// Why, and what to do.
         what: String,
     },
 }

@@ -15,6 +15,7 @@
 //!
 //! **Invariant:** nothing the node says runs ahead of what its store has confirmed.
 
+mod cleaner;
 pub mod config;
 pub mod controller;
 mod deferred;

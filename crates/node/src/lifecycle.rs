@@ -88,7 +88,7 @@ impl Life {
         self.previous_broker_epoch = mounted.broker_epoch.filter(|_| mounted.clean);
     }
 
-    fn is_leaving(&self) -> bool {
+    pub(crate) fn is_leaving(&self) -> bool {
         matches!(self.phase, Phase::Leaving | Phase::Flushing | Phase::Checkpointing | Phase::Marking | Phase::Stopped)
     }
 }
@@ -148,7 +148,7 @@ impl Node {
     /// This node leads the quorum: it is the active controller, and registers itself with it.
     fn lead(&mut self, now: Now, out: &mut Outbox) {
         self.controller.activate(self.image.clone(), self.quorum.leader_epoch());
-        let records = self.controller.decide_bootstrap(&self.config, now, &mut self.random);
+        let records = self.controller.decide_bootstrap(&self.config, self.quorum.take_bootstrap(), &mut self.random);
         self.append_metadata(now, records, out);
         self.life.phase = Phase::Registering;
         let request = self.registration();
@@ -232,6 +232,9 @@ impl Node {
         out.emit(|| Event::Started);
         self.arm_retention(now);
         self.arm_checkpoint(now);
+        self.arm_flush(now);
+        // From here on it is known what a start must find.
+        self.write_all_checkpoints(out);
         self.limits.started(out);
         for (conn, request) in std::mem::take(&mut self.life.waiting) {
             self.dispatch(now, conn, request, out);
@@ -246,7 +249,9 @@ impl Node {
         out.emit(|| Event::Stopping);
         let was_serving = self.life.phase == Phase::Serving;
         self.life.phase = Phase::Leaving;
-        for reason in [WakeReason::Boot, WakeReason::Retention, WakeReason::Checkpoint] {
+        for reason in
+            [WakeReason::Boot, WakeReason::Retention, WakeReason::Checkpoint, WakeReason::Clean, WakeReason::Flush]
+        {
             self.timers.disarm(reason);
         }
         for (conn, _) in std::mem::take(&mut self.life.waiting) {
@@ -264,13 +269,16 @@ impl Node {
     fn flush_all(&mut self, now: Now, out: &mut Outbox) {
         self.life.phase = Phase::Flushing;
         for partition in self.partitions.iter_mut() {
-            partition.flush(&mut self.ops, out);
+            partition.flush(now.mono, &mut self.ops, out);
         }
         self.drive_quorum(now, out, |quorum, output| quorum.flush(output));
     }
 
     fn write_last_checkpoints(&mut self, out: &mut Outbox) {
         self.life.phase = Phase::Checkpointing;
+        for partition in self.partitions.iter_mut() {
+            partition.snapshot_producers(&mut self.ops, out);
+        }
         for dir in self.online_dirs() {
             self.write_checkpoints(dir, out);
             self.write_log_starts(dir, None, out);
@@ -279,10 +287,30 @@ impl Node {
 
     /// The periodic checkpoints: high watermarks, recovery points, log starts.
     pub(crate) fn checkpoint(&mut self, now: Now, out: &mut Outbox) {
+        self.write_all_checkpoints(out);
+        self.arm_checkpoint(now);
+    }
+
+    fn write_all_checkpoints(&mut self, out: &mut Outbox) {
         for dir in self.online_dirs() {
             self.write_checkpoints(dir, out);
         }
-        self.arm_checkpoint(now);
+    }
+
+    /// Looks for logs that have waited for `flush.ms`, every `log.flush.scheduler.interval.ms`.
+    pub(crate) fn flush_old(&mut self, now: Now, out: &mut Outbox) {
+        for partition in self.partitions.iter_mut() {
+            partition.flush_old(now.mono, &mut self.ops, out);
+        }
+        self.arm_flush(now);
+    }
+
+    fn arm_flush(&mut self, now: Now) {
+        let interval = self.config.log_flush_scheduler_interval_ms;
+        // Kafka's default, which is never.
+        if interval < i64::MAX {
+            self.timers.arm(WakeReason::Flush, now.mono.plus_ms(interval.max(1)));
+        }
     }
 
     fn arm_checkpoint(&mut self, now: Now) {
@@ -290,12 +318,18 @@ impl Node {
         self.timers.arm(WakeReason::Checkpoint, now.mono.plus_ms(interval.max(1)));
     }
 
-    fn write_checkpoints(&mut self, dir: DirId, out: &mut Outbox) {
-        for (cell, offset) in [
-            (Cell::HighWatermarks(dir), Partition::high_watermark as fn(&Partition) -> Offset),
-            (Cell::RecoveryPoints(dir), Partition::recovery_point),
+    /// The text of a directory's recovery points.
+    pub(crate) fn recovery_points(&self, dir: DirId) -> Bytes {
+        // The metadata log's, which Kafka leaves out, tells damage of it from a tail that was never on disk.
+        let metadata = (dir.0 == self.config.metadata_log_dir).then(|| self.quorum.recovery_point());
+        self.partitions.checkpoint(dir, metadata, Partition::recovery_point)
+    }
+
+    pub(crate) fn write_checkpoints(&mut self, dir: DirId, out: &mut Outbox) {
+        for (cell, text) in [
+            (Cell::HighWatermarks(dir), self.partitions.checkpoint(dir, None, Partition::high_watermark)),
+            (Cell::RecoveryPoints(dir), self.recovery_points(dir)),
         ] {
-            let text = self.partitions.checkpoint(dir, offset);
             // An idle node writes nothing.
             if self.life.written.get(&cell) != Some(&text) {
                 self.life.written.insert(cell, text.clone());
@@ -306,7 +340,7 @@ impl Node {
 
     /// Writes a directory's log starts down; `id` waits for that.
     pub(crate) fn write_log_starts(&mut self, dir: DirId, id: Option<RequestId>, out: &mut Outbox) {
-        let text = self.partitions.checkpoint(dir, Partition::log_start);
+        let text = self.partitions.checkpoint(dir, None, Partition::log_start);
         self.ops.start(Purpose::LogStarts(dir, id), StoreOp::Put(Cell::LogStarts(dir), text), out);
     }
 
@@ -391,8 +425,10 @@ impl Node {
         match result {
             Ok(Done::Mounted(shape)) => {
                 if let Some((_, partition)) = self.partitions.by_log_mut(log) {
-                    partition.mounted(*shape, &mut self.ops, out);
+                    warn_of(shape.mounted(), partition.config.compact, out);
+                    partition.mounted(now.mono, *shape, &mut self.ops, out);
                 }
+                self.arm_cleaner(now);
             }
             Ok(other) => panic!("a mount was answered with {other:?}"),
             Err(error @ (StoreError::Corrupt(_) | StoreError::Missing)) => {
@@ -400,7 +436,7 @@ impl Node {
                 let Some((_, partition)) = self.partitions.by_log_mut(log) else { return };
                 partition.go_offline();
                 let name = format!("{}-{}", partition.topic, partition.key.partition);
-                out.emit(|| Event::StorageFailed { what: format!("{name}: {error}") });
+                out.emit(|| Event::Warning { what: format!("{name} is offline: {error}") });
             }
             Err(error) => self.storage_failed(now, log, &error, out),
         }
@@ -440,7 +476,7 @@ impl Node {
         out.emit(|| Event::TopicDeleted { topic: name });
     }
 
-    pub(crate) fn config_changed(&mut self, resource_type: i8, name: &str) {
+    pub(crate) fn config_changed(&mut self, now: Now, resource_type: i8, name: &str) {
         let is_topic = resource_type == ResourceType::Topic.id();
         let mut resolved = Map::new();
         for partition in self.partitions.iter_mut() {
@@ -452,6 +488,7 @@ impl Node {
                 .or_insert_with(|| self.config.topic(&self.image, &partition.topic));
             partition.config = config.clone();
         }
+        self.arm_cleaner(now);
     }
 
     /// Batches are written: the ends move, and with them replies and readers.
@@ -467,8 +504,14 @@ impl Node {
         if let Err(error) = result {
             return self.storage_failed(now, log, &error, out);
         }
-        let Some((key, partition)) = self.partitions.by_log_mut(log) else { return };
+        let Some((_, partition)) = self.partitions.by_log_mut(log) else { return };
         let moved = partition.written();
+        self.revealed_in(log, moved, out);
+    }
+
+    /// Readers may see so many bytes more of a log, and appends may be as safe as their producers asked for.
+    fn revealed_in(&mut self, log: LogId, moved: u64, out: &mut Outbox) {
+        let Some((key, partition)) = self.partitions.by_log_mut(log) else { return };
         let (topic, offset) = (partition.topic.clone(), partition.high_watermark());
         let ready = partition.take_ready();
         if moved > 0 {
@@ -488,9 +531,10 @@ impl Node {
     ) {
         match result {
             Ok(_) => {
-                if let Some((_, partition)) = self.partitions.by_log_mut(log) {
-                    partition.flushed(end);
-                }
+                let Some((_, partition)) = self.partitions.by_log_mut(log) else { return };
+                let moved = partition.flushed(now.mono, end, &mut self.ops, out);
+                partition.clean_flushed(&mut self.ops, out);
+                self.revealed_in(log, moved, out);
             }
             Err(error) => self.storage_failed(now, log, &error, out),
         }
@@ -499,10 +543,14 @@ impl Node {
     pub(crate) fn cell_written(&mut self, now: Now, cell: Cell, result: Result<Done, StoreError>, out: &mut Outbox) {
         let Err(error) = result else { return };
         match cell {
-            Cell::LeaderEpochs(log) | Cell::QuorumState(log) => self.storage_failed(now, log, &error, out),
-            Cell::RecoveryPoints(dir) | Cell::HighWatermarks(dir) | Cell::LogStarts(dir) | Cell::CleanShutdown(dir) => {
-                self.directory_failed(now, dir, &error, out);
+            Cell::LeaderEpochs(log) | Cell::QuorumState(log) | Cell::Producers(log, _) | Cell::Snapshot(log, _) => {
+                self.storage_failed(now, log, &error, out)
             }
+            Cell::RecoveryPoints(dir)
+            | Cell::HighWatermarks(dir)
+            | Cell::LogStarts(dir)
+            | Cell::CleanerOffsets(dir)
+            | Cell::CleanShutdown(dir) => self.directory_failed(now, dir, &error, out),
         }
     }
 
@@ -519,7 +567,6 @@ impl Node {
             return;
         }
         let name = self.config.log_dirs.get(usize::from(dir.0)).cloned().unwrap_or_default();
-        out.emit(|| Event::StorageFailed { what: format!("{name}: {error}") });
         let mut failed = Vec::new();
         for partition in self.partitions.iter_mut().filter(|it| it.dir == dir) {
             failed.extend(partition.go_offline());
@@ -528,9 +575,14 @@ impl Node {
         for (id, slot) in failed {
             self.fail_produce(id, slot, ErrorCode::KafkaStorageError, out);
         }
-        if dir.0 == self.config.metadata_log_dir || self.online_dirs().is_empty() {
-            return self.fail(format!("no log directory is left: {name}: {error}"), out);
+        // The disk's own words name the file, and so the directory.
+        if self.online_dirs().is_empty() {
+            return self.fail(format!("no log directory is left: {error}"), out);
         }
+        if dir.0 == self.config.metadata_log_dir {
+            return self.fail(format!("the log directory of the metadata log is lost: {error}"), out);
+        }
+        out.emit(|| Event::StorageFailed { what: format!("{name} is offline: {error}") });
         if self.life.phase == Phase::Serving {
             self.heartbeat(now, false, out);
         }
@@ -541,11 +593,19 @@ impl Node {
         if self.life.phase == Phase::Stopped {
             return;
         }
-        out.emit(|| Event::StorageFailed { what });
+        out.emit(|| Event::Failed { what });
         self.life.phase = Phase::Stopped;
         for conn in self.connections.keys().copied().collect::<Vec<_>>() {
             self.close(conn, "the node has failed".to_owned(), out);
         }
         out.stopped = true;
+    }
+}
+
+/// Tells people what a mount found.
+pub(crate) fn warn_of(mounted: &storage::Mounted, is_compacted: bool, out: &mut Outbox) {
+    let gap = mounted.gap.as_ref().filter(|_| !is_compacted);
+    for what in [mounted.cut.as_ref(), mounted.lost.as_ref(), gap].into_iter().flatten() {
+        out.emit(|| Event::Warning { what: what.clone() });
     }
 }

@@ -17,7 +17,7 @@ use crate::gateway::produce::Slot;
 use crate::gateway::session::Sessions;
 use crate::image::Image;
 use crate::input::{ConnId, Input, Peer};
-use crate::lifecycle::{Life, Phase};
+use crate::lifecycle::{Life, Phase, warn_of};
 use crate::limits::Limits;
 use crate::ops::{Ops, Purpose};
 use crate::outbox::Outbox;
@@ -120,6 +120,8 @@ impl Node {
                 WakeReason::ProduceTimeout(id) => self.time_out_produce(id, out),
                 WakeReason::Retention => self.retain(now, out),
                 WakeReason::Checkpoint => self.checkpoint(now, out),
+                WakeReason::Clean => self.clean(now, out),
+                WakeReason::Flush => self.flush_old(now, out),
             }
         }
     }
@@ -147,6 +149,7 @@ impl Node {
             Purpose::Metadata(ticket) => {
                 if let Ok(Done::Mounted(shape)) = &result {
                     self.life.previous(shape.mounted());
+                    warn_of(shape.mounted(), false, out);
                 }
                 self.drive_quorum(now, out, |quorum, output| quorum.stored(now, ticket, result, output));
             }
@@ -157,9 +160,17 @@ impl Node {
                     self.storage_failed(now, log, &error, out);
                 }
             }
+            Purpose::Clean(log, part) => self.clean_answered(now, log, part, result, out),
             Purpose::Flush(log, end) => self.flushed(now, log, end, result, out),
             Purpose::Remove(dir, name) => match result {
-                Ok(_) => self.partitions.removed(&name, &mut self.ops, out),
+                Ok(_) => {
+                    // The checkpoints must not speak of this log when another of its name begins.
+                    if self.partitions.is_next_of(&name) {
+                        self.write_checkpoints(dir, out);
+                        self.write_log_starts(dir, None, out);
+                    }
+                    self.partitions.removed(&name, &mut self.ops, out);
+                }
                 Err(error) => self.directory_failed(now, dir, &error, out),
             },
             Purpose::Find(id, part) => self.found(now, id, part, result, out),
@@ -175,6 +186,10 @@ impl Node {
     }
 
     fn found(&mut self, now: Now, id: RequestId, part: u32, result: Result<Done, StoreError>, out: &mut Outbox) {
+        // What is missing was deleted meanwhile.
+        if let Err(error @ (StoreError::Io(_) | StoreError::Full(_) | StoreError::Corrupt(_))) = &result {
+            out.emit(|| Event::Warning { what: format!("a read failed: {error}") });
+        }
         match self.deferred.pending_mut(id) {
             Some(crate::deferred::Pending::Fetch(_)) => self.found_for_fetch(now, id, part, result, out),
             Some(crate::deferred::Pending::ListOffsets(_)) => self.found_for_list_offsets(id, part, result, out),
@@ -211,8 +226,15 @@ impl Node {
         for topic in created.into_iter().filter_map(|id| self.image.topic_by_id(id)) {
             out.emit(|| Event::TopicCreated { topic: topic.name.clone(), partitions: topic.partitions.len() as i32 });
         }
-        if let Some(error) = output.failed {
-            self.fail(format!("the metadata log failed: {error}"), out);
+        match output.failed {
+            // Paths of a log that does not hold together are those within its directory.
+            Some(error @ (StoreError::Corrupt(_) | StoreError::Missing)) => {
+                let dir =
+                    self.config.log_dirs.get(usize::from(self.config.metadata_log_dir)).cloned().unwrap_or_default();
+                self.fail(format!("the metadata log in {dir} is damaged: {error}"), out);
+            }
+            Some(error) => self.fail(format!("the metadata log is lost: {error}"), out),
+            None => {}
         }
     }
 
@@ -274,7 +296,7 @@ impl Node {
                 self.partition_changed(now, record.topic_id, record.partition_id, out);
             }
             MetadataRecord::RemoveTopic(record) => self.topic_removed(record.topic_id, out),
-            MetadataRecord::Config(record) => self.config_changed(record.resource_type, &record.resource_name),
+            MetadataRecord::Config(record) => self.config_changed(now, record.resource_type, &record.resource_name),
             _ => {}
         }
     }

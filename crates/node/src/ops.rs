@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Append(LogId, u64),
     /// Any other step of a partition's lane: a failure takes the log directory offline, success says nothing.
     Lane(LogId),
+    /// A step of a log's compaction.
+    Clean(LogId, CleanPart),
     /// Everything of the log is on disk up to this offset.
     Flush(LogId, Offset),
     /// The log of a deleted topic is gone from the directory.
@@ -31,6 +33,17 @@ pub(crate) enum Purpose {
     LogStarts(DirId, Option<RequestId>),
 }
 
+/// What was asked for in the course of a log's compaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CleanPart {
+    /// To write a group of segments anew.
+    Write,
+    /// To write the recovery point down.
+    Note,
+    /// To put the new segments in place.
+    Swap,
+}
+
 impl Purpose {
     /// True for a step of a log's lane, the metadata log's included.
     pub(crate) fn is_lane(&self) -> bool {
@@ -40,14 +53,18 @@ impl Purpose {
             | Purpose::Append(..)
             | Purpose::Lane(_)
             | Purpose::Flush(..)
+            | Purpose::Clean(_, CleanPart::Swap)
             | Purpose::Remove(..) => true,
-            Purpose::Find(..) | Purpose::Put(_) | Purpose::LogStarts(..) => false,
+            Purpose::Clean(_, CleanPart::Write | CleanPart::Note)
+            | Purpose::Find(..)
+            | Purpose::Put(_)
+            | Purpose::LogStarts(..) => false,
         }
     }
 
     /// True for the write of a small file.
     pub(crate) fn is_put(&self) -> bool {
-        matches!(self, Purpose::Put(_) | Purpose::LogStarts(..))
+        matches!(self, Purpose::Put(_) | Purpose::LogStarts(..) | Purpose::Clean(_, CleanPart::Note))
     }
 }
 

@@ -19,6 +19,10 @@ pub enum WakeReason {
     Retention,
     /// `replica.high.watermark.checkpoint.interval.ms`: high watermarks, recovery points and log starts are written down.
     Checkpoint,
+    /// `log.cleaner.backoff.ms`: logs to compact are looked for, if any topic is compacted.
+    Clean,
+    /// `log.flush.scheduler.interval.ms`: logs that have waited for `flush.ms` are looked for.
+    Flush,
 }
 
 /// At most one deadline per reason.

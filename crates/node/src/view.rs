@@ -127,6 +127,8 @@ pub struct LogView {
     pub synced: Offset,
     /// One past the last offset given to a record.
     pub end: Offset,
+    /// Compaction has looked at everything below, if it has been through.
+    pub cleaned_to: Option<Offset>,
     /// Bytes of all segments.
     pub bytes: u64,
     /// The segments by base offset.

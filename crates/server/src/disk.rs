@@ -41,6 +41,11 @@ impl NativeDisk {
         }
     }
 
+    /// Another one over the same directories, for a thread that writes files of its own.
+    pub(crate) fn beside(&self) -> NativeDisk {
+        NativeDisk { dirs: self.dirs.clone(), pool: self.pool.clone(), serials: 0, changes: Vec::new() }
+    }
+
     /// Where its buffers come from.
     pub(crate) fn pool(&self) -> Pool {
         self.pool.clone()

@@ -4,9 +4,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use protocol::FileId;
-use storage::{Done, OpId, Store, StoreError, StoreOp};
+use protocol::{Era, FileId};
+use storage::{CleanStep, Done, LogId, OpId, Store, StoreError, StoreOp};
 
+use crate::cleaner::{Cleaners, Ended};
+use crate::compressors::NativeCompressors;
 use crate::disk::NativeDisk;
 use crate::file::NativeFile;
 use crate::held::Change;
@@ -24,13 +26,29 @@ pub(crate) struct Finished {
     pub(crate) changes: Vec<Change>,
 }
 
+impl Finished {
+    fn of(op: OpId, result: Result<Done, StoreError>) -> Finished {
+        Finished { op, result, opened: Vec::new(), gone: Vec::new(), changes: Vec::new() }
+    }
+}
+
 /// Where the lane puts what is finished; the reactor swaps it out.
 pub(crate) type Inbox = Arc<Mutex<Vec<Finished>>>;
+
+/// What the thread is told.
+pub(crate) enum Message {
+    /// Operations of one turn.
+    Ops(Vec<(OpId, StoreOp)>),
+    /// A clean that ran beside the lane is through.
+    Cleaned(Box<Ended>),
+    /// Nothing comes any more.
+    Stop,
+}
 
 /// The lane's near end.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    sender: Option<Sender<Vec<(OpId, StoreOp)>>>,
+    sender: Option<Sender<Message>>,
     inbox: Inbox,
     thread: Option<JoinHandle<()>>,
 }
@@ -40,7 +58,10 @@ impl Lane {
     pub(crate) fn start(disk: NativeDisk, wake: impl Fn() + Send + 'static) -> std::io::Result<Lane> {
         let (sender, receiver) = channel();
         let inbox = Inbox::default();
-        let worker = Worker { store: Store::new(disk), inbox: Arc::clone(&inbox) };
+        let compressors = Arc::new(NativeCompressors);
+        let cleaners = Cleaners::new(Sender::clone(&sender), Arc::clone(&compressors) as _);
+        let store = Store::with_compressors(disk, compressors);
+        let worker = Worker { store, cleaners, inbox: Arc::clone(&inbox) };
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || worker.run(&receiver, &wake))?;
         Ok(Lane { sender: Some(sender), inbox, thread: Some(thread) })
     }
@@ -48,8 +69,8 @@ impl Lane {
     /// Hands over one turn's operations.
     pub(crate) fn submit(&self, ops: Vec<(OpId, StoreOp)>) {
         let Some(sender) = &self.sender else { return };
-        // The thread ends only when this sender is dropped or it panicked; a panic is rethrown by `stop`.
-        let _ = sender.send(ops);
+        // The thread ends only when it is told to or it panicked; a panic is rethrown by `stop`.
+        let _ = sender.send(Message::Ops(ops));
     }
 
     /// Everything finished since the last call.
@@ -64,7 +85,9 @@ impl Lane {
 
     /// Lets the thread finish what it was given.
     pub(crate) fn stop(&mut self) {
-        self.sender = None;
+        if let Some(sender) = self.sender.take() {
+            let _ = sender.send(Message::Stop);
+        }
         if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
             std::panic::resume_unwind(panic);
         }
@@ -73,30 +96,69 @@ impl Lane {
 
 struct Worker {
     store: Store<NativeDisk>,
+    cleaners: Cleaners,
     inbox: Inbox,
 }
 
 impl Worker {
-    fn run(mut self, receiver: &Receiver<Vec<(OpId, StoreOp)>>, wake: &dyn Fn()) {
-        while let Ok(mut ops) = receiver.recv() {
+    fn run(mut self, receiver: &Receiver<Message>, wake: &dyn Fn()) {
+        let mut is_running = true;
+        while is_running && let Ok(first) = receiver.recv() {
             // Whatever arrived meanwhile joins in: more batches to one write.
-            while let Ok(more) = receiver.try_recv() {
-                ops.extend(more);
+            let (mut ops, mut cleaned) = (Vec::new(), Vec::new());
+            for message in std::iter::once(first).chain(receiver.try_iter()) {
+                match message {
+                    Message::Ops(more) => ops.extend(more),
+                    Message::Cleaned(ended) => cleaned.push(ended),
+                    Message::Stop => is_running = false,
+                }
             }
-            let finished = self.carry_out(ops);
+            let mut finished: Vec<Finished> = cleaned.into_iter().map(|ended| self.cleaned(*ended)).collect();
+            finished.extend(self.carry_out(ops));
             self.inbox.lock().unwrap_or_else(PoisonError::into_inner).extend(finished);
             wake();
         }
+        self.cleaners.stop();
+    }
+
+    /// Has a clean run beside the lane. An answer at once is an error.
+    fn clean(&mut self, op: OpId, log: LogId, era: Era, step: CleanStep) -> Option<Finished> {
+        let job = self.store.clean_job(log, era, step);
+        let disk = self.store.disk().beside();
+        let failed = job.and_then(|job| self.cleaners.start(op, log, job, disk)).err()?;
+        Some(Finished::of(op, Err(failed)))
+    }
+
+    fn cleaned(&mut self, ended: Ended) -> Finished {
+        let Ended { op, log, job, result } = ended;
+        self.cleaners.ended(op);
+        let result = result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        if result.as_ref().is_ok_and(|cleaned| cleaned.is_more) {
+            self.store.keep_job(log, job);
+        }
+        Finished::of(op, result.map(|cleaned| Done::Cleaned(Box::new(cleaned))))
     }
 
     fn carry_out(&mut self, ops: Vec<(OpId, StoreOp)>) -> Vec<Finished> {
         let mut finished = Vec::with_capacity(ops.len());
+        // They may begin at any time: after the turn's other operations, so that these are not held up.
+        let mut cleans = Vec::new();
+        let ops = ops.into_iter().filter_map(|(id, op)| match op {
+            StoreOp::Clean(log, era, step) => {
+                cleans.push((id, log, era, step));
+                None
+            }
+            other => Some((id, other)),
+        });
         for (op, result) in self.store.execute_all(ops) {
-            finished.push(Finished { op, result, opened: Vec::new(), gone: Vec::new(), changes: Vec::new() });
+            finished.push(Finished::of(op, result));
+        }
+        for (op, log, era, step) in cleans {
+            finished.extend(self.clean(op, log, era, step));
         }
         // Told with the first answer, so that no later one names a file that the reactor does not know yet.
-        let changes = self.store.take_changes();
         if let Some(first) = finished.first_mut() {
+            let changes = self.store.take_changes();
             first.opened = changes.opened;
             first.gone = changes.gone;
             first.changes = self.store.disk_mut().take_changes();

@@ -5,6 +5,7 @@
 //! locks the data directory, boots the node and returns when it serves; [`Server::stop`] is a controlled shutdown.
 
 mod aligned;
+mod cleaner;
 mod compressors;
 mod connection;
 mod datadir;

@@ -41,6 +41,8 @@ const REQUESTS_A_TURN: usize = 8;
 const TURN: Duration = Duration::from_millis(2);
 /// A connection that has this much unsent is not read from: a client must take its answers.
 const UNSENT_LIMIT: u64 = 1024 * 1024;
+/// How long a file that was deleted or compacted away is kept open for answers that are on their way.
+const RETIRED_FOR: Duration = Duration::from_secs(10);
 /// How often a listener is tried again that had no descriptor left for a connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Idle connections are looked for this many times within `connections.max.idle.ms`.
@@ -98,6 +100,8 @@ pub(crate) struct Reactor {
     own_calls: HashMap<i32, CallId>,
     own_conn: Option<ConnId>,
     next_own_call: i32,
+    /// Files that no new answer will name. One that waits for its other partitions may have named them before.
+    retired: VecDeque<(std::time::Instant, FileId)>,
     files: HashMap<FileId, NativeFile>,
     booted: std::time::Instant,
     started: bool,
@@ -138,6 +142,7 @@ impl Reactor {
             own_calls: HashMap::new(),
             own_conn: None,
             next_own_call: 0,
+            retired: VecDeque::new(),
             files: HashMap::new(),
             booted: std::time::Instant::now(),
             started: false,
@@ -356,16 +361,21 @@ impl Reactor {
     }
 
     fn take_finished(&mut self) {
-        for finished in self.lane.finished() {
-            self.files.extend(finished.opened);
-            for file in finished.gone.iter().filter_map(|file| self.files.remove(file)) {
+        while let Some((_, file)) = self.retired.pop_front_if(|(since, _)| since.elapsed() >= RETIRED_FOR) {
+            if let Some(file) = self.files.remove(&file) {
                 self.reader.forget(file.serial());
             }
+        }
+        for finished in self.lane.finished() {
+            self.files.extend(finished.opened);
+            let now = std::time::Instant::now();
+            self.retired.extend(finished.gone.into_iter().map(|file| (now, file)));
             for change in finished.changes {
                 self.reader.apply(change);
             }
             if let Err(error) = &finished.result {
-                tracing::error!(%error, "a store operation failed");
+                // The node says what it comes to, once; all that was queued behind it fails in the same words.
+                tracing::debug!(%error, "a store operation failed");
             }
             self.feed(Input::Stored(finished.op, finished.result));
         }
@@ -413,10 +423,10 @@ impl Reactor {
                     // Nobody waits any more when the caller gave up; the node serves all the same.
                     let _ = self.settings.ready.send(());
                 }
-                Event::StorageFailed { what } => {
-                    tracing::error!("{what}");
-                    self.failure = Some(what);
-                }
+                Event::StorageFailed { what } => tracing::error!("{what}"),
+                Event::Warning { what } => tracing::warn!("{what}"),
+                // Said by whoever started the node.
+                Event::Failed { what } => self.failure = Some(what),
                 event => tracing::debug!(?event),
             }
         }

@@ -118,7 +118,9 @@ fn text(bytes: &Bytes) -> String {
 /// Offset, key and value of every record.
 fn records(node: &mut Node) -> Left {
     let records = batches(node).into_iter().flat_map(|(_, records)| records);
-    records.map(|it| (it.offset.0, it.key.as_ref().map(text).unwrap_or_default(), it.value.as_ref().map(text))).collect()
+    records
+        .map(|it| (it.offset.0, it.key.as_ref().map(text).unwrap_or_default(), it.value.as_ref().map(text)))
+        .collect()
 }
 
 fn left(expected: &[(i64, &str, Option<&str>)]) -> Left {
@@ -179,8 +181,7 @@ fn a_tombstone_waits_for_its_horizon() {
 fn a_producers_last_batch_stays_empty() {
     let mut node = Node::new().rules(small_segments(120));
     let produced = |sequence: i32, key: &str| {
-        let mut builder =
-            BatchBuilder::new(Compression::Lz4).producer(ProducerId(9), ProducerEpoch(0), sequence);
+        let mut builder = BatchBuilder::new(Compression::Lz4).producer(ProducerId(9), ProducerEpoch(0), sequence);
         builder.push(WallMs(1_000), Some(key.as_bytes()), Some(b"value"), &[]);
         builder.push(WallMs(1_001), Some(key.as_bytes()), Some(b"value"), &[]);
         builder.build_batches(&PureCompressors).unwrap()
@@ -196,7 +197,8 @@ fn a_producers_last_batch_stays_empty() {
     let head = batches[0].0;
     assert_eq!((head.base_sequence, head.last_sequence(), head.last_offset()), (2, 3, Offset(3)));
     // A retry is recognised, also when the producer is known from the log alone.
-    let last = |node: &Node| node.shape.producers().iter().map(|(_, it)| it.batches.back().copied()).collect::<Vec<_>>();
+    let last =
+        |node: &Node| node.shape.producers().iter().map(|(_, it)| it.batches.back().copied()).collect::<Vec<_>>();
     let known = last(&node);
     let node = node.restart().unwrap();
     assert_eq!(last(&node), known);
@@ -254,9 +256,8 @@ fn records_without_a_key_go() {
 
 /// A batch of a transaction, or its end.
 fn transaction(id: i64, sequence: i32, key: &str) -> Batches {
-    let mut builder = BatchBuilder::new(Compression::None)
-        .producer(ProducerId(id), ProducerEpoch(0), sequence)
-        .transactional();
+    let mut builder =
+        BatchBuilder::new(Compression::None).producer(ProducerId(id), ProducerEpoch(0), sequence).transactional();
     builder.push(WallMs(1_000), Some(key.as_bytes()), Some(b"value"), &[]);
     builder.build_batches(&PureCompressors).unwrap()
 }
@@ -291,7 +292,8 @@ fn what_was_aborted_goes_and_its_marker_follows() {
         batches(node).iter().map(|(head, _)| (head.base_offset.0, head.attributes.is_control())).collect()
     };
     assert_eq!(what(&mut node), [(1, false), (2, true), (3, true), (4, false), (5, false)], "the marker waits");
-    let indexed: Vec<_> = node.store.disk().files().into_iter().filter(|(_, it, _)| it.ends_with(".txnindex")).collect();
+    let indexed: Vec<_> =
+        node.store.disk().files().into_iter().filter(|(_, it, _)| it.ends_with(".txnindex")).collect();
     assert_eq!(indexed.len(), 1);
     assert_eq!(indexed[0].2, aborted(1, 0, 2), "readers in its midst must still pass over what they have of it");
     // The next clean finds nothing of it, so its marker gets a horizon, and the one after that takes it.
@@ -376,8 +378,9 @@ fn busy() -> Node {
     let mut node = Node::on(MemoryDisk::new()).unwrap().rules(small_segments(260));
     for round in 0..6 {
         let value = round.to_string();
-        let records: Vec<(String, Option<&str>)> =
-            (0..4).map(|key| (format!("k{}", (key * 3 + round) % 7), (key != round % 4).then_some(value.as_str()))).collect();
+        let records: Vec<(String, Option<&str>)> = (0..4)
+            .map(|key| (format!("k{}", (key * 3 + round) % 7), (key != round % 4).then_some(value.as_str())))
+            .collect();
         let records: Vec<(&str, Option<&str>)> = records.iter().map(|(key, value)| (key.as_str(), *value)).collect();
         node.append(keyed(if round % 2 == 0 { Compression::None } else { Compression::Gzip }, &records));
         let mut builder = BatchBuilder::new(Compression::None).producer(ProducerId(3), ProducerEpoch(0), round);
@@ -414,7 +417,11 @@ fn a_crash_at_any_moment_of_a_clean_loses_nothing() {
             let ended = try_clean(&mut node, wanted);
             let mut disk = node.store.into_disk();
             // Either way the disk comes back; a process that dies leaves the page cache behind.
-            if cut { disk.power_cut() } else { disk.restore_power() }
+            if cut {
+                disk.power_cut()
+            } else {
+                disk.restore_power()
+            }
             disk.crash();
             let mut node = Node::on(disk).unwrap().rules(small_segments(260));
             let (at, found) = (format!("call {call}, power cut: {cut}"), records(&mut node));
@@ -459,7 +466,8 @@ fn random_logs_keep_what_kafka_keeps() {
                     .collect();
                 let borrowed: Vec<(&str, Option<&str>)> =
                     records.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
-                let codec = [Compression::None, Compression::None, Compression::Lz4, Compression::Snappy][below(4) as usize];
+                let codec =
+                    [Compression::None, Compression::None, Compression::Lz4, Compression::Snappy][below(4) as usize];
                 let base = node.append(keyed(codec, &borrowed)).first.0;
                 for (index, (key, value)) in records.into_iter().enumerate() {
                     batch_of.insert(base + index as i64, count);

@@ -193,52 +193,53 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("listeners", List, Some("PLAINTEXT://:9092"), Any)
         .per_broker()
         .doc("Where this node listens, as NAME://host:port."),
-    Definition::new("log.cleaner.backoff.ms", Long, Some("15000"), AtLeast(0)).cluster_wide().idle(),
-    Definition::new("log.cleaner.dedupe.buffer.size", Long, Some("134217728"), Any).cluster_wide().idle(),
+    Definition::new("log.cleaner.backoff.ms", Long, Some("15000"), AtLeast(0))
+        .cluster_wide()
+        .doc("How long the cleaner rests when no log is dirty enough."),
+    Definition::new("log.cleaner.dedupe.buffer.size", Long, Some("134217728"), Any)
+        .cluster_wide()
+        .doc("Bytes for the keys of the logs that are cleaned, of all threads together."),
     Definition::new("log.cleaner.delete.retention.ms", Long, Some("86400000"), AtLeast(0))
         .cluster_wide()
-        .doc("Milliseconds for which a compacted topic keeps tombstones.")
-        .idle(),
-    Definition::new("log.cleaner.enable", Boolean, Some("true"), Any).idle(),
-    Definition::new("log.cleaner.io.buffer.load.factor", Double, Some("0.9"), Any).cluster_wide().idle(),
+        .doc("Milliseconds for which a compacted topic keeps tombstones."),
+    Definition::new("log.cleaner.enable", Boolean, Some("true"), Any)
+        .doc("Whether compacted topics are cleaned at all."),
+    Definition::new("log.cleaner.io.buffer.load.factor", Double, Some("0.9"), Any)
+        .cluster_wide()
+        .doc("How full the buffer for keys may be, from 0 to 1."),
     Definition::new("log.cleaner.io.buffer.size", Int, Some("524288"), AtLeast(0)).cluster_wide().idle(),
     Definition::new("log.cleaner.io.max.bytes.per.second", Double, Some("1.7976931348623157E308"), Any)
         .cluster_wide()
-        .idle(),
+        .doc("Bytes a second that the cleaner may read and write, all threads together."),
     Definition::new("log.cleaner.max.compaction.lag.ms", Long, Some("9223372036854775807"), AtLeast(1))
         .cluster_wide()
-        .doc("The longest time for which a record may stay uncompacted.")
-        .idle(),
+        .doc("The longest time for which a record may stay uncompacted."),
     Definition::new("log.cleaner.min.cleanable.ratio", Double, Some("0.5"), Ratio("1"))
         .cluster_wide()
-        .doc("The share of a log that must be dirty before it is compacted.")
-        .idle(),
+        .doc("The share of a log that must be dirty before it is compacted."),
     Definition::new("log.cleaner.min.compaction.lag.ms", Long, Some("0"), AtLeast(0))
         .cluster_wide()
-        .doc("The shortest time for which a record stays uncompacted.")
-        .idle(),
-    Definition::new("log.cleaner.threads", Int, Some("1"), AtLeast(0)).cluster_wide().idle(),
+        .doc("The shortest time for which a record stays uncompacted."),
+    Definition::new("log.cleaner.threads", Int, Some("1"), AtLeast(0))
+        .cluster_wide()
+        .doc("How many logs are cleaned at once."),
     Definition::new("log.cleanup.policy", List, Some("delete"), EachOf(&["compact", "delete"]))
         .cluster_wide()
-        .doc("What happens to old segments: delete, compact, or both.")
-        .idle(),
+        .doc("What happens to old segments: delete, compact, or both."),
     Definition::new("log.dir", List, Some("/tmp/kafka-logs"), Any)
         .doc("The directory for the logs; log.dirs comes first."),
     Definition::new("log.dir.failure.timeout.ms", Long, Some("30000"), AtLeast(1)).idle(),
     Definition::new("log.dirs", List, None, Any).doc("The directories for the logs, separated by commas."),
     Definition::new("log.flush.interval.messages", Long, Some("9223372036854775807"), AtLeast(1))
         .cluster_wide()
-        .doc("How many records may be written before they are forced to disk.")
-        .idle(),
+        .doc("How many records may be written before they are forced to disk."),
     Definition::new("log.flush.interval.ms", Long, None, Any)
         .cluster_wide()
-        .doc("How long a record may be written before it is forced to disk.")
-        .idle(),
+        .doc("How long a record may be written before it is forced to disk."),
     Definition::new("log.flush.offset.checkpoint.interval.ms", Int, Some("60000"), AtLeast(0))
         .doc("Milliseconds between writes of the recovery points."),
     Definition::new("log.flush.scheduler.interval.ms", Long, Some("9223372036854775807"), Any)
-        .doc("How often the logs are looked at for what must be forced to disk.")
-        .idle(),
+        .doc("How often the logs are looked at for what must be forced to disk."),
     Definition::new("log.flush.start.offset.checkpoint.interval.ms", Int, Some("60000"), AtLeast(0))
         .doc("Milliseconds between writes of the logs' start offsets."),
     Definition::new("log.index.interval.bytes", Int, Some("4096"), AtLeast(0))

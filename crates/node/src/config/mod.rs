@@ -4,6 +4,7 @@
 //! settings starts as a single broker and controller; a quorum of more than one voter is refused.
 
 mod broker_keys;
+mod cleaner;
 mod definition;
 mod keys;
 mod listeners;
@@ -19,6 +20,7 @@ use std::fmt;
 use protocol::{NodeId, Str, Uuid};
 
 pub use broker_keys::BROKER_KEYS;
+pub use cleaner::{CleanerConfig, Share};
 pub use definition::{ConfigError, Definition, Kind, Rule, Update, list};
 pub use keys::{broker_key, broker_synonyms, topic_key, topic_synonyms};
 pub use listeners::{Listener, Voter};
@@ -112,6 +114,8 @@ pub struct Config {
     pub broker_session_timeout_ms: i32,
     /// `log.retention.check.interval.ms`.
     pub log_retention_check_interval_ms: i64,
+    /// `log.flush.scheduler.interval.ms`.
+    pub log_flush_scheduler_interval_ms: i64,
     /// `log.flush.offset.checkpoint.interval.ms`.
     pub log_flush_offset_checkpoint_interval_ms: i32,
     /// `log.flush.start.offset.checkpoint.interval.ms`.
@@ -215,6 +219,7 @@ impl Config {
             broker_heartbeat_interval_ms: values.int("broker.heartbeat.interval.ms"),
             broker_session_timeout_ms: values.int("broker.session.timeout.ms"),
             log_retention_check_interval_ms: values.long("log.retention.check.interval.ms"),
+            log_flush_scheduler_interval_ms: values.long("log.flush.scheduler.interval.ms"),
             log_flush_offset_checkpoint_interval_ms: values.int("log.flush.offset.checkpoint.interval.ms"),
             log_flush_start_offset_checkpoint_interval_ms: values.int("log.flush.start.offset.checkpoint.interval.ms"),
             replica_high_watermark_checkpoint_interval_ms: values.long("replica.high.watermark.checkpoint.interval.ms"),

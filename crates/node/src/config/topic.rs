@@ -3,6 +3,7 @@
 use protocol::Str;
 use protocol::records::Compression;
 
+use super::cleaner::{Share, share};
 use super::definition::{boolean, list};
 use super::keys::{Conversion, topic_synonyms};
 use super::{Config, TOPIC_KEYS};
@@ -60,6 +61,8 @@ pub struct TopicConfig {
     pub file_delete_delay_ms: i64,
     /// `delete.retention.ms`.
     pub delete_retention_ms: i64,
+    /// `min.cleanable.dirty.ratio`.
+    pub min_cleanable_dirty_ratio: Share,
     /// `min.compaction.lag.ms`.
     pub min_compaction_lag_ms: i64,
     /// `max.compaction.lag.ms`.
@@ -104,6 +107,7 @@ impl TopicConfig {
             flush_ms: long("flush.ms"),
             file_delete_delay_ms: long("file.delete.delay.ms"),
             delete_retention_ms: long("delete.retention.ms"),
+            min_cleanable_dirty_ratio: share(&value("min.cleanable.dirty.ratio")),
             min_compaction_lag_ms: long("min.compaction.lag.ms"),
             max_compaction_lag_ms: long("max.compaction.lag.ms"),
             preallocate: flag("preallocate"),

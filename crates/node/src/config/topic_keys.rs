@@ -8,8 +8,7 @@ use super::definition::Rule::{Any, AtLeast, Between, EachOf, GzipLevel, OneOf, R
 /// All keys of a topic's configuration, in order of name.
 pub const TOPIC_KEYS: &[Definition] = &[
     Definition::new("cleanup.policy", List, Some("delete"), EachOf(&["compact", "delete"]))
-        .doc("What happens to old segments: delete, compact, or both.")
-        .idle(),
+        .doc("What happens to old segments: delete, compact, or both."),
     Definition::new("compression.gzip.level", Int, Some("-1"), GzipLevel)
         .doc("The level of gzip, or -1 for its default."),
     Definition::new("compression.lz4.level", Int, Some("9"), Between(1, 17)).doc("The level of lz4.").idle(),
@@ -22,17 +21,14 @@ pub const TOPIC_KEYS: &[Definition] = &[
     .doc("The compression in the log: producer keeps what was sent."),
     Definition::new("compression.zstd.level", Int, Some("3"), Between(-131_072, 22)).doc("The level of zstd."),
     Definition::new("delete.retention.ms", Long, Some("86400000"), AtLeast(0))
-        .doc("Milliseconds for which a compacted topic keeps tombstones.")
-        .idle(),
+        .doc("Milliseconds for which a compacted topic keeps tombstones."),
     Definition::new("file.delete.delay.ms", Long, Some("60000"), AtLeast(0))
         .doc("Milliseconds before a file that is no longer part of the log is removed.")
         .idle(),
     Definition::new("flush.messages", Long, Some("9223372036854775807"), AtLeast(1))
-        .doc("How many records may be written before they are forced to disk.")
-        .idle(),
+        .doc("How many records may be written before they are forced to disk."),
     Definition::new("flush.ms", Long, Some("9223372036854775807"), AtLeast(0))
-        .doc("How long a record may be written before it is forced to disk.")
-        .idle(),
+        .doc("How long a record may be written before it is forced to disk."),
     Definition::new("follower.replication.throttled.replicas", List, Some(""), ThrottledReplicas)
         .doc("The replicas whose followers are throttled, as partition:broker pairs, or *.")
         .idle(),
@@ -51,8 +47,7 @@ pub const TOPIC_KEYS: &[Definition] = &[
         .doc("Milliseconds kept here when the rest is in tiered storage; -2 for retention.ms.")
         .idle(),
     Definition::new("max.compaction.lag.ms", Long, Some("9223372036854775807"), AtLeast(1))
-        .doc("The longest time for which a record may stay uncompacted.")
-        .idle(),
+        .doc("The longest time for which a record may stay uncompacted."),
     Definition::new("max.message.bytes", Int, Some("1048588"), AtLeast(0))
         .doc("The largest record batch accepted, in bytes, after compression."),
     Definition::new("message.timestamp.after.max.ms", Long, Some("3600000"), AtLeast(0))
@@ -62,11 +57,9 @@ pub const TOPIC_KEYS: &[Definition] = &[
     Definition::new("message.timestamp.type", String, Some("CreateTime"), OneOf(&["CreateTime", "LogAppendTime"]))
         .doc("Whether a record carries the time of its creation or of its append."),
     Definition::new("min.cleanable.dirty.ratio", Double, Some("0.5"), Ratio("1"))
-        .doc("The share of the log that must be dirty before it is compacted.")
-        .idle(),
+        .doc("The share of the log that must be dirty before it is compacted."),
     Definition::new("min.compaction.lag.ms", Long, Some("0"), AtLeast(0))
-        .doc("The shortest time for which a record stays uncompacted.")
-        .idle(),
+        .doc("The shortest time for which a record stays uncompacted."),
     Definition::new("min.insync.replicas", Int, Some("1"), AtLeast(1))
         .doc("How many replicas must be in sync for a write with acks=all."),
     Definition::new("preallocate", Boolean, Some("false"), Any)

@@ -134,12 +134,22 @@ impl Partition {
             .map_err(|error| Refused::because(error.code(), place_error(&self.topic, self.key.partition, &error)))?;
         let end = appended.end();
         online.in_flight.push_back((end, bytes));
+        let is_due = end.0 - online.asked_end().0 >= self.config.flush_messages;
+        if is_due {
+            online.due.push_back((appended.first, end));
+        }
+        let must_flush = is_due && online.flushing.is_none();
+        // A start reads what is not known to be on disk, so a segment that is full is flushed, as in Kafka.
+        let is_full = appended.ops.iter().any(|op| matches!(op, StoreOp::Roll(..)));
         for op in appended.ops {
             if matches!(op, StoreOp::Append(..)) {
                 ops.start(Purpose::Append(self.log, bytes), op, out);
             } else {
                 start_in_lane(self.log, op, ops, out);
             }
+        }
+        if must_flush || is_full {
+            self.flush(now.mono, ops, out);
         }
         out.emit(|| Event::Appended {
             topic: self.topic.clone(),

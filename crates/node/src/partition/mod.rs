@@ -3,18 +3,22 @@
 //! **Invariant:** this folder sees its own state, the topic's configuration and what it is handed, nothing else of the node.
 
 mod append;
+mod cleaning;
 mod partitions;
 mod read;
 
 use ordered::Set;
 use std::collections::VecDeque;
 
-use protocol::{ErrorCode, LeaderEpoch, Now, Offset, Str, Uuid};
+use protocol::{ErrorCode, Instant, LeaderEpoch, Now, Offset, Str, Uuid};
 use storage::{DirId, LogId, Retention, Shape, StoreOp};
 
 pub(crate) use append::{Acks, AppendRequest, Refused};
+pub(crate) use cleaning::CleanOutcome;
 pub(crate) use partitions::Partitions;
 pub(crate) use read::{Bound, Data, Isolation, Position, ReadRange};
+
+use cleaning::Cleaning;
 
 use crate::config::TopicConfig;
 use crate::deferred::RequestId;
@@ -66,6 +70,15 @@ struct Online {
     high_watermark: Offset,
     /// Appends that the store has not answered: where each ends, and its bytes.
     in_flight: VecDeque<(Offset, u64)>,
+    /// Appends that are written and that nobody may see yet, as one of them or before them is due to be synced.
+    unseen: VecDeque<(Offset, u64)>,
+    /// Appends by which `flush.messages` was reached: where each begins and ends. They are told of when they are on disk.
+    due: VecDeque<(Offset, Offset)>,
+    /// The end of the newest flush in flight. There is one at a time, so that the next serves all that wait by then.
+    flushing: Option<Offset>,
+    /// When the last flush began; what `flush.ms` counts from.
+    flushed_at: Instant,
+    cleaning: Cleaning,
     /// Who waits until their batch is written, and who until it is committed.
     parked_written: Set<(Offset, RequestId, Slot)>,
     parked_committed: Set<(Offset, RequestId, Slot)>,
@@ -86,13 +99,23 @@ impl Partition {
     }
 
     /// The store has rebuilt the log's shape.
-    pub(crate) fn mounted(&mut self, shape: Shape, ops: &mut Ops, out: &mut Outbox) {
+    pub(crate) fn mounted(&mut self, now: Instant, shape: Shape, ops: &mut Ops, out: &mut Outbox) {
+        let offset = shape.end();
+        if offset > Offset(0) {
+            let (topic, partition) = (self.topic.clone(), self.key.partition);
+            out.emit(|| Event::HighWatermark { topic, partition, offset });
+        }
         self.state = State::Online(Box::new(Online {
             // The only replica has everything that can be committed.
             high_watermark: shape.end(),
             in_flight: VecDeque::new(),
+            unseen: VecDeque::new(),
+            due: VecDeque::new(),
+            flushing: None,
+            flushed_at: now,
             parked_written: Set::new(),
             parked_committed: Set::new(),
+            cleaning: Cleaning::new(shape.mounted().cleaned_to),
             shape,
         }));
         self.begin_epoch(ops, out);
@@ -123,15 +146,15 @@ impl Partition {
         let State::Online(online) = &mut self.state else { return 0 };
         let Some((end, bytes)) = online.in_flight.pop_front() else { return 0 };
         online.shape.written(end);
-        // The maximal ISR is this broker alone.
-        online.high_watermark = online.high_watermark.max(end);
-        bytes
+        online.unseen.push_back((end, bytes));
+        online.reveal()
     }
 
     /// Takes the waiters whose batches are as safe as they asked for.
     pub(crate) fn take_ready(&mut self) -> Vec<(RequestId, Slot)> {
         let State::Online(online) = &mut self.state else { return Vec::new() };
-        let mut ready = take_up_to(&mut online.parked_written, online.shape.written_end());
+        let settled = online.settled();
+        let mut ready = take_up_to(&mut online.parked_written, settled);
         ready.extend(take_up_to(&mut online.parked_committed, online.high_watermark));
         ready
     }
@@ -141,26 +164,60 @@ impl Partition {
         let State::Online(online) = &mut self.state else { return false };
         let (parked, bound) = match acks {
             Acks::None => return false,
-            Acks::Leader => (&mut online.parked_written, online.shape.written_end()),
+            Acks::Leader => {
+                let settled = online.settled();
+                (&mut online.parked_written, settled)
+            }
             Acks::All => (&mut online.parked_committed, online.high_watermark),
         };
         end > bound && parked.insert((end, id, slot))
     }
 
-    /// Flushes what is written when the store gets to it.
-    pub(crate) fn flush(&mut self, ops: &mut Ops, out: &mut Outbox) {
+    /// Has everything appended so far flushed, if a flush is not under way for all of it.
+    pub(crate) fn flush(&mut self, now: Instant, ops: &mut Ops, out: &mut Outbox) {
         let State::Online(online) = &mut self.state else { return };
-        if online.shape.synced_end() < online.shape.end() {
+        if online.asked_end() < online.shape.end() {
             let (op, end) = online.shape.flush();
+            online.flushing = Some(end);
+            online.flushed_at = now;
             ops.start(Purpose::Flush(self.log, end), op, out);
         }
     }
 
-    /// The store has flushed everything below `end`.
-    pub(crate) fn flushed(&mut self, end: Offset) {
-        if let State::Online(online) = &mut self.state {
-            online.shape.synced(end);
+    /// Flushes what has waited for `flush.ms`.
+    pub(crate) fn flush_old(&mut self, now: Instant, ops: &mut Ops, out: &mut Outbox) {
+        let State::Online(online) = &self.state else { return };
+        let limit = u64::try_from(self.config.flush_ms).unwrap_or_default();
+        if now.since(online.flushed_at).as_millis() >= u128::from(limit) {
+            self.flush(now, ops, out);
         }
+    }
+
+    /// Has the store write down which producers there are.
+    pub(crate) fn snapshot_producers(&mut self, ops: &mut Ops, out: &mut Outbox) {
+        if let State::Online(online) = &mut self.state
+            && let Some(op) = online.shape.snapshot_producers()
+        {
+            start_in_lane(self.log, op, ops, out);
+        }
+    }
+
+    /// The store has flushed everything below `end`: the next flush begins, if any append waits for it. Answers by how many
+    /// bytes readers can see more.
+    pub(crate) fn flushed(&mut self, now: Instant, end: Offset, ops: &mut Ops, out: &mut Outbox) -> u64 {
+        let State::Online(online) = &mut self.state else { return 0 };
+        online.shape.synced(end);
+        if online.flushing == Some(end) {
+            online.flushing = None;
+        }
+        while online.due.front().is_some_and(|(_, due)| *due <= end) {
+            online.due.pop_front();
+        }
+        let seen = online.reveal();
+        if online.flushing.is_none() && !online.due.is_empty() {
+            self.flush(now, ops, out);
+        }
+        seen
     }
 
     /// The log directory failed. Answers who waited: their batches may be lost.
@@ -284,6 +341,7 @@ impl Partition {
             written: shape.written_end(),
             synced: shape.synced_end(),
             end: shape.end(),
+            cleaned_to: online.cleaning.cleaned_to(),
             bytes: shape.size(),
             segments: shape.segments().map(|it| SegmentView { base_offset: it.base, bytes: it.size }).collect(),
             recent: shape.tail().iter().skip(newest).copied().collect(),
@@ -315,6 +373,28 @@ impl Partition {
 }
 
 impl Online {
+    /// Everything below is on disk, or a flush is under way for it.
+    fn asked_end(&self) -> Offset {
+        self.flushing.map_or(self.shape.synced_end(), |end| end.max(self.shape.synced_end()))
+    }
+
+    /// Everything below is written, and on disk where the topic demands that: as far as an append in Kafka has returned.
+    fn settled(&self) -> Offset {
+        self.due.front().map_or(self.shape.written_end(), |(base, _)| self.shape.written_end().min(*base))
+    }
+
+    /// Moves the high watermark. Answers by how many bytes.
+    fn reveal(&mut self) -> u64 {
+        let settled = self.settled();
+        // The maximal ISR is this broker alone.
+        self.high_watermark = self.high_watermark.max(settled);
+        let mut bytes = 0;
+        while self.unseen.front().is_some_and(|(end, _)| *end <= settled) {
+            bytes += self.unseen.pop_front().map_or(0, |(_, more)| more);
+        }
+        bytes
+    }
+
     fn everyone_parked(self) -> Vec<(RequestId, Slot)> {
         self.parked_written.into_iter().chain(self.parked_committed).map(|(_, id, slot)| (id, slot)).collect()
     }

@@ -44,8 +44,14 @@ impl Partitions {
         }
         self.last_log += 1;
         let log = LogId(self.last_log);
-        let spec =
-            LogSpec { dir, topic: topic.clone(), partition: key.partition, topic_id: key.topic_id, create: true, synced: false };
+        let spec = LogSpec {
+            dir,
+            topic: topic.clone(),
+            partition: key.partition,
+            topic_id: key.topic_id,
+            create: true,
+            synced: false,
+        };
         let partition = Partition::mounting(key, topic, dir, log, leads, leader_epoch, config);
         self.by_key.insert(key, Arc::new(partition));
         self.by_log.insert(log, key);
@@ -54,6 +60,11 @@ impl Partitions {
             Some(postponed) => *postponed = Some((log, spec)),
             None => ops.start(Purpose::Mount(log), StoreOp::Mount(log, spec), out),
         }
+    }
+
+    /// True if a log waits for the name of this one, which is gone, or no other is on its way out.
+    pub(crate) fn is_next_of(&self, name: &TopicPartition) -> bool {
+        self.removing.len() <= 1 || self.removing.get(name).is_some_and(Option::is_some)
     }
 
     /// A deleted topic's folder is out of the way.
@@ -116,14 +127,22 @@ impl Partitions {
         self.iter().any(Partition::is_mounting)
     }
 
-    /// The text of a checkpoint: an offset of each log of a directory that is ready.
-    pub(crate) fn checkpoint(&self, dir: DirId, offset: impl Fn(&Partition) -> Offset) -> Bytes {
+    /// The text of a checkpoint: an offset of each log of a directory that is ready, and the metadata log's.
+    pub(crate) fn checkpoint(
+        &self,
+        dir: DirId,
+        metadata: Option<Offset>,
+        offset: impl Fn(&Partition) -> Offset,
+    ) -> Bytes {
+        let metadata =
+            metadata.map(|offset| (TopicPartition { topic: Str::from_static(quorum::TOPIC), partition: 0 }, offset));
         let online = self.iter().filter(|partition| partition.dir == dir && partition.is_online());
         let entries: Map<TopicPartition, Offset> = online
             .map(|partition| {
                 let name = TopicPartition { topic: partition.topic.clone(), partition: partition.key.partition };
                 (name, offset(partition))
             })
+            .chain(metadata)
             .collect();
         storage::meta::format_offsets(entries.iter().map(|(name, offset)| (name, *offset)))
     }
