@@ -8,8 +8,9 @@ use crate::outbox::{Credit, Outbox};
 
 /// Requests of one connection that are not answered yet. Kafka admits one at a time; producers pipeline five.
 const REQUESTS_PER_CONNECTION: u32 = 64;
-/// Bytes of records handed to the store and not yet written, over all connections.
-const PRODUCE_BYTES: u64 = 64 << 20;
+/// Bytes of records handed to the store and not yet written, over all connections. More would keep no disk busier, only
+/// more memory.
+const PRODUCE_BYTES: u64 = 16 << 20;
 
 /// Counts of what is in flight.
 #[derive(Clone, Debug, Default)]

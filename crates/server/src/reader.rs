@@ -16,7 +16,7 @@ use crate::held::{Change, Held, Piece};
 /// Reads that are under way at once.
 const THREADS: usize = 2;
 /// What is held in memory of all files together: the newest writes, and what was read ahead.
-const HELD_BYTES: usize = 48 << 20;
+const HELD_BYTES: usize = 40 << 20;
 /// A reader who goes through a file is this far ahead of at most; all of them together of half of what is held.
 const AHEAD: u64 = 4 << 20;
 const LEAST_AHEAD: u64 = 256 << 10;
