@@ -72,6 +72,13 @@ pub enum RequestError {
         /// For the answer.
         correlation_id: i32,
     },
+    /// An API of Kafka's that nobody here speaks. It is not advertised, and Kafka closes the connection over such.
+    UnspokenApi {
+        /// The API.
+        api: ApiKey,
+        /// The version asked for.
+        version: i16,
+    },
     /// Bytes that are no request. Kafka closes the connection.
     Malformed(ProtocolError),
 }
@@ -137,7 +144,7 @@ pub fn decode_request(frame: Bytes) -> Result<Request, RequestError> {
     let mut decoder = Decoder::new(frame);
     let mut header = RequestHeader::default();
     walk(&mut header, &mut decoder, api.request_header_version(version))?;
-    let mut body = RequestBody::empty(api);
+    let Some(mut body) = RequestBody::empty(api) else { return Err(RequestError::UnspokenApi { api, version }) };
     body.walk(&mut decoder, version)?;
     // Bytes behind the body are ignored, as Apache Kafka ignores them in every API: librdkafka 2.16 sends three in a Metadata
     // request for all topics. It also takes text that is not UTF-8, which `Str::from_utf8_lossy` is about.
@@ -181,7 +188,8 @@ pub fn decode_response(api: ApiKey, version: i16, frame: Bytes) -> Result<Respon
     let mut decoder = Decoder::new(frame);
     let mut header = ResponseHeader::default();
     walk(&mut header, &mut decoder, api.response_header_version(version))?;
-    let mut body = ResponseBody::empty(api);
+    let known = Expected::Known(api.code().into());
+    let mut body = ResponseBody::empty(api).ok_or_else(|| ProtocolError::field("ApiKey", known, None))?;
     body.walk(&mut decoder, version)?;
     decoder.finish().map_err(|error| error.within(api.name(), None))?;
     Ok(Response { version, correlation_id: header.correlation_id, body })
@@ -223,6 +231,7 @@ impl fmt::Display for RequestError {
                 }
                 None => write!(f, "{api} has no version {version}"),
             },
+            RequestError::UnspokenApi { api, .. } => write!(f, "{api} is not supported"),
             RequestError::Malformed(error) => error.fmt(f),
         }
     }

@@ -3,6 +3,7 @@
 //! Pure functions over bytes. Nothing here reads a clock, a file or a socket, and bytes from a network or a disk never
 //! panic: they are a value or a [`ProtocolError`].
 
+mod body;
 pub mod decoder;
 pub mod encoder;
 pub mod error;

@@ -9,7 +9,7 @@ use protocol::explain::{self, Explanation, Field};
 use protocol::message::{encode_dyn, walk_dyn};
 use protocol::messages::{
     GroupKey, GroupValue, MetadataRequest, OffsetCommitKey, OffsetCommitValue, ProduceRequest, RequestBody, SCHEMAS,
-    TopicRecord,
+    TopicRecord, by_key,
 };
 use protocol::records::{BatchBuilder, Compression, PureCompressors, Records};
 use protocol::{ApiKey, MetadataRecord, Request, Str, Uuid, WallMs, frame};
@@ -70,13 +70,13 @@ fn a_request_in_columns() {
         "IncludeTopicAuthorizedOperations false 15..16 00",
         "_tagged_fields 0 16..17 00",
     ];
-    assert_eq!(text(&explain::request(frame.clone())), expected);
+    assert_eq!(text(&explain::request(frame.clone(), by_key)), expected);
 
     // The same, cut: what came is explained, then what is missing.
     let mut cut = expected[..9].to_vec();
     cut[6] = "MetadataRequest 13..15";
     cut.push("error: MetadataRequest.IncludeTopicAuthorizedOperations: expected 1 more bytes, 0 are left at byte 15");
-    assert_eq!(text(&explain::request(frame.slice(..15))), cut);
+    assert_eq!(text(&explain::request(frame.slice(..15), by_key)), cut);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn an_unknown_tag_is_shown() {
 #[test]
 fn a_request_that_cannot_be_served_is_named() {
     let frame = Bytes::from_static(&[0, 3, 0, 99, 0, 0, 0, 1, 0xff, 0xff, 0, 7]);
-    let lines = text(&explain::request(frame));
+    let lines = text(&explain::request(frame, by_key));
     assert_eq!(lines[1], "RequestApiKey 3 Metadata 0..2 00 03");
     assert_eq!(lines[4], "ClientId null 8..10 ff ff");
     assert_eq!(lines[5..], ["error: Metadata has versions 0 to 13, not 99", "not understood 10..12 00 07"]);
@@ -103,7 +103,7 @@ fn records_are_explained_within_their_request() {
         let topic = TopicProduceData { name: Str::from("t"), partition_data: vec![partition], ..Default::default() };
         let body = RequestBody::Produce(ProduceRequest { topic_data: vec![topic], ..Default::default() });
         let mut request = Request { version: 9, correlation_id: 1, client_id: None, body };
-        explain::request(frame::encode_request(&mut request).unwrap().bytes().unwrap().slice(4..))
+        explain::request(frame::encode_request(&mut request).unwrap().bytes().unwrap().slice(4..), by_key)
     };
     let batch = |compression| {
         let mut builder = BatchBuilder::new(compression);
@@ -176,6 +176,6 @@ fn a_coordinators_key_and_value() {
 #[test]
 fn a_response() {
     let bytes = Bytes::from_static(&[0, 0, 0, 7, 0, 3, 0, 0, 0, 0]);
-    let lines = text(&explain::response(ApiKey::ApiVersions, 0, bytes));
+    let lines = text(&explain::response(ApiKey::ApiVersions, 0, bytes, by_key));
     assert_eq!(lines[3], "ErrorCode 3 UNKNOWN_TOPIC_OR_PARTITION 4..6 00 03");
 }

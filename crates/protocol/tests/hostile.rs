@@ -12,6 +12,7 @@ use common::{Filler, Random};
 use protocol::message::{decode, decode_dyn, encode_dyn, walk_dyn};
 use protocol::messages::{
     GroupKey, GroupValue, MetadataRequest, MetadataResponse, ProduceRequest, SCHEMAS, TransactionKey, TransactionValue,
+    by_key, spoken,
 };
 use protocol::records::Records;
 use protocol::walker::{Tags, Walked, Walker};
@@ -140,11 +141,13 @@ fn random_frames_and_values_never_panic() {
             let request = Bytes::from(request);
             let decodes = frame::decode_request(request.clone()).is_ok();
             // A person is told of bytes behind the body, which a broker ignores.
-            let wrong = explain::request(request).error.map(|it| it.to_string());
+            let wrong = explain::request(request.clone(), spoken).error.map(|it| it.to_string());
             assert_eq!(wrong.is_none_or(|it| it.contains("expected the end")), decodes);
+            let _ = explain::request(request, by_key);
             let response = random.bytes(200);
             let decodes = frame::decode_response(api, version, response.clone()).is_ok();
-            assert_eq!(explain::response(api, version, response).error.is_none(), decodes);
+            assert_eq!(explain::response(api, version, response.clone(), spoken).error.is_none(), decodes);
+            let _ = explain::response(api, version, response, by_key);
         }
     }
     for _ in 0..20_000 {
@@ -350,6 +353,11 @@ fn requests_that_cannot_be_served_are_told_apart() {
     assert_eq!(
         unsupported,
         RequestError::UnsupportedVersion { api: ApiKey::ApiVersions, version: 99, correlation_id: 7 }
+    );
+    // Kafka knows it, nobody here does.
+    assert_eq!(
+        request(&[0, 11, 0, 0, 0, 0, 0, 7, 0xff, 0xff]),
+        RequestError::UnspokenApi { api: ApiKey::JoinGroup, version: 0 }
     );
     // LeaderAndIsr was retired in Kafka 4.
     assert_eq!(request(&[0, 4, 0, 1, 0, 0, 0, 7]), RequestError::UnknownApi { api_key: 4, version: 1 });

@@ -7,9 +7,9 @@ mod common;
 use bytes::{Bytes, BytesMut};
 use common::Filler;
 use kafka_protocol::messages::{ApiKey as TheirKey, RequestKind, ResponseKind};
-use protocol::message::{decode, encode};
-use protocol::messages::{RequestBody, ResponseBody};
-use protocol::{ApiKey, Request, Response, frame};
+use protocol::ApiKey;
+use protocol::message::{MessageKind, decode, encode, encode_dyn, walk_dyn};
+use protocol::messages::by_key;
 
 const FILLINGS: u64 = 12;
 
@@ -45,9 +45,13 @@ fn compare(again: Again, api: TheirKey, version: i16, ours: &Bytes) -> Option<St
     }
 }
 
-/// The body of a frame: what follows the size and the header.
-fn body(frame: protocol::Frame, header: usize) -> Bytes {
-    frame.bytes().unwrap().slice(4 + header..)
+/// A request or response of random content.
+fn filled(filler: &mut Filler, kind: MessageKind, api: ApiKey, version: i16) -> Bytes {
+    let mut message = (by_key(kind, api.code()).unwrap().create)();
+    walk_dyn(&mut *message, filler, version).unwrap();
+    let mut bytes = BytesMut::new();
+    encode_dyn(&mut *message, version, &mut bytes).unwrap();
+    bytes.freeze()
 }
 
 #[test]
@@ -62,21 +66,12 @@ fn requests_and_responses_of_every_api_and_version_they_know() {
             assert_eq!(api.response_header_version(version), their_key.response_header_version(version), "{api}");
             for seed in 0..FILLINGS {
                 let mut filler = Filler::new(seed);
-                let mut body_of = RequestBody::empty(api);
-                body_of.walk(&mut filler, version).unwrap();
-                let mut request = Request { version, correlation_id: 1, client_id: None, body: body_of };
-                // Header: key, version, correlation id, null client id, and no tags if there may be some.
-                let header = 10 + usize::from(api.request_header_version(version) == 2);
-                let ours = body(frame::encode_request(&mut request).unwrap(), header);
+                let ours = filled(&mut filler, MessageKind::Request, api, version);
                 let known = !THEY_LACK.contains(&(api, version));
                 let difference = known.then(|| compare(request_again, their_key, version, &ours)).flatten();
                 differences.extend(difference.map(|it| format!("{api} request v{version} seed {seed}: {it}")));
 
-                let mut body_of = ResponseBody::empty(api);
-                body_of.walk(&mut filler, version).unwrap();
-                let mut response = Response { version, correlation_id: 1, body: body_of };
-                let header = 4 + usize::from(api.response_header_version(version) == 1);
-                let ours = body(frame::encode_response(&mut response).unwrap(), header);
+                let ours = filled(&mut filler, MessageKind::Response, api, version);
                 let difference = compare(response_again, their_key, version, &ours);
                 differences.extend(difference.map(|it| format!("{api} response v{version} seed {seed}: {it}")));
                 compared += 2;

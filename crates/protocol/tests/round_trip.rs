@@ -5,8 +5,8 @@ mod common;
 
 use bytes::{Bytes, BytesMut};
 use common::Filler;
-use protocol::message::{Message, decode, decode_dyn, encode, encode_dyn, size, walk};
-use protocol::messages::{RequestBody, ResponseBody, SCHEMAS, by_name};
+use protocol::message::{Message, MessageKind, decode, decode_dyn, encode, encode_dyn, size, walk};
+use protocol::messages::{RequestBody, ResponseBody, SCHEMAS, SPOKEN, by_key, by_name, spoken};
 use protocol::records::Records;
 use protocol::{ApiKey, FileId, Piece, Region, Request, Response, Str, frame};
 
@@ -61,22 +61,37 @@ fn the_table_is_sorted_and_creates_what_it_names() {
 }
 
 #[test]
-fn every_request_and_response_as_a_frame() {
+fn what_is_spoken_is_named_once_and_the_rest_is_found_among_all() {
+    assert!(SPOKEN.windows(2).all(|pair| pair[0] < pair[1]));
     for api in ApiKey::ALL {
+        for (kind, name) in [(MessageKind::Request, "Request"), (MessageKind::Response, "Response")] {
+            let schema = by_key(kind, api.code()).unwrap();
+            assert_eq!(schema.name, format!("{api}{name}"));
+            assert_eq!(spoken(kind, api.code()).map(|it| it.name), SPOKEN.contains(&api).then_some(schema.name));
+        }
+        let bodies = (RequestBody::empty(api).map(|it| it.api_key()), ResponseBody::empty(api).map(|it| it.api_key()));
+        let expected = SPOKEN.contains(&api).then_some(api);
+        assert_eq!(bodies, (expected, expected));
+    }
+}
+
+#[test]
+fn every_request_and_response_as_a_frame() {
+    for api in SPOKEN.iter().copied() {
         for version in api.versions() {
             for seed in 0..FILLINGS {
                 let what = format!("{api} v{version} seed {seed}");
                 let mut filler = Filler::new(seed);
                 // Large enough for some fields to be shared pieces.
                 filler.blob_limit = 3000;
-                let mut body = RequestBody::empty(api);
+                let mut body = RequestBody::empty(api).unwrap();
                 body.walk(&mut filler, version).unwrap();
                 let client_id = (seed % 3 != 0).then(|| Str::from("größe"));
                 let mut request = Request { version, correlation_id: seed as i32 - 5, client_id, body };
                 let frame = frame::encode_request(&mut request).unwrap();
                 assert_eq!(frame::decode_request(unframed(&frame)), Ok(request), "{what}");
 
-                let mut body = ResponseBody::empty(api);
+                let mut body = ResponseBody::empty(api).unwrap();
                 body.walk(&mut filler, version).unwrap();
                 let mut response = Response { version, correlation_id: seed as i32 - 5, body };
                 let frame = frame::encode_response(&mut response).unwrap();

@@ -63,7 +63,7 @@ fn every_advertised_api_and_version_answers_random_content() {
     for api in ApiKey::ALL {
         for version in answered(api) {
             for seed in 0..FILLINGS {
-                let mut body = RequestBody::empty(api);
+                let mut body = RequestBody::empty(api).unwrap();
                 if seed > 0 {
                     body.walk(&mut Filler::new(seed), version).unwrap();
                 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use protocol::ApiKey;
 use protocol::explain::{self, Explanation};
+use protocol::messages::by_key;
 
 /// Decode hex (an argument, or standard input) or a file, field by field
 #[derive(clap::Args)]
@@ -35,14 +36,14 @@ pub(crate) fn run(arguments: &ExplainArguments) -> Result<(), String> {
     let explanation = if arguments.batch {
         explain::batches(bytes)
     } else if let Some(api) = &arguments.response {
-        explain::response(api_key(api)?, version, without_size(bytes))
+        explain::response(api_key(api)?, version, without_size(bytes), by_key)
     } else if let Some(name) = &arguments.message {
         let schema = protocol::messages::by_name(name).ok_or_else(|| {
             format!("{name}: no such message; names are as in Kafka's definitions, for example ProduceRequest")
         })?;
         explain::message(schema, version, bytes)
     } else {
-        explain::request(without_size(bytes))
+        explain::request(without_size(bytes), by_key)
     };
     print(&explanation)
 }

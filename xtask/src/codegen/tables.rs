@@ -5,12 +5,11 @@ use std::fmt::Write as _;
 use super::emit::{snake, variant};
 use super::schema::{Kind, Message};
 
-/// `ApiKey`, `RequestBody` and `ResponseBody`.
+/// `ApiKey`.
 pub(super) fn apis(messages: &[Message]) -> Result<String, String> {
     let requests = of_kind(messages, Kind::Request);
-    let mut out = String::from(
-        "use std::fmt;\nuse std::ops::RangeInclusive;\n\nuse crate::message::{Message, walk};\nuse crate::walker::{Walked, Walker};\nuse super::*;\n\n",
-    );
+    let mut out =
+        String::from("use std::fmt;\nuse std::ops::RangeInclusive;\n\nuse crate::message::Message;\nuse super::*;\n\n");
     out.push_str("/// What a request asks for, by the number that begins it. Retired APIs have none.\n");
     out.push_str(
         "#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]\n#[repr(i16)]\npub enum ApiKey {\n",
@@ -44,48 +43,9 @@ pub(super) fn apis(messages: &[Message]) -> Result<String, String> {
     }
     out.push_str("_ => Err(code),\n}\n}\n}\n\nimpl fmt::Display for ApiKey {\nfn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {\nf.pad(self.name())\n}\n}\n\n");
 
-    for (kind, name, what) in [
-        (Kind::Request, "RequestBody", "What a client or a node asks."),
-        (Kind::Response, "ResponseBody", "What a node answers."),
-    ] {
-        let bodies = of_kind(messages, kind);
-        if bodies.iter().map(|it| it.0).ne(requests.iter().map(|it| it.0)) {
-            return Err("requests and responses differ in their keys".to_owned());
-        }
-        let _ = writeln!(
-            out,
-            "/// {what}\n#[derive(Clone, Debug, PartialEq)]\n#[allow(clippy::large_enum_variant)]\npub enum {name} {{"
-        );
-        for (_, body) in &bodies {
-            let _ = writeln!(out, "{}({}),", variant(body), body.name);
-        }
-        let _ = writeln!(
-            out,
-            "}}\n\nimpl {name} {{\n/// The API it belongs to.\npub fn api_key(&self) -> ApiKey {{\nmatch self {{"
-        );
-        for (_, body) in &bodies {
-            let _ = writeln!(out, "{name}::{0}(_) => ApiKey::{0},", variant(body));
-        }
-        let _ = writeln!(
-            out,
-            "}}\n}}\n\n/// A body with every field at its default.\npub fn empty(api: ApiKey) -> {name} {{\nmatch api {{"
-        );
-        for (_, body) in &bodies {
-            let _ = writeln!(out, "ApiKey::{0} => {name}::{0}({1}::default()),", variant(body), body.name);
-        }
-        out.push_str("}\n}\n\n/// Walks the body, after a check of the version.\npub fn walk(&mut self, walker: &mut dyn Walker, version: i16) -> Walked {\nmatch self {\n");
-        for (_, body) in &bodies {
-            let _ = writeln!(out, "{name}::{}(it) => walk(it, walker, version),", variant(body));
-        }
-        out.push_str("}\n}\n}\n\n");
-        for (_, body) in &bodies {
-            let _ = writeln!(
-                out,
-                "impl From<{1}> for {name} {{\nfn from(body: {1}) -> {name} {{\n{name}::{0}(body)\n}}\n}}\n",
-                variant(body),
-                body.name
-            );
-        }
+    let keys = of_kind(messages, Kind::Response).into_iter().map(|it| it.0);
+    if keys.ne(requests.iter().map(|it| it.0)) {
+        return Err("requests and responses differ in their keys".to_owned());
     }
     Ok(out)
 }
@@ -296,7 +256,7 @@ pub(super) fn module(messages: &[Message]) -> String {
         let _ = writeln!(out, "pub mod {module};");
     }
     out.push_str("\npub(crate) mod advertised;\nmod api;\nmod coordinator;\nmod error_code;\nmod metadata_record;\n\n");
-    out.push_str("pub use api::{ApiKey, RequestBody, ResponseBody};\n");
+    out.push_str("pub use crate::body::{RequestBody, ResponseBody, SPOKEN, spoken};\npub use api::ApiKey;\n");
     out.push_str(
         "pub use coordinator::{GroupKey, GroupValue, ShareKey, ShareValue, TransactionKey, TransactionValue};\n",
     );
@@ -304,7 +264,7 @@ pub(super) fn module(messages: &[Message]) -> String {
     for message in messages {
         let _ = writeln!(out, "pub use {}::{};", snake(&message.name), message.name);
     }
-    out.push_str("\nuse crate::message::{Message, Schema};\n\n/// Every message, by name.\npub static SCHEMAS: &[&Schema] = &[\n");
+    out.push_str("\nuse crate::message::{Message, MessageKind, Schema};\n\n/// Every message, by name.\npub static SCHEMAS: &[&Schema] = &[\n");
     for message in messages {
         let _ = writeln!(out, "{}::SCHEMA,", message.name);
     }
@@ -312,6 +272,9 @@ pub(super) fn module(messages: &[Message]) -> String {
         "];\n\n/// The schema of a message by Kafka's name for it, `FetchRequest`.\n\
          pub fn by_name(name: &str) -> Option<&'static Schema> {\n\
          let index = SCHEMAS.binary_search_by_key(&name, |schema| schema.name).ok()?;\nSome(SCHEMAS[index])\n}\n\n\
+         /// The schema of a request or response by its API's key, of a metadata record by its type.\n\
+         pub fn by_key(kind: MessageKind, key: i16) -> Option<&'static Schema> {\n\
+         SCHEMAS.iter().find(|it| it.kind == kind && it.api_key == Some(key)).copied()\n}\n\n\
          /// Invokes a macro with the type of each message, for tests that need types and not tables.\n\
          #[macro_export]\nmacro_rules! for_every_message {\n($visit:ident) => {\n",
     );

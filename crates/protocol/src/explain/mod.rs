@@ -15,8 +15,7 @@ use crate::error::{Expected, ProtocolError};
 use crate::frame::{RequestError, identify};
 use crate::message::{MessageKind, Schema, walk, walk_dyn};
 use crate::messages::{
-    ApiKey, GroupKey, GroupValue, RequestBody, RequestHeader, ResponseBody, ResponseHeader, SCHEMAS, TransactionKey,
-    TransactionValue,
+    ApiKey, GroupKey, GroupValue, RequestHeader, ResponseHeader, TransactionKey, TransactionValue, by_key,
 };
 use crate::records::{Compressors, RecordsError, plain};
 use crate::walker::Walker;
@@ -48,14 +47,21 @@ pub struct Explanation {
     pub error: Option<RequestError>,
 }
 
+/// Finds the schema of a message by its kind and key: [`spoken`](crate::messages::spoken) or
+/// [`by_key`]. Who explains only what is spoken does not link the rest.
+pub type Known = fn(MessageKind, i16) -> Option<&'static Schema>;
+
 /// Explains a request: a frame without its size.
-pub fn request(frame: Bytes) -> Explanation {
+pub fn request(frame: Bytes, known: Known) -> Explanation {
     explain(frame, |frame, explainer| {
         let mut header = RequestHeader::default();
         match identify(frame) {
             Ok((api, version)) => {
                 walk(&mut header, explainer, api.request_header_version(version))?;
-                Ok(RequestBody::empty(api).walk(explainer, version)?)
+                let Some(schema) = known(MessageKind::Request, api.code()) else {
+                    return Err(RequestError::UnspokenApi { api, version });
+                };
+                Ok(walk_dyn(&mut *(schema.create)(), explainer, version)?)
             }
             Err(error) => {
                 // What cannot be served may still be named.
@@ -67,10 +73,11 @@ pub fn request(frame: Bytes) -> Explanation {
 }
 
 /// Explains a response: a frame without its size. `version` is the request's.
-pub fn response(api: ApiKey, version: i16, frame: Bytes) -> Explanation {
+pub fn response(api: ApiKey, version: i16, frame: Bytes, known: Known) -> Explanation {
     explain(frame, |_, explainer| {
         walk(&mut ResponseHeader::default(), explainer, api.response_header_version(version))?;
-        Ok(ResponseBody::empty(api).walk(explainer, version)?)
+        let schema = known(MessageKind::Response, api.code()).ok_or(RequestError::UnspokenApi { api, version })?;
+        Ok(walk_dyn(&mut *(schema.create)(), explainer, version)?)
     })
 }
 
@@ -86,7 +93,8 @@ pub fn metadata_record(value: Bytes) -> Explanation {
         let at = explainer.position();
         let api_key = explainer.varint("ApiKey")?;
         let version = explainer.varint("Version")?;
-        let schema = schema_of(MessageKind::Metadata, i64::from(api_key), at)?;
+        let schema = i16::try_from(api_key).ok().and_then(|key| by_key(MessageKind::Metadata, key));
+        let schema = schema.ok_or_else(|| unknown(api_key.into(), at))?;
         let version = i16::try_from(version).map_err(|_| unknown(version.into(), at))?;
         Ok(walk_dyn(&mut *(schema.create)(), explainer, version)?)
     })
@@ -147,11 +155,6 @@ fn explain(bytes: Bytes, meet: impl FnOnce(&Bytes, &mut Explainer) -> Result<(),
     let mut explainer = Explainer::new(bytes.clone());
     let error = meet(&bytes, &mut explainer).and_then(|()| Ok(explainer.check_end()?)).err();
     Explanation { bytes, fields: explainer.into_fields(), error }
-}
-
-fn schema_of(kind: MessageKind, api_key: i64, at: usize) -> Result<&'static Schema, ProtocolError> {
-    let found = SCHEMAS.iter().find(|it| it.kind == kind && it.api_key.map(i64::from) == Some(api_key));
-    found.copied().ok_or_else(|| unknown(api_key, at))
 }
 
 fn unknown(value: i64, at: usize) -> ProtocolError {

@@ -284,7 +284,8 @@ mod coordinator;
 mod error_code;
 mod metadata_record;
 
-pub use api::{ApiKey, RequestBody, ResponseBody};
+pub use crate::body::{RequestBody, ResponseBody, SPOKEN, spoken};
+pub use api::ApiKey;
 pub use coordinator::{GroupKey, GroupValue, ShareKey, ShareValue, TransactionKey, TransactionValue};
 pub use error_code::ErrorCode;
 pub use metadata_record::MetadataRecord;
@@ -562,7 +563,7 @@ pub use write_txn_markers_request::WriteTxnMarkersRequest;
 pub use write_txn_markers_response::WriteTxnMarkersResponse;
 pub use zk_migration_state_record::ZkMigrationStateRecord;
 
-use crate::message::{Message, Schema};
+use crate::message::{Message, MessageKind, Schema};
 
 /// Every message, by name.
 pub static SCHEMAS: &[&Schema] = &[
@@ -844,6 +845,11 @@ pub static SCHEMAS: &[&Schema] = &[
 pub fn by_name(name: &str) -> Option<&'static Schema> {
     let index = SCHEMAS.binary_search_by_key(&name, |schema| schema.name).ok()?;
     Some(SCHEMAS[index])
+}
+
+/// The schema of a request or response by its API's key, of a metadata record by its type.
+pub fn by_key(kind: MessageKind, key: i16) -> Option<&'static Schema> {
+    SCHEMAS.iter().find(|it| it.kind == kind && it.api_key == Some(key)).copied()
 }
 
 /// Invokes a macro with the type of each message, for tests that need types and not tables.
