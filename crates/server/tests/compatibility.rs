@@ -45,7 +45,6 @@ Seen by sending both the same bytes. No client that keeps to the protocol meets 
 | an unknown compression | UNKNOWN_SERVER_ERROR | UNSUPPORTED_COMPRESSION_TYPE |
 | null records | no answer, and none to later requests | INVALID_RECORD |
 | a partition twice in one Produce request | the last is taken | the first is taken, the second is INVALID_REQUEST |
-| text that is not UTF-8 | replaced by U+FFFD | the connection is closed |
 | an array or records of length −2 or less | null | the connection is closed |
 | several requests at once on a connection | one after the other | side by side, answered in order |
 ";
