@@ -6,6 +6,7 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Buf, Bytes};
 use storage::{DirEntry, DirId, Disk, StoreError};
@@ -22,8 +23,10 @@ const PIECES: usize = 1024;
 pub struct NativeDisk {
     dirs: Vec<(PathBuf, Option<Arc<Direct>>)>,
     pool: Pool,
-    serials: u64,
-    changes: Vec<Change>,
+    /// How many files were opened, here and beside: no two have one number.
+    serials: Arc<AtomicU64>,
+    /// `None` where nobody asks for them.
+    changes: Option<Vec<Change>>,
 }
 
 impl NativeDisk {
@@ -36,14 +39,19 @@ impl NativeDisk {
         NativeDisk {
             dirs: dirs.into_iter().map(probed).collect(),
             pool: Pool::default(),
-            serials: 0,
-            changes: Vec::new(),
+            serials: Arc::default(),
+            changes: Some(Vec::new()),
         }
     }
 
-    /// Another one over the same directories, for a thread that writes files of its own.
+    /// Another one over the same directories, for a thread that writes files of its own: what it writes is kept for nobody.
     pub(crate) fn beside(&self) -> NativeDisk {
-        NativeDisk { dirs: self.dirs.clone(), pool: self.pool.clone(), serials: 0, changes: Vec::new() }
+        NativeDisk {
+            dirs: self.dirs.clone(),
+            pool: self.pool.clone(),
+            serials: Arc::clone(&self.serials),
+            changes: None,
+        }
     }
 
     /// Where its buffers come from.
@@ -53,7 +61,7 @@ impl NativeDisk {
 
     /// What was written from memory that a reader can share, and what was cut, since the last call.
     pub(crate) fn take_changes(&mut self) -> Vec<Change> {
-        std::mem::take(&mut self.changes)
+        self.changes.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     fn path(&self, dir: DirId, path: &str) -> Result<PathBuf, StoreError> {
@@ -113,8 +121,7 @@ impl Disk for NativeDisk {
         let path = self.path(dir, path)?;
         let file =
             OpenOptions::new().read(true).write(true).create(create).truncate(false).open(&path).said("open", &path)?;
-        self.serials += 1;
-        NativeFile::new(file, &path, self.serials, direct).said("measure", &path)
+        NativeFile::new(file, &path, self.serials.fetch_add(1, Ordering::Relaxed), direct).said("measure", &path)
     }
 
     fn rename(&mut self, dir: DirId, from: &str, to: &str) -> Result<(), StoreError> {
@@ -177,7 +184,7 @@ impl Disk for NativeDisk {
 
     fn set_len(&mut self, file: &NativeFile, len: u64) -> Result<(), StoreError> {
         file.set_len(len).said("cut", file.path())?;
-        self.changes.push(Change::Cut(file.serial(), len));
+        self.changed(Change::Cut(file.serial(), len));
         Ok(())
     }
 
@@ -187,6 +194,12 @@ impl Disk for NativeDisk {
 }
 
 impl NativeDisk {
+    fn changed(&mut self, change: Change) {
+        if let Some(changes) = &mut self.changes {
+            changes.push(change);
+        }
+    }
+
     /// Writes up to a buffer of the pieces: whole blocks past the page cache, what is before and behind them through it.
     /// The buffer is kept for who reads what was just written.
     fn write_blocks(
@@ -221,7 +234,7 @@ impl NativeDisk {
         // The order does not matter: nothing of this is acknowledged before all of it is written.
         file.file().write_all_at(part(at, first), at).said("write", file.path())?;
         file.file().write_all_at(part(written, end), written).said("write", file.path())?;
-        self.changes.push(Change::Held(Piece { file: file.serial(), at, bytes }));
+        self.changed(Change::Held(Piece { file: file.serial(), at, bytes }));
         Ok(len as u64)
     }
 }
