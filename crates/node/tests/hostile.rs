@@ -5,10 +5,19 @@ mod common;
 use bytes::{BufMut, Bytes, BytesMut};
 use common::{CLIENT, Rig, batch, fetch, produce};
 use node::{CallError, CallId, ConnId, Input, Random, Reply};
+use protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use protocol::messages::create_topics_request::CreatableTopic;
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+use protocol::messages::describe_topic_partitions_request::TopicRequest;
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
 use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use protocol::messages::{DeleteRecordsRequest, FetchRequest, ListOffsetsRequest, SPOKEN};
+use protocol::messages::metadata_request::MetadataRequestTopic;
+use protocol::messages::{
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    DescribeTopicPartitionsRequest, FetchRequest, IncrementalAlterConfigsRequest, ListOffsetsRequest, MetadataRequest,
+    SPOKEN,
+};
 use protocol::{ApiKey, Offset, RequestBody, ResponseBody, Str, frame, support};
 use storage::{Done, OpId};
 
@@ -191,19 +200,39 @@ fn drivers_that_answer_what_was_not_asked() {
 /// What a request costs grows with its length, not with the square of it.
 #[test]
 fn very_many_names_in_one_request() {
-    use protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
-    use protocol::messages::{DeleteTopicsRequest, IncrementalAlterConfigsRequest};
-    const COUNT: usize = 100_000;
-    let mut rig = rig();
+    const COUNT: usize = 50_000;
+    let mut rig = Rig::with(&[("auto.create.topics.enable", "false")]);
+    rig.create_topic("t", 1, &[]);
+    rig.produce("t", 0, -1, batch(&["first"]));
     let names = || (0..COUNT).map(|index| Str::from(format!("no-topic-{index}")));
-    let request = DeleteTopicsRequest { topic_names: names().collect(), timeout_ms: 1000, ..Default::default() };
-    let ResponseBody::DeleteTopics(response) = rig.call(5, RequestBody::DeleteTopics(request)) else { panic!() };
-    assert_eq!(response.responses.len(), COUNT);
+    let deletions = DeleteTopicsRequest { topic_names: names().collect(), timeout_ms: 1000, ..Default::default() };
     let resources =
         names().map(|resource_name| AlterConfigsResource { resource_type: 2, resource_name, ..Default::default() });
-    let request = IncrementalAlterConfigsRequest { resources: resources.collect(), ..Default::default() };
-    let body = RequestBody::IncrementalAlterConfigs(request);
-    let ResponseBody::IncrementalAlterConfigs(response) = rig.call(1, body) else { panic!() };
-    assert_eq!(response.responses.len(), COUNT);
+    let changes = IncrementalAlterConfigsRequest { resources: resources.collect(), ..Default::default() };
+    let topics =
+        names().map(|name| CreatableTopic { name, num_partitions: 0, replication_factor: 1, ..Default::default() });
+    let creations = CreateTopicsRequest { topics: topics.collect(), timeout_ms: 1000, ..Default::default() };
+    let topics = names().map(|name| CreatePartitionsTopic { name, count: 2, assignments: None });
+    let additions = CreatePartitionsRequest { topics: topics.collect(), timeout_ms: 1000, ..Default::default() };
+    let topics = names().map(|name| MetadataRequestTopic { name: Some(name), ..Default::default() });
+    let metadata = MetadataRequest { topics: Some(topics.collect()), ..Default::default() };
+    let topics = names().map(|name| TopicRequest { name });
+    let described = DescribeTopicPartitionsRequest { topics: topics.collect(), ..Default::default() };
+    let topics = names().map(|name| ListOffsetsTopic { name, partitions: vec![ListOffsetsPartition::default()] });
+    let offsets = ListOffsetsRequest { replica_id: -1, topics: topics.collect(), ..Default::default() };
+    let topics = names().map(|name| DeleteRecordsTopic { name, partitions: vec![DeleteRecordsPartition::default()] });
+    let records = DeleteRecordsRequest { topics: topics.collect(), timeout_ms: 1000 };
+    for (version, body) in [
+        (5, RequestBody::DeleteTopics(deletions)),
+        (1, RequestBody::IncrementalAlterConfigs(changes)),
+        (7, RequestBody::CreateTopics(creations)),
+        (3, RequestBody::CreatePartitions(additions)),
+        (12, RequestBody::Metadata(metadata)),
+        (0, RequestBody::DescribeTopicPartitions(described)),
+        (7, RequestBody::ListOffsets(offsets)),
+        (2, RequestBody::DeleteRecords(records)),
+    ] {
+        rig.call(version, body);
+    }
     assert_unharmed(&mut rig);
 }

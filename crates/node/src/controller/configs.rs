@@ -9,7 +9,7 @@ use protocol::messages::{
 };
 use protocol::{NodeId, Str};
 
-use super::{Controller, Outcome, features, topics};
+use super::{Controller, Outcome, features, times, topics};
 use crate::config::{Config, Definition, Kind, Update, broker_key, list, topic_key};
 use crate::image::{Image, Resource, ResourceType, Settings};
 use crate::refusal::Refusal;
@@ -117,6 +117,14 @@ enum Change {
     Subtract(Str),
 }
 
+/// What one resource of a request came to.
+struct Altered {
+    kind: i8,
+    name: Str,
+    error_code: i16,
+    error_message: Option<Str>,
+}
+
 impl Controller {
     /// IncrementalAlterConfigs, versions 0 and 1.
     pub fn decide_incremental_alter_configs(
@@ -124,76 +132,80 @@ impl Controller {
         config: &Config,
         request: &IncrementalAlterConfigsRequest,
     ) -> Outcome {
-        let keys: Vec<(i8, Str)> =
-            request.resources.iter().map(|it| (it.resource_type, it.resource_name.clone())).collect();
-        let mut records = Vec::new();
-        let mut responses = Vec::with_capacity(request.resources.len());
-        for (asked, key) in request.resources.iter().zip(&keys) {
-            let outcome = once(&keys, key).and_then(|()| {
-                let resource = self.alterable(config, key)?;
-                let changes = changes(&asked.configs)?;
-                self.alter(&resource, changes)
+        let asked = request.resources.iter().map(|it| (it.resource_type, &it.resource_name, &it.configs));
+        let (records, altered) = self.alter_each(config, request.validate_only, asked, |_, configs| changes(configs));
+        let responses =
+            altered.into_iter().map(|it| incremental_alter_configs_response::AlterConfigsResourceResponse {
+                error_code: it.error_code,
+                error_message: it.error_message,
+                resource_type: it.kind,
+                resource_name: it.name,
             });
-            let mut response = incremental_alter_configs_response::AlterConfigsResourceResponse {
-                resource_type: key.0,
-                resource_name: key.1.clone(),
-                ..Default::default()
-            };
-            match outcome {
-                Ok(mut altered) => records.append(&mut altered),
-                Err(refusal) => {
-                    response.error_code = refusal.code.code();
-                    response.error_message = Some(refusal.message);
-                }
-            }
-            responses.push(response);
-        }
-        if request.validate_only {
-            records.clear();
-        }
+        let responses = responses.collect();
         let reply = IncrementalAlterConfigsResponse { responses, ..IncrementalAlterConfigsResponse::default() };
         Outcome { records, reply: ResponseBody::IncrementalAlterConfigs(reply) }
     }
 
     /// AlterConfigs, versions 0 to 2: what is not named goes back to its default.
     pub fn decide_alter_configs(&self, config: &Config, request: &AlterConfigsRequest) -> Outcome {
-        let keys: Vec<(i8, Str)> =
-            request.resources.iter().map(|it| (it.resource_type, it.resource_name.clone())).collect();
-        let mut records = Vec::new();
-        let mut responses = Vec::with_capacity(request.resources.len());
-        for (asked, key) in request.resources.iter().zip(&keys) {
-            let outcome = once(&keys, key).and_then(|()| {
-                let resource = self.alterable(config, key)?;
-                let mut changes = replacements(&asked.configs)?;
-                for (name, _) in self.image().settings(&resource).into_iter().flat_map(Settings::iter) {
-                    changes.entry(name.clone()).or_insert(Change::Delete);
-                }
-                self.alter(&resource, changes)
-            });
-            let mut response = alter_configs_response::AlterConfigsResourceResponse {
-                resource_type: key.0,
-                resource_name: key.1.clone(),
-                ..Default::default()
-            };
-            match outcome {
-                Ok(mut altered) => records.append(&mut altered),
-                Err(refusal) => {
-                    response.error_code = refusal.code.code();
-                    response.error_message = Some(refusal.message);
-                }
+        let asked = request.resources.iter().map(|it| (it.resource_type, &it.resource_name, &it.configs));
+        let (records, altered) = self.alter_each(config, request.validate_only, asked, |resource, configs| {
+            let mut changes = replacements(configs)?;
+            for (name, _) in self.image().settings(resource).into_iter().flat_map(Settings::iter) {
+                changes.entry(name.clone()).or_insert(Change::Delete);
             }
-            responses.push(response);
-        }
-        if request.validate_only {
-            records.clear();
-        }
+            Ok(changes)
+        });
+        let responses = altered.into_iter().map(|it| alter_configs_response::AlterConfigsResourceResponse {
+            error_code: it.error_code,
+            error_message: it.error_message,
+            resource_type: it.kind,
+            resource_name: it.name,
+        });
+        let responses = responses.collect();
         let reply = AlterConfigsResponse { responses, ..AlterConfigsResponse::default() };
         Outcome { records, reply: ResponseBody::AlterConfigs(reply) }
     }
 
-    fn alterable(&self, config: &Config, (kind, name): &(i8, Str)) -> Result<Resource, Refusal> {
+    /// The records for every resource that can be altered as asked, and what each came to.
+    fn alter_each<'a, T>(
+        &self,
+        config: &Config,
+        validate_only: bool,
+        asked: impl Iterator<Item = (i8, &'a Str, T)> + Clone,
+        changes: impl Fn(&Resource, T) -> Result<Map<Str, Change>, Refusal>,
+    ) -> (Vec<MetadataRecord>, Vec<Altered>) {
+        let times = times(asked.clone().map(|(kind, name, _)| (kind, name)));
+        let mut records = Vec::new();
+        let mut altered = Vec::new();
+        for (kind, name, configs) in asked {
+            let is_repeated = times.get(&(kind, name)).is_some_and(|times| *times > 1);
+            let outcome = if is_repeated {
+                Err(Refusal::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."))
+            } else {
+                self.alterable(config, kind, name).and_then(|resource| {
+                    let changes = changes(&resource, configs)?;
+                    self.alter(&resource, changes)
+                })
+            };
+            let (error_code, error_message) = match outcome {
+                Ok(mut made) => {
+                    records.append(&mut made);
+                    (ErrorCode::None.code(), None)
+                }
+                Err(refusal) => (refusal.code.code(), Some(refusal.message)),
+            };
+            altered.push(Altered { kind, name: name.clone(), error_code, error_message });
+        }
+        if validate_only {
+            records.clear();
+        }
+        (records, altered)
+    }
+
+    fn alterable(&self, config: &Config, kind: i8, name: &Str) -> Result<Resource, Refusal> {
         let invalid = |what: String| Err(Refusal::new(ErrorCode::InvalidRequest, what));
-        let resource = match ResourceType::from_id(*kind) {
+        let resource = match ResourceType::from_id(kind) {
             Some(kind) => Resource { kind, name: name.clone() },
             None => return invalid(format!("Unknown resource type {kind}")),
         };
@@ -294,13 +306,6 @@ impl Controller {
 }
 
 const MIN_ISR: &str = "min.insync.replicas";
-
-fn once(keys: &[(i8, Str)], key: &(i8, Str)) -> Result<(), Refusal> {
-    if keys.iter().filter(|it| *it == key).count() > 1 {
-        return Err(Refusal::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."));
-    }
-    Ok(())
-}
 
 fn changes(configs: &[incremental_alter_configs_request::AlterableConfig]) -> Result<Map<Str, Change>, Refusal> {
     const DELETE: i8 = 1;

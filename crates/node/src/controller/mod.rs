@@ -13,6 +13,7 @@ mod partitions;
 mod placement;
 mod topics;
 
+use ordered::Map;
 use protocol::messages::{MetadataRecord, ResponseBody};
 use protocol::{LeaderEpoch, Offset};
 
@@ -73,4 +74,13 @@ impl Controller {
     pub fn apply(&mut self, offset: Offset, record: &MetadataRecord) -> Result<(), ImageError> {
         self.image.apply(offset, record)
     }
+}
+
+/// How often each comes.
+fn times<K: Ord + Clone>(keys: impl Iterator<Item = K>) -> Map<K, usize> {
+    let mut times = Map::new();
+    for key in keys {
+        *times.entry(key).or_default() += 1;
+    }
+    times
 }

@@ -9,7 +9,7 @@ use protocol::messages::{
 };
 use protocol::{NodeId, Uuid};
 
-use super::{Controller, MAX_RECORDS_PER_DECISION, Outcome, placement};
+use super::{Controller, MAX_RECORDS_PER_DECISION, Outcome, placement, times};
 use crate::image::Image;
 use crate::random::Random;
 use crate::refusal::Refusal;
@@ -140,12 +140,11 @@ impl Controller {
         let mut records = Vec::new();
         let mut results = Vec::with_capacity(request.topics.len());
         let mut directories = Directories::new(self.image());
-        for (index, topic) in request.topics.iter().enumerate() {
-            let same = |other: &&CreatePartitionsTopic| other.name == topic.name;
-            if request.topics[..index].iter().any(|other| same(&other)) {
-                continue;
-            }
-            let outcome = if request.topics.iter().filter(same).count() > 1 {
+        let mut times = times(request.topics.iter().map(|topic| &topic.name));
+        for topic in &request.topics {
+            // Taken out by the first of those that are alike.
+            let Some(times) = times.remove(&&topic.name) else { continue };
+            let outcome = if times > 1 {
                 Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name."))
             } else {
                 self.add_partitions(random, &mut directories, topic, MAX_RECORDS_PER_DECISION - records.len())

@@ -13,7 +13,7 @@ use protocol::{NodeId, Str, Uuid};
 
 use super::configs::{self, Origin};
 use super::partitions::{self, Directories, Replicas};
-use super::{Controller, Outcome, placement};
+use super::{Controller, Outcome, placement, times};
 use crate::config::{Config, TOPIC_KEYS};
 use crate::image::{Image, Resource};
 use crate::random::Random;
@@ -55,27 +55,16 @@ impl Controller {
             let refused = request.topics.iter().map(|topic| refused(&topic.name, &refusal));
             return reply(Vec::new(), refused.collect());
         }
-        let mut plan = Plan {
-            image: self.image(),
-            config,
-            random,
-            collisions: Map::new(),
-            directories: Directories::new(self.image()),
-        };
-        let mut seen: Map<&Str, usize> = Map::new();
+        let mut plan = Plan::new(self.image(), config, random);
+        let mut times = times(request.topics.iter().map(|topic| &topic.name));
         for topic in &request.topics {
-            *seen.entry(&topic.name).or_default() += 1;
-        }
-        let mut duplicates: Set<&Str> = Set::new();
-        for topic in &request.topics {
-            if seen[&topic.name] > 1 {
-                if duplicates.insert(&topic.name) {
-                    results
-                        .push(refused(&topic.name, &Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.")));
-                }
-                continue;
-            }
-            match plan.create(topic) {
+            // Taken out by the first of those that are alike.
+            let created = match times.remove(&&topic.name) {
+                None => continue,
+                Some(1) => plan.create(topic),
+                Some(_) => Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.")),
+            };
+            match created {
                 Ok((mut created, result)) => {
                     records.append(&mut created);
                     results.push(result);
@@ -92,13 +81,7 @@ impl Controller {
     /// The topics that a client asked for and that may be created on the spot, with the defaults for everything. Names
     /// that cannot be created are left out: who asked is told that they do not exist.
     pub fn decide_auto_create(&self, config: &Config, random: &mut Random, names: &[Str]) -> Vec<MetadataRecord> {
-        let mut plan = Plan {
-            image: self.image(),
-            config,
-            random,
-            collisions: Map::new(),
-            directories: Directories::new(self.image()),
-        };
+        let mut plan = Plan::new(self.image(), config, random);
         let mut records = Vec::new();
         for name in names {
             let topic = CreatableTopic {
@@ -122,14 +105,14 @@ impl Controller {
         let mut responses = Vec::with_capacity(asked.len());
         let mut records = Vec::new();
         let mut removed: Set<Uuid> = Set::new();
-        for (index, (name, id)) in asked.iter().enumerate() {
-            let repeated = asked[..index].contains(&asked[index]);
-            let outcome = if !config.delete_topic_enable {
-                Err(deletion_disabled(version))
-            } else if repeated {
-                continue;
-            } else {
-                self.deletable(&asked, name.as_ref(), *id)
+        let mut times = times(asked.iter().map(|(name, id)| (name, *id)));
+        for (name, id) in &asked {
+            // Taken out by the first of those that are alike.
+            let times = times.remove(&(name, *id));
+            let outcome = match times {
+                _ if !config.delete_topic_enable => Err(deletion_disabled(version)),
+                None => continue,
+                Some(times) => self.deletable(name.as_ref(), *id, times > 1),
             };
             let mut result = DeletableTopicResult { name: name.clone(), topic_id: *id, ..Default::default() };
             match outcome {
@@ -153,14 +136,13 @@ impl Controller {
         }
     }
 
-    fn deletable(&self, asked: &[(Option<Str>, Uuid)], name: Option<&Str>, id: Uuid) -> Result<(Str, Uuid), Refusal> {
+    fn deletable(&self, name: Option<&Str>, id: Uuid, is_repeated: bool) -> Result<(Str, Uuid), Refusal> {
         let invalid = |what: &str| Err(Refusal::new(ErrorCode::InvalidRequest, what));
-        let same = asked.iter().filter(|it| it.0.as_ref() == name && it.1 == id).count();
         match name {
             Some(_) if !id.is_zero() => invalid("You may not specify both topic name and topic id."),
             None if id.is_zero() => invalid("Neither topic name nor id were specified."),
-            Some(_) if same > 1 => invalid("Duplicate topic name."),
-            None if same > 1 => invalid("Duplicate topic id."),
+            Some(_) if is_repeated => invalid("Duplicate topic name."),
+            None if is_repeated => invalid("Duplicate topic id."),
             Some(name) => {
                 let topic = self.image().topic(name).ok_or(Refusal::of(ErrorCode::UnknownTopicOrPartition))?;
                 Ok((topic.name.clone(), topic.id))
@@ -183,7 +165,11 @@ struct Plan<'a> {
     collisions: Map<String, Str>,
 }
 
-impl Plan<'_> {
+impl<'a> Plan<'a> {
+    fn new(image: &'a Image, config: &'a Config, random: &'a mut Random) -> Plan<'a> {
+        Plan { image, config, random, directories: Directories::new(image), collisions: Map::new() }
+    }
+
     fn create(&mut self, topic: &CreatableTopic) -> Result<(Vec<MetadataRecord>, CreatableTopicResult), Refusal> {
         if topic.name == CLUSTER_METADATA_TOPIC {
             return Err(Refusal::new(
