@@ -361,9 +361,18 @@ impl Reactor {
     }
 
     fn take_finished(&mut self) {
+        let mut unused = Vec::new();
         while let Some((_, file)) = self.retired.pop_front_if(|(since, _)| since.elapsed() >= RETIRED_FOR) {
             if let Some(file) = self.files.remove(&file) {
                 self.reader.forget(file.serial());
+                unused.push(file);
+            }
+        }
+        if !unused.is_empty() {
+            // Closing the last handle of a file without a name frees its blocks, which takes a while for a large one.
+            let closer = std::thread::Builder::new().name("closer".into());
+            if let Err(error) = closer.spawn(move || drop(unused)) {
+                tracing::debug!(%error, "files were closed by the core's own thread");
             }
         }
         for finished in self.lane.finished() {

@@ -8,7 +8,7 @@
 
 use ordered::Map;
 
-use protocol::records::verify;
+use protocol::records::{BatchHead, HEAD_SIZE, verify};
 use protocol::{Era, FileId, Offset, TopicPartition, Uuid};
 
 use crate::disk::Disk;
@@ -334,7 +334,7 @@ impl<D: Disk> Store<D> {
             }
             if index < first_read {
                 let found = self.read_indexes(log, *file)?;
-                shape.rebuild_unread(found.size(), found.max_timestamp(), self.end_of(log, *file, &found)?);
+                shape.rebuild_unread(found.size(), found.max_timestamp(), self.ends_of(log, *file, &found)?);
                 continue;
             }
             if index == first_read {
@@ -374,16 +374,19 @@ impl<D: Disk> Store<D> {
         Ok(Loaded { shape, indexes, cut: None, gap })
     }
 
-    /// Where a segment ends that is not read: its last batches are looked at, those behind the last index entry.
-    fn end_of(&self, log: LogId, file: FileId, indexes: &Indexes) -> Result<Offset, StoreError> {
+    /// The timestamp of the first batch of a segment that is not read, and where it ends: its last batches are looked at, those
+    /// behind the last index entry.
+    fn ends_of(&self, log: LogId, file: FileId, indexes: &Indexes) -> Result<(Option<i64>, Offset), StoreError> {
         let segment = self.logs.get(&log).and_then(|it| it.segments.get(&file)).ok_or(StoreError::Missing)?;
         let (mut end, at) = indexes.last().map_or((segment.base, 0), |(offset, at)| (offset.plus(1), at));
+        let first = self.disk.read_at(&segment.file, 0, HEAD_SIZE.min(segment.size as usize))?;
+        let first = BatchHead::decode(&first).ok().map(|head| head.max_timestamp);
         let mut scan = Scan::new(&self.disk, &segment.file, at, segment.size, segment.base);
         loop {
             match scan.next() {
                 Ok(Some((_, head))) => end = head.next_offset(),
                 // What is wrong in there is found by who reads it.
-                Ok(None) | Err(ScanError::Bad(_)) => return Ok(end),
+                Ok(None) | Err(ScanError::Bad(_)) => return Ok((first, end)),
                 Err(ScanError::Disk(error)) => return Err(error),
             }
         }

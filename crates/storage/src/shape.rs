@@ -477,8 +477,7 @@ impl Shape {
             return Vec::new();
         }
         let by_size = self.count_over_size(high_watermark, retention.bytes);
-        let by_age = self.count_too_old(now, high_watermark, retention.ms);
-        let count = by_size.max(by_age);
+        let count = by_size + self.count_too_old(by_size, now, high_watermark, retention.ms);
         let mut ops = Vec::new();
         if count > self.sealed.len() {
             ops.push(self.roll(self.end, now));
@@ -503,9 +502,10 @@ impl Shape {
             .count()
     }
 
-    fn count_too_old(&self, now: WallMs, high_watermark: Offset, limit_ms: i64) -> usize {
+    /// Of what is left when `gone` segments are.
+    fn count_too_old(&self, gone: usize, now: WallMs, high_watermark: Offset, limit_ms: i64) -> usize {
         let age = |segment: &Segment| now.0.saturating_sub(segment.largest_timestamp(now));
-        self.deletable(high_watermark).take_while(|segment| limit_ms >= 0 && age(segment) > limit_ms).count()
+        self.deletable(high_watermark).skip(gone).take_while(|segment| limit_ms >= 0 && age(segment) > limit_ms).count()
     }
 
     /// The segments that could go, oldest first: those below the high watermark, but for an empty active one.
@@ -597,11 +597,13 @@ impl Shape {
         Arc::make_mut(&mut self.sealed).push(sealed);
     }
 
-    /// The active segment has these bytes, which are not read batch by batch.
-    pub(crate) fn rebuild_unread(&mut self, size: u32, max_timestamp: i64, end: Offset) {
+    /// The active segment has these bytes, which are not read batch by batch: its first batch has this timestamp, and it ends
+    /// there.
+    pub(crate) fn rebuild_unread(&mut self, size: u32, max_timestamp: i64, ends: (Option<i64>, Offset)) {
         self.active.size = size;
         self.active.max_timestamp = max_timestamp;
-        self.end = self.end.max(end);
+        self.active.first_timestamp = ends.0;
+        self.end = self.end.max(ends.1);
     }
 
     /// What checkpoint and snapshot said; the batches that are read from here on come on top. No batch before is in the

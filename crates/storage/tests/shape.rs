@@ -226,6 +226,20 @@ fn retention_by_time_takes_the_log_whole() {
 }
 
 #[test]
+fn retention_by_time_goes_on_where_size_has_stopped() {
+    let mut shape = empty(0);
+    let size = batch(1).bytes() as i32;
+    // The oldest segment is the one whose records are young.
+    for timestamp in [9_000, 1_000, 1_000, 9_000] {
+        append(&mut shape, batch_of(&[timestamp], 20), &small_segments(size));
+    }
+    let keep = |bytes| Retention { ms: 500, bytes };
+    assert_eq!(shape.retention(WallMs(9_100), Offset(4), keep(-1)), [], "age goes in order");
+    let ops = shape.retention(WallMs(9_100), Offset(4), keep(3 * i64::from(size)));
+    assert_eq!(ops, [StoreOp::Delete(LOG, vec![file(0), file(1), file(2)])]);
+}
+
+#[test]
 fn retention_by_size_keeps_at_least_its_bytes() {
     let mut shape = empty(0);
     let size = batch(1).bytes() as i32;

@@ -237,8 +237,9 @@ impl Partition {
     }
 
     fn fault_of(&self, now: Now, record: &RecordView<'_>, is_keyless: bool) -> String {
-        let fault = if is_keyless {
-            "Compacted topic cannot accept message without key".to_owned()
+        if is_keyless {
+            let (topic, partition) = (&self.topic, self.key.partition);
+            format!("Compacted topic cannot accept message without key in topic partition {topic}-{partition}")
         } else {
             format!(
                 "Timestamp {} of message with offset {} is out of range. The timestamp should be within [{}, {}]",
@@ -247,8 +248,7 @@ impl Partition {
                 now.wall.0.saturating_sub(self.config.timestamp_before_max_ms),
                 now.wall.0.saturating_add(self.config.timestamp_after_max_ms)
             )
-        };
-        format!("{fault} in topic partition {}-{}.", self.topic, self.key.partition)
+        }
     }
 
     /// True for a timestamp that the topic takes. With LogAppendTime the producer's does not matter.
