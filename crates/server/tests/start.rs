@@ -92,3 +92,26 @@ fn a_place_where_no_directory_can_be() {
     }
     assert_eq!(fs::read_to_string(file).unwrap(), "mine");
 }
+
+/// Killed, then hurt: what was on disk is missed, and nothing is cut or written over.
+#[test]
+fn a_damaged_metadata_log() {
+    let folder = used();
+    // What a clean stop leaves last; without it the start takes the run before for killed.
+    fs::remove_file(folder.path().join(".kafka_cleanshutdown")).unwrap();
+    let path = folder.path().join("__cluster_metadata-0/00000000000000000000.log");
+    let good = fs::read(&path).unwrap();
+    let mut flipped = good.clone();
+    flipped[200] ^= 1;
+    for damage in [&flipped[..], &good[..good.len() / 2], &[]] {
+        fs::write(&path, damage).unwrap();
+        let line = refused(folder.path(), &[]);
+        let names = ["__cluster_metadata-0/00000000000000000000.log", &folder.path().display().to_string(), "restore it"];
+        assert!(names.iter().all(|it| line.contains(it)), "{line}");
+        assert_eq!(fs::read(&path).unwrap(), damage, "nothing was written");
+    }
+    fs::write(&path, good).unwrap();
+    let rig = Rig::at(folder.path());
+    assert_eq!(rig.client().end_of("t", 0), Some(0));
+    rig.stop();
+}
