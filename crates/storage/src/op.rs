@@ -123,7 +123,7 @@ pub enum Seek {
 pub enum Cell {
     /// `quorum-state` in the metadata log's folder.
     QuorumState(LogId),
-    /// `leader-epoch-checkpoint` in a log's folder.
+    /// `leader-epoch-checkpoint` in a log's folder; it is on disk before the log's next batch is.
     LeaderEpochs(LogId),
     /// A producer snapshot at a log's end; a clean stop leaves one, as Apache Kafka looks for producers nowhere else then.
     Producers(LogId, Offset),

@@ -33,6 +33,9 @@ pub struct Store<D: Disk> {
     pub(crate) cleaning: Map<LogId, Job<D::File>>,
     /// Sealed segments whose indexes are in memory, the longest first.
     cached: VecDeque<FileId>,
+    /// Leader epochs that began and have no batch yet. A node begins thousands when it starts, most of them for logs that
+    /// nobody writes to: they are written with the first batch.
+    epochs: Map<LogId, Bytes>,
 }
 
 /// Segment files that were opened, and those that no new answer will name.
@@ -134,6 +137,7 @@ impl<D: Disk> Store<D> {
             changes: FileChanges::default(),
             cleaning: Map::new(),
             cached: VecDeque::new(),
+            epochs: Map::new(),
         }
     }
 
@@ -288,6 +292,12 @@ impl<D: Disk> Store<D> {
     }
 
     fn append(&mut self, log: LogId, file: FileId, appends: &[Batches]) -> Result<Done, StoreError> {
+        if let Some(epochs) = self.epochs.get(&log).cloned() {
+            let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
+            let (dir, path) = (it.dir, format!("{}/{}", it.folder, meta::LEADER_EPOCHS));
+            self.replace_file(dir, &path, epochs)?;
+            self.epochs.remove(&log);
+        }
         let segment = self.logs.get_mut(&log).ok_or(StoreError::Missing)?.active(file)?;
         let mut pieces = Vec::new();
         for batches in appends {
@@ -323,13 +333,15 @@ impl<D: Disk> Store<D> {
     pub(crate) fn add_segment(&mut self, log: LogId, file: FileId, base: Offset) -> Result<(), StoreError> {
         let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
         let handle = self.disk.open(it.dir, &it.path(base, "log"), true)?;
-        if self.disk.len(&handle)? > 0 {
+        // An empty file has nothing to lose but its name.
+        let dirty = self.disk.len(&handle)? > 0;
+        if dirty {
             self.disk.set_len(&handle, 0)?;
         }
         it.files = it.files.max((file.0 as u32).saturating_add(1));
         it.names_dirty = true;
         let indexes = Some(Indexes::new(base));
-        it.segments.insert(file, OpenSegment { base, file: handle.clone(), size: 0, indexes, dirty: true });
+        it.segments.insert(file, OpenSegment { base, file: handle.clone(), size: 0, indexes, dirty });
         self.changes.opened.push((file, handle));
         Ok(())
     }
@@ -426,6 +438,7 @@ impl<D: Disk> Store<D> {
         let it = self.log_mut(log)?;
         let (dir, path) = (it.dir, format!("{}/{}", it.folder, meta::LEADER_EPOCHS));
         self.replace_file(dir, &path, shape.epochs().format())?;
+        self.epochs.remove(&log);
         Ok(Done::Truncated(Box::new(shape)))
     }
 
@@ -459,6 +472,7 @@ impl<D: Disk> Store<D> {
 
     fn remove(&mut self, log: LogId) -> Result<Done, StoreError> {
         let it = self.logs.remove(&log).ok_or(StoreError::Missing)?;
+        self.epochs.remove(&log);
         self.cleaning.remove(&log);
         for (file, segment) in it.segments.into_iter() {
             self.disk.close(segment.file);
@@ -485,7 +499,11 @@ impl<D: Disk> Store<D> {
         };
         let (dir, path) = match cell {
             Cell::QuorumState(log) => in_log(log, meta::QUORUM_STATE)?,
-            Cell::LeaderEpochs(log) => in_log(log, meta::LEADER_EPOCHS)?,
+            Cell::LeaderEpochs(log) => {
+                self.logs.get(&log).ok_or(StoreError::Missing)?;
+                self.epochs.insert(log, bytes);
+                return Ok(Done::Put);
+            }
             Cell::Producers(log, end) => {
                 let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
                 let (dir, path) = (it.dir, it.path(end, "snapshot"));

@@ -150,6 +150,10 @@ fn a_synced_log_does_not_end_before_its_last_leader_epoch() {
     node.epoch = LeaderEpoch(4);
     let op = node.shape.begin_epoch(LeaderEpoch(4)).unwrap();
     node.run([op]);
+    assert!(synced(&node).is_ok(), "the epoch is not on disk before its first batch is about to be");
+    let end = node.shape.size();
+    node.append(batch(1));
+    node.resize(&log_path(0), end);
     assert!(synced(&node).is_ok(), "the epoch is put before its first batch");
     node.resize(&log_path(0), 0);
     assert!(synced(&node).unwrap_err().contains("before its last leader epoch"));
