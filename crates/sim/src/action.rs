@@ -51,6 +51,8 @@ pub enum Action {
     Kill(Str),
     /// A machine loses its power: what was not synced is gone, and nobody is told.
     PowerCut(Str),
+    /// A machine loses its power in the middle of its writes: some of what was not synced is there afterwards, in no order.
+    PowerCutTorn(Str),
     /// A broker begins a controlled shutdown.
     Stop(Str),
     /// A process stands still (a garbage collection, a frozen virtual machine).
@@ -65,12 +67,45 @@ pub enum Action {
     Delay(Str, Str, u64),
     /// A broker's disk takes so much longer for each operation, in µs.
     SlowDisk(Str, u64),
+    /// A broker's disk takes no more bytes.
+    DiskFull(Str),
+    /// From now on a broker's disk fails at each call of a kind.
+    DiskError(Str, DiskFault),
+    /// A broker's disk has room again and fails no more.
+    DiskHeal(Str),
+    /// A bit of a broker's files of a partition flips on the platter, so many bytes before the end of the records.
+    BitRot(Str, TopicPartition, u64),
     /// A process's wall clock jumps, in ms.
     SkewClock(Str, i64),
     /// The connection breaks with the next answer of an API to a client, and the answer is lost.
     DropResponse(ApiKey, Str),
     /// A bit of the records in the next request of an API from a client flips on its way.
     CorruptRequest(ApiKey, Str),
+}
+
+/// What a disk fails at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskFault {
+    /// Reading.
+    Read,
+    /// Writing: half of the bytes arrive.
+    Write,
+    /// Syncing.
+    Sync,
+}
+
+impl DiskFault {
+    /// All of them.
+    pub const ALL: [DiskFault; 3] = [DiskFault::Read, DiskFault::Write, DiskFault::Sync];
+
+    /// As an action names it.
+    pub fn word(self) -> &'static str {
+        match self {
+            DiskFault::Read => "read",
+            DiskFault::Write => "write",
+            DiskFault::Sync => "sync",
+        }
+    }
 }
 
 /// A record to send.
@@ -164,6 +199,7 @@ impl fmt::Display for Action {
             Action::Start(name) => write!(f, "start {name}"),
             Action::Kill(name) => write!(f, "kill {name}"),
             Action::PowerCut(name) => write!(f, "power-cut {name}"),
+            Action::PowerCutTorn(name) => write!(f, "power-cut {name} torn"),
             Action::Stop(name) => write!(f, "stop {name}"),
             Action::Pause(name) => write!(f, "pause {name}"),
             Action::Resume(name) => write!(f, "resume {name}"),
@@ -171,6 +207,10 @@ impl fmt::Display for Action {
             Action::Heal(a, b) => write!(f, "heal {a} {b}"),
             Action::Delay(a, b, us) => write!(f, "delay {a} {b} {}", Duration(*us)),
             Action::SlowDisk(name, us) => write!(f, "slow-disk {name} {}", Duration(*us)),
+            Action::DiskFull(name) => write!(f, "disk-full {name}"),
+            Action::DiskError(name, fault) => write!(f, "disk-error {name} {}", fault.word()),
+            Action::DiskHeal(name) => write!(f, "disk-heal {name}"),
+            Action::BitRot(name, partition, at) => write!(f, "bit-rot {name} {partition} {at}"),
             Action::SkewClock(name, ms) => write!(f, "skew-clock {name} {ms}"),
             Action::DropResponse(api, client) => write!(f, "drop next response of {} to {client}", api.name()),
             Action::CorruptRequest(api, client) => write!(f, "corrupt next request of {} from {client}", api.name()),

@@ -78,6 +78,10 @@ pub enum Stored {
     Deleted,
     /// A log is gone.
     Removed,
+    /// Segments are written anew beside a log.
+    Cleaned,
+    /// They are in place.
+    Swapped,
     /// Something was found.
     Found,
     /// Bytes were read.
@@ -98,6 +102,8 @@ impl Stored {
             Done::Truncated(_) => Stored::Truncated,
             Done::Deleted => Stored::Deleted,
             Done::Removed => Stored::Removed,
+            Done::Cleaned(_) => Stored::Cleaned,
+            Done::Swapped => Stored::Swapped,
             Done::Found(_) | Done::FoundTimestamp(_) => Stored::Found,
             Done::Loaded(_) => Stored::Loaded,
             Done::Put => Stored::Put,
@@ -113,6 +119,8 @@ impl Stored {
             Stored::Truncated => "its log is cut",
             Stored::Deleted => "old segments are gone",
             Stored::Removed => "the log is gone",
+            Stored::Cleaned => "its segments are written anew",
+            Stored::Swapped => "the new segments are in place",
             Stored::Found => "an old offset was looked up",
             Stored::Loaded => "bytes were read",
             Stored::Put => "a small file is on disk",
@@ -297,7 +305,10 @@ impl World {
             StoreOp::Truncate(log, offset, _) => self.digest.word(u64::from(log.0) << 40 ^ offset.0.cast_unsigned()),
             StoreOp::Mount(log, _) | StoreOp::Flush(log) | StoreOp::Remove(log) => self.digest.word(u64::from(log.0)),
             StoreOp::Delete(log, files) => self.digest.word(u64::from(log.0) << 32 | files.len() as u64),
-            StoreOp::Find(log, ..) => self.digest.word(u64::from(log.0)),
+            StoreOp::Swap(log, files, segments) => {
+                self.digest.word(u64::from(log.0) << 40 | (files.len() as u64) << 20 | segments.len() as u64);
+            }
+            StoreOp::Clean(log, ..) | StoreOp::Find(log, ..) => self.digest.word(u64::from(log.0)),
             StoreOp::Load(region) => self.digest.word(region.file.0 ^ u64::from(region.at)),
         }
     }
@@ -314,6 +325,9 @@ impl World {
             node::Event::TopicDeleted { .. } => (8, 0),
             node::Event::Refused { .. } => (9, 0),
             node::Event::StorageFailed { .. } => (10, 0),
+            node::Event::Cleaned { end, .. } => (13, end.0),
+            node::Event::Warning { .. } => (11, 0),
+            node::Event::Failed { .. } => (12, 0),
         };
         self.digest.int(detail << 4 | kind);
     }
@@ -357,7 +371,13 @@ pub(crate) fn node_event_words(event: &node::Event) -> String {
         node::Event::TopicCreated { topic, .. } => format!("topic {topic} exists"),
         node::Event::TopicDeleted { topic } => format!("topic {topic} is gone"),
         node::Event::Refused { what, .. } => format!("it refuses: {what}"),
-        node::Event::StorageFailed { what } => format!("a log directory is offline: {what}"),
+        node::Event::Cleaned { topic, partition, end, stats } => format!(
+            "{topic}-{partition} is compacted up to {end}: of {} records {} stay",
+            stats.records_read, stats.records_kept
+        ),
+        node::Event::StorageFailed { what } => format!("a log directory is lost: {what}"),
+        node::Event::Warning { what } => format!("it warns: {what}"),
+        node::Event::Failed { what } => format!("it cannot go on: {what}"),
     }
 }
 

@@ -56,17 +56,20 @@ pub enum PlantedBug {
     AppendsTwice,
     /// The client is told that a record was not written though it was.
     DeniesWrites,
+    /// A field of a request is lost on its way through bytes; only worlds that send messages through bytes show it.
+    ForgetsField,
 }
 
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [PlantedBug; 6] = [
+    pub const ALL: [PlantedBug; 7] = [
         PlantedBug::LosesWrittenBatch,
         PlantedBug::SkipsOffsets,
         PlantedBug::MovesHighWatermarkBack,
         PlantedBug::ReadsBeyondHighWatermark,
         PlantedBug::AppendsTwice,
         PlantedBug::DeniesWrites,
+        PlantedBug::ForgetsField,
     ];
 }
 

@@ -1,13 +1,15 @@
 //! A world as plain data: what the lab draws and the JavaScript API answers. Reading it changes nothing.
 
+use bytes::Bytes;
 use client::ConsumerRecord;
-use node::{Scope, WakeReason};
 use node::view::View as NodeView;
+use node::{Scope, WakeReason};
 use protocol::records::{self, PureCompressors, Record};
 use protocol::{ApiKey, Instant, Offset, Str, TopicPartition};
 
 use crate::check::{Check, Finding, Tally};
 use crate::link::{Answer, LinkId, Packet};
+use crate::queue::Pid;
 use crate::script::query::outcome_words;
 use crate::world::{ADMIN, Kind, Power, World};
 
@@ -194,6 +196,45 @@ impl World {
         Ok(batches)
     }
 
+    /// The bytes of the batch that holds an offset, as they are in the log. `None` if none does.
+    pub fn batch_bytes(&self, partition: &TopicPartition, offset: Offset) -> Result<Option<Bytes>, String> {
+        for bytes in self.log_bytes(partition, offset, 1)? {
+            let mut at = 0;
+            for batch in records::read(&bytes, &PureCompressors) {
+                let (head, _) = batch.map_err(|error| error.to_string())?;
+                if (head.base_offset..head.next_offset()).contains(&offset) {
+                    return Ok(Some(bytes.slice(at..at + head.size())));
+                }
+                at += head.size();
+            }
+        }
+        Ok(None)
+    }
+
+    /// The frame, without its size, of a message on its way: its version and its bytes. `None` for the end of a connection and
+    /// for what is not on its way any more.
+    pub fn frame(&self, message: &Message) -> Option<(i16, Bytes)> {
+        let link = self.links.get(&message.link)?;
+        let (version, frame) = match message.what {
+            MessageKind::Request(_, id) => {
+                let mut request = link.up.transit.iter().find_map(|it| match &it.what {
+                    Packet::Message(request) if request.correlation_id == id => Some(request.clone()),
+                    Packet::Message(_) | Packet::Fin => None,
+                })?;
+                (request.version, protocol::frame::encode_request(&mut request))
+            }
+            MessageKind::Response(_, id) => {
+                let mut response = link.down.transit.iter().find_map(|it| match &it.what {
+                    Packet::Message(response) if response.correlation_id == id => Some(response.clone()),
+                    Packet::Message(_) | Packet::Fin => None,
+                })?;
+                (response.version, protocol::frame::encode_response(&mut response))
+            }
+            MessageKind::Close => return None,
+        };
+        Some((version, frame.ok()?.bytes()?.slice(4..)))
+    }
+
     fn brokers(&self) -> Vec<Broker> {
         let brokers = self.processes.iter().filter_map(|process| {
             let broker = process.broker()?;
@@ -219,7 +260,7 @@ impl World {
                 power: process.power,
                 paused: process.paused,
                 knows: None,
-                tally: self.checks.tally(crate::queue::Pid(index as u16)),
+                tally: self.checks.tally(Pid(index as u16)),
                 load: None,
                 follows: None,
                 consumed: Vec::new(),
@@ -245,7 +286,8 @@ impl World {
         clients
     }
 
-    fn messages(&self) -> Vec<Message> {
+    /// What is on its way, the first to arrive first.
+    pub fn messages(&self) -> Vec<Message> {
         let mut messages = Vec::new();
         for (id, link) in &self.links {
             let (client, node) = (self.name(link.client), self.name(link.node));
@@ -279,6 +321,14 @@ impl World {
         }
         ordered::sort_by_key(&mut messages, |it| (it.arrives, it.link));
         messages
+    }
+
+    /// Answers that a node has given and that wait for their turn to be sent: from whom, to whom, which.
+    pub fn answers_ready(&self) -> impl Iterator<Item = (Pid, Pid, ApiKey, i32)> + '_ {
+        self.links.values().flat_map(|link| {
+            let ready = link.owed.iter().filter(|it| matches!(it.answer, Answer::Ready(_)));
+            ready.map(|it| (link.node, link.client, it.api, it.correlation_id))
+        })
     }
 
     fn requests(&self, brokers: &[Broker]) -> Vec<Waiting> {
@@ -347,6 +397,9 @@ fn reason_words(reason: WakeReason) -> &'static str {
         WakeReason::FetchWait(_) => "fetch.max.wait.ms",
         WakeReason::ProduceTimeout(_) => "request.timeout.ms",
         WakeReason::Retention => "log.retention.check.interval.ms",
+        WakeReason::Producers => "producer.id.expiration.check.interval.ms",
+        WakeReason::Clean => "log.cleaner.backoff.ms",
         WakeReason::Checkpoint => "replica.high.watermark.checkpoint.interval.ms",
+        WakeReason::Flush => "log.flush.scheduler.interval.ms",
     }
 }

@@ -43,6 +43,7 @@ fn every_planted_bug_is_found() {
         (PlantedBug::ReadsBeyondHighWatermark, "reads-below-high-watermark"),
         (PlantedBug::AppendsTwice, "idempotence"),
         (PlantedBug::DeniesWrites, "failed-is-not-written"),
+        (PlantedBug::ForgetsField, "codecs"),
     ] {
         let found = (0..1_000).find_map(|seed| {
             let mut scenario = Scenario::random(seed);

@@ -6,6 +6,7 @@
 mod ledger;
 
 use client::{Answer, ConsumerRecord, Outcome};
+use ordered::Set;
 use protocol::messages::FetchResponse;
 use protocol::records::{BatchHead, Batches, Records};
 use protocol::{Offset, ResponseBody, Str, TopicPartition, Uuid};
@@ -14,6 +15,7 @@ use storage::LogSpec;
 use crate::chunked::Chunked;
 use crate::digest::Digest;
 use crate::queue::Pid;
+use crate::setup::Setting;
 
 pub(crate) use ledger::Origins;
 use ledger::{Author, ClientLedger, Entry, PartitionLedger, Sent};
@@ -158,6 +160,8 @@ pub struct Checks {
     clients: Vec<Option<ClientLedger>>,
     partitions: Vec<PartitionLedger>,
     origins: Origins,
+    /// Topics whose every acknowledgement waits for the disk: made with `flush.messages=1`, and never without since.
+    durable: Set<Str>,
     findings: Vec<Finding>,
     /// How many findings of each verdict there were: allowed ones and bugs.
     allowed: u64,
@@ -217,6 +221,22 @@ impl Checks {
             }
         }
         None
+    }
+
+    /// Somebody asks for a topic with these settings.
+    pub(crate) fn topic_asked(&mut self, topic: &Str, settings: &[Setting]) {
+        if settings.iter().any(|(key, value)| &**key == "flush.messages" && &**value == "1") {
+            self.durable.insert(topic.clone());
+        } else {
+            self.durable.remove(topic);
+        }
+    }
+
+    /// Somebody changes settings of a topic.
+    pub(crate) fn topic_altered(&mut self, topic: &Str, settings: &[Setting]) {
+        if settings.iter().any(|(key, _)| key.starts_with("flush.")) {
+            self.durable.remove(topic);
+        }
     }
 
     pub(crate) fn client(&mut self, pid: Pid, name: &Str, idempotent: bool) {
@@ -349,9 +369,13 @@ impl Checks {
         for author in &lost.authors {
             self.unplaced(*author);
         }
+        let durable = self.durable.contains(&self.partitions[index].topic);
         let (verdict, why) = match (lost.acked, lost_power) {
             _ if was_synced => (Verdict::Bug, "some of them were synced to the disk"),
             (0, _) => (Verdict::Kept, "none of them was acknowledged"),
+            (_, true) if durable => {
+                (Verdict::Bug, "with flush.messages=1 nothing is acknowledged before it is on disk")
+            }
             (_, true) => (
                 Verdict::Allowed,
                 "they were acknowledged and not on disk when the power was cut: Kafka syncs a log only as flush.messages and flush.ms say, and no replica has them",
@@ -552,8 +576,9 @@ impl Checks {
         let ledger = &self.partitions[index];
         let (log_start, losses, high_watermark) = (ledger.log_start, ledger.losses, ledger.high_watermark);
         let known = ledger.entry(Offset(offset)).is_some_and(|entry| entry.print == print);
-        // What was fetched before a loss may be handed out after it.
-        let ghost = !known && losses > 0 && ledger.was_lost(Offset(offset), print);
+        // What was fetched before a loss may be handed out after it, even when its producer has sent it again by then and
+        // it is at its old place once more, not yet for all to see.
+        let ghost = losses > 0 && ledger.was_lost(Offset(offset), print);
         let gone = offset < log_start;
         let label = ledger.label();
         let Some(client) = self.client_mut(pid) else { return };

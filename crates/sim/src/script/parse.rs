@@ -6,7 +6,7 @@ use super::line::{Line, ScriptError};
 use super::query::Query;
 use super::quote::Duration;
 use super::{Condition, PATIENCE, Scenario, Step};
-use crate::action::{Action, Load, Produce, SeekTo, WireProduce};
+use crate::action::{Action, DiskFault, Load, Produce, SeekTo, WireProduce};
 use crate::history::Stamped;
 use crate::setup::{BrokerSetup, Setup};
 
@@ -141,6 +141,8 @@ fn query(line: &mut Line) -> Result<Query, ScriptError> {
         Ok(Query::Consumed(line.name("a consumer's name")?))
     } else if line.eat("answer") {
         Ok(Query::Answer(line.name("a wire client's name")?, line.number("an answer's number, from 0")?))
+    } else if line.eat("last") {
+        Ok(Query::Last(line.name("a client's name")?))
     } else if line.eat("check") {
         let name = line.name("a check's name")?;
         Query::check(&name).ok_or_else(|| {
@@ -150,7 +152,7 @@ fn query(line: &mut Line) -> Result<Query, ScriptError> {
     } else if line.eat("allowed") {
         Ok(Query::Allowed)
     } else {
-        Err(line.error("log, start, high-watermark, end, outcome, appended, consumed, answer, check or allowed"))
+        Err(line.error("log, start, high-watermark, end, outcome, appended, consumed, answer, last, check or allowed"))
     }
 }
 
@@ -214,6 +216,19 @@ pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
     if line.eat("slow-disk") {
         return Ok(Action::SlowDisk(line.name("a broker's name")?, line.duration()?.0));
     }
+    if line.eat("power-cut") {
+        let name = line.name("a broker's name")?;
+        return Ok(if line.eat("torn") { Action::PowerCutTorn(name) } else { Action::PowerCut(name) });
+    }
+    if line.eat("disk-error") {
+        let name = line.name("a broker's name")?;
+        let fault = DiskFault::ALL.into_iter().find(|it| line.eat(it.word()));
+        return fault.map(|it| Action::DiskError(name, it)).ok_or_else(|| line.error("read, write or sync"));
+    }
+    if line.eat("bit-rot") {
+        let (name, partition) = (line.name("a broker's name")?, line.partition()?);
+        return Ok(Action::BitRot(name, partition, line.number("bytes before the end")?));
+    }
     if line.eat("skew-clock") {
         return Ok(Action::SkewClock(line.name("a process's name")?, line.number("milliseconds")?));
     }
@@ -238,10 +253,11 @@ pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
 
 /// Actions that are a verb and one or two names.
 fn named(line: &mut Line) -> Result<Action, ScriptError> {
-    const ONE: [Named<Action>; 9] = [
+    const ONE: [Named<Action>; 10] = [
         ("start", Action::Start),
         ("kill", Action::Kill),
-        ("power-cut", Action::PowerCut),
+        ("disk-full", Action::DiskFull),
+        ("disk-heal", Action::DiskHeal),
         ("stop", Action::Stop),
         ("pause", Action::Pause),
         ("resume", Action::Resume),
@@ -263,7 +279,7 @@ fn named(line: &mut Line) -> Result<Action, ScriptError> {
     Err(line.error(
         "at, run, expect, show or an action: producer, consumer, wire, topic, alter, delete, produce, load, unload, assign, \
          seek, poll, follow, close, init-producer-id, wire-produce, start, kill, power-cut, stop, pause, resume, cut, heal, \
-         delay, slow-disk, skew-clock, drop, corrupt",
+         delay, slow-disk, disk-full, disk-error, disk-heal, bit-rot, skew-clock, drop, corrupt",
     ))
 }
 

@@ -32,6 +32,8 @@ pub enum Query {
     Consumed(Str),
     /// A wire client's answer: error code and what goes with it.
     Answer(Str, u64),
+    /// What became of the last thing that a client was asked for, records to send apart.
+    Last(Str),
     /// How a check stands.
     Check(Check),
     /// How many losses, repeats and reorders the settings allowed.
@@ -55,6 +57,7 @@ impl fmt::Display for Query {
             Query::Appended(client, number) => write!(f, "appended {client} {number}"),
             Query::Consumed(client) => write!(f, "consumed {client}"),
             Query::Answer(client, number) => write!(f, "answer {client} {number}"),
+            Query::Last(client) => write!(f, "last {client}"),
             Query::Check(check) => write!(f, "check {}", check.name()),
             Query::Allowed => f.write_str("allowed"),
         }
@@ -81,6 +84,11 @@ impl World {
                 Ok(actor.consumed.iter().map(|it| value_word(it.record.value.as_ref())).collect())
             }
             Query::Answer(client, number) => self.answer(client, *number),
+            Query::Last(client) => {
+                self.pid(client).map_err(|error| error.0)?;
+                let answer = self.last_answer(client).ok_or(format!("{client} was asked for nothing yet"))?;
+                Ok(answer.split_whitespace().map(str::to_owned).collect())
+            }
             Query::Check(check) => {
                 Ok(vec![if self.checks.broken_by(*check).is_some() { "broken" } else { "holds" }.to_owned()])
             }
@@ -204,6 +212,7 @@ pub(crate) fn outcome_words(outcome: &Outcome) -> String {
 fn cause_words(cause: &Cause) -> String {
     match cause {
         Cause::Refused(code) => code.name().to_owned(),
+        Cause::OutOfRange(_) => ErrorCode::OffsetOutOfRange.name().to_owned(),
         other => format!("{other:?}"),
     }
 }

@@ -2,7 +2,7 @@
 
 use protocol::{ApiKey, Str};
 
-use crate::action::{Action, Load};
+use crate::action::{Action, DiskFault, Load};
 use crate::random::{Purpose, Random};
 use crate::script::quote::Duration;
 use crate::script::{Condition, Scenario, Step};
@@ -149,15 +149,27 @@ impl Generator {
         while at < end {
             let random = &mut self.random;
             let back = at + random.within(10_000, 2 * SECOND);
-            let (fault, heal) = match random.below(6) {
-                0 | 1 => (Action::Kill(BROKER), Action::Start(BROKER)),
-                2 => (Action::PowerCut(BROKER), Action::Start(BROKER)),
-                3 => (Action::Stop(BROKER), Action::Start(BROKER)),
-                4 => (Action::Pause(BROKER), Action::Resume(BROKER)),
-                _ => (Action::SlowDisk(BROKER, random.within(1_000, 200_000)), Action::SlowDisk(BROKER, 0)),
+            let steps = match random.below(9) {
+                0 | 1 => vec![(at, Action::Kill(BROKER)), (back, Action::Start(BROKER))],
+                2 => vec![(at, Action::PowerCut(BROKER)), (back, Action::Start(BROKER))],
+                3 | 4 => vec![(at, Action::PowerCutTorn(BROKER)), (back, Action::Start(BROKER))],
+                5 => vec![(at, Action::Stop(BROKER)), (back, Action::Start(BROKER))],
+                6 => vec![(at, Action::Pause(BROKER)), (back, Action::Resume(BROKER))],
+                7 => {
+                    let slow = Action::SlowDisk(BROKER, random.within(1_000, 200_000));
+                    vec![(at, slow), (back, Action::SlowDisk(BROKER, 0))]
+                }
+                _ => {
+                    let mut steps = vec![(at, disk_fault(random)), (back, Action::DiskHeal(BROKER))];
+                    // The node gives its only disk up and stops; the power may go as well before anybody looks.
+                    if random.once_in(3) {
+                        steps.push((back, Action::PowerCutTorn(BROKER)));
+                    }
+                    steps.push((back, Action::Start(BROKER)));
+                    steps
+                }
             };
-            self.timed.push((at, fault));
-            self.timed.push((back, heal));
+            self.timed.extend(steps);
             at = back + self.random.within(SECOND / 10, 3 * SECOND);
         }
     }
@@ -215,6 +227,17 @@ impl Generator {
             self.steps.push(Step::RunUntil(Condition::CaughtUp(name.clone(), topic.clone()), patience));
         }
     }
+}
+
+fn disk_fault(random: &mut Random) -> Action {
+    random
+        .pick(&[
+            Action::DiskFull(BROKER),
+            Action::DiskError(BROKER, DiskFault::Read),
+            Action::DiskError(BROKER, DiskFault::Write),
+            Action::DiskError(BROKER, DiskFault::Sync),
+        ])
+        .clone()
 }
 
 fn word(random: &mut Random, words: &[&'static str]) -> &'static str {

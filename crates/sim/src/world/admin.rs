@@ -34,6 +34,7 @@ impl World {
         partitions: i32,
         settings: &[Setting],
     ) -> Result<(), ActionError> {
+        self.checks.topic_asked(name, settings);
         let topic = NewTopic {
             name: name.clone(),
             num_partitions: Some(partitions),
@@ -45,6 +46,7 @@ impl World {
     }
 
     pub(super) fn alter_topic(&mut self, name: &Str, settings: &[Setting]) -> Result<(), ActionError> {
+        self.checks.topic_altered(name, settings);
         let resource = ConfigResource { kind: ResourceType::Topic, name: name.clone() };
         let ops = settings
             .iter()

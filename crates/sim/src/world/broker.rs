@@ -76,6 +76,7 @@ impl World {
             broker.lanes.clear();
             broker.was_killed = true;
             if power == Power::Dark {
+                // What was torn is on the platter; of that nothing is lost any more.
                 broker.store.disk_mut().power_cut();
                 broker.lost_power = true;
             }
@@ -252,6 +253,22 @@ impl World {
 }
 
 impl Broker {
+    /// The power ends in the middle of what the disk is at: a few calls more are carried out, and of all that is not synced
+    /// some has reached the platter.
+    pub(super) fn tear(&mut self) {
+        // As many calls as two or three operations take.
+        let calls = self.disk.below(10);
+        let disk = self.store.disk_mut();
+        disk.end_power_at(disk.calls() + calls);
+        for (_, (_, op)) in std::mem::take(&mut self.ops) {
+            // Nobody hears of it.
+            drop(self.store.execute(op));
+            drop(self.store.take_changes());
+        }
+        let random = &mut self.disk;
+        self.store.disk_mut().power_cut_torn(&mut |bound| random.below(bound));
+    }
+
     /// Queues an operation in its lane; tells when it is done. As in the server, appends that wait become one write.
     fn enter(&mut self, lane: DiskLane, clock: Instant, duration: u64, is_append: bool) -> Instant {
         let state = self.lanes.get(&lane).copied();

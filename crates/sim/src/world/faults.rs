@@ -2,9 +2,12 @@
 
 use client::Outcome;
 use protocol::records::{self, BatchBuilder, BatchHead, PureCompressors, Records};
-use protocol::{Request, RequestBody, ResponseBody, WallMs};
+use protocol::{Request, RequestBody, ResponseBody, TopicPartition, WallMs};
+use storage::MemoryDisk;
+use storage::memory::{DiskCall, Fault};
 
 use super::{ADMIN, ActionError, Kind, Power, World};
+use crate::action::DiskFault;
 use crate::queue::{Due, Pid};
 use crate::setup::PlantedBug;
 
@@ -35,13 +38,54 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn power_cut(&mut self, name: &str) -> Result<(), ActionError> {
+    pub(super) fn power_cut(&mut self, name: &str, torn: bool) -> Result<(), ActionError> {
         let pid = self.broker_pid(name)?;
         if self.process(pid).power == Power::Dark {
             return Err(ActionError(format!("{name} has no power already")));
         }
+        if torn && let Some(broker) = self.process_mut(pid).broker_mut() {
+            broker.tear();
+        }
         self.end_node(pid, Power::Dark);
         Ok(())
+    }
+
+    pub(super) fn disk_full(&mut self, name: &str) -> Result<(), ActionError> {
+        let disk = self.disk(name)?;
+        let used = disk.used();
+        disk.set_capacity(Some(used));
+        Ok(())
+    }
+
+    pub(super) fn disk_error(&mut self, name: &str, fault: DiskFault) -> Result<(), ActionError> {
+        let call = match fault {
+            DiskFault::Read => DiskCall::Read,
+            DiskFault::Write => DiskCall::Write,
+            DiskFault::Sync => DiskCall::Sync,
+        };
+        self.disk(name)?.inject(Fault { call, path: String::new(), after: 0, lasting: true, full: false });
+        Ok(())
+    }
+
+    pub(super) fn disk_heal(&mut self, name: &str) -> Result<(), ActionError> {
+        let disk = self.disk(name)?;
+        disk.set_capacity(None);
+        disk.heal();
+        Ok(())
+    }
+
+    pub(super) fn bit_rot(&mut self, name: &str, partition: &TopicPartition, at: u64) -> Result<(), ActionError> {
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        if self.disk(name)?.rot(&format!("{}-{}/", partition.topic, partition.partition), at) == 0 {
+            return Err(ActionError(format!("{name} has no such byte of {partition}")));
+        }
+        Ok(())
+    }
+
+    fn disk(&mut self, name: &str) -> Result<&mut MemoryDisk, ActionError> {
+        let pid = self.broker_pid(name)?;
+        let broker = self.process_mut(pid).broker_mut();
+        broker.map(|it| it.store.disk_mut()).ok_or_else(|| ActionError(format!("{name} is not a broker")))
     }
 
     pub(super) fn stop(&mut self, name: &str) -> Result<(), ActionError> {
@@ -135,7 +179,7 @@ impl World {
         Ok(World::pair(first, second))
     }
 
-    fn bug_shows(&mut self, bug: PlantedBug) -> bool {
+    pub(super) fn bug_shows(&mut self, bug: PlantedBug) -> bool {
         self.setup.bug == Some(bug) && self.bugs.once_in(World::RARELY)
     }
 

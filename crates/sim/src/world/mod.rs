@@ -246,7 +246,8 @@ impl World {
             Action::WireProduce(it) => self.wire_produce(it),
             Action::Start(name) => self.start(name),
             Action::Kill(name) => self.kill(name),
-            Action::PowerCut(name) => self.power_cut(name),
+            Action::PowerCut(name) => self.power_cut(name, false),
+            Action::PowerCutTorn(name) => self.power_cut(name, true),
             Action::Stop(name) => self.stop(name),
             Action::Pause(name) => self.pause(name),
             Action::Resume(name) => self.resume(name),
@@ -254,6 +255,10 @@ impl World {
             Action::Heal(a, b) => self.heal(a, b),
             Action::Delay(a, b, us) => self.delay(a, b, *us),
             Action::SlowDisk(name, us) => self.slow_disk(name, *us),
+            Action::DiskFull(name) => self.disk_full(name),
+            Action::DiskError(name, fault) => self.disk_error(name, *fault),
+            Action::DiskHeal(name) => self.disk_heal(name),
+            Action::BitRot(name, partition, at) => self.bit_rot(name, partition, *at),
             Action::SkewClock(name, ms) => self.skew_clock(name, *ms),
             Action::DropResponse(api, name) => {
                 let pid = self.client_pid(name)?;
@@ -351,7 +356,7 @@ impl World {
     }
 
     /// Who has a name.
-    pub(crate) fn pid(&self, name: &str) -> Result<Pid, ActionError> {
+    pub fn pid(&self, name: &str) -> Result<Pid, ActionError> {
         self.names.get(name).copied().ok_or_else(|| {
             let names: Vec<&str> = self.names.keys().map(|it| &**it).filter(|it| *it != ADMIN).collect();
             ActionError(format!("there is no process {name}; there are {}", names.join(", ")))
@@ -401,12 +406,24 @@ impl World {
     }
 }
 
-/// Sends a request through its bytes, as some seeds do with every message.
-pub(crate) fn through_bytes(request: &mut Request, digest: &mut Digest) -> Result<Request, String> {
-    let frame = protocol::frame::encode_request(request).map_err(|error| error.to_string())?;
-    let bytes = frame.bytes().ok_or("a request with regions")?;
+/// Sends a request through its bytes, as some seeds do with every message. What comes out must give the same bytes again.
+pub(crate) fn through_bytes(
+    request: &mut Request,
+    digest: &mut Digest,
+    damage: impl FnOnce(&mut Request),
+) -> Result<Request, String> {
+    let encode = |request: &mut Request| {
+        let frame = protocol::frame::encode_request(request).map_err(|error| error.to_string())?;
+        frame.bytes().ok_or_else(|| "a request with regions".to_owned())
+    };
+    let bytes = encode(request)?;
     digest.bytes(&bytes);
-    protocol::frame::decode_request(bytes.slice(4..)).map_err(|error| error.to_string())
+    let mut decoded = protocol::frame::decode_request(bytes.slice(4..)).map_err(|error| error.to_string())?;
+    damage(&mut decoded);
+    if encode(&mut decoded)? != bytes {
+        return Err("what was decoded is not what was encoded".to_owned());
+    }
+    Ok(decoded)
 }
 
 /// Sends a response through its bytes.
@@ -418,5 +435,11 @@ pub(crate) fn response_through_bytes(
     let frame = protocol::frame::encode_response(response).map_err(|error| error.to_string())?;
     let bytes = frame.bytes().ok_or("a response whose regions were not resolved")?;
     digest.bytes(&bytes);
-    protocol::frame::decode_response(api, response.version, bytes.slice(4..)).map_err(|error| error.to_string())
+    let decoded = protocol::frame::decode_response(api, response.version, bytes.slice(4..));
+    let mut decoded = decoded.map_err(|error| error.to_string())?;
+    let again = protocol::frame::encode_response(&mut decoded).map_err(|error| error.to_string())?;
+    if again.bytes().as_ref() != Some(&bytes) {
+        return Err("what was decoded is not what was encoded".to_owned());
+    }
+    Ok(decoded)
 }

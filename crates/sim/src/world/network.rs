@@ -4,13 +4,13 @@ use client::Connect;
 use node::{ConnId, Credit, Input, Peer, PeerHost, Reply};
 use protocol::messages::FetchResponse;
 use protocol::records::Records;
-use protocol::{ApiKey, RequestBody, Response, ResponseBody, Str};
+use protocol::{ApiKey, Request, RequestBody, Response, ResponseBody, Str};
 use storage::Disk;
 
 use super::{World, response_through_bytes, through_bytes};
 use crate::link::{Answer, Link, LinkId, Owed, Packet};
 use crate::queue::{Due, Pid};
-use crate::setup::CONTROLLER_PORT;
+use crate::setup::{CONTROLLER_PORT, PlantedBug};
 
 /// How long after an answer its connection has its turn at most, in µs.
 const TURN_US: u64 = 20;
@@ -143,7 +143,13 @@ impl World {
                 });
                 self.damage(client, api, &mut request.body);
                 if self.setup.codec {
-                    match through_bytes(&mut request, &mut self.digest) {
+                    let forgets = self.bug_shows(PlantedBug::ForgetsField);
+                    let damage = |decoded: &mut Request| {
+                        if forgets {
+                            decoded.client_id = None;
+                        }
+                    };
+                    match through_bytes(&mut request, &mut self.digest, damage) {
                         Ok(decoded) => request = decoded,
                         Err(error) => {
                             return self.checks.codec_failed(self.events, format!("{} request: {error}", api.name()));

@@ -220,9 +220,10 @@ impl Broker {
             | StoreOp::Flush(log)
             | StoreOp::Truncate(log, ..)
             | StoreOp::Delete(log, _)
+            | StoreOp::Swap(log, ..)
             | StoreOp::Remove(log) => Some(DiskLane::Log(*log)),
             StoreOp::Put(cell, _) => Some(DiskLane::Cell(*cell)),
-            StoreOp::Find(..) | StoreOp::Load(_) => None,
+            StoreOp::Clean(..) | StoreOp::Find(..) | StoreOp::Load(_) => None,
         }
     }
 }
