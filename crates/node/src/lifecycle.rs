@@ -233,6 +233,7 @@ impl Node {
         self.arm_retention(now);
         self.arm_checkpoint(now);
         self.arm_flush(now);
+        self.arm_expiry(now);
         // From here on it is known what a start must find.
         self.write_all_checkpoints(out);
         self.limits.started(out);
@@ -249,9 +250,14 @@ impl Node {
         out.emit(|| Event::Stopping);
         let was_serving = self.life.phase == Phase::Serving;
         self.life.phase = Phase::Leaving;
-        for reason in
-            [WakeReason::Boot, WakeReason::Retention, WakeReason::Checkpoint, WakeReason::Clean, WakeReason::Flush]
-        {
+        for reason in [
+            WakeReason::Boot,
+            WakeReason::Retention,
+            WakeReason::Producers,
+            WakeReason::Checkpoint,
+            WakeReason::Clean,
+            WakeReason::Flush,
+        ] {
             self.timers.disarm(reason);
         }
         for (conn, _) in std::mem::take(&mut self.life.waiting) {
@@ -348,11 +354,10 @@ impl Node {
         self.ops.start(Purpose::Put(cell), StoreOp::Put(cell, bytes), out);
     }
 
-    /// Applies retention, and forgets producers that have been silent for long.
+    /// Applies retention.
     pub(crate) fn retain(&mut self, now: Now, out: &mut Outbox) {
         let mut moved = Set::new();
         for partition in self.partitions.iter_mut() {
-            partition.expire_producers(now, i64::from(self.config.producer_id_expiration_ms));
             if partition.retain(now, &mut self.ops, out) {
                 moved.insert(partition.dir);
                 self.watch.changed(partition.key);
@@ -362,6 +367,19 @@ impl Node {
             self.write_log_starts(dir, None, out);
         }
         self.arm_retention(now);
+    }
+
+    /// Forgets producers that have been silent for `producer.id.expiration.ms`.
+    pub(crate) fn expire_producers(&mut self, now: Now) {
+        for partition in self.partitions.iter_mut() {
+            partition.expire_producers(now, i64::from(self.config.producer_id_expiration_ms));
+        }
+        self.arm_expiry(now);
+    }
+
+    fn arm_expiry(&mut self, now: Now) {
+        let interval = i64::from(self.config.producer_id_expiration_check_interval_ms);
+        self.timers.arm(WakeReason::Producers, now.mono.plus_ms(interval.max(1)));
     }
 
     fn arm_retention(&mut self, now: Now) {

@@ -3,19 +3,20 @@
 use ordered::Map;
 use std::sync::Arc;
 
+use protocol::messages::ConfigRecord;
 use protocol::records::{Compressors, PureCompressors};
 use protocol::{Instant, MetadataRecord, Now, ResponseBody};
 use quorum::Quorum;
 use storage::{Done, LogId, OpId, StoreError};
 
-use crate::config::Config;
+use crate::config::{Config, broker_key, topic_key};
 use crate::controller::{Controller, Outcome};
 use crate::deferred::{Committed, Deferred, RequestId};
 use crate::event::Event;
 use crate::gateway::init_producer_id::ProducerIds;
 use crate::gateway::produce::Slot;
 use crate::gateway::session::Sessions;
-use crate::image::Image;
+use crate::image::{Image, ResourceType};
 use crate::input::{ConnId, Input, Peer};
 use crate::lifecycle::{Life, Phase, warn_of};
 use crate::limits::Limits;
@@ -119,6 +120,7 @@ impl Node {
                 WakeReason::FetchWait(id) => self.wake_fetch(now, id, out),
                 WakeReason::ProduceTimeout(id) => self.time_out_produce(id, out),
                 WakeReason::Retention => self.retain(now, out),
+                WakeReason::Producers => self.expire_producers(now),
                 WakeReason::Checkpoint => self.checkpoint(now, out),
                 WakeReason::Clean => self.clean(now, out),
                 WakeReason::Flush => self.flush_old(now, out),
@@ -296,8 +298,27 @@ impl Node {
                 self.partition_changed(now, record.topic_id, record.partition_id, out);
             }
             MetadataRecord::RemoveTopic(record) => self.topic_removed(record.topic_id, out),
-            MetadataRecord::Config(record) => self.config_changed(now, record.resource_type, &record.resource_name),
+            MetadataRecord::Config(record) => {
+                self.warn_of_idle_key(record, out);
+                self.config_changed(now, record.resource_type, &record.resource_name);
+            }
             _ => {}
+        }
+    }
+
+    /// A key that a client sets is accepted and shown even where nothing comes of it: people are told, once, when it is set.
+    fn warn_of_idle_key(&self, record: &ConfigRecord, out: &mut Outbox) {
+        let definition = match ResourceType::from_id(record.resource_type) {
+            Some(ResourceType::Topic) => topic_key(&record.name),
+            Some(ResourceType::Broker) => broker_key(&record.name),
+            _ => None,
+        };
+        let is_set = record.value.is_some() && self.life.phase() == Phase::Serving;
+        if let Some(definition) = definition.filter(|it| it.idle && is_set) {
+            let of = if record.resource_name.is_empty() { "all brokers" } else { &*record.resource_name };
+            out.emit(|| Event::Warning {
+                what: format!("{} of {of}: accepted, but this version does not act on it yet", definition.name),
+            });
         }
     }
 

@@ -15,8 +15,10 @@ pub enum WakeReason {
     FetchWait(RequestId),
     /// `timeout_ms` of a produce request is over.
     ProduceTimeout(RequestId),
-    /// `log.retention.check.interval.ms`: retention, and producers that have been silent for long.
+    /// `log.retention.check.interval.ms`: retention.
     Retention,
+    /// `producer.id.expiration.check.interval.ms`: producers that have been silent for long.
+    Producers,
     /// `replica.high.watermark.checkpoint.interval.ms`: high watermarks, recovery points and log starts are written down.
     Checkpoint,
     /// `log.cleaner.backoff.ms`: logs to compact are looked for, if any topic is compacted.

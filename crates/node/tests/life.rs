@@ -283,3 +283,36 @@ fn a_flood_of_connections_is_bounded_while_the_node_starts() {
     assert_eq!(rig.view().waits.len(), 4096);
     assert_eq!(rig.replies.iter().filter(|it| matches!(it, Reply::Close(..))).count(), 5000 - 4096);
 }
+
+#[test]
+fn a_key_without_effect_is_told_of_when_it_is_set() {
+    let mut rig = Rig::start();
+    let warnings = |rig: &mut Rig| {
+        let events = std::mem::take(&mut rig.events);
+        events
+            .into_iter()
+            .filter_map(|it| if let Event::Warning { what } = it { Some(what) } else { None })
+            .collect::<Vec<_>>()
+    };
+    rig.create_topic("t", 1, &[("preallocate", "true"), ("retention.ms", "1000")]);
+    let said = warnings(&mut rig);
+    assert!(matches!(&said[..], [what] if what.starts_with("preallocate of t:")), "{said:?}");
+    // Not again when it is read back.
+    rig.stop();
+    let mut rig = rig.restart(&[]);
+    assert_eq!(warnings(&mut rig), [""; 0]);
+}
+
+#[test]
+fn silent_producers_are_forgotten() {
+    let settings = [("producer.id.expiration.ms", "60000"), ("producer.id.expiration.check.interval.ms", "1000")];
+    let mut rig = Rig::with(&settings);
+    rig.create_topic("t", 1, &[]);
+    assert_eq!(rig.produce("t", 0, -1, common::sequenced(7, 0, 0, &["a"])), (0, 0));
+    rig.advance(59_000);
+    assert_eq!(rig.log("t", 0).producers.len(), 1);
+    rig.advance(2_000);
+    assert_eq!(rig.log("t", 0).producers.len(), 0);
+    // Whom the log does not know may begin anywhere.
+    assert_eq!(rig.produce("t", 0, -1, common::sequenced(7, 0, 5, &["b"])), (0, 1));
+}

@@ -237,11 +237,13 @@ pub const BROKER_KEYS: &[Definition] = &[
         .cluster_wide()
         .doc("How long a record may be written before it is forced to disk."),
     Definition::new("log.flush.offset.checkpoint.interval.ms", Int, Some("60000"), AtLeast(0))
-        .doc("Milliseconds between writes of the recovery points."),
+        .doc("Milliseconds between writes of the recovery points.")
+        .idle(),
     Definition::new("log.flush.scheduler.interval.ms", Long, Some("9223372036854775807"), Any)
         .doc("How often the logs are looked at for what must be forced to disk."),
     Definition::new("log.flush.start.offset.checkpoint.interval.ms", Int, Some("60000"), AtLeast(0))
-        .doc("Milliseconds between writes of the logs' start offsets."),
+        .doc("Milliseconds between writes of the logs' start offsets.")
+        .idle(),
     Definition::new("log.index.interval.bytes", Int, Some("4096"), AtLeast(0))
         .cluster_wide()
         .doc("Bytes of records between two entries of the offset index."),
