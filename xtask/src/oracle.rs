@@ -176,10 +176,12 @@ impl Kafka {
             settings.join("\n")
         );
         fs::write(&properties, text)?;
-        let id = process::output(tool("kafka-storage")?.arg("random-uuid"))?;
-        let mut format = tool("kafka-storage")?;
-        format.args(["format", "--ignore-formatted", "-t", id.trim(), "-c"]).arg(&properties);
-        process::output(&mut format).context("format Apache Kafka's directory")?;
+        if !folder.join("logs/meta.properties").exists() {
+            let id = process::output(tool("kafka-storage")?.arg("random-uuid"))?;
+            let mut format = tool("kafka-storage")?;
+            format.args(["format", "-t", id.trim(), "-c"]).arg(&properties);
+            process::output(&mut format).context("format Apache Kafka's directory")?;
+        }
         let output = File::create(folder.join("kafka.out"))?;
         let mut command = Command::new("java");
         command.args(["-Xmx768M", "-Xms768M", "-XX:+UseG1GC"]);

@@ -1,5 +1,6 @@
 //! The `vivarium` command: a Kafka server, Kafka's tools and the simulator in one binary.
 
+mod dump_log;
 mod ephemeral;
 mod explain;
 mod log;
@@ -43,6 +44,8 @@ enum Command {
     /// Print records (kafka-console-consumer.sh)
     #[command(disable_help_flag = true)]
     ConsoleConsumer(ToolArguments),
+    /// Print what is in log files, indexes and snapshots (kafka-dump-log.sh)
+    DumpLog(dump_log::DumpLogArguments),
     /// Decode a request, response or record batch and show every field with its bytes
     Explain(explain::ExplainArguments),
     /// Run simulated clusters: one seed, a swarm of seeds, a benchmark
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Configs(tool) => tools::run(ToolName::Configs, &tool.arguments),
         Command::ConsoleProducer(tool) => tools::run(ToolName::ConsoleProducer, &tool.arguments),
         Command::ConsoleConsumer(tool) => tools::run(ToolName::ConsoleConsumer, &tool.arguments),
+        Command::DumpLog(arguments) => report(dump_log::run(&arguments)),
         Command::Explain(arguments) => report(explain::run(&arguments)),
         Command::Sim(command) => simulate::run(command),
         Command::Scenario(arguments) => simulate::scenario(&arguments),

@@ -23,12 +23,12 @@ pub(super) const CLIENT: Client = Client {
     ],
 };
 
-fn python() -> Result<PathBuf> {
+pub(super) fn python() -> Result<PathBuf> {
     Ok(paths::cache("python")?.join("bin/python"))
 }
 
 /// Makes an environment in the cache that has the package.
-fn set_up() -> Result<()> {
+pub(super) fn set_up() -> Result<()> {
     let import = || process::output(Command::new(python()?).args(["-c", "import confluent_kafka"]));
     if import().is_ok() {
         return Ok(());

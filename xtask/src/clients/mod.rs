@@ -1,6 +1,7 @@
 //! Clients that others wrote, against our broker on a free port. One file a client; a client is a row in `CLIENTS`.
 
 mod confluent;
+mod interop;
 mod kafka_tools;
 mod kcat;
 
@@ -36,7 +37,7 @@ struct Place {
     folder: PathBuf,
 }
 
-const CLIENTS: [&Client; 3] = [&kcat::CLIENT, &confluent::CLIENT, &kafka_tools::CLIENT];
+const CLIENTS: [&Client; 4] = [&kcat::CLIENT, &confluent::CLIENT, &kafka_tools::CLIENT, &interop::CLIENT];
 
 /// Runs every client's cases, each client against a fresh broker.
 pub(crate) fn test(tally: &mut Tally) -> Result<()> {

@@ -32,7 +32,7 @@ pub use control::ControlType;
 pub use crc::crc32c;
 pub use error::{Fault, RecordFault, RecordsError};
 pub use head::{Attributes, BatchHead, HEAD_SIZE, LOG_OVERHEAD, MAGIC, TimestampType};
-pub use read::{Read, plain, read};
+pub use read::{Read, decompressed, plain, read};
 pub use record::{Headers, Record, RecordView, RecordViews};
 
 /// The `records` field of a message.

@@ -81,8 +81,13 @@ pub fn plain(batch: &Bytes, compressors: &dyn Compressors, limit: usize) -> Resu
     Ok((head, plain))
 }
 
-/// The records' bytes, decompressed if need be.
-fn decompressed(head: &BatchHead, records: Bytes, limit: usize, compressors: &dyn Compressors) -> Result<Bytes, Fault> {
+/// A batch's records, decompressed to at most `limit` bytes if need be. Nothing is checked: for tools that look at damage.
+pub fn decompressed(
+    head: &BatchHead,
+    records: Bytes,
+    limit: usize,
+    compressors: &dyn Compressors,
+) -> Result<Bytes, Fault> {
     match head.attributes.compression() {
         Compression::None => Ok(records),
         // An empty batch that compaction left keeps its attributes, but has nothing to decompress.

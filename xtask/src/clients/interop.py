@@ -1,0 +1,210 @@
+"""One data directory under two brokers: `python interop.py HOST:PORT VERB …`.
+
+fill TAG           creates topics with every compression and a setting, and writes to all of them
+dump               prints every topic, setting, offset and record, for comparison with what another broker prints
+sequence TOPIC N   writes batch N of a producer whose id and sequences are this program's own; prints the error and offset
+producer-id        prints the next producer id
+transaction TOPIC  writes one aborted and one committed transaction
+open TOPIC         writes a transaction and leaves it open
+group TOPIC        reads a topic as member of a group and commits
+"""
+
+import socket
+import struct
+import sys
+import time
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+ADDRESS = sys.argv[1]
+BROKER = {"bootstrap.servers": ADDRESS}
+PATIENCE = 20
+COMPRESSIONS = ["none", "gzip", "snappy", "lz4", "zstd"]
+
+
+def create(topic, partitions, config):
+    admin = AdminClient(BROKER)
+    admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result(PATIENCE)
+
+
+def write(topic, partitions, tag, **settings):
+    failed = []
+    producer = Producer(BROKER | {"linger.ms": 2, "batch.num.messages": 40} | settings)
+    for index in range(300):
+        key = None if index % 7 == 0 else f"key {index}".encode()
+        value = None if index % 11 == 0 else f"{tag} {index} ".encode() * (index % 40)
+        headers = [("index", str(index).encode()), ("none", None)] if index % 3 == 0 else []
+        for partition in range(partitions):
+            producer.produce(
+                topic,
+                value,
+                key,
+                partition,
+                timestamp=1_700_000_000_000 + index * 13,
+                headers=headers,
+                on_delivery=lambda error, _: error and failed.append(error),
+            )
+        producer.poll(0)
+    assert producer.flush(PATIENCE) == 0 and not failed, failed
+
+
+def fill(tag):
+    existing = AdminClient(BROKER).list_topics(timeout=PATIENCE).topics
+    # Records of the past must not be too old for their topic.
+    keep = {"retention.ms": "-1"}
+    for topic, partitions, config in [
+        *((f"interop-{it}", 2, keep) for it in COMPRESSIONS),
+        ("interop-small", 1, keep | {"segment.bytes": "1048576", "index.interval.bytes": "256"}),
+        (f"interop-only-{tag}", 1, keep | {"max.message.bytes": "70000", "cleanup.policy": "compact,delete"}),
+        (f"interop-empty-{tag}", 3, {}),
+    ]:
+        if topic not in existing:
+            create(topic, partitions, config)
+    for compression in COMPRESSIONS:
+        write(f"interop-{compression}", 2, tag, **{"compression.type": compression})
+    for _ in range(4):
+        write("interop-small", 1, tag * 60, **{"enable.idempotence": True})
+
+
+def listed():
+    """The topics; a broker that has just started may still be looking for leaders."""
+    admin = AdminClient(BROKER)
+    for _ in range(PATIENCE * 10):
+        topics = {name: it for name, it in admin.list_topics(timeout=PATIENCE).topics.items() if not name.startswith("__")}
+        if all(it.leader >= 0 for topic in topics.values() for it in topic.partitions.values()):
+            return topics
+        time.sleep(0.1)
+    raise AssertionError("partitions have no leaders")
+
+
+def patient(ask):
+    """What a broker that has just begun to lead may refuse at first."""
+    for _ in range(PATIENCE * 10):
+        try:
+            return ask()
+        except KafkaException as error:
+            if not error.args[0].retriable() and error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                raise
+            time.sleep(0.1)
+    return ask()
+
+
+def dump():
+    admin = AdminClient(BROKER)
+    topics = listed()
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in sorted(topics)]
+    described = admin.describe_configs(resources)
+    for resource in resources:
+        entries = described[resource].result(PATIENCE).values()
+        # 1: set for the topic.
+        print(resource.name, sorted((it.name, it.value) for it in entries if it.source == 1))
+    settings = {"group.id": "unused", "enable.auto.commit": False, "check.crcs": True, "enable.partition.eof": True}
+    consumer = Consumer(BROKER | settings)
+    for name in sorted(topics):
+        for partition in sorted(topics[name].partitions):
+            ends = patient(lambda: consumer.get_watermark_offsets(TopicPartition(name, partition), PATIENCE))
+            print(name, partition, *ends)
+            consumer.assign([TopicPartition(name, partition, ends[0])])
+            # A count of records would not tell the end: markers of transactions have offsets, too.
+            while True:
+                message = consumer.poll(PATIENCE)
+                assert message is not None, "neither a record nor the end came"
+                if message.error():
+                    assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+                    break
+                record = (message.offset(), message.timestamp(), message.key(), message.value(), message.headers())
+                print(name, partition, *map(repr, record))
+    consumer.close()
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def ask(api, version, body):
+    header = struct.pack(">hhih", api, version, 1, -1)
+    host, port = ADDRESS.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), PATIENCE) as connection:
+        connection.sendall(struct.pack(">i", len(header + body)) + header + body)
+        stream = connection.makefile("rb")
+        (size,) = struct.unpack(">i", stream.read(4))
+        return stream.read(size)[4:]
+
+
+def text(value):
+    return struct.pack(">h", len(value)) + value.encode()
+
+
+def sequence(topic, number):
+    """A batch of three records; the same number gives the same batch."""
+    producer_id, epoch, count = 4_000_000_000, 0, 3
+    records = b"".join(b"\x10\x00\x00" + bytes([it * 2]) + b"\x01\x04vv\x00" for it in range(count))
+    # Of today: producers whose last record is old are forgotten.
+    now = int(time.time() * 1000)
+    covered = struct.pack(">hiqqqhii", 0, count - 1, now, now, producer_id, epoch, int(number) * count, count) + records
+    batch = struct.pack(">qiibI", 0, len(covered) + 9, -1, 2, crc32c(covered)) + covered
+    data = text(topic) + struct.pack(">iii", 1, 0, len(batch)) + batch
+    listed()
+    # Produce 7: no transaction, acks=all.
+    answer = ask(0, 7, struct.pack(">hhii", -1, -1, 10_000, 1) + data)
+    error, offset = struct.unpack_from(">hq", answer, 4 + 2 + len(topic) + 4 + 4)
+    print(error, offset)
+
+
+def producer_id():
+    # InitProducerId 0: throttle time, error, id, epoch.
+    for _ in range(50):
+        _, error, number, _ = struct.unpack(">ihqh", ask(22, 0, struct.pack(">hi", -1, 60_000)))
+        # 14: the coordinator loads.
+        if error != 14:
+            break
+    assert error == 0, error
+    print(number)
+
+
+def transaction(topic):
+    producer = Producer(BROKER | {"transactional.id": topic})
+    producer.init_transactions(PATIENCE)
+    for end in [producer.abort_transaction, producer.commit_transaction]:
+        producer.begin_transaction()
+        for index in range(20):
+            producer.produce(topic, f"{end.__name__} {index}", timestamp=1_700_000_000_000, partition=0)
+        producer.flush(PATIENCE)
+        end(PATIENCE)
+
+
+def open_transaction(topic):
+    producer = Producer(BROKER | {"transactional.id": f"{topic}-open", "transaction.timeout.ms": 600_000})
+    producer.init_transactions(PATIENCE)
+    producer.begin_transaction()
+    for index in range(20):
+        producer.produce(topic, f"open {index}", timestamp=1_700_000_000_000, partition=0)
+    producer.flush(PATIENCE)
+
+
+def group(topic):
+    settings = {"group.id": f"{topic}-group", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+    consumer = Consumer(BROKER | settings)
+    consumer.subscribe([topic])
+    message = consumer.poll(PATIENCE * 2)
+    assert message is not None and not message.error(), message
+    consumer.commit(asynchronous=False)
+    consumer.close()
+
+
+VERBS = {
+    "fill": fill,
+    "dump": dump,
+    "sequence": sequence,
+    "producer-id": producer_id,
+    "transaction": transaction,
+    "open": open_transaction,
+    "group": group,
+}
+VERBS[sys.argv[2]](*sys.argv[3:])

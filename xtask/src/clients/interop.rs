@@ -1,0 +1,278 @@
+//! One data directory, two brokers: Apache Kafka opens what we wrote and we open what it wrote, stopped cleanly and killed,
+//! and both say the same of it. What is written, and what is compared, is in `interop.py`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Client, Place, confluent};
+use crate::lab::Broker;
+use crate::oracle::{self, Kafka};
+use crate::process;
+
+const PROGRAM: &str = include_str!("interop.py");
+
+pub(super) const CLIENT: Client = Client {
+    name: "interop",
+    set_up,
+    cases: &[
+        ("Apache Kafka goes on with our directory, and we with its, three times", ours_first),
+        ("we go on with a directory of Apache Kafka's that has snapshots, and dump-log says what its own tool says", kafkas_first),
+        ("a directory that Apache Kafka formatted begins as it says", only_formatted),
+    ],
+};
+
+fn set_up() -> Result<()> {
+    oracle::jars()?;
+    confluent::set_up()
+}
+
+/// How a broker ends.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Stopped,
+    Killed,
+}
+
+/// The data directory, in turns under either broker.
+struct Directory<'a> {
+    place: &'a Place,
+    folder: PathBuf,
+    settings: &'static [&'static str],
+}
+
+/// A broker that has the directory.
+enum Running {
+    Ours(Broker),
+    Kafkas(Kafka),
+}
+
+impl Directory<'_> {
+    fn new<'a>(place: &'a Place, name: &str, settings: &'static [&'static str]) -> Result<Directory<'a>> {
+        let folder = place.folder.join(name);
+        fs::create_dir_all(&folder)?;
+        fs::write(place.folder.join("interop.py"), PROGRAM)?;
+        Ok(Directory { place, folder, settings })
+    }
+
+    fn ours(&self) -> Result<Running> {
+        let mut command = Command::new(&self.place.binary);
+        command.args(["server", "--port", "0", "--data"]).arg(self.folder.join("logs"));
+        // Whole segments are at stake here, not only the newest.
+        Broker::spawn(command.args(["--set", "log.retention.hours=-1"])).map(Running::Ours)
+    }
+
+    fn kafkas(&self) -> Result<Running> {
+        let settings = [&["log.retention.hours=-1"], self.settings].concat();
+        Kafka::start_with(&self.folder, oracle::free_port()?, &settings).map(|(kafka, _)| Running::Kafkas(kafka))
+    }
+
+    /// Runs a verb of the program.
+    fn run(&self, broker: &Running, args: &[&str]) -> Result<String> {
+        let program = self.place.folder.join("interop.py");
+        process::output(Command::new(confluent::python()?).arg(program).arg(broker.address()).args(args))
+    }
+
+    /// Sends a batch of which the producer's state tells whether it came before; answers where it is.
+    fn sequence(&self, broker: &Running, number: &str) -> Result<String> {
+        let said = self.run(broker, &["sequence", "interop-none", number])?;
+        let Some(("0", offset)) = said.trim().split_once(' ') else { bail!("batch {number} was refused: {said}") };
+        Ok(offset.to_owned())
+    }
+
+    /// All that can be read, which must be what was there before.
+    fn compare(&self, broker: &Running, before: &str) -> Result<()> {
+        let now = self.run(broker, &["dump"])?;
+        if now == before {
+            return Ok(());
+        }
+        let (were, are) = (before.lines().count(), now.lines().count());
+        let pairs = before.lines().chain(["(the end)"]).zip(now.lines().chain(["(the end)"]));
+        let (was, is) = pairs.into_iter().find(|(was, is)| was != is).unwrap_or(("", ""));
+        bail!("{} says something else of {}:\n{were} lines were, {are} are\nwas {was}\nis  {is}", broker.name(), self.folder.display())
+    }
+}
+
+impl Running {
+    fn name(&self) -> &'static str {
+        match self {
+            Running::Ours(_) => "vivarium",
+            Running::Kafkas(_) => "Apache Kafka",
+        }
+    }
+
+    fn address(&self) -> &str {
+        match self {
+            Running::Ours(broker) => &broker.address,
+            Running::Kafkas(kafka) => &kafka.address,
+        }
+    }
+
+    fn end(mut self, how: End) -> Result<()> {
+        let child: &mut Child = match &mut self {
+            Running::Ours(broker) => &mut broker.child,
+            Running::Kafkas(kafka) => kafka.child(),
+        };
+        let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a broker has a process id")?;
+        kill_process(id, if how == End::Stopped { Signal::TERM } else { Signal::KILL })?;
+        child.wait()?;
+        Ok(())
+    }
+}
+
+/// Each broker in turn finds what the other left, adds to it, and knows the newest batch of an idempotent producer.
+fn ours_first(place: &Place) -> Result<()> {
+    let directory = Directory::new(place, "ours", &[])?;
+    let mut before: Option<String> = None;
+    let mut last: Option<(String, String)> = None;
+    let mut producer_id = -1;
+    let turns = [
+        (true, End::Stopped),
+        (false, End::Stopped),
+        (true, End::Killed),
+        (false, End::Killed),
+        (true, End::Stopped),
+        (false, End::Stopped),
+    ];
+    for (turn, (is_ours, end)) in turns.into_iter().enumerate() {
+        let broker = if is_ours { directory.ours()? } else { directory.kafkas()? };
+        if let Some(before) = &before {
+            directory.compare(&broker, before)?;
+        }
+        if let Some((number, offset)) = &last {
+            let again = directory.sequence(&broker, number)?;
+            ensure!(again == *offset, "{}: batch {number} is at {again} and was at {offset}", broker.name());
+        }
+        let id: i64 = directory.run(&broker, &["producer-id"])?.trim().parse()?;
+        ensure!(id > producer_id, "{}: the producer id {id} after {producer_id}", broker.name());
+        producer_id = id;
+        directory.run(&broker, &["fill", &format!("turn{turn}")])?;
+        let number = turn.to_string();
+        last = Some((number.clone(), directory.sequence(&broker, &number)?));
+        if turn == 3 {
+            // Of transactions we keep what is there; new ones are Apache Kafka's so far.
+            directory.run(&broker, &["transaction", "interop-lz4"])?;
+            directory.run(&broker, &["open", "interop-zstd"])?;
+        }
+        before = Some(directory.run(&broker, &["dump"])?);
+        broker.end(end)?;
+    }
+    Ok(())
+}
+
+/// The log of the metadata does not begin at 0 any more: what came before is in a snapshot.
+fn kafkas_first(place: &Place) -> Result<()> {
+    const SNAPSHOTS: &[&str] = &[
+        "metadata.log.max.record.bytes.between.snapshots=2000",
+        "internal.metadata.log.segment.bytes=4096",
+        "internal.metadata.delete.delay.millis=1",
+        "metadata.max.retention.bytes=4096",
+    ];
+    let directory = Directory::new(place, "kafkas", SNAPSHOTS)?;
+    let broker = directory.kafkas()?;
+    for tag in ["a", "b"] {
+        directory.run(&broker, &["fill", tag])?;
+    }
+    directory.run(&broker, &["transaction", "interop-lz4"])?;
+    directory.run(&broker, &["group", "interop-gzip"])?;
+    let before = directory.run(&broker, &["dump"])?;
+    broker.end(End::Stopped)?;
+    let is_there = |ending: &str| -> Result<bool> {
+        let names = fs::read_dir(directory.folder.join("logs/__cluster_metadata-0"))?;
+        let names = names.map(|it| Ok(it?.file_name().to_string_lossy().into_owned())).collect::<Result<Vec<_>>>()?;
+        Ok(names.iter().any(|name| name.ends_with(ending) && !name.starts_with("00000000000000000000-")))
+    };
+    ensure!(is_there(".checkpoint")?, "Apache Kafka has written no snapshot of the metadata");
+    let broker = directory.ours()?;
+    directory.compare(&broker, &before)?;
+    directory.run(&broker, &["fill", "c"])?;
+    let before = directory.run(&broker, &["dump"])?;
+    broker.end(End::Stopped)?;
+    let broker = directory.kafkas()?;
+    directory.compare(&broker, &before)?;
+    broker.end(End::Stopped)?;
+    let logs = directory.folder.join("logs");
+    same_dumps(place, &logs, "--cluster-metadata-decoder", |path| path.contains("__cluster_metadata-0/"))?;
+    same_dumps(place, &logs, "--offsets-decoder", |path| path.contains("__consumer_offsets-"))?;
+    same_dumps(place, &logs, "--transaction-log-decoder", |path| path.contains("__transaction_state-"))?;
+    same_dumps(place, &logs, "--print-data-log", |path| path.contains("/interop-"))
+}
+
+/// Both tools print the same of all these files, and complain of the same.
+fn same_dumps(place: &Place, logs: &Path, flag: &str, wanted: fn(&str) -> bool) -> Result<()> {
+    let mut files = Vec::new();
+    for folder in fs::read_dir(logs)? {
+        let folder = folder?.path();
+        if !folder.is_dir() {
+            continue;
+        }
+        for file in fs::read_dir(folder)? {
+            let path = file?.path();
+            let ending = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
+            let shown = path.display().to_string();
+            if wanted(&shown) && ["log", "index", "timeindex", "snapshot", "checkpoint", "txnindex"].contains(&ending) {
+                files.push(shown);
+            }
+        }
+    }
+    files.sort_unstable();
+    ensure!(!files.is_empty(), "no file in {} is for {flag}", logs.display());
+    let files = files.join(",");
+    let arguments = ["--files", &files, flag];
+    let theirs = oracle::tool("kafka-dump-log")?.args(arguments).output()?;
+    let ours = Command::new(&place.binary).arg("dump-log").args(arguments).output()?;
+    ensure!(theirs.status.success() && ours.status.success(), "{flag}: {} and {}", theirs.status, ours.status);
+    // Kafka's tool keeps its complaints in no order.
+    let complaints = |bytes: &[u8]| {
+        let mut lines: Vec<String> = String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect::<Vec<_>>();
+    for (theirs, ours) in [
+        (text(&theirs.stdout), text(&ours.stdout)),
+        (complaints(&theirs.stderr), complaints(&ours.stderr)),
+    ] {
+        let pairs = theirs.iter().zip(&ours).find(|(theirs, ours)| theirs != ours);
+        ensure!(pairs.is_none(), "dump-log {flag} differs:\n{pairs:?}");
+        ensure!(theirs.len() == ours.len(), "dump-log {flag}: {} lines, not {}", ours.len(), theirs.len());
+    }
+    Ok(())
+}
+
+/// A directory formatted for an older release stays at its level, and Apache Kafka reads what we add.
+fn only_formatted(place: &Place) -> Result<()> {
+    let directory = Directory::new(place, "formatted", &[])?;
+    let logs = directory.folder.join("logs");
+    format_for(&directory.folder, &logs, "4.0")?;
+    let broker = directory.ours()?;
+    directory.run(&broker, &["fill", "a"])?;
+    let before = directory.run(&broker, &["dump"])?;
+    broker.end(End::Killed)?;
+    let broker = directory.kafkas()?;
+    directory.compare(&broker, &before)?;
+    broker.end(End::Stopped)?;
+    let mut dump = oracle::tool("kafka-dump-log")?;
+    dump.args(["--cluster-metadata-decoder", "--files"]);
+    let said = process::output(dump.arg(logs.join("__cluster_metadata-0/00000000000000000000.log")))?;
+    let levels: Vec<&str> = said.lines().filter(|line| line.contains(r#""name":"metadata.version""#)).collect();
+    ensure!(levels.len() == 1 && levels[0].contains(r#""featureLevel":25"#), "the level moved: {levels:?}");
+    Ok(())
+}
+
+fn format_for(folder: &Path, logs: &Path, release: &str) -> Result<()> {
+    let properties = folder.join("format.properties");
+    let text = format!(
+        "process.roles=broker,controller\nnode.id=1\nlisteners=PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2\n\
+         controller.listener.names=CONTROLLER\ncontroller.quorum.voters=1@127.0.0.1:2\nlog.dirs={}\n",
+        logs.display()
+    );
+    fs::write(&properties, text)?;
+    let id = process::output(oracle::tool("kafka-storage")?.arg("random-uuid"))?;
+    let mut format = oracle::tool("kafka-storage")?;
+    format.args(["format", "--release-version", release, "-t", id.trim(), "-c"]).arg(&properties);
+    process::output(&mut format).context("format a directory").map(drop)
+}
