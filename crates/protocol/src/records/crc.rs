@@ -1,7 +1,7 @@
 //! CRC-32C, the Castagnoli polynomial: what a batch's head says about its bytes.
 //!
 //! Two implementations, one result. `crc-fast` uses what the processor has, but it brings 700 KB of constants for every CRC
-//! there is, more than the whole page may weigh; on wasm32 a table of 4 KB does.
+//! there is, more than the whole page may weigh; on wasm32 a table of 64 bytes does.
 
 #[cfg(not(target_arch = "wasm32"))]
 use fast as implementation;
@@ -35,54 +35,46 @@ mod fast {
 
 #[cfg(any(test, target_arch = "wasm32"))]
 mod table {
+    use super::{nibbles, update};
+
     /// The polynomial 0x1EDC6F41, bits reversed.
-    const POLYNOMIAL: u32 = 0x82f6_3b78;
-
-    /// `TABLES[n][byte]`: what a byte does to the CRC when `n` more bytes follow it.
-    static TABLES: [[u32; 256]; 4] = tables();
-
-    const fn tables() -> [[u32; 256]; 4] {
-        let mut tables = [[0; 256]; 4];
-        let mut byte = 0;
-        while byte < 256 {
-            let mut crc = byte as u32;
-            let mut bit = 0;
-            while bit < 8 {
-                crc = if crc & 1 == 1 { (crc >> 1) ^ POLYNOMIAL } else { crc >> 1 };
-                bit += 1;
-            }
-            tables[0][byte] = crc;
-            byte += 1;
-        }
-        let mut byte = 0;
-        while byte < 256 {
-            let mut table = 1;
-            while table < 4 {
-                let before = tables[table - 1][byte];
-                tables[table][byte] = (before >> 8) ^ tables[0][(before & 0xff) as usize];
-                table += 1;
-            }
-            byte += 1;
-        }
-        tables
-    }
+    static CASTAGNOLI: [u32; 16] = nibbles(0x82f6_3b78);
 
     pub(super) fn of_pieces<const N: usize>(pieces: [&[u8]; N]) -> u32 {
-        !pieces.into_iter().fold(!0, update)
+        !pieces.into_iter().fold(!0, |crc, piece| update(crc, piece, &CASTAGNOLI))
     }
+}
 
-    /// Four bytes a step ("slicing by 4").
-    fn update(crc: u32, bytes: &[u8]) -> u32 {
-        let (words, rest) = bytes.as_chunks::<4>();
-        let crc = words.iter().fold(crc, |crc, word| {
-            let [a, b, c, d] = (crc ^ u32::from_le_bytes(*word)).to_le_bytes();
-            TABLES[3][usize::from(a)]
-                ^ TABLES[2][usize::from(b)]
-                ^ TABLES[1][usize::from(c)]
-                ^ TABLES[0][usize::from(d)]
-        });
-        rest.iter().fold(crc, |crc, byte| (crc >> 8) ^ TABLES[0][usize::from(crc as u8 ^ byte)])
+/// The CRC-32 that ends a gzip stream: the polynomial 0x04C11DB7, bits reversed.
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
+    static GZIP: [u32; 16] = nibbles(0xedb8_8320);
+    !update(!0, bytes, &GZIP)
+}
+
+/// What four bits do to a CRC. Tables of whole bytes are faster and nothing but noise to who compresses the page: the 16 KiB
+/// that other crates bring are 16 KiB to download.
+const fn nibbles(polynomial: u32) -> [u32; 16] {
+    let mut table = [0; 16];
+    let mut nibble = 0;
+    while nibble < 16 {
+        let mut crc = nibble as u32;
+        let mut bit = 0;
+        while bit < 4 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ polynomial } else { crc >> 1 };
+            bit += 1;
+        }
+        table[nibble] = crc;
+        nibble += 1;
     }
+    table
+}
+
+fn update(crc: u32, bytes: &[u8], table: &[u32; 16]) -> u32 {
+    bytes.iter().fold(crc, |crc, byte| {
+        let crc = crc ^ u32::from(*byte);
+        let crc = (crc >> 4) ^ table[(crc & 15) as usize];
+        (crc >> 4) ^ table[(crc & 15) as usize]
+    })
 }
 
 #[cfg(test)]
@@ -96,6 +88,7 @@ mod tests {
         assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
         assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
         assert_eq!(crc32c(b""), 0);
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
     }
 
     #[test]
