@@ -380,7 +380,7 @@ impl Engine {
         if names.iter().all(|it| world.is_up(it)) {
             return Vec::new();
         }
-        let (now, clock) = (world.events(), world.clock());
+        let (now, turns, clock) = (world.events(), world.turns(), world.clock());
         let (current, branches) = self.branches();
         let Some(branch) = branches.into_iter().nth(current) else { return Vec::new() };
         let last = branch.actions.iter().rev().find(|it| it.after <= now && ends_broker(&it.action, &names));
@@ -391,7 +391,7 @@ impl Engine {
             self.history.seek(before.saturating_sub(1));
             let seen = look::led(self.history.world());
             self.history.seek(now);
-            self.history.run_until(clock);
+            self.history.stand_at(turns, clock);
             self.ghosts.insert(key.clone(), seen);
         }
         self.ghosts.get(&key).cloned().unwrap_or_default()
@@ -585,5 +585,59 @@ mod tests {
             engine.advance(0.25, || true);
         }
         assert_eq!(engine.view().time_us, before + 2);
+    }
+
+    #[test]
+    fn old_records_are_there_and_their_bytes_too() {
+        let mut engine = room();
+        for producer in ["p1", "p2", "p3"] {
+            engine.act(&format!("load {producer} orders every=3ms keys=5 size=0")).unwrap();
+        }
+        engine.act("run 2s").unwrap();
+        let view = engine.view();
+        let partition = view.partitions.iter().max_by_key(|it| it.log_end).unwrap();
+        assert!(partition.records[0].offset > 200, "more than is kept at hand");
+        let all = engine.records(&partition.name, 0, partition.log_end);
+        assert_eq!(all.iter().map(|it| it.offset).collect::<Vec<_>>(), (0..partition.log_end).collect::<Vec<_>>());
+        assert_eq!(engine.record(&partition.name, 7).as_ref(), all.get(7));
+        assert_eq!(engine.records(&partition.name, partition.log_end, i64::MAX).len(), 0);
+        let rows = engine.explain_record(&partition.name, 7);
+        assert_eq!((&*rows[1].name, rows[1].from, rows[1].to), ("BaseOffset", 0, 8));
+        assert_eq!(rows[1].value, all[7].base_offset.to_string());
+        assert_eq!(engine.explain_record("orders-9", 0), []);
+        assert_eq!(engine.explain_record("nonsense", 0), []);
+    }
+
+    #[test]
+    fn every_message_on_its_way_has_its_bytes() {
+        let mut engine = room();
+        let mut seen = 0;
+        for _ in 0..60 {
+            engine.step();
+            for message in engine.view().messages {
+                let rows = engine.explain_message(&message.id);
+                assert!(rows.len() > 3 && rows.iter().all(|it| it.name != "no further"), "{message:?}: {rows:?}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 60);
+        assert_eq!(engine.explain_message("0/0/request"), []);
+    }
+
+    #[test]
+    fn causes_lead_back_to_what_a_person_did() {
+        let mut engine = room();
+        engine.expect(Until::Records);
+        assert!(engine.search(|| true).is_some());
+        let before = engine.view();
+        let chain = engine.why();
+        assert!(engine.view() == before, "asking changes nothing");
+        assert_eq!(chain[0].event, before.event);
+        let last = chain.last().unwrap();
+        assert_eq!(last.end, Some(crate::why::End::Action), "{chain:#?}");
+        assert!(last.what.starts_with("load p"), "{chain:?}");
+        assert!(chain.windows(2).all(|it| it[1].event < it[0].event), "{chain:?}");
+        engine.seek(0);
+        assert_eq!(engine.why(), []);
     }
 }

@@ -1,5 +1,6 @@
 //! The engine for scripts: `import init, { Lab } from "./vivarium.js"`.
 
+use sim::script::Scenario;
 use wasm_bindgen::prelude::*;
 
 use crate::engine::{Engine, ROOM};
@@ -67,6 +68,14 @@ impl Lab {
     pub fn export(&self) -> String {
         self.engine.export()
     }
+}
+
+/// The load of `vivarium sim bench`, for `cargo xtask bench wasm`: events and hash at its end. Whoever calls it has the clock.
+#[wasm_bindgen(skip_typescript)]
+pub fn bench(seed: f64, events: f64) -> Result<String, JsValue> {
+    let played = Scenario::bench(micros(seed), micros(events)).play_with(false).map_err(|it| it.to_string())?;
+    let world = played.history.world();
+    Ok(format!("{} {:016x}", world.events(), world.hash()))
 }
 
 /// A number of JavaScript as a whole one: negative ones and NaN are 0.

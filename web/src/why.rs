@@ -10,6 +10,8 @@ use sim::{History, Pid, World};
 
 /// How many events back causes are looked for.
 const REACH: u64 = 3_000;
+/// An answer waits for those before it for less events than that.
+const READY: u64 = 1_000;
 /// Links of a chain that are shown at most.
 const LINKS: usize = 12;
 
@@ -50,28 +52,37 @@ struct Step {
     retried: bool,
 }
 
-/// A message's name: from, to, the API's number, its correlation id, whether it is an answer.
-type Letter = (String, String, i16, i32, bool);
+/// A request's name: who sent it, the API's number, its correlation id. An answer's: who gets it, and the same.
+type Letter = (Pid, i16, i32);
+
+/// What was sent, as far as it was seen.
+#[derive(Default)]
+struct Letters {
+    /// When each request left, in µs.
+    requests: Map<Letter, u64>,
+    /// The event that made each answer, and whose that was.
+    answers: Map<Letter, (Pid, u64)>,
+}
 
 /// The chain of causes of the last event, itself first. The history stands where it stood.
 pub(crate) fn chain(history: &mut History) -> Vec<Cause> {
-    let (now, clock) = (history.world().events(), history.world().clock());
+    let world = history.world();
+    let (now, turns, clock) = (world.events(), world.turns(), world.clock());
     let actions = history.run().actions;
     let mut steps: Vec<Step> = Vec::new();
-    // When each message was seen first.
-    let mut letters: Map<Letter, u64> = Map::new();
+    let mut letters = Letters::default();
     history.seek(now.saturating_sub(REACH));
     loop {
         let world = history.world();
         if world.events() > 0 {
             steps.push(step(world));
         }
-        note_letters(world, &mut letters);
+        letters.note(world);
         if world.events() >= now || !history.step() {
             break;
         }
     }
-    history.run_until(clock);
+    history.stand_at(turns, clock);
     let Some(mut at) = steps.len().checked_sub(1) else { return Vec::new() };
     let mut causes = vec![cause(&steps[at])];
     while causes.len() < LINKS {
@@ -96,7 +107,7 @@ pub(crate) fn chain(history: &mut History) -> Vec<Cause> {
                 let process = step.process;
                 causes.push(timer(history, event, time_us, process));
                 history.seek(now);
-                history.run_until(clock);
+                history.stand_at(turns, clock);
                 return causes;
             }
             Found::Nothing => break,
@@ -138,16 +149,24 @@ fn step(world: &World) -> Step {
     }
 }
 
-fn note_letters(world: &World, letters: &mut Map<Letter, u64>) {
-    for message in world.messages() {
-        let (api, id, is_answer) = match message.what {
-            MessageKind::Request(api, id) => (api, id, false),
-            MessageKind::Response(api, id) => (api, id, true),
-            MessageKind::Close => continue,
-        };
-        let letter = (message.from.to_string(), message.to.to_string(), api as i16, id, is_answer);
-        // A correlation id comes again on another connection: the latest is meant.
-        letters.insert(letter, message.sent.0);
+impl Letters {
+    fn note(&mut self, world: &World) {
+        for message in world.messages() {
+            if let MessageKind::Request(api, id) = message.what
+                && let Ok(from) = world.pid(&message.from)
+            {
+                // A correlation id comes again on another connection: the latest is meant.
+                self.requests.insert((from, api as i16, id), message.sent.0);
+            }
+        }
+        for (node, client, api, id) in world.answers_ready() {
+            let letter = (client, api as i16, id);
+            // It may have to wait for those before it; it was made when it was seen first.
+            let made = self.answers.get(&letter).is_some_and(|it| it.1 + READY > world.events());
+            if !made {
+                self.answers.insert(letter, (node, world.events()));
+            }
+        }
     }
 }
 
@@ -160,7 +179,7 @@ fn cause_of<'a>(
     world: &World,
     before: &[Step],
     step: &Step,
-    letters: &Map<Letter, u64>,
+    letters: &Letters,
     actions: &'a [Stamped],
 ) -> Found<'a> {
     let name = |pid: Pid| world.name(pid).to_string();
@@ -179,14 +198,14 @@ fn cause_of<'a>(
     };
     match step.heard {
         Heard::Request(Some(from), api, id) => {
-            let letter = (name(from), name(step.process), api as i16, id, false);
-            letters.get(&letter).map_or(Found::Nothing, |sent| sender(from, *sent))
+            letters.requests.get(&(from, api as i16, id)).map_or(Found::Nothing, |sent| sender(from, *sent))
         }
         Heard::Response(api, id) => {
-            let to = name(step.process);
-            let mut sent = letters.iter().filter(|(it, _)| it.1 == to && it.2 == api as i16 && it.3 == id && it.4);
-            let Some((letter, sent)) = sent.next_back() else { return Found::Nothing };
-            before.iter().rposition(|it| name(it.process) == letter.0 && it.at <= *sent).map_or(Found::Nothing, Found::Event)
+            let made = letters.answers.get(&(step.process, api as i16, id));
+            let found = made.and_then(|(node, event)| {
+                before.iter().rposition(|it| it.process == *node && it.event <= *event)
+            });
+            found.map_or(Found::Nothing, Found::Event)
         }
         // What is written now was given its place when its request came.
         Heard::Stored(Stored::Appended) => {

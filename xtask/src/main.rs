@@ -29,10 +29,11 @@ Vivarium's tasks. Each sets up what it lacks, and says what it installs.
     cargo xtask lab [--port 8080] [--kafka-port 9092] [--no-open]
                               build, serve the lab in the browser and run a broker for Kafka clients
     cargo xtask test [STAGE…] every check that CI runs; stages: fmt clippy purity native wasm bundle e2e clients
-    cargo xtask soak          the long forms of the tests
+    cargo xtask soak [--seeds 10000] [--from 0] [--fuzz-seconds 120]
+                              the long forms of the tests, seeds by the thousands, fuzzing
     cargo xtask build         the page into web/dist, the `vivarium` binary into target/release
     cargo xtask size          what the page weighs, against its goal and limit
-    cargo xtask bench         speed, beside Apache Kafka on the same machine
+    cargo xtask bench [PART…] speed, beside Apache Kafka on the same machine; parts: lab wasm start produce consume latency
     cargo xtask conformance [librdkafka|kafka-python] [--on vivarium|apache-kafka] [--jobs 4] [--timeout 300]
                               [--port 0 | --broker HOST:PORT] [--record] [TEST…]
                               test suites that others wrote, held against what tests/conformance expects

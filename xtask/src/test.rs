@@ -223,20 +223,24 @@ fn bundle_and_size(tally: &mut Tally) -> Result<()> {
 
 /// Serves the page on a free port and runs tests/e2e against it.
 fn end_to_end(tally: &mut Tally) -> Result<()> {
-    let browser = Browser::set_up()?;
     bundle::page()?;
     let address = site::serve(site::bind(0)?, paths::dist())?;
     let mut command = process::cargo();
+    command.arg("test").args(process::locked()).args(["--no-fail-fast", "--package", "e2e"]);
+    in_chromium(&mut command, &format!("http://{address}/"))?;
+    tally.cargo_test("e2e", &mut command)
+}
+
+/// Tells a program of tests/e2e where the lab and the browser are.
+pub(crate) fn in_chromium(command: &mut Command, lab: &str) -> Result<()> {
+    let browser = Browser::set_up()?;
     command
-        .arg("test")
-        .args(process::locked())
-        .args(["--no-fail-fast", "--package", "e2e"])
-        .env("VIVARIUM_LAB", format!("http://{address}/"))
+        .env("VIVARIUM_LAB", lab)
         .env("VIVARIUM_CHROMIUM", &browser.chromium)
         .env("VIVARIUM_CHROMEDRIVER", &browser.driver)
         .env("VIVARIUM_CHROMIUM_FLAGS", crate::browser::FLAGS.join(" "))
         .env("VIVARIUM_ARTIFACTS", paths::root().join("tests/artifacts"));
-    tally.cargo_test("e2e", &mut command)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -63,6 +63,7 @@ impl Browser {
         let capabilities = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": options,
             "goog:loggingPrefs": logs,
+            "timeouts": { "script": 58_000 },
         } } });
         let session = driver.call("POST", "/session", &capabilities)?;
         let session = session["sessionId"].as_str().context("a session id")?.to_owned();

@@ -6,4 +6,4 @@ mod frames;
 mod webdriver;
 
 pub use browser::{Browser, Scheme};
-pub use frames::Frames;
+pub use frames::{Frames, play_fast};

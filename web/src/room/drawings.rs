@@ -4,6 +4,7 @@ use leptos::prelude::{document, window};
 use leptos::web_sys::Element;
 
 use super::scene::Scene;
+use super::state::Motion;
 use super::{bar, log, side, stage, story, terminal, timeline};
 use crate::draw::{Drawing, Shape};
 
@@ -13,22 +14,25 @@ const NARROW: &str = "(max-width: 1020px)";
 /// A part of the room as a function of the scene.
 type Part = fn(&Scene) -> Vec<Shape>;
 
-/// The parts by the ids of their elements.
-const PARTS: [(&str, Part); 8] = [
-    ("clocks", bar::clocks),
-    ("told", story::told),
-    ("why", story::placement),
-    ("glass", |scene| [stage::draw(scene), log::draw(scene)].concat()),
-    ("side", side::draw),
-    ("time", timeline::draw),
-    ("lines", terminal::lines),
-    ("help", bar::help),
+/// The parts by the ids of their elements, and while time passes, in which of eight frames each is drawn: an eye follows
+/// messages, and nobody reads digits at sixty a second.
+const PARTS: [(&str, Part, u8); 9] = [
+    ("clocks", bar::clocks, 0b1010_1010),
+    ("told", story::told, 0b1010_1010),
+    ("why", story::placement, 0b0000_0010),
+    ("cluster", stage::draw, 0b0101_0101),
+    ("logs", log::draw, 0b1010_1010),
+    ("side", side::draw, 0b0000_0100),
+    ("time", timeline::draw, 0b0100_0000),
+    ("lines", terminal::lines, 0b0000_0010),
+    ("help", bar::help, 0b0000_0010),
 ];
 
 /// All drawings of the room.
 pub(crate) struct Drawings {
-    parts: Vec<(Drawing, Part)>,
+    parts: Vec<(Drawing, Part, u8)>,
     glass: Element,
+    frames: u32,
 }
 
 impl Drawings {
@@ -36,15 +40,20 @@ impl Drawings {
     pub(crate) fn new() -> Result<Drawings, String> {
         let element = |id: &str| document().get_element_by_id(id).ok_or_else(|| format!("the room has no #{id}"));
         let mut parts = Vec::new();
-        for (id, part) in PARTS {
-            parts.push((Drawing::new(element(id)?), part));
+        for (id, part, turns) in PARTS {
+            parts.push((Drawing::new(element(id)?), part, turns));
         }
-        Ok(Drawings { parts, glass: element("glass")? })
+        Ok(Drawings { parts, glass: element("glass")?, frames: 0 })
     }
 
+    /// Draws the parts whose turn it is; while time stands still, all.
     pub(crate) fn show(&mut self, scene: &Scene) {
-        for (drawing, part) in &mut self.parts {
-            drawing.show(part(scene));
+        self.frames = self.frames.wrapping_add(1);
+        let turn = 1_u8 << (self.frames % 8);
+        for (drawing, part, turns) in &mut self.parts {
+            if scene.motion != Motion::Play || *turns & turn != 0 {
+                drawing.show(part(scene));
+            }
         }
     }
 

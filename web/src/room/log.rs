@@ -60,10 +60,11 @@ fn row(scene: &Scene, partition: &Partition, sight: &Sight) -> Shape {
         told.push_str(&format!(", {who} at {at}"));
     }
     let base = sight.first - sight.first.rem_euclid(STRIP);
-    let on_strip = |offset: i64| {
-        (sight.first..=sight.first + scene.columns).contains(&offset).then(|| format!("--at:{}", offset - base))
-    };
-    let mut strip: Vec<Shape> = sight.records.iter().map(|it| cell(scene, name, it, base)).collect();
+    let left = |offset: i64| format!("left:{}px", tenths((offset - base) as f64 * scene.cell));
+    let on_strip =
+        |offset: i64| (sight.first..=sight.first + scene.columns).contains(&offset).then(|| left(offset));
+    let cells = sight.records.iter().map(|it| cell(scene, name, it).set("style", left(it.offset)));
+    let mut strip: Vec<Shape> = cells.collect();
     let number = |it: i64| grouped(it.max(0).cast_unsigned());
     let rule = |class: &'static str, offset: i64, words: Vec<Shape>| {
         Some(classed("i", class).named(class).set("style", on_strip(offset)?).with([shape("span").with_all(words)]))
@@ -105,7 +106,7 @@ fn pointers<'a>(scene: &'a Scene, partition: &str) -> Vec<(&'a str, usize, i64)>
 }
 
 /// A record in its place.
-fn cell(scene: &Scene, partition: &str, record: &Record, base: i64) -> Shape {
+fn cell(scene: &Scene, partition: &str, record: &Record) -> Shape {
     let offset = record.offset;
     let chosen = matches!(&scene.selection, Selection::Record(row, at) if row == partition && *at == offset);
     let epoch = record.leader_epoch;
@@ -113,7 +114,6 @@ fn cell(scene: &Scene, partition: &str, record: &Record, base: i64) -> Shape {
     let key = record.key.clone().unwrap_or_else(|| "–".to_owned());
     classed("i", class)
         .keyed(offset.cast_unsigned())
-        .set("style", format!("--at:{}", offset - base))
         .number("data-offset", offset)
         .set("data-do", format!("record:{partition}:{offset}"))
         .with([

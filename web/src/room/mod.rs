@@ -51,7 +51,7 @@ pub(crate) fn open(engine: Engine, place: leptos::web_sys::HtmlElement) -> Resul
 /// Where the drawings are.
 fn frame() -> AnyView {
     view! {
-        <section class="glass" id="glass" aria-label="Cluster and log"></section>
+        <section class="glass" id="glass" aria-label="Cluster and log"><div id="cluster"></div><div id="logs"></div></section>
         <aside class="side" id="side"></aside>
         <section class="time" id="time" aria-label="Timeline"></section>
     }

@@ -10,7 +10,7 @@ use super::scene::{Chrome, Scene, Selection};
 use crate::engine::{Engine, Until};
 
 /// Engine time a frame while the room plays, in ms: drawing needs the rest of 8.
-const SLICE_MS: f64 = 3.5;
+const SLICE_MS: f64 = 3.0;
 /// Between two sentences while the room plays, in ms: a person has to read them.
 const SENTENCE_MS: f64 = 1_400.0;
 /// A frame longer than this was no frame: the tab was away.

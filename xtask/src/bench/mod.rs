@@ -5,6 +5,7 @@
 
 mod account;
 mod client;
+mod lab;
 mod peer;
 
 use std::fs;
@@ -24,13 +25,22 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut args = Args::new(args);
     let plan = Plan { rounds: args.value("--rounds", 5)?, seconds: args.value("--seconds", 10.0)? };
     let wanted = args.rest()?;
-    const PARTS: [&str; 4] = ["start", "produce", "consume", "latency"];
+    const PARTS: [&str; 6] = ["start", "produce", "consume", "latency", "lab", "wasm"];
     if let Some(unknown) = wanted.iter().find(|it| !PARTS.contains(&it.as_str())) {
         bail!("there is no benchmark {unknown}; there are {}", PARTS.join(", "));
     }
     ensure!(plan.rounds >= 1 && plan.seconds > 0.0, "--rounds and --seconds are positive");
     let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|it| it == part);
 
+    if wants("lab") {
+        lab::frames()?;
+    }
+    if wants("wasm") {
+        lab::engine()?;
+    }
+    if !wanted.is_empty() && wanted.iter().all(|it| it == "lab" || it == "wasm") {
+        return Ok(());
+    }
     let client = Client::set_up()?;
     let folder = Folder::create()?;
     let mut bench = Bench {

@@ -1,0 +1,38 @@
+//! The lab's figures in a real Chromium; `cargo xtask bench lab wasm` serves the page and calls this.
+//!
+//! `lab-bench frames`: main-thread work a frame while a thousand records a second play. `lab-bench engine SEED EVENTS`: the
+//! engine alone, in the page's own module.
+
+use anyhow::{Result, bail, ensure};
+use e2e::{Browser, play_fast};
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["frames"] => {
+            let (records, frames) = play_fast(&Browser::start_traced()?, 20)?;
+            let [median, p90, p99, worst] = [500, 900, 990, 1_000].map(|it| frames.permille(it));
+            println!(
+                "{records} records in 20 s, {} frames; main-thread work a frame: median {median:.1} ms, p90 {p90:.1}, p99 {p99:.1}, worst {worst:.1}",
+                frames.count()
+            );
+        }
+        ["engine", seed, events] => {
+            let (seed, events): (u64, u64) = (seed.parse()?, events.parse()?);
+            let browser = Browser::start()?;
+            browser.open("api.html")?;
+            browser.until("document.querySelector('#out').innerText.includes('events')")?;
+            let script = format!(
+                "const it = await import('./vivarium.js'); await it.default(); const begun = performance.now();                  const said = it.bench({seed}, {events}); return [said, performance.now() - begun]"
+            );
+            let measured = browser.run(&script)?;
+            let (said, ms) = (measured[0].as_str().unwrap_or_default(), measured[1].as_f64().unwrap_or(f64::NAN));
+            let Some((count, hash)) = said.split_once(' ') else { bail!("the page said {measured}") };
+            let count: f64 = count.parse()?;
+            ensure!(ms > 0.0, "the page's clock stood still");
+            println!("{count} events in {:.2} s: {:.0} events/s, hash {hash}", ms / 1_000.0, count / ms * 1_000.0);
+        }
+        _ => bail!("usage: lab-bench frames | lab-bench engine SEED EVENTS"),
+    }
+    Ok(())
+}
