@@ -240,27 +240,27 @@ impl<K: Ord, V, C: Chunk<(K, V)>> Map<K, V, C> {
     {
         // First among the chunks by their first keys, then in the chunk: in one loop, as comparing is most of its code. The
         // first chunk cannot begin too late for the key: what is less than everything belongs there as well.
-        let (mut low, mut high) = (1_usize, self.chunks.len());
+        let (mut low, mut high) = (1, self.chunks.len());
         let mut within: Option<(usize, &[(K, V)])> = None;
         loop {
-            if low >= high {
-                if let Some((chunk, _)) = within {
-                    return Err((chunk, low));
-                }
-                let entries = self.chunks.get(low - 1).map_or(&[][..], C::entries);
-                within = Some((low - 1, entries));
-                (low, high) = (0, entries.len());
-                continue;
-            }
-            let middle = low.midpoint(high);
-            let (it, _) = match within {
-                None => &self.chunks[middle].entries()[0],
-                Some((_, entries)) => &entries[middle],
+            let middle = low + high.saturating_sub(low) / 2;
+            let probe = match within {
+                _ if low >= high => None,
+                None => self.chunks[middle].entries().first(),
+                Some((_, entries)) => entries.get(middle),
             };
-            match it.borrow().cmp(key) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Equal => return Ok(within.map_or((middle, 0), |(chunk, _)| (chunk, middle))),
-                Ordering::Greater => high = middle,
+            match (probe, within) {
+                (Some((it, _)), _) => match it.borrow().cmp(key) {
+                    Ordering::Less => low = middle + 1,
+                    Ordering::Equal => return Ok(within.map_or((middle, 0), |(chunk, _)| (chunk, middle))),
+                    Ordering::Greater => high = middle,
+                },
+                (None, Some((chunk, _))) => return Err((chunk, low)),
+                (None, None) => {
+                    let entries = self.chunks.get(low - 1).map_or(&[][..], C::entries);
+                    within = Some((low - 1, entries));
+                    (low, high) = (0, entries.len());
+                }
             }
         }
     }
