@@ -149,6 +149,9 @@ impl Disk for NativeDisk {
     }
 
     fn read_at(&self, file: &NativeFile, at: u64, len: usize) -> Result<Bytes, StoreError> {
+        if let Some(bytes) = read_direct(self, file, at, len)? {
+            return Ok(bytes);
+        }
         // A region's length comes from the files, so it may be wrong: never allocate beyond the file.
         let left = self.len(file)?.saturating_sub(at);
         let mut buffer = vec![0; len.min(usize::try_from(left).unwrap_or(usize::MAX))];
@@ -237,6 +240,18 @@ impl NativeDisk {
         self.changed(Change::Held(Piece { file: file.serial(), at, bytes }));
         Ok(len as u64)
     }
+}
+
+/// Reads a large part past the page cache, if one buffer can hold it: who reads that much walks a whole file, once.
+fn read_direct(disk: &NativeDisk, file: &NativeFile, at: u64, len: usize) -> Result<Option<Bytes>, StoreError> {
+    let skip = (at - block_floor(at)) as usize;
+    let fits = len >= DIRECT_FROM && len <= LARGEST && block_ceiling((skip + len) as u64) <= LARGEST as u64;
+    if !fits || file.direct().is_none() {
+        return Ok(None);
+    }
+    let bytes = file.read_blocks(at, len, &disk.pool).said("read", file.path())?;
+    let end = bytes.len().min(skip + len);
+    Ok(Some(bytes.slice(skip.min(end)..end)))
 }
 
 /// Pieces, and how far they are used up.
@@ -340,5 +355,54 @@ mod tests {
             matches!(&error, StoreError::Io(what) if what.contains("cannot create") && what.contains("plain")),
             "{error}"
         );
+    }
+
+    /// Folders on the disk of the target directory, and in memory where the system has such a place.
+    fn places() -> Vec<tempfile::TempDir> {
+        let program = std::env::current_exe().unwrap();
+        let places = [program.parent().unwrap(), Path::new("/dev/shm")];
+        places.into_iter().filter(|it| it.is_dir()).map(|it| tempfile::tempdir_in(it).unwrap()).collect()
+    }
+
+    #[test]
+    fn appends_of_all_sizes_follow_one_another_whichever_way_they_go() {
+        for folder in places() {
+            let mut disk = NativeDisk::new(vec![folder.path().to_owned()]);
+            let file = disk.open(DIR, "0.log", true).unwrap();
+            let mut expected = Vec::new();
+            for (turn, size) in
+                [10, 64 << 10, 1, 100_000, 4086, 3 << 20, 4096, 70_000, 5 << 20, 20].into_iter().enumerate()
+            {
+                let bytes: Bytes = (0..size).map(|it| (it * 7 + turn) as u8).collect();
+                // In pieces whose edges are no block's.
+                let cut = [0, size / 3, size / 2, size];
+                let pieces: Vec<Bytes> = cut.windows(2).map(|it| bytes.slice(it[0]..it[1])).collect();
+                disk.write_at(&file, expected.len() as u64, &pieces).unwrap();
+                expected.extend_from_slice(&bytes);
+                assert_eq!(disk.len(&file), Ok(expected.len() as u64), "exactly as long as what was written");
+                assert_eq!(file.written(), expected.len() as u64);
+            }
+            assert!(fs::read(folder.path().join("0.log")).unwrap() == expected);
+            let held = disk.take_changes();
+            assert_eq!(held.is_empty(), file.direct().is_none());
+            for change in held {
+                let Change::Held(piece) = change else { panic!("nothing was cut") };
+                assert!(piece.bytes == expected[piece.at as usize..][..piece.bytes.len()]);
+            }
+            // A reader's blocks begin before what it wants and end behind it, but not behind the file.
+            for (at, len) in [(0, 10), (5000, 70_000), (expected.len() as u64 - 5000, 100_000)] {
+                let bytes = file.read_blocks(at, len, &disk.pool()).unwrap();
+                let start = block_floor(at) as usize;
+                assert!(
+                    bytes.len() >= len.min(expected.len() - start) && bytes == expected[start..start + bytes.len()]
+                );
+            }
+            disk.set_len(&file, 100_001).unwrap();
+            assert!(matches!(disk.take_changes()[..], [Change::Cut(_, 100_001)]));
+            disk.write_at(&file, 100_001, &[Bytes::from(vec![1; 70_000])]).unwrap();
+            expected.truncate(100_001);
+            expected.extend([1; 70_000]);
+            assert!(fs::read(folder.path().join("0.log")).unwrap() == expected);
+        }
     }
 }

@@ -16,8 +16,10 @@ use crate::op::{DirId, StoreError};
 use crate::shape::Segment;
 use crate::store::segment_path;
 
-/// Bytes read at once, and written at once.
+/// Bytes written at once.
 const CHUNK: usize = 1 << 20;
+/// Bytes read at once: with the rest of a block at either end they are a megabyte, which a disk can move in one go.
+const READ: usize = CHUNK - (8 << 10);
 /// The greatest distance of an offset from its segment's base, and the greatest size of a segment.
 const SEGMENT_LIMIT: i64 = i32::MAX as i64;
 
@@ -221,8 +223,8 @@ impl<F: Clone> Job<F> {
                         outputs.push(Output::create(disk, self.dir, &self.folder, head.base_offset)?);
                     }
                     let Some(output) = outputs.last_mut() else { continue };
-                    output.push(kept, plan.index_interval_bytes)?;
-                    if output.waiting >= CHUNK {
+                    output.push(&kept, plan.index_interval_bytes)?;
+                    if output.waiting.len() >= CHUNK {
                         let bytes = output.write(disk)?;
                         if !pace(bytes) {
                             return Err(StoreError::Missing);
@@ -256,8 +258,9 @@ impl<F: Clone> Job<F> {
             let path = cleaned_path(&self.folder, base, suffix);
             let file = disk.open(self.dir, &path, true)?;
             let written = disk.set_len(&file, 0).and_then(|()| disk.write_at(&file, 0, &[bytes]));
-            // Not only a cache: no log tells anew what a `.txnindex` says of batches that are gone.
-            let synced = written.and_then(|()| disk.sync(&file));
+            // Indexes are made anew from the log if they are lost. What a `.txnindex` says of batches that are gone no log can
+            // tell.
+            let synced = written.and_then(|()| if suffix == "txnindex" { disk.sync(&file) } else { Ok(()) });
             disk.close(file);
             synced?;
         }
@@ -270,9 +273,8 @@ struct Output<F> {
     file: F,
     segment: Segment,
     indexes: Indexes,
-    /// Bytes that are not written yet, and how many.
-    pieces: Vec<Bytes>,
-    waiting: usize,
+    /// Bytes that are not written yet. Copied, as a small batch would keep all alive that was read with it.
+    waiting: Vec<u8>,
     aborted: Vec<Aborted>,
 }
 
@@ -290,8 +292,7 @@ impl<F: Clone> Output<F> {
             file,
             segment: Segment::new(FileId(0), base, None),
             indexes: Indexes::new(base),
-            pieces: Vec::new(),
-            waiting: 0,
+            waiting: Vec::new(),
             aborted: Vec::new(),
         })
     }
@@ -303,22 +304,22 @@ impl<F: Clone> Output<F> {
         self.segment.size == 0 || (end <= SEGMENT_LIMIT && reach <= SEGMENT_LIMIT)
     }
 
-    fn push(&mut self, batch: Bytes, index_interval_bytes: i32) -> Result<(), StoreError> {
-        let head = BatchHead::decode(&batch).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    fn push(&mut self, batch: &[u8], index_interval_bytes: i32) -> Result<(), StoreError> {
+        let head = BatchHead::decode(batch).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         self.segment.admit(&head, index_interval_bytes);
         self.indexes.push(&head);
-        self.waiting += batch.len();
-        self.pieces.push(batch);
+        self.waiting.extend_from_slice(batch);
         Ok(())
     }
 
     /// Writes what waits; answers how many bytes.
     fn write<D: Disk<File = F>>(&mut self, disk: &mut D) -> Result<usize, StoreError> {
-        if self.waiting > 0 {
-            disk.write_at(&self.file, u64::from(self.segment.size) - self.waiting as u64, &self.pieces)?;
+        let bytes = Bytes::from(std::mem::take(&mut self.waiting));
+        let len = bytes.len();
+        if len > 0 {
+            disk.write_at(&self.file, u64::from(self.segment.size) - len as u64, &[bytes])?;
         }
-        self.pieces.clear();
-        Ok(std::mem::take(&mut self.waiting))
+        Ok(len)
     }
 }
 
@@ -382,7 +383,7 @@ impl<'a, F> Reader<'a, F> {
         }
         let have = self.buffer.len();
         let from = self.at as usize + have;
-        let want = (len - have).max(CHUNK).min(self.source.size as usize - from);
+        let want = (len - have).max(READ).min(self.source.size as usize - from);
         let more = disk.read_at(&self.source.file, from as u64, want)?;
         self.read += more.len();
         self.buffer = if have == 0 {

@@ -67,7 +67,7 @@ impl KeyMap {
     /// Where a hash is or would be. A slot is always free, so this ends.
     fn find(&self, hash: [u64; 2]) -> usize {
         let count = self.slots.len() / 3;
-        let mut slot = (u128::from(hash[0]) * count as u128 >> 64) as usize;
+        let mut slot = ((u128::from(hash[0]) * count as u128) >> 64) as usize;
         loop {
             let at = slot * 3;
             if self.slots[at + 2] == 0 || self.slots[at..at + 2] == hash {
