@@ -618,3 +618,94 @@ fn io(what: &str, path: &str, why: &str) -> StoreError {
 fn full(path: &str) -> StoreError {
     StoreError::Full(format!("cannot write {path}: no space left on device"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIR: DirId = DirId(0);
+
+    fn write(disk: &mut MemoryDisk, file: MemoryFile, at: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        disk.write_at(&file, at, &[Bytes::copy_from_slice(bytes)])
+    }
+
+    fn content(disk: &MemoryDisk, path: &str) -> Option<Bytes> {
+        disk.files().into_iter().find(|it| it.1 == path).map(|it| it.2)
+    }
+
+    /// A file with synced ones, and three sectors of twos behind them that are not synced.
+    fn half_synced() -> (MemoryDisk, MemoryFile) {
+        let mut disk = MemoryDisk::new();
+        let file = disk.open(DIR, "a.log", true).unwrap();
+        write(&mut disk, file, 0, &[1; 1_000]).unwrap();
+        disk.sync(&file).unwrap();
+        disk.sync_dir(DIR, "").unwrap();
+        write(&mut disk, file, 1_000, &[2; 3 * SECTOR]).unwrap();
+        (disk, file)
+    }
+
+    #[test]
+    fn a_torn_power_cut_keeps_what_was_synced_and_any_sectors_of_the_rest() {
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..200u64 {
+            let (mut disk, _) = half_synced();
+            let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            disk.power_cut_torn(&mut |bound| {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (random >> 33) % bound
+            });
+            let left = content(&disk, "a.log").unwrap();
+            assert_eq!(left[..1_000], [1; 1_000], "seed {seed}");
+            assert!(left.len() <= 1_000 + 3 * SECTOR);
+            assert!(left[1_000..].iter().all(|it| [0, 2].contains(it)), "a byte is old, which here is zero, or new");
+            seen.insert((left.len(), left[1_000..].contains(&0), left[1_000..].contains(&2)));
+            // What reached the platter stays.
+            disk.power_cut();
+            assert_eq!(content(&disk, "a.log").unwrap(), left);
+        }
+        assert!(seen.contains(&(1_000, false, false)) && seen.contains(&(1_000 + 3 * SECTOR, false, true)));
+        assert!(seen.iter().any(|it| it.1 && it.2), "some writes are torn: {seen:?}");
+    }
+
+    #[test]
+    fn names_that_were_not_synced_come_or_go_together() {
+        for (choice, expected) in [(0, None), (1, Some(Bytes::new()))] {
+            let mut disk = MemoryDisk::new();
+            disk.open(DIR, "new", true).unwrap();
+            disk.power_cut_torn(&mut |bound| choice % bound);
+            assert_eq!(content(&disk, "new"), expected);
+        }
+    }
+
+    #[test]
+    fn a_write_that_fails_has_written_a_part() {
+        let (mut disk, file) = half_synced();
+        let used = disk.used();
+        disk.set_capacity(Some(used + 10));
+        assert!(matches!(write(&mut disk, file, used, &[3; 100]), Err(StoreError::Full(_))));
+        assert_eq!((disk.len(&file).unwrap(), disk.used()), (used + 10, used + 10));
+        disk.set_capacity(None);
+        let fault = Fault { call: DiskCall::Write, path: String::new(), after: 0, lasting: true, full: false };
+        disk.inject(fault);
+        assert!(matches!(write(&mut disk, file, 0, &[4; 100]), Err(StoreError::Io(_))));
+        disk.heal();
+        let left = content(&disk, "a.log").unwrap();
+        assert_eq!((&left[..50], &left[50..100]), (&[4; 50][..], &[1; 50][..]));
+        assert_eq!(left[used as usize..], [3; 10]);
+    }
+
+    #[test]
+    fn rot_flips_one_bit_where_it_is_told() {
+        let (mut disk, _) = half_synced();
+        let before = content(&disk, "a.log").unwrap();
+        assert_eq!(disk.rot("b.log", 0), 0);
+        assert_eq!(disk.rot("a.log", before.len()), 0);
+        assert_eq!(disk.rot("a.log", 1_600), 1);
+        let after = content(&disk, "a.log").unwrap();
+        let index = before.len() - 1_601;
+        assert_eq!(after[index], before[index] ^ 0x10);
+        assert_eq!(before.iter().zip(&after).filter(|(a, b)| a != b).count(), 1);
+        disk.power_cut();
+        assert_eq!(content(&disk, "a.log").unwrap()[index], after[index], "the platter has it too");
+    }
+}
