@@ -40,13 +40,20 @@ Seen by sending both the same bytes. No client that keeps to the protocol meets 
 | a batch whose records' offset deltas are out of order or repeat | taken | INVALID_RECORD |
 | bytes behind the only batch of a partition | cut off | INVALID_RECORD |
 | an uncompressed batch that claims LogAppendTime | taken | INVALID_TIMESTAMP |
-| records that do not decompress | UNKNOWN_SERVER_ERROR | CORRUPT_MESSAGE |
-| records that decompress to more than twice `socket.request.max.bytes` | taken | MESSAGE_TOO_LARGE |
-| an unknown compression | UNKNOWN_SERVER_ERROR | UNSUPPORTED_COMPRESSION_TYPE |
+| records that decompress to more than twice `socket.request.max.bytes`, or all of a request to more than that and 32 times its bytes | taken | MESSAGE_TOO_LARGE |
+| a batch with more than 1,000 records at fault | each is named | the first 1,000 are named |
 | null records | no answer, and none to later requests | INVALID_RECORD |
 | a partition twice in one Produce request | the last is taken | the first is taken, the second is INVALID_REQUEST |
 | an array or records of length −2 or less | null | the connection is closed |
 | several requests at once on a connection | one after the other | side by side, answered in order |
+
+What a start says of a directory that is not as it was left:
+
+| found | Apache Kafka 4.3.1 | here |
+| --- | --- | --- |
+| a bad batch in the metadata log, with good ones behind it or below what the last checkpoint noted | after a kill it is cut there: the topics are gone | the node does not start, and says what to do |
+| a bad batch in a partition's log below its recovery point | after a kill it is cut there, or not noticed | the partition is offline (KAFKA_STORAGE_ERROR), and the log says what to do |
+| a segment that is missing, empty or shorter than the recovery point | the rest is served | the rest is served, and a warning names the offsets |
 ";
 
 fn page() -> String {

@@ -60,7 +60,8 @@ pub enum StoreOp {
     Roll(LogId, FileId, Offset, Bytes),
     /// Lane. Makes everything written so far durable (fdatasync).
     Flush(LogId),
-    /// Lane. Cuts every record at and above the offset and starts the era; answers [`Done::Truncated`].
+    /// Lane. Cuts every record at and above the offset and starts the era; answers [`Done::Truncated`]. A batch that holds the
+    /// offset goes as a whole, as in Kafka: whoever truncates fetches it again.
     Truncate(LogId, Offset, Era),
     /// Lane. Unlinks whole segments that retention gave up.
     Delete(LogId, Vec<FileId>),
