@@ -18,7 +18,7 @@ const THREADS: usize = 2;
 /// What is held in memory of all files together: the newest writes, and what was read ahead.
 const HELD_BYTES: usize = 40 << 20;
 /// A reader who goes through a file is this far ahead of at most; all of them together of half of what is held.
-const AHEAD: u64 = 4 << 20;
+const AHEAD: u64 = 16 << 20;
 const LEAST_AHEAD: u64 = 256 << 10;
 /// Readers whose progress is remembered.
 const STREAMS: usize = 64;
