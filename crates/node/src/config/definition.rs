@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::decimal::decimal;
+
 /// The type of a key's value. Kafka's numbers in DescribeConfigs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -154,7 +156,7 @@ impl Definition {
             Kind::Int => self.check_number(value, text.parse::<i32>().ok().map(i64::from)),
             Kind::Short => self.check_number(value, text.parse::<i16>().ok().map(i64::from)),
             Kind::Long => self.check_number(value, text.parse::<i64>().ok()),
-            Kind::Double => self.check_decimal(value, text.parse::<f64>().ok().filter(|number| number.is_finite())),
+            Kind::Double => self.check_decimal(value, decimal(text)),
             Kind::String | Kind::Class | Kind::Password => self.check_text(value, text),
             Kind::List => self.check_list(text),
         }
@@ -185,7 +187,7 @@ impl Definition {
         if number < 0.0 {
             return Err(self.refuse(value, "Value must be at least 0"));
         }
-        if max.parse::<f64>().is_ok_and(|max| number > max) {
+        if decimal(max).is_some_and(|max| number > max) {
             return Err(self.refuse(value, &format!("Value must be no more than {max}")));
         }
         Ok(())

@@ -5,6 +5,7 @@
 
 mod broker_keys;
 mod cleaner;
+mod decimal;
 mod definition;
 mod keys;
 mod listeners;
