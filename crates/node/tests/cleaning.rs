@@ -6,8 +6,8 @@ mod common;
 
 use common::Rig;
 use node::Event;
-use protocol::records::{BatchBuilder, Compression, PureCompressors, Record, read};
 use protocol::messages::DeleteTopicsRequest;
+use protocol::records::{BatchBuilder, Compression, PureCompressors, Record, read};
 use protocol::{Offset, RequestBody};
 use storage::memory::{DiskCall, Fault};
 use storage::{Cell, StoreOp};
@@ -130,12 +130,7 @@ fn lags_and_ratios_decide() {
     assert_eq!(offsets(&mut rig), [1, 2]);
     // With a ratio that nothing reaches, only max.compaction.lag.ms makes it clean.
     let mut rig = Rig::start();
-    let patient = [
-        COMPACTED[0],
-        COMPACTED[1],
-        ("min.cleanable.dirty.ratio", "1"),
-        ("max.compaction.lag.ms", "100000"),
-    ];
+    let patient = [COMPACTED[0], COMPACTED[1], ("min.cleanable.dirty.ratio", "1"), ("max.compaction.lag.ms", "100000")];
     rig.create_topic("orders", 1, &patient);
     for value in ["1", "2", "3"] {
         produce(&mut rig, "a", Some(value));
@@ -213,7 +208,9 @@ fn bad_bytes_are_told_of_once_and_the_log_serves_on() {
     });
     let warnings: Vec<_> = warnings.collect();
     let [warning] = warnings[..] else { panic!("{warnings:?}") };
-    assert!(warning.starts_with("orders-0 could not be compacted: orders-0/00000000000000000001.log at byte 0: its CRC"));
+    assert!(
+        warning.starts_with("orders-0 could not be compacted: orders-0/00000000000000000001.log at byte 0: its CRC")
+    );
     assert!(warning.ends_with("it is not compacted until the next start"), "{warning}");
     produce(&mut rig, "a", Some("4"));
     assert_eq!(rig.log("orders", 0).end, Offset(4));
@@ -230,7 +227,10 @@ fn a_full_disk_makes_the_cleaner_wait_and_nothing_else() {
     rig.store.disk_mut().inject(full);
     rig.advance(20_000);
     assert_eq!(cleaned(&rig), 0);
-    assert!(rig.store.disk().files().iter().all(|(_, path, _)| !path.ends_with(".cleaned")), "it leaves nothing behind");
+    assert!(
+        rig.store.disk().files().iter().all(|(_, path, _)| !path.ends_with(".cleaned")),
+        "it leaves nothing behind"
+    );
     produce(&mut rig, "a", Some("4"));
     rig.store.disk_mut().heal();
     rig.advance(15_000);

@@ -51,13 +51,13 @@ impl Cleaners {
         let work = move || {
             let mut throttle = Throttle::new(job.plan().bytes_per_second);
             let mut pace = |bytes| throttle.wait(bytes, &stopping);
-            let result =
-                std::panic::catch_unwind(AssertUnwindSafe(|| job.run(&mut disk, &*compressors, &mut pace)));
+            let result = std::panic::catch_unwind(AssertUnwindSafe(|| job.run(&mut disk, &*compressors, &mut pace)));
             // Nobody listens any more once the lane has stopped.
             let _ = ended.send(Message::Cleaned(Box::new(Ended { op, log, job, result })));
         };
         let thread = thread::Builder::new().name("cleaner".into()).spawn(work);
-        let thread = thread.map_err(|error| StoreError::Io(format!("cannot start a thread to compact a log: {error}")))?;
+        let thread =
+            thread.map_err(|error| StoreError::Io(format!("cannot start a thread to compact a log: {error}")))?;
         self.threads.push((op, thread));
         Ok(())
     }
