@@ -45,7 +45,6 @@ pub enum CallError {
 
 /// An answer on a connection.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every reply is an answer")]
 pub enum Reply {
     /// Sent in the order of the connection's requests: the driver holds it back until those before it are answered.
     Answer(ConnId, Response),

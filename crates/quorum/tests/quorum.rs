@@ -284,7 +284,7 @@ fn disk_with(files: &[(&str, Bytes)]) -> MemoryDisk {
     disk.create_dir(DirId(0), "__cluster_metadata-0").expect("created");
     for (path, bytes) in files {
         let file = disk.open(DirId(0), path, true).expect("created");
-        disk.write_at(&file, 0, &[bytes.clone()]).expect("written");
+        disk.write_at(&file, 0, std::slice::from_ref(bytes)).expect("written");
     }
     disk
 }

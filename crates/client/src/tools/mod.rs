@@ -43,7 +43,6 @@ pub type ReadFile<'a> = dyn FnMut(&str) -> Result<String, String> + 'a;
 
 /// What a session hears.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "an input is handled at once, never kept")]
 pub enum SessionInput {
     /// Once, first.
     Start,

@@ -177,7 +177,7 @@ impl Faults {
 
 fn note(faults: &mut Map<String, Vec<(i64, i64)>>, path: &str, a: i64, b: i64) {
     let absolute = std::path::absolute(path).map_or_else(|_| path.to_owned(), |it| it.display().to_string());
-    faults.entry(absolute).or_insert_with(Vec::new).push((a, b));
+    faults.entry(absolute).or_default().push((a, b));
 }
 
 fn dump(
