@@ -386,7 +386,7 @@ impl Node {
         self.timers.arm(WakeReason::Retention, now.mono.plus_ms(self.config.log_retention_check_interval_ms.max(1)));
     }
 
-    fn online_dirs(&self) -> Vec<DirId> {
+    pub(crate) fn online_dirs(&self) -> Vec<DirId> {
         let dirs = (0..self.config.log_dirs.len()).filter_map(|it| u16::try_from(it).ok()).map(DirId);
         dirs.filter(|dir| !self.life.offline.contains(dir)).collect()
     }

@@ -4,6 +4,9 @@ mod common;
 
 use common::{CLIENT, EPOCH, Rig, batch, batch_at, build, produce, produce_many, sequenced};
 use node::{ConnId, Event, Input, Reply};
+use protocol::messages::{
+    DescribeLogDirsRequest, DescribeProducersRequest, describe_log_dirs_request, describe_producers_request,
+};
 use protocol::messages::{IncrementalAlterConfigsRequest, incremental_alter_configs_request as alter};
 use protocol::records::{BatchBuilder, Compression, PureCompressors, Records};
 use protocol::{ErrorCode, Offset, ProducerEpoch, ProducerId, RequestBody, ResponseBody, Str, WallMs};
@@ -291,4 +294,43 @@ fn checked_batches_are_taken_as_they_come() {
     let ResponseBody::Produce(response) = rig.call(12, RequestBody::Produce(request)) else { panic!() };
     assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
     assert_eq!(rig.values(&rig.clone().fetch("t", 0, 0)), [(0, "a".into())]);
+}
+
+#[test]
+fn producers_and_directories_are_described() {
+    let mut rig = Rig::start();
+    rig.create_topic("t", 2, &[]);
+    rig.produce("t", 0, -1, sequenced(9, 3, 0, &["a", "b"]));
+    let topic = |name: &str, partitions: &[i32]| describe_producers_request::TopicRequest {
+        name: name.into(),
+        partition_indexes: partitions.to_vec(),
+    };
+    let topics = vec![topic("t", &[0, 1, 2]), topic("missing", &[0]), topic("a/b", &[0])];
+    let answer = rig.call(0, RequestBody::DescribeProducers(DescribeProducersRequest { topics }));
+    let ResponseBody::DescribeProducers(response) = answer else { panic!() };
+    let told = |index: usize| {
+        let partitions = response.topics[index].partitions.iter();
+        let told = partitions.map(|it| (it.error_code, it.error_message.is_some(), it.active_producers.len()));
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(told(0), [(0, false, 1), (0, false, 0), (ErrorCode::UnknownTopicOrPartition.code(), false, 0)]);
+    assert_eq!(told(1), [(ErrorCode::UnknownTopicOrPartition.code(), true, 0)]);
+    assert_eq!(told(2), [(ErrorCode::InvalidTopicException.code(), true, 0)]);
+    let producer = &response.topics[0].partitions[0].active_producers[0];
+    assert_eq!((producer.producer_id, producer.producer_epoch, producer.last_sequence), (9, 3, 1));
+    assert_eq!((producer.coordinator_epoch, producer.current_txn_start_offset), (-1, -1));
+
+    let asked = describe_log_dirs_request::DescribableLogDirTopic { topic: "t".into(), partitions: vec![0] };
+    for (topics, expected) in [(None, 2), (Some(vec![asked]), 1), (Some(vec![]), 0)] {
+        let answer = rig.call(4, RequestBody::DescribeLogDirs(DescribeLogDirsRequest { topics }));
+        let ResponseBody::DescribeLogDirs(response) = answer else { panic!() };
+        let [dir] = response.results.as_slice() else { panic!("{response:?}") };
+        assert_eq!((dir.error_code, dir.total_bytes), (0, -1));
+        let partitions: Vec<_> = dir.topics.iter().flat_map(|topic| &topic.partitions).collect();
+        assert_eq!(partitions.len(), expected);
+        if let Some(first) = partitions.first() {
+            assert_eq!((first.partition_index, first.offset_lag, first.is_future_key), (0, 0, false));
+            assert!(first.partition_size > 0, "two records take bytes");
+        }
+    }
 }

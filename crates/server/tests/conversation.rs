@@ -10,6 +10,7 @@ mod filler;
 use common::{Client, Outcome, Rig, batch, fetch, header, produce};
 use filler::Filler;
 use node::gateway::api_versions::SERVED;
+use protocol::messages::describe_producers_request::TopicRequest as DescribedTopic;
 use protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use protocol::messages::create_topics_request::CreatableTopic;
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
@@ -19,7 +20,7 @@ use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsets
 use protocol::messages::metadata_request::MetadataRequestTopic;
 use protocol::messages::{
     ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
-    DescribeConfigsRequest, DescribeTopicPartitionsRequest, ListOffsetsRequest, MetadataRequest,
+    DescribeConfigsRequest, DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest, ListOffsetsRequest, MetadataRequest,
 };
 use protocol::messages::{describe_topic_partitions_request::TopicRequest, metadata_response::MetadataResponseTopic};
 use protocol::{ApiKey, ErrorCode, RequestBody, ResponseBody, Str, Uuid, frame, support};
@@ -206,6 +207,17 @@ fn a_plausible_conversation_in_every_version() {
         };
         let result = &response.results[0];
         assert!(result.error_code == 0 && result.configs.len() > 20, "DescribeConfigs {version}");
+    }
+    for version in answered(ApiKey::DescribeLogDirs) {
+        let body = RequestBody::DescribeLogDirs(DescribeLogDirsRequest { topics: None });
+        let ResponseBody::DescribeLogDirs(response) = client.call(version, body) else { panic!() };
+        assert_eq!(response.results[0].topics[0].name, "orders", "DescribeLogDirs {version}");
+    }
+    for version in answered(ApiKey::DescribeProducers) {
+        let topic = DescribedTopic { name: Str::from_static("orders"), partition_indexes: vec![0] };
+        let body = RequestBody::DescribeProducers(DescribeProducersRequest { topics: vec![topic] });
+        let ResponseBody::DescribeProducers(response) = client.call(version, body) else { panic!() };
+        assert_eq!(response.topics[0].partitions[0].error_code, 0, "DescribeProducers {version}");
     }
     for version in answered(ApiKey::DescribeTopicPartitions) {
         let request = DescribeTopicPartitionsRequest {

@@ -10,7 +10,7 @@ use protocol::{ApiKey, ResponseBody, Str, support};
 use super::{Context, Step};
 
 /// The APIs that this node serves, in order of their keys.
-pub const SERVED: [ApiKey; 16] = [
+pub const SERVED: [ApiKey; 18] = [
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
@@ -22,9 +22,11 @@ pub const SERVED: [ApiKey; 16] = [
     ApiKey::InitProducerId,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
+    ApiKey::DescribeLogDirs,
     ApiKey::CreatePartitions,
     ApiKey::IncrementalAlterConfigs,
     ApiKey::DescribeCluster,
+    ApiKey::DescribeProducers,
     ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
 ];

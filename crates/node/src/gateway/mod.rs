@@ -12,6 +12,8 @@ pub mod create_topics;
 pub(crate) mod delete_records;
 pub mod delete_topics;
 pub mod describe_cluster;
+mod describe_log_dirs;
+mod describe_producers;
 pub mod describe_topic_partitions;
 pub(crate) mod fetch;
 pub(crate) mod init_producer_id;
@@ -88,6 +90,8 @@ impl Node {
             RequestBody::ListOffsets(request) => return self.handle_list_offsets(waiter, request, out),
             RequestBody::DeleteRecords(request) => return self.handle_delete_records(waiter, request, out),
             RequestBody::InitProducerId(request) => return self.handle_init_producer_id(now, waiter, &request, out),
+            RequestBody::DescribeLogDirs(request) => return self.handle_describe_log_dirs(waiter, request, out),
+            RequestBody::DescribeProducers(request) => return self.handle_describe_producers(waiter, request, out),
             RequestBody::ApiVersions(request) => api_versions::handle(&mut context, request),
             RequestBody::Metadata(request) => metadata::handle(&mut context, request),
             RequestBody::CreateTopics(request) => create_topics::handle(&mut context, request),

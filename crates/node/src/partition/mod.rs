@@ -292,6 +292,18 @@ impl Partition {
         }
     }
 
+    /// Bytes of the log, and how far it ends behind the high watermark; `None` while it is not ready.
+    pub(crate) fn size_and_lag(&self) -> Option<(u64, i64)> {
+        let State::Online(online) = &self.state else { return None };
+        let lag = online.high_watermark.0.saturating_sub(online.shape.written_end().0).max(0);
+        Some((online.shape.size(), lag))
+    }
+
+    /// The producers that its leader knows.
+    pub(crate) fn producers(&self) -> Result<&storage::Producers, ErrorCode> {
+        Ok(self.leading()?.shape.producers())
+    }
+
     /// Readers see everything below.
     pub(crate) fn high_watermark(&self) -> Offset {
         match &self.state {
