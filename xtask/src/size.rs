@@ -10,7 +10,7 @@ use crate::{bundle, paths};
 /// What all files of the page are to weigh, gzipped. Not reached: docs/benchmarks.md says where the rest is.
 const GOAL: u64 = 450 * 1024;
 /// What they may weigh today: lowered with every saving, until it is the goal.
-const LIMIT: u64 = 880 * 1024;
+const LIMIT: u64 = 592 * 1024;
 
 /// Builds the page, prints its sizes, and fails over the limit.
 pub(crate) fn run(args: &[String]) -> Result<()> {
