@@ -60,11 +60,7 @@ impl World {
     pub(super) fn boot_client(&mut self, pid: Pid) {
         let clock = self.clock;
         let process = &mut self.processes[usize::from(pid.0)];
-        let seed = process.boots.word();
-        process.power = Power::Up;
-        process.booted = clock;
-        process.incarnation += 1;
-        process.wake = None;
+        let seed = process.begin(clock);
         let Some(actor) = process.actor_mut() else { return };
         actor.client = Some(Client::boot(actor.config.clone(), seed));
         // New numbers: what was queued for the old process means nothing to this one.
@@ -83,11 +79,7 @@ impl World {
     /// The process is gone; what it had not heard it will never hear.
     pub(super) fn end_client(&mut self, pid: Pid, power: Power) {
         let process = self.process_mut(pid);
-        process.power = power;
-        process.paused = false;
-        process.held.clear();
-        process.wake = None;
-        process.incarnation += 1;
+        process.end(power);
         if let Some(actor) = process.actor_mut() {
             actor.client = None;
             actor.links.clear();

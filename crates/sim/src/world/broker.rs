@@ -44,11 +44,7 @@ impl World {
     pub(super) fn boot_node(&mut self, pid: Pid) {
         let clock = self.clock;
         let process = self.process_mut(pid);
-        let seed = process.boots.word();
-        process.power = Power::Up;
-        process.booted = clock;
-        process.incarnation += 1;
-        process.wake = None;
+        let seed = process.begin(clock);
         let Some(broker) = process.broker_mut() else { return };
         broker.node = Some(Node::boot(Arc::clone(&broker.config), seed));
         let disk = std::mem::replace(&mut broker.store, Store::new(MemoryDisk::new())).into_disk();
@@ -64,11 +60,7 @@ impl World {
     /// The process is gone; what it asked of the disk and was not done is never done.
     pub(super) fn end_node(&mut self, pid: Pid, power: Power) {
         let process = self.process_mut(pid);
-        process.power = power;
-        process.paused = false;
-        process.held.clear();
-        process.wake = None;
-        process.incarnation += 1;
+        process.end(power);
         if let Some(broker) = process.broker_mut() {
             broker.node = None;
             broker.serving = false;

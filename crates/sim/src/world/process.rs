@@ -157,6 +157,24 @@ pub(crate) struct Wire {
 }
 
 impl Process {
+    /// It starts, as a new process; tells its seed. What was queued for the old one means nothing to it.
+    pub(crate) fn begin(&mut self, clock: Instant) -> u64 {
+        self.power = Power::Up;
+        self.booted = clock;
+        self.incarnation += 1;
+        self.wake = None;
+        self.boots.word()
+    }
+
+    /// It is gone.
+    pub(crate) fn end(&mut self, power: Power) {
+        self.power = power;
+        self.paused = false;
+        self.held.clear();
+        self.wake = None;
+        self.incarnation += 1;
+    }
+
     pub(crate) fn now(&self, clock: Instant) -> Now {
         let wall = WALL_START_MS + (clock.0 / 1_000) as i64 + self.wall_offset_ms;
         Now { mono: Instant(clock.0.saturating_sub(self.booted.0)), wall: WallMs(wall) }
