@@ -245,7 +245,7 @@ impl NativeDisk {
 /// Reads a large part past the page cache, if one buffer can hold it: who reads that much walks a whole file, once.
 fn read_direct(disk: &NativeDisk, file: &NativeFile, at: u64, len: usize) -> Result<Option<Bytes>, StoreError> {
     let skip = (at - block_floor(at)) as usize;
-    let fits = len >= DIRECT_FROM && len <= LARGEST && block_ceiling((skip + len) as u64) <= LARGEST as u64;
+    let fits = (DIRECT_FROM..=LARGEST).contains(&len) && block_ceiling((skip + len) as u64) <= LARGEST as u64;
     if !fits || file.direct().is_none() {
         return Ok(None);
     }
