@@ -56,9 +56,9 @@ impl Shape {
 
     /// As [`Shape::keyed`], by name.
     pub(crate) fn named(self, name: &str) -> Shape {
-        let key = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |it, byte| {
-            (it ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let key = name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |it, byte| (it ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         self.keyed(key)
     }
 

@@ -339,7 +339,8 @@ impl Engine {
 
     /// The bytes of the batch that holds a record. Nothing if they cannot be read at this moment.
     pub(crate) fn explain_record(&self, partition: &str, offset: i64) -> Vec<Row> {
-        let batch = place(partition).and_then(|it| self.history.world().batch_bytes(&it, Offset(offset)).ok().flatten());
+        let batch =
+            place(partition).and_then(|it| self.history.world().batch_bytes(&it, Offset(offset)).ok().flatten());
         batch.map_or(Vec::new(), |it| bytes::of_batch(&it))
     }
 

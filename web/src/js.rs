@@ -4,7 +4,9 @@ use js_sys::{Array, Object, Reflect};
 use leptos::web_sys::js_sys;
 use wasm_bindgen::JsValue;
 
-use crate::view::{Branch, Broker, Check, Client, Message, Partition, Position, Record, Role, State, Timer, View, Wait};
+use crate::view::{
+    Branch, Broker, Check, Client, Message, Partition, Position, Record, Role, State, Timer, View, Wait,
+};
 
 /// The moment, in the shape that view.rs declares for TypeScript.
 pub(crate) fn view(it: &View) -> JsValue {

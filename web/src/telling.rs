@@ -32,7 +32,10 @@ fn worth(last: &Last) -> u8 {
         NodeEvent::Started | NodeEvent::StorageFailed { .. } | NodeEvent::Failed { .. } => 9,
         NodeEvent::Stopping => 8,
         NodeEvent::Deduplicated { .. } | NodeEvent::TopicCreated { .. } | NodeEvent::TopicDeleted { .. } => 7,
-        NodeEvent::Refused { .. } | NodeEvent::LogStart { .. } | NodeEvent::Warning { .. } | NodeEvent::Cleaned { .. } => 6,
+        NodeEvent::Refused { .. }
+        | NodeEvent::LogStart { .. }
+        | NodeEvent::Warning { .. }
+        | NodeEvent::Cleaned { .. } => 6,
         NodeEvent::HighWatermark { .. } => 3,
         NodeEvent::Appended { .. } => 2,
     });

@@ -94,12 +94,7 @@ pub(crate) fn chain(history: &mut History) -> Vec<Cause> {
             }
             Found::Action(action) => {
                 let end = Some(End::Action);
-                causes.push(Cause {
-                    event: action.after,
-                    time_us: action.at.0,
-                    what: action.action.to_string(),
-                    end,
-                });
+                causes.push(Cause { event: action.after, time_us: action.at.0, what: action.action.to_string(), end });
                 return causes;
             }
             Found::Timer => {
@@ -133,9 +128,7 @@ fn step(world: &World) -> Step {
         NodeEvent::Appended { topic, partition, next_offset, .. } => {
             Some((format!("{topic}-{partition}"), next_offset.0, false))
         }
-        NodeEvent::HighWatermark { topic, partition, offset } => {
-            Some((format!("{topic}-{partition}"), offset.0, true))
-        }
+        NodeEvent::HighWatermark { topic, partition, offset } => Some((format!("{topic}-{partition}"), offset.0, true)),
         _ => None,
     });
     Step {
@@ -175,13 +168,7 @@ fn cause(step: &Step) -> Cause {
 }
 
 /// What led to a step: one of those before it, an action, a timer.
-fn cause_of<'a>(
-    world: &World,
-    before: &[Step],
-    step: &Step,
-    letters: &Letters,
-    actions: &'a [Stamped],
-) -> Found<'a> {
+fn cause_of<'a>(world: &World, before: &[Step], step: &Step, letters: &Letters, actions: &'a [Stamped]) -> Found<'a> {
     let name = |pid: Pid| world.name(pid).to_string();
     // The last thing that a process heard before it sent something.
     let sender = |pid: Pid, sent: u64| {
@@ -202,9 +189,8 @@ fn cause_of<'a>(
         }
         Heard::Response(api, id) => {
             let made = letters.answers.get(&(step.process, api as i16, id));
-            let found = made.and_then(|(node, event)| {
-                before.iter().rposition(|it| it.process == *node && it.event <= *event)
-            });
+            let found =
+                made.and_then(|(node, event)| before.iter().rposition(|it| it.process == *node && it.event <= *event));
             found.map_or(Found::Nothing, Found::Event)
         }
         // What is written now was given its place when its request came.
@@ -212,7 +198,8 @@ fn cause_of<'a>(
             let moved = step.ends.iter().find(|it| it.2);
             let given = moved.and_then(|(partition, end, _)| {
                 before.iter().rposition(|it| {
-                    it.process == step.process && it.ends.iter().any(|(at, to, high)| at == partition && to == end && !high)
+                    it.process == step.process
+                        && it.ends.iter().any(|(at, to, high)| at == partition && to == end && !high)
                 })
             });
             given.map_or(Found::Nothing, Found::Event)
@@ -236,7 +223,8 @@ fn cause_of<'a>(
         }
         Heard::Opened(Some(from)) => sender(from, step.at),
         Heard::Connected => {
-            let found = before.iter().rposition(|it| matches!(it.heard, Heard::Opened(Some(from)) if from == step.process));
+            let found =
+                before.iter().rposition(|it| matches!(it.heard, Heard::Opened(Some(from)) if from == step.process));
             found.map_or(Found::Nothing, Found::Event)
         }
         Heard::Wake if step.retried => {
@@ -244,11 +232,9 @@ fn cause_of<'a>(
             before.iter().rposition(broke).map_or(Found::Timer, Found::Event)
         }
         Heard::Wake => Found::Timer,
-        Heard::Nothing
-        | Heard::Request(None, ..)
-        | Heard::Opened(None)
-        | Heard::Stored(_)
-        | Heard::CallAnswered => Found::Nothing,
+        Heard::Nothing | Heard::Request(None, ..) | Heard::Opened(None) | Heard::Stored(_) | Heard::CallAnswered => {
+            Found::Nothing
+        }
     }
 }
 

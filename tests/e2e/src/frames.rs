@@ -25,8 +25,7 @@ impl Frames {
         let at = |it: &Value| it["ts"].as_f64().unwrap_or_default();
         let of_main = || trace.iter().filter(|it| thread(it) == main && (begin..end).contains(&at(it)));
         let mut fired: Vec<f64> = of_main().filter(begins).map(at).collect();
-        let mut tasks: Vec<&Value> =
-            of_main().filter(|it| it["name"] == "RunTask").collect();
+        let mut tasks: Vec<&Value> = of_main().filter(|it| it["name"] == "RunTask").collect();
         fired.sort_by(f64::total_cmp);
         tasks.sort_by(|a, b| at(a).total_cmp(&at(b)));
         let number = |it: &Value| it.as_f64().unwrap_or_default();
@@ -93,7 +92,8 @@ mod tests {
     #[test]
     fn a_frame_is_its_task_and_those_after_it() {
         let event = |name: &str, tid: i64, ts: i64, dur: i64| json!({ "name": name, "pid": 1, "tid": tid, "ts": ts, "dur": dur * 2, "tdur": dur });
-        let stamp = |word: &str, ts: i64| json!({ "name": "TimeStamp", "ts": ts, "args": { "data": { "message": word } } });
+        let stamp =
+            |word: &str, ts: i64| json!({ "name": "TimeStamp", "ts": ts, "args": { "data": { "message": word } } });
         let trace = [
             stamp("begin", 0),
             stamp("end", 40_000),

@@ -150,7 +150,8 @@ fn a_record_shows_its_bytes() -> Result<()> {
     let browser = room()?;
     browser.click("[data-partition='orders-1'] [data-offset='0']")?;
     let rows = browser.run(BYTES)?;
-    let row = |name: &str| rows.as_array().and_then(|it| it.iter().find(|it| it[0] == name)).cloned().unwrap_or_default();
+    let row =
+        |name: &str| rows.as_array().and_then(|it| it.iter().find(|it| it[0] == name)).cloned().unwrap_or_default();
     assert_eq!(row("BaseOffset"), json!(["BaseOffset", "0", "0", "00000000 00000000"]));
     assert_eq!(row("Magic"), json!(["Magic", "2", "16", "02"]));
     ensure!(row("Value")[1].as_str().is_some_and(|it| it.contains("p")), "{rows}");
@@ -191,7 +192,8 @@ fn step_until(browser: &Browser, expression: &str) -> Result<()> {
     bail!("a hundred steps, and never {expression}")
 }
 
-const BYTES: &str = "return [...document.querySelectorAll('#bytes tr')].map((it) => [...it.children].map((it) => it.textContent))";
+const BYTES: &str =
+    "return [...document.querySelectorAll('#bytes tr')].map((it) => [...it.children].map((it) => it.textContent))";
 
 /// "Why?" leads back to what a person did, and each link of the chain to its moment.
 #[test]
@@ -266,7 +268,10 @@ fn every_record_of_a_long_log_is_reachable() -> Result<()> {
     }
     let scrolled = browser.run(&format!("return [...document.querySelectorAll(\"{row} [data-offset]\")].map((it) => Number(it.dataset.offset)).sort((a, b) => a - b)"))?;
     let scrolled: Vec<i64> = scrolled.as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
-    ensure!(scrolled.len() > 4 && scrolled.windows(2).all(|it| it[1] == it[0] + 1) && scrolled[0] < end - 20, "{scrolled:?}");
+    ensure!(
+        scrolled.len() > 4 && scrolled.windows(2).all(|it| it[1] == it[0] + 1) && scrolled[0] < end - 20,
+        "{scrolled:?}"
+    );
     browser.run(&format!("document.querySelector(\"{row} .axis\").focus()"))?;
     browser.keys(&HOME.to_string())?;
     ensure!(browser.text(".inspector")?.starts_with("Record 0"), "{}", browser.text(".inspector")?);
@@ -350,7 +355,11 @@ fn a_thousand_records_a_second_play_smoothly() -> Result<()> {
     let (records, frames) = play_fast(&browser, 5)?;
     println!(
         "{records} records, {} frames, main-thread work a frame: median {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, worst {:.1} ms",
-        frames.count(), frames.permille(500), frames.permille(900), frames.permille(990), frames.permille(1_000)
+        frames.count(),
+        frames.permille(500),
+        frames.permille(900),
+        frames.permille(990),
+        frames.permille(1_000)
     );
     ensure!(records > 1_000, "records were written: {records}");
     // The figure to reach is a p99 of 8 ms, alone on a machine (`cargo xtask bench lab`). Here ten browsers share two cores.

@@ -72,9 +72,9 @@ fn tool(
     picture: &'static str,
     does: fn(Room),
 ) -> AnyView {
-    let (class, inside) =
-        if picture.is_empty() { ("chip", "?".into_any()) } else { ("tool", glyph(picture)) };
-    view! { <button id=id class=class aria-label=label title=title on:click=move |_| does(room)>{inside}</button> }.into_any()
+    let (class, inside) = if picture.is_empty() { ("chip", "?".into_any()) } else { ("tool", glyph(picture)) };
+    view! { <button id=id class=class aria-label=label title=title on:click=move |_| does(room)>{inside}</button> }
+        .into_any()
 }
 
 /// A choice of a menu.
@@ -118,9 +118,7 @@ pub(crate) fn help(scene: &Scene) -> Vec<Shape> {
     if !scene.help {
         return Vec::new();
     }
-    let keys = KEYS.iter().flat_map(|(key, does)| {
-        [shape("dt").with([shape("kbd").say(*key)]), shape("dd").say(*does)]
-    });
+    let keys = KEYS.iter().flat_map(|(key, does)| [shape("dt").with([shape("kbd").say(*key)]), shape("dd").say(*does)]);
     let note = "Tab reaches everything. In a log, ← and → choose a record; Page Up and Page Down scroll, Home and End go to its ends.";
     vec![classed("div", "help").set("role", "dialog").set("aria-label", "Keys").with([
         shape("h2").say("Keys"),

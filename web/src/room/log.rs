@@ -61,8 +61,7 @@ fn row(scene: &Scene, partition: &Partition, sight: &Sight) -> Shape {
     }
     let base = sight.first - sight.first.rem_euclid(STRIP);
     let left = |offset: i64| format!("left:{}px", tenths((offset - base) as f64 * scene.cell));
-    let on_strip =
-        |offset: i64| (sight.first..=sight.first + scene.columns).contains(&offset).then(|| left(offset));
+    let on_strip = |offset: i64| (sight.first..=sight.first + scene.columns).contains(&offset).then(|| left(offset));
     let cells = sight.records.iter().map(|it| cell(scene, name, it).set("style", left(it.offset)));
     let mut strip: Vec<Shape> = cells.collect();
     let number = |it: i64| grouped(it.max(0).cast_unsigned());
@@ -84,11 +83,12 @@ fn row(scene: &Scene, partition: &Partition, sight: &Sight) -> Shape {
         Some(classed("i", class).named(who).set("style", on_strip(*offset)?).with([words]))
     }));
     let shift = -((sight.first - base) as f64) * scene.cell;
-    let axis = classed("div", "axis")
-        .set("tabindex", "0")
-        .set("role", "group")
-        .set("aria-label", told)
-        .with([classed("div", "strip").set("style", format!("transform:translateX({}px)", tenths(shift))).with_all(strip)]);
+    let axis =
+        classed("div", "axis").set("tabindex", "0").set("role", "group").set("aria-label", told).with([classed(
+            "div", "strip",
+        )
+        .set("style", format!("transform:translateX({}px)", tenths(shift)))
+        .with_all(strip)]);
     classed("div", if is_led { "row" } else { "row ghost" })
         .named(name)
         .set("data-partition", name.clone())

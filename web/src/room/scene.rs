@@ -252,4 +252,3 @@ fn within(records: &[Record], from: i64, to: i64) -> &[Record] {
     let last = records.partition_point(|it| it.offset < to);
     records.get(first..last).unwrap_or_default()
 }
-

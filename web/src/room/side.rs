@@ -99,7 +99,9 @@ fn inspect(scene: &Scene) -> Vec<Shape> {
                 return table(format!("{name} "), about.to_owned(), client_facts(scene, client));
             }
             match scene.view.brokers.iter().find(|it| it.name == *name) {
-                Some(broker) => table(format!("{name} "), "broker and controller".to_owned(), broker_facts(scene, broker)),
+                Some(broker) => {
+                    table(format!("{name} "), "broker and controller".to_owned(), broker_facts(scene, broker))
+                }
                 None => gone(format!("{name} does not exist at this moment.")),
             }
         }
@@ -116,7 +118,8 @@ fn now(scene: &Scene) -> Vec<Shape> {
     let mut shapes = vec![shape("h2").say("Inspector"), classed("p", "plain").say(ask)];
     if scene.is_still() && !scene.view.messages.is_empty() {
         let lines = scene.view.messages.iter().take(12).map(|it| {
-            let when = if it.stalled { "held up".to_owned() } else { left(it.arrives_us.saturating_sub(scene.view.time_us)) };
+            let when =
+                if it.stalled { "held up".to_owned() } else { left(it.arrives_us.saturating_sub(scene.view.time_us)) };
             shape("li").named(&it.id).with([
                 classed("button", "line").set("data-do", format!("message:{}", it.id)).say(format!(
                     "{}, {} → {}",
@@ -163,7 +166,13 @@ fn bytes(title: &'static str, rows: &[Row]) -> Option<Shape> {
     });
     let head = shape("h2").say(title).say(" ").with([shape("small").say(format!("{last} bytes, by field"))]);
     let table = classed("table", "bytes").set("id", "bytes").with([shape("tbody").with_all(lines.collect())]);
-    Some(classed("div", "scroller").set("tabindex", "0").set("role", "group").set("aria-label", title).with([head, table]))
+    Some(
+        classed("div", "scroller")
+            .set("tabindex", "0")
+            .set("role", "group")
+            .set("aria-label", title)
+            .with([head, table]),
+    )
 }
 
 fn record_facts(record: &Record, partitions: usize) -> Vec<Fact> {
@@ -195,7 +204,9 @@ fn message_facts(scene: &Scene, message: &Message) -> Vec<Fact> {
         (false, _) if now < message.sent_us => "not sent yet at this moment".to_owned(),
         (false, _) => format!("{} s, no longer on its way", stamp(message.arrives_us)),
         (true, true) => "held up: the way is cut, or the other end takes nothing".to_owned(),
-        (true, false) => format!("{} s, in {}", stamp(message.arrives_us), left(message.arrives_us.saturating_sub(now))),
+        (true, false) => {
+            format!("{} s, in {}", stamp(message.arrives_us), left(message.arrives_us.saturating_sub(now)))
+        }
     };
     vec![("sent", format!("{} s", stamp(message.sent_us))), ("arrives", arrives)]
 }
@@ -230,7 +241,9 @@ fn broker_facts(scene: &Scene, broker: &Broker) -> Vec<Fact> {
         ("connections", broker.connections.to_string()),
     ];
     facts.extend(broker.waits.iter().map(|it| {
-        let until = it.deadline_us.map_or(String::new(), |at| format!(", {} left", left(at.saturating_sub(scene.view.time_us))));
+        let until = it
+            .deadline_us
+            .map_or(String::new(), |at| format!(", {} left", left(at.saturating_sub(scene.view.time_us))));
         ("waits", format!("{} of {}, since {}{until}", it.what, it.client, stamp(it.since_us)))
     }));
     facts.extend(timer_facts(scene, &broker.name));

@@ -21,9 +21,7 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let messages = &scene.view.messages;
     let more = messages.len().saturating_sub(DRAWN);
     let note = if more > 0 { format!("{} more on their way", grouped(more as u64)) } else { String::new() };
-    let key = |picture: &'static str, word: &'static str| {
-        shape("span").with([glyph(picture), text(word)])
-    };
+    let key = |picture: &'static str, word: &'static str| shape("span").with([glyph(picture), text(word)]);
     let legend = classed("div", "legend").with([
         key("#msg-up", "request"),
         key("#msg-down", "answer"),
@@ -116,7 +114,9 @@ fn client_card(scene: &Scene, seat: &Seat<'_>) -> Shape {
     let second = match client.role {
         _ if !client.state.runs() => client.state.word().to_owned(),
         Role::Consumer => match client.positions.iter().map(|it| it.lag).collect::<Option<Vec<i64>>>() {
-            Some(lags) if !lags.is_empty() => format!("lag {}", grouped(lags.iter().sum::<i64>().max(0).cast_unsigned())),
+            Some(lags) if !lags.is_empty() => {
+                format!("lag {}", grouped(lags.iter().sum::<i64>().max(0).cast_unsigned()))
+            }
             _ => "lag –".to_owned(),
         },
         Role::Producer | Role::Wire if client.unknown > 0 => format!("{} unknown", grouped(client.unknown)),
@@ -277,6 +277,8 @@ fn envelope(scene: &Scene, message: &Message, seats: &[Seat<'_>], named: bool) -
             .set("role", "button")
             .set("aria-label", label)
             .with([
+                // Larger than it looks: it moves, and fingers are thick.
+                classed("rect", "hit").set("x", "-17").set("y", "-17").set("width", "34").set("height", "34"),
                 shape("use")
                     .set("href", picture)
                     .when(is_close, "class", "close")

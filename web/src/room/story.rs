@@ -126,8 +126,7 @@ pub(crate) fn told(scene: &Scene) -> Vec<Shape> {
         .set("aria-expanded", if asked { "true" } else { "false" })
         .set("data-do", "why:")
         .say("Why?");
-    let mut shapes =
-        vec![classed("p", "say").set("id", "say").set("aria-live", live).say(scene.sentence.clone()), ask];
+    let mut shapes = vec![classed("p", "say").set("id", "say").set("aria-live", live).say(scene.sentence.clone()), ask];
     if asked {
         let links = scene.why.iter().map(link);
         shapes.push(classed("ol", "chain").set("id", "chain").with_all(links.collect()));
@@ -143,10 +142,13 @@ fn link(cause: &Cause) -> Shape {
         Some(End::Key) => ("key", shape("code").say(cause.what.clone()), "that configuration key says when".to_owned()),
         Some(End::Untold) => ("event", text(cause.what.clone()), "what led to this no event tells".to_owned()),
     };
-    let step = classed("button", "line")
-        .set("data-do", format!("seek:{}", cause.event))
-        .say(format!("step {} · {}", grouped(cause.event), stamp(cause.time_us)));
-    classed("li", class).with([what, shape("small").with([step]).say(if about.is_empty() { about } else { format!(" · {about}") })])
+    let step = classed("button", "line").set("data-do", format!("seek:{}", cause.event)).say(format!(
+        "step {} · {}",
+        grouped(cause.event),
+        stamp(cause.time_us)
+    ));
+    classed("li", class)
+        .with([what, shape("small").with([step]).say(if about.is_empty() { about } else { format!(" · {about}") })])
 }
 
 /// Where the key of the form leads.
@@ -168,7 +170,9 @@ pub(crate) fn placement(scene: &Scene) -> Vec<Shape> {
     vec![
         shape("code").say(format!("murmur2({key}) = {}", signed(hash))),
         shape("code").say(format!("toPositive → {positive}")),
-        shape("code").say(format!("mod {partitions} = ")).with([shape("b").set("id", "taken").say(partition.to_string())]),
+        shape("code")
+            .say(format!("mod {partitions} = "))
+            .with([shape("b").set("id", "taken").say(partition.to_string())]),
         shape("span").say(format!("so orders-{partition}")),
     ]
 }

@@ -50,10 +50,10 @@ pub(crate) fn recall(room: Room, step: isize) {
 pub(crate) fn lines(scene: &Scene) -> Vec<Shape> {
     let last = &scene.lines[scene.lines.len().saturating_sub(SHOWN)..];
     let line = |it: &super::scene::Line| {
-        shape("li").keyed(it.number as u64).when(it.failed, "class", "harm").with([
-            shape("span").say(format!("{} › ", stamp(it.time_us))),
-            shape("b").say(it.text.clone()),
-        ])
+        shape("li")
+            .keyed(it.number as u64)
+            .when(it.failed, "class", "harm")
+            .with([shape("span").say(format!("{} › ", stamp(it.time_us))), shape("b").say(it.text.clone())])
     };
     last.iter().map(line).collect()
 }

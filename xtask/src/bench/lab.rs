@@ -26,7 +26,10 @@ pub(super) fn engine() -> Result<()> {
     let native = native.lines().next().context("`vivarium sim bench` says something")?;
     println!("\nengine, in the page: {in_page}\nengine, natively:    {native}");
     let hash = |line: &str| line.split("hash ").nth(1).map(str::to_owned);
-    ensure!(hash(&in_page).is_some() && hash(&in_page) == hash(native), "the same run ends in another hash in the page");
+    ensure!(
+        hash(&in_page).is_some() && hash(&in_page) == hash(native),
+        "the same run ends in another hash in the page"
+    );
     Ok(())
 }
 
