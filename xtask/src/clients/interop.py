@@ -14,7 +14,7 @@ import struct
 import sys
 import time
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 ADDRESS = sys.argv[1]
@@ -100,21 +100,27 @@ def dump():
         # 1: set for the topic.
         print(resource.name, sorted((it.name, it.value) for it in entries if it.source == 1))
     settings = {"group.id": "unused", "enable.auto.commit": False, "check.crcs": True, "enable.partition.eof": True}
-    consumer = Consumer(BROKER | settings)
-    for name in sorted(topics):
-        for partition in sorted(topics[name].partitions):
-            ends = patient(lambda: consumer.get_watermark_offsets(TopicPartition(name, partition), PATIENCE))
-            print(name, partition, *ends)
-            consumer.assign([TopicPartition(name, partition, ends[0])])
-            # A count of records would not tell the end: markers of transactions have offsets, too.
-            while True:
-                message = consumer.poll(PATIENCE)
-                assert message is not None, "neither a record nor the end came"
-                if message.error():
-                    assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
-                    break
-                record = (message.offset(), message.timestamp(), message.key(), message.value(), message.headers())
-                print(name, partition, *map(repr, record))
+    consumer = Consumer(BROKER | settings | {"fetch.wait.max.ms": 10})
+    places = [(name, partition) for name in sorted(topics) for partition in sorted(topics[name].partitions)]
+    lines = {}
+    for place in places:
+        ends = patient(lambda: consumer.get_watermark_offsets(TopicPartition(*place), PATIENCE))
+        lines[place] = [" ".join(map(str, (*place, *ends)))]
+    consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in places])
+    # A count of records would not tell the end: markers of transactions have offsets, too.
+    ended = set()
+    while len(ended) < len(places):
+        message = consumer.poll(PATIENCE)
+        assert message is not None, f"neither a record nor the end came of {set(places) - ended}"
+        place = (message.topic(), message.partition())
+        if message.error():
+            assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+            ended.add(place)
+            continue
+        record = (message.offset(), message.timestamp(), message.key(), message.value(), message.headers())
+        lines[place].append(" ".join(map(str, place)) + " " + " ".join(map(repr, record)))
+    for place in places:
+        print("\n".join(lines[place]))
     consumer.close()
 
 

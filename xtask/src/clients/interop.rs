@@ -20,7 +20,10 @@ pub(super) const CLIENT: Client = Client {
     set_up,
     cases: &[
         ("Apache Kafka goes on with our directory, and we with its, three times", ours_first),
-        ("we go on with a directory of Apache Kafka's that has snapshots, and dump-log says what its own tool says", kafkas_first),
+        (
+            "we go on with a directory of Apache Kafka's that has snapshots, and dump-log says what its own tool says",
+            kafkas_first,
+        ),
         ("a directory that Apache Kafka formatted begins as it says", only_formatted),
     ],
 };
@@ -92,7 +95,11 @@ impl Directory<'_> {
         let (were, are) = (before.lines().count(), now.lines().count());
         let pairs = before.lines().chain(["(the end)"]).zip(now.lines().chain(["(the end)"]));
         let (was, is) = pairs.into_iter().find(|(was, is)| was != is).unwrap_or(("", ""));
-        bail!("{} says something else of {}:\n{were} lines were, {are} are\nwas {was}\nis  {is}", broker.name(), self.folder.display())
+        bail!(
+            "{} says something else of {}:\n{were} lines were, {are} are\nwas {was}\nis  {is}",
+            broker.name(),
+            self.folder.display()
+        )
     }
 }
 
@@ -167,9 +174,9 @@ fn ours_first(place: &Place) -> Result<()> {
 fn kafkas_first(place: &Place) -> Result<()> {
     const SNAPSHOTS: &[&str] = &[
         "metadata.log.max.record.bytes.between.snapshots=2000",
-        "internal.metadata.log.segment.bytes=4096",
+        "internal.metadata.log.segment.bytes=16384",
         "internal.metadata.delete.delay.millis=1",
-        "metadata.max.retention.bytes=4096",
+        "metadata.max.retention.bytes=16384",
     ];
     let directory = Directory::new(place, "kafkas", SNAPSHOTS)?;
     let broker = directory.kafkas()?;
@@ -232,10 +239,9 @@ fn same_dumps(place: &Place, logs: &Path, flag: &str, wanted: fn(&str) -> bool) 
         lines
     };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect::<Vec<_>>();
-    for (theirs, ours) in [
-        (text(&theirs.stdout), text(&ours.stdout)),
-        (complaints(&theirs.stderr), complaints(&ours.stderr)),
-    ] {
+    for (theirs, ours) in
+        [(text(&theirs.stdout), text(&ours.stdout)), (complaints(&theirs.stderr), complaints(&ours.stderr))]
+    {
         let pairs = theirs.iter().zip(&ours).find(|(theirs, ours)| theirs != ours);
         ensure!(pairs.is_none(), "dump-log {flag} differs:\n{pairs:?}");
         ensure!(theirs.len() == ours.len(), "dump-log {flag}: {} lines, not {}", ours.len(), theirs.len());
@@ -258,7 +264,9 @@ fn only_formatted(place: &Place) -> Result<()> {
     let mut dump = oracle::tool("kafka-dump-log")?;
     dump.args(["--cluster-metadata-decoder", "--files"]);
     let said = process::output(dump.arg(logs.join("__cluster_metadata-0/00000000000000000000.log")))?;
-    let levels: Vec<&str> = said.lines().filter(|line| line.contains(r#""name":"metadata.version""#)).collect();
+    let is_level =
+        |line: &&str| line.contains("FEATURE_LEVEL_RECORD") && line.contains(r#""data":{"name":"metadata.version""#);
+    let levels: Vec<&str> = said.lines().filter(is_level).collect();
     ensure!(levels.len() == 1 && levels[0].contains(r#""featureLevel":25"#), "the level moved: {levels:?}");
     Ok(())
 }
