@@ -106,7 +106,8 @@ fn a_damaged_metadata_log() {
     for damage in [&flipped[..], &good[..good.len() / 2], &[]] {
         fs::write(&path, damage).unwrap();
         let line = refused(folder.path(), &[]);
-        let names = ["__cluster_metadata-0/00000000000000000000.log", &folder.path().display().to_string(), "restore it"];
+        let names =
+            ["__cluster_metadata-0/00000000000000000000.log", &folder.path().display().to_string(), "restore it"];
         assert!(names.iter().all(|it| line.contains(it)), "{line}");
         assert_eq!(fs::read(&path).unwrap(), damage, "nothing was written");
     }
