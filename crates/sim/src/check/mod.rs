@@ -535,6 +535,10 @@ impl Checks {
                 let Some(index) = found else { continue };
                 let label = self.partitions[index].label();
                 let losses = self.partitions[index].losses;
+                if losses > 0 && partition.high_watermark > self.partitions[index].high_watermark {
+                    // It was sent before a loss and comes only now, to somebody who stood still meanwhile.
+                    continue;
+                }
                 let Some(client) = self.client_mut(pid) else { return };
                 let name = client.name.clone();
                 let reader = client.reader(index);
