@@ -1,21 +1,39 @@
-//! `cargo xtask soak`: the long forms of the tests. With `VIVARIUM_SOAK` set, tests over seeds and hostile bytes go through
-//! many more of them; optimised, because that is what limits them. Then coverage-guided fuzzing, where it can be had.
+//! `cargo xtask soak`: the long forms of the tests. With `VIVARIUM_SOAK` set, tests over seeds, hostile bytes and `kill -9`
+//! go through many more rounds; optimised, because that is what limits them. Then seeds by the thousands, with crashes, torn
+//! power cuts and failing disks, and coverage-guided fuzzing where it can be had. All of it runs even when a part fails.
 
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
 
-use crate::{paths, process};
-
-/// How long each target is fuzzed.
-const FUZZ_SECONDS: u32 = 120;
+use crate::args::Args;
+use crate::{bundle, paths, process};
 
 /// What is fuzzed: fuzz/fuzz_targets.
 const FUZZ_TARGETS: [&str; 3] = ["frame", "records", "node"];
 
-/// Runs the native tests in their long forms, then the fuzzer.
+/// Runs the tests in their long forms, the swarm, the fuzzer.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    ensure!(args.is_empty(), "`soak` takes no arguments");
+    let mut args = Args::new(args);
+    let seeds: u32 = args.value("--seeds", 10_000)?;
+    let from: u32 = args.value("--from", 0)?;
+    let fuzz_seconds: u32 = args.value("--fuzz-seconds", 120)?;
+    ensure!(args.rest()?.is_empty(), "`soak` takes only flags: --seeds N, --from SEED, --fuzz-seconds N");
+    let mut failed = Vec::new();
+    let mut part = |what: &str, work: &dyn Fn() -> Result<()>| {
+        if let Err(error) = process::step(what, work) {
+            println!("FAILED  {what}: {error:#}");
+            failed.push(what.to_owned());
+        }
+    };
+    part("tests in their long forms (15 min)", &tests);
+    part(&format!("{seeds} seeds from {from} on"), &|| swarm(seeds, from));
+    part(&format!("fuzzing ({fuzz_seconds} s a target)"), &|| fuzz(fuzz_seconds));
+    ensure!(failed.is_empty(), "{}", failed.join("; "));
+    Ok(())
+}
+
+fn tests() -> Result<()> {
     let mut command = process::cargo();
     command.env("VIVARIUM_SOAK", "1").arg("test").args(process::locked());
     process::run(command.args([
@@ -26,18 +44,23 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         "xtask-wasm",
         "--exclude",
         "e2e",
-    ]))?;
-    fuzz()
+    ]))
 }
 
-fn fuzz() -> Result<()> {
+/// The binary plays them on all cores, and makes small what breaks.
+fn swarm(seeds: u32, from: u32) -> Result<()> {
+    let mut command = Command::new(bundle::binary()?);
+    process::run(command.args(["sim", "swarm", "--seeds", &seeds.to_string(), "--from", &from.to_string()]))
+}
+
+fn fuzz(seconds: u32) -> Result<()> {
     if let Some(missing) = missing() {
         println!("skipped fuzzing: {missing}");
         return Ok(());
     }
     for target in FUZZ_TARGETS {
         let mut command = cargo_fuzz();
-        command.args(["run", target, "--", &format!("-max_total_time={FUZZ_SECONDS}"), "-max_len=16384"]);
+        command.args(["run", target, "--", &format!("-max_total_time={seconds}"), "-max_len=16384"]);
         process::run(&mut command)?;
     }
     Ok(())
