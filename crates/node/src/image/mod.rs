@@ -10,7 +10,6 @@ mod topic;
 use ordered::SharedMap;
 use protocol::{NodeId, Offset, Str, Uuid};
 
-
 pub use apply::ImageError;
 pub use cluster::{BrokerImage, ControllerImage, Endpoint, SecurityProtocol, VersionRange};
 pub use topic::{PartitionImage, TopicImage};
