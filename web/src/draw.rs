@@ -105,13 +105,6 @@ impl Shape {
         self
     }
 
-    /// The first element in it, itself included, that has this attribute with this value.
-    #[cfg(test)]
-    pub(crate) fn find(&self, name: &str, value: &str) -> Option<&Shape> {
-        let is = self.attributes.iter().any(|it| it.0 == name && it.1 == value);
-        if is { Some(self) } else { self.children.iter().find_map(|it| it.find(name, value)) }
-    }
-
     /// All text in it.
     #[cfg(test)]
     pub(crate) fn words(&self) -> String {

@@ -14,7 +14,7 @@ mod why;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 
-pub use lab::Lab;
+pub use lab::{Lab, bench};
 
 /// The engine's version, which a shared run names so that another engine never replays it unnoticed.
 #[wasm_bindgen]
