@@ -69,7 +69,9 @@ impl Image {
             MetadataRecord::ProducerIds(record) => self.allocate_producer_ids(record.next_producer_id),
             // The quorum delivers a transaction's records only when it ended, so its marks mean nothing here; a no-op says
             // that the leader lives.
+            // The state of a migration from ZooKeeper says nothing to a cluster that has none, as in Kafka since 4.0.
             MetadataRecord::NoOp(_)
+            | MetadataRecord::ZkMigrationState(_)
             | MetadataRecord::BeginTransaction(_)
             | MetadataRecord::EndTransaction(_)
             | MetadataRecord::AbortTransaction(_) => Ok(()),
@@ -79,8 +81,7 @@ impl Image {
             | MetadataRecord::UserScramCredential(_)
             | MetadataRecord::RemoveUserScramCredential(_)
             | MetadataRecord::DelegationToken(_)
-            | MetadataRecord::RemoveDelegationToken(_)
-            | MetadataRecord::ZkMigrationState(_) => Err("this kind of record is not supported yet".into()),
+            | MetadataRecord::RemoveDelegationToken(_) => Err("this kind of record is not supported yet".into()),
         }
     }
 
