@@ -10,17 +10,18 @@ mod filler;
 use common::{Client, Outcome, Rig, batch, fetch, header, produce};
 use filler::Filler;
 use node::gateway::api_versions::SERVED;
-use protocol::messages::describe_producers_request::TopicRequest as DescribedTopic;
 use protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use protocol::messages::create_topics_request::CreatableTopic;
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use protocol::messages::delete_topics_request::DeleteTopicState;
 use protocol::messages::describe_configs_request::DescribeConfigsResource;
+use protocol::messages::describe_producers_request::TopicRequest as DescribedTopic;
 use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use protocol::messages::metadata_request::MetadataRequestTopic;
 use protocol::messages::{
     ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
-    DescribeConfigsRequest, DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest, ListOffsetsRequest, MetadataRequest,
+    DescribeConfigsRequest, DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+    ListOffsetsRequest, MetadataRequest,
 };
 use protocol::messages::{describe_topic_partitions_request::TopicRequest, metadata_response::MetadataResponseTopic};
 use protocol::{ApiKey, ErrorCode, RequestBody, ResponseBody, Str, Uuid, frame, support};
