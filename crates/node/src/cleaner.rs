@@ -110,7 +110,10 @@ impl Node {
         }
     }
 
-    fn write_cleaner_offsets(&mut self, dir: DirId, out: &mut Outbox) {
+    pub(crate) fn write_cleaner_offsets(&mut self, dir: DirId, out: &mut Outbox) {
+        if self.partitions.is_any_refused(dir) {
+            return;
+        }
         let known = self.partitions.iter().filter(|partition| partition.dir == dir);
         let entries: Map<TopicPartition, _> = known
             .filter_map(|partition| {

@@ -332,6 +332,10 @@ impl Node {
     }
 
     pub(crate) fn write_checkpoints(&mut self, dir: DirId, out: &mut Outbox) {
+        // What they say of a log that was refused is for who mends it.
+        if self.partitions.is_any_refused(dir) {
+            return;
+        }
         for (cell, text) in [
             (Cell::HighWatermarks(dir), self.partitions.checkpoint(dir, None, Partition::high_watermark)),
             (Cell::RecoveryPoints(dir), self.recovery_points(dir)),
@@ -484,12 +488,18 @@ impl Node {
         let Some(name) = keys.first().and_then(|key| self.partitions.get(key)).map(|it| it.topic.clone()) else {
             return;
         };
+        // Another topic of this name must not take over how far this one was cleaned.
+        let cleaned = keys.iter().filter_map(|key| self.partitions.get(key)).filter(|it| it.cleaned_to().is_some());
+        let cleaned: Set<DirId> = cleaned.map(|it| it.dir).collect();
         for key in keys {
             self.watch.changed(key);
             let parked = self.partitions.remove(key, &mut self.ops, out);
             for (id, slot) in parked {
                 self.fail_produce(id, slot, ErrorCode::UnknownTopicOrPartition, out);
             }
+        }
+        for dir in cleaned {
+            self.write_cleaner_offsets(dir, out);
         }
         out.emit(|| Event::TopicDeleted { topic: name });
     }

@@ -394,6 +394,8 @@ fn configurations_are_set_appended_and_removed() {
     assert_eq!(alter(TOPIC, "t", "retention.ms", DELETE, None), done("retention.ms", None));
     assert_eq!(alter(BROKER, "", "log.retention.ms", SET, Some("9")), done("log.retention.ms", Some("9")));
     assert_eq!(alter(BROKER, "1", "message.max.bytes", SET, Some("9")), done("message.max.bytes", Some("9")));
+    let long = "\u{fffd}".repeat(11_000);
+    let too_long = "The configuration value cannot be added because it exceeds the maximum value size of 32767 bytes.";
     let refused = [
         (
             alter(TOPIC, "t", "retention.ms", APPEND, Some("5")),
@@ -431,6 +433,10 @@ fn configurations_are_set_appended_and_removed() {
             alter(BROKER, "1", "min.insync.replicas", SET, Some("1")),
             no(ErrorCode::InvalidConfig, "Broker-level min.insync.replicas cannot be altered while ELR is enabled."),
         ),
+        // As long as text that is no UTF-8 becomes: more than a record can hold.
+        (alter(BROKER, "", "x", SET, Some(&long)), no(ErrorCode::InvalidConfig, too_long)),
+        (alter(BROKER, "", &long, SET, Some("1")), no(ErrorCode::InvalidConfig, too_long)),
+        (alter(BROKER, "1", &long, DELETE, None), no(ErrorCode::InvalidConfig, too_long)),
         (alter(99, "x", "y", SET, Some("1")), no(ErrorCode::InvalidRequest, "Unknown resource type 99")),
     ];
     for (answer, expected) in refused {

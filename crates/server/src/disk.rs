@@ -220,6 +220,8 @@ impl NativeDisk {
         let end = at + len as u64;
         let (first, last) = (block_ceiling(at), block_floor(end));
         let part = |from: u64, to: u64| &bytes[(from - at) as usize..(to - at) as usize];
+        // From front to back: what a killed process leaves is a beginning of it.
+        file.file().write_all_at(part(at, first), at).said("write", file.path())?;
         let mut written = first;
         while written < last {
             match direct.write_at(part(written, last), written) {
@@ -234,8 +236,6 @@ impl NativeDisk {
                 Err(error) => return Err(error).said("write", file.path()),
             }
         }
-        // The order does not matter: nothing of this is acknowledged before all of it is written.
-        file.file().write_all_at(part(at, first), at).said("write", file.path())?;
         file.file().write_all_at(part(written, end), written).said("write", file.path())?;
         self.changed(Change::Held(Piece { file: file.serial(), at, bytes }));
         Ok(len as u64)

@@ -97,7 +97,7 @@ pub(super) fn check_topic(settings: &Map<Str, Str>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The longest value, in bytes, that a record can hold.
+/// The longest text, in bytes, that a record can hold.
 fn check_length(value: &str) -> Result<(), Refusal> {
     const MAX: usize = i16::MAX as usize;
     if value.len() <= MAX {
@@ -262,6 +262,9 @@ impl Controller {
                     list.retain(|it| !items.split(',').any(|item| item == it));
                 })?),
             };
+            // Also of what the broker does not know: each goes into a record.
+            check_length(&key)?;
+            check_length(value.as_deref().unwrap_or_default())?;
             self.check_min_isr(resource, &key, value.as_ref())?;
             match &value {
                 Some(value) => after.insert(key.clone(), value.clone()),
@@ -393,7 +396,6 @@ fn check_broker(settings: &Map<Str, Str>, all_brokers: bool) -> Result<(), Refus
             }
             Update::PerBroker | Update::ClusterWide => {}
         }
-        check_length(value)?;
         if let Err(error) = definition.check(value) {
             return invalid(error.0);
         }

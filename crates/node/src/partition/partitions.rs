@@ -127,6 +127,11 @@ impl Partitions {
         self.iter().any(Partition::is_mounting)
     }
 
+    /// True if a log of this directory, which works, could not be mounted.
+    pub(crate) fn is_any_refused(&self, dir: DirId) -> bool {
+        self.iter().any(|partition| partition.dir == dir && partition.is_offline())
+    }
+
     /// The text of a checkpoint: an offset of each log of a directory that is ready, and the metadata log's.
     pub(crate) fn checkpoint(
         &self,

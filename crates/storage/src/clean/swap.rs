@@ -94,6 +94,11 @@ impl<D: Disk> Store<D> {
             return Err(StoreError::Missing);
         }
         let (dir, folder) = (it.dir, it.folder.clone());
+        // Nothing is given up for what is not there.
+        for segment in segments {
+            let file = self.disk.open(dir, &cleaned_path(&folder, segment.base, "log"), false)?;
+            self.disk.close(file);
+        }
         for segment in segments.iter().rev() {
             for suffix in SUFFIXES {
                 let to = swap_path(&folder, segment.base, suffix);
