@@ -20,6 +20,8 @@ const HAS_COMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0b1110_0000;
 /// By how much a buffer grows at least.
 const STEP: usize = 4 << 10;
+/// So much is unpacked at once.
+const WINDOW: usize = 32 << 10;
 
 pub(super) fn compress(plain: &[u8], level: Option<i32>) -> Result<Vec<u8>, CompressionError> {
     // Kafka's levels are zlib's: 1 to 9, and -1 for the default.
@@ -54,12 +56,13 @@ pub(super) fn compress(plain: &[u8], level: Option<i32>) -> Result<Vec<u8>, Comp
 
 pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, CompressionError> {
     let mut plain = Vec::new();
+    let (mut decoder, mut window) = (Decompress::new(false), vec![0; WINDOW]);
     let mut rest = packed;
     // Java's GZIPInputStream reads members that follow each other as one stream.
     loop {
         rest = behind_head(rest)?;
         let start = plain.len();
-        let taken = inflate(rest, &mut plain, limit)?;
+        let taken = inflate(rest, &mut decoder, &mut window, &mut plain, limit)?;
         let (tail, next) = rest[taken..].split_first_chunk::<8>().ok_or_else(cut_short)?;
         let [a, b, c, d, size @ ..] = *tail;
         let member = &plain[start..];
@@ -73,24 +76,29 @@ pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, Compres
     }
 }
 
-/// Appends what one member holds; answers how many bytes of it were read.
-fn inflate(packed: &[u8], plain: &mut Vec<u8>, limit: usize) -> Result<usize, CompressionError> {
-    let mut inflate = Decompress::new(false);
+/// Appends what one member holds; answers how many bytes of it were read. Through a window, because flate2 clears all the
+/// room that it is given: a stream of many tiny members would clear that of a large one for each.
+fn inflate(
+    packed: &[u8],
+    inflate: &mut Decompress,
+    window: &mut [u8],
+    plain: &mut Vec<u8>,
+    limit: usize,
+) -> Result<usize, CompressionError> {
+    inflate.reset(false);
     loop {
-        // Room for what came so far once more, and never for more than one byte too many.
-        let room = plain.len().max(STEP).min(limit.saturating_add(1) - plain.len());
-        plain.reserve_exact(room);
-        let before = (inflate.total_in(), plain.len());
-        let taken = inflate.total_in() as usize;
+        let (taken, made) = (inflate.total_in(), inflate.total_out());
         let status = inflate
-            .decompress_vec(&packed[taken..], plain, FlushDecompress::None)
+            .decompress(&packed[taken as usize..], window, FlushDecompress::None)
             .map_err(|error| corrupt(&error.to_string()))?;
-        if plain.len() > limit {
+        let count = (inflate.total_out() - made) as usize;
+        if count > limit - plain.len() {
             return Err(CompressionError::Limit { limit });
         }
+        plain.extend_from_slice(&window[..count]);
         match status {
             Status::StreamEnd => return Ok(inflate.total_in() as usize),
-            Status::Ok | Status::BufError if before == (inflate.total_in(), plain.len()) => return Err(cut_short()),
+            Status::Ok | Status::BufError if count == 0 && taken == inflate.total_in() => return Err(cut_short()),
             Status::Ok | Status::BufError => {}
         }
     }
@@ -159,6 +167,16 @@ mod tests {
                 assert_eq!(decompress(&theirs, plain.len()).unwrap(), plain);
             }
         }
+    }
+
+    /// Each would cost what the first holds, if each were given its room.
+    #[test]
+    fn many_small_members_cost_what_they_hold() {
+        let first = vec![0; 16 << 20];
+        let small = compress(b"", None).unwrap();
+        let packed = [compress(&first, None).unwrap(), small.repeat(50_000)].concat();
+        assert!(decompress(&packed, first.len()).unwrap() == first);
+        assert_eq!(decompress(&packed, first.len() - 1), Err(CompressionError::Limit { limit: first.len() - 1 }));
     }
 
     #[test]
