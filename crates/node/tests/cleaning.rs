@@ -330,3 +330,51 @@ fn a_topic_can_be_deleted_while_it_is_cleaned() {
     rig.create_topic("orders", 1, COMPACTED);
     assert_eq!(offsets(&mut rig), Vec::<i64>::new());
 }
+
+/// The text of a checkpoint.
+fn checkpoint(rig: &Rig, name: &str) -> String {
+    let files = rig.store.disk().files();
+    let text = files.into_iter().find(|(_, path, _)| path == name).map(|(.., bytes)| bytes.to_vec());
+    String::from_utf8(text.unwrap_or_default()).unwrap()
+}
+
+#[test]
+fn a_deleted_topic_leaves_nothing_to_its_namesake() {
+    let mut rig = Rig::start();
+    rig.create_topic("orders", 1, COMPACTED);
+    for value in ["1", "2", "3"] {
+        produce(&mut rig, "a", Some(value));
+    }
+    rig.advance(15_000);
+    assert!(checkpoint(&rig, "cleaner-offset-checkpoint").contains("orders 0 "));
+    let request = DeleteTopicsRequest { topic_names: vec!["orders".into()], timeout_ms: 1000, ..Default::default() };
+    rig.call(5, RequestBody::DeleteTopics(request));
+    rig.run();
+    assert!(!checkpoint(&rig, "cleaner-offset-checkpoint").contains("orders"));
+}
+
+#[test]
+fn what_the_checkpoints_say_of_a_refused_log_stays() {
+    let mut rig = Rig::start();
+    rig.create_topic("orders", 1, &[]);
+    rig.create_topic("others", 1, COMPACTED);
+    for value in ["1", "2", "3"] {
+        produce(&mut rig, "a", Some(value));
+    }
+    rig.stop();
+    // It starts well, and dies.
+    let mut rig = rig.restart(&[]);
+    assert!(checkpoint(&rig, "recovery-point-offset-checkpoint").contains("orders 0 3"));
+    rig.store.disk_mut().rot("orders-0/00000000000000000000.log", 70);
+    rig.store.disk_mut().crash();
+    for _ in 0..3 {
+        rig = rig.restart(&[]);
+        for value in ["1", "2", "3"] {
+            produce_to(&mut rig, "others", "a", Some(value));
+        }
+        rig.advance(60_000);
+        assert_eq!(rig.produce("orders", 0, 1, common::batch(&["x"])).0, 56, "KAFKA_STORAGE_ERROR");
+        assert!(checkpoint(&rig, "recovery-point-offset-checkpoint").contains("orders 0 3"));
+        rig.store.disk_mut().crash();
+    }
+}
