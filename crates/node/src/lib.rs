@@ -29,6 +29,8 @@ mod node;
 mod ops;
 pub mod outbox;
 mod partition;
+#[allow(dead_code, reason = "the cluster's parts come to use it one by one")]
+mod peers;
 mod random;
 pub mod refusal;
 mod timers;

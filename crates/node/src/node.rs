@@ -21,8 +21,9 @@ use crate::input::{ConnId, Input, Peer};
 use crate::lifecycle::{Life, Phase, warn_of};
 use crate::limits::Limits;
 use crate::ops::{Ops, Purpose};
-use crate::outbox::Outbox;
+use crate::outbox::{CallError, CallId, Outbox};
 use crate::partition::Partitions;
+use crate::peers::{self, Peers};
 use crate::random::Random;
 use crate::timers::{Timers, WakeReason};
 use crate::watch::Watch;
@@ -53,6 +54,7 @@ pub struct Node {
     pub(crate) timers: Timers,
     pub(crate) limits: Limits,
     pub(crate) ops: Ops,
+    pub(crate) peers: Peers,
 }
 
 impl Node {
@@ -77,6 +79,7 @@ impl Node {
             timers,
             limits: Limits::default(),
             ops: Ops::default(),
+            peers: Peers::default(),
             config,
         }
     }
@@ -100,8 +103,7 @@ impl Node {
             }
             Input::Request(conn, request) => self.admit(now, conn, request, out),
             Input::Closed(conn) => self.forget_connection(conn),
-            // A node alone calls nobody.
-            Input::Answered(..) => {}
+            Input::Answered(call, result) => self.answered(now, call, result, out),
             Input::Stored(op, result) => self.stored(now, op, result, out),
         }
         self.fire_timers(now, out);
@@ -184,6 +186,14 @@ impl Node {
                 }
                 self.cell_written(now, storage::Cell::LogStarts(dir), result, out);
             }
+        }
+    }
+
+    fn answered(&mut self, _now: Now, call: CallId, _result: Result<ResponseBody, CallError>, _out: &mut Outbox) {
+        // An answer that comes twice, or to a call that was given up, says nothing.
+        let Some(purpose) = self.peers.finish(call) else { return };
+        match purpose {
+            peers::Purpose::Quorum(_) => {}
         }
     }
 

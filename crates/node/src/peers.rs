@@ -1,0 +1,69 @@
+//! Calls to other nodes, and to ourselves: what each was for, so that its answer finds its way back.
+
+use ordered::Map;
+
+use protocol::{ApiKey, NodeId, RequestBody, Str, support};
+
+use crate::outbox::{Call, CallId, Outbox};
+
+/// What a call was for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Purpose {
+    /// The quorum's; it knows what for.
+    Quorum(u64),
+}
+
+/// Where a node listens for its peers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) node: NodeId,
+    pub(crate) host: Str,
+    pub(crate) port: u16,
+}
+
+/// All calls in flight.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peers {
+    next: u64,
+    in_flight: Map<CallId, Purpose>,
+}
+
+impl Peers {
+    /// Numbers a call and hands it to the driver, in the newest version of its API.
+    pub(crate) fn call(
+        &mut self,
+        purpose: Purpose,
+        to: &Endpoint,
+        body: RequestBody,
+        timeout_ms: i64,
+        out: &mut Outbox,
+    ) -> CallId {
+        let id = CallId(self.next);
+        self.next += 1;
+        self.in_flight.insert(id, purpose);
+        let version = newest(body.api_key());
+        let (host, port) = (to.host.clone(), to.port);
+        out.calls.push(Call { id, to: to.node, host, port, version, body, timeout_ms });
+        id
+    }
+
+    /// What the answered call was for; `None` if it was answered or given up before.
+    pub(crate) fn finish(&mut self, id: CallId) -> Option<Purpose> {
+        self.in_flight.remove(&id)
+    }
+
+    /// How many are in flight.
+    pub(crate) fn len(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// The answers to calls of this kind are dropped when they come.
+    pub(crate) fn give_up(&mut self, is_moot: impl Fn(&Purpose) -> bool) {
+        self.in_flight.retain(|_, purpose| !is_moot(purpose));
+    }
+}
+
+/// The newest version that nodes of this release speak among each other.
+fn newest(api: ApiKey) -> i16 {
+    support::kafka_range(api).map_or_else(|| *api.versions().end(), |range| *range.end())
+}
