@@ -85,6 +85,9 @@ impl Stopper {
 impl Server {
     /// Starts a node and waits until it serves requests.
     pub fn start(mut config: Config) -> Result<Server, StartError> {
+        if !config.is_alone() {
+            return Err(StartError::Ended("a cluster of several nodes is not supported yet: use process.roles=broker,controller and name no other voter".into()));
+        }
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for listener in config.listeners.clone() {

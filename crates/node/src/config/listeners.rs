@@ -66,12 +66,39 @@ impl Network {
                     .into(),
             ));
         }
+        if !roles.controller
+            && let Some(it) = listeners.iter().find(|it| is_controller(&it.name))
+        {
+            return Err(ConfigError(format!(
+                "controller.listener.names must not contain a value appearing in the 'listeners' configuration when running KRaft with \
+                 just the broker role: {}",
+                it.name
+            )));
+        }
+        if !roles.controller && controller_names.is_empty() {
+            return Err(ConfigError(
+                "controller.listener.names must contain at least one value when running KRaft with just the broker role".into(),
+            ));
+        }
+        if !roles.broker
+            && let Some(it) = listeners.iter().find(|it| !is_controller(&it.name))
+        {
+            return Err(ConfigError(format!(
+                "The listeners config must only contain KRaft controller listeners from controller.listener.names when \
+                 process.roles=controller: {}",
+                it.name
+            )));
+        }
         if roles.broker && !listeners.iter().any(|it| !is_controller(&it.name)) {
             return Err(ConfigError(
                 "There must be at least one broker listener: every name in `listeners` appears in controller.listener.names".into(),
             ));
         }
-        let inter_broker_name = inter_broker_name(values, &listeners, &controller_names)?;
+        let inter_broker_name = match roles.broker {
+            true => inter_broker_name(values, &listeners, &controller_names)?,
+            // A controller calls brokers nowhere.
+            false => Str::default(),
+        };
         Ok(Network { listeners, advertised, controller_names, inter_broker_name })
     }
 }
@@ -231,32 +258,48 @@ fn inter_broker_name(
     })
 }
 
-/// `controller.quorum.voters` and `controller.quorum.bootstrap.servers`: one node, itself.
-pub(super) fn voters(values: &Values<'_>, node_id: NodeId) -> Result<Vec<Voter>, ConfigError> {
-    const SINGLE: &str = "a quorum of several controllers is not supported yet";
+/// `controller.quorum.voters`, which must agree with the node's roles.
+pub(super) fn voters(values: &Values<'_>, node_id: NodeId, roles: Roles) -> Result<Vec<Voter>, ConfigError> {
     let servers = values.items("controller.quorum.bootstrap.servers");
     if servers.len() > 1 {
-        return Err(ConfigError(format!("controller.quorum.bootstrap.servers={}: {SINGLE}", servers.join(","))));
+        return Err(ConfigError(format!(
+            "controller.quorum.bootstrap.servers={}: a quorum of several controllers that is found by its bootstrap servers is not \
+             supported yet; use controller.quorum.voters",
+            servers.join(",")
+        )));
     }
-    let mut voters = Vec::new();
+    let mut voters: Vec<Voter> = Vec::new();
     for entry in values.items("controller.quorum.voters") {
         let voter = entry.split_once('@').and_then(|(id, address)| {
             let (host, port) = address.rsplit_once(':')?;
             Some(Voter { id: NodeId(id.parse().ok()?), host: Str::from(host), port: port.parse().ok()? })
         });
-        voters.push(voter.ok_or_else(|| {
+        let voter = voter.filter(|it| it.id.0 >= 0 && !it.host.is_empty()).ok_or_else(|| {
             ConfigError(format!(
                 "Invalid value {entry} for configuration controller.quorum.voters: expected id@host:port"
             ))
-        })?);
+        })?;
+        if voters.iter().any(|it| it.id == voter.id) {
+            return Err(ConfigError(format!("controller.quorum.voters names node {} twice", voter.id)));
+        }
+        voters.push(voter);
     }
-    match voters.as_slice() {
-        [] => Ok(voters),
-        [one] if one.id == node_id => Ok(voters),
-        [one] => Err(ConfigError(format!(
-            "controller.quorum.voters names node {}, but node.id is {node_id}: a controller must be one of its voters",
-            one.id
+    let is_named = voters.iter().any(|it| it.id == node_id);
+    let ids = || voters.iter().map(|it| it.id.to_string()).collect::<Vec<_>>().join(",");
+    match (roles.controller, is_named) {
+        (true, false) if !voters.is_empty() => Err(ConfigError(format!(
+            "If process.roles contains the 'controller' role, the node id {node_id} must be included in the set of voters \
+             controller.quorum.voters=({})",
+            ids()
         ))),
-        _ => Err(ConfigError(format!("controller.quorum.voters names {} voters: {SINGLE}", voters.len()))),
+        (false, true) => Err(ConfigError(format!(
+            "If process.roles contains just the 'broker' role, the node id {node_id} must not be included in the set of voters \
+             controller.quorum.voters=({})",
+            ids()
+        ))),
+        (false, false) if voters.is_empty() && servers.is_empty() => Err(ConfigError(
+            "process.roles=broker: controller.quorum.voters must name the controllers, as id@host:port".into(),
+        )),
+        _ => Ok(voters),
     }
 }

@@ -1,7 +1,7 @@
 //! A node's settings: Kafka's keys, checked once, typed for those who use them.
 //!
 //! [`Config::parse`] is pure. What differs from Apache Kafka is said in [`Warning`]s and in the errors: a node without any
-//! settings starts as a single broker and controller; a quorum of more than one voter is refused.
+//! settings starts as a single broker and controller.
 
 mod broker_keys;
 mod cleaner;
@@ -185,7 +185,7 @@ impl Config {
         let values = Values(&explicit);
         let roles = roles(&values)?;
         let network = listeners::Network::parse(&values, roles)?;
-        let voters = listeners::voters(&values, node_id)?;
+        let voters = listeners::voters(&values, node_id, roles)?;
         let log_dirs = log_dirs(&values)?;
         let metadata_log_dir = metadata_log_dir(&values, &log_dirs)?;
         Ok(Config {
@@ -248,6 +248,11 @@ impl Config {
                 it.port = port;
             }
         }
+    }
+
+    /// True if the node is all there is to its cluster's quorum and needs no other.
+    pub fn is_alone(&self) -> bool {
+        self.roles.broker && self.roles.controller && self.voters.len() <= 1
     }
 
     /// True for a listener on which only controllers' requests arrive.
@@ -321,11 +326,8 @@ fn roles(values: &Values<'_>) -> Result<Roles, ConfigError> {
     let Some(text) = values.explicit("process.roles") else { return Ok(Roles { broker: true, controller: true }) };
     let items = list(text);
     let roles = Roles { broker: items.contains(&"broker"), controller: items.contains(&"controller") };
-    if !(roles.broker && roles.controller) {
-        return Err(ConfigError(format!(
-            "process.roles={text}: expected broker,controller; a node with one role needs other nodes, and a cluster of several \
-             nodes is not supported yet"
-        )));
+    if !(roles.broker || roles.controller) {
+        return Err(ConfigError(format!("process.roles={text}: expected broker, controller or both")));
     }
     Ok(roles)
 }

@@ -138,22 +138,51 @@ fn what_is_wrong_is_said_in_one_line() {
             &[("node.id", "1"), ("broker.id", "2")],
             "You must set `node.id` to the same value as `broker.id`: node.id is 1, broker.id is 2",
         ),
-        (
-            &[("controller.quorum.voters", "1@a:1,2@b:1")],
-            "controller.quorum.voters names 2 voters: a quorum of several controllers is not supported yet",
-        ),
+        (&[("controller.quorum.voters", "1@a:1,1@b:1")], "controller.quorum.voters names node 1 twice"),
         (
             &[("controller.quorum.voters", "2@a:1")],
-            "controller.quorum.voters names node 2, but node.id is 1: a controller must be one of its voters",
+            "If process.roles contains the 'controller' role, the node id 1 must be included in the set of voters \
+             controller.quorum.voters=(2)",
         ),
         (&[("log.dirs", "/a,/a")], "Configuration 'log.dirs' values must not be duplicated: /a"),
     ];
     for (set, expected) in table {
         assert_eq!(refusal(set), *expected);
     }
-    assert!(refusal(&[("process.roles", "broker")]).starts_with("process.roles=broker: expected broker,controller"));
     let secret = refusal(&[("sasl.login.refresh.buffer.seconds", "x"), ("ssl.key.password", "hunter2")]);
     assert!(!secret.contains("hunter2"));
+}
+
+#[test]
+fn the_nodes_of_a_cluster_are_voters_brokers_or_both() {
+    let cluster = |extra: &[(&str, &str)]| {
+        let mut all = properties(&[
+            ("controller.listener.names", "CONTROLLER"),
+            ("controller.quorum.voters", "1@a:9093,2@b:9093,3@c:9093"),
+        ]);
+        all.extend(properties(extra));
+        Config::parse(&all).map(|it| it.0).map_err(|it| it.to_string())
+    };
+    let both = [
+        ("process.roles", "broker,controller"),
+        ("node.id", "2"),
+        ("listeners", "PLAINTEXT://b:9092,CONTROLLER://b:9093"),
+    ];
+    let config = cluster(&both).expect("combined");
+    assert_eq!(config.voters.iter().map(|it| it.id.0).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(!config.is_alone() && Config::default().is_alone());
+    let broker = [("process.roles", "broker"), ("node.id", "4"), ("listeners", "PLAINTEXT://d:9092")];
+    assert_eq!(cluster(&broker).expect("a broker").roles, Roles { broker: true, controller: false });
+    let controller = [("process.roles", "controller"), ("node.id", "1"), ("listeners", "CONTROLLER://a:9093")];
+    assert_eq!(cluster(&controller).expect("a controller").roles, Roles { broker: false, controller: true });
+    let mut voting_broker = broker;
+    voting_broker[1].1 = "3";
+    assert!(cluster(&voting_broker).expect_err("a broker votes").contains("must not be included in the set of voters"));
+    let mut listening_controller = controller;
+    listening_controller[2].1 = "CONTROLLER://a:9093,PLAINTEXT://a:9092";
+    assert!(cluster(&listening_controller).expect_err("a controller serves").contains("must only contain KRaft"));
+    let lonely = refusal(&[broker[0], broker[1], broker[2], ("controller.listener.names", "CONTROLLER")]);
+    assert!(lonely.starts_with("process.roles=broker: controller.quorum.voters must name the controllers"), "{lonely}");
 }
 
 #[test]
