@@ -31,7 +31,6 @@ pub mod outbox;
 mod partition;
 #[allow(dead_code, reason = "the cluster's parts come to use it one by one")]
 mod peers;
-mod random;
 pub mod refusal;
 mod timers;
 pub mod view;
@@ -44,6 +43,6 @@ pub use input::{ConnId, Input, Peer, PeerHost};
 pub use lifecycle::Phase;
 pub use node::Node;
 pub use outbox::{Call, CallError, CallId, Credit, Outbox, Reply};
-pub use random::Random;
+pub use protocol::Random;
 pub use timers::WakeReason;
 pub use view::{Scope, View};

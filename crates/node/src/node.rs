@@ -24,9 +24,9 @@ use crate::ops::{Ops, Purpose};
 use crate::outbox::{CallError, CallId, Outbox};
 use crate::partition::Partitions;
 use crate::peers::{self, Peers};
-use crate::random::Random;
 use crate::timers::{Timers, WakeReason};
 use crate::watch::Watch;
+use protocol::Random;
 
 /// The metadata log's number; partitions' follow.
 pub(crate) const METADATA_LOG: LogId = LogId(0);

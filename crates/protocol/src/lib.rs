@@ -13,6 +13,7 @@ pub mod ids;
 pub mod message;
 #[path = "generated/mod.rs"]
 pub mod messages;
+pub mod random;
 pub mod records;
 pub mod region;
 pub mod support;
@@ -27,6 +28,7 @@ pub use frame::{Frame, Piece, Request, RequestError, Response};
 pub use ids::{LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, TopicPartition};
 pub use message::{Message, decode, encode};
 pub use messages::{ApiKey, ErrorCode, MetadataRecord, RequestBody, ResponseBody};
+pub use random::Random;
 pub use region::{Era, FileId, Region};
 pub use text::Str;
 pub use time::{Instant, Now, WallMs};

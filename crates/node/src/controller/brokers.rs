@@ -11,8 +11,8 @@ use protocol::{NodeId, Now, Str, Uuid, support};
 use super::{Controller, Outcome, features};
 use crate::config::Config;
 use crate::image::{BrokerImage, Resource};
-use crate::random::Random;
 use crate::refusal::Refusal;
+use protocol::Random;
 
 /// How many producer ids a broker gets at a time, as in Kafka.
 pub const PRODUCER_ID_BLOCK: i32 = 1_000;

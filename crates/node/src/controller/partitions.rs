@@ -11,8 +11,8 @@ use protocol::{NodeId, Uuid};
 
 use super::{Controller, MAX_RECORDS_PER_DECISION, Outcome, placement, times};
 use crate::image::Image;
-use crate::random::Random;
 use crate::refusal::Refusal;
+use protocol::Random;
 
 /// The directory of a replica on a broker that did not name its directories (KIP-858).
 const MIGRATING: Uuid = Uuid::ZERO;

@@ -8,7 +8,7 @@ use ordered::Map;
 use protocol::{NodeId, Str};
 
 use crate::image::Image;
-use crate::random::Random;
+use protocol::Random;
 
 /// Replicas for `partitions` new partitions, `factor` each; the error is Kafka's sentence.
 pub(super) fn place(

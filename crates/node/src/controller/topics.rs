@@ -16,8 +16,8 @@ use super::partitions::{self, Directories, Replicas};
 use super::{Controller, Outcome, placement, times};
 use crate::config::{Config, TOPIC_KEYS};
 use crate::image::{Image, Resource};
-use crate::random::Random;
 use crate::refusal::Refusal;
+use protocol::Random;
 
 /// The most partitions that one request may create, as in Kafka.
 const MAX_PARTITIONS_PER_BATCH: usize = 10_000;

@@ -34,7 +34,7 @@ use crate::image::Image;
 use crate::input::{ConnId, Peer};
 use crate::node::Node;
 use crate::outbox::{Outbox, Reply};
-use crate::random::Random;
+use protocol::Random;
 
 /// What a handler may look at.
 pub struct Context<'a> {

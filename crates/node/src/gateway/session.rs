@@ -7,7 +7,7 @@ use ordered::Map;
 
 use protocol::{ErrorCode, Instant, Str, Uuid};
 
-use crate::random::Random;
+use protocol::Random;
 
 /// `min.incremental.fetch.session.eviction.ms`, which Kafka keeps constant.
 const EVICTION_MS: i64 = 120_000;

@@ -1,6 +1,6 @@
-//! The node's only source of randomness: seeded at boot, so a run can be repeated.
+//! The core's only source of randomness: seeded, so a run can be repeated.
 
-use protocol::Uuid;
+use crate::Uuid;
 
 /// SplitMix64. For ids and spreading, never for secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
