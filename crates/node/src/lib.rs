@@ -39,6 +39,7 @@ mod watch;
 pub use config::Config;
 pub use deferred::RequestId;
 pub use event::Event;
+pub use gateway::check_answer;
 pub use input::{ConnId, Input, Peer, PeerHost};
 pub use lifecycle::Phase;
 pub use node::Node;

@@ -23,6 +23,8 @@ pub(crate) mod produce;
 mod records;
 pub(crate) mod session;
 
+pub use records::check_answer;
+
 use protocol::frame::{Request, Response};
 use protocol::{NodeId, Now, RequestBody, ResponseBody, Str, support};
 

@@ -1,8 +1,8 @@
 //! What costs per byte of produced records, done before [`Node::handle`] sees the heads: checks, and `compression.type`.
 
 use protocol::messages::ProduceRequest;
-use protocol::records::{Batches, Budget, Fault, Records, RecordsError};
-use protocol::{Request, RequestBody};
+use protocol::records::{self, Batches, Budget, CheckRules, Compressors, Fault, Records, RecordsError};
+use protocol::{Offset, Request, RequestBody, ResponseBody};
 
 use crate::config::TopicConfig;
 use crate::node::Node;
@@ -10,6 +10,20 @@ use crate::partition::PartitionKey;
 
 /// A batch may decompress to so many times `socket.request.max.bytes`.
 const DECOMPRESSED_FACTOR: usize = 2;
+
+/// Checks every byte of the records in an answer to one of our calls: bytes become batches, or are refused. The host calls it
+/// on an answer before handing it in; whether they are the batches that a follower asked for is the follower's to see.
+pub fn check_answer(body: &mut ResponseBody, compressors: &dyn Compressors) {
+    let ResponseBody::Fetch(fetch) = body else { return };
+    for data in fetch.responses.iter_mut().flat_map(|topic| &mut topic.partitions) {
+        let Some(records @ Records::Bytes(_)) = &mut data.records else { continue };
+        let Records::Bytes(bytes) = std::mem::replace(records, Records::Bytes(Default::default())) else { continue };
+        *records = match records::check(bytes.clone(), &CheckRules::replica(Offset(0)), compressors) {
+            Ok(batches) => Records::Batches(batches),
+            Err(error) => Records::Refused(bytes, Box::new(error)),
+        };
+    }
+}
 
 impl Node {
     /// Checks every byte of produced records, and compresses them anew for a topic that wants another codec than the
