@@ -162,6 +162,7 @@ impl Quorum {
             topic_id: Uuid::METADATA_TOPIC,
             create: true,
             synced: true,
+            compacted: false,
         };
         self.ask(Purpose::Mount, StoreOp::Mount(self.log, spec), out);
     }

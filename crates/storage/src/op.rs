@@ -47,6 +47,9 @@ pub struct LogSpec {
     /// Every batch was on disk before anyone heard of it, but for the last ones of a run, as in the metadata log: what is
     /// missing is damage then, unless it is the very tail.
     pub synced: bool,
+    /// Its topic is compacted: offsets between two files may be missing for good. Kafka's cleaner works above the recovery
+    /// point, too, so a crash of it leaves such gaps there.
+    pub compacted: bool,
 }
 
 /// An operation. Those of one log's lane run in order; the rest in any order, on any thread.

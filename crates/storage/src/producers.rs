@@ -8,8 +8,11 @@ use bytes::{Bytes, BytesMut};
 use protocol::message::{decode_versioned, encode_versioned};
 use protocol::messages::ProducerSnapshot;
 use protocol::messages::producer_snapshot::ProducerEntry;
+use protocol::records::control::EndTransaction;
 use protocol::records::{BatchHead, crc32c};
 use protocol::{ErrorCode, Offset, ProducerEpoch, ProducerId, WallMs};
+
+use crate::clean::transactions::Aborted;
 
 /// Batches remembered per producer: as many as a client may have in flight.
 pub const BATCHES_REMEMBERED: usize = 5;
@@ -122,6 +125,24 @@ impl Producers {
             (true, false) => self.open -= 1,
             _ => {}
         }
+    }
+
+    /// Takes note of a batch that is in the log, and of what it says if it is a marker. Answers the transaction that it aborts.
+    pub(crate) fn replay(&mut self, head: &BatchHead, marker: Option<EndTransaction>) -> Option<Aborted> {
+        let Some(marker) = marker else {
+            self.apply(head);
+            return None;
+        };
+        // A marker without a batch before it aborts nothing that a reader could see.
+        let first = self.all.get(&head.producer_id).and_then(|producer| producer.open_transaction);
+        self.apply(head);
+        if let Some(producer) = Arc::make_mut(&mut self.all).get_mut(&head.producer_id) {
+            producer.coordinator_epoch = marker.coordinator_epoch;
+        }
+        let last = head.base_offset;
+        let last_stable = self.first_open_transaction().unwrap_or(last.plus(1));
+        let first = first.filter(|_| !marker.committed)?;
+        Some(Aborted { first, last, producer_id: head.producer_id, last_stable })
     }
 
     /// Forgets producers that have not written for so long, unless a transaction of theirs is open.

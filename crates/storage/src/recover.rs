@@ -6,7 +6,7 @@
 //! gone or empty are told of, and the rest is served, as Apache Kafka does. A log whose batches were all synced is refused in
 //! either case, and when good batches follow a bad one.
 
-use ordered::Map;
+use ordered::{Map, Set};
 
 use protocol::records::{BatchHead, HEAD_SIZE, verify};
 use protocol::{Era, FileId, Offset, TopicPartition, Uuid};
@@ -39,6 +39,8 @@ struct Loaded {
     cut: Option<Cut>,
     /// Offsets between files that no file holds.
     gap: Option<String>,
+    /// From here up every batch was checked, and what there is beside the log is made anew from it.
+    checked_base: Offset,
 }
 
 /// What the reading of a log goes by.
@@ -50,6 +52,8 @@ struct Trust {
     synced: bool,
     /// Below it gaps are what compaction left.
     cleaned_to: Offset,
+    /// See [`LogSpec::compacted`].
+    compacted: bool,
 }
 
 /// Where a log stops making sense.
@@ -115,10 +119,10 @@ impl<D: Disk> Store<D> {
                 names_dirty: created || !mounted.clean,
             },
         );
-        let shape = self.open_log(log, &bases, log_start, spec.synced, mounted);
-        let shape = shape.and_then(|shape| self.with_aborted(log, shape));
+        let shape = self.open_log(log, &bases, log_start, spec, mounted);
         if shape.is_err() {
             self.forget(log);
+            self.dirs.entry(spec.dir).or_default().refused.insert(name);
         }
         Ok(Done::Mounted(Box::new(shape?)))
     }
@@ -129,9 +133,10 @@ impl<D: Disk> Store<D> {
         log: LogId,
         bases: &[Offset],
         log_start: Option<Offset>,
-        synced: bool,
+        spec: &LogSpec,
         mut mounted: Mounted,
     ) -> Result<Shape, StoreError> {
+        let (synced, compacted) = (spec.synced, spec.compacted);
         for base in bases {
             self.open_segment(log, *base)?;
         }
@@ -140,9 +145,9 @@ impl<D: Disk> Store<D> {
             self.add_segment(log, file, log_start.unwrap_or_default())?;
         }
         let checked_from = (!mounted.clean).then(|| mounted.recovery_point.unwrap_or_default());
-        let Loaded { shape, indexes, cut, gap } = {
+        let Loaded { shape, indexes, cut, gap, checked_base } = {
             let cleaned_to = mounted.cleaned_to.unwrap_or_default();
-            self.read_log(log, Trust { checked_from, synced, cleaned_to })?
+            self.read_log(log, Trust { checked_from, synced, cleaned_to, compacted })?
         };
         self.keep_indexes(log, indexes)?;
         mounted.gap = gap;
@@ -163,6 +168,7 @@ impl<D: Disk> Store<D> {
             self.flush(log)?;
             return Ok(shape.rebuilt(log_start, mounted));
         }
+        let shape = self.with_aborted(log, shape, checked_base)?;
         // What a crash left in the page cache may never have reached the disk, and is about to be called synced.
         self.flush(log)?;
         let first = bases.first().copied().unwrap_or_default();
@@ -198,7 +204,7 @@ impl<D: Disk> Store<D> {
         self.changes.opened.push((id, file.clone()));
         let size = u32::try_from(len).ok().filter(|size| i32::try_from(*size).is_ok());
         let clean = self.dirs.get(&it.dir).is_some_and(|dir| dir.clean);
-        let segment = OpenSegment { base, file, size: size.unwrap_or(0), indexes: None, dirty: !clean };
+        let segment = OpenSegment { dirty: !clean, ..OpenSegment::new(base, file, size.unwrap_or(0)) };
         it.segments.insert(id, segment);
         size.map(|_| ())
             .ok_or_else(|| StoreError::Corrupt(format!("{path}: {len} bytes are more than a segment can have")))
@@ -214,7 +220,7 @@ impl<D: Disk> Store<D> {
     }
 
     /// Reads what a log directory says about all its logs, once, and takes away what the last run left to be removed.
-    fn look_into(&mut self, dir: DirId) -> Result<(), StoreError> {
+    pub(crate) fn look_into(&mut self, dir: DirId) -> Result<(), StoreError> {
         if self.dirs.contains_key(&dir) {
             return Ok(());
         }
@@ -232,6 +238,7 @@ impl<D: Disk> Store<D> {
             high_watermarks: self.read_offsets(dir, meta::HIGH_WATERMARKS)?,
             log_starts: self.read_offsets(dir, meta::LOG_STARTS)?,
             cleaner_offsets: self.read_offsets(dir, meta::CLEANER_OFFSETS)?,
+            refused: Set::new(),
         };
         if state.clean {
             // From now on a stop is unclean until proven otherwise.
@@ -279,16 +286,25 @@ impl<D: Disk> Store<D> {
     /// Removes what was half done, and lists the segments.
     fn tidy_folder(&mut self, dir: DirId, folder: &str) -> Result<Vec<Offset>, StoreError> {
         self.finish_swaps(dir, folder)?;
-        let mut bases = Vec::new();
+        let (mut bases, mut snapshots) = (Vec::new(), Vec::new());
         for entry in self.disk.list(dir, folder)? {
             let path = format!("{folder}/{}", entry.name);
             if [".tmp", ".deleted", ".cleaned"].iter().any(|end| entry.name.ends_with(end)) {
                 self.unlink(dir, &path)?;
             } else if let Some(base) = file_base(&entry.name, "log") {
                 bases.push(base);
+            } else if let Some(offset) = file_base(&entry.name, "snapshot") {
+                snapshots.push(offset);
             }
         }
         ordered::sort(&mut bases);
+        // Each clean stop leaves a producer snapshot where the log ends. Of those that stand where no segment begins, the
+        // last one counts, as in Kafka, if it is not older than the last segment.
+        snapshots.retain(|offset| !bases.contains(offset));
+        let newest = snapshots.iter().max().copied().filter(|newest| bases.last().is_none_or(|last| newest >= last));
+        for stray in snapshots.into_iter().filter(|offset| Some(*offset) != newest) {
+            self.unlink(dir, &segment_path(folder, stray, "snapshot"))?;
+        }
         Ok(bases)
     }
 
@@ -309,6 +325,7 @@ impl<D: Disk> Store<D> {
         let first_read = if wanted == 0 { 0 } else { segment_of(from) };
         let (from, producers) = if first_read == 0 { Default::default() } else { (from, producers) };
 
+        let checked_base = files.get(checked).map_or(Offset(i64::MAX), |(_, base)| *base);
         let mut shape = Shape::new(log, files[0].1, files[0].0, era);
         let (mut indexes, mut gap) = (None, None);
         for (index, (file, base)) in files.iter().enumerate() {
@@ -316,19 +333,18 @@ impl<D: Disk> Store<D> {
                 let is_tail = index > checked && checked_from.is_some_and(|point| shape.end() >= point);
                 if shape.end() >= *base || *base <= trust.cleaned_to {
                     // Nothing is missing.
-                } else if !is_tail || trust.synced {
+                } else if !is_tail || trust.synced || trust.compacted {
                     let (path, end) = (segment_path(&folder, files[index - 1].1, "log"), shape.end());
                     gap.get_or_insert(format!("{path} ends at {end}, the next file begins at {base}"));
                 } else {
-                    // A name can outlive the bytes before it. Compaction leaves gaps, too, but works below the recovery
-                    // point.
+                    // A name can outlive the bytes before it.
                     let (file, before) = files[index - 1];
                     let (path, end) = (segment_path(&folder, before, "log"), shape.end());
                     let why = format!(
                         "{path} ends at {end}, the next file begins at {base}; cut off, as nothing between was synced"
                     );
                     let at = shape.segments().next_back().map_or(0, |segment| segment.size);
-                    return Ok(Loaded { shape, indexes, cut: Some(Cut { file, at, why }), gap });
+                    return Ok(Loaded { shape, indexes, cut: Some(Cut { file, at, why }), gap, checked_base });
                 }
                 shape.rebuild_segment(Segment::new(*file, *base, None));
             }
@@ -341,6 +357,10 @@ impl<D: Disk> Store<D> {
                 shape.rebuild_from(epochs.clone().unwrap_or_default(), producers.clone());
             }
             let (found, bad) = self.read_segment(log, *file, &mut shape, from, index >= checked)?;
+            if index >= checked && index < last && bad.is_none() {
+                // Those on the disk may be torn, and are of use to nobody who has to ask.
+                self.write_index_files(log, *file, found.format())?;
+            }
             // Of sealed segments they are cheaper read again than kept.
             indexes = Some((*file, found));
             if let Some(cut) = bad {
@@ -364,14 +384,14 @@ impl<D: Disk> Store<D> {
                     return Err(StoreError::Corrupt(format!("{why}; {advice}")));
                 }
                 let why = format!("{why}; cut off, as nothing from here on was synced");
-                return Ok(Loaded { shape, indexes, cut: Some(Cut { why, ..cut }), gap });
+                return Ok(Loaded { shape, indexes, cut: Some(Cut { why, ..cut }), gap, checked_base });
             }
         }
         if trust.synced && begins_after(&epochs, shape.end()) {
             let (path, end) = (segment_path(&folder, files[last].1, "log"), shape.end());
             return Err(StoreError::Corrupt(format!("{path} ends at {end}, before its last leader epoch; {RESTORE}")));
         }
-        Ok(Loaded { shape, indexes, cut: None, gap })
+        Ok(Loaded { shape, indexes, cut: None, gap, checked_base })
     }
 
     /// The timestamp of the first batch of a segment that is not read, and where it ends: its last batches are looked at, those
@@ -424,7 +444,8 @@ impl<D: Disk> Store<D> {
                         return Ok((indexes, Some(Cut { file, at, why })));
                     }
                     indexes.push(&head);
-                    shape.rebuild_batch(&head, producers_from);
+                    let marker = self.marker_at(&segment.file, at, &head)?;
+                    shape.rebuild_batch(&head, producers_from, marker);
                 }
                 Err(ScanError::Disk(error)) => return Err(error),
                 Err(ScanError::Bad(why)) => return Ok((indexes, Some(Cut { file, at: scan.position(), why }))),
@@ -441,7 +462,12 @@ impl<D: Disk> Store<D> {
     }
 
     /// The newest snapshot that holds, not above `upto`; without one, no producers at offset 0.
-    fn read_snapshot(&mut self, dir: DirId, folder: &str, upto: Offset) -> Result<(Offset, Producers), StoreError> {
+    pub(crate) fn read_snapshot(
+        &mut self,
+        dir: DirId,
+        folder: &str,
+        upto: Offset,
+    ) -> Result<(Offset, Producers), StoreError> {
         let names = self.disk.list(dir, folder)?;
         let offsets = names.iter().filter_map(|entry| file_base(&entry.name, "snapshot"));
         let mut offsets: Vec<Offset> = offsets.filter(|offset| *offset <= upto).collect();
@@ -481,7 +507,8 @@ impl<D: Disk> Store<D> {
         self.flush(log)?;
         let Loaded { shape, indexes, .. } = self.read_log(log, Trust::default())?;
         self.keep_indexes(log, indexes)?;
-        self.with_aborted(log, shape.rebuilt(first, Mounted::default()))
+        let shape = self.with_aborted(log, shape, Offset(i64::MAX))?;
+        Ok(shape.rebuilt(first, Mounted::default()))
     }
 
     /// The file and position of the first batch that ends at or above the offset.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use protocol::records::control::EndTransaction;
 use protocol::records::{BatchHead, Batches, TimestampType};
 use protocol::{Era, ErrorCode, FileId, LeaderEpoch, Offset, WallMs};
 
@@ -614,11 +615,13 @@ impl Shape {
         self.tail = Tail::new(self.end, TAIL_BATCHES);
     }
 
-    /// Adds a batch that was read. The snapshot holds what producers did below `from`.
-    pub(crate) fn rebuild_batch(&mut self, head: &BatchHead, from: Offset) {
+    /// Adds a batch that was read, and what it says if it is a marker. The snapshot holds what producers did below `from`.
+    pub(crate) fn rebuild_batch(&mut self, head: &BatchHead, from: Offset, marker: Option<EndTransaction>) {
         self.admit(head, INDEX_INTERVAL_BYTES);
-        if head.base_offset >= from {
-            self.producers.apply(head);
+        if head.base_offset >= from
+            && let Some(aborted) = self.producers.replay(head, marker)
+        {
+            Arc::make_mut(&mut self.aborted).push(aborted);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Carries out store operations over a disk: straight-line code, one operation after the other.
 
-use ordered::Map;
+use ordered::{Map, Set};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -74,6 +74,25 @@ pub(crate) struct DirState {
     pub(crate) high_watermarks: Map<TopicPartition, Offset>,
     pub(crate) log_starts: Map<TopicPartition, Offset>,
     pub(crate) cleaner_offsets: Map<TopicPartition, Offset>,
+    /// Logs that are there and could not be mounted: what the checkpoints say of them stays, for who mends them.
+    pub(crate) refused: Set<TopicPartition>,
+}
+
+impl DirState {
+    /// The entries of a checkpoint, as the last run left them.
+    fn checkpoint(&self, cell: Cell) -> Option<&Map<TopicPartition, Offset>> {
+        match cell {
+            Cell::RecoveryPoints(_) => Some(&self.recovery_points),
+            Cell::HighWatermarks(_) => Some(&self.high_watermarks),
+            Cell::LogStarts(_) => Some(&self.log_starts),
+            Cell::CleanerOffsets(_) => Some(&self.cleaner_offsets),
+            Cell::QuorumState(_)
+            | Cell::LeaderEpochs(_)
+            | Cell::Producers(..)
+            | Cell::Snapshot(..)
+            | Cell::CleanShutdown(_) => None,
+        }
+    }
 }
 
 /// A mounted log.
@@ -101,6 +120,15 @@ pub(crate) struct OpenSegment<F> {
     pub(crate) indexes: Option<Indexes>,
     /// Bytes that a power cut would lose.
     pub(crate) dirty: bool,
+    /// Index files that a power cut could tear: they are on disk before a recovery point says that nobody need check them.
+    pub(crate) indexes_dirty: bool,
+}
+
+impl<F> OpenSegment<F> {
+    /// An open file of so many bytes, all of them on disk.
+    pub(crate) fn new(base: Offset, file: F, size: u32) -> OpenSegment<F> {
+        OpenSegment { base, file, size, indexes: None, dirty: false, indexes_dirty: false }
+    }
 }
 
 impl<F> Log<F> {
@@ -317,13 +345,17 @@ impl<D: Disk> Store<D> {
     fn roll(&mut self, log: LogId, file: FileId, base: Offset, snapshot: Bytes) -> Result<Done, StoreError> {
         self.write_indexes(log)?;
         if let Some(sealed) = self.log_mut(log)?.segments.active_file() {
+            // A recovery point may be there already.
+            if self.log_mut(log)?.segments.get(&sealed).is_some_and(|it| !it.dirty) {
+                self.sync_indexes(log, sealed)?;
+            }
             self.cache_indexes(sealed);
         }
         let (dir, path) = {
             let it = self.log_mut(log)?;
             (it.dir, it.path(base, "snapshot"))
         };
-        // Neither the snapshot nor the indexes are synced: what is missing or torn is made anew from the log.
+        // Not synced: it has a CRC, and what is missing or torn is made anew from the log.
         self.write_file(dir, &path, snapshot)?;
         self.add_segment(log, file, base)?;
         Ok(Done::Rolled)
@@ -341,7 +373,7 @@ impl<D: Disk> Store<D> {
         it.files = it.files.max((file.0 as u32).saturating_add(1));
         it.names_dirty = true;
         let indexes = Some(Indexes::new(base));
-        it.segments.insert(file, OpenSegment { base, file: handle.clone(), size: 0, indexes, dirty });
+        it.segments.insert(file, OpenSegment { indexes, dirty, ..OpenSegment::new(base, handle.clone(), 0) });
         self.changes.opened.push((file, handle));
         Ok(())
     }
@@ -371,12 +403,45 @@ impl<D: Disk> Store<D> {
     /// Writes the active segment's `.index` and `.timeindex`.
     fn write_indexes(&mut self, log: LogId) -> Result<(), StoreError> {
         let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
-        let Some((_, active)) = it.segments.active() else { return Ok(()) };
+        let Some((file, active)) = it.segments.active() else { return Ok(()) };
         let Some(indexes) = &active.indexes else { return Ok(()) };
-        let (dir, base, (index, timeindex)) = (it.dir, active.base, indexes.format());
+        let formatted = indexes.format();
+        self.write_index_files(log, file, formatted)
+    }
+
+    /// Writes a segment's `.index` and `.timeindex`.
+    pub(crate) fn write_index_files(
+        &mut self,
+        log: LogId,
+        file: FileId,
+        (index, timeindex): (Bytes, Bytes),
+    ) -> Result<(), StoreError> {
+        let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
+        let segment = it.segments.get_mut(&file).ok_or(StoreError::Missing)?;
+        segment.indexes_dirty = true;
+        let (dir, base) = (it.dir, segment.base);
         let paths = [(it.path(base, "index"), index), (it.path(base, "timeindex"), timeindex)];
         for (path, bytes) in paths {
             self.write_file(dir, &path, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a segment's index files durable.
+    fn sync_indexes(&mut self, log: LogId, file: FileId) -> Result<(), StoreError> {
+        let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
+        let segment = it.segments.get_mut(&file).ok_or(StoreError::Missing)?;
+        segment.indexes_dirty = false;
+        let (dir, base) = (it.dir, segment.base);
+        for path in ["index", "timeindex"].map(|suffix| it.path(base, suffix)) {
+            let file = match self.disk.open(dir, &path, false) {
+                // A cut has taken it away.
+                Err(StoreError::Missing) => continue,
+                other => other?,
+            };
+            let synced = self.disk.sync(&file);
+            self.disk.close(file);
+            synced?;
         }
         Ok(())
     }
@@ -418,12 +483,22 @@ impl<D: Disk> Store<D> {
     pub(crate) fn flush(&mut self, log: LogId) -> Result<Done, StoreError> {
         let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
         // Oldest first: a later segment that survives a power cut never stands on an earlier one that did not.
-        let dirty: Vec<FileId> = it.segments.iter().filter(|(_, it)| it.dirty).map(|(file, _)| file).collect();
-        for segment in dirty {
-            let segment = it.segments.get_mut(&segment).ok_or(StoreError::Missing)?;
-            self.disk.sync(&segment.file)?;
-            segment.dirty = false;
+        let active = it.segments.active_file();
+        let dirty: Vec<FileId> =
+            it.segments.iter().filter(|(_, it)| it.dirty || it.indexes_dirty).map(|(file, _)| file).collect();
+        for file in dirty {
+            let segment = self.log_mut(log)?.segments.get(&file).ok_or(StoreError::Missing)?;
+            let (handle, is_dirty, has_indexes) = (segment.file.clone(), segment.dirty, segment.indexes_dirty);
+            if is_dirty {
+                self.disk.sync(&handle)?;
+            }
+            // The active segment's are of a clean stop, or written again when it is sealed.
+            if has_indexes && active != Some(file) {
+                self.sync_indexes(log, file)?;
+            }
+            self.log_mut(log)?.segments.get_mut(&file).ok_or(StoreError::Missing)?.dirty = false;
         }
+        let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
         if it.names_dirty {
             self.disk.sync_dir(it.dir, &it.folder)?;
             it.names_dirty = false;
@@ -492,6 +567,24 @@ impl<D: Disk> Store<D> {
         self.disk.remove_dir(dir, folder)
     }
 
+    /// A checkpoint's text with what the file says of logs that could not be mounted. `None` if the file is to stay as it is.
+    fn with_refused(&mut self, dir: DirId, cell: Cell, bytes: Bytes) -> Result<Option<Bytes>, StoreError> {
+        match self.look_into(dir) {
+            // Something here is no checkpoint, and for people to mend.
+            Err(StoreError::Corrupt(_)) => return Ok(None),
+            other => other?,
+        }
+        let Some(state) = self.dirs.get(&dir).filter(|state| !state.refused.is_empty()) else { return Ok(Some(bytes)) };
+        let Some(left) = state.checkpoint(cell) else { return Ok(None) };
+        let mut entries: Map<TopicPartition, Offset> = meta::parse_offsets(&bytes)?.into_iter().collect();
+        for name in state.refused.iter() {
+            if let Some(offset) = left.get(name) {
+                entries.insert(name.clone(), *offset);
+            }
+        }
+        Ok(Some(meta::format_offsets(entries.iter().map(|(name, offset)| (name, *offset)))))
+    }
+
     fn put(&mut self, cell: Cell, bytes: Bytes) -> Result<Done, StoreError> {
         let in_log = |log: LogId, name: &str| {
             let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
@@ -526,7 +619,14 @@ impl<D: Disk> Store<D> {
                 (dir, meta::CLEAN_SHUTDOWN.to_owned())
             }
         };
-        self.replace_file(dir, &path, bytes)?;
+        let bytes = match cell {
+            Cell::QuorumState(_) => Some(bytes),
+            // A log that was refused must be looked at again, so a stop with one is not marked as clean.
+            _ => self.with_refused(dir, cell, bytes)?,
+        };
+        if let Some(bytes) = bytes {
+            self.replace_file(dir, &path, bytes)?;
+        }
         Ok(Done::Put)
     }
 

@@ -258,9 +258,8 @@ impl<F: Clone> Job<F> {
             let path = cleaned_path(&self.folder, base, suffix);
             let file = disk.open(self.dir, &path, true)?;
             let written = disk.set_len(&file, 0).and_then(|()| disk.write_at(&file, 0, &[bytes]));
-            // Indexes are made anew from the log if they are lost. What a `.txnindex` says of batches that are gone no log can
-            // tell.
-            let synced = written.and_then(|()| if suffix == "txnindex" { disk.sync(&file) } else { Ok(()) });
+            // What a `.txnindex` says of batches that are gone no log can tell, and a torn index would be believed.
+            let synced = written.and_then(|()| disk.sync(&file));
             disk.close(file);
             synced?;
         }
@@ -327,6 +326,8 @@ impl<F: Clone> Output<F> {
 struct Reader<'a, F> {
     source: &'a Source<F>,
     at: u32,
+    /// The least offset that the next batch can begin with.
+    expected: Offset,
     buffer: Bytes,
     /// Bytes read that were not told yet.
     read: usize,
@@ -349,7 +350,7 @@ impl ReadError {
 
 impl<'a, F> Reader<'a, F> {
     fn new(source: &'a Source<F>, at: u32) -> Reader<'a, F> {
-        Reader { source, at, buffer: Bytes::new(), read: 0 }
+        Reader { source, at, expected: source.base, buffer: Bytes::new(), read: 0 }
     }
 
     fn next<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Option<(u32, BatchHead, Bytes)>, ReadError> {
@@ -364,9 +365,14 @@ impl<'a, F> Reader<'a, F> {
         if head.size() > left {
             return Err(bad(format!("the batch needs {} bytes, there are {left}", head.size())));
         }
-        if head.last_offset_delta < 0 || head.base_offset < self.source.base {
-            return Err(bad(format!("offsets {} + {}", head.base_offset, head.last_offset_delta)));
+        // No checksum covers the base offset, and what follows counts on it.
+        let reach = head.last_offset().0.checked_sub(self.source.base.0);
+        let fits = head.last_offset_delta >= 0 && reach.is_some_and(|reach| reach <= SEGMENT_LIMIT);
+        if head.base_offset < self.expected || !fits {
+            let (base, delta, expected) = (head.base_offset, head.last_offset_delta, self.expected);
+            return Err(bad(format!("offsets {base} + {delta} where {expected} is the least")));
         }
+        self.expected = head.next_offset();
         self.fill(disk, head.size()).map_err(ReadError::Disk)?;
         if self.buffer.len() < head.size() {
             return Err(bad("the file ends early".to_owned()));

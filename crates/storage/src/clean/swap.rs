@@ -127,8 +127,7 @@ impl<D: Disk> Store<D> {
             self.changes.opened.push((segment.file, file.clone()));
             let it = self.log_mut(log)?;
             it.files = it.files.max((segment.file.0 as u32).saturating_add(1));
-            let open = OpenSegment { base: segment.base, file, size: segment.size, indexes: None, dirty: false };
-            it.segments.insert(segment.file, open);
+            it.segments.insert(segment.file, OpenSegment::new(segment.base, file, segment.size));
         }
         self.disk.sync_dir(dir, &folder)?;
         Ok(Done::Swapped)

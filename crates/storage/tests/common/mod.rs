@@ -18,7 +18,15 @@ pub(crate) fn log_path(base: i64) -> String {
 }
 
 pub(crate) fn spec() -> LogSpec {
-    LogSpec { dir: DIR, topic: Str::from("orders"), partition: 0, topic_id: Uuid([5; 16]), create: true, synced: false }
+    LogSpec {
+        dir: DIR,
+        topic: Str::from("orders"),
+        partition: 0,
+        topic_id: Uuid([5; 16]),
+        create: true,
+        synced: false,
+        compacted: false,
+    }
 }
 
 /// A batch of records with these timestamps; the values are as long as asked for.
