@@ -11,6 +11,8 @@ use crate::records::crc::crc32;
 /// Magic and method; then flags, four bytes of time, how hard was tried, the system it was made on.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 const HEAD: usize = 10;
+/// Java looks for another member behind no fewer bytes: it counts on a head and a tail at least, and one byte between.
+const SMALLEST: usize = HEAD + 8 + 1;
 const UNKNOWN_SYSTEM: u8 = 255;
 /// Flags of the head, in the order of what they announce.
 const HAS_CHECK: u8 = 1 << 1;
@@ -58,9 +60,9 @@ pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, Compres
     let mut plain = Vec::new();
     let (mut decoder, mut window) = (Decompress::new(false), vec![0; WINDOW]);
     let mut rest = packed;
+    rest = behind_head(rest)?;
     // Java's GZIPInputStream reads members that follow each other as one stream.
     loop {
-        rest = behind_head(rest)?;
         let start = plain.len();
         let taken = inflate(rest, &mut decoder, &mut window, &mut plain, limit)?;
         let (tail, next) = rest[taken..].split_first_chunk::<8>().ok_or_else(cut_short)?;
@@ -69,9 +71,10 @@ pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, Compres
         if (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes(size)) != (crc32(member), member.len() as u32) {
             return Err(corrupt("the CRC or the length at its end is another"));
         }
-        rest = next;
-        if rest.is_empty() {
-            return Ok(plain);
+        // It ends where no further member can begin, and passes over what there is instead.
+        match behind_head(next) {
+            Ok(behind) if next.len() >= SMALLEST => rest = behind,
+            _ => return Ok(plain),
         }
     }
 }
@@ -215,7 +218,12 @@ mod tests {
             changed[at] ^= 1;
             assert!(decompress(&changed, 1 << 20).is_err());
         }
-        let trailing = [&packed[..], b"more"].concat();
-        assert!(decompress(&trailing, 1 << 20).is_err());
+        // As in Java, what is behind the last member and is no head of another is passed over; what has one must be whole.
+        for trailing in [&b"more"[..], &[0; 100], &packed[..10], &[&packed[..2], &[0; 40]].concat()] {
+            assert_eq!(decompress(&[&packed[..], trailing].concat(), 1 << 20), Ok(plain.clone()), "{trailing:?}");
+        }
+        for length in SMALLEST..packed.len() {
+            assert!(decompress(&[&packed[..], &packed[..length]].concat(), 1 << 20).is_err(), "{length}");
+        }
     }
 }
