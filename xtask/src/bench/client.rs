@@ -1,7 +1,8 @@
 //! The client of every throughput figure: librdkafka's own rdkafka_performance, built from the sources that the crate
 //! `rdkafka-sys` carries, so that no broker is measured with a client of ours.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -71,6 +72,34 @@ impl Client {
         let mut command = self.command(broker, &settings);
         command.args(["-C", "-t", topic, "-p", "0", "-o", "beginning", "-q", "-c", &count.to_string()]);
         parse(&process::output(&mut command)?, "consumed").context("rdkafka_performance -C")
+    }
+
+    /// The same over all partitions of a topic: each gets whole batches in turn.
+    pub(crate) fn produce_spread(&self, broker: &str, topic: &str, size: usize, count: u64) -> Result<Throughput> {
+        let mut command = self.command(broker, &["linger.ms=5", "batch.size=1000000"]);
+        command.args(["-P", "-t", topic, "-a", "-1", "-q"]);
+        command.args(["-s", &size.to_string(), "-c", &count.to_string()]);
+        parse(&process::output(&mut command)?, "produced").context("rdkafka_performance -P")
+    }
+
+    /// Sends `rate` messages a second, each to a partition of its own choice and at once; how long each took from the call to its
+    /// ack, in µs.
+    pub(crate) fn latencies(
+        &self,
+        broker: &str,
+        topic: &str,
+        size: usize,
+        rate: u32,
+        count: u64,
+        folder: &Path,
+    ) -> Result<Vec<u64>> {
+        let file = folder.join("latencies");
+        let mut command = self.command(broker, &["linger.ms=0", "sticky.partitioning.linger.ms=0"]);
+        command.args(["-P", "-t", topic, "-a", "-1", "-q", "-l", "-A"]).arg(&file);
+        command.args(["-s", &size.to_string(), "-c", &count.to_string(), "-r", &rate.to_string()]);
+        parse(&process::output(&mut command)?, "produced").context("rdkafka_performance -P")?;
+        let text = fs::read_to_string(&file)?;
+        text.lines().map(|line| line.trim().parse().with_context(|| format!("no latency: {line}"))).collect()
     }
 
     fn command(&self, broker: &str, settings: &[&str]) -> Command {

@@ -6,6 +6,7 @@
 mod account;
 mod client;
 mod lab;
+mod many;
 mod peer;
 
 use std::fs;
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut args = Args::new(args);
     let plan = Plan { rounds: args.value("--rounds", 5)?, seconds: args.value("--seconds", 10.0)? };
     let wanted = args.rest()?;
-    const PARTS: [&str; 6] = ["start", "produce", "consume", "latency", "lab", "wasm"];
+    const PARTS: [&str; 8] = ["start", "produce", "consume", "latency", "recovery", "partitions", "lab", "wasm"];
     if let Some(unknown) = wanted.iter().find(|it| !PARTS.contains(&it.as_str())) {
         bail!("there is no benchmark {unknown}; there are {}", PARTS.join(", "));
     }
@@ -38,11 +39,18 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if wants("wasm") {
         lab::engine()?;
     }
-    if !wanted.is_empty() && wanted.iter().all(|it| it == "lab" || it == "wasm") {
-        return Ok(());
-    }
     let client = Client::set_up()?;
     let folder = Folder::create()?;
+    if wants("recovery") {
+        many::recovery(&client, &folder, &plan)?;
+    }
+    if wants("partitions") {
+        many::partitions(&client, &folder, &plan)?;
+    }
+    if !wanted.is_empty() && !wanted.iter().any(|it| ["start", "produce", "consume", "latency"].contains(&it.as_str()))
+    {
+        return Ok(());
+    }
     let mut bench = Bench {
         ours: Peer::vivarium(&folder.0.join("vivarium"))?,
         kafka: Peer::kafka(&folder.0.join("kafka"))?,

@@ -80,6 +80,15 @@ impl Peer {
         }
     }
 
+    /// Ends it as `kill -9` does.
+    pub(crate) fn kill(self) -> Result<()> {
+        match self {
+            Peer::Kafka(mut kafka, _) => kafka.child().kill()?,
+            Peer::Vivarium(mut broker, _) | Peer::Sink(mut broker) => broker.child.kill()?,
+        }
+        Ok(())
+    }
+
     pub(crate) fn stop(self) -> Result<()> {
         match self {
             Peer::Kafka(kafka, _) => kafka.stop(),
@@ -92,7 +101,6 @@ impl Peer {
     }
 }
 
-/// A port that was free a moment ago.
 /// Asks for the API versions until somebody answers.
 fn first_answer(address: &str, start: Instant) -> Result<Duration> {
     let address: SocketAddr = address.parse()?;

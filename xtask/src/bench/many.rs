@@ -1,0 +1,105 @@
+//! Many partitions on one node: how soon it is back after `kill -9`, and how soon a record is acked while most of them idle.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use super::account::resident_megabytes;
+use super::client::Client;
+use super::peer::Peer;
+use super::{Folder, Plan, median};
+use crate::{bundle, process};
+
+/// The topics of the larger case, each of so many partitions; the first of them is in use.
+const TOPICS: usize = 10;
+const PARTITIONS: usize = 1000;
+/// Records per second over all partitions of the first topic.
+const RATE: u32 = 100;
+
+/// A directory that our broker was killed over, with 5 GB in 2,000 partitions and nothing flushed: from exec to the first record
+/// that a client reads of it. Each start is on a copy of its own, whose files the page cache holds.
+pub(super) fn recovery(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
+    const PARTITIONS: usize = 2000;
+    const BYTES: u64 = 5_000_000_000;
+    let (written, copy) = (folder.0.join("recovery"), folder.0.join("recovery-copy"));
+    let broker = Peer::vivarium(&written.join("logs"))?;
+    create(&broker, "many", PARTITIONS)?;
+    client.produce_spread(broker.address(), "many", 1024, BYTES / 1024)?;
+    broker.kill()?;
+    let mut seconds = [Vec::new(), Vec::new()];
+    for round in 1..=plan.rounds {
+        for (index, start) in [start_ours, Peer::kafka].into_iter().enumerate() {
+            process::output(Command::new("cp").arg("-a").arg(&written).arg(&copy))?;
+            process::output(Command::new("sh").args(["-c", "cat \"$0\"/logs/*/*.log | wc -c"]).arg(&copy))?;
+            process::output(&mut Command::new("sync"))?;
+            let began = Instant::now();
+            let peer = start(&copy)?;
+            client.consume(peer.address(), "many", 1)?;
+            let took = began.elapsed().as_secs_f64();
+            println!("round {round} · {}: serves {took:.2} s after exec", peer.name());
+            seconds[index].push(took);
+            peer.kill()?;
+            fs::remove_dir_all(&copy)?;
+        }
+    }
+    fs::remove_dir_all(&written)?;
+    let ratio = median(seconds[0].iter().zip(&seconds[1]).map(|(ours, kafkas)| ours / kafkas));
+    println!("\n| back after kill -9, {PARTITIONS} partitions, 5 GB | first record read after exec | of Kafka's |");
+    println!("| --- | --- | --- |");
+    for (name, seconds, ratio) in [("vivarium", &seconds[0], ratio), ("Apache Kafka", &seconds[1], 1.0)] {
+        println!("| {name} | {:.2} s | {ratio:.2} × |", median(seconds.iter().copied()));
+    }
+    Ok(())
+}
+
+fn start_ours(folder: &Path) -> Result<Peer> {
+    Peer::vivarium(&folder.join("logs"))
+}
+
+/// 10,000 partitions, of which 1,000 get 100 records a second in all.
+pub(super) fn partitions(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
+    let seconds = plan.seconds * 30.0;
+    println!(
+        "\n| {} partitions, {RATE} records/s over {PARTITIONS} of them for {seconds:.0} s | created in | ack: median | p99 | p99.9 | \
+         memory | descriptors |\n| --- | --- | --- | --- | --- | --- | --- |",
+        TOPICS * PARTITIONS
+    );
+    for (name, start) in
+        [("partitions", Peer::vivarium as fn(&Path) -> Result<Peer>), ("partitions-kafka", Peer::kafka)]
+    {
+        let data = folder.0.join(name);
+        let peer = start(&data)?;
+        let began = Instant::now();
+        for topic in 0..TOPICS {
+            create(&peer, &format!("topic-{topic}"), PARTITIONS)?;
+        }
+        let created = began.elapsed().as_secs_f64();
+        let count = (f64::from(RATE) * seconds) as u64;
+        let mut latencies = client.latencies(peer.address(), "topic-0", 100, RATE, count, &folder.0)?;
+        latencies.sort_unstable();
+        ensure!(!latencies.is_empty(), "no record was acked");
+        let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize] as f64 / 1000.0;
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", peer.id()))?.count();
+        println!(
+            "| {} | {created:.1} s | {:.2} ms | {:.2} ms | {:.2} ms | {:.0} MB | {descriptors} |",
+            peer.name(),
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            resident_megabytes(peer.id())?
+        );
+        peer.stop()?;
+        fs::remove_dir_all(&data)?;
+    }
+    Ok(())
+}
+
+fn create(peer: &Peer, topic: &str, partitions: usize) -> Result<()> {
+    let mut tool = Command::new(bundle::binary()?);
+    tool.args(["topics", "--bootstrap-server", peer.address(), "--create", "--topic", topic, "--partitions"]);
+    process::output(tool.arg(partitions.to_string())).with_context(|| format!("create {topic}"))?;
+    Ok(())
+}
