@@ -27,13 +27,10 @@ impl Node {
     /// Begins to clean the filthiest logs.
     pub(crate) fn clean(&mut self, now: Now, out: &mut Outbox) {
         let cleaner = self.config.cleaner(&self.image);
-        // A clean writes checkpoints, and there they stay as they are.
-        let untouched: Vec<DirId> =
-            self.online_dirs().into_iter().filter(|dir| self.partitions.is_any_refused(*dir)).collect();
         let running = self.partitions.iter().filter(|it| it.is_cleaning()).count();
         for _ in running..cleaner.threads {
             let mut filthiest = None;
-            for partition in self.partitions.iter().filter(|it| !untouched.contains(&it.dir)) {
+            for partition in self.partitions.iter() {
                 let Some(dirt) = partition.dirt(now.wall) else { continue };
                 if filthiest.is_none_or(|(_, most)| dirt.is_filthier_than(most)) {
                     filthiest = Some((partition.key, dirt));
@@ -114,9 +111,6 @@ impl Node {
     }
 
     pub(crate) fn write_cleaner_offsets(&mut self, dir: DirId, out: &mut Outbox) {
-        if self.partitions.is_any_refused(dir) {
-            return;
-        }
         let known = self.partitions.iter().filter(|partition| partition.dir == dir);
         let entries: Map<TopicPartition, _> = known
             .filter_map(|partition| {

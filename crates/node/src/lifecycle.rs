@@ -332,10 +332,6 @@ impl Node {
     }
 
     pub(crate) fn write_checkpoints(&mut self, dir: DirId, out: &mut Outbox) {
-        // What they say of a log that was refused is for who mends it.
-        if self.partitions.is_any_refused(dir) {
-            return;
-        }
         for (cell, text) in [
             (Cell::HighWatermarks(dir), self.partitions.checkpoint(dir, None, Partition::high_watermark)),
             (Cell::RecoveryPoints(dir), self.recovery_points(dir)),

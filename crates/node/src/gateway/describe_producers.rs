@@ -1,5 +1,6 @@
 //! DescribeProducers, version 0 (KIP-664): whose batches a partition's leader knows.
 
+use ordered::Set;
 use protocol::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
 use protocol::messages::{DescribeProducersRequest, DescribeProducersResponse};
 use protocol::{ErrorCode, ResponseBody, Str};
@@ -18,9 +19,12 @@ impl Node {
         request: DescribeProducersRequest,
         out: &mut Outbox,
     ) {
+        // A partition is described where it is asked for first: an answer must not grow with how often a request repeats it.
+        let mut described: Set<(Str, i32)> = Set::new();
         let topics = request.topics.into_iter().map(|topic| {
-            let partitions = topic.partition_indexes.iter().map(|index| self.producers_of(&topic.name, *index));
-            TopicResponse { partitions: partitions.collect(), name: topic.name }
+            let first = topic.partition_indexes.into_iter().filter(|index| described.insert((topic.name.clone(), *index)));
+            let partitions = first.map(|index| self.producers_of(&topic.name, index)).collect();
+            TopicResponse { partitions, name: topic.name }
         });
         let response = DescribeProducersResponse { topics: topics.collect(), ..DescribeProducersResponse::default() };
         self.answer(waiter, ResponseBody::DescribeProducers(response), out);

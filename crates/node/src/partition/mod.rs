@@ -332,10 +332,6 @@ impl Partition {
         matches!(self.state, State::Mounting)
     }
 
-    pub(crate) fn is_offline(&self) -> bool {
-        matches!(self.state, State::Offline)
-    }
-
     pub(crate) fn is_online(&self) -> bool {
         matches!(self.state, State::Online(_))
     }

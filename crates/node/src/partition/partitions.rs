@@ -51,6 +51,7 @@ impl Partitions {
             topic_id: key.topic_id,
             create: true,
             synced: false,
+            compacted: config.compact,
         };
         let partition = Partition::mounting(key, topic, dir, log, leads, leader_epoch, config);
         self.by_key.insert(key, Arc::new(partition));
@@ -125,11 +126,6 @@ impl Partitions {
     /// True while a log is not ready.
     pub(crate) fn is_any_mounting(&self) -> bool {
         self.iter().any(Partition::is_mounting)
-    }
-
-    /// True if a log of this directory, which works, could not be mounted.
-    pub(crate) fn is_any_refused(&self, dir: DirId) -> bool {
-        self.iter().any(|partition| partition.dir == dir && partition.is_offline())
     }
 
     /// The text of a checkpoint: an offset of each log of a directory that is ready, and the metadata log's.
