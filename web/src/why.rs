@@ -232,7 +232,7 @@ fn cause_of<'a>(world: &World, before: &[Step], step: &Step, letters: &Letters, 
             before.iter().rposition(broke).map_or(Found::Timer, Found::Event)
         }
         Heard::Wake => Found::Timer,
-        Heard::Nothing | Heard::Request(None, ..) | Heard::Opened(None) | Heard::Stored(_) | Heard::CallAnswered => {
+        Heard::Nothing | Heard::Request(None, ..) | Heard::Opened(None) | Heard::Stored(_) | Heard::CallFailed => {
             Found::Nothing
         }
     }

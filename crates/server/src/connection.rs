@@ -230,10 +230,15 @@ impl Connection {
         while let Some(chunks) = self.pending.front_mut().and_then(|it| it.answer.take()) {
             self.pending.pop_front();
             self.first_ticket = self.first_ticket.wrapping_add(1);
-            self.output_bytes += chunks.iter().map(Chunk::len).sum::<u64>();
-            self.output.extend(chunks);
+            self.queue(chunks);
         }
         true
+    }
+
+    /// Puts something behind all that is still to be sent: a request of ours, or an answer whose turn it is.
+    pub(crate) fn queue(&mut self, chunks: Vec<Chunk>) {
+        self.output_bytes += chunks.iter().map(Chunk::len).sum::<u64>();
+        self.output.extend(chunks);
     }
 
     /// The file that was sent from since the last call, by serial number, and up to where.
@@ -470,7 +475,7 @@ mod tests {
         let mut held = Held::new(8 << 20);
         let mut expected = body[5..5 + length as usize].to_vec();
         for at in [0, 700_000, 1_100_000, 2_900_000] {
-            held.insert(crate::held::Piece { file: 1, at, bytes: Bytes::from(vec![0xff; 300_000]) });
+            held.insert(crate::held::Origin::ReadAhead, crate::held::Piece { file: 1, at, bytes: Bytes::from(vec![0xff; 300_000]) });
             let [from, to] = [at, at + 300_000].map(|it| (it.clamp(5, 5 + length) - 5) as usize);
             expected[from..to].fill(0xff);
         }

@@ -2,40 +2,42 @@
 
 use std::path::Path;
 
-use node::config::{Config, Identity};
+use node::config::{Config, Identity, Voter};
 use protocol::{Str, Uuid};
 use storage::meta::MetaProperties;
 
-use crate::datadir::DataDir;
+use crate::datadir::{DataDir, DataDirError};
 use crate::start::StartError;
 
 /// Locks every log directory, checks whose the formatted ones are and formats those without logs, so that a single node
-/// needs no `vivarium storage format`. Tells the configuration who the node is.
+/// needs no `vivarium storage format`. Tells the configuration who the node is, and which directories are lost: the node
+/// serves without them, unless one of them is to hold the metadata log.
 pub(crate) fn open(config: &mut Config) -> Result<Vec<DataDir>, StartError> {
     let mut dirs = Vec::new();
     let mut metas = Vec::new();
-    for path in &config.log_dirs {
-        let dir = DataDir::open(Path::new(path.as_str())).map_err(StartError::DataDir)?;
-        let meta = read(&dir)?;
-        if meta.is_none()
-            && let Some(log) = dir.some_log().map_err(StartError::DataDir)?
-        {
-            return Err(refuse(
-                &dir,
-                format!(
-                    "it is missing, and there are logs here ({log}): restore it, or give this node a directory of its own"
-                ),
-            ));
+    let mut places = Vec::new();
+    let mut lost = Vec::new();
+    for (index, path) in (0u16..).zip(&config.log_dirs) {
+        match open_one(Path::new(path.as_str())) {
+            Ok((dir, meta)) => {
+                metas.push(meta);
+                dirs.push(dir);
+                places.push(usize::from(index));
+            }
+            Err(StartError::DataDir(error @ DataDirError::Io(..)))
+                if config.log_dirs.len() > 1 && index != config.metadata_log_dir =>
+            {
+                lost.push((index, Str::from(error.to_string())));
+            }
+            Err(error) => return Err(error),
         }
-        metas.push(meta);
-        dirs.push(dir);
     }
     let cluster_id = match metas.iter().flatten().next() {
         Some(meta) => meta.cluster_id.clone(),
-        None => Str::from(random_id()?.to_string()),
+        None => new_cluster(config, &dirs)?,
     };
-    let mut directory_ids = Vec::new();
-    for (dir, meta) in dirs.iter().zip(metas) {
+    let mut directory_ids = vec![Uuid::ZERO; config.log_dirs.len()];
+    for ((dir, place), meta) in dirs.iter().zip(places).zip(metas) {
         let meta = match meta {
             Some(meta) => meta,
             None => format(
@@ -44,10 +46,68 @@ pub(crate) fn open(config: &mut Config) -> Result<Vec<DataDir>, StartError> {
             )?,
         };
         check(config, &cluster_id, dir, &meta)?;
-        directory_ids.push(meta.directory_id);
+        directory_ids[place] = meta.directory_id;
     }
-    config.identity = Identity { cluster_id, directory_ids };
+    config.identity = Identity { cluster_id, directory_ids, lost };
     Ok(dirs)
+}
+
+/// Locks a log directory and reads whose it is.
+fn open_one(path: &Path) -> Result<(DataDir, Option<MetaProperties>), StartError> {
+    let dir = DataDir::open(path).map_err(StartError::DataDir)?;
+    // Found out now rather than by the first append: a disk that failed is often mounted again to be read only.
+    dir.probe().map_err(StartError::DataDir)?;
+    let meta = read(&dir)?;
+    if meta.is_none()
+        && let Some(log) = dir.some_log().map_err(StartError::DataDir)?
+    {
+        return Err(refuse(
+            &dir,
+            format!(
+                "it is missing, and there are logs here ({log}): restore it, or give this node a directory of its own"
+            ),
+        ));
+    }
+    Ok((dir, meta))
+}
+
+/// The id of the cluster of a node that was never formatted. Alone it draws one. Nodes that name the same voters come to the
+/// same id without a word to each other. Who is to join voters that nobody has named cannot know it.
+fn new_cluster(config: &Config, dirs: &[DataDir]) -> Result<Str, StartError> {
+    if config.is_alone() {
+        return Ok(Str::from(random_id()?.to_string()));
+    }
+    if let Some(id) = cluster_of(&config.voters) {
+        return Ok(Str::from(id.to_string()));
+    }
+    let Some(dir) = dirs.first() else { return Err(StartError::Ended("log.dirs names no directory".into())) };
+    Err(refuse(
+        dir,
+        "it is missing, and controller.quorum.bootstrap.servers does not say which cluster this is: run `vivarium storage format \
+         --config server.properties --cluster-id ID --no-initial-controllers` with that cluster's id"
+            .to_owned(),
+    ))
+}
+
+/// The cluster's id that static voters stand for: the same in whatever order they are named.
+fn cluster_of(voters: &[Voter]) -> Option<Uuid> {
+    if voters.is_empty() {
+        return None;
+    }
+    let mut names: Vec<String> = voters.iter().map(|it| format!("{}@{}:{}", it.id, it.host, it.port)).collect();
+    names.sort_unstable();
+    let text = names.join(",");
+    // Two FNV-1a hashes from different beginnings: nothing secret is made of it, it has only to differ.
+    let hash = |basis: u64| {
+        text.bytes().fold(basis, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)).to_be_bytes()
+    };
+    (0..u64::MAX).find_map(|salt| {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&hash(0xcbf2_9ce4_8422_2325 ^ salt));
+        bytes[8..].copy_from_slice(&hash(0x8422_2325_cbf2_9ce4 ^ salt));
+        let id = Uuid::from_random(bytes);
+        (!id.to_string().starts_with('-')).then_some(id)
+    })
 }
 
 /// What `meta.properties` says, or `None` for a directory that was never formatted.
@@ -97,5 +157,23 @@ pub fn random_id() -> Result<Uuid, StartError> {
         if !id.to_string().starts_with('-') {
             return Ok(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::NodeId;
+
+    use super::*;
+
+    #[test]
+    fn the_same_voters_are_the_same_cluster() {
+        let voter = |id, port| Voter { id: NodeId(id), host: Str::from_static("127.0.0.1"), port };
+        let cluster = cluster_of(&[voter(1, 9093), voter(2, 9094)]);
+        assert!(cluster.is_some());
+        assert_eq!(cluster, cluster_of(&[voter(2, 9094), voter(1, 9093)]));
+        assert_ne!(cluster, cluster_of(&[voter(1, 9093), voter(2, 9095)]));
+        assert_ne!(cluster, cluster_of(&[voter(1, 9093)]));
+        assert_eq!(cluster_of(&[]), None);
     }
 }

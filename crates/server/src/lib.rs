@@ -1,19 +1,22 @@
 //! A node's host: sockets, files and threads around the core. No broker logic.
 //!
-//! One thread runs the core and its sockets ([`reactor`]), one writes the files ([`lane`]), two read what is no longer in
+//! One thread runs the core, its sockets ([`reactor`]) and its calls to other nodes ([`calls`]), one writes the files ([`lane`]), two read what is no longer in
 //! memory ([`reader`]). [`Server::start`] binds, opens and
 //! locks the data directory, boots the node and returns when it serves; [`Server::stop`] is a controlled shutdown.
 
 mod aligned;
+mod calls;
 mod cleaner;
 mod compressors;
 mod connection;
 mod datadir;
+mod dial;
 mod disk;
 mod file;
 mod held;
 mod identity;
 mod lane;
+mod own_calls;
 mod reactor;
 mod reader;
 mod start;

@@ -16,7 +16,7 @@ use mio::net::{TcpListener, UnixStream as MioUnixStream};
 use mio::{Events, Interest, Poll, Token};
 use node::gateway::api_versions;
 use node::input::{ConnId, Input, Peer, PeerHost};
-use node::outbox::{Call, CallError, CallId, Credit, Reply};
+use node::outbox::{Call, Credit, Reply};
 use node::{Event, Node, Outbox};
 use protocol::frame::{self, Piece};
 use protocol::frame::{Request, Response};
@@ -24,9 +24,12 @@ use protocol::messages::{ApiKey, ResponseBody};
 use protocol::{FileId, Instant, NodeId, Now, RequestError, Str, WallMs};
 use storage::{OpId, StoreOp};
 
+use crate::calls::{Calls, FIRST_CALL};
+use crate::compressors::NativeCompressors;
 use crate::connection::{Chunk, Connection, Fault, Read, Sent};
 use crate::file::NativeFile;
 use crate::lane::Lane;
+use crate::own_calls::OwnCalls;
 use crate::reader::Reader;
 
 /// The waker and the stop signal; listeners follow, then connections.
@@ -62,6 +65,8 @@ pub(crate) struct Listener {
 pub(crate) struct Settings {
     /// `node.id`: who a call to ourselves goes to.
     pub(crate) node_id: NodeId,
+    /// By port, the listener at which others, and this node itself, reach it.
+    pub(crate) advertised: Vec<(u16, Str)>,
     /// `socket.request.max.bytes`.
     pub(crate) max_request_bytes: usize,
     /// `connections.max.idle.ms`; `None` for ever.
@@ -96,10 +101,8 @@ pub(crate) struct Reactor {
     deaf: Set<usize>,
     /// When to look for idle connections.
     next_idle_look: Option<std::time::Instant>,
-    /// Requests of the node to itself, by their correlation id.
-    own_calls: HashMap<i32, CallId>,
-    own_conn: Option<ConnId>,
-    next_own_call: i32,
+    calls: Calls,
+    own_calls: OwnCalls,
     /// Files that no new answer will name. One that waits for its other partitions may have named them before.
     retired: VecDeque<(std::time::Instant, FileId)>,
     files: HashMap<FileId, NativeFile>,
@@ -117,6 +120,7 @@ impl Reactor {
         node: Node,
         lane: Lane,
         reader: Reader,
+        calls: Calls,
     ) -> io::Result<Reactor> {
         for (index, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(&mut listener.socket, Token(FIRST_LISTENER + index), Interest::READABLE)?;
@@ -139,9 +143,8 @@ impl Reactor {
             unread: VecDeque::new(),
             deaf: Set::new(),
             next_idle_look,
-            own_calls: HashMap::new(),
-            own_conn: None,
-            next_own_call: 0,
+            calls,
+            own_calls: OwnCalls::default(),
             retired: VecDeque::new(),
             files: HashMap::new(),
             booted: std::time::Instant::now(),
@@ -165,6 +168,7 @@ impl Reactor {
                     WAKE => {}
                     STOP => self.begin_stop(),
                     Token(index) if index < FIRST_CONN => self.accept(index - FIRST_LISTENER),
+                    Token(index) if index >= FIRST_CALL => self.calls.event(index, std::time::Instant::now()),
                     Token(index) => {
                         let conn = ConnId(index as u64);
                         if event.is_writable() {
@@ -181,6 +185,7 @@ impl Reactor {
             }
             self.take_finished();
             self.take_arrivals();
+            self.take_answers();
             self.read_queued();
             self.close_idle();
             if self.node.wake_at().is_some_and(|(at, _)| at <= self.now().mono) {
@@ -199,10 +204,12 @@ impl Reactor {
         if self.outbox.stopped {
             return Some(self.failure.take().map_or(Ended::Stopped, Ended::StorageFailed));
         }
-        self.lane.is_dead().then(|| {
+        if self.lane.is_dead() {
             self.lane.stop();
-            Ended::StorageFailed("the storage thread ended".into())
-        })
+            return Some(Ended::StorageFailed("the storage thread ended".into()));
+        }
+        // Who waits for one of its reads would wait for ever.
+        self.reader.is_dead().then(|| Ended::StorageFailed("a reading thread ended".into()))
     }
 
     fn now(&self) -> Now {
@@ -214,14 +221,16 @@ impl Reactor {
     }
 
     fn patience(&self) -> Option<Duration> {
-        if !self.unread.is_empty() {
+        if !self.unread.is_empty() || self.reader.has_arrivals() {
             return Some(Duration::ZERO);
         }
         // A millisecond's rounding by epoll would wake too early and spin; one microsecond late is never early.
         let node = self.node.wake_at().map(|(at, _)| at.since(self.now().mono) + Duration::from_micros(1));
         let accept = (!self.deaf.is_empty()).then_some(ACCEPT_AGAIN);
         let idle = self.next_idle_look.map(|at| at.saturating_duration_since(std::time::Instant::now()));
-        [node, accept, idle].into_iter().flatten().min()
+        let calls = [self.calls.due(), self.own_calls.due()].into_iter().flatten().min();
+        let calls = calls.map(|at| at.saturating_duration_since(std::time::Instant::now()) + Duration::from_micros(1));
+        [node, accept, idle, calls].into_iter().flatten().min()
     }
 
     fn feed(&mut self, input: Input) {
@@ -364,7 +373,7 @@ impl Reactor {
         let mut unused = Vec::new();
         while let Some((_, file)) = self.retired.pop_front_if(|(since, _)| since.elapsed() >= RETIRED_FOR) {
             if let Some(file) = self.files.remove(&file) {
-                self.reader.forget(file.serial());
+                self.reader.forget(&file);
                 unused.push(file);
             }
         }
@@ -392,8 +401,11 @@ impl Reactor {
 
     /// Lets those go on who waited for a read.
     fn take_arrivals(&mut self) {
+        let end = std::time::Instant::now() + TURN;
         // One by one: what arrived may make room for what comes next.
-        while let Some(arrival) = self.reader.next_arrival() {
+        while std::time::Instant::now() < end
+            && let Some(arrival) = self.reader.next_arrival()
+        {
             for conn in arrival.conns {
                 match &arrival.fault {
                     None => self.write(conn),
@@ -403,10 +415,24 @@ impl Reactor {
         }
     }
 
+    /// Lets the node hear what became of its calls.
+    fn take_answers(&mut self) {
+        let now = std::time::Instant::now();
+        self.calls.turn(now);
+        while let Some((id, mut result)) = self.calls.finished().or_else(|| self.own_calls.finished(now)) {
+            if let Ok(body) = &mut result {
+                // What costs per byte is done out here, as for requests.
+                node::check_answer(body, &NativeCompressors);
+            }
+            self.feed(Input::Answered(id, result));
+        }
+    }
+
     /// Carries the outbox out until nothing is left in it.
     fn carry_out(&mut self) {
-        // Only an own call's answer, a refused call or a broken connection feeds the node here, so this ends soon.
-        while !self.outbox.is_empty() {
+        // Only calls to ourselves, those that fail at once and broken connections feed the node here, so this ends soon.
+        while !self.outbox.is_empty() || self.calls.has_finished() {
+            self.take_answers();
             self.hear_events();
             let store: Vec<(OpId, StoreOp)> = std::mem::take(&mut self.outbox.store);
             if !store.is_empty() {
@@ -434,6 +460,17 @@ impl Reactor {
                 }
                 Event::StorageFailed { what } => tracing::error!("{what}"),
                 Event::Warning { what } => tracing::warn!("{what}"),
+                Event::Cleaned { topic, partition, end, stats, took_ms } => {
+                    let (read, kept) = (stats.bytes_read, stats.bytes_kept);
+                    tracing::info!(
+                        "{topic}-{partition} is compacted up to offset {end} in {took_ms} ms: {kept} of {read} bytes stay, \
+                         {} of {} records, {} keys in {} dirty bytes",
+                        stats.records_kept,
+                        stats.records_read,
+                        stats.keys,
+                        stats.map_bytes
+                    );
+                }
                 // Said by whoever started the node.
                 Event::Failed { what } => self.failure = Some(what),
                 event => tracing::debug!(?event),
@@ -458,8 +495,8 @@ impl Reactor {
     }
 
     fn answer(&mut self, conn: ConnId, mut response: Response) {
-        if Some(conn) == self.own_conn {
-            if let Some(id) = self.own_calls.remove(&response.correlation_id) {
+        if self.own_calls.is_own(conn) {
+            if let Some(id) = self.own_calls.answered(response.correlation_id) {
                 self.feed(Input::Answered(id, Ok(response.body)));
             }
             return;
@@ -498,7 +535,7 @@ impl Reactor {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         let sent = connection.write(self.reader.held());
         if let Some((file, at)) = connection.take_sent_from() {
-            self.reader.progressed(file, at);
+            self.reader.progressed(conn, file, at);
         }
         match sent {
             Ok(Sent::Disk { file, at, len }) if !self.reader.want(conn, &file, at, len) => {
@@ -511,11 +548,15 @@ impl Reactor {
     }
 
     fn close(&mut self, conn: ConnId, why: Option<&str>) {
+        if self.own_calls.closed(conn) {
+            return self.feed(Input::Closed(conn));
+        }
         let Some(mut connection) = self.connections.remove(&conn) else { return };
         if let Some(why) = why {
             let from = connection.stream().peer_addr().map_or_else(|_| "?".into(), |it| it.to_string());
             tracing::info!(%from, why, "closing a connection");
         }
+        self.reader.closed(conn);
         // A failure to deregister leaves nothing behind: the descriptor is closed right here.
         let _ = self.poll.registry().deregister(connection.stream());
         self.feed(Input::Closed(conn));
@@ -523,27 +564,27 @@ impl Reactor {
 
     /// A node calls itself the same way as any other; only the socket is left out.
     fn call(&mut self, call: Call) {
+        let now = std::time::Instant::now();
         if call.to != self.settings.node_id {
-            return self.feed(Input::Answered(call.id, Err(CallError::Refused)));
+            return self.calls.call(now, call);
         }
-        let conn = match self.own_conn {
+        let listener = self.settings.advertised.iter().find(|(port, _)| *port == call.port);
+        let listener = listener.map_or(Str::from_static("self"), |(_, name)| name.clone());
+        let conn = match self.own_calls.conn(&listener) {
             Some(conn) => conn,
             None => {
                 let conn = ConnId(self.next_conn as u64);
                 self.next_conn += 1;
-                self.own_conn = Some(conn);
+                self.own_calls.opened(listener.clone(), conn);
                 let host = PeerHost::Node(self.settings.node_id);
-                self.feed(Input::Opened(conn, Peer { listener: Str::from_static("self"), host }));
+                self.feed(Input::Opened(conn, Peer { listener, host }));
                 conn
             }
         };
-        self.next_own_call = self.next_own_call.wrapping_add(1);
-        let correlation_id = self.next_own_call;
-        self.own_calls.insert(correlation_id, call.id);
-        self.feed(Input::Request(
-            conn,
-            Request { version: call.version, correlation_id, client_id: None, body: call.body },
-        ));
+        let correlation_id = self.own_calls.ask(now, conn, &call);
+        let mut request = Request { version: call.version, correlation_id, client_id: None, body: call.body };
+        self.node.check_records(&mut request);
+        self.feed(Input::Request(conn, request));
     }
 }
 

@@ -14,6 +14,7 @@ use mio::{Poll, Waker};
 use node::Node;
 use node::config::Config;
 
+use crate::calls::Calls;
 use crate::compressors::NativeCompressors;
 use crate::datadir::{DataDir, DataDirError};
 use crate::disk::NativeDisk;
@@ -100,12 +101,14 @@ impl Server {
 
         let poll = Poll::new().map_err(StartError::Io)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(StartError::Io)?);
-        let disk = NativeDisk::new(dirs.iter().map(|it| it.path.clone()).collect());
+        let disk = NativeDisk::new(config.log_dirs.iter().map(|it| PathBuf::from(it.as_str())).collect());
         let wake = move || {
             if let Err(error) = waker.wake() {
                 tracing::error!(%error, "a storage thread cannot wake the core");
             }
         };
+        let registry = poll.registry().try_clone().map_err(StartError::Io)?;
+        let calls = Calls::new(config.node_id, registry, wake.clone());
         let reader = Reader::start(&disk.pool(), wake.clone()).map_err(StartError::Io)?;
         let lane = Lane::start(disk, wake).map_err(StartError::Io)?;
         let (near, far) = UnixStream::pair().map_err(StartError::Io)?;
@@ -114,6 +117,7 @@ impl Server {
         let max_request_bytes = usize::try_from(config.socket_request_max_bytes).unwrap_or(0);
         let settings = Settings {
             node_id: config.node_id,
+            advertised: config.advertised_listeners.iter().map(|it| (it.port, it.name.clone())).collect(),
             max_request_bytes,
             max_idle: u64::try_from(config.connections_max_idle_ms).ok().map(Duration::from_millis),
             ready,
@@ -121,7 +125,7 @@ impl Server {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| StartError::Io(io::Error::other(error)))?;
         let node = Node::boot(Arc::new(config), u64::from_le_bytes(seed)).with_compressors(Arc::new(NativeCompressors));
-        let reactor = Reactor::new(poll, listeners, far, settings, node, lane, reader).map_err(StartError::Io)?;
+        let reactor = Reactor::new(poll, listeners, far, settings, node, lane, reader, calls).map_err(StartError::Io)?;
         let thread = std::thread::Builder::new().name("core".into()).spawn(|| reactor.run()).map_err(StartError::Io)?;
         let server = Server { addresses, stopper: Stopper(near), thread, _dirs: dirs };
         loop {

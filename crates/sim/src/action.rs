@@ -17,8 +17,8 @@ pub enum Action {
     Consumer(Str, Vec<Setting>),
     /// A client that says exactly what it is told, to one broker.
     Wire(Str, Str),
-    /// The admin creates a topic: name, partitions, configuration.
-    CreateTopic(Str, i32, Vec<Setting>),
+    /// The admin creates a topic.
+    CreateTopic(CreateTopic),
     /// The admin changes a topic's configuration.
     AlterTopic(Str, Vec<Setting>),
     /// The admin deletes a topic.
@@ -59,8 +59,12 @@ pub enum Action {
     Pause(Str),
     /// It goes on.
     Resume(Str),
+    /// A broker that does not run loses its disk: it comes back empty, under its old id.
+    Wipe(Str),
     /// No packet passes between two processes.
     Cut(Str, Str),
+    /// No packet passes from the first to the second; those the other way do.
+    CutOneWay(Str, Str),
     /// Packets pass again.
     Heal(Str, Str),
     /// Packets between two processes take so much longer, in µs.
@@ -105,6 +109,35 @@ impl DiskFault {
             DiskFault::Write => "write",
             DiskFault::Sync => "sync",
         }
+    }
+}
+
+/// A topic to create.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CreateTopic {
+    /// Its name.
+    pub name: Str,
+    /// How many partitions.
+    pub partitions: i32,
+    /// How many replicas of each; as many as there are brokers, and three at most, if nothing is said.
+    pub replication: Option<i16>,
+    /// The brokers of each partition, the preferred leader first; empty if the controller is to choose.
+    pub replicas: Vec<Vec<Str>>,
+    /// Configuration.
+    pub settings: Vec<Setting>,
+}
+
+impl fmt::Display for CreateTopic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "topic {} partitions={}", self.name, self.partitions)?;
+        if let Some(replication) = self.replication {
+            write!(f, " replication={replication}")?;
+        }
+        for replicas in &self.replicas {
+            let names: Vec<&str> = replicas.iter().map(|it| &**it).collect();
+            write!(f, " replicas={}", names.join(","))?;
+        }
+        write_settings(f, &self.settings)
     }
 }
 
@@ -172,10 +205,7 @@ impl fmt::Display for Action {
             Action::Producer(name, settings) => write!(f, "producer {name}").and_then(|()| write_settings(f, settings)),
             Action::Consumer(name, settings) => write!(f, "consumer {name}").and_then(|()| write_settings(f, settings)),
             Action::Wire(name, broker) => write!(f, "wire {name} {broker}"),
-            Action::CreateTopic(name, partitions, settings) => {
-                write!(f, "topic {name} partitions={partitions}")?;
-                write_settings(f, settings)
-            }
+            Action::CreateTopic(it) => it.fmt(f),
             Action::AlterTopic(name, settings) => write!(f, "alter {name}").and_then(|()| write_settings(f, settings)),
             Action::DeleteTopic(name) => write!(f, "delete topic {name}"),
             Action::DeleteRecords(partition, offset) => write!(f, "delete records {partition} before {offset}"),
@@ -203,7 +233,9 @@ impl fmt::Display for Action {
             Action::Stop(name) => write!(f, "stop {name}"),
             Action::Pause(name) => write!(f, "pause {name}"),
             Action::Resume(name) => write!(f, "resume {name}"),
+            Action::Wipe(name) => write!(f, "wipe {name}"),
             Action::Cut(a, b) => write!(f, "cut {a} {b}"),
+            Action::CutOneWay(from, to) => write!(f, "cut {from} -> {to}"),
             Action::Heal(a, b) => write!(f, "heal {a} {b}"),
             Action::Delay(a, b, us) => write!(f, "delay {a} {b} {}", Duration(*us)),
             Action::SlowDisk(name, us) => write!(f, "slow-disk {name} {}", Duration(*us)),

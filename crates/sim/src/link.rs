@@ -82,6 +82,8 @@ pub(crate) struct Link {
     pub(crate) node_open: bool,
     /// The node's machine lost its power while the connection was open: nobody tells the client until it is back.
     pub(crate) dark: bool,
+    /// The same of the client's machine: the node goes on believing in it.
+    pub(crate) client_dark: bool,
     pub(crate) up: Lane<Request>,
     pub(crate) down: Lane<Response>,
     /// In the order of the requests: so are they answered.
@@ -102,6 +104,7 @@ impl Link {
             client_open: true,
             node_open: false,
             dark: false,
+            client_dark: false,
             up: Lane::default(),
             down: Lane::default(),
             owed: VecDeque::new(),

@@ -45,8 +45,8 @@ pub enum Heard {
     Request(Option<Pid>, ApiKey, i32),
     /// A connection was closed, by whom.
     Closed(Option<Pid>),
-    /// A call to another node was answered.
-    CallAnswered,
+    /// A call to another node came to nothing.
+    CallFailed,
     /// Its disk.
     Stored(Stored),
     /// Its application wants something.
@@ -194,7 +194,7 @@ impl World {
             Heard::Opened(_) => (3, 0),
             Heard::Request(_, api, id) => (4, u64::from(api as u16) << 32 | u64::from(id.cast_unsigned())),
             Heard::Closed(_) => (5, 0),
-            Heard::CallAnswered => (6, 0),
+            Heard::CallFailed => (6, 0),
             Heard::Stored(what) => (7, what as u64),
             Heard::Operation(op, _) => (8, op.0),
             Heard::Connected => (9, 0),
@@ -222,7 +222,7 @@ impl World {
             Heard::Opened(from) => format!("{} connects to {name}", who(from)),
             Heard::Request(from, api, _) => format!("{name} gets {} from {}", api.name(), who(from)),
             Heard::Closed(from) => format!("{name} loses the connection to {}", who(from)),
-            Heard::CallAnswered => format!("{name} hears the answer of another node"),
+            Heard::CallFailed => format!("{name} gets no answer from another node"),
             Heard::Stored(what) => format!("The disk tells {name}: {}", what.words()),
             Heard::Operation(_, operation) => format!("The application of {name} asks: {operation}"),
             Heard::Connected => format!("{name} is connected"),
@@ -364,6 +364,13 @@ pub(crate) fn node_event_words(event: &node::Event) -> String {
         node::Event::HighWatermark { topic, partition, offset } => {
             format!("the high watermark of {topic}-{partition} moves to {offset}")
         }
+        node::Event::Truncated { topic, partition, offset } => {
+            format!("{topic}-{partition} is cut at {offset}, where its leader's log is another")
+        }
+        node::Event::Isr { topic, partition, isr } => {
+            let ids: Vec<_> = isr.iter().map(|id| id.0.to_string()).collect();
+            format!("in sync in {topic}-{partition}: {}", ids.join(", "))
+        }
         node::Event::LogStart { topic, partition, offset } => format!("{topic}-{partition} begins at {offset} now"),
         node::Event::Deduplicated { topic, partition, base_offset } => {
             format!("{topic}-{partition} has that batch already, at offset {base_offset}")
@@ -371,7 +378,7 @@ pub(crate) fn node_event_words(event: &node::Event) -> String {
         node::Event::TopicCreated { topic, .. } => format!("topic {topic} exists"),
         node::Event::TopicDeleted { topic } => format!("topic {topic} is gone"),
         node::Event::Refused { what, .. } => format!("it refuses: {what}"),
-        node::Event::Cleaned { topic, partition, end, stats } => format!(
+        node::Event::Cleaned { topic, partition, end, stats, .. } => format!(
             "{topic}-{partition} is compacted up to {end}: of {} records {} stay",
             stats.records_read, stats.records_kept
         ),

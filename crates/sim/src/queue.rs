@@ -36,6 +36,10 @@ pub(crate) enum Due {
     Load(Pid, u32),
     /// A reader's next poll.
     Poll(Pid, u32),
+    /// A node's line to another one dials, or gives up what took too long.
+    Line(Pid, u32, u16),
+    /// A node hears that a call came to nothing.
+    CallFailed(Pid, u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,6 +41,23 @@ pub struct BrokerSetup {
     pub settings: Vec<Setting>,
 }
 
+impl BrokerSetup {
+    fn has_role(&self, role: &str) -> bool {
+        let roles = self.settings.iter().find(|(key, _)| &**key == "process.roles");
+        roles.is_none_or(|(_, roles)| roles.split(',').any(|it| it.trim() == role))
+    }
+
+    /// It keeps partitions and serves clients.
+    pub fn is_broker(&self) -> bool {
+        self.has_role("broker")
+    }
+
+    /// It votes in the metadata quorum.
+    pub fn is_controller(&self) -> bool {
+        self.has_role("controller")
+    }
+}
+
 /// What a test plants to see it found. The world behaves wrongly where the core is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlantedBug {
@@ -88,6 +105,12 @@ impl Default for Setup {
 }
 
 impl Setup {
+    /// Brokers `b1`, `b2` and so on, each a controller too.
+    pub fn cluster(seed: u64, brokers: usize) -> Setup {
+        let broker = |number| BrokerSetup { name: Str::from(format!("b{number}")), settings: Vec::new() };
+        Setup { seed, brokers: (1..=brokers).map(broker).collect(), ..Setup::default() }
+    }
+
     /// One broker `b1` with Kafka's defaults.
     pub fn single(seed: u64) -> Setup {
         let brokers = vec![BrokerSetup { name: Str::from_static("b1"), settings: Vec::new() }];

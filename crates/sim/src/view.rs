@@ -38,6 +38,8 @@ pub struct View {
     pub timers: Vec<Timer>,
     /// Pairs of processes between which no packet passes.
     pub cuts: Vec<(Str, Str)>,
+    /// From whom to whom no packet passes, though packets come back.
+    pub one_way_cuts: Vec<(Str, Str)>,
     /// Every check, and what broke it if it is broken.
     pub checks: Vec<(Check, Option<Finding>)>,
     /// What was lost, repeated or reordered, with its verdict; oldest first.
@@ -178,7 +180,8 @@ impl World {
             timers: self.timers(&brokers, &clients),
             brokers,
             clients,
-            cuts: self.cuts.iter().map(|(a, b)| (self.name(*a).clone(), self.name(*b).clone())).collect(),
+            cuts: self.cut_ways(|world, a, b| a < b && world.is_cut(b, a)),
+            one_way_cuts: self.cut_ways(|world, a, b| !world.is_cut(b, a)),
             checks: Check::ALL.map(|check| (check, self.checks.broken_by(check).cloned())).into(),
             findings: self.checks.findings().to_vec(),
         }
@@ -233,6 +236,11 @@ impl World {
             MessageKind::Close => return None,
         };
         Some((version, frame.ok()?.bytes()?.slice(4..)))
+    }
+
+    fn cut_ways(&self, which: impl Fn(&World, Pid, Pid) -> bool) -> Vec<(Str, Str)> {
+        let cuts = self.cuts.iter().filter(|(a, b)| which(self, *a, *b));
+        cuts.map(|(a, b)| (self.name(*a).clone(), self.name(*b).clone())).collect()
     }
 
     fn brokers(&self) -> Vec<Broker> {
@@ -291,7 +299,8 @@ impl World {
         let mut messages = Vec::new();
         for (id, link) in &self.links {
             let (client, node) = (self.name(link.client), self.name(link.node));
-            let cut = link.dark || self.is_cut(link.client, link.node);
+            let cut_up = link.dark || self.is_cut(link.client, link.node);
+            let cut_down = link.dark || self.is_cut(link.node, link.client);
             messages.extend(link.up.transit.iter().map(|it| Message {
                 link: *id,
                 from: client.clone(),
@@ -302,7 +311,7 @@ impl World {
                 },
                 sent: it.sent,
                 arrives: it.arrives,
-                stalled: cut || link.up.stalled > 0,
+                stalled: cut_up || link.up.stalled > 0,
             }));
             messages.extend(link.down.transit.iter().map(|it| Message {
                 link: *id,
@@ -316,7 +325,7 @@ impl World {
                 },
                 sent: it.sent,
                 arrives: it.arrives,
-                stalled: cut || link.down.stalled > 0,
+                stalled: cut_down || link.down.stalled > 0,
             }));
         }
         ordered::sort_by_key(&mut messages, |it| (it.arrives, it.link));
@@ -401,5 +410,8 @@ fn reason_words(reason: WakeReason) -> &'static str {
         WakeReason::Clean => "log.cleaner.backoff.ms",
         WakeReason::Checkpoint => "replica.high.watermark.checkpoint.interval.ms",
         WakeReason::Flush => "log.flush.scheduler.interval.ms",
+        WakeReason::Fetcher(_) => "replica.fetch.backoff.ms",
+        WakeReason::ReplicaLag => "replica.lag.time.max.ms",
+        WakeReason::AlterPartition => "another try of AlterPartition",
     }
 }

@@ -1,5 +1,6 @@
 //! The `vivarium` command: a Kafka server, Kafka's tools and the simulator in one binary.
 
+mod cluster;
 mod dump_log;
 mod ephemeral;
 mod explain;
@@ -29,6 +30,8 @@ struct Arguments {
 enum Command {
     /// Start a Kafka server (one node: broker and controller)
     Server(serve::ServerArguments),
+    /// Start several nodes on this machine, a process each
+    Cluster(cluster::ClusterArguments),
     /// Format a log directory, look at one, or make an id
     #[command(subcommand)]
     Storage(storage_tool::StorageCommand),
@@ -66,6 +69,7 @@ struct ToolArguments {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Server(arguments) => report(serve::run(arguments)),
+        Command::Cluster(arguments) => report(cluster::run(arguments)),
         Command::Storage(command) => report(storage_tool::run(command)),
         Command::Topics(tool) => tools::run(ToolName::Topics, &tool.arguments),
         Command::Configs(tool) => tools::run(ToolName::Configs, &tool.arguments),

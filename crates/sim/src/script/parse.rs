@@ -6,7 +6,7 @@ use super::line::{Line, ScriptError};
 use super::query::Query;
 use super::quote::Duration;
 use super::{Condition, PATIENCE, Scenario, Step};
-use crate::action::{Action, DiskFault, Load, Produce, SeekTo, WireProduce};
+use crate::action::{Action, CreateTopic, DiskFault, Load, Produce, SeekTo, WireProduce};
 use crate::history::Stamped;
 use crate::setup::{BrokerSetup, Setup};
 
@@ -14,8 +14,6 @@ use crate::setup::{BrokerSetup, Setup};
 type Named<T> = (&'static str, fn(Str) -> T);
 /// A word and what it makes of the name and the number that follow.
 type Counted<T> = (&'static str, fn(Str, u64) -> T);
-/// A word and what it makes of the two names that follow.
-type Paired<T> = (&'static str, fn(Str, Str) -> T);
 
 pub(super) fn scenario(text: &str) -> Result<Scenario, ScriptError> {
     let mut setup = Setup::default();
@@ -253,9 +251,10 @@ pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
 
 /// Actions that are a verb and one or two names.
 fn named(line: &mut Line) -> Result<Action, ScriptError> {
-    const ONE: [Named<Action>; 10] = [
+    const ONE: [Named<Action>; 11] = [
         ("start", Action::Start),
         ("kill", Action::Kill),
+        ("wipe", Action::Wipe),
         ("disk-full", Action::DiskFull),
         ("disk-heal", Action::DiskHeal),
         ("stop", Action::Stop),
@@ -270,32 +269,39 @@ fn named(line: &mut Line) -> Result<Action, ScriptError> {
             return Ok(make(line.name("a process's name")?));
         }
     }
-    const TWO: [Paired<Action>; 2] = [("cut", Action::Cut), ("heal", Action::Heal)];
-    for (word, make) in TWO {
-        if line.eat(word) {
-            return Ok(make(line.name("a process's name")?, line.name("another process's name")?));
-        }
+    if line.eat("cut") {
+        let from = line.name("a process's name")?;
+        let make = if line.eat("->") { Action::CutOneWay } else { Action::Cut };
+        return Ok(make(from, line.name("another process's name")?));
+    }
+    if line.eat("heal") {
+        return Ok(Action::Heal(line.name("a process's name")?, line.name("another process's name")?));
     }
     Err(line.error(
         "at, run, expect, show or an action: producer, consumer, wire, topic, alter, delete, produce, load, unload, assign, \
-         seek, poll, follow, close, init-producer-id, wire-produce, start, kill, power-cut, stop, pause, resume, cut, heal, \
+         seek, poll, follow, close, init-producer-id, wire-produce, start, kill, wipe, power-cut, stop, pause, resume, cut, heal, \
          delay, slow-disk, disk-full, disk-error, disk-heal, bit-rot, skew-clock, drop, corrupt",
     ))
 }
 
 fn topic(line: &mut Line) -> Result<Action, ScriptError> {
-    let name = line.name("a topic's name")?;
-    let mut settings = Vec::new();
-    let mut partitions = 1;
+    let mut it = CreateTopic { name: line.name("a topic's name")?, partitions: 1, ..CreateTopic::default() };
     while let Some((column, key, value)) = line.pair() {
         if key == "partitions" {
-            partitions = line.in_pair(column, &value, "a number of partitions")?;
+            it.partitions = line.in_pair(column, &value, "a number of partitions")?;
+        } else if key == "replication" {
+            it.replication = Some(line.in_pair(column, &value, "a number of replicas")?);
         } else {
             let value: String = line.in_pair(column, &value, "text")?;
-            settings.push((Str::from(key), Str::from(value)));
+            if key == "replicas" {
+                it.replicas.push(value.split(',').map(Str::from).collect());
+                it.partitions = it.replicas.len() as i32;
+            } else {
+                it.settings.push((Str::from(key), Str::from(value)));
+            }
         }
     }
-    Ok(Action::CreateTopic(name, partitions, settings))
+    Ok(Action::CreateTopic(it))
 }
 
 fn produce(line: &mut Line) -> Result<Action, ScriptError> {

@@ -2,7 +2,7 @@
 
 use protocol::{ApiKey, Str};
 
-use crate::action::{Action, DiskFault, Load};
+use crate::action::{Action, CreateTopic, DiskFault, Load};
 use crate::random::{Purpose, Random};
 use crate::script::quote::Duration;
 use crate::script::{Condition, Scenario, Step};
@@ -13,7 +13,7 @@ const BROKER: Str = Str::from_static("b1");
 
 pub(super) fn bench(seed: u64, events: u64) -> Scenario {
     let topic = Str::from_static("orders");
-    let mut steps = vec![Step::Do(Action::CreateTopic(topic.clone(), 3, Vec::new()))];
+    let mut steps = vec![Step::Do(Action::CreateTopic(CreateTopic { name: topic.clone(), partitions: 3, ..CreateTopic::default() }))];
     for name in ["c1", "c2"] {
         let earliest = setting("auto.offset.reset", "earliest");
         steps.push(Step::Do(Action::Consumer(name.into(), vec![earliest])));
@@ -77,7 +77,8 @@ impl Generator {
             if self.random.once_in(6) {
                 settings.push(setting("message.timestamp.type", "LogAppendTime"));
             }
-            self.steps.push(Step::Do(Action::CreateTopic(topic.clone(), partitions, settings)));
+            let it = CreateTopic { name: topic.clone(), partitions, settings, ..CreateTopic::default() };
+            self.steps.push(Step::Do(Action::CreateTopic(it)));
         }
         topics
     }

@@ -29,8 +29,8 @@ const RETRY_US: u64 = 100_000;
 
 impl World {
     pub(super) fn add_client(&mut self, name: &Str, settings: &[Setting]) -> Result<(), ActionError> {
-        let servers: Vec<(Str, u16)> =
-            self.setup.brokers.iter().map(|broker| (broker.name.clone(), CLIENT_PORT)).collect();
+        let serving = self.setup.brokers.iter().filter(|it| it.is_broker());
+        let servers: Vec<(Str, u16)> = serving.map(|broker| (broker.name.clone(), CLIENT_PORT)).collect();
         let config = client_config(name, servers, settings).map_err(|error| ActionError(error.0))?;
         let idempotent = config.idempotent();
         let seed = self.setup.seed;
@@ -143,8 +143,10 @@ impl World {
     }
 
     pub(crate) fn client_connected(&mut self, pid: Pid, link: LinkId, conn: ConnId, open: bool) {
-        if self.process(pid).wire().is_some() {
-            return self.wire_connected(pid, link, open);
+        match self.process(pid).kind {
+            Kind::Client(_) => {}
+            Kind::Wire(_) => return self.wire_connected(pid, link, open),
+            Kind::Broker(_) => return self.node_connected(pid, conn, open),
         }
         if !open && let Some(actor) = self.process_mut(pid).actor_mut() {
             actor.links.remove(&conn);
@@ -153,16 +155,20 @@ impl World {
     }
 
     pub(crate) fn client_answered(&mut self, pid: Pid, conn: ConnId, response: Response) {
-        if self.process(pid).wire().is_some() {
-            return self.wire_answered(pid, response);
+        match self.process(pid).kind {
+            Kind::Client(_) => {}
+            Kind::Wire(_) => return self.wire_answered(pid, response),
+            Kind::Broker(_) => return self.node_answered(pid, conn, response),
         }
         self.checks.fetch_answered(self.events + 1, pid, &response.body);
         self.tell_client(pid, Input::Answered(conn, response));
     }
 
     pub(crate) fn client_closed(&mut self, pid: Pid, conn: ConnId) {
-        if self.process(pid).wire().is_some() {
-            return self.wire_closed(pid);
+        match self.process(pid).kind {
+            Kind::Client(_) => {}
+            Kind::Wire(_) => return self.wire_closed(pid),
+            Kind::Broker(_) => return self.node_closed(pid, conn),
         }
         if let Some(actor) = self.process_mut(pid).actor_mut() {
             actor.links.remove(&conn);

@@ -5,8 +5,12 @@ use client::admin::{AdminCall, AlterConfigOp, ConfigChange, ConfigResource, NewT
 use protocol::{Offset, Str, TopicPartition};
 
 use super::{ADMIN, ActionError, World};
+use crate::action::CreateTopic;
 use crate::queue::Pid;
 use crate::setup::Setting;
+
+/// Replicas of a partition, if there are so many brokers.
+const USUAL_REPLICATION: usize = 3;
 
 impl World {
     pub(super) fn add_admin(&mut self) -> Result<(), ActionError> {
@@ -28,19 +32,22 @@ impl World {
         self.process(self.admin()).actor().is_none_or(|actor| actor.others_open == 0)
     }
 
-    pub(super) fn create_topic(
-        &mut self,
-        name: &Str,
-        partitions: i32,
-        settings: &[Setting],
-    ) -> Result<(), ActionError> {
-        self.checks.topic_asked(name, settings);
+    pub(super) fn create_topic(&mut self, it: &CreateTopic) -> Result<(), ActionError> {
+        let mut assignments = Vec::new();
+        for (partition, names) in (0..).zip(&it.replicas) {
+            let ids = names.iter().map(|name| self.broker_pid(name).map(|pid| self.node_id(pid)));
+            assignments.push((partition, ids.collect::<Result<Vec<_>, _>>()?));
+        }
+        let by_hand = !assignments.is_empty();
+        let brokers = self.setup.brokers.iter().filter(|it| it.is_broker()).count();
+        let replication = it.replication.unwrap_or_else(|| brokers.min(USUAL_REPLICATION) as i16);
+        self.checks.topic_asked(&it.name, &it.settings);
         let topic = NewTopic {
-            name: name.clone(),
-            num_partitions: Some(partitions),
-            replication_factor: Some(1),
-            configs: settings.to_vec(),
-            ..NewTopic::default()
+            name: it.name.clone(),
+            num_partitions: (!by_hand).then_some(it.partitions),
+            replication_factor: (!by_hand).then_some(replication),
+            assignments,
+            configs: it.settings.clone(),
         };
         self.call(AdminCall::CreateTopics { topics: vec![topic], validate_only: false })
     }

@@ -4,20 +4,21 @@ use ordered::Map;
 use std::sync::Arc;
 
 use node::{Config, Input, Node, Outbox};
-use protocol::{Instant, Str, Uuid};
+use protocol::{Instant, NodeId, Str, Uuid};
 use storage::{Done, MemoryDisk, OpId, Store, StoreError, StoreOp};
 
+use super::calls::Calls;
 use super::process::{DiskLane, LaneState};
 use super::{ActionError, Broker, Kind, Power, World};
 use crate::link::LinkId;
 use crate::narration::{Heard, Stored};
 use crate::queue::{Due, Pid};
 use crate::random::{Purpose, Random};
-use crate::setup::{BrokerSetup, CLIENT_PORT, CONTROLLER_PORT, PlantedBug};
+use crate::setup::{BrokerSetup, Setup, CLIENT_PORT, CONTROLLER_PORT, PlantedBug};
 
 impl World {
     pub(super) fn add_broker(&mut self, index: usize, setup: &BrokerSetup) -> Result<(), ActionError> {
-        let config = Arc::new(broker_config(index, setup)?);
+        let config = Arc::new(broker_config(&self.setup, index, setup)?);
         let seed = self.setup.seed;
         let pid = self.add_process(&setup.name, |pid| {
             Kind::Broker(Box::new(Broker {
@@ -34,6 +35,8 @@ impl World {
                 eras: Map::new(),
                 lost_power: false,
                 was_killed: false,
+                calls: Calls::default(),
+                wipes: 0,
             }))
         })?;
         self.boot_node(pid);
@@ -66,6 +69,7 @@ impl World {
             broker.serving = false;
             broker.ops.clear();
             broker.lanes.clear();
+            broker.calls = Calls::default();
             broker.was_killed = true;
             if power == Power::Dark {
                 // What was torn is on the platter; of that nothing is lost any more.
@@ -78,9 +82,13 @@ impl World {
 
     /// One event: a node hears something.
     pub(crate) fn tell_node(&mut self, pid: Pid, input: Input) {
+        let heard = self.heard_by_node(&input);
+        self.tell_node_as(pid, heard, input);
+    }
+
+    pub(super) fn tell_node_as(&mut self, pid: Pid, heard: Heard, input: Input) {
         let mut out = self.scratch.node.take().unwrap_or_else(Outbox::with_events);
         let clock = self.clock;
-        let heard = self.heard_by_node(&input);
         let process = self.process_mut(pid);
         let now = process.now(clock);
         let Some(node) = process.broker_mut().and_then(|broker| broker.node.as_mut()) else {
@@ -101,7 +109,6 @@ impl World {
     }
 
     fn carry_out(&mut self, pid: Pid, out: &mut Outbox) {
-        assert!(out.calls.is_empty(), "a node alone calls nobody");
         for (id, op) in out.store.drain(..) {
             self.submit(pid, id, op);
         }
@@ -123,6 +130,9 @@ impl World {
         for reply in out.replies.drain(..) {
             self.digest_reply(&reply);
             self.carry_reply(reply);
+        }
+        for call in out.calls.drain(..) {
+            self.carry_call(pid, call);
         }
     }
 
@@ -200,6 +210,22 @@ impl World {
         self.tell_node(pid, Input::Stored(id, result));
     }
 
+    /// The disk is taken out; the new one is empty and gets an id of its own when it is formatted.
+    pub(super) fn wipe_disk(&mut self, pid: Pid) {
+        let Some(broker) = self.process_mut(pid).broker_mut() else { return };
+        broker.wipes += 1;
+        broker.store = Store::new(MemoryDisk::new());
+        let config = Arc::make_mut(&mut broker.config);
+        let node = usize::try_from(config.node_id.0).unwrap_or_default();
+        config.identity.directory_ids = directory_ids(node, config.log_dirs.len(), broker.wipes);
+        broker.lost_power = true;
+    }
+
+    /// A broker's `node.id`.
+    pub(super) fn node_id(&self, pid: Pid) -> NodeId {
+        self.process(pid).broker().map_or(NodeId(-1), |broker| broker.config.node_id)
+    }
+
     /// A controlled shutdown is complete.
     fn stopped(&mut self, pid: Pid) {
         self.end_node(pid, Power::Down);
@@ -230,7 +256,8 @@ impl World {
                 Heard::Request(from(*conn), request.body.api_key(), request.correlation_id)
             }
             Input::Closed(conn) => Heard::Closed(from(*conn)),
-            Input::Answered(..) => Heard::CallAnswered,
+            Input::Answered(_, Ok(body)) => Heard::Response(body.api_key(), 0),
+            Input::Answered(_, Err(_)) => Heard::CallFailed,
             Input::Stored(_, result) => Heard::Stored(match result {
                 Ok(done) => Stored::of(done),
                 Err(_) => Stored::Failed,
@@ -288,16 +315,31 @@ fn lose_last_batch(store: &mut Store<MemoryDisk>, result: &mut Result<Done, Stor
     }
 }
 
-fn broker_config(index: usize, setup: &BrokerSetup) -> Result<Config, ActionError> {
+fn broker_config(world: &Setup, index: usize, setup: &BrokerSetup) -> Result<Config, ActionError> {
     let name = &setup.name;
     let id = index + 1;
-    let mut properties: Map<String, String> = [
-        ("node.id", id.to_string()),
-        ("listeners", format!("PLAINTEXT://{name}:{CLIENT_PORT},CONTROLLER://{name}:{CONTROLLER_PORT}")),
-        ("log.dirs", format!("/{name}")),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into();
+    let mut listeners = Vec::new();
+    if setup.is_broker() {
+        listeners.push(format!("PLAINTEXT://{name}:{CLIENT_PORT}"));
+    }
+    if setup.is_controller() {
+        listeners.push(format!("CONTROLLER://{name}:{CONTROLLER_PORT}"));
+    }
+    let mut properties: Map<String, String> =
+        [("node.id", id.to_string()), ("listeners", listeners.join(",")), ("log.dirs", format!("/{name}"))]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into();
+    if world.brokers.len() > 1 {
+        let voters = (1..).zip(&world.brokers).filter(|(_, it)| it.is_controller());
+        let voters: Vec<String> = voters.map(|(id, it)| format!("{id}@{}:{CONTROLLER_PORT}", it.name)).collect();
+        for (key, value) in [
+            ("process.roles", "broker,controller"),
+            ("controller.listener.names", "CONTROLLER"),
+            ("controller.quorum.voters", &voters.join(",")),
+        ] {
+            properties.insert(key.to_owned(), value.to_owned());
+        }
+    }
     for (key, value) in &setup.settings {
         if node::config::broker_key(key).is_none() {
             return Err(ActionError(format!("Kafka's brokers have no configuration {key}")));
@@ -306,14 +348,18 @@ fn broker_config(index: usize, setup: &BrokerSetup) -> Result<Config, ActionErro
     }
     let (mut config, _) = Config::parse(&properties).map_err(|error| ActionError(format!("{name}: {error}")))?;
     config.identity.cluster_id = Str::from_static("vivarium-simulation-00");
-    config.identity.directory_ids = (0..config.log_dirs.len())
-        .map(|dir| {
-            let mut random = Random::stream(id as u64, Purpose::Boot, dir as u16);
-            let mut bytes = [0; 16];
-            bytes[..8].copy_from_slice(&random.word().to_be_bytes());
-            bytes[8..].copy_from_slice(&random.word().to_be_bytes());
-            Uuid::from_random(bytes)
-        })
-        .collect();
+    config.identity.directory_ids = directory_ids(id, config.log_dirs.len(), 0);
     Ok(config)
+}
+
+/// The ids of a node's directories, after so many disks.
+fn directory_ids(node: usize, dirs: usize, wipes: u16) -> Vec<Uuid> {
+    let id = |dir: usize| {
+        let mut random = Random::stream(node as u64, Purpose::Boot, dir as u16 | wipes << 8);
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&random.word().to_be_bytes());
+        bytes[8..].copy_from_slice(&random.word().to_be_bytes());
+        Uuid::from_random(bytes)
+    };
+    (0..dirs).map(id).collect()
 }

@@ -123,16 +123,36 @@ impl World {
     }
 
     pub(super) fn cut(&mut self, a: &str, b: &str) -> Result<(), ActionError> {
-        let pair = self.two(a, b)?;
-        if !self.cuts.insert(pair) {
+        let (a, b) = self.two(a, b)?;
+        let (there, back) = (self.cuts.insert((a, b)), self.cuts.insert((b, a)));
+        if !there && !back {
+            let (a, b) = (self.name(a), self.name(b));
             return Err(ActionError(format!("nothing passes between {a} and {b} already")));
         }
         Ok(())
     }
 
+    pub(super) fn cut_one_way(&mut self, from: &str, to: &str) -> Result<(), ActionError> {
+        let (from_pid, to_pid) = self.two(from, to)?;
+        if !self.cuts.insert((from_pid, to_pid)) {
+            return Err(ActionError(format!("nothing passes from {from} to {to} already")));
+        }
+        Ok(())
+    }
+
+    pub(super) fn wipe(&mut self, name: &str) -> Result<(), ActionError> {
+        let pid = self.broker_pid(name)?;
+        if self.process(pid).power.is_up() {
+            return Err(ActionError(format!("{name} runs: its disk cannot be taken out")));
+        }
+        self.wipe_disk(pid);
+        Ok(())
+    }
+
     pub(super) fn heal(&mut self, a: &str, b: &str) -> Result<(), ActionError> {
         let pair = self.two(a, b)?;
-        if !self.cuts.remove(&pair) {
+        let (there, back) = (self.cuts.remove(&pair), self.cuts.remove(&(pair.1, pair.0)));
+        if !there && !back {
             return Err(ActionError(format!("the way between {a} and {b} is not cut")));
         }
         self.release_links(pair.0, pair.1);
@@ -140,7 +160,8 @@ impl World {
     }
 
     pub(super) fn delay(&mut self, a: &str, b: &str, us: u64) -> Result<(), ActionError> {
-        let pair = self.two(a, b)?;
+        let (a, b) = self.two(a, b)?;
+        let pair = World::pair(a, b);
         if us == 0 {
             self.delays.remove(&pair);
         } else {
@@ -176,7 +197,7 @@ impl World {
         if first == second {
             return Err(ActionError(format!("{a} has no way to itself")));
         }
-        Ok(World::pair(first, second))
+        Ok((first, second))
     }
 
     pub(super) fn bug_shows(&mut self, bug: PlantedBug) -> bool {

@@ -3,6 +3,7 @@
 mod actor;
 mod admin;
 mod broker;
+mod calls;
 mod faults;
 mod network;
 mod process;
@@ -46,7 +47,7 @@ pub struct World {
     pub(crate) names: Map<Str, Pid>,
     pub(crate) links: Map<LinkId, Link>,
     pub(crate) next_link: u32,
-    /// Pairs of processes between which no packet passes, the lower one first.
+    /// From whom to whom no packet passes.
     pub(crate) cuts: Set<(Pid, Pid)>,
     /// Pairs that are further apart than others, in µs.
     pub(crate) delays: Map<(Pid, Pid), u64>,
@@ -230,7 +231,7 @@ impl World {
         match action {
             Action::Producer(name, settings) | Action::Consumer(name, settings) => self.add_client(name, settings),
             Action::Wire(name, broker) => self.add_wire(name, broker),
-            Action::CreateTopic(name, partitions, settings) => self.create_topic(name, *partitions, settings),
+            Action::CreateTopic(it) => self.create_topic(it),
             Action::AlterTopic(name, settings) => self.alter_topic(name, settings),
             Action::DeleteTopic(name) => self.delete_topic(name),
             Action::DeleteRecords(partition, before) => self.delete_records(partition, *before),
@@ -251,7 +252,9 @@ impl World {
             Action::Stop(name) => self.stop(name),
             Action::Pause(name) => self.pause(name),
             Action::Resume(name) => self.resume(name),
+            Action::Wipe(name) => self.wipe(name),
             Action::Cut(a, b) => self.cut(a, b),
+            Action::CutOneWay(from, to) => self.cut_one_way(from, to),
             Action::Heal(a, b) => self.heal(a, b),
             Action::Delay(a, b, us) => self.delay(a, b, *us),
             Action::SlowDisk(name, us) => self.slow_disk(name, *us),
@@ -261,7 +264,7 @@ impl World {
             Action::BitRot(name, partition, at) => self.bit_rot(name, partition, *at),
             Action::SkewClock(name, ms) => self.skew_clock(name, *ms),
             Action::DropResponse(api, name) => {
-                let pid = self.client_pid(name)?;
+                let pid = self.pid(name)?;
                 self.drops.push((*api, pid));
                 Ok(())
             }
@@ -296,6 +299,8 @@ impl World {
             }
             Due::Load(pid, number) => self.load_tick(pid, number),
             Due::Poll(pid, number) => self.poll_tick(pid, number),
+            Due::Line(pid, incarnation, line) => self.line_turn(pid, incarnation, line),
+            Due::CallFailed(pid, incarnation) => self.call_failed(pid, incarnation),
         }
     }
 
@@ -308,7 +313,9 @@ impl World {
             | Due::Do(pid, _)
             | Due::Stop(pid, _)
             | Due::Load(pid, _)
-            | Due::Poll(pid, _) => Some(pid),
+            | Due::Poll(pid, _)
+            | Due::Line(pid, ..)
+            | Due::CallFailed(pid, _) => Some(pid),
             Due::Open(link) | Due::Up(link) | Due::Send(link) => self.links.get(&link).map(|it| it.node),
             Due::Opened(link) | Due::Down(link) => self.links.get(&link).map(|it| it.client),
         }

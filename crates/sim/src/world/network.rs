@@ -18,6 +18,9 @@ const TURN_US: u64 = 20;
 impl World {
     /// A packet's way from one process towards another takes this long.
     fn latency(&mut self, from: Pid, to: Pid) -> u64 {
+        if from == to {
+            return 0;
+        }
         let (low, high) = self.setup.network_us;
         let extra = self.delays.get(&World::pair(from, to)).copied().unwrap_or(0);
         self.process_mut(from).network.within(low, high) + extra
@@ -59,7 +62,10 @@ impl World {
         let latency = self.latency(node, client);
         self.queue.push(self.after(latency), Due::Opened(id));
         if power.is_up() {
-            let host = PeerHost::Named(self.process(client).name.clone());
+            let host = match self.process(client).broker() {
+                Some(own) if client == node => PeerHost::Node(own.config.node_id),
+                _ => PeerHost::Named(self.process(client).name.clone()),
+            };
             let Some(link) = self.links.get_mut(&id) else { return };
             link.node_open = true;
             let peer = Peer { listener: link.listener.clone(), host };
@@ -71,7 +77,7 @@ impl World {
     pub(crate) fn opened_at_client(&mut self, id: LinkId) {
         let Some(link) = self.links.get(&id) else { return };
         let (client, conn, open) = (link.client, link.conn, link.node_open);
-        if open && self.is_cut(client, link.node) {
+        if open && self.is_cut(link.node, client) {
             self.queue.push(self.clock.plus_ms(1_000), Due::Opened(id));
             return;
         }
@@ -199,7 +205,8 @@ impl World {
         if link.answered(correlation_id, answer) && !link.turn {
             link.turn = true;
             let node = link.node;
-            let wait = self.process_mut(node).network.below(TURN_US + 1);
+            let is_own = link.client == node;
+            let wait = if is_own { 0 } else { self.process_mut(node).network.below(TURN_US + 1) };
             self.queue.push(self.after(wait), Due::Send(id));
         }
     }
@@ -231,7 +238,9 @@ impl World {
                 self.drops.remove(index);
                 return self.break_link(id);
             }
-            self.plant_into(&mut response.body);
+            if self.process(client).broker().is_none() {
+                self.plant_into(&mut response.body);
+            }
             self.send_down(id, Packet::Message(response));
         }
     }
@@ -259,7 +268,7 @@ impl World {
     pub(crate) fn arrive_at_client(&mut self, id: LinkId) {
         let Some(link) = self.links.get(&id) else { return };
         let (client, node) = (link.client, link.node);
-        let cut = !self.cuts.is_empty() && self.is_cut(client, node);
+        let cut = !self.cuts.is_empty() && self.is_cut(node, client);
         let Some(link) = self.links.get_mut(&id) else { return };
         if cut || link.dark || link.down.stalled > 0 {
             link.down.stalled += 1;
@@ -349,9 +358,17 @@ impl World {
             self.links.iter().filter(|(_, link)| link.client == pid || link.node == pid).map(|(id, _)| *id).collect();
         for id in links {
             let Some(link) = self.links.get_mut(&id) else { continue };
+            if link.client == pid && link.node == pid {
+                self.links.remove(&id);
+                continue;
+            }
             if link.client == pid {
                 link.client_open = false;
-                self.send_up(id, Packet::Fin);
+                if silently {
+                    link.client_dark = true;
+                } else {
+                    self.send_up(id, Packet::Fin);
+                }
                 continue;
             }
             link.owed.clear();
@@ -369,6 +386,14 @@ impl World {
 
     /// A machine is back: whoever still believes in an old connection is told that there is none.
     pub(crate) fn reset_dark_links(&mut self, node: Pid) {
+        let own = |link: &Link| link.client == node && link.client_dark;
+        let links: Vec<LinkId> = self.links.iter().filter(|(_, link)| own(link)).map(|(id, _)| *id).collect();
+        for id in links {
+            if let Some(link) = self.links.get_mut(&id) {
+                link.client_dark = false;
+            }
+            self.send_up(id, Packet::Fin);
+        }
         let links: Vec<LinkId> =
             self.links.iter().filter(|(_, link)| link.node == node && link.dark).map(|(id, _)| *id).collect();
         for id in links {
@@ -383,8 +408,9 @@ impl World {
         }
     }
 
-    pub(crate) fn is_cut(&self, a: Pid, b: Pid) -> bool {
-        self.cuts.contains(&World::pair(a, b))
+    /// True if no packet passes from one to the other.
+    pub(crate) fn is_cut(&self, from: Pid, to: Pid) -> bool {
+        self.cuts.contains(&(from, to))
     }
 
     /// The way between two processes is free again.

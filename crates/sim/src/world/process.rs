@@ -9,6 +9,7 @@ use node::{Config, Node};
 use protocol::{Era, Instant, Now, Request, Response, Str, TopicPartition, WallMs};
 use storage::{Cell, LogId, MemoryDisk, OpId, Store, StoreOp};
 
+use super::calls::Calls;
 use crate::action::Load;
 use crate::link::LinkId;
 use crate::queue::Due;
@@ -84,6 +85,9 @@ pub(crate) struct Broker {
     pub(crate) lost_power: bool,
     /// Since the last start it was stopped in good order or never ran.
     pub(crate) was_killed: bool,
+    pub(crate) calls: Calls,
+    /// How often its disk was replaced by an empty one.
+    pub(crate) wipes: u16,
 }
 
 /// Until when a lane is busy.

@@ -1,0 +1,607 @@
+//! Calls to other nodes over sockets: one connection for each peer and listener, opened when it is needed and dialled again
+//! with Kafka's backoff; requests in order, answers in order, each with its deadline.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use node::outbox::{Call, CallError, CallId};
+use protocol::frame::{self, Piece, Request};
+use protocol::messages::{ApiKey, ResponseBody};
+use protocol::{NodeId, Str};
+
+use crate::connection::{Chunk, Connection, Fault, Read};
+use crate::dial::Resolver;
+use crate::held::Held;
+
+/// Tokens from here on are connections that this node has opened.
+pub(crate) const FIRST_CALL: usize = 1 << 62;
+/// `reconnect.backoff.ms` and `reconnect.backoff.max.ms`.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// `socket.connection.setup.timeout.ms`.
+const SETUP: Duration = Duration::from_secs(10);
+/// An answer says how long it is; what it claims is allocated only as it arrives.
+const LONGEST_ANSWER: usize = i32::MAX as usize;
+
+/// A call that came to its end.
+pub(crate) type Finished = (CallId, Result<ResponseBody, CallError>);
+
+/// All lines to other nodes.
+pub(crate) struct Calls {
+    node_id: NodeId,
+    registry: Registry,
+    resolver: Resolver,
+    lines: Vec<Line>,
+    by_peer: HashMap<(NodeId, Str, u16), usize>,
+    by_token: HashMap<usize, usize>,
+    next_token: usize,
+    finished: VecDeque<Finished>,
+    /// Requests are bytes; nothing of a file is sent.
+    nothing_held: Held,
+}
+
+/// The way to a listener of another node.
+struct Line {
+    peer: NodeId,
+    host: Str,
+    port: u16,
+    state: State,
+    waiting: VecDeque<(Instant, Call)>,
+    sent: VecDeque<Sent>,
+    /// How often in a row it could not be opened or broke, and when to dial again.
+    failures: u32,
+    dial_at: Instant,
+    /// People were told that it cannot be reached.
+    was_told: bool,
+}
+
+enum State {
+    Closed,
+    Resolving,
+    /// The addresses that are left if this one does not answer until then.
+    Connecting(Box<Connection>, usize, VecDeque<SocketAddr>, Instant),
+    Open(Box<Connection>, usize),
+}
+
+struct Sent {
+    deadline: Instant,
+    id: CallId,
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+}
+
+impl Calls {
+    pub(crate) fn new(node_id: NodeId, registry: Registry, wake: impl Fn() + Clone + Send + 'static) -> Calls {
+        Calls {
+            node_id,
+            registry,
+            resolver: Resolver::new(wake),
+            lines: Vec::new(),
+            by_peer: HashMap::new(),
+            by_token: HashMap::new(),
+            next_token: FIRST_CALL,
+            finished: VecDeque::new(),
+            nothing_held: Held::new(0),
+        }
+    }
+
+    /// Asks another node.
+    pub(crate) fn call(&mut self, now: Instant, call: Call) {
+        let deadline = now + Duration::from_millis(u64::try_from(call.timeout_ms).unwrap_or(0));
+        let lines = &mut self.lines;
+        let index = *self.by_peer.entry((call.to, call.host.clone(), call.port)).or_insert_with(|| {
+            lines.push(Line::new(call.to, call.host.clone(), call.port, now));
+            lines.len() - 1
+        });
+        self.lines[index].waiting.push_back((deadline, call));
+        self.dial(index, now);
+        self.send(index, now);
+    }
+
+    /// A socket of ours has something, or takes something.
+    pub(crate) fn event(&mut self, token: usize, now: Instant) {
+        let Some(index) = self.by_token.get(&token).copied() else { return };
+        if let State::Connecting(..) = self.lines[index].state {
+            self.connected(index, now);
+        }
+        self.send(index, now);
+        self.receive(index, now);
+    }
+
+    /// Dials, and gives up what took too long.
+    pub(crate) fn turn(&mut self, now: Instant) {
+        while let Some((index, found)) = self.resolver.answer() {
+            self.resolved(index, found, now);
+        }
+        for index in 0..self.lines.len() {
+            self.expire(index, now);
+            self.dial(index, now);
+        }
+    }
+
+    /// When `turn` has something to do.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.lines.iter().filter_map(Line::due).min()
+    }
+
+    /// A call that came to its end.
+    pub(crate) fn finished(&mut self) -> Option<Finished> {
+        self.finished.pop_front()
+    }
+
+    /// True while calls that came to their end were not taken.
+    pub(crate) fn has_finished(&self) -> bool {
+        !self.finished.is_empty()
+    }
+
+    fn dial(&mut self, index: usize, now: Instant) {
+        let line = &mut self.lines[index];
+        if !matches!(line.state, State::Closed) || line.waiting.is_empty() || line.dial_at > now {
+            return;
+        }
+        line.state = State::Resolving;
+        if let Some(found) = self.resolver.resolve(index, &line.host, line.port) {
+            self.resolved(index, found, now);
+        }
+    }
+
+    fn resolved(&mut self, index: usize, found: io::Result<Vec<SocketAddr>>, now: Instant) {
+        if !matches!(self.lines[index].state, State::Resolving) {
+            return;
+        }
+        match found {
+            Ok(addresses) => self.try_next(index, addresses.into(), "the name has no address", now),
+            Err(error) => self.unreachable(index, &error.to_string(), now),
+        }
+    }
+
+    /// Connects to the first of the addresses that can be tried.
+    fn try_next(&mut self, index: usize, mut addresses: VecDeque<SocketAddr>, why: &str, now: Instant) {
+        let mut why = why.to_owned();
+        while let Some(address) = addresses.pop_front() {
+            match self.open(address) {
+                Ok((connection, token)) => {
+                    self.by_token.insert(token, index);
+                    self.lines[index].state = State::Connecting(Box::new(connection), token, addresses, now + SETUP);
+                    return;
+                }
+                Err(error) => why = error.to_string(),
+            }
+        }
+        self.unreachable(index, &why, now);
+    }
+
+    fn open(&mut self, address: SocketAddr) -> io::Result<(Connection, usize)> {
+        let mut connection = Connection::new(TcpStream::connect(address)?)?;
+        let token = self.next_token;
+        self.next_token += 1;
+        self.registry.register(connection.stream(), Token(token), Interest::READABLE | Interest::WRITABLE)?;
+        Ok((connection, token))
+    }
+
+    fn connected(&mut self, index: usize, now: Instant) {
+        let line = &mut self.lines[index];
+        let State::Connecting(connection, token, ..) = &mut line.state else { return };
+        let why = match connection.stream().take_error() {
+            Ok(Some(error)) | Err(error) => error.to_string(),
+            Ok(None) => match connection.stream().peer_addr() {
+                Ok(_) => {
+                    let token = *token;
+                    let State::Connecting(connection, ..) = std::mem::replace(&mut line.state, State::Closed) else {
+                        return;
+                    };
+                    line.state = State::Open(connection, token);
+                    line.failures = 0;
+                    line.was_told = false;
+                    return;
+                }
+                // Not yet: the socket tells again.
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => return,
+                Err(error) => error.to_string(),
+            },
+        };
+        let addresses = self.hang_up(index);
+        self.try_next(index, addresses, &why, now);
+    }
+
+    /// Nobody can be reached there: the calls that wait hear of it.
+    fn unreachable(&mut self, index: usize, why: &str, now: Instant) {
+        self.hang_up(index);
+        let line = &mut self.lines[index];
+        line.back_off(now);
+        if !std::mem::replace(&mut line.was_told, true) {
+            let (peer, host, port) = (line.peer, &line.host, line.port);
+            tracing::warn!("cannot reach node {peer} at {host}:{port}: {why}; trying again");
+        }
+        let refused = std::mem::take(&mut line.waiting);
+        self.finished.extend(refused.into_iter().map(|(_, call)| (call.id, Err(CallError::Refused))));
+    }
+
+    /// Forgets the socket, which closes it; tells which addresses were left to try.
+    fn hang_up(&mut self, index: usize) -> VecDeque<SocketAddr> {
+        let (mut connection, token, addresses) =
+            match std::mem::replace(&mut self.lines[index].state, State::Closed) {
+                State::Closed | State::Resolving => return VecDeque::new(),
+                State::Connecting(connection, token, addresses, _) => (connection, token, addresses),
+                State::Open(connection, token) => (connection, token, VecDeque::new()),
+            };
+        self.by_token.remove(&token);
+        // A failure to deregister leaves nothing behind: the descriptor is closed right here.
+        let _ = self.registry.deregister(connection.stream());
+        addresses
+    }
+
+    /// The connection is given up: the call that was to be answered first fails like this, the others sent with it.
+    fn lose(&mut self, index: usize, first: CallError, now: Instant) {
+        self.hang_up(index);
+        let line = &mut self.lines[index];
+        line.back_off(now);
+        for (place, sent) in std::mem::take(&mut line.sent).into_iter().enumerate() {
+            let error = if place == 0 { first } else { CallError::Reset };
+            self.finished.push_back((sent.id, Err(error)));
+        }
+    }
+
+    /// Sends what waits, as far as the socket takes it.
+    fn send(&mut self, index: usize, now: Instant) {
+        let line = &mut self.lines[index];
+        let State::Open(connection, _) = &mut line.state else { return };
+        for (deadline, call) in std::mem::take(&mut line.waiting) {
+            let correlation_id = line.sent.back().map_or(0, |it| it.correlation_id.wrapping_add(1));
+            let (id, api, version) = (call.id, call.body.api_key(), call.version);
+            let client_id = Some(Str::from(self.node_id.to_string()));
+            let mut request = Request { version, correlation_id, client_id, body: call.body };
+            match encoded(&mut request) {
+                Ok(chunks) => {
+                    connection.queue(chunks);
+                    line.sent.push_back(Sent { deadline, id, api, version, correlation_id });
+                }
+                Err(what) => {
+                    tracing::error!("a call of {} cannot be encoded: {what}", api.name());
+                    self.finished.push_back((id, Err(CallError::Malformed)));
+                }
+            }
+        }
+        if let Err(fault) = connection.write(&self.nothing_held) {
+            tracing::debug!(%fault, "a connection to another node broke");
+            self.lose(index, CallError::Reset, now);
+        }
+    }
+
+    /// Takes the answers that have come.
+    fn receive(&mut self, index: usize, now: Instant) {
+        loop {
+            let line = &mut self.lines[index];
+            let State::Open(connection, _) = &mut line.state else { return };
+            let error = match connection.read(LONGEST_ANSWER) {
+                Ok(Read::Blocked) => return,
+                Ok(Read::Frame(frame)) => match line.sent.front().map(|sent| answer(sent, frame)) {
+                    Some(Ok(body)) => {
+                        let sent = line.sent.pop_front();
+                        self.finished.extend(sent.map(|sent| (sent.id, Ok(body))));
+                        continue;
+                    }
+                    Some(Err(what)) => {
+                        tracing::warn!("node {} at {}:{} answers nonsense: {what}", line.peer, line.host, line.port);
+                        CallError::Malformed
+                    }
+                    None => CallError::Malformed,
+                },
+                Ok(Read::Closed) => CallError::Reset,
+                Err(Fault::Size(size)) => {
+                    let (peer, host, port) = (line.peer, &line.host, line.port);
+                    tracing::warn!("node {peer} at {host}:{port} sends a frame of {size} bytes");
+                    CallError::Malformed
+                }
+                Err(Fault::Io(_) | Fault::ShortFile) => CallError::Reset,
+            };
+            self.lose(index, error, now);
+        }
+    }
+
+    fn expire(&mut self, index: usize, now: Instant) {
+        let line = &mut self.lines[index];
+        if let State::Connecting(.., until) = line.state
+            && until <= now
+        {
+            let addresses = self.hang_up(index);
+            self.try_next(index, addresses, "no answer", now);
+        }
+        let line = &mut self.lines[index];
+        let finished = &mut self.finished;
+        line.waiting.retain(|(deadline, call)| {
+            let is_late = *deadline <= now;
+            if is_late {
+                finished.push_back((call.id, Err(CallError::TimedOut)));
+            }
+            !is_late
+        });
+        if !line.sent.iter().any(|it| it.deadline <= now) {
+            return;
+        }
+        // Answers come in order: behind one that is missed no other will come, so the connection is given up.
+        for sent in std::mem::take(&mut line.sent) {
+            let error = if sent.deadline <= now { CallError::TimedOut } else { CallError::Reset };
+            finished.push_back((sent.id, Err(error)));
+        }
+        line.back_off(now);
+        self.hang_up(index);
+    }
+}
+
+impl Line {
+    fn new(peer: NodeId, host: Str, port: u16, now: Instant) -> Line {
+        Line {
+            peer,
+            host,
+            port,
+            state: State::Closed,
+            waiting: VecDeque::new(),
+            sent: VecDeque::new(),
+            failures: 0,
+            dial_at: now,
+            was_told: false,
+        }
+    }
+
+    fn back_off(&mut self, now: Instant) {
+        let wait = BACKOFF.0.saturating_mul(1 << self.failures.min(10)).min(BACKOFF.1);
+        self.dial_at = now + wait;
+        self.failures += 1;
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let deadlines = self.waiting.iter().map(|it| it.0).chain(self.sent.iter().map(|it| it.deadline));
+        let state = match &self.state {
+            State::Closed if !self.waiting.is_empty() => Some(self.dial_at),
+            State::Connecting(.., until) => Some(*until),
+            State::Closed | State::Resolving | State::Open(..) => None,
+        };
+        deadlines.chain(state).min()
+    }
+}
+
+fn encoded(request: &mut Request) -> Result<Vec<Chunk>, String> {
+    let frame = frame::encode_request(request).map_err(|error| error.to_string())?;
+    let chunks = frame.pieces.into_iter().map(|piece| match piece {
+        Piece::Bytes(bytes) => Ok(Chunk::Bytes(bytes)),
+        Piece::Region(_) => Err("it names bytes of a log".to_owned()),
+    });
+    chunks.collect()
+}
+
+fn answer(sent: &Sent, frame: Bytes) -> Result<ResponseBody, String> {
+    let response = frame::decode_response(sent.api, sent.version, frame).map_err(|error| error.to_string())?;
+    if response.correlation_id != sent.correlation_id {
+        return Err(format!("correlation id {} where {} is next", response.correlation_id, sent.correlation_id));
+    }
+    Ok(response.body)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream as Blocking};
+
+    use mio::{Events, Poll};
+    use protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, BrokerHeartbeatRequest, RequestBody};
+    use protocol::{ErrorCode, Response};
+
+    use super::*;
+
+    /// Far longer than any of this takes.
+    const PATIENT_MS: i64 = 30_000;
+
+    struct Rig {
+        poll: Poll,
+        calls: Calls,
+    }
+
+    impl Rig {
+        fn new() -> Rig {
+            let poll = Poll::new().unwrap();
+            let waker = std::sync::Arc::new(mio::Waker::new(poll.registry(), Token(0)).unwrap());
+            let wake = move || waker.wake().unwrap();
+            let calls = Calls::new(NodeId(1), poll.registry().try_clone().unwrap(), wake);
+            Rig { poll, calls }
+        }
+
+        fn ask(&mut self, id: u64, host: &str, port: u16, timeout_ms: i64) {
+            let body = RequestBody::BrokerHeartbeat(BrokerHeartbeatRequest::default());
+            let (id, host, to) = (CallId(id), Str::from(host), NodeId(2));
+            self.calls.call(Instant::now(), Call { id, to, host, port, version: 1, body, timeout_ms });
+        }
+
+        /// Runs until a call has come to its end.
+        fn next(&mut self) -> Finished {
+            let mut events = Events::with_capacity(16);
+            loop {
+                if let Some(finished) = self.calls.finished() {
+                    return finished;
+                }
+                let patience = self.calls.due().map(|it| it.saturating_duration_since(Instant::now()));
+                self.poll.poll(&mut events, patience).unwrap();
+                for event in &events {
+                    self.calls.event(event.token().0, Instant::now());
+                }
+                self.calls.turn(Instant::now());
+            }
+        }
+    }
+
+    fn peer() -> (TcpListener, u16) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        (listener, port)
+    }
+
+    /// Takes the next request; tells its correlation id.
+    fn take(stream: &mut Blocking) -> i32 {
+        let mut size = [0; 4];
+        stream.read_exact(&mut size).unwrap();
+        let mut frame = vec![0; u32::from_be_bytes(size) as usize];
+        stream.read_exact(&mut frame).unwrap();
+        let request = frame::decode_request(frame.into()).unwrap();
+        assert_eq!(request.client_id.as_deref(), Some("1"));
+        request.correlation_id
+    }
+
+    fn answer(stream: &mut Blocking, correlation_id: i32) {
+        let mut body = ResponseBody::empty(ApiKey::BrokerHeartbeat).unwrap();
+        if let ResponseBody::BrokerHeartbeat(it) = &mut body {
+            it.error_code = ErrorCode::StaleBrokerEpoch.code();
+        }
+        let mut response = Response { version: 1, correlation_id, body };
+        let frame = frame::encode_response(&mut response).unwrap();
+        stream.write_all(&frame.bytes().unwrap()).unwrap();
+    }
+
+    fn is_answer(finished: &Finished, id: u64) -> bool {
+        finished.0 == CallId(id) && matches!(&finished.1, Ok(ResponseBody::BrokerHeartbeat(it)) if it.error_code == ErrorCode::StaleBrokerEpoch.code())
+    }
+
+    #[test]
+    fn calls_to_a_peer_share_a_connection_and_are_answered_in_order() {
+        let (listener, port) = peer();
+        let far = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let ids: Vec<i32> = (0..3).map(|_| take(&mut stream)).collect();
+            ids.into_iter().for_each(|id| answer(&mut stream, id));
+            listener.set_nonblocking(true).unwrap();
+            assert!(listener.accept().is_err(), "one connection is enough");
+            stream
+        });
+        let mut rig = Rig::new();
+        (0..3).for_each(|id| rig.ask(id, "127.0.0.1", port, PATIENT_MS));
+        for id in 0..3 {
+            let finished = rig.next();
+            assert!(is_answer(&finished, id), "{finished:?}");
+        }
+        drop(far.join().unwrap());
+    }
+
+    #[test]
+    fn a_name_is_resolved_beside_the_core_and_one_that_is_none_is_refused() {
+        let (listener, port) = peer();
+        let far = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let id = take(&mut stream);
+            answer(&mut stream, id);
+            stream
+        });
+        let mut rig = Rig::new();
+        rig.ask(1, "localhost", port, PATIENT_MS);
+        let finished = rig.next();
+        assert!(is_answer(&finished, 1), "{finished:?}");
+        drop(far.join().unwrap());
+        rig.ask(2, "no-such-host.invalid", 9092, PATIENT_MS);
+        assert_eq!(rig.next(), (CallId(2), Err(CallError::Refused)));
+    }
+
+    #[test]
+    fn nobody_there_is_a_refusal_and_later_calls_dial_again() {
+        let (listener, port) = peer();
+        drop(listener);
+        let mut rig = Rig::new();
+        rig.ask(1, "127.0.0.1", port, PATIENT_MS);
+        assert_eq!(rig.next(), (CallId(1), Err(CallError::Refused)));
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let far = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let id = take(&mut stream);
+            answer(&mut stream, id);
+            stream
+        });
+        rig.ask(2, "127.0.0.1", port, PATIENT_MS);
+        let finished = rig.next();
+        assert!(is_answer(&finished, 2), "{finished:?}");
+        drop(far.join().unwrap());
+    }
+
+    #[test]
+    fn a_connection_that_breaks_half_way_in_a_frame_resets_what_was_sent() {
+        let (listener, port) = peer();
+        let far = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            take(&mut stream);
+            take(&mut stream);
+            stream.write_all(&[0, 0, 0, 100, 1, 2, 3]).unwrap();
+        });
+        let mut rig = Rig::new();
+        rig.ask(1, "127.0.0.1", port, PATIENT_MS);
+        rig.ask(2, "127.0.0.1", port, PATIENT_MS);
+        assert_eq!(rig.next(), (CallId(1), Err(CallError::Reset)));
+        assert_eq!(rig.next(), (CallId(2), Err(CallError::Reset)));
+        far.join().unwrap();
+    }
+
+    #[test]
+    fn garbage_ends_the_connection() {
+        let mut other = Response {
+            version: 0,
+            correlation_id: 7,
+            body: ResponseBody::ApiVersions(ApiVersionsResponse::default()),
+        };
+        let wrong_id = frame::encode_response(&mut other).unwrap().bytes().unwrap();
+        for garbage in [&[0xff; 8][..], &[0, 0, 0, 2, 9, 9], &[0, 0, 0, 0], &wrong_id] {
+            let (listener, port) = peer();
+            let garbage = garbage.to_vec();
+            let far = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                take(&mut stream);
+                take(&mut stream);
+                stream.write_all(&garbage).unwrap();
+                // The other end closes: with all read in order, or at once because there was more to read.
+                let mut rest = Vec::new();
+                stream.read_to_end(&mut rest).map(|_| ()).or_else(|error| match error.kind() {
+                    io::ErrorKind::ConnectionReset => Ok(()),
+                    _ => Err(error),
+                })
+            });
+            let mut rig = Rig::new();
+            rig.ask(1, "127.0.0.1", port, PATIENT_MS);
+            rig.ask(2, "127.0.0.1", port, PATIENT_MS);
+            assert_eq!(rig.next(), (CallId(1), Err(CallError::Malformed)));
+            assert_eq!(rig.next(), (CallId(2), Err(CallError::Reset)));
+            far.join().unwrap().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_peer_that_says_nothing_is_given_up_and_the_next_call_takes_a_new_connection() {
+        let (listener, port) = peer();
+        let mut rig = Rig::new();
+        rig.ask(1, "127.0.0.1", port, 50);
+        assert_eq!(rig.next(), (CallId(1), Err(CallError::TimedOut)));
+        let silent = listener.accept().unwrap();
+        let far = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let id = take(&mut stream);
+            answer(&mut stream, id);
+            stream
+        });
+        rig.ask(2, "127.0.0.1", port, PATIENT_MS);
+        let finished = rig.next();
+        assert!(is_answer(&finished, 2), "{finished:?}");
+        drop((silent, far.join().unwrap()));
+    }
+
+    #[test]
+    fn a_call_that_cannot_be_encoded_fails_alone() {
+        let (listener, port) = peer();
+        let mut rig = Rig::new();
+        let body = RequestBody::ApiVersions(ApiVersionsRequest::default());
+        let host = Str::from_static("127.0.0.1");
+        rig.calls.call(
+            Instant::now(),
+            Call { id: CallId(1), to: NodeId(2), host, port, version: 99, body, timeout_ms: PATIENT_MS },
+        );
+        assert_eq!(rig.next(), (CallId(1), Err(CallError::Malformed)));
+        drop(listener);
+    }
+}

@@ -1,0 +1,315 @@
+//! `vivarium cluster`: several nodes on this machine, each a process of its own, with one command.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use protocol::{NodeId, Str};
+use server::DataDir;
+use storage::meta::MetaProperties;
+
+use crate::ephemeral::EphemeralDir;
+
+/// `vivarium cluster --nodes 3 [--port N] [--data DIR | --ephemeral] [--set KEY=VALUE]…`
+#[derive(clap::Args)]
+pub(crate) struct ClusterArguments {
+    /// How many nodes; each is a broker and a controller
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=7))]
+    nodes: u16,
+    /// The first node's port for clients on 127.0.0.1; the others' follow. 0 takes any free ones
+    #[arg(long, value_name = "N", default_value_t = 9092)]
+    port: u16,
+    /// Keep the logs here, in a directory for each node
+    #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
+    data: Option<PathBuf>,
+    /// Keep the logs in a temporary directory that is removed at the end
+    #[arg(long)]
+    ephemeral: bool,
+    /// Set one configuration key of all nodes; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// Controllers listen so far above the clients' ports.
+const CONTROLLER_PORTS: u16 = 1_000;
+/// Nodes that were asked to stop have this long.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A node of three is there to replicate.
+const REPLICAS: u16 = 3;
+
+enum News {
+    /// A node prints a line: of its errors, or of its output.
+    Line(usize, String),
+    /// A node serves at these addresses.
+    Ready(usize, String),
+    /// A node's output ended.
+    Closed,
+    /// We are asked to stop.
+    Stop,
+}
+
+struct Node {
+    id: u16,
+    address: String,
+    child: Child,
+    is_ready: bool,
+    ended: Option<ExitStatus>,
+}
+
+pub(crate) fn run(arguments: ClusterArguments) -> Result<(), String> {
+    // Removed when this value goes, after the nodes have stopped.
+    let mut _ephemeral = None;
+    let data = if arguments.ephemeral {
+        let dir = EphemeralDir::create()?;
+        let path = dir.path().to_owned();
+        _ephemeral = Some(dir);
+        path
+    } else {
+        arguments.data.clone().unwrap_or_else(|| "vivarium-data".into())
+    };
+    let count = arguments.nodes;
+    let (clients, controllers) = ports(count, arguments.port)?;
+    let dirs: Vec<PathBuf> = (1..=count).map(|id| data.join(format!("node-{id}"))).collect();
+    format_all(&dirs)?;
+    let voters: Vec<String> = (1..).zip(&controllers).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
+    let (sender, news) = channel();
+    watch_signals(sender.clone())?;
+    let mut nodes = Vec::new();
+    let mut readers = Vec::new();
+    for (index, dir) in dirs.iter().enumerate() {
+        let settings = settings(index, &clients, &controllers, &voters, dir);
+        match start(&settings, &arguments.set) {
+            Ok(mut child) => {
+                readers.extend(listen(index, &mut child, &sender));
+                let address = format!("127.0.0.1:{}", clients[index]);
+                nodes.push(Node { id: index as u16 + 1, address, child, is_ready: false, ended: None });
+            }
+            Err(error) => {
+                stop(&mut nodes);
+                return Err(format!("node {} cannot be started: {error}", index + 1));
+            }
+        }
+    }
+    let result = watch(&mut nodes, &news);
+    for reader in readers {
+        // A reader ends with its node's output.
+        let _ = reader.join();
+    }
+    for line in news.try_iter() {
+        tell(&nodes, &line);
+    }
+    result
+}
+
+/// The ports for clients and those of the controllers.
+fn ports(count: u16, first: u16) -> Result<(Vec<u16>, Vec<u16>), String> {
+    if first == 0 {
+        let free = free_ports(usize::from(count) * 2).map_err(|error| error.to_string())?;
+        let (clients, controllers) = free.split_at(usize::from(count));
+        return Ok((clients.to_vec(), controllers.to_vec()));
+    }
+    let above = |from: u16| -> Option<Vec<u16>> { (0..count).map(|it| from.checked_add(it)).collect() };
+    let pair = above(first).zip(first.checked_add(CONTROLLER_PORTS).and_then(above));
+    pair.ok_or_else(|| format!("--port {first}: the controllers listen {CONTROLLER_PORTS} above it, and there are no such ports"))
+}
+
+/// Ports that are free at this moment.
+fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
+    let held: Vec<TcpListener> =
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
+    held.iter().map(|it| it.local_addr().map(|it| it.port())).collect()
+}
+
+/// All nodes' directories belong to one cluster, new or the one that some of them belong to already.
+fn format_all(dirs: &[PathBuf]) -> Result<(), String> {
+    let opened = dirs.iter().map(|path| DataDir::open(path).map_err(|error| error.to_string()));
+    let opened: Vec<DataDir> = opened.collect::<Result<_, _>>()?;
+    let metas = opened.iter().map(|dir| server::read_meta(dir).map_err(|error| error.to_string()));
+    let metas: Vec<Option<MetaProperties>> = metas.collect::<Result<_, _>>()?;
+    let random = || server::random_id().map_err(|error| error.to_string());
+    let cluster_id = match metas.iter().flatten().next() {
+        Some(meta) => meta.cluster_id.clone(),
+        None => Str::from(random()?.to_string()),
+    };
+    for (index, (dir, meta)) in opened.iter().zip(&metas).enumerate() {
+        if meta.is_none() {
+            let node_id = NodeId(index as i32 + 1);
+            let meta = MetaProperties { cluster_id: cluster_id.clone(), node_id, directory_id: random()? };
+            dir.write_meta(&meta.format()).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn settings(index: usize, clients: &[u16], controllers: &[u16], voters: &[String], dir: &Path) -> Vec<String> {
+    let (client, controller) = (clients[index], controllers[index]);
+    let mut settings = vec![
+        "process.roles=broker,controller".to_owned(),
+        format!("node.id={}", index + 1),
+        format!("listeners=PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}"),
+        "controller.listener.names=CONTROLLER".to_owned(),
+        format!("controller.quorum.voters={}", voters.join(",")),
+        format!("log.dirs={}", dir.display()),
+    ];
+    let replicas = REPLICAS.min(clients.len() as u16);
+    settings.push(format!("default.replication.factor={replicas}"));
+    settings.push(format!("min.insync.replicas={}", replicas / 2 + 1));
+    settings
+}
+
+fn start(settings: &[String], more: &[String]) -> std::io::Result<Child> {
+    use std::os::unix::process::CommandExt as _;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("server");
+    for setting in settings.iter().chain(more) {
+        command.arg("--set").arg(setting);
+    }
+    // In a group of its own, so that Ctrl-C reaches this process alone, which stops them.
+    command.process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+}
+
+fn watch_signals(sender: Sender<News>) -> Result<(), String> {
+    let (mut near, far) = std::os::unix::net::UnixStream::pair().map_err(|error| error.to_string())?;
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        let pipe = far.try_clone().map_err(|error| error.to_string())?;
+        signal_hook::low_level::pipe::register(signal, pipe).map_err(|error| error.to_string())?;
+    }
+    let wait = move || {
+        let mut byte = [0];
+        while near.read_exact(&mut byte).is_ok() && sender.send(News::Stop).is_ok() {}
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(wait).map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+fn listen(index: usize, child: &mut Child, sender: &Sender<News>) -> Vec<JoinHandle<()>> {
+    let mut readers = Vec::new();
+    if let Some(out) = child.stdout.take() {
+        readers.push(read(out, sender.clone(), move |line| match line.strip_prefix("ready ") {
+            Some(addresses) => News::Ready(index, addresses.to_owned()),
+            None => News::Line(index, line),
+        }));
+    }
+    if let Some(errors) = child.stderr.take() {
+        readers.push(read(errors, sender.clone(), move |line| News::Line(index, line)));
+    }
+    readers.into_iter().flatten().collect()
+}
+
+fn read(
+    from: impl Read + Send + 'static,
+    sender: Sender<News>,
+    news: impl Fn(String) -> News + Send + 'static,
+) -> Option<JoinHandle<()>> {
+    let lines = move || {
+        for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            if sender.send(news(line)).is_err() {
+                return;
+            }
+        }
+        // Nobody listens any more at the end.
+        let _ = sender.send(News::Closed);
+    };
+    std::thread::Builder::new().name("output".into()).spawn(lines).ok()
+}
+
+/// Passes on what the nodes say until all have ended.
+fn watch(nodes: &mut [Node], news: &Receiver<News>) -> Result<(), String> {
+    let mut stopping: Option<Instant> = None;
+    let mut was_ready = false;
+    loop {
+        for node in nodes.iter_mut().filter(|it| it.ended.is_none()) {
+            node.ended = node.child.try_wait().map_err(|error| error.to_string())?;
+            if let Some(status) = node.ended
+                && (stopping.is_none() || !status.success())
+            {
+                crate::say(&format!("node {} has ended: {status}", node.id));
+            }
+        }
+        if nodes.iter().all(|it| it.ended.is_some()) {
+            let failed = nodes.iter().any(|it| it.ended.is_some_and(|status| !status.success()));
+            return if failed { Err("not every node stopped in good order".into()) } else { Ok(()) };
+        }
+        if stopping.is_some_and(|since| since.elapsed() > PATIENCE) {
+            for node in nodes.iter_mut().filter(|it| it.ended.is_none()) {
+                crate::say(&format!("node {} does not stop and is killed", node.id));
+                node.child.kill().map_err(|error| error.to_string())?;
+            }
+        }
+        // A node's end shows in its output, too; this only bounds how late it may be noticed.
+        let Ok(heard) = news.recv_timeout(Duration::from_millis(500)) else { continue };
+        tell(nodes, &heard);
+        match heard {
+            News::Ready(index, _) => nodes[index].is_ready = true,
+            News::Stop if stopping.is_none() => {
+                stopping = Some(Instant::now());
+                stop(nodes);
+            }
+            News::Stop | News::Closed | News::Line(..) => {}
+        }
+        if !was_ready && nodes.iter().all(|it| it.is_ready) {
+            was_ready = true;
+            let addresses: Vec<&str> = nodes.iter().map(|it| it.address.as_str()).collect();
+            let mut out = std::io::stdout();
+            // Whoever started us may not read this; the nodes serve all the same.
+            let _ = writeln!(out, "ready {}", addresses.join(",")).and_then(|()| out.flush());
+        }
+    }
+}
+
+fn tell(nodes: &[Node], news: &News) {
+    match news {
+        News::Line(index, line) => {
+            let _ = writeln!(std::io::stderr(), "{}| {line}", nodes[*index].id);
+        }
+        News::Ready(index, addresses) => {
+            let _ = writeln!(std::io::stderr(), "{}| ready {addresses}", nodes[*index].id);
+        }
+        News::Closed | News::Stop => {}
+    }
+}
+
+/// Asks all nodes for a controlled shutdown.
+fn stop(nodes: &mut [Node]) {
+    for node in nodes.iter().filter(|it| it.ended.is_none()) {
+        // One that has ended meanwhile was not waited for yet, so its number is nobody else's.
+        let asked = rustix::process::Pid::from_child(&node.child);
+        if let Err(error) = rustix::process::kill_process(asked, rustix::process::Signal::TERM) {
+            crate::say(&format!("node {} cannot be asked to stop: {error}", node.id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_follow_the_first() {
+        assert_eq!(ports(3, 9092), Ok((vec![9092, 9093, 9094], vec![10_092, 10_093, 10_094])));
+        assert!(ports(3, 65_000).is_err());
+        let (clients, controllers) = ports(3, 0).unwrap();
+        let mut all: Vec<u16> = clients.into_iter().chain(controllers).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 6);
+    }
+
+    #[test]
+    fn all_directories_belong_to_one_cluster() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs: Vec<PathBuf> = (1..=3).map(|id| folder.path().join(format!("node-{id}"))).collect();
+        format_all(&dirs[..2]).unwrap();
+        format_all(&dirs).unwrap();
+        let metas = dirs.iter().map(|it| server::read_meta(&DataDir::open(it).unwrap()).unwrap().unwrap());
+        let metas: Vec<MetaProperties> = metas.collect();
+        assert!(metas.iter().all(|it| it.cluster_id == metas[0].cluster_id));
+        assert_eq!(metas.iter().map(|it| it.node_id.0).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+}
