@@ -9,12 +9,21 @@ use crate::op::{Done, LogId, Seek, StoreError, TimestampOffset};
 use crate::scan::{Scan, ScanError};
 use crate::store::Store;
 
+/// Ends of look-ups that are remembered.
+const ENDS: usize = 64;
+
 /// A batch and its place.
-#[derive(Clone, Copy)]
-struct Found {
-    file: FileId,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) file: FileId,
     at: u32,
     head: BatchHead,
+}
+
+impl Found {
+    fn holds(&self, offset: Offset) -> bool {
+        (self.head.base_offset..=self.head.last_offset()).contains(&offset)
+    }
 }
 
 impl<D: Disk> Store<D> {
@@ -45,9 +54,17 @@ impl<D: Disk> Store<D> {
         let mut regions = Vec::new();
         let mut room = max_bytes;
         for file in self.files_from(log, offset)? {
-            let near = self.indexes(log, file)?.position(offset);
-            let Some((start, first)) = self.first_batch(log, file, near, |head| head.last_offset() >= offset)? else {
-                continue;
+            // Who reads on begins where they ended, and that batch's head has been looked at.
+            let ended = self.ends.iter().position(|it| it.file == file && it.holds(offset));
+            let (start, first) = match ended.and_then(|index| self.ends.remove(index)) {
+                Some(found) => (found.at, found.head),
+                None => {
+                    let near = self.indexes(log, file)?.position(offset);
+                    match self.first_batch(log, file, near, |head| head.last_offset() >= offset)? {
+                        Some(first) => first,
+                        None => continue,
+                    }
+                }
             };
             if first.base_offset >= limit {
                 break;
@@ -82,6 +99,12 @@ impl<D: Disk> Store<D> {
             head.base_offset >= limit || (at - start).saturating_add(head.size() as u32) > room
         };
         let stop = self.scan(log, file, jump, |at, head| over(at, head))?;
+        if let Some((at, head)) = stop {
+            self.ends.push_back(Found { file, at, head });
+            if self.ends.len() > ENDS {
+                self.ends.pop_front();
+            }
+        }
         Ok(stop.map_or((size, true), |(at, _)| (at, false)))
     }
 

@@ -10,6 +10,7 @@ use protocol::{Era, FileId, Offset, Region, Str, TopicPartition};
 
 use crate::clean::Job;
 use crate::disk::Disk;
+use crate::find::Found;
 use crate::index::Indexes;
 use crate::meta;
 use crate::op::{Cell, DirId, Done, LogId, OpId, StoreError, StoreOp, file_id, log_of};
@@ -33,6 +34,8 @@ pub struct Store<D: Disk> {
     pub(crate) cleaning: Map<LogId, Job<D::File>>,
     /// Sealed segments whose indexes are in memory, the longest first.
     cached: VecDeque<FileId>,
+    /// The batches before which the latest look-ups ended.
+    pub(crate) ends: VecDeque<Found>,
     /// Leader epochs that began and have no batch yet. A node begins thousands when it starts, most of them for logs that
     /// nobody writes to: they are written with the first batch.
     epochs: Map<LogId, Bytes>,
@@ -165,6 +168,7 @@ impl<D: Disk> Store<D> {
             changes: FileChanges::default(),
             cleaning: Map::new(),
             cached: VecDeque::new(),
+            ends: VecDeque::new(),
             epochs: Map::new(),
         }
     }
@@ -509,6 +513,7 @@ impl<D: Disk> Store<D> {
     fn truncate(&mut self, log: LogId, offset: Offset, era: Era) -> Result<Done, StoreError> {
         // A clean that is under way has read what is cut now.
         self.cleaning.remove(&log);
+        self.ends.retain(|it| log_of(it.file) != log);
         let shape = self.cut(log, offset, era)?;
         let it = self.log_mut(log)?;
         let (dir, path) = (it.dir, format!("{}/{}", it.folder, meta::LEADER_EPOCHS));

@@ -6,6 +6,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{DIR, FIRST, LOG, Node, batch, batch_of, log_path, mounted, produced, small_segments, spec};
+use protocol::records::BatchHead;
 use protocol::{Era, ErrorCode, LeaderEpoch, Offset, Region, Str, TopicPartition, Uuid};
 use storage::memory::{DiskCall, Fault};
 use storage::{
@@ -320,6 +321,39 @@ fn truncation_starts_an_era() {
     let node = node.power_cut().unwrap();
     assert_eq!(node.shape.end(), Offset(6), "the cut itself was synced");
     assert_eq!(node.shape.epochs().latest(), Some(LeaderEpoch(2)));
+}
+
+/// A look-up begins where another ended; what a cut took away is no such place.
+#[test]
+fn who_reads_on_gets_what_follows() {
+    let mut node = Node::new().rules(small_segments(400));
+    for size in [2, 1, 3, 2, 1, 2] {
+        node.append(batch(size));
+    }
+    let find = |node: &mut Node, offset: i64, era: u32| {
+        let seek = Seek::Read { offset: Offset(offset), limit: node.shape.end(), max_bytes: 1 };
+        let Ok(Done::Found(regions)) = node.store.execute(StoreOp::Find(LOG, Era(era), seek)) else {
+            panic!("no answer")
+        };
+        let [region] = regions[..] else { panic!("{regions:?}") };
+        let Ok(Done::Loaded(bytes)) = node.store.execute(StoreOp::Load(region)) else { panic!("{region:?}") };
+        let head = BatchHead::decode(&bytes).unwrap();
+        assert_eq!(head.size(), bytes.len());
+        (head.base_offset.0, head.last_offset().0, head.leader_epoch)
+    };
+    // Two readers, each of all offsets, one after the other: in the middle of a batch, too.
+    for offset in 0..11 {
+        let found = find(&mut node, offset, 0);
+        assert!((found.0..=found.1).contains(&offset), "{found:?} for {offset}");
+        assert_eq!(found, find(&mut node, found.0, 0));
+    }
+    assert_eq!(find(&mut node, 2, 0), (2, 2, LeaderEpoch(0)));
+    node.truncate(3);
+    node.epoch = LeaderEpoch(7);
+    node.append(batch(1));
+    node.append(batch(4));
+    assert_eq!(find(&mut node, 3, 1), (3, 3, LeaderEpoch(7)));
+    assert_eq!(find(&mut node, 4, 1), (4, 7, LeaderEpoch(7)));
 }
 
 #[test]

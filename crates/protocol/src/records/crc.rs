@@ -1,4 +1,4 @@
-//! CRC-32C, the Castagnoli polynomial: what a batch's head says about its bytes.
+//! CRC-32C, the Castagnoli polynomial: what a batch's head says about its bytes. And CRC-32, what gzip says about its own.
 //!
 //! Two implementations, one result. `crc-fast` uses what the processor has, but it brings 700 KB of constants for every CRC
 //! there is, more than the whole page may weigh; on wasm32 a table of 64 bytes does.
@@ -31,28 +31,37 @@ mod fast {
         // A 32-bit algorithm leaves the upper half empty.
         digest.finalize() as u32
     }
+
+    pub(super) fn of_gzip(bytes: &[u8]) -> u32 {
+        crc_fast::crc32_iso_hdlc(bytes)
+    }
 }
 
 #[cfg(any(test, target_arch = "wasm32"))]
 mod table {
     use super::{nibbles, update};
 
-    /// The polynomial 0x1EDC6F41, bits reversed.
+    /// The polynomials 0x1EDC6F41 and 0x04C11DB7, bits reversed.
     static CASTAGNOLI: [u32; 16] = nibbles(0x82f6_3b78);
+    static GZIP: [u32; 16] = nibbles(0xedb8_8320);
 
     pub(super) fn of_pieces<const N: usize>(pieces: [&[u8]; N]) -> u32 {
         !pieces.into_iter().fold(!0, |crc, piece| update(crc, piece, &CASTAGNOLI))
     }
+
+    pub(super) fn of_gzip(bytes: &[u8]) -> u32 {
+        !update(!0, bytes, &GZIP)
+    }
 }
 
-/// The CRC-32 that ends a gzip stream: the polynomial 0x04C11DB7, bits reversed.
+/// The CRC-32 that ends a gzip stream: the polynomial 0x04C11DB7.
 pub(super) fn crc32(bytes: &[u8]) -> u32 {
-    static GZIP: [u32; 16] = nibbles(0xedb8_8320);
-    !update(!0, bytes, &GZIP)
+    implementation::of_gzip(bytes)
 }
 
 /// What four bits do to a CRC. Tables of whole bytes are faster and nothing but noise to who compresses the page: the 16 KiB
 /// that other crates bring are 16 KiB to download.
+#[cfg(any(test, target_arch = "wasm32"))]
 const fn nibbles(polynomial: u32) -> [u32; 16] {
     let mut table = [0; 16];
     let mut nibble = 0;
@@ -69,6 +78,7 @@ const fn nibbles(polynomial: u32) -> [u32; 16] {
     table
 }
 
+#[cfg(any(test, target_arch = "wasm32"))]
 fn update(crc: u32, bytes: &[u8], table: &[u32; 16]) -> u32 {
     bytes.iter().fold(crc, |crc, byte| {
         let crc = crc ^ u32::from(*byte);
@@ -99,6 +109,7 @@ mod tests {
             assert_eq!(crc32c_of_two(first, second), crc32c(&bytes), "cut at {cut}");
             assert_eq!(table::of_pieces([first, second]), crc32c(&bytes), "cut at {cut}");
             assert_eq!(table::of_pieces([first]), crc32c(first), "the first {cut}");
+            assert_eq!(table::of_gzip(first), crc32(first), "the first {cut}");
         }
     }
 }
