@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use protocol::records::{
-    BatchBuilder, BatchHead, Compressors, ControlType, Fault, RecordFault, RecordView, RecordViews, RecordsError, plain,
+    BatchBuilder, BatchHead, Compressors, ControlType, Fault, RecordFault, RecordViews, RecordsError, plain,
 };
 use protocol::{Offset, WallMs};
 
-use super::keys::KeyMap;
+use super::keys::{Hash, KeyMap};
 use super::transactions::{Aborted, Marker, Transactions};
 use super::{CleanPlan, CleanStats};
 
@@ -27,6 +27,8 @@ pub(crate) enum Kept {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     keep: Vec<bool>,
+    /// Keys that must be looked up: whose record each is of, by index, and where that is.
+    keys: Vec<(usize, Hash, Offset)>,
 }
 
 impl Filter {
@@ -61,43 +63,44 @@ impl Filter {
             return Ok((Kept::Nothing, aborts));
         }
         self.keep.clear();
-        let mut left = 0u32;
-        let mut tombstones = false;
+        self.keys.clear();
+        let may_have_tombstones = horizon.is_none_or(|horizon| plan.now < horizon);
         let mut views = RecordViews::new(&head, &records);
         while let Some(record) = views.next() {
             let record = record.map_err(|fault| bad_record(&head, views.index(), fault))?;
-            let stays = !discard && (is_control || is_needed(&record, map, horizon, plan.now));
+            let mut stays = !discard;
+            if !is_control && record.offset <= map.latest() {
+                // A record without a key is older than the topic's compaction: nothing would ever replace it.
+                stays &= record.key.is_some() && (record.value.is_some() || may_have_tombstones);
+                if let Some(key) = record.key.filter(|_| stays) {
+                    self.keys.push((self.keep.len(), map.hash(key), record.offset));
+                }
+            }
             self.keep.push(stays);
-            left += u32::from(stays);
-            tombstones |= stays && record.value.is_none();
         }
+        for (index, hash, offset) in &self.keys {
+            self.keep[*index] = map.get(*hash).is_none_or(|newest| *offset >= newest);
+        }
+        let left = self.keep.iter().map(|stays| u32::from(*stays)).sum::<u32>();
+        let kept = || RecordViews::new(&head, &records).zip(&self.keep).filter(|(_, stays)| **stays);
         if left == 0 && !keeps_empty {
             return Ok((Kept::Nothing, aborts));
         }
         stats.records_kept += i64::from(left);
-        let sets_horizon = horizon.is_none() && left > 0 && (tombstones || (can_go && is_control));
+        // Only who has no horizon yet is looked at again.
+        let tombstones = || kept().any(|(record, _)| record.is_ok_and(|record| record.value.is_none()));
+        let sets_horizon = horizon.is_none() && left > 0 && ((can_go && is_control) || tombstones());
         if !sets_horizon && self.keep.iter().all(|stays| *stays) {
             return Ok((Kept::Whole, aborts));
         }
         let horizon = sets_horizon.then(|| WallMs(plan.now.0.saturating_add(plan.delete_retention_ms)));
         let mut builder = BatchBuilder::compacted(&head, horizon);
-        let kept = RecordViews::new(&head, &records).zip(&self.keep).filter(|(_, stays)| **stays);
-        for record in kept.filter_map(|(record, _)| record.ok()) {
+        for record in kept().filter_map(|(record, _)| record.ok()) {
             builder.keep_view(&record);
         }
         let bytes = builder.build(compressors).map_err(|error| fault_of(&head, Fault::Compression(error)))?;
         Ok((Kept::Anew(bytes), aborts))
     }
-}
-
-fn is_needed(record: &RecordView<'_>, map: &KeyMap, horizon: Option<WallMs>, now: WallMs) -> bool {
-    if record.offset > map.latest() {
-        return true;
-    }
-    // A record without a key is older than the topic's compaction: nothing would ever replace it.
-    let Some(key) = record.key else { return false };
-    let is_newest = map.get(key).is_none_or(|newest| record.offset >= newest);
-    is_newest && (record.value.is_some() || horizon.is_none_or(|horizon| now < horizon))
 }
 
 /// What the first record of a control batch says it is.
@@ -120,11 +123,12 @@ impl CleanPlan {
     }
 }
 
-/// Notes the keys of a batch from `from` up. False if the map is full.
+/// Notes the keys of a batch from `from` up. False if the map is full. `keys` is a buffer that serves the next batch, too.
 pub(crate) fn note_keys(
     bytes: &Bytes,
     from: Offset,
     map: &mut KeyMap,
+    keys: &mut Vec<(Hash, Offset)>,
     transactions: &mut Transactions,
     compressors: &dyn Compressors,
 ) -> Result<bool, RecordsError> {
@@ -135,12 +139,12 @@ pub(crate) fn note_keys(
         let mut views = RecordViews::new(&head, &records);
         while let Some(record) = views.next() {
             let record = record.map_err(|fault| bad_record(&head, views.index(), fault))?;
-            if let Some(key) = record.key
-                && record.offset >= from
-                && !map.put(key, record.offset)
-            {
-                return Ok(false);
+            if let Some(key) = record.key.filter(|_| record.offset >= from) {
+                keys.push((map.hash(key), record.offset));
             }
+        }
+        if !keys.drain(..).all(|(hash, offset)| map.put(hash, offset)) {
+            return Ok(false);
         }
     }
     if head.last_offset() >= from {

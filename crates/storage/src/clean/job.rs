@@ -148,11 +148,11 @@ impl<F: Clone> Job<F> {
         map.looked_at(from.plus(-1));
         let ends: Vec<Offset> =
             self.sources.iter().skip(1).map(|next| next.base).chain(std::iter::once(self.plan.end)).collect();
-        let mut at = self.dirty_at;
+        let (mut at, mut keys) = (self.dirty_at, Vec::new());
         for (source, end) in self.sources.iter().zip(ends).filter(|(_, end)| *end > from) {
             let mut reader = Reader::new(source, std::mem::take(&mut at));
             while let Some((position, _, bytes)) = reader.next(disk).map_err(|why| why.at(&self.folder, source))? {
-                let noted = note_keys(&bytes, from, &mut map, &mut self.transactions, compressors);
+                let noted = note_keys(&bytes, from, &mut map, &mut keys, &mut self.transactions, compressors);
                 let has_room =
                     noted.map_err(|error| corrupt(&self.folder, source.base, position, &error.fault.to_string()))?;
                 self.stats.map_bytes += bytes.len() as u64;

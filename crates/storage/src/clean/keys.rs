@@ -7,14 +7,25 @@ use protocol::Offset;
 
 /// Bytes of an entry, as Kafka counts `log.cleaner.dedupe.buffer.size`.
 pub(crate) const ENTRY_BYTES: u64 = 24;
+/// By how much a table grows, and the entries that a first one has room for.
+const GROWTH: usize = 4;
+const FIRST: usize = 1 << 10;
 
-/// A map from keys to their newest offset, of a fixed size.
+/// A key's hash.
+pub(crate) type Hash = [u64; 2];
+
+/// A map from keys to their newest offset, of a bounded size.
+///
+/// Nearly every access waits for memory. Who has many keys hashes all of them first and looks them up one right after the
+/// other: then the processor waits for several at once.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyMap {
     seed: [u64; 2],
-    /// Hash, hash, offset + 1; an offset of 0 is an empty slot. Zeroed pages that no key falls into cost nothing.
-    slots: Vec<u64>,
+    /// Hash, hash, offset + 1; an offset of 0 is an empty slot.
+    slots: Vec<[u64; 3]>,
     len: usize,
+    /// Entries that this table may hold, and that the largest may. A small one has fewer misses in the caches.
+    room: usize,
     max: usize,
     /// The last offset that was looked at.
     latest: Offset,
@@ -23,30 +34,34 @@ pub(crate) struct KeyMap {
 impl KeyMap {
     /// Room for `max` keys.
     pub(crate) fn new(max: usize, seed: [u64; 2]) -> KeyMap {
-        // Probes stay short while a tenth of the slots is free.
-        let slots = max.saturating_mul(10).div_ceil(9).max(1) + 1;
-        KeyMap { seed, slots: vec![0; slots * 3], len: 0, max, latest: Offset(-1) }
+        let mut room = max;
+        while room > FIRST {
+            room /= GROWTH;
+        }
+        KeyMap { seed, slots: slots(room), len: 0, room, max, latest: Offset(-1) }
+    }
+
+    /// A key's hash.
+    pub(crate) fn hash(&self, key: &[u8]) -> Hash {
+        sip128(self.seed, key)
     }
 
     /// Notes the newest offset of a key. False if there is no room for another key; Kafka then stops, known key or not.
-    pub(crate) fn put(&mut self, key: &[u8], offset: Offset) -> bool {
-        if self.len >= self.max {
+    pub(crate) fn put(&mut self, hash: Hash, offset: Offset) -> bool {
+        if self.len >= self.room && !self.grow() {
             return false;
         }
-        let hash = sip128(self.seed, key);
-        let at = self.find(hash);
-        if self.slots[at + 2] == 0 {
-            self.len += 1;
-        }
-        self.slots[at..at + 3].copy_from_slice(&[hash[0], hash[1], offset.0.cast_unsigned() + 1]);
+        let at = find(&self.slots, hash);
+        self.len += usize::from(self.slots[at][2] == 0);
+        self.slots[at] = [hash[0], hash[1], offset.0.cast_unsigned() + 1];
         self.latest = offset;
         true
     }
 
     /// The newest offset of a key, if the dirty part of the log has the key.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Offset> {
-        let at = self.find(sip128(self.seed, key));
-        self.slots[at + 2].checked_sub(1).map(|offset| Offset(offset.cast_signed()))
+    pub(crate) fn get(&self, hash: Hash) -> Option<Offset> {
+        let [_, _, offset] = self.slots[find(&self.slots, hash)];
+        offset.checked_sub(1).map(|offset| Offset(offset.cast_signed()))
     }
 
     /// Everything up to this offset was looked at.
@@ -64,17 +79,37 @@ impl KeyMap {
         self.len
     }
 
-    /// Where a hash is or would be. A slot is always free, so this ends.
-    fn find(&self, hash: [u64; 2]) -> usize {
-        let count = self.slots.len() / 3;
-        let mut slot = ((u128::from(hash[0]) * count as u128) >> 64) as usize;
-        loop {
-            let at = slot * 3;
-            if self.slots[at + 2] == 0 || self.slots[at..at + 2] == hash {
-                return at;
-            }
-            slot = if slot + 1 == count { 0 } else { slot + 1 };
+    /// Moves to a larger table. False if there may be none.
+    fn grow(&mut self) -> bool {
+        if self.room >= self.max {
+            return false;
         }
+        self.room = self.room.saturating_mul(GROWTH).min(self.max);
+        let mut larger = slots(self.room);
+        for slot in self.slots.iter().filter(|slot| slot[2] != 0) {
+            let at = find(&larger, [slot[0], slot[1]]);
+            larger[at] = *slot;
+        }
+        self.slots = larger;
+        true
+    }
+}
+
+/// A table for so many entries: probes stay short while a tenth of the slots is free.
+fn slots(room: usize) -> Vec<[u64; 3]> {
+    vec![[0; 3]; room.saturating_mul(10).div_ceil(9).max(1) + 1]
+}
+
+/// Where a hash is or would be. A slot is always free, so this ends.
+fn find(slots: &[[u64; 3]], hash: Hash) -> usize {
+    let count = slots.len();
+    let mut at = ((u128::from(hash[0]) * count as u128) >> 64) as usize;
+    loop {
+        let slot = &slots[at];
+        if slot[2] == 0 || slot[..2] == hash {
+            return at;
+        }
+        at = if at + 1 == count { 0 } else { at + 1 };
     }
 }
 
@@ -150,25 +185,30 @@ mod tests {
     #[test]
     fn the_newest_offset_counts_and_room_is_bounded() {
         let mut map = KeyMap::new(3, SEED);
-        assert!(map.put(b"a", Offset(0)));
-        assert!(map.put(b"b", Offset(1)));
-        assert!(map.put(b"a", Offset(2)));
-        assert_eq!((map.get(b"a"), map.get(b"b"), map.get(b"c")), (Some(Offset(2)), Some(Offset(1)), None));
-        assert!(map.put(b"c", Offset(3)));
-        assert!(!map.put(b"d", Offset(4)), "three keys have room");
-        assert!(!map.put(b"a", Offset(4)), "Kafka stops at a full map, whatever the key");
+        let [a, b, c, d] = [&b"a"[..], b"b", b"c", b"d"].map(|key| map.hash(key));
+        assert!(map.put(a, Offset(0)));
+        assert!(map.put(b, Offset(1)));
+        assert!(map.put(a, Offset(2)));
+        assert_eq!((map.get(a), map.get(b), map.get(c)), (Some(Offset(2)), Some(Offset(1)), None));
+        assert!(map.put(c, Offset(3)));
+        assert!(!map.put(d, Offset(4)), "three keys have room");
+        assert!(!map.put(a, Offset(4)), "Kafka stops at a full map, whatever the key");
         assert_eq!((map.len(), map.latest()), (3, Offset(3)));
         map.looked_at(Offset(9));
         assert_eq!(map.latest(), Offset(9));
     }
 
     #[test]
-    fn many_keys_are_found_again() {
-        let mut map = KeyMap::new(5000, SEED);
-        for offset in 0..5000u32 {
-            assert!(map.put(&offset.to_be_bytes(), Offset(i64::from(offset))));
+    fn many_keys_are_found_again_however_the_table_grew() {
+        for max in [5000, 20_000, 1_000_000] {
+            let mut map = KeyMap::new(max, SEED);
+            for offset in 0..5000u32 {
+                assert!(map.put(map.hash(&offset.to_be_bytes()), Offset(i64::from(offset))));
+            }
+            assert!((0..5000u32).all(|it| map.get(map.hash(&it.to_be_bytes())) == Some(Offset(i64::from(it)))));
+            assert_eq!(map.get(map.hash(b"none")), None);
+            assert_eq!(map.put(map.hash(b"one more"), Offset(5000)), max > 5000);
+            assert!(map.slots.len() < 5 * 5002 * 10 / 9, "memory follows the keys");
         }
-        assert!((0..5000u32).all(|it| map.get(&it.to_be_bytes()) == Some(Offset(i64::from(it)))));
-        assert_eq!(map.get(b"none"), None);
     }
 }
