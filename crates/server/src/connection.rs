@@ -151,6 +151,13 @@ impl Connection {
         self.output_bytes
     }
 
+    /// True if something that it has not sent yet is in one of these files, by serial number.
+    pub(crate) fn has_to_send_from(&self, files: &[u64]) -> bool {
+        let waiting = self.pending.iter().flat_map(|it| it.answer.iter().flatten());
+        let mut chunks = self.output.iter().chain(waiting);
+        chunks.any(|it| matches!(it, Chunk::File { file, .. } if files.contains(&file.serial())))
+    }
+
     /// When bytes last came or went.
     pub(crate) fn active(&self) -> Instant {
         self.active
@@ -468,6 +475,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_still_to_be_sent_from_a_file_is_known() {
+        let (file, _) = counting(3_000_000);
+        let (mut connection, far) = pair();
+        let [first, second] = [7, 8].map(|id| connection.admit(id));
+        assert!(!connection.has_to_send_from(&[1]));
+        // It waits for its turn, behind an answer that is not there yet.
+        connection.answer(second, vec![Chunk::File { file: file.clone(), at: 5, len: 10 }]);
+        assert!(connection.has_to_send_from(&[0, 1]) && !connection.has_to_send_from(&[0, 2]));
+        connection.answer(first, vec![Chunk::Bytes(Bytes::from_static(b"<"))]);
+        assert!(connection.has_to_send_from(&[1]));
+        assert!(matches!(connection.write(&Held::new(0)).unwrap(), Sent::All));
+        assert!(!connection.has_to_send_from(&[1]));
+        drop(far);
+    }
+
+    #[test]
     fn what_is_held_is_sent_from_memory_and_the_rest_from_the_file() {
         let length = 3_000_000;
         let (file, body) = counting(length + 10);
@@ -475,7 +498,10 @@ mod tests {
         let mut held = Held::new(8 << 20);
         let mut expected = body[5..5 + length as usize].to_vec();
         for at in [0, 700_000, 1_100_000, 2_900_000] {
-            held.insert(crate::held::Origin::ReadAhead, crate::held::Piece { file: 1, at, bytes: Bytes::from(vec![0xff; 300_000]) });
+            held.insert(
+                crate::held::Origin::ReadAhead,
+                crate::held::Piece { file: 1, at, bytes: Bytes::from(vec![0xff; 300_000]) },
+            );
             let [from, to] = [at, at + 300_000].map(|it| (it.clamp(5, 5 + length) - 5) as usize);
             expected[from..to].fill(0xff);
         }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 
-use crate::aligned::{BLOCK, LARGEST, Pool, block_ceiling, block_floor};
+use crate::aligned::{Aligned, BLOCK, LARGEST, Pool, block_ceiling, block_floor};
 
 /// Appends and reads from this size on pass by the page cache, if the file system can do that.
 pub(crate) const DIRECT_FROM: usize = 64 << 10;
@@ -42,6 +42,10 @@ struct Open {
     /// Set for segments in directories that can do it.
     direct: Option<Arc<Direct>>,
     handle: Mutex<Option<Arc<File>>>,
+    /// The kernel was told not to read ahead.
+    random: AtomicBool,
+    /// No new answer names it.
+    retired: AtomicBool,
 }
 
 /// Direct I/O in one log directory.
@@ -64,6 +68,8 @@ impl NativeFile {
             cuts: AtomicU64::new(0),
             direct,
             handle: Mutex::default(),
+            random: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
         };
         Ok(NativeFile { open: Arc::new(open) })
     }
@@ -107,6 +113,29 @@ impl NativeFile {
         cut
     }
 
+    /// How many hold it.
+    #[cfg(test)]
+    pub(crate) fn handles(&self) -> usize {
+        Arc::strong_count(&self.open)
+    }
+
+    /// No new answer will name it: nothing needs to be kept of it for later.
+    pub(crate) fn retire(&self) {
+        self.open.retired.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.open.retired.load(Ordering::Relaxed)
+    }
+
+    /// From here on the page cache is asked for a batch's head here and there, and the rest is read ahead past it: the
+    /// kernel need not do that too, megabytes for every head.
+    pub(crate) fn expect_random_reads(&self) {
+        if self.direct().is_some() && !self.open.random.swap(true, Ordering::Relaxed) {
+            advise_random(&self.open.file);
+        }
+    }
+
     /// The handle for direct I/O, or `None` where that is not to be had.
     pub(crate) fn direct(&self) -> Option<Arc<File>> {
         let direct = self.open.direct.as_ref().filter(|it| !it.refused.load(Ordering::Relaxed))?;
@@ -134,6 +163,16 @@ impl NativeFile {
         if let Some(direct) = &self.open.direct {
             direct.refuse(&self.open.path, error);
         }
+    }
+
+    /// Has the kernel read a part into the page cache, without waiting for it. A hint: where it fails the read itself tells.
+    pub(crate) fn read_ahead(&self, at: u64, len: u64) {
+        #[cfg(target_os = "linux")]
+        if let Some(len) = std::num::NonZeroU64::new(self.written().saturating_sub(at).min(len)) {
+            let _ = rustix::fs::fadvise(&self.open.file, at, Some(len), rustix::fs::Advice::WillNeed);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (at, len);
     }
 
     /// Reads what the page cache has, without waiting for the disk; `None` unless that is all of it.
@@ -166,9 +205,24 @@ impl NativeFile {
     pub(crate) fn read_blocks(&self, at: u64, len: usize, pool: &Pool) -> io::Result<Bytes> {
         let start = block_floor(at);
         let size = usize::try_from(block_ceiling(at + len as u64) - start).unwrap_or(LARGEST).min(LARGEST);
-        let mut buffer = pool.take(size);
+        self.read_from(self.direct(), start, pool.take(size), size)
+    }
+
+    /// Reads into the page cache, and what it read beside: at least to `at + len` unless the file ends before that, or the
+    /// buffer would be larger than it can be.
+    pub(crate) fn read_through_cache(&self, at: u64, len: usize, pool: &Pool) -> io::Result<Bytes> {
+        let size = len.min(LARGEST);
+        self.read_from(None, at, pool.take(size), size)
+    }
+
+    fn read_from(
+        &self,
+        mut direct: Option<Arc<File>>,
+        start: u64,
+        mut buffer: Aligned,
+        size: usize,
+    ) -> io::Result<Bytes> {
         let mut filled = 0;
-        let mut direct = self.direct();
         while filled < size {
             let rest = &mut buffer.bytes_mut()[filled..size];
             let position = start + filled as u64;
@@ -245,6 +299,15 @@ fn read_without_waiting(file: &File, buffer: &mut [u8], at: u64) -> io::Result<u
 fn read_without_waiting(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     file.read_at(buffer, at)
 }
+
+#[cfg(target_os = "linux")]
+fn advise_random(file: &File) {
+    // Advice: without it reads are as right, and slower.
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Random);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn advise_random(_: &File) {}
 
 /// Opens a file a second time. By its descriptor, as its name may have changed or gone.
 #[cfg(target_os = "linux")]

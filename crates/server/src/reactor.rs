@@ -21,8 +21,8 @@ use node::{Event, Node, Outbox};
 use protocol::frame::{self, Piece};
 use protocol::frame::{Request, Response};
 use protocol::messages::{ApiKey, ResponseBody};
-use protocol::{FileId, Instant, NodeId, Now, RequestError, Str, WallMs};
-use storage::{OpId, StoreOp};
+use protocol::{Era, FileId, Instant, NodeId, Now, RequestError, Str, WallMs};
+use storage::{LogId, OpId, StoreOp, log_of};
 
 use crate::calls::{Calls, FIRST_CALL};
 use crate::compressors::NativeCompressors;
@@ -106,6 +106,8 @@ pub(crate) struct Reactor {
     /// Files that no new answer will name. One that waits for its other partitions may have named them before.
     retired: VecDeque<(std::time::Instant, FileId)>,
     files: HashMap<FileId, NativeFile>,
+    /// Of logs that were cut; what an earlier era names is not there any more.
+    eras: HashMap<LogId, Era>,
     booted: std::time::Instant,
     started: bool,
     failure: Option<String>,
@@ -147,6 +149,7 @@ impl Reactor {
             own_calls: OwnCalls::default(),
             retired: VecDeque::new(),
             files: HashMap::new(),
+            eras: HashMap::new(),
             booted: std::time::Instant::now(),
             started: false,
             failure: None,
@@ -435,6 +438,9 @@ impl Reactor {
             self.take_answers();
             self.hear_events();
             let store: Vec<(OpId, StoreOp)> = std::mem::take(&mut self.outbox.store);
+            for (_, op) in &store {
+                self.before(op);
+            }
             if !store.is_empty() {
                 self.lane.submit(store);
             }
@@ -447,6 +453,26 @@ impl Reactor {
             for call in std::mem::take(&mut self.outbox.calls) {
                 self.call(call);
             }
+        }
+    }
+
+    /// Only a cut changes bytes under who sends them: nobody does any more when the lane hears of it, and no answer that
+    /// names what was there before is sent afterwards.
+    fn before(&mut self, op: &StoreOp) {
+        match op {
+            StoreOp::Truncate(log, _, era) => {
+                self.eras.insert(*log, *era);
+                let files = self.files.iter().filter(|(file, _)| log_of(**file) == *log);
+                let files: Vec<u64> = files.map(|(_, file)| file.serial()).collect();
+                let sending = self.connections.iter().filter(|(_, it)| it.has_to_send_from(&files));
+                let mut sending: Vec<ConnId> = sending.map(|(conn, _)| *conn).collect();
+                sending.sort_unstable();
+                for conn in sending {
+                    self.close(conn, Some("the log that it is sent from is cut"));
+                }
+            }
+            StoreOp::Remove(log) => drop(self.eras.remove(log)),
+            _ => {}
         }
     }
 
@@ -511,7 +537,7 @@ impl Reactor {
         };
         match chunks {
             Some(chunks) => self.send(conn, ticket, chunks),
-            None => self.close(conn, Some("the log file of an answer was removed before it was sent")),
+            None => self.close(conn, Some("what an answer names of a log was removed before it was sent")),
         }
     }
 
@@ -519,6 +545,9 @@ impl Reactor {
         match piece {
             Piece::Bytes(bytes) => Some(Chunk::Bytes(bytes)),
             Piece::Region(region) => {
+                if self.eras.get(&log_of(region.file)).is_some_and(|era| region.era < *era) {
+                    return None;
+                }
                 let file = self.files.get(&region.file)?.clone();
                 Some(Chunk::File { file, at: u64::from(region.at), len: u64::from(region.len) })
             }
