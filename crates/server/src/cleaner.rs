@@ -28,14 +28,31 @@ pub(crate) struct Ended {
 pub(crate) struct Cleaners {
     ended: Sender<Message>,
     compressors: Arc<dyn Compressors>,
+    running: Vec<Running>,
+}
+
+/// A clean at work.
+struct Running {
+    op: OpId,
+    log: LogId,
     stopping: Arc<AtomicBool>,
-    threads: Vec<(OpId, JoinHandle<()>)>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    /// Ends it, done or not; what it was writing is taken away.
+    fn stop(self) {
+        self.stopping.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        // It has said its last word; a panic came with it.
+        let _ = self.thread.join();
+    }
 }
 
 impl Cleaners {
     /// They tell `ended` when they are through.
     pub(crate) fn new(ended: Sender<Message>, compressors: Arc<dyn Compressors>) -> Cleaners {
-        Cleaners { ended, compressors, stopping: Arc::default(), threads: Vec::new() }
+        Cleaners { ended, compressors, running: Vec::new() }
     }
 
     /// Begins one; how many there are at once is the core's decision.
@@ -46,11 +63,12 @@ impl Cleaners {
         mut job: Job<NativeFile>,
         mut disk: NativeDisk,
     ) -> Result<(), StoreError> {
-        let (ended, compressors, stopping) =
-            (self.ended.clone(), Arc::clone(&self.compressors), Arc::clone(&self.stopping));
+        let (ended, compressors) = (self.ended.clone(), Arc::clone(&self.compressors));
+        let stopping = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stopping);
         let work = move || {
             let mut throttle = Throttle::new(job.plan().bytes_per_second);
-            let mut pace = |bytes| throttle.wait(bytes, &stopping);
+            let mut pace = |bytes| throttle.wait(bytes, &stopped);
             let result = std::panic::catch_unwind(AssertUnwindSafe(|| job.run(&mut disk, &*compressors, &mut pace)));
             // Nobody listens any more once the lane has stopped.
             let _ = ended.send(Message::Cleaned(Box::new(Ended { op, log, job, result })));
@@ -58,25 +76,28 @@ impl Cleaners {
         let thread = thread::Builder::new().name("cleaner".into()).spawn(work);
         let thread =
             thread.map_err(|error| StoreError::Io(format!("cannot start a thread to compact a log: {error}")))?;
-        self.threads.push((op, thread));
+        self.running.push(Running { op, log, stopping, thread });
         Ok(())
+    }
+
+    /// The log is to go, or to be cut: a clean of it works by paths that may be another log's soon. Waits until it has ended.
+    pub(crate) fn stop_of(&mut self, log: LogId) {
+        while let Some(at) = self.running.iter().position(|it| it.log == log) {
+            self.running.swap_remove(at).stop();
+        }
     }
 
     /// One has ended.
     pub(crate) fn ended(&mut self, op: OpId) {
-        let Some(at) = self.threads.iter().position(|(it, _)| *it == op) else { return };
-        // It has said its last word; a panic came with it.
-        let _ = self.threads.swap_remove(at).1.join();
+        if let Some(at) = self.running.iter().position(|it| it.op == op) {
+            self.running.swap_remove(at).stop();
+        }
     }
 
-    /// Stops all of them; what they were writing is taken away.
+    /// Stops all of them.
     pub(crate) fn stop(self) {
-        self.stopping.store(true, Ordering::Release);
-        for (_, thread) in &self.threads {
-            thread.thread().unpark();
-        }
-        for (_, thread) in self.threads {
-            let _ = thread.join();
+        for running in self.running {
+            running.stop();
         }
     }
 }

@@ -54,6 +54,15 @@ impl DataDir {
         }
     }
 
+    /// Tries to list the directory and to make a file in it.
+    pub fn probe(&self) -> Result<(), DataDirError> {
+        let io = |error| DataDirError::Io(self.path.clone(), error);
+        fs::read_dir(&self.path).map_err(io)?.try_for_each(|entry| entry.map(drop)).map_err(io)?;
+        let path = self.path.join(".probe.tmp");
+        File::create(&path).map_err(io)?;
+        fs::remove_file(&path).map_err(io)
+    }
+
     /// `meta.properties`, if the directory was formatted.
     pub fn meta(&self) -> Result<Option<String>, DataDirError> {
         match fs::read(self.path.join("meta.properties")) {

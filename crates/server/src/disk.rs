@@ -18,6 +18,9 @@ use crate::held::{Change, Piece};
 /// One `pwritev` takes at most this many pieces (IOV_MAX is 1024 on Linux and macOS).
 const PIECES: usize = 1024;
 
+/// Bytes that the kernel is asked to have ready for who reads a file from front to back.
+const AHEAD: u64 = 8 << 20;
+
 /// The log directories of a node.
 #[derive(Debug)]
 pub struct NativeDisk {
@@ -27,6 +30,8 @@ pub struct NativeDisk {
     serials: Arc<AtomicU64>,
     /// `None` where nobody asks for them.
     changes: Option<Vec<Change>>,
+    /// Files are read from front to back, and more than once.
+    sequential: bool,
 }
 
 impl NativeDisk {
@@ -41,16 +46,20 @@ impl NativeDisk {
             pool: Pool::default(),
             serials: Arc::default(),
             changes: Some(Vec::new()),
+            sequential: false,
         }
     }
 
-    /// Another one over the same directories, for a thread that writes files of its own: what it writes is kept for nobody.
+    /// Another one over the same directories, for a thread that compacts logs. What it writes is kept for nobody. It reads
+    /// through the page cache, ahead of where it is: what is dirty was often written just now, is read twice, and is unlinked
+    /// afterwards.
     pub(crate) fn beside(&self) -> NativeDisk {
         NativeDisk {
             dirs: self.dirs.clone(),
             pool: self.pool.clone(),
             serials: Arc::clone(&self.serials),
             changes: None,
+            sequential: true,
         }
     }
 
@@ -149,21 +158,17 @@ impl Disk for NativeDisk {
     }
 
     fn read_at(&self, file: &NativeFile, at: u64, len: usize) -> Result<Bytes, StoreError> {
+        if self.sequential && len <= LARGEST {
+            file.read_ahead(at + len as u64, AHEAD);
+            return read_pooled(self, file, at, len);
+        }
         if let Some(bytes) = read_direct(self, file, at, len)? {
             return Ok(bytes);
         }
         // A region's length comes from the files, so it may be wrong: never allocate beyond the file.
         let left = self.len(file)?.saturating_sub(at);
         let mut buffer = vec![0; len.min(usize::try_from(left).unwrap_or(usize::MAX))];
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match file.file().read_at(&mut buffer[filled..], at + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).said("read", file.path()),
-            }
-        }
+        let filled = read_all(file, &mut buffer, at)?;
         buffer.truncate(filled);
         Ok(Bytes::from(buffer))
     }
@@ -240,6 +245,27 @@ impl NativeDisk {
         self.changed(Change::Held(Piece { file: file.serial(), at, bytes }));
         Ok(len as u64)
     }
+}
+
+/// Reads into memory that is used again: a new megabyte for every read costs more in page faults than the read.
+fn read_pooled(disk: &NativeDisk, file: &NativeFile, at: u64, len: usize) -> Result<Bytes, StoreError> {
+    let mut buffer = disk.pool.take(len);
+    let filled = read_all(file, &mut buffer.bytes_mut()[..len], at)?;
+    Ok(Bytes::from_owner(buffer).slice(..filled))
+}
+
+/// Reads until the buffer is full or the file ends; answers how many bytes.
+fn read_all(file: &NativeFile, buffer: &mut [u8], at: u64) -> Result<usize, StoreError> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.file().read_at(&mut buffer[filled..], at + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).said("read", file.path()),
+        }
+    }
+    Ok(filled)
 }
 
 /// Reads a large part past the page cache, if one buffer can hold it: who reads that much walks a whole file, once.
@@ -321,6 +347,7 @@ fn write_pieces(file: &NativeFile, at: u64, pieces: &[Bytes]) -> Result<u64, Sto
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aligned::BLOCK;
 
     const DIR: DirId = DirId(0);
 
@@ -343,6 +370,22 @@ mod tests {
         assert_eq!(disk.len(&file), Ok(5), "an open file outlives its name");
         assert_eq!(disk.open(DIR, "t-0/a.log", false).unwrap_err(), StoreError::Missing);
         assert_eq!(disk.list(DIR, "").unwrap(), [DirEntry { name: "t-0".into(), is_dir: true }]);
+    }
+
+    /// What a killed process leaves must be a beginning of what it wrote: the ragged head first, then whole blocks, then the rest.
+    #[test]
+    fn a_large_append_is_written_from_front_to_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut disk = NativeDisk::new(vec![folder.path().to_owned()]);
+        let path = folder.path().join("0.log");
+        let file = disk.open(DIR, "0.log", true).unwrap();
+        disk.write_at(&file, 0, &[Bytes::from(vec![1; 100])]).unwrap();
+        let pieces = [Bytes::from(vec![2; 3 * BLOCK])];
+        let mut rest = Rest { pieces: &pieces, taken: 0, left: 3 * BLOCK };
+        // The blocks cannot be written through this one.
+        let unwritable = File::open(&path).unwrap();
+        assert!(disk.write_blocks(&file, &unwritable, 100, &mut rest).is_err());
+        assert_eq!(fs::read(&path).unwrap(), [vec![1; 100], vec![2; BLOCK - 100]].concat());
     }
 
     #[test]

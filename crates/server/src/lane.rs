@@ -12,6 +12,7 @@ use crate::compressors::NativeCompressors;
 use crate::disk::NativeDisk;
 use crate::file::NativeFile;
 use crate::held::Change;
+use crate::reader::WakeAtEnd;
 
 /// A finished operation, and what it changed about the files that a sender may need.
 #[derive(Debug)]
@@ -62,7 +63,11 @@ impl Lane {
         let cleaners = Cleaners::new(Sender::clone(&sender), Arc::clone(&compressors) as _);
         let store = Store::with_compressors(disk, compressors);
         let worker = Worker { store, cleaners, inbox: Arc::clone(&inbox) };
-        let thread = std::thread::Builder::new().name("store".into()).spawn(move || worker.run(&receiver, &wake))?;
+        let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
+            // However it ends: somebody has to notice.
+            let ended = WakeAtEnd(wake);
+            worker.run(&receiver, &ended.0);
+        })?;
         Ok(Lane { sender: Some(sender), inbox, thread: Some(thread) })
     }
 
@@ -132,7 +137,12 @@ impl Worker {
     fn cleaned(&mut self, ended: Ended) -> Finished {
         let Ended { op, log, job, result } = ended;
         self.cleaners.ended(op);
-        let result = result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // Whatever it stumbled over is in this one log's bytes, and no reason to serve no other.
+        let result = result.unwrap_or_else(|panic| {
+            let what = panic.downcast_ref::<String>().cloned();
+            let what = what.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned())).unwrap_or_default();
+            Err(StoreError::Corrupt(format!("the cleaner panicked over it: {what}")))
+        });
         if result.as_ref().is_ok_and(|cleaned| cleaned.is_more) {
             self.store.keep_job(log, job);
         }
@@ -147,6 +157,10 @@ impl Worker {
             StoreOp::Clean(log, era, step) => {
                 cleans.push((id, log, era, step));
                 None
+            }
+            StoreOp::Remove(log) | StoreOp::Truncate(log, ..) => {
+                self.cleaners.stop_of(log);
+                Some((id, op))
             }
             other => Some((id, other)),
         });
@@ -164,5 +178,86 @@ impl Worker {
             first.changes = self.store.disk_mut().take_changes();
         }
         finished
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ordered::Map;
+    use protocol::records::{BatchBuilder, Compression, PureCompressors};
+    use protocol::{LeaderEpoch, Offset, Str, Uuid, WallMs};
+    use storage::clean::CleanPlan;
+    use storage::{DirId, LogRules, LogSpec};
+
+    use super::*;
+
+    /// Hands operations over and waits for as many answers.
+    fn answers(lane: &Lane, woken: &Receiver<()>, first: u64, ops: Vec<StoreOp>) -> Vec<Result<Done, StoreError>> {
+        let ids: Vec<OpId> = (first..).take(ops.len()).map(OpId).collect();
+        lane.submit(ids.iter().copied().zip(ops).collect());
+        let mut found: Vec<(OpId, Result<Done, StoreError>)> = Vec::new();
+        while found.len() < ids.len() {
+            woken.recv().unwrap();
+            found.extend(lane.finished().into_iter().filter(|it| ids.contains(&it.op)).map(|it| (it.op, it.result)));
+        }
+        found.sort_by_key(|(id, _)| *id);
+        found.into_iter().map(|(_, result)| result).collect()
+    }
+
+    /// A clean of a deleted topic's log went on by its paths, in the folder of the topic that was created next.
+    #[test]
+    fn a_clean_ends_with_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let (wake, woken) = channel();
+        let mut lane = Lane::start(NativeDisk::new(vec![folder.path().to_owned()]), move || {
+            let _ = wake.send(());
+        })
+        .unwrap();
+        let log = LogId(1);
+        let spec = LogSpec {
+            dir: DirId(0),
+            topic: Str::from("orders"),
+            partition: 0,
+            topic_id: Uuid([5; 16]),
+            create: true,
+            synced: false,
+            compacted: true,
+        };
+        let mounted = answers(&lane, &woken, 0, vec![StoreOp::Mount(log, spec)]);
+        let [Ok(Done::Mounted(shape))] = &mounted[..] else { panic!("{mounted:?}") };
+        let mut shape = shape.clone();
+        let mut ops = Vec::new();
+        for value in ["1", "2", "3"] {
+            let mut builder = BatchBuilder::new(Compression::None);
+            builder.push(WallMs(1_000), Some(b"key"), Some(value.as_bytes()), &[]);
+            let batches = builder.build_batches(&PureCompressors).unwrap();
+            let rules = LogRules { segment_bytes: 100, ..LogRules::default() };
+            let appended = shape.append(batches, LeaderEpoch(0), &rules, WallMs(1_000)).unwrap();
+            ops.extend(appended.ops);
+        }
+        assert!(answers(&lane, &woken, 10, ops).iter().all(Result::is_ok));
+        let plan = CleanPlan {
+            first_dirty: Offset(0),
+            end: shape.segments().next_back().unwrap().base,
+            high_watermark: shape.end(),
+            now: WallMs(1_000),
+            delete_retention_ms: 0,
+            segment_bytes: 1 << 20,
+            segment_index_bytes: 10 << 20,
+            index_interval_bytes: 4096,
+            producers: Map::new(),
+            max_keys: 100,
+            seed: [1, 2],
+            // It would take for ever.
+            bytes_per_second: Some(1),
+        };
+        let clean = StoreOp::Clean(log, shape.era(), CleanStep::Begin(Box::new(plan)));
+        lane.submit(vec![(OpId(100), clean)]);
+        let removed = answers(&lane, &woken, 200, vec![StoreOp::Remove(log)]);
+        assert_eq!(removed, [Ok(Done::Removed)]);
+        lane.stop();
+        let cleaned: Vec<_> = lane.finished().into_iter().filter(|it| it.op == OpId(100)).map(|it| it.result).collect();
+        assert!(matches!(&cleaned[..], [Err(StoreError::Missing)] | []), "{cleaned:?}");
+        assert!(!folder.path().join("orders-0").exists(), "nothing was written into a folder that is gone");
     }
 }

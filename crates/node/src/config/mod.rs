@@ -45,8 +45,10 @@ pub struct Roles {
 pub struct Identity {
     /// `cluster.id`.
     pub cluster_id: Str,
-    /// `directory.id` of each of `log.dirs`, in their order.
+    /// `directory.id` of each of `log.dirs`, in their order; zero for one that is lost.
     pub directory_ids: Vec<Uuid>,
+    /// Those of `log.dirs` that the host could not open, by position, and why.
+    pub lost: Vec<(u16, Str)>,
 }
 
 /// A node's settings.
