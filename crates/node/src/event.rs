@@ -54,6 +54,8 @@ pub enum Event {
         end: Offset,
         /// What it did.
         stats: CleanStats,
+        /// How long it took, waits for its limit included.
+        took_ms: u64,
     },
     /// A retry was recognised and answered with its old offset.
     Deduplicated {

@@ -1,6 +1,6 @@
 //! When a log is compacted, how far, and how the result comes in: Kafka's rules, decided on the log's shape.
 
-use protocol::{Now, Offset, WallMs};
+use protocol::{Instant, Now, Offset, WallMs};
 use storage::clean::{CleanPlan, Cleaned, LastRecord};
 use storage::{CleanStep, Shape, StoreOp};
 
@@ -17,6 +17,8 @@ pub(super) struct Cleaning {
     /// Below it every key was seen by a clean: `cleaner-offset-checkpoint`.
     cleaned_to: Option<Offset>,
     step: Step,
+    /// When the newest clean began.
+    began: Instant,
     /// Its bytes cannot be read. As in Kafka it is left alone until the next start.
     given_up: bool,
 }
@@ -140,6 +142,7 @@ impl Partition {
             bytes_per_second: cleaner.io_max_bytes_per_second.map(|limit| limit / threads),
         });
         online.shape.begin_clean();
+        online.cleaning.began = now.mono;
         online.cleaning.step = Step::Flushing(plan);
         self.flush(now.mono, ops, out);
         self.clean_flushed(ops, out);
@@ -158,23 +161,29 @@ impl Partition {
     }
 
     /// The store has written a group anew.
-    pub(crate) fn clean_written(&mut self, cleaned: Box<Cleaned>, ops: &mut Ops, out: &mut Outbox) -> CleanOutcome {
+    pub(crate) fn clean_written(
+        &mut self,
+        now: Instant,
+        cleaned: Box<Cleaned>,
+        ops: &mut Ops,
+        out: &mut Outbox,
+    ) -> CleanOutcome {
         let State::Online(online) = &mut self.state else { return CleanOutcome::Stopped };
         match online.cleaning.step {
             Step::Writing { noted: false } => {
                 online.cleaning.step = Step::Noting(cleaned);
                 CleanOutcome::Note
             }
-            Step::Writing { noted: true } => self.swap(cleaned, ops, out),
+            Step::Writing { noted: true } => self.swap(now, cleaned, ops, out),
             Step::Idle | Step::Flushing(_) | Step::Noting(_) | Step::Swapping { .. } => CleanOutcome::Stopped,
         }
     }
 
     /// The recovery point is on disk: the group can be put in place.
-    pub(crate) fn clean_noted(&mut self, ops: &mut Ops, out: &mut Outbox) -> CleanOutcome {
+    pub(crate) fn clean_noted(&mut self, now: Instant, ops: &mut Ops, out: &mut Outbox) -> CleanOutcome {
         let State::Online(online) = &mut self.state else { return CleanOutcome::Stopped };
         match std::mem::take(&mut online.cleaning.step) {
-            Step::Noting(cleaned) => self.swap(cleaned, ops, out),
+            Step::Noting(cleaned) => self.swap(now, cleaned, ops, out),
             step => {
                 online.cleaning.step = step;
                 CleanOutcome::Stopped
@@ -182,11 +191,11 @@ impl Partition {
         }
     }
 
-    fn swap(&mut self, cleaned: Box<Cleaned>, ops: &mut Ops, out: &mut Outbox) -> CleanOutcome {
+    fn swap(&mut self, now: Instant, cleaned: Box<Cleaned>, ops: &mut Ops, out: &mut Outbox) -> CleanOutcome {
         let State::Online(online) = &mut self.state else { return CleanOutcome::Stopped };
         if cleaned.sources.is_empty() {
             online.cleaning.step = Step::Swapping { cleaned };
-            return self.clean_swapped(ops, out);
+            return self.clean_swapped(now, ops, out);
         }
         let Some(op) = online.shape.swap(&cleaned) else { return CleanOutcome::Stopped };
         online.cleaning.step = Step::Swapping { cleaned };
@@ -195,7 +204,7 @@ impl Partition {
     }
 
     /// A group is in place: the next one is asked for, or the clean is through.
-    pub(crate) fn clean_swapped(&mut self, ops: &mut Ops, out: &mut Outbox) -> CleanOutcome {
+    pub(crate) fn clean_swapped(&mut self, now: Instant, ops: &mut Ops, out: &mut Outbox) -> CleanOutcome {
         let State::Online(online) = &mut self.state else { return CleanOutcome::Stopped };
         let Step::Swapping { cleaned } = std::mem::take(&mut online.cleaning.step) else {
             return CleanOutcome::Stopped;
@@ -212,6 +221,7 @@ impl Partition {
             partition: self.key.partition,
             end: cleaned.end,
             stats: cleaned.stats,
+            took_ms: u64::try_from(now.since(online.cleaning.began).as_millis()).unwrap_or(u64::MAX),
         });
         CleanOutcome::Done
     }
