@@ -328,6 +328,9 @@ impl World {
             node::Event::Cleaned { end, .. } => (13, end.0),
             node::Event::Warning { .. } => (11, 0),
             node::Event::Failed { .. } => (12, 0),
+            node::Event::Truncated { offset, .. } => (14, offset.0),
+            node::Event::Isr { isr, .. } => (15, isr.len() as i64),
+            node::Event::BrokerFenced { broker, .. } => (0, i64::from(broker.0)),
         };
         self.digest.int(detail << 4 | kind);
     }
@@ -371,6 +374,7 @@ pub(crate) fn node_event_words(event: &node::Event) -> String {
             let ids: Vec<_> = isr.iter().map(|id| id.0.to_string()).collect();
             format!("in sync in {topic}-{partition}: {}", ids.join(", "))
         }
+        node::Event::BrokerFenced { broker, why } => format!("broker {broker} is fenced: {why}"),
         node::Event::LogStart { topic, partition, offset } => format!("{topic}-{partition} begins at {offset} now"),
         node::Event::Deduplicated { topic, partition, base_offset } => {
             format!("{topic}-{partition} has that batch already, at offset {base_offset}")

@@ -1,11 +1,11 @@
 //! A world as plain data: what the lab draws and the JavaScript API answers. Reading it changes nothing.
 
 use bytes::Bytes;
-use client::ConsumerRecord;
-use node::view::View as NodeView;
+use node::view::{LogView, View as NodeView};
 use node::{Scope, WakeReason};
 use protocol::records::{self, PureCompressors, Record};
-use protocol::{ApiKey, Instant, Offset, Str, TopicPartition};
+use protocol::{ApiKey, Instant, Offset, Region, Str, TopicPartition};
+use storage::Disk;
 
 use crate::check::{Check, Finding, Tally};
 use crate::link::{Answer, LinkId, Packet};
@@ -84,8 +84,6 @@ pub struct Client {
     pub load: Option<String>,
     /// The topic that it reads without end.
     pub follows: Option<Str>,
-    /// The last records that it was given.
-    pub consumed: Vec<ConsumerRecord>,
     /// How many records it was given in all.
     pub consumed_total: u64,
     /// The last outcome of an operation that was no send, in words.
@@ -199,6 +197,28 @@ impl World {
         Ok(batches)
     }
 
+    /// A broker's batches of a log from an offset on, if it remembers where all of them are ([`LogView::recent`]): what is looked
+    /// at again and again is read without a search. `None` if they are to be looked for ([`World::batches`]).
+    pub fn newest(&self, broker: &str, log: &LogView, from: Offset) -> Option<Vec<Batch>> {
+        let broker = self.process(self.pid(broker).ok()?).broker()?;
+        let era = broker.eras.get(&log.id).copied().unwrap_or_default();
+        let wanted = log.recent.iter().filter(|it| it.last >= from && it.last < log.written);
+        if log.recent.first().is_none_or(|it| it.base > from) {
+            return None;
+        }
+        let mut batches = Vec::new();
+        for entry in wanted {
+            let region = Region { file: entry.file, at: entry.at, len: entry.size, era };
+            let place = broker.store.resolve(region).ok()?;
+            let bytes = broker.store.disk().read_at(&place.file, place.at, place.len as usize).ok()?;
+            for batch in records::read(&bytes, &PureCompressors) {
+                let (head, records) = batch.ok()?;
+                batches.push(Batch { head, records });
+            }
+        }
+        Some(batches)
+    }
+
     /// The bytes of the batch that holds an offset, as they are in the log. `None` if none does.
     pub fn batch_bytes(&self, partition: &TopicPartition, offset: Offset) -> Result<Option<Bytes>, String> {
         for bytes in self.log_bytes(partition, offset, 1)? {
@@ -271,7 +291,6 @@ impl World {
                 tally: self.checks.tally(Pid(index as u16)),
                 load: None,
                 follows: None,
-                consumed: Vec::new(),
                 consumed_total: 0,
                 last_answer: None,
             };
@@ -281,7 +300,6 @@ impl World {
                     client.knows = actor.client.as_ref().map(client::Client::view);
                     client.load = actor.load.as_ref().map(|it| it.load.to_string());
                     client.follows = actor.follow.as_ref().map(|it| it.topic.clone());
-                    client.consumed = actor.consumed.iter().cloned().collect();
                     client.consumed_total = actor.consumed_total;
                     client.last_answer = actor.answers.back().map(|(_, outcome)| outcome_words(outcome));
                 }
@@ -413,5 +431,12 @@ fn reason_words(reason: WakeReason) -> &'static str {
         WakeReason::Fetcher(_) => "replica.fetch.backoff.ms",
         WakeReason::ReplicaLag => "replica.lag.time.max.ms",
         WakeReason::AlterPartition => "another try of AlterPartition",
+        WakeReason::Balance => "leader.imbalance.check.interval.seconds",
+        WakeReason::Sessions => "broker.session.timeout.ms",
+        WakeReason::Forward(_) => "another try of a forwarded request",
+        WakeReason::Directories => "another try of AssignReplicasToDirs",
+        WakeReason::ControllerRegistration => "another try of ControllerRegistration",
+        WakeReason::Heartbeat => "broker.heartbeat.interval.ms",
+        WakeReason::Quorum => "the quorum's next deadline",
     }
 }

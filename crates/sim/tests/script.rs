@@ -41,6 +41,8 @@ sync 1ms..5ms
 codec on
 broker b1 num.partitions=2
 topic orders partitions=3 segment.bytes=1048576
+topic payments partitions=2 replication=3
+topic events partitions=2 replicas=b1,b2 replicas=b2,b1 min.insync.replicas=2
 alter orders retention.ms=1000
 delete topic orders
 delete records orders-0 before 5
@@ -66,7 +68,9 @@ power-cut b1
 stop b1
 pause b1
 resume b1
+wipe b1
 cut p1 b1
+cut b1 -> b2
 heal p1 b1
 delay p1 b1 30ms
 slow-disk b1 1s
@@ -85,10 +89,22 @@ run until serving b1
 run until down b1
 run until idle p1
 run until caught-up c1 orders
+run until leader orders-0 = b2 within 30s
+run until isr orders-0 = b1 b2
 expect log orders-0 = a b
 expect start orders-0 = 0
 expect end orders-0 = 0
 expect high-watermark orders-0 = 0
+expect log orders-0 on b2 = a
+expect end orders-0 on b2 = 1
+expect high-watermark orders-0 on b2 = 1
+expect epochs orders-0 on b2 = 0 1
+expect leader orders-0 = b1
+expect leader-epoch orders-0 = 1
+expect isr orders-0 = b1 b2
+expect controller = b1
+expect fenced b1 = unfenced
+expect behind =
 expect outcome p1 0 = ok 1
 expect appended p1 0 = 2
 expect consumed c1 =

@@ -5,6 +5,7 @@ use ordered::Map;
 use protocol::records::{BatchHead, Compression, Compressors, PureCompressors, RecordViews};
 use protocol::{Offset, Str, Uuid};
 
+use super::replica::{Epochs, Replica};
 use super::{Entries, Tally, Told};
 use crate::queue::Pid;
 
@@ -27,6 +28,8 @@ pub(super) struct Entry {
     pub(super) print: u64,
     pub(super) author: Option<Author>,
     pub(super) acked: bool,
+    /// Its producer waited for all replicas in sync.
+    pub(super) acked_by_all: bool,
 }
 
 /// Who sent a record, and as which of its own.
@@ -41,6 +44,8 @@ pub(crate) struct Author {
 pub(super) struct ClientLedger {
     pub(super) name: Str,
     pub(super) idempotent: bool,
+    /// `acks=all`.
+    pub(super) waits_for_all: bool,
     pub(super) tally: Tally,
     pub(super) sent: Entries<Sent>,
     /// The first record of the process that runs now.
@@ -55,6 +60,8 @@ pub(super) struct Reader {
     /// The next offset it must be given; `None` if any may come.
     pub(super) next: Option<i64>,
     pub(super) high_watermark: i64,
+    /// Who told it, and in which of its lives: another one may know of a lower one.
+    pub(super) told_by: (Pid, u32),
     /// How often the partition had lost records then.
     pub(super) losses: u32,
 }
@@ -69,9 +76,11 @@ pub(super) struct PartitionLedger {
     pub(super) high_watermark: i64,
     /// One past the last acknowledged record.
     pub(super) acked_end: i64,
-    /// Everything below is written; everything below the other is on disk for certain.
-    pub(super) written: i64,
-    pub(super) synced: i64,
+    /// What of the records below is of which epoch.
+    pub(super) epochs: Epochs,
+    /// Who appended the first record of each epoch.
+    pub(super) leaders: Map<i32, Pid>,
+    pub(super) replicas: Map<Pid, Replica>,
     /// By offset, from 0.
     entries: Entries<Entry>,
     /// How often records were lost, and which: offset and print.
@@ -85,15 +94,18 @@ pub(super) struct PartitionLedger {
 pub(super) struct Loss {
     pub(super) records: u64,
     pub(super) acked: u64,
+    /// Those that all replicas in sync had, as their producer was told or their leader said.
+    pub(super) committed: u64,
     /// Who sent them.
     pub(super) authors: Vec<Author>,
 }
 
 impl ClientLedger {
-    pub(super) fn new(name: Str, idempotent: bool) -> ClientLedger {
+    pub(super) fn new(name: Str, idempotent: bool, waits_for_all: bool) -> ClientLedger {
         ClientLedger {
             name,
             idempotent,
+            waits_for_all,
             tally: Tally::default(),
             sent: Entries::default(),
             first_of_life: 0,
@@ -136,8 +148,9 @@ impl PartitionLedger {
             log_start: 0,
             high_watermark: 0,
             acked_end: 0,
-            written: 0,
-            synced: 0,
+            epochs: Epochs::default(),
+            leaders: Map::new(),
+            replicas: Map::new(),
             entries: Entries::default(),
             losses: 0,
             lost: Entries::default(),
@@ -155,6 +168,21 @@ impl PartitionLedger {
 
     pub(super) fn push(&mut self, entry: Entry) {
         self.entries.push(entry);
+    }
+
+    /// True if there are, or were, several replicas.
+    pub(super) fn is_replicated(&self) -> bool {
+        self.replicas.len() > 1
+    }
+
+    /// Up to where some replica has the records.
+    pub(super) fn kept(&self) -> i64 {
+        self.replicas.values().map(|it| it.epochs.common(&self.epochs)).max().unwrap_or(0)
+    }
+
+    /// A record that was appended where it will not stay.
+    pub(super) fn strayed(&mut self, offset: Offset, print: u64) {
+        self.lost.push((offset.0, print));
     }
 
     pub(super) fn entry(&self, offset: Offset) -> Option<&Entry> {
@@ -183,10 +211,12 @@ impl PartitionLedger {
     /// Everything from `end` on is gone.
     pub(super) fn cut(&mut self, end: Offset) -> Loss {
         let from = usize::try_from(end.0).unwrap_or(0);
-        let mut loss = Loss { records: 0, acked: 0, authors: Vec::new() };
+        let mut loss = Loss { records: 0, acked: 0, committed: 0, authors: Vec::new() };
+        let high_watermark = usize::try_from(self.high_watermark).unwrap_or(0);
         for (index, entry) in self.entries.iter_from(from).enumerate() {
             loss.records += 1;
             loss.acked += u64::from(entry.acked);
+            loss.committed += u64::from(entry.acked_by_all || (self.is_replicated() && from + index < high_watermark));
             loss.authors.extend(entry.author);
             self.lost.push(((from + index) as i64, entry.print));
         }
@@ -195,8 +225,7 @@ impl PartitionLedger {
             self.losses += 1;
             self.high_watermark = self.high_watermark.min(end.0);
             self.acked_end = self.acked_end.min(end.0);
-            self.written = self.written.min(end.0);
-            self.synced = self.synced.min(end.0);
+            self.epochs.cut(end.0);
             // What comes again after a loss is no repeat of what is gone, and in no order with it.
             self.last.clear();
         }
@@ -205,7 +234,7 @@ impl PartitionLedger {
 
     /// True if this very record was here and is lost.
     pub(super) fn was_lost(&self, offset: Offset, print: u64) -> bool {
-        self.losses > 0 && self.lost.iter_from(0).any(|it| *it == (offset.0, print))
+        self.lost.len() > 0 && self.lost.iter_from(0).any(|it| *it == (offset.0, print))
     }
 }
 
@@ -262,7 +291,11 @@ impl Origins {
 }
 
 /// Calls back for key and value of each record of a batch. Bytes that are no records are left to other checks.
-pub(super) fn each_record(head: &BatchHead, payload: &[u8], mut each: impl FnMut(Option<&[u8]>, Option<&[u8]>)) {
+pub(super) fn each_record(
+    head: &BatchHead,
+    payload: &[u8],
+    mut each: impl FnMut(Offset, Option<&[u8]>, Option<&[u8]>),
+) {
     let unpacked;
     let records = match head.attributes.compression() {
         Compression::None => payload,
@@ -276,6 +309,6 @@ pub(super) fn each_record(head: &BatchHead, payload: &[u8], mut each: impl FnMut
     };
     for view in RecordViews::new(head, records) {
         let Ok(view) = view else { return };
-        each(view.key, view.value);
+        each(view.offset, view.key, view.value);
     }
 }

@@ -4,13 +4,14 @@
 //! every record that was lost or repeated, whether it is a loss that the settings allow or a bug.
 
 mod ledger;
+mod logs;
+mod replica;
 
 use client::{Answer, ConsumerRecord, Outcome};
-use ordered::Set;
+use ordered::{Map, Set};
 use protocol::messages::FetchResponse;
-use protocol::records::{BatchHead, Batches, Records};
+use protocol::records::{BatchHead, Records};
 use protocol::{Offset, ResponseBody, Str, TopicPartition, Uuid};
-use storage::LogSpec;
 
 use crate::chunked::Chunked;
 use crate::digest::Digest;
@@ -18,7 +19,7 @@ use crate::queue::Pid;
 use crate::setup::Setting;
 
 pub(crate) use ledger::Origins;
-use ledger::{Author, ClientLedger, Entry, PartitionLedger, Sent};
+use ledger::{Author, ClientLedger, PartitionLedger, Sent};
 
 /// Findings that are kept; later ones are only counted.
 const FINDINGS: usize = 256;
@@ -40,11 +41,17 @@ pub enum Check {
     FailedIsNotWritten,
     /// Every message can be encoded and decoded.
     Codecs,
+    /// What two replicas have of the same epoch at an offset is the same.
+    LogMatching,
+    /// An epoch of a partition, and of the metadata quorum, has one leader.
+    OneLeader,
+    /// Who is in sync is a replica and not fenced.
+    Isr,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Check; 7] = [
+    pub const ALL: [Check; 10] = [
         Check::AckedStays,
         Check::OffsetsDense,
         Check::HighWatermark,
@@ -52,6 +59,9 @@ impl Check {
         Check::Idempotence,
         Check::FailedIsNotWritten,
         Check::Codecs,
+        Check::LogMatching,
+        Check::OneLeader,
+        Check::Isr,
     ];
 
     /// Its name in scenarios and on screen.
@@ -64,6 +74,9 @@ impl Check {
             Check::Idempotence => "idempotence",
             Check::FailedIsNotWritten => "failed-is-not-written",
             Check::Codecs => "codecs",
+            Check::LogMatching => "log-matching",
+            Check::OneLeader => "one-leader-an-epoch",
+            Check::Isr => "isr-within-replicas",
         }
     }
 
@@ -77,6 +90,11 @@ impl Check {
             Check::Idempotence => "What an idempotent producer sent is in the log once and in order.",
             Check::FailedIsNotWritten => "A record that its producer was told is not written is not written.",
             Check::Codecs => "Every message survives being encoded and decoded.",
+            Check::LogMatching => {
+                "Two replicas that have a record of the same epoch at an offset have the same log up to there."
+            }
+            Check::OneLeader => "An epoch of a partition, and of the metadata quorum, has one leader.",
+            Check::Isr => "Whoever is in sync is a replica of the partition and is not fenced.",
         }
     }
 }
@@ -160,12 +178,35 @@ pub struct Checks {
     clients: Vec<Option<ClientLedger>>,
     partitions: Vec<PartitionLedger>,
     origins: Origins,
-    /// Topics whose every acknowledgement waits for the disk: made with `flush.messages=1`, and never without since.
-    durable: Set<Str>,
+    topics: Map<Str, Promise>,
+    /// Topics that are no more: their logs say nothing about others of the same name.
+    retired: Set<Uuid>,
+    /// Brokers that lost what they had not synced, or all; and those that died.
+    losers: Set<Pid>,
+    killed: Set<Pid>,
+    /// Who led each epoch of the metadata quorum.
+    controllers: Map<i32, Pid>,
     findings: Vec<Finding>,
     /// How many findings of each verdict there were: allowed ones and bugs.
     allowed: u64,
     bugs: u64,
+}
+
+/// What a topic's settings promise.
+#[derive(Clone, Debug)]
+struct Promise {
+    /// Every acknowledgement waits for the disk: made with `flush.messages=1`, and never without since.
+    durable: bool,
+    /// `min.insync.replicas`, the lowest that it ever had.
+    min_isr: usize,
+    /// `unclean.leader.election.enable` was ever true.
+    unclean: bool,
+}
+
+impl Default for Promise {
+    fn default() -> Promise {
+        Promise { durable: false, min_isr: 1, unclean: false }
+    }
 }
 
 impl Checks {
@@ -225,24 +266,32 @@ impl Checks {
 
     /// Somebody asks for a topic with these settings.
     pub(crate) fn topic_asked(&mut self, topic: &Str, settings: &[Setting]) {
-        if settings.iter().any(|(key, value)| &**key == "flush.messages" && &**value == "1") {
-            self.durable.insert(topic.clone());
-        } else {
-            self.durable.remove(topic);
-        }
+        let value = |name: &str| settings.iter().find(|(key, _)| &**key == name).map(|(_, value)| &**value);
+        let promise = Promise {
+            durable: value("flush.messages") == Some("1"),
+            min_isr: value("min.insync.replicas").and_then(|it| it.parse().ok()).unwrap_or(1),
+            unclean: value("unclean.leader.election.enable") == Some("true"),
+        };
+        self.topics.insert(topic.clone(), promise);
     }
 
     /// Somebody changes settings of a topic.
     pub(crate) fn topic_altered(&mut self, topic: &Str, settings: &[Setting]) {
-        if settings.iter().any(|(key, _)| key.starts_with("flush.")) {
-            self.durable.remove(topic);
+        let promise = self.topics.entry(topic.clone()).or_default();
+        for (key, value) in settings {
+            match &**key {
+                "flush.messages" | "flush.ms" => promise.durable = false,
+                "min.insync.replicas" => promise.min_isr = promise.min_isr.min(value.parse().unwrap_or(1)),
+                "unclean.leader.election.enable" => promise.unclean |= &**value == "true",
+                _ => {}
+            }
         }
     }
 
-    pub(crate) fn client(&mut self, pid: Pid, name: &Str, idempotent: bool) {
+    pub(crate) fn client(&mut self, pid: Pid, name: &Str, idempotent: bool, waits_for_all: bool) {
         let index = usize::from(pid.0);
         self.clients.resize_with(self.clients.len().max(index + 1), || None);
-        self.clients[index] = Some(ClientLedger::new(name.clone(), idempotent));
+        self.clients[index] = Some(ClientLedger::new(name.clone(), idempotent, waits_for_all));
         self.origins.name(pid, name);
     }
 
@@ -310,15 +359,20 @@ impl Checks {
         partition: &TopicPartition,
         offset: Offset,
     ) {
-        let name = self.client_of(pid).map(|it| it.name.clone()).unwrap_or_default();
+        let (name, by_all) = match self.client_of(pid) {
+            Some(client) => (client.name.clone(), client.waits_for_all),
+            None => return,
+        };
         let Some(index) = self.find_partition(&partition.topic, partition.partition) else { return };
         let ledger = &mut self.partitions[index];
         let excused = offset.0 < ledger.log_start || ledger.was_lost(offset, print);
         match ledger.entry_mut(offset) {
             Some(entry) if entry.print == print => {
                 entry.acked = true;
+                entry.acked_by_all = by_all;
                 ledger.acked_end = ledger.acked_end.max(offset.0 + 1);
             }
+            Some(_) if excused => {}
             Some(_) => {
                 let what = format!("{name} was told that record {number} is at {partition} {offset}; another one is");
                 self.find(event, Check::AckedStays, Verdict::Bug, what);
@@ -328,97 +382,6 @@ impl Checks {
                 let what = format!("{name} was told that record {number} is at {partition} {offset}; nothing is");
                 self.find(event, Check::AckedStays, Verdict::Bug, what);
             }
-        }
-    }
-
-    /// A node mounts a partition's log; tells its number, if it is a topic's.
-    pub(crate) fn mounting(&mut self, spec: &LogSpec) -> Option<usize> {
-        if spec.topic_id == Uuid::METADATA_TOPIC {
-            return None;
-        }
-        match self.find_partition(&spec.topic, spec.partition) {
-            Some(index) => {
-                if self.partitions[index].topic_id != spec.topic_id {
-                    // The topic was deleted and created anew: nothing of the old one is promised.
-                    self.partitions[index] = PartitionLedger::new(&spec.topic, spec.partition, spec.topic_id);
-                    self.readers_moved(index);
-                }
-                Some(index)
-            }
-            None => {
-                self.partitions.push(PartitionLedger::new(&spec.topic, spec.partition, spec.topic_id));
-                Some(self.partitions.len() - 1)
-            }
-        }
-    }
-
-    /// A partition's log is ready; what of the ledger is not in it is lost.
-    pub(crate) fn mounted(&mut self, event: u64, index: usize, log_start: Offset, end: Offset, lost_power: bool) {
-        let partition = &mut self.partitions[index];
-        let label = partition.label();
-        if end.0 > partition.end() {
-            let what = format!("{label} ends at {end}, but only records up to {} were appended", partition.end());
-            return self.find(event, Check::OffsetsDense, Verdict::Bug, what);
-        }
-        partition.log_start = partition.log_start.max(log_start.0);
-        let was_synced = partition.synced > end.0;
-        let lost = partition.cut(end);
-        if lost.records == 0 {
-            return;
-        }
-        for author in &lost.authors {
-            self.unplaced(*author);
-        }
-        let durable = self.durable.contains(&self.partitions[index].topic);
-        let (verdict, why) = match (lost.acked, lost_power) {
-            _ if was_synced => (Verdict::Bug, "some of them were synced to the disk"),
-            (0, _) => (Verdict::Kept, "none of them was acknowledged"),
-            (_, true) if durable => {
-                (Verdict::Bug, "with flush.messages=1 nothing is acknowledged before it is on disk")
-            }
-            (_, true) => (
-                Verdict::Allowed,
-                "they were acknowledged and not on disk when the power was cut: Kafka syncs a log only as flush.messages and flush.ms say, and no replica has them",
-            ),
-            (_, false) => (Verdict::Bug, "acknowledged records must survive a crash of the process"),
-        };
-        let what = format!(
-            "{} records of {label} from {end} are lost, {} of them acknowledged: {why}",
-            lost.records, lost.acked
-        );
-        self.find(event, Check::AckedStays, verdict, what);
-    }
-
-    /// The disk has written a partition's batches up to this offset.
-    pub(crate) fn written(&mut self, index: usize, end: Offset) {
-        let partition = &mut self.partitions[index];
-        partition.written = partition.written.max(end.0);
-    }
-
-    /// The disk has synced a partition's log.
-    pub(crate) fn synced(&mut self, index: usize) {
-        let partition = &mut self.partitions[index];
-        partition.synced = partition.written;
-    }
-
-    /// Batches got their place.
-    pub(crate) fn appended(&mut self, event: u64, index: usize, batches: &Batches) {
-        for (head, payload) in batches.iter() {
-            let partition = &mut self.partitions[index];
-            if head.base_offset.0 != partition.end() {
-                let what =
-                    format!("{} gets offset {} where {} is next", partition.label(), head.base_offset, partition.end());
-                return self.find(event, Check::OffsetsDense, Verdict::Bug, what);
-            }
-            ledger::each_record(head, &payload, |key, value| {
-                let print = Digest::of_record(key, value);
-                let offset = self.partitions[index].end();
-                let author = self.origins.find(print, value, &self.clients);
-                self.partitions[index].push(Entry { print, author, acked: false });
-                if let Some(author) = author {
-                    self.placed(event, index, offset, author);
-                }
-            });
         }
     }
 
@@ -460,21 +423,19 @@ impl Checks {
         }
     }
 
-    /// A record is lost: who sends it again does not repeat it.
-    fn unplaced(&mut self, author: Author) {
-        let client = self.clients.get_mut(usize::from(author.client.0)).and_then(Option::as_mut);
-        if let Some(sent) = client.and_then(|client| client.sent.at_mut(author.number as usize)) {
-            sent.appended = sent.appended.saturating_sub(1);
-        }
-    }
-
     /// A node said something to people.
-    pub(crate) fn node_said(&mut self, event: u64, said: &node::Event) {
+    pub(crate) fn node_said(&mut self, event: u64, pid: Pid, said: &node::Event) {
         match said {
             node::Event::HighWatermark { topic, partition, offset } => {
                 let Some(index) = self.find_partition(topic, *partition) else { return };
                 let ledger = &mut self.partitions[index];
-                let before = std::mem::replace(&mut ledger.high_watermark, offset.0);
+                let is_replicated = ledger.is_replicated();
+                let most = ledger.high_watermark;
+                ledger.high_watermark = if is_replicated { most.max(offset.0) } else { offset.0 };
+                // A new leader hears of it one fetch later than the old one knew.
+                let own = ledger.replicas.entry(pid).or_default();
+                let own = std::mem::replace(&mut own.high_watermark, offset.0);
+                let before = if is_replicated { own } else { most };
                 if offset.0 < before {
                     let what =
                         format!("the high watermark of {topic}-{partition} moves from {before} back to {offset}");
@@ -520,12 +481,12 @@ impl Checks {
     }
 
     /// An answer to a fetch is about to reach a client.
-    pub(crate) fn fetch_answered(&mut self, event: u64, pid: Pid, body: &ResponseBody) {
+    pub(crate) fn fetch_answered(&mut self, event: u64, pid: Pid, by: (Pid, u32), body: &ResponseBody) {
         let ResponseBody::Fetch(fetch) = body else { return };
-        self.check_fetch(event, pid, fetch);
+        self.check_fetch(event, pid, by, fetch);
     }
 
-    fn check_fetch(&mut self, event: u64, pid: Pid, fetch: &FetchResponse) {
+    fn check_fetch(&mut self, event: u64, pid: Pid, by: (Pid, u32), fetch: &FetchResponse) {
         for topic in &fetch.responses {
             for partition in topic.partitions.iter().filter(|it| it.error_code == 0) {
                 let found = self.partitions.iter().position(|it| {
@@ -535,6 +496,7 @@ impl Checks {
                 let Some(index) = found else { continue };
                 let label = self.partitions[index].label();
                 let losses = self.partitions[index].losses;
+                let is_replicated = self.partitions[index].is_replicated();
                 if losses > 0 && partition.high_watermark > self.partitions[index].high_watermark {
                     // It was sent before a loss and comes only now, to somebody who stood still meanwhile.
                     continue;
@@ -542,7 +504,9 @@ impl Checks {
                 let Some(client) = self.client_mut(pid) else { return };
                 let name = client.name.clone();
                 let reader = client.reader(index);
-                let seen = if reader.losses == losses { reader.high_watermark } else { -1 };
+                let is_same = reader.losses == losses && (!is_replicated || reader.told_by == by);
+                let seen = if is_same { reader.high_watermark } else { -1 };
+                reader.told_by = by;
                 reader.losses = losses;
                 reader.high_watermark = partition.high_watermark;
                 if partition.high_watermark < seen {

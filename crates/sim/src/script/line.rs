@@ -17,6 +17,14 @@ pub(super) struct Word {
     pub(super) value: Vec<u8>,
 }
 
+impl Word {
+    /// As it was written, quotes aside.
+    fn text(self) -> Str {
+        let value = String::from_utf8_lossy(&self.value).into_owned();
+        Str::from(self.key.map_or(value.clone(), |key| format!("{key}={value}")))
+    }
+}
+
 /// What is wrong with a scenario's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptError {
@@ -197,11 +205,42 @@ impl Line {
 
     /// The rest as words, keys and all.
     pub(super) fn rest(&mut self) -> Vec<Str> {
-        let text = |word: Word| {
-            let value = String::from_utf8_lossy(&word.value).into_owned();
-            Str::from(word.key.map_or(value.clone(), |key| format!("{key}={value}")))
-        };
-        std::mem::take(&mut self.words).into_iter().map(text).collect()
+        std::mem::take(&mut self.words).into_iter().map(Word::text).collect()
+    }
+
+    /// True if the next word begins a question.
+    pub(super) fn is_query(&self) -> bool {
+        const QUESTIONS: [&str; 17] = [
+            "log",
+            "start",
+            "high-watermark",
+            "end",
+            "epochs",
+            "leader",
+            "leader-epoch",
+            "isr",
+            "controller",
+            "fenced",
+            "behind",
+            "outcome",
+            "appended",
+            "answer",
+            "last",
+            "check",
+            "allowed",
+        ];
+        self.words
+            .front()
+            .is_some_and(|it| it.key.is_none() && QUESTIONS.iter().any(|word| it.value == word.as_bytes()))
+    }
+
+    /// The words up to one that ends them, or to the end of the line.
+    pub(super) fn words_before(&mut self, end: &str) -> Vec<Str> {
+        let mut words = Vec::new();
+        while let Some(word) = self.words.pop_front_if(|it| it.key.is_some() || it.value != end.as_bytes()) {
+            words.push(word.text());
+        }
+        words
     }
 
     pub(super) fn finish(&self) -> Result<(), ScriptError> {

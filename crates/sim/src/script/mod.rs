@@ -18,6 +18,7 @@ mod parse;
 mod play;
 pub(crate) mod query;
 pub mod quote;
+mod replicas;
 
 use std::fmt;
 use std::sync::Arc;
@@ -82,6 +83,8 @@ pub enum Condition {
     Idle(Str),
     /// A consumer has read all that is acknowledged in a topic.
     CaughtUp(Str, Str),
+    /// The world answers a question like this.
+    Is(Query, Vec<Str>),
 }
 
 /// How long a script waits if it does not say.
@@ -159,9 +162,10 @@ impl fmt::Display for Step {
 }
 
 impl Condition {
-    /// Whom it is about.
-    pub fn process(&self) -> &Str {
+    /// Whom it is about, if it is about somebody.
+    pub fn process(&self) -> Option<&Str> {
         match self {
+            Condition::Is(..) => None,
             Condition::Acked(name, _)
             | Condition::Settled(name, _)
             | Condition::Consumed(name, _)
@@ -169,7 +173,7 @@ impl Condition {
             | Condition::Serving(name)
             | Condition::Down(name)
             | Condition::Idle(name)
-            | Condition::CaughtUp(name, _) => name,
+            | Condition::CaughtUp(name, _) => Some(name),
         }
     }
 }
@@ -185,6 +189,10 @@ impl fmt::Display for Condition {
             Condition::Down(name) => write!(f, "down {name}"),
             Condition::Idle(name) => write!(f, "idle {name}"),
             Condition::CaughtUp(name, topic) => write!(f, "caught-up {name} {topic}"),
+            Condition::Is(query, words) => {
+                write!(f, "{query} =")?;
+                words.iter().try_for_each(|word| write!(f, " {}", quote::Quoted(word.as_bytes())))
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From text to a scenario.
 
-use protocol::{Instant, Str};
+use protocol::{Instant, Str, TopicPartition};
 
 use super::line::{Line, ScriptError};
 use super::query::Query;
@@ -119,18 +119,41 @@ fn condition(line: &mut Line) -> Result<Condition, ScriptError> {
     if line.eat("caught-up") {
         return Ok(Condition::CaughtUp(line.name("a consumer's name")?, line.name("a topic's name")?));
     }
-    Err(line.error("acked, settled, consumed, answered, serving, down, idle or caught-up"))
+    if !line.is_query() {
+        return Err(line.error("acked, settled, consumed, answered, serving, down, idle, caught-up or a question"));
+    }
+    let query = query(line)?;
+    line.need("=")?;
+    Ok(Condition::Is(query, line.words_before("within")))
 }
 
 fn query(line: &mut Line) -> Result<Query, ScriptError> {
-    if line.eat("log") {
-        Ok(Query::Log(line.partition()?))
-    } else if line.eat("start") {
-        Ok(Query::Start(line.partition()?))
-    } else if line.eat("high-watermark") {
-        Ok(Query::HighWatermark(line.partition()?))
-    } else if line.eat("end") {
-        Ok(Query::End(line.partition()?))
+    const LOGS: [(&str, fn(TopicPartition, Option<Str>) -> Query); 4] =
+        [("log", Query::Log), ("start", Query::Start), ("high-watermark", Query::HighWatermark), ("end", Query::End)];
+    for (word, make) in LOGS {
+        if line.eat(word) {
+            let partition = line.partition()?;
+            let broker = if line.eat("on") { Some(line.name("a broker's name")?) } else { None };
+            return Ok(make(partition, broker));
+        }
+    }
+    const PARTITIONS: [(&str, fn(TopicPartition) -> Query); 3] =
+        [("leader", Query::Leader), ("leader-epoch", Query::LeaderEpoch), ("isr", Query::Isr)];
+    for (word, make) in PARTITIONS {
+        if line.eat(word) {
+            return Ok(make(line.partition()?));
+        }
+    }
+    if line.eat("epochs") {
+        let partition = line.partition()?;
+        line.need("on")?;
+        Ok(Query::Epochs(partition, line.name("a broker's name")?))
+    } else if line.eat("controller") {
+        Ok(Query::Controller)
+    } else if line.eat("fenced") {
+        Ok(Query::Fenced(line.name("a broker's name")?))
+    } else if line.eat("behind") {
+        Ok(Query::Behind)
     } else if line.eat("outcome") {
         Ok(Query::Outcome(line.name("a producer's name")?, line.number("a record's number, from 0")?))
     } else if line.eat("appended") {
@@ -150,7 +173,10 @@ fn query(line: &mut Line) -> Result<Query, ScriptError> {
     } else if line.eat("allowed") {
         Ok(Query::Allowed)
     } else {
-        Err(line.error("log, start, high-watermark, end, outcome, appended, consumed, answer, last, check or allowed"))
+        Err(line.error(
+            "log, start, high-watermark, end, epochs, leader, leader-epoch, isr, controller, fenced, behind, outcome, appended, \
+             consumed, answer, last, check or allowed",
+        ))
     }
 }
 

@@ -128,8 +128,11 @@ impl Player {
             Step::RunEvents(events) => {
                 while self.history.world().events() < *events && self.event(Instant(u64::MAX)) {}
             }
-            Step::RunUntil(condition, _) if self.history.world().pid(condition.process()).is_err() => {
-                self.wrong(line, Wrong::Refused, format!("there is no process {}", condition.process()));
+            Step::RunUntil(condition, _)
+                if condition.process().is_some_and(|name| self.history.world().pid(name).is_err()) =>
+            {
+                let name = condition.process().cloned().unwrap_or_default();
+                self.wrong(line, Wrong::Refused, format!("there is no process {name}"));
             }
             Step::RunUntil(condition, within) => {
                 let met =
@@ -246,6 +249,9 @@ fn holds(world: &World, condition: &Condition) -> bool {
         Condition::Answered(name, count) => world.answers(name) >= *count,
         Condition::Serving(name) => world.is_serving(name),
         Condition::Down(name) => !world.is_up(name),
+        Condition::Is(query, words) => {
+            world.ask(query).is_ok_and(|answer| answer.iter().map(String::as_str).eq(words.iter().map(|it| &**it)))
+        }
         Condition::CaughtUp(name, topic) => {
             world.pid(name).is_ok_and(|pid| world.checks().unread(pid, topic).is_none())
         }

@@ -11,19 +11,34 @@ use storage::{Disk, Done, Seek, StoreOp};
 
 use super::quote::Quoted;
 use crate::check::{Check, Told};
+use crate::queue::Pid;
 use crate::world::World;
 
 /// A question to a world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
-    /// The values of a partition's records, as they are on the leader's disk.
-    Log(TopicPartition),
+    /// The values of a partition's records, as they are on the leader's disk, or on a broker's.
+    Log(TopicPartition, Option<Str>),
     /// A partition's first offset.
-    Start(TopicPartition),
-    /// A partition's high watermark.
-    HighWatermark(TopicPartition),
+    Start(TopicPartition, Option<Str>),
+    /// A partition's high watermark, the highest that a leader told, or as a broker knows it.
+    HighWatermark(TopicPartition, Option<Str>),
     /// One past a partition's last record.
-    End(TopicPartition),
+    End(TopicPartition, Option<Str>),
+    /// The epoch of each of a broker's records of a partition.
+    Epochs(TopicPartition, Str),
+    /// Who leads a partition, as far as is committed; `none` if nobody does.
+    Leader(TopicPartition),
+    /// How often that changed.
+    LeaderEpoch(TopicPartition),
+    /// Who is in sync, in the order of their ids.
+    Isr(TopicPartition),
+    /// Who leads the metadata quorum.
+    Controller,
+    /// `fenced` or `unfenced`, as far as is committed.
+    Fenced(Str),
+    /// Partitions whose replicas are not all in sync, or do not have the same log; nothing when all is well.
+    Behind,
     /// What a producer was told about a record, and its offset.
     Outcome(Str, u64),
     /// How often a record was appended.
@@ -49,10 +64,17 @@ impl Query {
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Query::Log(partition) => write!(f, "log {partition}"),
-            Query::Start(partition) => write!(f, "start {partition}"),
-            Query::HighWatermark(partition) => write!(f, "high-watermark {partition}"),
-            Query::End(partition) => write!(f, "end {partition}"),
+            Query::Log(partition, broker) => write!(f, "log {partition}{}", On(broker)),
+            Query::Start(partition, broker) => write!(f, "start {partition}{}", On(broker)),
+            Query::HighWatermark(partition, broker) => write!(f, "high-watermark {partition}{}", On(broker)),
+            Query::End(partition, broker) => write!(f, "end {partition}{}", On(broker)),
+            Query::Epochs(partition, broker) => write!(f, "epochs {partition} on {broker}"),
+            Query::Leader(partition) => write!(f, "leader {partition}"),
+            Query::LeaderEpoch(partition) => write!(f, "leader-epoch {partition}"),
+            Query::Isr(partition) => write!(f, "isr {partition}"),
+            Query::Controller => f.write_str("controller"),
+            Query::Fenced(broker) => write!(f, "fenced {broker}"),
+            Query::Behind => f.write_str("behind"),
             Query::Outcome(client, number) => write!(f, "outcome {client} {number}"),
             Query::Appended(client, number) => write!(f, "appended {client} {number}"),
             Query::Consumed(client) => write!(f, "consumed {client}"),
@@ -64,14 +86,43 @@ impl fmt::Display for Query {
     }
 }
 
+/// On which broker, if one is named.
+struct On<'a>(&'a Option<Str>);
+
+impl fmt::Display for On<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |broker| write!(f, " on {broker}"))
+    }
+}
+
 impl World {
     /// Answers a question in words. `Err` says why it cannot.
     pub fn ask(&self, query: &Query) -> Result<Vec<String>, String> {
         match query {
-            Query::Log(partition) => Ok(self.log(partition)?.iter().map(|it| value_word(it.value.as_ref())).collect()),
-            Query::Start(partition) => self.end_of(partition, |(start, ..)| start),
-            Query::HighWatermark(partition) => self.end_of(partition, |(_, high_watermark, _)| high_watermark),
-            Query::End(partition) => self.end_of(partition, |(.., end)| end),
+            Query::Log(partition, broker) => {
+                let log = self.log_on(partition, broker.as_ref())?;
+                Ok(log.iter().map(|it| value_word(it.value.as_ref())).collect())
+            }
+            Query::Start(partition, None) => self.end_of(partition, |(start, ..)| start),
+            Query::HighWatermark(partition, None) => self.end_of(partition, |(_, high_watermark, _)| high_watermark),
+            Query::End(partition, None) => self.end_of(partition, |(.., end)| end),
+            Query::Start(partition, Some(broker)) => Ok(vec![self.replica(partition, broker)?.log_start.to_string()]),
+            Query::HighWatermark(partition, Some(broker)) => {
+                Ok(vec![self.replica(partition, broker)?.high_watermark.to_string()])
+            }
+            Query::End(partition, Some(broker)) => Ok(vec![self.replica(partition, broker)?.end.to_string()]),
+            Query::Epochs(partition, broker) => self.epochs(partition, broker),
+            Query::Leader(partition) => {
+                let leader = self.partition_view(partition)?.leader;
+                Ok(vec![leader.map_or("none".to_owned(), |id| self.broker_name(id))])
+            }
+            Query::LeaderEpoch(partition) => Ok(vec![self.partition_view(partition)?.leader_epoch.to_string()]),
+            Query::Isr(partition) => Ok(self.isr(partition)?),
+            Query::Controller => {
+                Ok(vec![self.active_controller().map_or("none".to_owned(), |pid| self.name(pid).to_string())])
+            }
+            Query::Fenced(broker) => self.fenced(broker),
+            Query::Behind => Ok(self.behind()),
             Query::Outcome(client, number) => self.outcome(client, *number),
             Query::Appended(client, number) => {
                 let pid = self.pid(client).map_err(|error| error.0)?;
@@ -142,10 +193,21 @@ impl World {
         Ok(words)
     }
 
-    /// A partition's records from the disk of the broker that has it.
+    /// A partition's records from the disk of its leader, or of a broker that has it if nobody leads.
     pub fn log(&self, partition: &TopicPartition) -> Result<Vec<Record>, String> {
+        self.log_on(partition, None)
+    }
+
+    fn log_on(&self, partition: &TopicPartition, broker: Option<&Str>) -> Result<Vec<Record>, String> {
         let mut records = Vec::new();
-        for bytes in self.log_bytes(partition, Offset(0), u32::MAX)? {
+        let pieces = match broker {
+            Some(broker) => {
+                let pid = self.broker_pid(broker).map_err(|error| error.0)?;
+                self.bytes_on(pid, partition, Offset(0), u32::MAX)?.ok_or(format!("{broker} has no {partition}"))?
+            }
+            None => self.log_bytes(partition, Offset(0), u32::MAX)?,
+        };
+        for bytes in pieces {
             for batch in records::read(&bytes, &PureCompressors) {
                 let (_, batch) = batch.map_err(|error| format!("{partition}: {error}"))?;
                 records.extend(batch);
@@ -154,43 +216,54 @@ impl World {
         Ok(records)
     }
 
-    /// The bytes of a partition's batches from an offset on.
+    /// The bytes of a partition's batches from an offset on, from its leader if it has one.
     pub(crate) fn log_bytes(&self, partition: &TopicPartition, from: Offset, max: u32) -> Result<Vec<Bytes>, String> {
-        let missing = || format!("no broker that runs has {partition}");
-        for broker in self.processes.iter().filter_map(|it| it.broker()) {
-            let Some(node) = &broker.node else { continue };
-            let view = node.view(&node::Scope::Topic(partition.topic.clone()));
-            let Some(topic) = view.topics.iter().find(|it| it.name == partition.topic) else { continue };
-            let Some(log) = topic.partitions.iter().find(|it| it.partition == partition.partition) else { continue };
-            let Some(log) = &log.log else { continue };
-            // The store is shared with its copy; the question changes nothing in the world.
-            let mut store = broker.store.clone();
-            let era = broker.eras.get(&log.id).copied().unwrap_or_default();
-            let mut pieces = Vec::new();
-            let (mut next, mut left) = (from.max(log.log_start), max);
-            while next < log.written && left > 0 {
-                let seek = Seek::Read { offset: next, limit: log.written, max_bytes: left.min(1 << 20) };
-                let found = store.execute(StoreOp::Find(log.id, era, seek)).map_err(|error| error.to_string())?;
-                let Done::Found(regions) = found else {
-                    return Err("a search was answered with something else".into());
-                };
-                if regions.is_empty() {
-                    break;
-                }
-                for region in regions {
-                    let place = store.resolve(region).map_err(|error| error.to_string())?;
-                    let bytes = store.disk().read_at(&place.file, place.at, place.len as usize);
-                    let bytes = bytes.map_err(|error| error.to_string())?;
-                    left = left.saturating_sub(region.len);
-                    for batch in records::read(&bytes, &PureCompressors) {
-                        next = batch.map_err(|error| error.to_string())?.0.next_offset();
-                    }
-                    pieces.push(bytes);
-                }
+        let leader = self.partition_view(partition).ok().and_then(|it| it.leader).and_then(|id| self.pid_of(id));
+        let others = (0..self.processes.len()).map(|index| Pid(index as u16));
+        for pid in leader.into_iter().chain(others) {
+            if let Some(pieces) = self.bytes_on(pid, partition, from, max)? {
+                return Ok(pieces);
             }
-            return Ok(pieces);
         }
-        Err(missing())
+        Err(format!("no broker that runs has {partition}"))
+    }
+
+    /// The same from a broker's disk; `None` if it does not run or has no such log.
+    pub(super) fn bytes_on(
+        &self,
+        pid: Pid,
+        partition: &TopicPartition,
+        from: Offset,
+        max: u32,
+    ) -> Result<Option<Vec<Bytes>>, String> {
+        let Some(broker) = self.process(pid).broker() else { return Ok(None) };
+        let Some(log) = self.log_view(pid, partition) else { return Ok(None) };
+        // The store is shared with its copy; the question changes nothing in the world.
+        let mut store = broker.store.clone();
+        let era = broker.eras.get(&log.id).copied().unwrap_or_default();
+        let mut pieces = Vec::new();
+        let (mut next, mut left) = (from.max(log.log_start), max);
+        while next < log.written && left > 0 {
+            let seek = Seek::Read { offset: next, limit: log.written, max_bytes: left.min(1 << 20) };
+            let found = store.execute(StoreOp::Find(log.id, era, seek)).map_err(|error| error.to_string())?;
+            let Done::Found(regions) = found else {
+                return Err("a search was answered with something else".into());
+            };
+            if regions.is_empty() {
+                break;
+            }
+            for region in regions {
+                let place = store.resolve(region).map_err(|error| error.to_string())?;
+                let bytes = store.disk().read_at(&place.file, place.at, place.len as usize);
+                let bytes = bytes.map_err(|error| error.to_string())?;
+                left = left.saturating_sub(region.len);
+                for batch in records::read(&bytes, &PureCompressors) {
+                    next = batch.map_err(|error| error.to_string())?.0.next_offset();
+                }
+                pieces.push(bytes);
+            }
+        }
+        Ok(Some(pieces))
     }
 
     /// The outcome of a client's last operation that was no send, in words.

@@ -13,7 +13,11 @@ const BROKER: Str = Str::from_static("b1");
 
 pub(super) fn bench(seed: u64, events: u64) -> Scenario {
     let topic = Str::from_static("orders");
-    let mut steps = vec![Step::Do(Action::CreateTopic(CreateTopic { name: topic.clone(), partitions: 3, ..CreateTopic::default() }))];
+    let mut steps = vec![Step::Do(Action::CreateTopic(CreateTopic {
+        name: topic.clone(),
+        partitions: 3,
+        ..CreateTopic::default()
+    }))];
     for name in ["c1", "c2"] {
         let earliest = setting("auto.offset.reset", "earliest");
         steps.push(Step::Do(Action::Consumer(name.into(), vec![earliest])));

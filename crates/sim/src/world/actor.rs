@@ -33,6 +33,7 @@ impl World {
         let servers: Vec<(Str, u16)> = serving.map(|broker| (broker.name.clone(), CLIENT_PORT)).collect();
         let config = client_config(name, servers, settings).map_err(|error| ActionError(error.0))?;
         let idempotent = config.idempotent();
+        let waits_for_all = config.acks == client::Acks::All;
         let seed = self.setup.seed;
         let pid = self.add_process(name, |pid| {
             Kind::Client(Box::new(Actor {
@@ -52,7 +53,7 @@ impl World {
                 answers: VecDeque::new(),
             }))
         })?;
-        self.checks.client(pid, name, idempotent);
+        self.checks.client(pid, name, idempotent, waits_for_all);
         self.boot_client(pid);
         Ok(())
     }
@@ -154,13 +155,14 @@ impl World {
         self.tell_client(pid, if open { Input::Connected(conn) } else { Input::ConnectFailed(conn) });
     }
 
-    pub(crate) fn client_answered(&mut self, pid: Pid, conn: ConnId, response: Response) {
+    pub(crate) fn client_answered(&mut self, pid: Pid, node: Pid, conn: ConnId, response: Response) {
         match self.process(pid).kind {
             Kind::Client(_) => {}
             Kind::Wire(_) => return self.wire_answered(pid, response),
             Kind::Broker(_) => return self.node_answered(pid, conn, response),
         }
-        self.checks.fetch_answered(self.events + 1, pid, &response.body);
+        let by = (node, self.process(node).incarnation);
+        self.checks.fetch_answered(self.events + 1, pid, by, &response.body);
         self.tell_client(pid, Input::Answered(conn, response));
     }
 

@@ -14,7 +14,7 @@ use crate::link::LinkId;
 use crate::narration::{Heard, Stored};
 use crate::queue::{Due, Pid};
 use crate::random::{Purpose, Random};
-use crate::setup::{BrokerSetup, Setup, CLIENT_PORT, CONTROLLER_PORT, PlantedBug};
+use crate::setup::{BrokerSetup, CLIENT_PORT, CONTROLLER_PORT, PlantedBug, Setup};
 
 impl World {
     pub(super) fn add_broker(&mut self, index: usize, setup: &BrokerSetup) -> Result<(), ActionError> {
@@ -118,7 +118,7 @@ impl World {
         if let Some(events) = &mut out.events {
             for event in events.iter() {
                 self.digest_node_event(event);
-                self.checks.node_said(self.events, event);
+                self.checks.node_said(self.events, pid, event);
             }
             // The buffers change places: neither is allocated again.
             std::mem::swap(&mut self.last.node_events, events);
@@ -146,7 +146,7 @@ impl World {
         match &op {
             StoreOp::Append(log, _, batches) => {
                 if let Some(index) = broker.logs.get(log) {
-                    self.checks.appended(events, *index, batches);
+                    self.checks.appended(events, pid, *index, batches);
                 }
             }
             StoreOp::Mount(log, spec) => {
@@ -154,8 +154,16 @@ impl World {
                     broker.logs.insert(*log, index);
                 }
             }
-            StoreOp::Truncate(log, _, era) => {
+            StoreOp::Truncate(log, end, era) => {
                 broker.eras.insert(*log, *era);
+                if let Some(index) = broker.logs.get(log) {
+                    self.checks.truncated(events, pid, *index, *end);
+                }
+            }
+            StoreOp::Remove(log) => {
+                if let Some(index) = broker.logs.remove(log) {
+                    self.checks.removed(pid, index);
+                }
             }
             _ => {}
         }
@@ -201,10 +209,11 @@ impl World {
         drop(broker.store.take_changes());
         match (log, &result, batches_end) {
             (Some(index), Ok(Done::Mounted(shape)), _) => {
-                self.checks.mounted(self.events + 1, index, shape.log_start(), shape.end(), broker.lost_power);
+                let ends = (shape.log_start(), shape.end());
+                self.checks.mounted(self.events + 1, pid, index, ends, broker.lost_power);
             }
-            (Some(index), Ok(Done::Appended), Some(end)) => self.checks.written(index, end),
-            (Some(index), Ok(Done::Flushed), _) => self.checks.synced(index),
+            (Some(index), Ok(Done::Appended), Some(end)) => self.checks.written(pid, index, end),
+            (Some(index), Ok(Done::Flushed), _) => self.checks.synced(pid, index),
             _ => {}
         }
         self.tell_node(pid, Input::Stored(id, result));
@@ -219,6 +228,8 @@ impl World {
         let node = usize::try_from(config.node_id.0).unwrap_or_default();
         config.identity.directory_ids = directory_ids(node, config.log_dirs.len(), broker.wipes);
         broker.lost_power = true;
+        broker.logs.clear();
+        self.checks.wiped(self.events, pid);
     }
 
     /// A broker's `node.id`.
@@ -228,6 +239,9 @@ impl World {
 
     /// A controlled shutdown is complete.
     fn stopped(&mut self, pid: Pid) {
+        if self.last.node_events.iter().any(|it| matches!(it, node::Event::Failed { .. })) {
+            self.checks.broker_died(pid, false);
+        }
         self.end_node(pid, Power::Down);
         if let Some(broker) = self.process_mut(pid).broker_mut() {
             broker.was_killed = false;

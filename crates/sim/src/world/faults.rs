@@ -31,7 +31,10 @@ impl World {
     pub(super) fn kill(&mut self, name: &str) -> Result<(), ActionError> {
         let pid = self.running(name)?;
         match self.process(pid).kind {
-            Kind::Broker(_) => self.end_node(pid, Power::Down),
+            Kind::Broker(_) => {
+                self.checks.broker_died(pid, false);
+                self.end_node(pid, Power::Down);
+            }
             Kind::Client(_) => self.end_client(pid, Power::Down),
             Kind::Wire(_) => return Err(ActionError(format!("{name} cannot be killed"))),
         }
@@ -46,6 +49,7 @@ impl World {
         if torn && let Some(broker) = self.process_mut(pid).broker_mut() {
             broker.tear();
         }
+        self.checks.broker_died(pid, true);
         self.end_node(pid, Power::Dark);
         Ok(())
     }

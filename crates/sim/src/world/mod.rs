@@ -12,7 +12,7 @@ mod wire;
 use ordered::{Map, Set};
 use std::sync::Arc;
 
-use protocol::{ApiKey, Instant, Request, Response, Str};
+use protocol::{ApiKey, Instant, NodeId, Request, Response, Str};
 
 use crate::action::Action;
 use crate::check::Checks;
@@ -201,6 +201,11 @@ impl World {
     /// True while a process runs.
     pub fn is_up(&self, name: &str) -> bool {
         self.pid(name).is_ok_and(|pid| self.process(pid).power.is_up())
+    }
+
+    /// A broker's `node.id`; -1 if there is no such broker.
+    pub fn broker_id(&self, name: &str) -> NodeId {
+        self.pid(name).map_or(NodeId(-1), |pid| self.node_id(pid))
     }
 
     /// How many records a consumer was given.

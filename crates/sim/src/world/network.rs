@@ -281,7 +281,7 @@ impl World {
         let now = self.clock;
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(transit) = link.down.transit.pop_front_if(|it| it.arrives <= now) else { return };
-        let (client, conn, open) = (link.client, link.conn, link.client_open);
+        let (client, node, conn, open) = (link.client, link.node, link.conn, link.client_open);
         match transit.what {
             Packet::Fin => {
                 self.links.remove(&id);
@@ -289,7 +289,7 @@ impl World {
                     self.client_closed(client, conn);
                 }
             }
-            Packet::Message(response) if open => self.client_answered(client, conn, response),
+            Packet::Message(response) if open => self.client_answered(client, node, conn, response),
             Packet::Message(_) => {}
         }
     }

@@ -1,0 +1,278 @@
+//! What becomes of the replicas' logs: appended, copied, cut, lost with a disk.
+//!
+//! A partition's ledger holds the records of the newest epoch's log. A record is lost when a leader of a newer epoch puts
+//! another one in its place, or when no replica has it any more.
+
+use protocol::records::{BatchHead, Batches};
+use protocol::{LeaderEpoch, Offset, Uuid};
+use storage::LogSpec;
+
+use super::ledger::{self, Author, Entry, PartitionLedger};
+use super::{Check, Checks, Verdict};
+use crate::digest::Digest;
+use crate::queue::Pid;
+
+/// How a batch stands to what the ledger has at its place.
+enum Place {
+    /// It is new.
+    New,
+    /// The same epoch has a batch there already: a copy.
+    Copy,
+    /// Of a leader that was replaced, and who does not know it yet.
+    Stray,
+    /// Between it and the last record some are missing.
+    Gap,
+}
+
+impl Checks {
+    /// A node mounts a partition's log; tells its number, if it is a topic's.
+    pub(crate) fn mounting(&mut self, spec: &LogSpec) -> Option<usize> {
+        if spec.topic_id == Uuid::METADATA_TOPIC || self.retired.contains(&spec.topic_id) {
+            return None;
+        }
+        match self.find_partition(&spec.topic, spec.partition) {
+            Some(index) => {
+                if self.partitions[index].topic_id != spec.topic_id {
+                    // The topic was deleted and created anew: nothing of the old one is promised.
+                    self.retired.insert(self.partitions[index].topic_id);
+                    self.partitions[index] = PartitionLedger::new(&spec.topic, spec.partition, spec.topic_id);
+                    self.readers_moved(index);
+                }
+                Some(index)
+            }
+            None => {
+                self.partitions.push(PartitionLedger::new(&spec.topic, spec.partition, spec.topic_id));
+                Some(self.partitions.len() - 1)
+            }
+        }
+    }
+
+    /// A replica's log is ready; what of the ledger is in no log any more is lost.
+    pub(crate) fn mounted(&mut self, event: u64, pid: Pid, index: usize, ends: (Offset, Offset), lost_power: bool) {
+        let (log_start, end) = ends;
+        let partition = &mut self.partitions[index];
+        let label = partition.label();
+        let replica = partition.replicas.entry(pid).or_default();
+        replica.high_watermark = 0;
+        let had = replica.epochs.end();
+        if end.0 > had && (had > 0 || end.0 > log_start.0) {
+            let what = format!("{label} ends at {end}, but only records up to {had} were appended");
+            return self.find(event, Check::OffsetsDense, Verdict::Bug, what);
+        }
+        let was_synced = replica.synced > end.0;
+        replica.epochs.cut(end.0);
+        replica.written = replica.written.min(end.0);
+        replica.synced = replica.synced.min(end.0);
+        partition.log_start = partition.log_start.max(log_start.0);
+        let acked = partition.acked_end > end.0 && had > end.0;
+        if partition.is_replicated() {
+            let why = match (was_synced, lost_power) {
+                (true, _) => "they were synced to the disk",
+                (false, false) if acked => "a crash of the process loses nothing that is written",
+                (false, _) => return self.gone(event, index, lost_power),
+            };
+            let what = format!("{label} has lost records from {end} on one of its replicas: {why}");
+            self.find(event, Check::AckedStays, Verdict::Bug, what);
+            return;
+        }
+        let kept = if was_synced { Some("some of them were synced to the disk") } else { None };
+        self.lose(event, index, end, lost_power, kept);
+    }
+
+    /// A broker lost what its disk had not synced, or died.
+    pub(crate) fn broker_died(&mut self, pid: Pid, lost_power: bool) {
+        self.killed.insert(pid);
+        if lost_power {
+            self.losers.insert(pid);
+        }
+    }
+
+    /// A broker's disk is empty.
+    pub(crate) fn wiped(&mut self, event: u64, pid: Pid) {
+        self.killed.insert(pid);
+        self.losers.insert(pid);
+        for index in 0..self.partitions.len() {
+            let Some(replica) = self.partitions[index].replicas.get_mut(&pid) else { continue };
+            *replica = Default::default();
+            self.gone(event, index, true);
+        }
+    }
+
+    /// A broker gives its log of a partition up.
+    pub(crate) fn removed(&mut self, pid: Pid, index: usize) {
+        self.partitions[index].replicas.remove(&pid);
+    }
+
+    /// A broker cuts its log of a partition.
+    pub(crate) fn truncated(&mut self, event: u64, pid: Pid, index: usize, end: Offset) {
+        if let Some(replica) = self.partitions[index].replicas.get_mut(&pid) {
+            replica.epochs.cut(end.0);
+            replica.written = replica.written.min(end.0);
+            replica.synced = replica.synced.min(end.0);
+            self.gone(event, index, false);
+        }
+    }
+
+    /// What no replica has any more is lost.
+    fn gone(&mut self, event: u64, index: usize, lost_power: bool) {
+        let kept = self.partitions[index].kept();
+        if kept < self.partitions[index].end() {
+            self.lose(event, index, Offset(kept), lost_power, None);
+        }
+    }
+
+    /// All from an offset on is lost; `broken` says why that must not be.
+    fn lose(&mut self, event: u64, index: usize, end: Offset, lost_power: bool, broken: Option<&str>) {
+        let partition = &mut self.partitions[index];
+        let lost = partition.cut(end);
+        if lost.records == 0 {
+            return;
+        }
+        for author in &lost.authors {
+            self.unplaced(*author);
+        }
+        let partition = &self.partitions[index];
+        let promise = self.topics.get(&partition.topic).cloned().unwrap_or_default();
+        let brokers = self.killed.len();
+        let (verdict, why) = match (lost.acked, lost_power) {
+            _ if broken.is_some() => (Verdict::Bug, broken.unwrap_or_default()),
+            _ if partition.is_replicated() => match (lost.acked, lost.committed) {
+                (0, 0) => (Verdict::Kept, "none of them was acknowledged"),
+                (_, 0) => (Verdict::Allowed, "acks=1 waits for the leader alone, and another broker leads now"),
+                _ if promise.unclean => {
+                    (Verdict::Allowed, "unclean.leader.election.enable lets a replica lead that was not in sync")
+                }
+                _ if !self.losers.is_empty() && brokers >= promise.min_isr => {
+                    (Verdict::Allowed, "as many brokers as min.insync.replicas died or lost what was on their disks")
+                }
+                _ => (Verdict::Bug, "all replicas in sync had them, and not so many lost their disks"),
+            },
+            (0, _) => (Verdict::Kept, "none of them was acknowledged"),
+            (_, true) if promise.durable => {
+                (Verdict::Bug, "with flush.messages=1 nothing is acknowledged before it is on disk")
+            }
+            (_, true) => (
+                Verdict::Allowed,
+                "they were acknowledged and not on disk when the power was cut: Kafka syncs a log only as flush.messages and flush.ms say, and no replica has them",
+            ),
+            (_, false) => (Verdict::Bug, "acknowledged records must survive a crash of the process"),
+        };
+        let label = partition.label();
+        let what = format!(
+            "{} records of {label} from {end} are lost, {} of them acknowledged: {why}",
+            lost.records, lost.acked
+        );
+        self.find(event, Check::AckedStays, verdict, what);
+    }
+
+    /// The disk has written a replica's batches up to this offset.
+    pub(crate) fn written(&mut self, pid: Pid, index: usize, end: Offset) {
+        if let Some(replica) = self.partitions[index].replicas.get_mut(&pid) {
+            replica.written = replica.written.max(end.0);
+        }
+    }
+
+    /// The disk has synced a replica's log.
+    pub(crate) fn synced(&mut self, pid: Pid, index: usize) {
+        if let Some(replica) = self.partitions[index].replicas.get_mut(&pid) {
+            replica.synced = replica.written;
+        }
+    }
+
+    /// A broker appends batches: a leader new ones, a follower those of its leader.
+    pub(crate) fn appended(&mut self, event: u64, pid: Pid, index: usize, batches: &Batches) {
+        for (head, payload) in batches.iter() {
+            let (base, next) = (head.base_offset.0, head.next_offset().0);
+            let partition = &mut self.partitions[index];
+            let replica = partition.replicas.entry(pid).or_default();
+            let end = replica.epochs.end();
+            let is_behind = base < end;
+            replica.epochs.push(head.leader_epoch.0, base, next);
+            let place = partition.place(head);
+            let is_gap = matches!(place, Place::Gap) || (base != end && matches!(place, Place::New));
+            if is_behind || is_gap {
+                let what = format!("{} gets offset {base} where {end} is next", partition.label());
+                return self.find(event, Check::OffsetsDense, Verdict::Bug, what);
+            }
+            match place {
+                Place::New => {
+                    self.lose(event, index, head.base_offset, false, None);
+                    self.led(event, pid, index, head.leader_epoch, head.base_offset);
+                    self.partitions[index].epochs.push(head.leader_epoch.0, base, next);
+                    self.append_new(event, index, head, &payload);
+                }
+                Place::Copy => self.compare(event, pid, index, head, &payload),
+                Place::Stray | Place::Gap => {
+                    let partition = &mut self.partitions[index];
+                    ledger::each_record(head, &payload, |offset, key, value| {
+                        partition.strayed(offset, Digest::of_record(key, value));
+                    });
+                }
+            }
+        }
+    }
+
+    fn append_new(&mut self, event: u64, index: usize, head: &BatchHead, payload: &[u8]) {
+        ledger::each_record(head, payload, |_, key, value| {
+            let print = Digest::of_record(key, value);
+            let offset = self.partitions[index].end();
+            let author = self.origins.find(print, value, &self.clients);
+            self.partitions[index].push(Entry { print, author, acked: false, acked_by_all: false });
+            if let Some(author) = author {
+                self.placed(event, index, offset, author);
+            }
+        });
+    }
+
+    /// A follower has what its leader had.
+    fn compare(&mut self, event: u64, pid: Pid, index: usize, head: &BatchHead, payload: &[u8]) {
+        let mut differs = None;
+        let partition = &self.partitions[index];
+        ledger::each_record(head, payload, |offset, key, value| {
+            let print = Digest::of_record(key, value);
+            if partition.entry(offset).is_none_or(|entry| entry.print != print) {
+                differs.get_or_insert(offset);
+            }
+        });
+        if let Some(offset) = differs {
+            let label = partition.label();
+            let epoch = head.leader_epoch;
+            let what =
+                format!("process {} has at {label} {offset} of epoch {epoch} another record than its leader", pid.0);
+            self.find(event, Check::LogMatching, Verdict::Bug, what);
+        }
+    }
+
+    /// A broker appends as the leader of an epoch.
+    fn led(&mut self, event: u64, pid: Pid, index: usize, epoch: LeaderEpoch, base: Offset) {
+        let partition = &mut self.partitions[index];
+        let leader = *partition.leaders.entry(epoch.0).or_insert(pid);
+        if leader != pid {
+            let label = partition.label();
+            let what = format!("two brokers append to {label} in epoch {epoch}, the second at {base}");
+            self.find(event, Check::OneLeader, Verdict::Bug, what);
+        }
+    }
+
+    /// A record is lost: who sends it again does not repeat it.
+    fn unplaced(&mut self, author: Author) {
+        let client = self.clients.get_mut(usize::from(author.client.0)).and_then(Option::as_mut);
+        if let Some(sent) = client.and_then(|client| client.sent.at_mut(author.number as usize)) {
+            sent.appended = sent.appended.saturating_sub(1);
+        }
+    }
+}
+
+impl PartitionLedger {
+    fn place(&self, head: &BatchHead) -> Place {
+        let (base, epoch) = (head.base_offset.0, head.leader_epoch.0);
+        match self.epochs.at(base) {
+            Some(there) if there == epoch => Place::Copy,
+            Some(there) if there < epoch => Place::New,
+            Some(_) => Place::Stray,
+            None if epoch < self.epochs.last() => Place::Stray,
+            None if base > self.end() => Place::Gap,
+            None => Place::New,
+        }
+    }
+}

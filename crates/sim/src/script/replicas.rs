@@ -1,0 +1,133 @@
+//! What a script can ask of replicas, leaders and controllers.
+
+use node::view::{LogView, PartitionView};
+use node::{Scope, View};
+use protocol::records::{self, PureCompressors};
+use protocol::{NodeId, Offset, Str, TopicPartition};
+
+use crate::queue::Pid;
+use crate::world::{Power, World};
+
+impl World {
+    fn pids(&self) -> impl Iterator<Item = Pid> {
+        (0..self.processes.len()).map(|index| Pid(index as u16))
+    }
+
+    /// What a node that runs says of itself.
+    fn node_view(&self, pid: Pid, scope: &Scope) -> Option<View> {
+        Some(self.process(pid).broker()?.node.as_ref()?.view(scope))
+    }
+
+    /// The node that knows most of the metadata, as it sees it.
+    fn best_view(&self, scope: &Scope) -> Option<View> {
+        let mut best: Option<View> = None;
+        for pid in self.pids() {
+            let Some(view) = self.node_view(pid, scope) else { continue };
+            let knows = |it: &View| it.metadata.high_watermark;
+            if best.as_ref().is_none_or(|best| knows(&view) > knows(best)) {
+                best = Some(view);
+            }
+        }
+        best
+    }
+
+    /// A partition as committed, as far as any node knows.
+    pub(super) fn partition_view(&self, partition: &TopicPartition) -> Result<PartitionView, String> {
+        let view = self.best_view(&Scope::Topic(partition.topic.clone()));
+        let topics = view.map(|it| it.topics).unwrap_or_default();
+        let found = topics.into_iter().filter(|it| it.name == partition.topic).flat_map(|it| it.partitions);
+        found.into_iter().find(|it| it.partition == partition.partition).ok_or(format!("no node knows {partition}"))
+    }
+
+    /// A broker's log of a partition, if it runs and has one that is ready.
+    pub(super) fn log_view(&self, pid: Pid, partition: &TopicPartition) -> Option<LogView> {
+        let view = self.node_view(pid, &Scope::Topic(partition.topic.clone()))?;
+        let topic = view.topics.into_iter().find(|it| it.name == partition.topic)?;
+        topic.partitions.into_iter().find(|it| it.partition == partition.partition)?.log
+    }
+
+    pub(super) fn replica(&self, partition: &TopicPartition, broker: &Str) -> Result<LogView, String> {
+        let pid = self.broker_pid(broker).map_err(|error| error.0)?;
+        self.log_view(pid, partition).ok_or(format!("{broker} has no log of {partition}, or does not run"))
+    }
+
+    /// Who has a node id.
+    pub(super) fn pid_of(&self, id: NodeId) -> Option<Pid> {
+        self.pids().find(|pid| self.process(*pid).broker().is_some_and(|it| it.config.node_id == id))
+    }
+
+    pub(super) fn broker_name(&self, id: NodeId) -> String {
+        self.pid_of(id).map_or_else(|| id.to_string(), |pid| self.name(pid).to_string())
+    }
+
+    pub(super) fn isr(&self, partition: &TopicPartition) -> Result<Vec<String>, String> {
+        let mut isr = self.partition_view(partition)?.isr;
+        isr.sort_unstable();
+        Ok(isr.into_iter().map(|id| self.broker_name(id)).collect())
+    }
+
+    /// Who leads the metadata quorum: of several that believe it, the one of the newest epoch.
+    pub(super) fn active_controller(&self) -> Option<Pid> {
+        let mut best = None;
+        for pid in self.pids().filter(|pid| self.process(*pid).power.is_up()) {
+            let Some(metadata) = self.node_view(pid, &Scope::Node).map(|it| it.metadata) else { continue };
+            if metadata.is_leader && best.is_none_or(|(epoch, _)| metadata.leader_epoch > epoch) {
+                best = Some((metadata.leader_epoch, pid));
+            }
+        }
+        best.map(|(_, pid)| pid)
+    }
+
+    pub(super) fn fenced(&self, broker: &Str) -> Result<Vec<String>, String> {
+        let pid = self.broker_pid(broker).map_err(|error| error.0)?;
+        let id = self.process(pid).broker().map(|it| it.config.node_id);
+        let brokers = self.best_view(&Scope::Node).map(|it| it.brokers).unwrap_or_default();
+        let found = brokers.into_iter().find(|it| Some(it.id) == id).ok_or(format!("{broker} is not registered"))?;
+        Ok(vec![if found.fenced { "fenced" } else { "unfenced" }.to_owned()])
+    }
+
+    /// The epochs of a broker's records, one word a record.
+    pub(super) fn epochs(&self, partition: &TopicPartition, broker: &Str) -> Result<Vec<String>, String> {
+        let pid = self.broker_pid(broker).map_err(|error| error.0)?;
+        let pieces = self.bytes_on(pid, partition, Offset(0), u32::MAX)?;
+        let mut words = Vec::new();
+        for bytes in pieces.ok_or(format!("{broker} has no {partition}"))? {
+            for batch in records::read(&bytes, &PureCompressors) {
+                let (head, batch) = batch.map_err(|error| format!("{partition}: {error}"))?;
+                words.extend(batch.iter().map(|_| head.leader_epoch.to_string()));
+            }
+        }
+        Ok(words)
+    }
+
+    /// Partitions that are not as they should be once all is well: all replicas in sync and with the same log, all of it
+    /// committed, as every broker knows.
+    pub(super) fn behind(&self) -> Vec<String> {
+        let Some(best) = self.best_view(&Scope::All) else { return vec!["nobody runs".to_owned()] };
+        let mut behind = Vec::new();
+        for topic in &best.topics {
+            for partition in &topic.partitions {
+                let tp = TopicPartition { topic: topic.name.clone(), partition: partition.partition };
+                let mut isr = partition.isr.clone();
+                let mut replicas = partition.replicas.clone();
+                isr.sort_unstable();
+                replicas.sort_unstable();
+                let logs: Vec<Option<LogView>> = replicas
+                    .iter()
+                    .map(|id| {
+                        let pid = self.pid_of(*id).filter(|pid| self.process(*pid).power == Power::Up)?;
+                        self.log_view(pid, &tp)
+                    })
+                    .collect();
+                let end = logs.iter().flatten().map(|it| it.written).max();
+                let is_even = logs.iter().all(|log| {
+                    log.as_ref().is_some_and(|log| Some(log.written) == end && Some(log.high_watermark) == end)
+                });
+                if isr != replicas || partition.leader.is_none() || !is_even {
+                    behind.push(tp.to_string());
+                }
+            }
+        }
+        behind
+    }
+}
