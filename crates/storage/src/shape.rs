@@ -96,6 +96,8 @@ pub struct LogRules {
     pub segment_bytes: i32,
     /// `segment.ms`.
     pub segment_ms: i64,
+    /// `segment.jitter.ms`: segments are rolled earlier by up to so much, or all logs of a start would roll at once.
+    pub segment_jitter_ms: i64,
     /// `segment.index.bytes`.
     pub segment_index_bytes: i32,
     /// `index.interval.bytes`.
@@ -110,6 +112,7 @@ impl Default for LogRules {
         LogRules {
             segment_bytes: 1 << 30,
             segment_ms: 7 * 24 * 3_600_000,
+            segment_jitter_ms: 0,
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
             timestamp_type: TimestampType::CreateTime,
@@ -363,7 +366,7 @@ impl Shape {
         let size = i64::from(active.size) + batches.bytes() as i64;
         let newest = batches.heads().iter().map(|head| head.max_timestamp).max().unwrap_or(-1);
         size > i64::from(rules.segment_bytes)
-            || active.waited_for_roll(now, newest) > rules.segment_ms
+            || active.waited_for_roll(now, newest) > rules.segment_ms - active.jitter(rules)
             || active.pace.is_full(rules.segment_index_bytes)
             || reach > SEGMENT_LIMIT
     }
@@ -576,6 +579,18 @@ impl Segment {
             Some(first) if first >= 0 => newest.saturating_sub(first),
             _ => self.seen.map_or(0, |seen| now - seen),
         }
+    }
+
+    /// By how much earlier it is rolled: another share for every segment, the same whenever it is asked for.
+    fn jitter(&self, rules: &LogRules) -> i64 {
+        let bound = rules.segment_jitter_ms.min(rules.segment_ms);
+        if bound <= 0 {
+            return 0;
+        }
+        // The end of SplitMix64, which makes of numbers that follow each other ones that do not.
+        let mut mixed = self.file.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        ((mixed ^ (mixed >> 27)) % bound.cast_unsigned()).cast_signed()
     }
 
     /// The age that retention and compaction go by: of the newest record, or of the segment where records have no time.

@@ -170,6 +170,28 @@ fn a_segment_rolls_by_its_records_time() {
 }
 
 #[test]
+fn jitter_rolls_segments_at_other_times() {
+    let rules = LogRules { segment_ms: 1_000, segment_jitter_ms: 900, ..LogRules::default() };
+    let mut ages = Vec::new();
+    for log in 0..20 {
+        let file = storage::file_id(storage::LogId(log), 0);
+        let mut shape = Shape::new(storage::LogId(log), Offset(0), file, Era(0));
+        append(&mut shape, batch_of(&[0], 1), &rules);
+        let rolls = |shape: &Shape, age: i64| {
+            let ops = append(&mut shape.clone(), batch_of(&[age], 1), &rules);
+            ops.iter().any(|op| matches!(op, StoreOp::Roll(..)))
+        };
+        let age = (0..=1_001).find(|age| rolls(&shape, *age)).unwrap();
+        assert!((101..=1_001).contains(&age), "{age}");
+        assert!(rolls(&shape, age + 1));
+        ages.push(age);
+    }
+    ages.sort_unstable();
+    ages.dedup();
+    assert!(ages.len() > 15, "{ages:?}");
+}
+
+#[test]
 fn a_segment_rolls_when_its_indexes_cannot_go_on() {
     let rules = LogRules { segment_index_bytes: 24, index_interval_bytes: 0, ..LogRules::default() };
     let mut shape = empty(0);

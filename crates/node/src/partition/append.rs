@@ -266,6 +266,7 @@ pub(super) fn rules_of(config: &TopicConfig) -> LogRules {
     LogRules {
         segment_bytes: config.segment_bytes,
         segment_ms: config.segment_ms,
+        segment_jitter_ms: config.segment_jitter_ms,
         segment_index_bytes: config.segment_index_bytes,
         index_interval_bytes: config.index_interval_bytes,
         timestamp_type: match config.timestamp_type {
