@@ -1,0 +1,343 @@
+//! Fetchers: one for each broker that leads partitions of which this one has a replica, with one Fetch on its way.
+//!
+//! A fetcher keeps an incremental session with its leader (KIP-227): a request names what has changed since the one before.
+//! **Invariant:** a fetch offset is an acknowledgement, so a partition is named only while all of its log is written.
+
+use ordered::{Map, Set};
+
+use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic, ReplicaState};
+use protocol::messages::{FetchRequest, FetchResponse};
+use protocol::{ErrorCode, Instant, NodeId, Str};
+
+use crate::config::ReplicationConfig;
+use crate::partition::{FetchPosition, PartitionKey};
+
+/// The first wait after a refusal. Each further one doubles it, up to `replica.fetch.backoff.ms`.
+const FIRST_RETRY_MS: i64 = 20;
+
+/// All fetchers, and whose partition is whose.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fetchers {
+    by_leader: Map<NodeId, Fetcher>,
+    leader_of: Map<PartitionKey, NodeId>,
+    /// Those that may be able to send.
+    ready: Set<NodeId>,
+}
+
+/// What one leader is asked for.
+#[derive(Clone, Debug, Default)]
+struct Fetcher {
+    session_id: i32,
+    /// Of the next request; 0 begins a session.
+    session_epoch: i32,
+    followed: Map<PartitionKey, Followed>,
+    /// Partitions whose position is to be looked at before the next request.
+    changed: Set<PartitionKey>,
+    /// Partitions that the session still holds and this fetcher does not.
+    forgotten: Set<PartitionKey>,
+    /// Partitions that bring the last answer to the disk. The next request leaves when they have.
+    writing: Set<PartitionKey>,
+    is_waiting: bool,
+    /// Nothing is sent before that.
+    retry_at: Option<Instant>,
+    /// How often in a row the leader could not be asked.
+    failures: u32,
+}
+
+/// A partition of a fetcher.
+#[derive(Clone, Copy, Debug, Default)]
+struct Followed {
+    /// What the session holds of it.
+    told: Option<FetchPosition>,
+    /// It is passed over until then.
+    retry_at: Option<Instant>,
+    /// How often in a row the leader refused it.
+    failures: u32,
+    /// The leader is being asked where its log begins and ends.
+    is_asking: bool,
+}
+
+impl Fetchers {
+    /// True if nothing is followed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.leader_of.is_empty()
+    }
+
+    /// Has a partition fetched from this leader, or from none. What was known of it is forgotten: its epoch may be another.
+    pub(crate) fn follow(&mut self, key: PartitionKey, leader: Option<NodeId>) {
+        if let Some(old) = self.leader_of.remove(&key)
+            && let Some(fetcher) = self.by_leader.get_mut(&old)
+        {
+            fetcher.leave(&key);
+            self.ready.insert(old);
+        }
+        let Some(leader) = leader else { return };
+        self.leader_of.insert(key, leader);
+        let fetcher = self.by_leader.entry(leader).or_default();
+        fetcher.followed.insert(key, Followed::default());
+        fetcher.forgotten.remove(&key);
+        fetcher.changed.insert(key);
+        self.ready.insert(leader);
+    }
+
+    /// Whom a partition is fetched from.
+    pub(crate) fn leader_of(&self, key: &PartitionKey) -> Option<NodeId> {
+        self.leader_of.get(key).copied()
+    }
+
+    /// A fetcher that may be able to send.
+    pub(crate) fn pop_ready(&mut self) -> Option<NodeId> {
+        self.ready.pop_first()
+    }
+
+    /// A partition's log has reached its end or its cut: it can be asked for again.
+    pub(crate) fn settled(&mut self, key: PartitionKey) {
+        let Some(leader) = self.leader_of.get(&key) else { return };
+        let Some(fetcher) = self.by_leader.get_mut(leader) else { return };
+        fetcher.changed.insert(key);
+        fetcher.writing.remove(&key);
+        self.ready.insert(*leader);
+    }
+
+    /// A partition brings what was fetched to the disk.
+    pub(crate) fn writes(&mut self, key: PartitionKey) {
+        if let Some(fetcher) = self.of(&key) {
+            fetcher.writing.insert(key);
+        }
+    }
+
+    /// A partition was refused: it is passed over for a while.
+    pub(crate) fn hold(&mut self, key: PartitionKey, now: Instant, most_ms: i32) {
+        self.change(key, |followed| {
+            followed.retry_at = Some(after(now, followed.failures, most_ms));
+            followed.failures = followed.failures.saturating_add(1);
+            followed.is_asking = false;
+        });
+    }
+
+    /// A partition was answered without an error.
+    pub(crate) fn accepted(&mut self, key: &PartitionKey) {
+        if let Some(followed) = self.of(key).and_then(|fetcher| fetcher.followed.get_mut(key)) {
+            followed.failures = 0;
+        }
+    }
+
+    /// The leader is asked where the partition's log begins and ends; until then it is passed over.
+    pub(crate) fn ask(&mut self, key: PartitionKey) {
+        self.change(key, |followed| followed.is_asking = true);
+    }
+
+    /// The leader has said where the partition's log begins or ends.
+    pub(crate) fn asked(&mut self, key: PartitionKey) {
+        self.change(key, |followed| followed.is_asking = false);
+    }
+
+    /// What the leader was asked for of a partition; `None` if that is not known any more.
+    pub(crate) fn told(&self, leader: NodeId, key: &PartitionKey) -> Option<FetchPosition> {
+        self.by_leader.get(&leader)?.followed.get(key)?.told
+    }
+
+    /// The next request to a leader, if there is anything to ask for and none is on its way. `position` says what a partition
+    /// is to be asked for, `None` while it cannot be.
+    pub(crate) fn next_request(
+        &mut self,
+        now: Instant,
+        leader: NodeId,
+        me: NodeId,
+        broker_epoch: i64,
+        config: &ReplicationConfig,
+        position: impl Fn(&PartitionKey) -> Option<FetchPosition>,
+    ) -> Option<FetchRequest> {
+        let fetcher = self.by_leader.get_mut(&leader)?;
+        if fetcher.followed.is_empty() {
+            // The leader's session goes with its connection, or when the room is needed.
+            if !fetcher.is_waiting {
+                self.by_leader.remove(&leader);
+            }
+            return None;
+        }
+        if fetcher.is_waiting || !fetcher.writing.is_empty() || fetcher.retry_at.is_some_and(|at| at > now) {
+            return None;
+        }
+        fetcher.retry_at = None;
+        let (asked, forgotten) = fetcher.take_changes(now, position);
+        if fetcher.followed.values().all(|it| it.told.is_none()) {
+            fetcher.forgotten.extend(forgotten);
+            return None;
+        }
+        fetcher.is_waiting = true;
+        Some(FetchRequest {
+            replica_state: ReplicaState { replica_id: me.0, replica_epoch: broker_epoch },
+            max_wait_ms: config.fetch_wait_max_ms,
+            min_bytes: config.fetch_min_bytes,
+            max_bytes: config.fetch_response_max_bytes,
+            session_id: fetcher.session_id,
+            session_epoch: fetcher.session_epoch,
+            topics: topics_of(&asked, config.fetch_max_bytes),
+            forgotten_topics_data: forgotten_of(&forgotten),
+            ..FetchRequest::default()
+        })
+    }
+
+    /// The leader has answered. False if the whole answer is to be passed over; the session then begins anew.
+    pub(crate) fn answered(&mut self, now: Instant, leader: NodeId, response: &FetchResponse, most_ms: i32) -> bool {
+        let Some(fetcher) = self.by_leader.get_mut(&leader) else { return false };
+        (fetcher.is_waiting, fetcher.failures) = (false, 0);
+        self.ready.insert(leader);
+        match ErrorCode::from_code(response.error_code) {
+            ErrorCode::None => {
+                fetcher.session_epoch = match (response.session_id, fetcher.session_epoch) {
+                    // The leader has no room for a session.
+                    (0, _) => 0,
+                    (_, i32::MAX) => 1,
+                    (_, epoch) => epoch + 1,
+                };
+                fetcher.session_id = response.session_id;
+                if fetcher.session_epoch == 0 {
+                    // All is named again, after the answer was looked at with what was told.
+                    fetcher.changed.extend(fetcher.followed.keys().copied());
+                }
+                return true;
+            }
+            // The leader has begun anew or given the session up.
+            ErrorCode::FetchSessionIdNotFound => (fetcher.session_id, fetcher.session_epoch) = (0, 0),
+            ErrorCode::InvalidFetchSessionEpoch | ErrorCode::FetchSessionTopicIdError => fetcher.session_epoch = 0,
+            _ => {
+                fetcher.session_epoch = 0;
+                fetcher.retry_at = Some(now.plus_ms(i64::from(most_ms)));
+            }
+        }
+        fetcher.begin_anew();
+        false
+    }
+
+    /// The leader could not be asked, or did not answer.
+    pub(crate) fn failed(&mut self, now: Instant, leader: NodeId, most_ms: i32) {
+        let Some(fetcher) = self.by_leader.get_mut(&leader) else { return };
+        (fetcher.is_waiting, fetcher.session_epoch) = (false, 0);
+        fetcher.retry_at = Some(after(now, fetcher.failures, most_ms));
+        fetcher.failures = fetcher.failures.saturating_add(1);
+        fetcher.begin_anew();
+    }
+
+    /// When a fetcher has something to do again, if that is a matter of time.
+    pub(crate) fn retry_at(&self, leader: NodeId) -> Option<Instant> {
+        let fetcher = self.by_leader.get(&leader)?;
+        match fetcher.retry_at {
+            Some(at) => Some(at),
+            None => fetcher.followed.values().filter_map(|it| it.retry_at).min(),
+        }
+    }
+
+    /// Time has passed for a fetcher.
+    pub(crate) fn wake(&mut self, leader: NodeId) {
+        self.ready.insert(leader);
+    }
+
+    fn change(&mut self, key: PartitionKey, change: impl FnOnce(&mut Followed)) {
+        let Some(fetcher) = self.of(&key) else { return };
+        if let Some(followed) = fetcher.followed.get_mut(&key) {
+            change(followed);
+            fetcher.changed.insert(key);
+        }
+        if let Some(leader) = self.leader_of.get(&key) {
+            self.ready.insert(*leader);
+        }
+    }
+
+    fn of(&mut self, key: &PartitionKey) -> Option<&mut Fetcher> {
+        self.by_leader.get_mut(self.leader_of.get(key)?)
+    }
+}
+
+impl Fetcher {
+    fn leave(&mut self, key: &PartitionKey) {
+        self.changed.remove(key);
+        self.writing.remove(key);
+        if self.followed.remove(key).is_some_and(|it| it.told.is_some()) {
+            self.forgotten.insert(*key);
+        }
+    }
+
+    /// What the session held is gone: the next request names everything.
+    fn begin_anew(&mut self) {
+        self.forgotten = Set::new();
+        for (key, followed) in &mut self.followed {
+            followed.told = None;
+            self.changed.insert(*key);
+        }
+    }
+
+    /// What the next request names and what it forgets.
+    fn take_changes(
+        &mut self,
+        now: Instant,
+        position: impl Fn(&PartitionKey) -> Option<FetchPosition>,
+    ) -> (Vec<(PartitionKey, FetchPosition)>, Vec<PartitionKey>) {
+        // A session that begins names everything.
+        let is_full = self.session_epoch == 0;
+        let mut asked = Vec::new();
+        let mut forgotten: Vec<_> = std::mem::take(&mut self.forgotten).into_iter().collect();
+        for (key, followed) in &mut self.followed {
+            if followed.retry_at.is_some_and(|at| at <= now) {
+                followed.retry_at = None;
+                self.changed.insert(*key);
+            }
+        }
+        for key in std::mem::take(&mut self.changed) {
+            let Some(followed) = self.followed.get_mut(&key) else { continue };
+            let is_held = followed.is_asking || followed.retry_at.is_some();
+            let next = position(&key).filter(|_| !is_held);
+            match next {
+                Some(next) if is_full || followed.told != Some(next) => asked.push((key, next)),
+                None if followed.told.is_some() && !is_full => forgotten.push(key),
+                Some(_) | None => {}
+            }
+            followed.told = next;
+        }
+        if is_full {
+            forgotten.clear();
+        }
+        (asked, forgotten)
+    }
+}
+
+/// When to try again: soon at first, as metadata here and there differ by a moment only, then later and later.
+fn after(now: Instant, failures: u32, most_ms: i32) -> Instant {
+    now.plus_ms(i64::from(most_ms).min(FIRST_RETRY_MS << failures.min(16)))
+}
+
+fn topics_of(asked: &[(PartitionKey, FetchPosition)], max_bytes: i32) -> Vec<FetchTopic> {
+    let mut topics: Vec<FetchTopic> = Vec::new();
+    for (key, position) in asked {
+        let partition = FetchPartition {
+            partition: key.partition,
+            current_leader_epoch: position.leader_epoch.0,
+            fetch_offset: position.offset.0,
+            last_fetched_epoch: position.last_epoch.0,
+            log_start_offset: position.log_start.0,
+            partition_max_bytes: max_bytes,
+            ..FetchPartition::default()
+        };
+        match topics.last_mut() {
+            Some(topic) if topic.topic_id == key.topic_id => topic.partitions.push(partition),
+            _ => topics.push(FetchTopic { topic: Str::new(), topic_id: key.topic_id, partitions: vec![partition] }),
+        }
+    }
+    topics
+}
+
+fn forgotten_of(keys: &[PartitionKey]) -> Vec<ForgottenTopic> {
+    let mut topics: Vec<ForgottenTopic> = Vec::new();
+    for key in keys {
+        match topics.last_mut() {
+            Some(topic) if topic.topic_id == key.topic_id => topic.partitions.push(key.partition),
+            _ => topics.push(ForgottenTopic {
+                topic: Str::new(),
+                topic_id: key.topic_id,
+                partitions: vec![key.partition],
+            }),
+        }
+    }
+    topics
+}
