@@ -59,7 +59,9 @@ impl Node {
         let outcome = match (part, result) {
             // What was written is taken away by the next start; a swap that has begun goes through.
             (CleanPart::Write | CleanPart::Note, _) if is_leaving => return,
-            (CleanPart::Write, Ok(Done::Cleaned(cleaned))) => partition.clean_written(now.mono, cleaned, &mut self.ops, out),
+            (CleanPart::Write, Ok(Done::Cleaned(cleaned))) => {
+                partition.clean_written(now.mono, cleaned, &mut self.ops, out)
+            }
             (CleanPart::Note, Ok(Done::Put)) => partition.clean_noted(now.mono, &mut self.ops, out),
             (CleanPart::Swap, Ok(Done::Swapped)) => partition.clean_swapped(now.mono, &mut self.ops, out),
             (_, Ok(other)) => panic!("a step of a clean was answered with {other:?}"),

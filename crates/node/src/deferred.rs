@@ -6,6 +6,7 @@ use protocol::{Offset, ResponseBody};
 
 use crate::gateway::delete_records::PendingDeletes;
 use crate::gateway::fetch::PendingFetch;
+use crate::gateway::forward::PendingForward;
 use crate::gateway::list_offsets::PendingLookups;
 use crate::gateway::produce::PendingProduce;
 use crate::input::ConnId;
@@ -29,21 +30,14 @@ pub(crate) enum Pending {
     Fetch(PendingFetch),
     ListOffsets(PendingLookups),
     DeleteRecords(PendingDeletes),
+    Forward(PendingForward),
 }
 
 /// What happens once the metadata high watermark has passed an outcome's records.
 #[derive(Clone, Debug)]
 pub(crate) enum Committed {
-    /// A client is answered.
+    /// Who asked is answered: a client, another node, or this one.
     Answer(Waiter, ResponseBody),
-    /// This broker hears what came of its registration.
-    Registration(ResponseBody),
-    /// This broker hears what came of its heartbeat.
-    Heartbeat(ResponseBody),
-    /// This broker hears that a replica's directory is noted; the record itself has the log mounted.
-    Directory(ResponseBody),
-    /// This broker has a new block of producer ids.
-    ProducerIds(ResponseBody),
 }
 
 /// All that waits.
@@ -93,6 +87,11 @@ impl Deferred {
     pub(crate) fn pop_committed(&mut self, high_watermark: Offset) -> Option<Committed> {
         let (first, _) = self.parked.first_key_value()?;
         if first.0 <= high_watermark { self.parked.pop_first().map(|(_, committed)| committed) } else { None }
+    }
+
+    /// Takes everything that is parked: what it waits for will not come.
+    pub(crate) fn take_parked(&mut self) -> Vec<Committed> {
+        std::mem::take(&mut self.parked).into_values().collect()
     }
 
     /// Everything parked at the metadata log: the offset it waits for and who gets the answer.

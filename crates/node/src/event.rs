@@ -1,6 +1,6 @@
 //! What happened, for people: the lab's narration, checks and logs read events, never the state.
 
-use protocol::{LeaderEpoch, Offset, Str};
+use protocol::{LeaderEpoch, NodeId, Offset, Str};
 
 use storage::CleanStats;
 
@@ -26,7 +26,8 @@ pub enum Event {
         /// The leader's epoch.
         leader_epoch: LeaderEpoch,
     },
-    /// Readers and acks=all may pass.
+    /// At the leader: readers and acks=all may pass. A new leader's may begin below the old one's, which it hears of one fetch
+    /// late.
     HighWatermark {
         /// Topic.
         topic: Str,
@@ -34,6 +35,31 @@ pub enum Event {
         partition: i32,
         /// The new high watermark (exclusive).
         offset: Offset,
+    },
+    /// A follower's log was cut: its leader's parts from it there.
+    Truncated {
+        /// Topic.
+        topic: Str,
+        /// Partition.
+        partition: i32,
+        /// The first offset that is gone.
+        offset: Offset,
+    },
+    /// At the active controller: a broker leads nothing any more.
+    BrokerFenced {
+        /// Which.
+        broker: NodeId,
+        /// What the controller knows, for people.
+        why: Str,
+    },
+    /// A leader has taken note of another ISR.
+    Isr {
+        /// Topic.
+        topic: Str,
+        /// Partition.
+        partition: i32,
+        /// Who is in sync.
+        isr: Vec<NodeId>,
     },
     /// The start of a log moved up.
     LogStart {

@@ -68,7 +68,6 @@ impl Node {
             broker_id: self.config.node_id.0,
             broker_epoch: self.life.broker_epoch(),
             topics: topics_of(&asked),
-            ..AlterPartitionRequest::default()
         };
         self.isr_proposals.asked = asked;
         let timeout_ms = i64::from(self.config.request_timeout_ms);
@@ -145,6 +144,7 @@ impl Node {
     /// Looks for replicas that have not kept up, twice within `replica.lag.time.max.ms`.
     pub(crate) fn check_lag(&mut self, now: Now, out: &mut Outbox) {
         let keys: Vec<_> = self.partitions.iter().filter(|it| it.has_followers()).map(|it| it.key).collect();
+        let is_any = !keys.is_empty();
         for key in keys {
             let sight = Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
             let Some(partition) = self.partitions.get_mut(&key) else { continue };
@@ -155,13 +155,15 @@ impl Node {
             let (log, visible) = (partition.log, partition.reveal(sight));
             self.revealed_in(log, visible, out);
         }
-        self.arm_lag(now);
+        if is_any {
+            self.arm_lag(now);
+        }
     }
 
-    /// Sees to it that lag is looked for while this broker leads partitions that others have to keep up with.
+    /// Sees to it that lag is looked for: this broker leads a partition that others have to keep up with.
     pub(crate) fn arm_lag(&mut self, now: Now) {
         let is_armed = self.timers.deadline(WakeReason::ReplicaLag).is_some();
-        if !is_armed && !self.life.is_leaving() && self.partitions.iter().any(|it| it.has_followers()) {
+        if !is_armed && !self.life.is_leaving() {
             let interval_ms = self.config.replication.lag_time_max_ms / 2;
             self.timers.arm(WakeReason::ReplicaLag, now.mono.plus_ms(interval_ms.max(1)));
         }
@@ -187,10 +189,7 @@ fn topics_of(proposals: &[IsrProposal]) -> Vec<TopicData> {
     topics
 }
 
-fn answer_to(
-    response: &AlterPartitionResponse,
-    key: PartitionKey,
-) -> Option<&alter_partition_response::PartitionData> {
+fn answer_to(response: &AlterPartitionResponse, key: PartitionKey) -> Option<&alter_partition_response::PartitionData> {
     let topic = response.topics.iter().find(|topic| topic.topic_id == key.topic_id)?;
     topic.partitions.iter().find(|it| it.partition_index == key.partition)
 }

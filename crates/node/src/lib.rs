@@ -20,11 +20,15 @@ pub mod config;
 pub mod controller;
 mod deferred;
 pub mod event;
+mod fetcher;
 pub mod gateway;
 pub mod image;
 pub mod input;
+mod isr;
+mod kraft;
 mod lifecycle;
 mod limits;
+mod membership;
 mod node;
 mod ops;
 pub mod outbox;
@@ -32,6 +36,10 @@ mod partition;
 #[allow(dead_code, reason = "the cluster's parts come to use it one by one")]
 mod peers;
 pub mod refusal;
+#[cfg(test)]
+mod replicas;
+mod replication;
+mod term;
 mod timers;
 pub mod view;
 mod watch;

@@ -8,27 +8,24 @@ use ordered::{Map, Set};
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use protocol::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
-use protocol::messages::broker_registration_request::{Feature, Listener};
-use protocol::messages::{
-    AssignReplicasToDirsRequest, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest,
-    BrokerRegistrationResponse,
-};
-use protocol::{ErrorCode, Now, Offset, Request, RequestBody, Uuid, support};
+use protocol::{ErrorCode, Now, Offset, Request, RequestBody, Str, Uuid};
 use storage::{Cell, DirId, Done, LogId, StoreError, StoreOp};
 
-use crate::deferred::{Committed, RequestId};
+use crate::deferred::RequestId;
 use crate::event::Event;
 use crate::image::ResourceType;
 use crate::input::ConnId;
 use crate::node::Node;
 use crate::ops::Purpose;
 use crate::outbox::Outbox;
-use crate::partition::{Partition, PartitionKey};
+use crate::partition::{Partition, PartitionKey, Sight};
 use crate::timers::WakeReason;
 
 /// Requests that may wait for the node to serve. Credit is withdrawn at a connection's first, so this bounds connections.
 const WAITING_REQUESTS: usize = 4096;
+
+/// Kafka's id of a directory that is gone, whichever it was (KIP-858).
+const LOST: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
 
 /// Where in its life a node is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +37,8 @@ pub enum Phase {
     Replaying,
     /// The registration is not committed yet.
     Registering,
+    /// It is, and is not applied here yet.
+    CatchingUp,
     /// Logs of partitions become ready.
     Mounting,
     /// The controller was asked to unfence this broker.
@@ -75,6 +74,17 @@ pub(crate) struct Life {
 }
 
 impl Life {
+    /// A life that begins without the directories that could not be opened.
+    pub(crate) fn without(lost: &[(u16, Str)]) -> Life {
+        Life { offline: lost.iter().map(|(dir, _)| DirId(*dir)).collect(), ..Life::default() }
+    }
+
+    /// A broker that serves, without a controller: for tests of what it does then.
+    #[cfg(test)]
+    pub(crate) fn serving(broker_epoch: i64) -> Life {
+        Life { phase: Phase::Serving, broker_epoch, ..Life::default() }
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         self.phase
     }
@@ -88,6 +98,11 @@ impl Life {
         self.previous_broker_epoch = mounted.broker_epoch.filter(|_| mounted.clean);
     }
 
+    /// The broker epoch of the run before this one, -1 if that did not end with a clean stop.
+    pub(crate) fn previous_broker_epoch(&self) -> i64 {
+        self.previous_broker_epoch.unwrap_or(-1)
+    }
+
     pub(crate) fn is_leaving(&self) -> bool {
         matches!(self.phase, Phase::Leaving | Phase::Flushing | Phase::Checkpointing | Phase::Marking | Phase::Stopped)
     }
@@ -97,6 +112,9 @@ impl Node {
     /// The first input: everything follows from the metadata log.
     pub(crate) fn begin(&mut self, now: Now, out: &mut Outbox) {
         self.life.phase = Phase::Replaying;
+        for (_, why) in &self.config.identity.lost {
+            out.emit(|| Event::StorageFailed { what: why.to_string() });
+        }
         self.drive_quorum(now, out, |quorum, output| quorum.begin(now, output));
     }
 
@@ -106,7 +124,11 @@ impl Node {
             return;
         }
         self.limits.admit(conn, out);
+        let is_for_controller =
+            self.connections.get(&conn).is_some_and(|peer| self.config.is_controller_listener(&peer.listener));
         match self.life.phase {
+            Phase::Cold | Phase::Stopped if is_for_controller => self.close(conn, "it does not run".to_owned(), out),
+            _ if is_for_controller => self.dispatch(now, conn, request, out),
             Phase::Serving | Phase::Leaving => self.dispatch(now, conn, request, out),
             _ if matches!(request.body, RequestBody::ApiVersions(_)) => self.dispatch(now, conn, request, out),
             _ if self.life.is_leaving() => self.close(conn, "the node is stopping".to_owned(), out),
@@ -123,10 +145,15 @@ impl Node {
     /// Takes the next step of the life cycle if its time has come; true if anything happened.
     pub(crate) fn advance_life(&mut self, now: Now, out: &mut Outbox) -> bool {
         match self.life.phase {
-            Phase::Replaying if self.quorum.is_leader() => self.lead(now, out),
+            Phase::Replaying if !self.config.roles.broker && self.quorum.leader().is_some() => self.serve(now, out),
+            Phase::Replaying if self.config.roles.broker && self.active_controller().is_some() => {
+                self.life.phase = Phase::Registering;
+                self.register(now, out);
+            }
+            Phase::CatchingUp if self.image.next_offset().0 > self.life.broker_epoch => self.mount_all(now, out),
             Phase::Mounting if self.life.chosen.is_empty() && !self.partitions.is_any_mounting() => {
                 self.life.phase = Phase::Unfencing;
-                self.heartbeat(now, false, out);
+                self.heartbeat(now, out);
             }
             Phase::Flushing if !self.ops.any(Purpose::is_lane) => self.write_last_checkpoints(out),
             Phase::Checkpointing if !self.ops.any(Purpose::is_put) => {
@@ -145,51 +172,14 @@ impl Node {
         true
     }
 
-    /// This node leads the quorum: it is the active controller, and registers itself with it.
-    fn lead(&mut self, now: Now, out: &mut Outbox) {
-        self.controller.activate(self.image.clone(), self.quorum.leader_epoch());
-        let records = self.controller.decide_bootstrap(&self.config, self.quorum.take_bootstrap(), &mut self.random);
-        self.append_metadata(now, records, out);
-        self.life.phase = Phase::Registering;
-        let request = self.registration();
-        let outcome = self.controller.decide_broker_registration(&self.config, &request, now);
-        self.commit(now, outcome, Committed::Registration, out);
+    /// The registration is committed.
+    pub(crate) fn registered(&mut self, broker_epoch: i64) {
+        self.life.broker_epoch = broker_epoch;
+        self.life.phase = Phase::CatchingUp;
     }
 
-    fn registration(&mut self) -> BrokerRegistrationRequest {
-        let controller_listeners = &self.config.controller_listener_names;
-        let listeners = self.config.advertised_listeners.iter().filter(|it| !controller_listeners.contains(&it.name));
-        let features = support::kafka_features().iter().map(|feature| Feature {
-            name: feature.name.into(),
-            min_supported_version: *feature.levels.start(),
-            max_supported_version: *feature.levels.end(),
-        });
-        BrokerRegistrationRequest {
-            broker_id: self.config.node_id.0,
-            cluster_id: self.config.identity.cluster_id.clone(),
-            incarnation_id: self.random.uuid(),
-            listeners: listeners
-                .map(|it| Listener {
-                    name: it.name.clone(),
-                    host: it.host.clone(),
-                    port: it.port,
-                    security_protocol: it.security.id(),
-                })
-                .collect(),
-            features: features.collect(),
-            rack: self.config.rack.clone(),
-            log_dirs: self.config.identity.directory_ids.clone(),
-            previous_broker_epoch: self.life.previous_broker_epoch.unwrap_or(-1),
-            ..BrokerRegistrationRequest::default()
-        }
-    }
-
-    pub(crate) fn registered(&mut self, now: Now, response: &BrokerRegistrationResponse, out: &mut Outbox) {
-        if response.error_code != ErrorCode::None.code() {
-            let error = ErrorCode::from_code(response.error_code);
-            return self.fail(format!("the controller refused the registration: {}", error.name()), out);
-        }
-        self.life.broker_epoch = response.broker_epoch;
+    /// The registration is applied, and with it all that this broker must know: its logs are mounted.
+    fn mount_all(&mut self, now: Now, out: &mut Outbox) {
         self.life.phase = Phase::Mounting;
         let topics: Vec<_> = self.image.topics().cloned().collect();
         for topic in topics {
@@ -199,35 +189,7 @@ impl Node {
         }
     }
 
-    fn heartbeat(&mut self, now: Now, want_shut_down: bool, out: &mut Outbox) {
-        let offline =
-            self.life.offline.iter().filter_map(|dir| self.config.identity.directory_ids.get(usize::from(dir.0)));
-        let request = BrokerHeartbeatRequest {
-            broker_id: self.config.node_id.0,
-            broker_epoch: self.life.broker_epoch,
-            current_metadata_offset: self.image.next_offset().0 - 1,
-            want_fence: false,
-            want_shut_down,
-            offline_log_dirs: offline.copied().collect(),
-            ..BrokerHeartbeatRequest::default()
-        };
-        let outcome = self.controller.decide_broker_heartbeat(&self.config, &request, now);
-        self.commit(now, outcome, Committed::Heartbeat, out);
-    }
-
-    pub(crate) fn heartbeat_answered(&mut self, now: Now, response: &BrokerHeartbeatResponse, out: &mut Outbox) {
-        if response.error_code != ErrorCode::None.code() {
-            let error = ErrorCode::from_code(response.error_code);
-            return self.fail(format!("the controller refused the heartbeat: {}", error.name()), out);
-        }
-        match self.life.phase {
-            Phase::Unfencing if !response.is_fenced => self.serve(now, out),
-            Phase::Leaving if response.should_shut_down => self.flush_all(now, out),
-            _ => {}
-        }
-    }
-
-    fn serve(&mut self, now: Now, out: &mut Outbox) {
+    pub(crate) fn serve(&mut self, now: Now, out: &mut Outbox) {
         self.life.phase = Phase::Serving;
         out.emit(|| Event::Started);
         self.arm_retention(now);
@@ -257,14 +219,18 @@ impl Node {
             WakeReason::Checkpoint,
             WakeReason::Clean,
             WakeReason::Flush,
+            WakeReason::ReplicaLag,
+            WakeReason::Directories,
         ] {
             self.timers.disarm(reason);
         }
         for (conn, _) in std::mem::take(&mut self.life.waiting) {
             self.close(conn, "the node is stopping".to_owned(), out);
         }
-        if was_serving {
-            self.heartbeat(now, true, out);
+        if was_serving && self.config.roles.broker {
+            self.ask_to_leave(now, out);
+        } else if was_serving {
+            self.flush_all(now, out);
         } else {
             // Nobody was served and nothing was written, so there is nothing to flush or to mark.
             self.life.phase = Phase::Stopped;
@@ -272,8 +238,9 @@ impl Node {
         }
     }
 
-    fn flush_all(&mut self, now: Now, out: &mut Outbox) {
+    pub(crate) fn flush_all(&mut self, now: Now, out: &mut Outbox) {
         self.life.phase = Phase::Flushing;
+        self.timers.disarm(WakeReason::Heartbeat);
         for partition in self.partitions.iter_mut() {
             partition.flush(now.mono, &mut self.ops, out);
         }
@@ -398,19 +365,28 @@ impl Node {
         if !image.replicas.contains(&self.config.node_id) {
             return;
         }
-        let Some(dir) = self.dir_of(image.directory_of(self.config.node_id).unwrap_or(Uuid::ZERO)) else {
-            return self.choose_directory(now, key, out);
-        };
-        self.life.chosen.remove(&key);
+        let directory = image.directory_of(self.config.node_id).unwrap_or(Uuid::ZERO);
+        let lost = self.config.identity.lost.first().filter(|_| !directory.is_zero());
         let config = self.config.topic(&self.image, &topic.name);
         let name = topic.name.clone();
-        let leads = image.leader == Some(self.config.node_id);
-        self.partitions.mount(key, name, dir, leads, image.leader_epoch, config, &mut self.ops, out);
+        let Some(dir) = self.dir_of(directory) else {
+            // What is noted to be in no directory that is there was in one that is lost, for all this broker can tell.
+            return match lost {
+                Some((lost, _)) => {
+                    let dir = DirId(*lost);
+                    self.partitions.add_lost(key, name, dir, self.config.node_id, image, config, now.mono);
+                    self.ask_for_directory(now, key, LOST, out);
+                }
+                None => self.choose_directory(now, key, out),
+            };
+        };
+        self.life.chosen.remove(&key);
+        self.partitions.mount(key, name, dir, self.config.node_id, image, config, now.mono, &mut self.ops, out);
     }
 
     fn dir_of(&self, directory: Uuid) -> Option<DirId> {
         let ids = &self.config.identity.directory_ids;
-        match ids.iter().position(|id| *id == directory) {
+        match ids.iter().position(|id| *id == directory && !id.is_zero()) {
             Some(position) => u16::try_from(position).ok().map(DirId),
             // With one directory there is nothing to choose.
             None => (ids.len() <= 1).then_some(DirId(0)),
@@ -428,23 +404,32 @@ impl Node {
         let Some((_, dir)) = counts.min() else { return };
         let Some(id) = self.config.identity.directory_ids.get(usize::from(dir.0)) else { return };
         self.life.chosen.insert(key, dir);
-        let partitions = vec![PartitionData { partition_index: key.partition }];
-        let topics = vec![TopicData { topic_id: key.topic_id, partitions }];
-        let request = AssignReplicasToDirsRequest {
-            broker_id: self.config.node_id.0,
-            broker_epoch: self.life.broker_epoch,
-            directories: vec![DirectoryData { id: *id, topics }],
-        };
-        let outcome = self.controller.decide_assign_replicas_to_dirs(&request);
-        self.commit(now, outcome, Committed::Directory, out);
+        self.ask_for_directory(now, key, *id, out);
+    }
+
+    /// Tells the controller again where replicas are to be.
+    pub(crate) fn ask_for_directories(&mut self, now: Now, out: &mut Outbox) {
+        let chosen: Vec<_> = self.life.chosen.iter().map(|(key, dir)| (*key, *dir)).collect();
+        for (key, dir) in chosen {
+            if let Some(id) = self.config.identity.directory_ids.get(usize::from(dir.0)).copied() {
+                self.ask_for_directory(now, key, id, out);
+            }
+        }
     }
 
     pub(crate) fn mounted(&mut self, now: Now, log: LogId, result: Result<Done, StoreError>, out: &mut Outbox) {
         match result {
             Ok(Done::Mounted(shape)) => {
-                if let Some((_, partition)) = self.partitions.by_log_mut(log) {
+                let sight =
+                    Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
+                if let Some((key, partition)) = self.partitions.by_log_mut(log) {
                     warn_of(shape.mounted(), partition.config.compact, out);
-                    partition.mounted(now.mono, *shape, &mut self.ops, out);
+                    partition.mounted(sight, *shape, &mut self.ops, out);
+                    let has_followers = partition.has_followers();
+                    self.refollow(key);
+                    if has_followers {
+                        self.arm_lag(now);
+                    }
                 }
                 self.arm_cleaner(now);
             }
@@ -463,7 +448,7 @@ impl Node {
     /// A partition was created, or has another leader, epoch or set of replicas.
     pub(crate) fn partition_changed(&mut self, now: Now, topic_id: Uuid, partition: i32, out: &mut Outbox) {
         // Until the registration is committed, the image is not complete: what it has then is mounted at once.
-        if matches!(self.life.phase, Phase::Cold | Phase::Replaying | Phase::Registering) {
+        if matches!(self.life.phase, Phase::Cold | Phase::Replaying | Phase::Registering | Phase::CatchingUp) {
             return;
         }
         let key = PartitionKey { topic_id, partition };
@@ -472,9 +457,38 @@ impl Node {
         }
         let image = self.image.topic_by_id(topic_id).and_then(|topic| topic.partitions.get(&partition));
         let (Some(image), Some(partition)) = (image, self.partitions.get_mut(&key)) else { return };
-        let leads = image.leader == Some(self.config.node_id);
-        if partition.lead(leads, image.leader_epoch, &mut self.ops, out) {
+        if !image.replicas.contains(&self.config.node_id) {
+            return self.replica_removed(key, out);
+        }
+        let turn = partition.assigned(now.mono, image, &mut self.ops, out);
+        let (topic, isr, has_followers) =
+            (partition.topic.clone(), partition.isr().to_vec(), partition.has_followers());
+        let sight = Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
+        let (log, visible) = (partition.log, partition.reveal(sight));
+        if turn.is_new {
             self.watch.changed(key);
+            self.refollow(key);
+        }
+        if turn.is_other_isr && has_followers {
+            out.emit(|| Event::Isr { topic, partition: key.partition, isr });
+        }
+        for (id, slot) in turn.abandoned {
+            self.fail_produce(id, slot, ErrorCode::NotLeaderOrFollower, out);
+        }
+        if visible > 0 {
+            self.revealed_in(log, visible, out);
+        }
+        if has_followers {
+            self.arm_lag(now);
+        }
+    }
+
+    /// A reassignment has moved the replica to another broker.
+    fn replica_removed(&mut self, key: PartitionKey, out: &mut Outbox) {
+        self.fetchers.follow(key, None);
+        self.watch.changed(key);
+        for (id, slot) in self.partitions.remove(key, &mut self.ops, out) {
+            self.fail_produce(id, slot, ErrorCode::NotLeaderOrFollower, out);
         }
     }
 
@@ -489,6 +503,7 @@ impl Node {
         let cleaned: Set<DirId> = cleaned.map(|it| it.dir).collect();
         for key in keys {
             self.watch.changed(key);
+            self.fetchers.follow(key, None);
             let parked = self.partitions.remove(key, &mut self.ops, out);
             for (id, slot) in parked {
                 self.fail_produce(id, slot, ErrorCode::UnknownTopicOrPartition, out);
@@ -528,18 +543,25 @@ impl Node {
         if let Err(error) = result {
             return self.storage_failed(now, log, &error, out);
         }
+        let sight = Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
         let Some((_, partition)) = self.partitions.by_log_mut(log) else { return };
-        let moved = partition.written();
-        self.revealed_in(log, moved, out);
+        let (key, moved) = (partition.key, partition.written(sight));
+        self.watch.written(key, moved.written);
+        if !self.fetchers.is_empty() && partition.fetch_position().is_some() {
+            self.fetchers.settled(key);
+        }
+        self.revealed_in(log, moved.visible, out);
     }
 
     /// Readers may see so many bytes more of a log, and appends may be as safe as their producers asked for.
-    fn revealed_in(&mut self, log: LogId, moved: u64, out: &mut Outbox) {
+    pub(crate) fn revealed_in(&mut self, log: LogId, moved: u64, out: &mut Outbox) {
         let Some((key, partition)) = self.partitions.by_log_mut(log) else { return };
-        let (topic, offset) = (partition.topic.clone(), partition.high_watermark());
+        let (topic, offset, leads) = (partition.topic.clone(), partition.high_watermark(), partition.leads());
         let ready = partition.take_ready();
         if moved > 0 {
-            out.emit(|| Event::HighWatermark { topic, partition: key.partition, offset });
+            if leads {
+                out.emit(|| Event::HighWatermark { topic, partition: key.partition, offset });
+            }
             self.watch.advanced(key, moved);
         }
         self.unpark(ready, out);
@@ -555,9 +577,14 @@ impl Node {
     ) {
         match result {
             Ok(_) => {
+                let sight =
+                    Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
                 let Some((_, partition)) = self.partitions.by_log_mut(log) else { return };
-                let moved = partition.flushed(now.mono, end, &mut self.ops, out);
+                let moved = partition.flushed(sight, end, &mut self.ops, out);
                 partition.clean_flushed(&mut self.ops, out);
+                if !self.fetchers.is_empty() && partition.fetch_position().is_some() {
+                    self.fetchers.settled(partition.key);
+                }
                 self.revealed_in(log, moved, out);
             }
             Err(error) => self.storage_failed(now, log, &error, out),
@@ -595,6 +622,7 @@ impl Node {
         for partition in self.partitions.iter_mut().filter(|it| it.dir == dir) {
             failed.extend(partition.go_offline());
             self.watch.changed(partition.key);
+            self.fetchers.follow(partition.key, None);
         }
         for (id, slot) in failed {
             self.fail_produce(id, slot, ErrorCode::KafkaStorageError, out);
@@ -608,7 +636,7 @@ impl Node {
         }
         out.emit(|| Event::StorageFailed { what: format!("{name} is offline: {error}") });
         if self.life.phase == Phase::Serving {
-            self.heartbeat(now, false, out);
+            self.heartbeat(now, out);
         }
     }
 

@@ -7,19 +7,23 @@ use protocol::messages::ConfigRecord;
 use protocol::records::{Compressors, PureCompressors};
 use protocol::{Instant, MetadataRecord, Now, ResponseBody};
 use quorum::Quorum;
-use storage::{Done, LogId, OpId, StoreError};
+use storage::{Done, OpId, StoreError};
 
 use crate::config::{Config, broker_key, topic_key};
 use crate::controller::{Controller, Outcome};
 use crate::deferred::{Committed, Deferred, RequestId};
 use crate::event::Event;
+use crate::fetcher::Fetchers;
 use crate::gateway::init_producer_id::ProducerIds;
 use crate::gateway::produce::Slot;
 use crate::gateway::session::Sessions;
 use crate::image::{Image, ResourceType};
 use crate::input::{ConnId, Input, Peer};
+use crate::isr::IsrProposals;
+use crate::kraft::{Kraft, quorum_of};
 use crate::lifecycle::{Life, Phase, warn_of};
 use crate::limits::Limits;
+use crate::membership::Membership;
 use crate::ops::{Ops, Purpose};
 use crate::outbox::{CallError, CallId, Outbox};
 use crate::partition::Partitions;
@@ -27,9 +31,6 @@ use crate::peers::{self, Peers};
 use crate::timers::{Timers, WakeReason};
 use crate::watch::Watch;
 use protocol::Random;
-
-/// The metadata log's number; partitions' follow.
-pub(crate) const METADATA_LOG: LogId = LogId(0);
 
 /// One `node.id`: broker and controller, as one deterministic state machine.
 ///
@@ -43,6 +44,7 @@ pub struct Node {
     /// Committed metadata: what requests are answered from.
     pub(crate) image: Image,
     pub(crate) quorum: Quorum,
+    pub(crate) kraft: Kraft,
     pub(crate) controller: Controller,
     pub(crate) life: Life,
     pub(crate) partitions: Partitions,
@@ -55,6 +57,9 @@ pub struct Node {
     pub(crate) limits: Limits,
     pub(crate) ops: Ops,
     pub(crate) peers: Peers,
+    pub(crate) fetchers: Fetchers,
+    pub(crate) isr_proposals: IsrProposals,
+    pub(crate) membership: Membership,
 }
 
 impl Node {
@@ -62,14 +67,15 @@ impl Node {
     pub fn boot(config: Arc<Config>, seed: u64) -> Node {
         let mut timers = Timers::default();
         timers.arm(WakeReason::Boot, Instant(0));
-        let quorum = quorum_of(&config);
+        let quorum = quorum_of(&config, seed);
         Node {
             compressors: Arc::new(PureCompressors),
             random: Random::new(seed),
             image: Image::default(),
             quorum,
+            kraft: Kraft::default(),
             controller: Controller::new(&config),
-            life: Life::default(),
+            life: Life::without(&config.identity.lost),
             partitions: Partitions::default(),
             connections: Map::new(),
             sessions: Sessions::default(),
@@ -80,6 +86,9 @@ impl Node {
             limits: Limits::default(),
             ops: Ops::default(),
             peers: Peers::default(),
+            fetchers: Fetchers::default(),
+            isr_proposals: IsrProposals::default(),
+            membership: Membership::default(),
             config,
         }
     }
@@ -102,7 +111,10 @@ impl Node {
                 self.limits.opened(conn);
             }
             Input::Request(conn, request) => self.admit(now, conn, request, out),
-            Input::Closed(conn) => self.forget_connection(conn),
+            Input::Closed(conn) => {
+                self.forget_connection(conn);
+                self.lost_connection(now, conn);
+            }
             Input::Answered(call, result) => self.answered(now, call, result, out),
             Input::Stored(op, result) => self.stored(now, op, result, out),
         }
@@ -119,6 +131,7 @@ impl Node {
         while let Some(reason) = self.timers.pop_due(now.mono) {
             match reason {
                 WakeReason::Boot => self.begin(now, out),
+                WakeReason::Quorum => self.drive_quorum(now, out, |quorum, output| quorum.wake(now, output)),
                 WakeReason::FetchWait(id) => self.wake_fetch(now, id, out),
                 WakeReason::ProduceTimeout(id) => self.time_out_produce(id, out),
                 WakeReason::Retention => self.retain(now, out),
@@ -126,6 +139,15 @@ impl Node {
                 WakeReason::Checkpoint => self.checkpoint(now, out),
                 WakeReason::Clean => self.clean(now, out),
                 WakeReason::Flush => self.flush_old(now, out),
+                WakeReason::Fetcher(leader) => self.fetchers.wake(leader),
+                WakeReason::ReplicaLag => self.check_lag(now, out),
+                WakeReason::AlterPartition => self.retry_proposals(),
+                WakeReason::Heartbeat => self.beat(now, out),
+                WakeReason::ControllerRegistration => self.register_controller_again(out),
+                WakeReason::Directories => self.ask_for_directories(now, out),
+                WakeReason::Forward(id) => self.send_forward(now, id, out),
+                WakeReason::Sessions => self.watch_sessions(now, out),
+                WakeReason::Balance => self.balance(now, out),
             }
         }
     }
@@ -134,12 +156,17 @@ impl Node {
     fn settle(&mut self, now: Now, out: &mut Outbox) {
         loop {
             while let Some(committed) = self.deferred.pop_committed(self.quorum.high_watermark()) {
-                self.committed(now, committed, out);
+                self.committed(committed, out);
             }
             if let Some(id) = self.watch.pop_ready() {
                 self.wake_fetch(now, id, out);
                 continue;
             }
+            if self.follow_leadership(now, out) || self.follow_controller(now, out) {
+                continue;
+            }
+            self.propose_isrs(now, out);
+            self.send_fetches(now, out);
             if !self.advance_life(now, out) {
                 return;
             }
@@ -165,6 +192,7 @@ impl Node {
                 }
             }
             Purpose::Clean(log, part) => self.clean_answered(now, log, part, result, out),
+            Purpose::Truncate(log) => self.log_cut(now, log, result, out),
             Purpose::Flush(log, end) => self.flushed(now, log, end, result, out),
             Purpose::Remove(dir, name) => match result {
                 Ok(_) => {
@@ -189,11 +217,17 @@ impl Node {
         }
     }
 
-    fn answered(&mut self, _now: Now, call: CallId, _result: Result<ResponseBody, CallError>, _out: &mut Outbox) {
+    fn answered(&mut self, now: Now, call: CallId, result: Result<ResponseBody, CallError>, out: &mut Outbox) {
         // An answer that comes twice, or to a call that was given up, says nothing.
         let Some(purpose) = self.peers.finish(call) else { return };
         match purpose {
-            peers::Purpose::Quorum(_) => {}
+            peers::Purpose::Quorum(token) => self.quorum_answered(now, token, result, out),
+            peers::Purpose::Fetcher(leader) => self.fetch_answered(now, leader, result, out),
+            peers::Purpose::LogEnd(query) => self.end_answered(now, query, result, out),
+            peers::Purpose::Isr => self.isrs_decided(now, result, out),
+            peers::Purpose::Lifecycle(asked) => self.lifecycle_answered(now, asked, result, out),
+            peers::Purpose::Forward(id) => self.forwarded(now, id, result, out),
+            peers::Purpose::Knock(id, epoch) => self.knocked(now, id, epoch, &result, out),
         }
     }
 
@@ -207,46 +241,6 @@ impl Node {
             Some(crate::deferred::Pending::ListOffsets(_)) => self.found_for_list_offsets(id, part, result, out),
             // The connection is gone.
             _ => {}
-        }
-    }
-
-    /// Lets the quorum act, hands its operations to the store and applies what it has committed.
-    pub(crate) fn drive_quorum(
-        &mut self,
-        now: Now,
-        out: &mut Outbox,
-        act: impl FnOnce(&mut Quorum, &mut quorum::Output),
-    ) {
-        let mut output = quorum::Output::default();
-        act(&mut self.quorum, &mut output);
-        for (ticket, op) in output.store {
-            self.ops.start(Purpose::Metadata(ticket), op, out);
-        }
-        let mut created = Vec::new();
-        for (offset, record) in output.committed {
-            if let Err(error) = self.image.apply(offset, &record) {
-                return self.fail(format!("the metadata log cannot be applied at offset {offset}: {error}"), out);
-            }
-            // A replay is no news.
-            if let MetadataRecord::Topic(topic) = &record
-                && self.life.phase() == Phase::Serving
-            {
-                created.push(topic.topic_id);
-            }
-            self.revealed(now, &record, out);
-        }
-        for topic in created.into_iter().filter_map(|id| self.image.topic_by_id(id)) {
-            out.emit(|| Event::TopicCreated { topic: topic.name.clone(), partitions: topic.partitions.len() as i32 });
-        }
-        match output.failed {
-            // Paths of a log that does not hold together are those within its directory.
-            Some(error @ (StoreError::Corrupt(_) | StoreError::Missing)) => {
-                let dir =
-                    self.config.log_dirs.get(usize::from(self.config.metadata_log_dir)).cloned().unwrap_or_default();
-                self.fail(format!("the metadata log in {dir} is damaged: {error}"), out);
-            }
-            Some(error) => self.fail(format!("the metadata log is lost: {error}"), out),
-            None => {}
         }
     }
 
@@ -280,28 +274,13 @@ impl Node {
         });
     }
 
-    fn committed(&mut self, now: Now, committed: Committed, out: &mut Outbox) {
-        match committed {
-            Committed::Answer(waiter, body) => self.answer(waiter, body, out),
-            Committed::Registration(ResponseBody::BrokerRegistration(response)) => self.registered(now, &response, out),
-            Committed::Heartbeat(ResponseBody::BrokerHeartbeat(response)) => {
-                self.heartbeat_answered(now, &response, out)
-            }
-            Committed::ProducerIds(ResponseBody::AllocateProducerIds(response)) => {
-                self.producer_ids_allocated(&response, out);
-            }
-            Committed::Directory(ResponseBody::AssignReplicasToDirs(_)) => {}
-            Committed::Registration(other)
-            | Committed::Heartbeat(other)
-            | Committed::Directory(other)
-            | Committed::ProducerIds(other) => {
-                panic!("the controller answered with {}", other.api_key().name());
-            }
-        }
+    fn committed(&mut self, committed: Committed, out: &mut Outbox) {
+        let Committed::Answer(waiter, body) = committed;
+        self.answer(waiter, body, out);
     }
 
     /// A metadata record is committed and applied: what it means for this broker's partitions.
-    fn revealed(&mut self, now: Now, record: &MetadataRecord, out: &mut Outbox) {
+    pub(crate) fn revealed(&mut self, now: Now, record: &MetadataRecord, out: &mut Outbox) {
         match record {
             MetadataRecord::Partition(record) => self.partition_changed(now, record.topic_id, record.partition_id, out),
             MetadataRecord::PartitionChange(record) => {
@@ -338,19 +317,4 @@ impl Node {
             self.unpark_produce(id, slot, out);
         }
     }
-}
-
-/// The metadata quorum, with this node as its only voter.
-fn quorum_of(config: &Config) -> Quorum {
-    let dir = storage::DirId(config.metadata_log_dir);
-    let mut quorum = Quorum::new(config.node_id, METADATA_LOG, dir).segment_bytes(config.metadata_log_segment_bytes);
-    if let Some(id) = config.identity.directory_ids.get(usize::from(dir.0)) {
-        quorum = quorum.directory(*id);
-    }
-    for listener in &config.advertised_listeners {
-        if config.is_controller_listener(&listener.name) {
-            quorum = quorum.endpoint(listener.name.clone(), listener.host.clone(), listener.port);
-        }
-    }
-    quorum
 }

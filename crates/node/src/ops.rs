@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     Clean(LogId, CleanPart),
     /// Everything of the log is on disk up to this offset.
     Flush(LogId, Offset),
+    /// A follower's log is cut where its leader's parts from it.
+    Truncate(LogId),
     /// The log of a deleted topic is gone from the directory.
     Remove(DirId, TopicPartition),
     /// Part of the answer to a request that looks up old offsets or timestamps.
@@ -53,6 +55,7 @@ impl Purpose {
             | Purpose::Append(..)
             | Purpose::Lane(_)
             | Purpose::Flush(..)
+            | Purpose::Truncate(_)
             | Purpose::Clean(_, CleanPart::Swap)
             | Purpose::Remove(..) => true,
             Purpose::Clean(_, CleanPart::Write | CleanPart::Note)

@@ -4,13 +4,28 @@ use ordered::Map;
 
 use protocol::{ApiKey, NodeId, RequestBody, Str, support};
 
+use crate::deferred::RequestId;
+use crate::membership::Asked;
 use crate::outbox::{Call, CallId, Outbox};
+use crate::replication::EndQuery;
 
 /// What a call was for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Purpose {
     /// The quorum's; it knows what for.
     Quorum(u64),
+    /// The records of partitions that this node leads.
+    Fetcher(NodeId),
+    /// Where a leader's log begins or ends.
+    LogEnd(EndQuery),
+    /// Changes of in-sync replicas.
+    Isr,
+    /// What a broker or controller asks about itself.
+    Lifecycle(Asked),
+    /// A client's request that only the controller decides.
+    Forward(RequestId),
+    /// Whether a broker of this epoch still listens.
+    Knock(NodeId, i64),
 }
 
 /// Where a node listens for its peers.

@@ -58,7 +58,7 @@ impl Node {
             let (me, epoch, config) = (self.config.node_id, self.life.broker_epoch(), &self.config.replication);
             let partitions = &self.partitions;
             let position = |key: &PartitionKey| partitions.get(key).and_then(Partition::fetch_position);
-            let request = self.fetchers.next_request(now.mono, leader, me, epoch, config, &position);
+            let request = self.fetchers.next_request(now.mono, leader, me, epoch, config, position);
             if let Some(request) = request {
                 let timeout_ms = i64::from(config.socket_timeout_ms);
                 self.peers.call(Purpose::Fetcher(leader), &endpoint, RequestBody::Fetch(request), timeout_ms, out);
@@ -149,8 +149,7 @@ impl Node {
             }
         }
         let (log, dir) = (partition.log, partition.dir);
-        let start_moved =
-            partition.told_by_leader(data.high_watermark, data.log_start_offset, &mut self.ops, out);
+        let start_moved = partition.told_by_leader(data.high_watermark, data.log_start_offset, &mut self.ops, out);
         let sight = Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
         let visible = partition.reveal(sight);
         self.revealed_in(log, visible, out);
@@ -227,7 +226,8 @@ impl Node {
     pub(crate) fn log_cut(&mut self, now: Now, log: LogId, result: Result<Done, StoreError>, out: &mut Outbox) {
         match result {
             Ok(Done::Truncated(shape)) => {
-                let sight = Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
+                let sight =
+                    Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
                 let Some((key, partition)) = self.partitions.by_log_mut(log) else { return };
                 partition.truncated(sight, *shape, &mut self.ops, out);
                 let dir = partition.dir;

@@ -2,7 +2,7 @@
 
 use ordered::{Map, Set};
 
-use protocol::Instant;
+use protocol::{Instant, NodeId};
 
 use crate::deferred::RequestId;
 
@@ -11,6 +11,8 @@ use crate::deferred::RequestId;
 pub enum WakeReason {
     /// The node has not begun yet: its first input mounts the metadata log.
     Boot,
+    /// The metadata quorum: an election, a fetch, a leader that is not heard of.
+    Quorum,
     /// `max_wait_ms` of a fetch is over.
     FetchWait(RequestId),
     /// `timeout_ms` of a produce request is over.
@@ -25,6 +27,24 @@ pub enum WakeReason {
     Clean,
     /// `log.flush.scheduler.interval.ms`: logs that have waited for `flush.ms` are looked for.
     Flush,
+    /// `replica.fetch.backoff.ms`, at most: a leader, or partitions of it, are asked again.
+    Fetcher(NodeId),
+    /// Half of `replica.lag.time.max.ms`: replicas that have not kept up are looked for, if this node leads any.
+    ReplicaLag,
+    /// A change of in-sync replicas that the controller could not be asked for is tried again.
+    AlterPartition,
+    /// `broker.heartbeat.interval.ms`: the controller hears that this broker lives; or the registration is tried again.
+    Heartbeat,
+    /// This controller's registration is tried again.
+    ControllerRegistration,
+    /// Directories of replicas that could not be told are told again.
+    Directories,
+    /// A request that waits for a controller is passed on again.
+    Forward(RequestId),
+    /// At the active controller: a broker's session is over, or its port is to be knocked at.
+    Sessions,
+    /// At the active controller, `leader.imbalance.check.interval.seconds`: leaders go back to their first replicas.
+    Balance,
 }
 
 /// At most one deadline per reason.

@@ -198,6 +198,8 @@ pub enum WaitReason {
     Metadata(Offset),
     /// The node to serve.
     Start,
+    /// Another node, the active controller.
+    Controller,
 }
 
 impl Node {
@@ -278,17 +280,11 @@ impl Node {
 
     fn wait_views(&self) -> Vec<WaitView> {
         let pending = self.deferred.pending().map(|(id, pending)| self.wait_view(id, pending));
-        let parked = self.deferred.parked().filter_map(|(end, committed)| match committed {
-            Committed::Answer(waiter, _) => Some(WaitView {
-                conn: waiter.conn,
-                correlation_id: waiter.correlation_id,
-                what: WaitReason::Metadata(end),
-                deadline: None,
-            }),
-            Committed::Registration(_)
-            | Committed::Heartbeat(_)
-            | Committed::Directory(_)
-            | Committed::ProducerIds(_) => None,
+        let parked = self.deferred.parked().map(|(end, Committed::Answer(waiter, _))| WaitView {
+            conn: waiter.conn,
+            correlation_id: waiter.correlation_id,
+            what: WaitReason::Metadata(end),
+            deadline: None,
         });
         let early = self.life.waiting.iter().map(|(conn, request)| WaitView {
             conn: *conn,
@@ -310,6 +306,7 @@ impl Node {
             }
             Pending::ListOffsets(it) => (it.waiter, WaitReason::Lookup, None),
             Pending::DeleteRecords(it) => (it.waiter, WaitReason::LogStarts, None),
+            Pending::Forward(it) => (it.waiter, WaitReason::Controller, Some(WakeReason::Forward(id))),
         };
         WaitView {
             conn: waiter.conn,

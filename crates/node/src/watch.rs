@@ -8,30 +8,49 @@ use crate::partition::PartitionKey;
 /// Which fetches watch which partitions, and how many bytes each still misses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
-    by_partition: Map<PartitionKey, Set<RequestId>>,
+    by_partition: Map<(PartitionKey, Reader), Set<RequestId>>,
     waiting: Map<RequestId, Waiting>,
     /// Fetches that have enough, or whose partition changed under them.
     ready: Set<RequestId>,
 }
 
+/// Who waits, and so for which end to move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reader {
+    /// For what is committed.
+    Consumer,
+    /// For what is written.
+    Replica,
+}
+
 #[derive(Clone, Debug)]
 struct Waiting {
     missing: u64,
+    reader: Reader,
     partitions: Vec<PartitionKey>,
 }
 
 impl Watch {
     /// A fetch waits for `missing` more bytes in any of the partitions.
-    pub(crate) fn add(&mut self, id: RequestId, missing: u64, partitions: Vec<PartitionKey>) {
+    pub(crate) fn add(&mut self, id: RequestId, reader: Reader, missing: u64, partitions: Vec<PartitionKey>) {
         for key in &partitions {
-            self.by_partition.entry(*key).or_default().insert(id);
+            self.by_partition.entry((*key, reader)).or_default().insert(id);
         }
-        self.waiting.insert(id, Waiting { missing, partitions });
+        self.waiting.insert(id, Waiting { missing, reader, partitions });
     }
 
-    /// Readers of a partition may see `bytes` more.
+    /// Consumers of a partition may see `bytes` more.
     pub(crate) fn advanced(&mut self, key: PartitionKey, bytes: u64) {
-        for id in self.by_partition.get(&key).into_iter().flatten() {
+        self.moved(key, Reader::Consumer, bytes);
+    }
+
+    /// Replicas of a partition may see `bytes` more.
+    pub(crate) fn written(&mut self, key: PartitionKey, bytes: u64) {
+        self.moved(key, Reader::Replica, bytes);
+    }
+
+    fn moved(&mut self, key: PartitionKey, reader: Reader, bytes: u64) {
+        for id in self.by_partition.get(&(key, reader)).into_iter().flatten() {
             if let Some(waiting) = self.waiting.get_mut(id) {
                 waiting.missing = waiting.missing.saturating_sub(bytes);
                 if waiting.missing == 0 {
@@ -43,7 +62,9 @@ impl Watch {
 
     /// Something about a partition changed that every waiting fetch must be told: its leader, its epoch, its end.
     pub(crate) fn changed(&mut self, key: PartitionKey) {
-        self.ready.extend(self.by_partition.get(&key).into_iter().flatten().copied());
+        for reader in [Reader::Consumer, Reader::Replica] {
+            self.ready.extend(self.by_partition.get(&(key, reader)).into_iter().flatten().copied());
+        }
     }
 
     /// Takes a fetch that is ready, and stops watching for it.
@@ -58,6 +79,7 @@ impl Watch {
         self.ready.remove(&id);
         let Some(waiting) = self.waiting.remove(&id) else { return };
         for key in waiting.partitions {
+            let key = (key, waiting.reader);
             if let Some(watchers) = self.by_partition.get_mut(&key) {
                 watchers.remove(&id);
                 if watchers.is_empty() {
@@ -86,8 +108,8 @@ mod tests {
     #[test]
     fn bytes_of_all_its_partitions_make_a_fetch_ready() {
         let mut watch = Watch::default();
-        watch.add(RequestId(1), 10, vec![key(0), key(1)]);
-        watch.add(RequestId(2), 100, vec![key(1)]);
+        watch.add(RequestId(1), Reader::Consumer, 10, vec![key(0), key(1)]);
+        watch.add(RequestId(2), Reader::Consumer, 100, vec![key(1)]);
         watch.advanced(key(0), 4);
         watch.advanced(key(1), 5);
         assert_eq!(watch.pop_ready(), None);
@@ -101,9 +123,20 @@ mod tests {
     }
 
     #[test]
+    fn replicas_wait_for_what_is_written_and_consumers_for_what_is_committed() {
+        let mut watch = Watch::default();
+        watch.add(RequestId(1), Reader::Replica, 1, vec![key(0)]);
+        watch.add(RequestId(2), Reader::Consumer, 1, vec![key(0)]);
+        watch.written(key(0), 5);
+        assert_eq!((watch.pop_ready(), watch.pop_ready()), (Some(RequestId(1)), None));
+        watch.advanced(key(0), 5);
+        assert_eq!(watch.pop_ready(), Some(RequestId(2)));
+    }
+
+    #[test]
     fn a_removed_fetch_is_never_ready() {
         let mut watch = Watch::default();
-        watch.add(RequestId(1), 1, vec![key(0)]);
+        watch.add(RequestId(1), Reader::Consumer, 1, vec![key(0)]);
         watch.advanced(key(0), 1);
         watch.remove(RequestId(1));
         assert_eq!(watch.pop_ready(), None);

@@ -3,12 +3,13 @@
 use bytes::{Bytes, BytesMut};
 use protocol::message::Message;
 use protocol::messages::{
-    KRaftVersionRecord, LeaderChangeMessage, MetadataRecord, VotersRecord, leader_change_message, voters_record,
+    KRaftVersionRecord, LeaderChangeMessage, MetadataRecord, SnapshotFooterRecord, SnapshotHeaderRecord,
+    leader_change_message,
 };
 use protocol::records::{BatchBuilder, Batches, Compression, ControlType, PureCompressors, control};
-use protocol::{LeaderEpoch, Offset, WallMs, encode};
+use protocol::{LeaderEpoch, NodeId, Offset, WallMs, encode};
 
-use crate::voters::Voter;
+use crate::voters::VoterSet;
 
 /// One batch with all records of a decision, and the records with their offsets.
 pub(crate) fn of_records(
@@ -44,39 +45,68 @@ fn version_of(record: &MetadataRecord, metadata_version: i16) -> i16 {
     }
 }
 
-/// The first batch of an epoch. In an empty log it also says by which version the quorum runs and who votes (KIP-853).
-pub(crate) fn leader_change(base: Offset, epoch: LeaderEpoch, now: WallMs, voter: &Voter, is_empty: bool) -> Batches {
-    let this = || vec![leader_change_message::Voter { voter_id: voter.id.0, ..Default::default() }];
+/// The first batch of an epoch: who leads, by whose votes. `voters` comes with it when the log has no such record yet
+/// (KIP-853).
+pub(crate) fn leader_change(
+    (base, epoch, now): (Offset, LeaderEpoch, WallMs),
+    leader: NodeId,
+    electorate: &VoterSet,
+    granting: &[NodeId],
+    voters: Option<&VoterSet>,
+) -> Batches {
+    let name = |id: NodeId| leader_change_message::Voter { voter_id: id.0, ..Default::default() };
     let mut change = LeaderChangeMessage {
-        leader_id: voter.id.0,
-        voters: this(),
-        granting_voters: this(),
+        leader_id: leader.0,
+        voters: electorate.iter().map(|voter| name(voter.id)).collect(),
+        granting_voters: granting.iter().map(|id| name(*id)).collect(),
         ..LeaderChangeMessage::default()
     };
     let mut records = vec![(ControlType::LeaderChange, value(&mut change))];
-    if is_empty {
-        let mut version = KRaftVersionRecord { kraft_version: 1, ..KRaftVersionRecord::default() };
-        records.push((ControlType::KRaftVersion, value(&mut version)));
-        records.push((ControlType::KRaftVoters, value(&mut voters(voter))));
-    }
+    records.extend(voters.into_iter().flat_map(voter_records));
     control::quorum_batch(base, epoch, now, &records)
 }
 
-fn voters(voter: &Voter) -> VotersRecord {
-    let endpoints = voter.endpoints.iter().map(|(name, host, port)| voters_record::Endpoint {
-        name: name.clone(),
-        host: host.clone(),
-        port: *port,
-    });
-    let range = voters_record::KRaftVersionFeature { min_supported_version: 0, max_supported_version: 1 };
-    let voter = voters_record::Voter {
-        voter_id: voter.id.0,
-        voter_directory_id: voter.directory_id,
-        endpoints: endpoints.collect(),
-        kraft_version_feature: range,
-    };
-    VotersRecord { voters: vec![voter], ..VotersRecord::default() }
+/// By which version the quorum runs, and who votes.
+fn voter_records(voters: &VoterSet) -> [(ControlType, Bytes); 2] {
+    let mut version = KRaftVersionRecord { kraft_version: 1, ..KRaftVersionRecord::default() };
+    [(ControlType::KRaftVersion, value(&mut version)), (ControlType::KRaftVoters, value(&mut voters.to_record()))]
 }
+
+/// The bytes of a snapshot (KIP-630): a header, the voters if they are the log's, the metadata, a footer. Offsets are the
+/// snapshot's own.
+pub(crate) fn snapshot(
+    now: WallMs,
+    voters: Option<&VoterSet>,
+    records: Vec<MetadataRecord>,
+    metadata_version: i16,
+) -> Bytes {
+    let mut header = SnapshotHeaderRecord { last_contained_log_timestamp: now.0, ..SnapshotHeaderRecord::default() };
+    let mut first = vec![(ControlType::SnapshotHeader, value(&mut header))];
+    first.extend(voters.into_iter().flat_map(voter_records));
+    let mut bytes = BytesMut::new();
+    let mut next = Offset(0);
+    let mut push = |batch: Batches, next: &mut Offset| {
+        *next = next.plus(batch.record_count());
+        for piece in batch.write_pieces() {
+            bytes.extend_from_slice(&piece);
+        }
+    };
+    push(control::quorum_batch(next, LeaderEpoch(0), now, &first), &mut next);
+    let mut rest = records.into_iter().peekable();
+    while rest.peek().is_some() {
+        let piece: Vec<MetadataRecord> = rest.by_ref().take(SNAPSHOT_BATCH).collect();
+        push(of_records(next, LeaderEpoch(0), now, piece, metadata_version).0, &mut next);
+    }
+    let mut footer = SnapshotFooterRecord::default();
+    push(
+        control::quorum_batch(next, LeaderEpoch(0), now, &[(ControlType::SnapshotFooter, value(&mut footer))]),
+        &mut next,
+    );
+    bytes.freeze()
+}
+
+/// Records in a batch of a snapshot: a reader holds one batch in memory.
+const SNAPSHOT_BATCH: usize = 1024;
 
 fn value<M: Message>(message: &mut M) -> Bytes {
     let mut out = BytesMut::new();

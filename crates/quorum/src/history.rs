@@ -1,35 +1,77 @@
 //! What the log's own records say of the quorum: by which version it runs, who votes, and in which version of the metadata
-//! its records are.
+//! its records are. Each is kept with the offset that said it, because a follower's log may be cut.
 
 use protocol::messages::{KRaftVersionRecord, MetadataRecord, VotersRecord};
 use protocol::records::{ControlType, Record};
-use protocol::{NodeId, Uuid, decode, support};
+use protocol::{Offset, decode, support};
 use storage::meta::QuorumState;
+
+use crate::setup::{QuorumSetup, VoterSource};
+use crate::voters::VoterSet;
 
 /// The feature that says which records may be in the log, and in which versions.
 const METADATA_VERSION: &str = "metadata.version";
 /// The oldest level (of Kafka 4.0) whose records we write.
 const OLDEST: i16 = 23;
 
-/// The newest of each that the log has.
+/// A value as it changed along the log.
+#[derive(Clone, Debug)]
+struct Changes<T>(Vec<(Offset, T)>);
+
+impl<T> Default for Changes<T> {
+    fn default() -> Changes<T> {
+        Changes(Vec::new())
+    }
+}
+
+impl<T> Changes<T> {
+    fn set(&mut self, at: Offset, value: T) {
+        self.cut(at);
+        self.0.push((at, value));
+    }
+
+    fn cut(&mut self, end: Offset) {
+        while self.0.last().is_some_and(|(at, _)| *at >= end) {
+            self.0.pop();
+        }
+    }
+
+    /// Forgets what can never be the newest again.
+    fn settle(&mut self, committed: Offset) {
+        let settled = self.0.iter().take_while(|(at, _)| *at < committed).count();
+        self.0.drain(..settled.saturating_sub(1));
+    }
+
+    fn newest(&self) -> Option<&(Offset, T)> {
+        self.0.last()
+    }
+
+    /// What the log said below an offset that is not settled yet.
+    fn below(&self, end: Offset) -> Option<&T> {
+        self.0.iter().rev().find(|(at, _)| *at < end).map(|(_, value)| value)
+    }
+}
+
+/// What the log has said.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
-    kraft_version: i16,
-    voters: Option<VotersRecord>,
-    metadata_version: Option<i16>,
+    kraft_version: Changes<i16>,
+    voters: Changes<VoterSet>,
+    metadata_version: Changes<i16>,
 }
 
 impl History {
     /// Takes note of a control record.
-    pub(crate) fn control(&mut self, record: &Record) -> Result<(), String> {
+    pub(crate) fn control(&mut self, at: Offset, record: &Record) -> Result<(), String> {
         let (Some(key), Some(value)) = (&record.key, &record.value) else { return Ok(()) };
         match ControlType::of_key(key).map_err(|error| error.to_string())? {
             Some(ControlType::KRaftVersion) => {
                 let version: KRaftVersionRecord = decode(value.clone(), 0).map_err(|error| error.to_string())?;
-                self.kraft_version = version.kraft_version;
+                self.kraft_version.set(at, version.kraft_version);
             }
             Some(ControlType::KRaftVoters) => {
-                self.voters = Some(decode(value.clone(), 0).map_err(|error| error.to_string())?);
+                let voters: VotersRecord = decode(value.clone(), 0).map_err(|error| error.to_string())?;
+                self.voters.set(at, VoterSet::of_record(&voters));
             }
             _ => {}
         }
@@ -37,27 +79,67 @@ impl History {
     }
 
     /// Takes note of a metadata record.
-    pub(crate) fn metadata(&mut self, record: &MetadataRecord) {
+    pub(crate) fn metadata(&mut self, at: Offset, record: &MetadataRecord) {
         if let MetadataRecord::FeatureLevel(feature) = record
             && feature.name == METADATA_VERSION
         {
-            self.metadata_version = Some(feature.feature_level);
+            self.metadata_version.set(at, feature.feature_level);
         }
+    }
+
+    /// The log was cut.
+    pub(crate) fn cut(&mut self, end: Offset) {
+        self.kraft_version.cut(end);
+        self.voters.cut(end);
+        self.metadata_version.cut(end);
+    }
+
+    /// What is below can no longer be cut.
+    pub(crate) fn settle(&mut self, committed: Offset) {
+        self.kraft_version.settle(committed);
+        self.voters.settle(committed);
+        self.metadata_version.settle(committed);
     }
 
     /// The level at which records are written; that of a new cluster before there is one.
     pub(crate) fn metadata_version(&self) -> i16 {
-        self.metadata_version.unwrap_or_else(newest)
+        self.metadata_version.newest().map_or_else(newest, |(_, level)| *level)
+    }
+
+    /// The level of `kraft.version`.
+    pub(crate) fn kraft_version(&self) -> i16 {
+        self.kraft_version.newest().map_or(0, |(_, level)| *level)
     }
 
     /// True if the voters are listed in the configuration of each, as before KIP-853.
     pub(crate) fn has_static_voters(&self) -> bool {
-        self.kraft_version == 0
+        self.kraft_version() == 0
+    }
+
+    /// Who votes by the log, and which record says so: below 0 if it is the snapshot that the log began with.
+    pub(crate) fn voters(&self) -> Option<&(Offset, VoterSet)> {
+        self.voters.newest()
+    }
+
+    /// Who votes by what is below the offset.
+    pub(crate) fn voters_at(&self, end: Offset) -> Option<&VoterSet> {
+        self.voters.below(end)
+    }
+
+    /// The level at which records below the offset are written.
+    pub(crate) fn metadata_version_at(&self, end: Offset) -> i16 {
+        self.metadata_version.below(end).copied().unwrap_or_else(newest)
+    }
+
+    /// The leader's first batch makes the voters the log's own.
+    pub(crate) fn begin(&mut self, at: Offset, voters: VoterSet) {
+        self.kraft_version.set(at, 1);
+        self.voters.set(at, voters);
     }
 
     /// Why records of a later Apache Kafka may not make sense to us.
     pub(crate) fn is_too_new(&self) -> Option<String> {
-        let (level, newest) = (self.metadata_version?, newest());
+        let (level, newest) = (self.metadata_version.newest()?.1, newest());
         (level > newest).then(|| {
             format!(
                 "it is written at metadata.version {level}, of a later Apache Kafka, and {newest} is the newest that is known here; \
@@ -66,37 +148,64 @@ impl History {
         })
     }
 
-    /// Refuses a log that this node alone may not lead, or could not go on with in a way that Apache Kafka understands.
-    pub(crate) fn check(&self, node: NodeId, directory: Uuid, state: Option<&QuorumState>) -> Result<(), String> {
+    /// Refuses a log that this node could not go on with in a way that Apache Kafka understands, or whose voters are not
+    /// those of its configuration.
+    pub(crate) fn check(&self, setup: &QuorumSetup, state: Option<&QuorumState>) -> Result<(), String> {
         if let Some(why) = self.is_too_new() {
             return Err(why);
         }
-        if let Some(level) = self.metadata_version.filter(|level| *level < OLDEST) {
+        if let Some((_, level)) = self.metadata_version.newest().filter(|(_, level)| *level < OLDEST) {
             return Err(format!(
                 "it is written at metadata.version {level}, and {OLDEST} (Apache Kafka 4.0) is the oldest that can be written here; \
                  start it with Apache Kafka and run kafka-features.sh upgrade --release-version 4.0"
             ));
         }
-        let voters: Vec<NodeId> = match &self.voters {
-            Some(record) => record.voters.iter().map(|voter| NodeId(voter.voter_id)).collect(),
-            None => state.and_then(|state| state.static_voters.clone()).unwrap_or_default(),
+        let remembered = state.and_then(|state| state.static_voters.clone());
+        if setup.is_alone() {
+            return self.check_alone(setup, remembered);
+        }
+        if let (None, Some(remembered), VoterSource::Static(configured)) = (self.voters(), remembered, &setup.voters) {
+            let list = |ids: &mut Vec<i32>| {
+                ordered::sort(ids);
+                ids.iter().map(i32::to_string).collect::<Vec<_>>().join(",")
+            };
+            let configured = list(&mut configured.iter().map(|voter| voter.node.0).collect());
+            let remembered = list(&mut remembered.iter().map(|id| id.0).collect());
+            if !remembered.is_empty() && configured != remembered {
+                return Err(format!(
+                    "its voters are {remembered}, and controller.quorum.voters names {configured}; with static voters they \
+                     cannot be changed"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_alone(&self, setup: &QuorumSetup, remembered: Option<Vec<protocol::NodeId>>) -> Result<(), String> {
+        let node = setup.node;
+        let voters = match self.voters() {
+            Some((_, voters)) => voters.iter().map(|voter| voter.id).collect(),
+            None => remembered.unwrap_or_default(),
         };
         if let Some(other) = voters.iter().find(|voter| **voter != node) {
             // Alone we would elect ourselves, and the others someone else.
             return Err(format!(
-                "{} vote in this quorum, node {other} among them; a cluster of several controllers is not supported yet, so start it \
-                 with Apache Kafka",
+                "{} vote in this quorum, node {other} among them, and the configuration names none of them; set \
+                 controller.quorum.voters or controller.quorum.bootstrap.servers",
                 match voters.len() {
                     1 => "others".to_owned(),
                     count => format!("{count} nodes"),
                 }
             ));
         }
-        let ours = self.voters.as_ref().and_then(|record| record.voters.first());
-        match ours.map(|voter| voter.voter_directory_id) {
-            Some(voter) if !voter.is_zero() && !directory.is_zero() && voter != directory => Err(format!(
-                "its voter is node {node} with directory {voter}, and this directory is {directory}; restore meta.properties"
-            )),
+        let ours = self.voters().and_then(|(_, voters)| voters.get(node)).map(|voter| voter.directory_id);
+        match ours {
+            Some(voter) if !voter.is_zero() && !setup.directory_id.is_zero() && voter != setup.directory_id => {
+                Err(format!(
+                    "its voter is node {node} with directory {voter}, and this directory is {}; restore meta.properties",
+                    setup.directory_id
+                ))
+            }
             _ => Ok(()),
         }
     }

@@ -1,38 +1,54 @@
-//! KRaft: the replicated metadata log `__cluster_metadata-0` and who leads it.
+//! KRaft: the replicated metadata log `__cluster_metadata-0` and who leads it (KIP-595, 630, 853, 996).
 //!
-//! A [`Quorum`] is a state machine without I/O, like the node around it: it asks for store operations by [`Ticket`], is told
-//! how they ended, and says which metadata records are committed. A decision of the controller is appended as one batch, so
-//! it is in the log as a whole or not at all.
+//! A [`Quorum`] is a state machine without I/O, like the node around it: it asks for store operations by [`Ticket`] and for
+//! calls to other nodes by a token, is told how they ended, answers the requests of other nodes, and says which metadata
+//! records are committed. A decision of the controller is appended as one batch, so it is in the log as a whole or not at all.
 //!
-//! What there is today is a quorum of one voter. It is the same machine that more voters will need: an epoch that is on disk
-//! before its first batch, a leader-change batch that begins it, a high watermark that is the synced end of the majority
-//! ([`voters::high_watermark`]), records that are visible only below it. Missing until there are more: votes and fetches
-//! between voters. A log that others vote in is refused by name.
+//! - **Nothing is said ahead of the disk.** Calls and answers wait until the epoch and the vote that they follow from are in
+//!   `quorum-state`; a voter fetches from where its log is *synced*, because that offset is its acknowledgement; the leader
+//!   counts its own synced end.
+//! - **One step at a time.** Every input ends in [`Quorum`]'s `poll`, which looks at the role and the clock, and asks for what
+//!   is due. A follower fetches when its log is idle: what it got is synced before it asks for more.
+//! - **A quorum of one** elects itself as soon as its log is read: all that the log kept is committed.
 //!
-//! Formats are Apache Kafka's: `quorum-state`, control records (KIP-595, KIP-853), framed metadata records.
+//! Formats are Apache Kafka's: `quorum-state`, control records, framed metadata records, snapshots.
 
 mod batch;
+mod calls;
+mod describe;
+mod election;
+mod following;
 mod history;
+mod leading;
+mod log;
+mod messages;
+mod ops;
 mod replay;
+mod role;
+mod serving;
+mod setup;
 mod snapshot;
 mod transaction;
 pub mod voters;
 
-use ordered::Map;
-use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::messages::{AbortTransactionRecord, MetadataRecord};
-use protocol::records::Batches;
-use protocol::{LeaderEpoch, NodeId, Now, Offset, Str, Uuid};
+use protocol::messages::MetadataRecord;
+use protocol::{Instant, LeaderEpoch, NodeId, Now, Offset, Random, RequestBody, ResponseBody, Uuid};
 use storage::meta::QuorumState;
-use storage::{Cell, DirId, Done, LogId, LogRules, LogSpec, Shape, Snapshot, StoreError, StoreOp};
+use storage::{Cell, Done, LogSpec, Shape, Snapshot, StoreError, StoreOp};
 
+use calls::Calls;
 use history::History;
+use log::Log;
+use messages::Regime;
+use ops::{Ops, Purpose};
 use replay::Replay;
-use transaction::Transactions;
-pub use voters::Voter;
-use voters::Voters;
+use role::Role;
+pub use role::RoleKind;
+pub use setup::{Endpoint, QuorumSetup, VoterSource};
+pub use voters::{ReplicaKey, Voter, VoterSet};
 
 /// The topic of the metadata log.
 pub const TOPIC: &str = "__cluster_metadata";
@@ -41,140 +57,130 @@ pub const TOPIC: &str = "__cluster_metadata";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
+/// A call to another node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// For [`Quorum::answered`].
+    pub token: u64,
+    /// Who is called, and where.
+    pub to: Endpoint,
+    /// Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch or FetchSnapshot.
+    pub body: RequestBody,
+    /// It may be given up after this long.
+    pub timeout_ms: i64,
+}
+
+/// Why a call has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// Nobody listens there, or the connection broke: the process is likely to be gone.
+    Broken,
+    /// No answer in time, or none that makes sense.
+    Silent,
+}
+
 /// What the quorum wants done, and what it has to tell.
 #[derive(Debug, Default)]
 pub struct Output {
     /// Operations, in order within each lane.
     pub store: Vec<(Ticket, StoreOp)>,
+    /// Calls to other nodes.
+    pub calls: Vec<Call>,
+    /// Answers to [`Quorum::request`], by its token.
+    pub replies: Vec<(u64, ResponseBody)>,
+    /// A snapshot takes the place of all that was committed before; what follows in `committed` begins with it.
+    pub is_reset: bool,
     /// Committed records in order, those replayed at the start among them. Marks of transactions (KIP-868) are in it, records
     /// of a transaction only once it ended.
     pub committed: Vec<(Offset, MetadataRecord)>,
+    /// This node leads now, and everything from before its epoch is committed: it may decide.
+    pub became_leader: bool,
+    /// This node decides no more. What it appended and is not committed may be lost.
+    pub lost_leadership: bool,
     /// The metadata log is lost to this node: nothing more can be decided or read.
     pub failed: Option<StoreError>,
 }
 
-/// What an operation was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    Mount,
-    Load,
-    State,
-    /// Everything below the offset is written.
-    Append(Offset),
-    /// A step of the lane whose success says nothing by itself.
-    Lane,
-    /// Everything below the offset is on disk.
-    Flush(Offset),
+/// What waits for the epoch and the vote to be on disk.
+#[derive(Clone, Debug, Default)]
+struct Gate {
+    /// How many writes of them are on their way.
+    writing: u32,
+    calls: Vec<Call>,
+    replies: Vec<(u64, ResponseBody)>,
 }
 
-#[derive(Clone, Debug)]
-enum Role {
-    /// Not begun, or the log is being opened.
-    Starting,
-    /// The log is read; nothing is known about its end before that.
-    Replaying(Replay),
-    /// The epoch and the vote for ourselves are on their way to disk.
-    Electing,
-    /// We append; others (once there are any) fetch.
-    Leader,
-    /// The log failed.
-    Failed,
-}
-
-/// The metadata quorum as one of its voters sees it.
+/// The metadata quorum as one of its nodes sees it.
 #[derive(Clone, Debug)]
 pub struct Quorum {
-    node: NodeId,
-    log: LogId,
-    dir: DirId,
-    directory_id: Uuid,
-    endpoints: Vec<(Str, Str, u16)>,
-    segment_bytes: i32,
+    setup: Arc<QuorumSetup>,
+    /// Who votes as long as the log does not say.
+    configured: VoterSet,
+    random: Random,
     role: Role,
     epoch: LeaderEpoch,
-    voters: Voters,
-    /// The log as far as it is known; none before it is mounted.
-    shape: Option<Box<Shape>>,
-    high_watermark: Offset,
-    flush_in_flight: bool,
-    /// Appended, not yet committed.
-    pending: VecDeque<(Offset, MetadataRecord)>,
-    transactions: Transactions,
-    history: History,
+    /// Who has our vote in the epoch.
+    voted: Option<ReplicaKey>,
+    /// Who leads the epoch, if that is known.
+    leader_id: Option<NodeId>,
+    log: Log,
+    ops: Ops,
+    calls: Calls,
+    gate: Gate,
+    /// How often in a row the leader was found to be gone.
+    suspicions: u32,
+    wake_at: Option<Instant>,
     /// What a new cluster begins with, by the tool that formatted the directory.
     bootstrap: Vec<MetadataRecord>,
-    next_ticket: u64,
-    in_flight: Map<Ticket, Purpose>,
 }
 
 impl Quorum {
-    /// A quorum of which this node is the only voter. It does nothing until [`Quorum::begin`].
-    pub fn new(node: NodeId, log: LogId, dir: DirId) -> Quorum {
+    /// A node of the quorum. It does nothing until [`Quorum::begin`].
+    pub fn new(setup: QuorumSetup) -> Quorum {
         Quorum {
-            node,
-            log,
-            dir,
-            directory_id: Uuid::ZERO,
-            endpoints: Vec::new(),
-            segment_bytes: 1 << 30,
+            random: Random::new(setup.seed),
+            configured: setup.configured_voters(),
+            setup: Arc::new(setup),
             role: Role::Starting,
             epoch: LeaderEpoch(0),
-            voters: Voters::only(node),
-            shape: None,
-            high_watermark: Offset(0),
-            flush_in_flight: false,
-            pending: VecDeque::new(),
-            transactions: Transactions::default(),
-            history: History::default(),
+            voted: None,
+            leader_id: None,
+            log: Log::default(),
+            ops: Ops::default(),
+            calls: Calls::default(),
+            gate: Gate::default(),
+            suspicions: 0,
+            wake_at: None,
             bootstrap: Vec::new(),
-            next_ticket: 0,
-            in_flight: Map::new(),
         }
-    }
-
-    /// The id of the directory that holds the log: a voter is a node with a directory (KIP-853).
-    #[must_use]
-    pub fn directory(mut self, id: Uuid) -> Quorum {
-        self.directory_id = id;
-        self
-    }
-
-    /// A listener on which other voters would reach this one: its name, host and port.
-    #[must_use]
-    pub fn endpoint(mut self, listener: Str, host: Str, port: u16) -> Quorum {
-        self.endpoints.push((listener, host, port));
-        self
-    }
-
-    /// The size at which a new segment begins.
-    #[must_use]
-    pub fn segment_bytes(mut self, bytes: i32) -> Quorum {
-        self.segment_bytes = bytes;
-        self
     }
 
     /// Opens the log; everything follows from it.
     pub fn begin(&mut self, _now: Now, out: &mut Output) {
         let spec = LogSpec {
-            dir: self.dir,
-            topic: Str::from_static(TOPIC),
+            dir: self.setup.dir,
+            topic: messages::topic(),
             partition: 0,
             topic_id: Uuid::METADATA_TOPIC,
             create: true,
             synced: true,
             compacted: false,
         };
-        self.ask(Purpose::Mount, StoreOp::Mount(self.log, spec), out);
+        self.ops.ask(Purpose::Mount, StoreOp::Mount(self.setup.log, spec), out);
     }
 
-    /// True while this node may append.
+    /// True while this node may append: it leads, and all that came before its epoch is committed.
     pub fn is_leader(&self) -> bool {
-        matches!(self.role, Role::Leader)
+        matches!(&self.role, Role::Leader(leader) if leader.is_active)
     }
 
-    /// Who leads, as far as this node knows.
-    pub fn leader(&self) -> Option<NodeId> {
-        self.is_leader().then_some(self.node)
+    /// Who leads, as far as this node knows, and where it listens for other nodes of the quorum.
+    pub fn leader(&self) -> Option<Endpoint> {
+        match &self.role {
+            Role::Follower(follower) => Some(follower.leader.clone()),
+            Role::Leader(_) => Some(self.own_endpoint()),
+            _ => None,
+        }
     }
 
     /// The current epoch; 0 before the first election.
@@ -182,19 +188,49 @@ impl Quorum {
         self.epoch
     }
 
+    /// What this node is at the moment.
+    pub fn role(&self) -> RoleKind {
+        match &self.role {
+            Role::Starting | Role::Replaying(_) => RoleKind::Starting,
+            Role::Unattached(_) => RoleKind::Unattached,
+            Role::Prospective(_) => RoleKind::Prospective,
+            Role::Candidate(_) => RoleKind::Candidate,
+            Role::Leader(_) => RoleKind::Leader,
+            Role::Follower(_) if self.is_voter() => RoleKind::Follower,
+            Role::Follower(_) => RoleKind::Observer,
+            Role::Resigned(_) => RoleKind::Resigned,
+            Role::Failed => RoleKind::Failed,
+        }
+    }
+
+    /// Who has this node's vote in the current epoch.
+    pub fn voted(&self) -> Option<ReplicaKey> {
+        self.voted
+    }
+
+    /// Who votes, as the log (or the configuration) of this node says.
+    pub fn voters(&self) -> &VoterSet {
+        self.log.history.voters().map_or(&self.configured, |(_, voters)| voters)
+    }
+
     /// Where the next record goes.
     pub fn log_end(&self) -> Offset {
-        self.shape.as_ref().map_or(Offset(0), |shape| shape.end())
+        self.log.end()
+    }
+
+    /// The log's shape; none before it is mounted.
+    pub fn shape(&self) -> Option<&Shape> {
+        self.log.shape.as_deref()
     }
 
     /// Everything below is on disk.
     pub fn recovery_point(&self) -> Offset {
-        self.shape.as_ref().map_or(Offset(0), |shape| shape.synced_end())
+        self.log.synced_end()
     }
 
     /// One past the last committed record.
     pub fn high_watermark(&self) -> Offset {
-        self.high_watermark
+        self.log.high_watermark
     }
 
     /// What `bootstrap.checkpoint` gives a cluster to begin with, if the log was empty.
@@ -208,63 +244,96 @@ impl Quorum {
     pub fn append(&mut self, now: Now, records: Vec<MetadataRecord>, out: &mut Output) -> Offset {
         assert!(self.is_leader(), "only the leader appends to the metadata log");
         if !records.is_empty() {
-            for record in &records {
-                self.history.metadata(record);
-            }
-            let version = self.history.metadata_version();
-            let (batch, records) = batch::of_records(self.log_end(), self.epoch, now.wall, records, version);
-            self.write(now, batch, out);
-            self.pending.extend(records);
-            self.flush(out);
+            self.append_records(now, records, out);
+            self.log.flush(&mut self.ops, out);
         }
         self.log_end()
     }
 
-    /// Has everything appended so far synced. Appending does that by itself: one sync is under way at a time, and covers what
-    /// was appended while the one before it ran.
+    /// Has everything appended so far synced. Appending does that by itself.
     pub fn flush(&mut self, out: &mut Output) {
-        let Some(shape) = self.shape.as_ref().filter(|shape| shape.synced_end() < shape.end()) else { return };
-        if self.is_leader() && !self.flush_in_flight {
-            let (op, end) = shape.flush();
-            self.flush_in_flight = true;
-            self.ask(Purpose::Flush(end), op, out);
+        if !matches!(self.role, Role::Failed) {
+            self.log.flush(&mut self.ops, out);
         }
+    }
+
+    /// When [`Quorum::wake`] wants to be called.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.wake_at
+    }
+
+    /// Time has passed.
+    pub fn wake(&mut self, now: Now, out: &mut Output) {
+        self.poll(now, out);
+    }
+
+    /// A request of another node or of a tool; the answer comes with the token, now or later.
+    pub fn request(&mut self, now: Now, token: u64, version: i16, body: RequestBody, out: &mut Output) {
+        match body {
+            RequestBody::Vote(request) => self.handle_vote(now, token, version, &request, out),
+            RequestBody::BeginQuorumEpoch(request) => self.handle_begin_epoch(now, token, version, &request, out),
+            RequestBody::EndQuorumEpoch(request) => self.handle_end_epoch(now, token, version, &request, out),
+            RequestBody::Fetch(request) => self.handle_fetch(now, token, version, &request, out),
+            RequestBody::FetchSnapshot(request) => self.handle_fetch_snapshot(now, token, version, &request, out),
+            RequestBody::DescribeQuorum(request) => self.handle_describe(now, token, version, &request, out),
+            other => panic!("{} is no request of the quorum's", other.api_key().name()),
+        }
+        self.poll(now, out);
+    }
+
+    /// A call was answered, or not.
+    pub fn answered(&mut self, now: Now, token: u64, result: Result<ResponseBody, NoAnswer>, out: &mut Output) {
+        // Whoever asked is another role by now.
+        let Some(call) = self.calls.finish(token) else { return };
+        let is_used = match result {
+            Ok(body) => self.heard(now, call, body, out),
+            Err(why) => {
+                self.suspect(now, call, why);
+                false
+            }
+        };
+        if !is_used {
+            self.calls.back_off(call.to, now.mono.plus_ms(self.setup.retry_backoff_ms));
+        }
+        self.poll(now, out);
     }
 
     /// An operation ended.
     pub fn stored(&mut self, now: Now, ticket: Ticket, result: Result<Done, StoreError>, out: &mut Output) {
-        let Some(purpose) = self.in_flight.remove(&ticket) else { return };
-        let done = match result {
-            Ok(done) => done,
-            Err(error) => return self.fail(error, out),
+        let Some(purpose) = self.ops.finish(ticket) else { return };
+        let done = match (result, &purpose) {
+            (Ok(done), _) => done,
+            // The log was cut meanwhile, or the files are gone behind a snapshot: who asked asks again.
+            (Err(_), Purpose::Find(epoch, token)) => return self.find_failed(*epoch, *token, out),
+            (Err(error), _) => return self.fail(error, out),
         };
         match (purpose, done) {
-            (Purpose::Mount, Done::Mounted(shape)) => self.mounted(shape, out),
-            (Purpose::Load, Done::Loaded(bytes)) => self.replayed(&bytes, out),
-            (Purpose::State, Done::Put) => self.lead(now, out),
+            (Purpose::Mount, Done::Mounted(shape)) => self.mounted(now, shape, out),
+            (Purpose::Load, Done::Loaded(bytes)) => self.replayed(now, &bytes, out),
+            (Purpose::Vote, Done::Put) => self.remembered(out),
             (Purpose::Flush(end), Done::Flushed) => {
-                self.flush_in_flight = false;
-                if let Some(shape) = &mut self.shape {
-                    shape.synced(end);
-                }
-                self.voters.set_synced(self.node, end);
-                self.advance(out);
-                self.flush(out);
+                self.log.flushed(end);
+                self.advance(now, out);
+                self.log.flush(&mut self.ops, out);
             }
             (Purpose::Append(end), Done::Appended) => {
-                if let Some(shape) = &mut self.shape {
-                    shape.written(end);
-                }
+                self.log.appended(end);
+                self.serve_waiting(now, out);
             }
-            (Purpose::Lane, _) => {}
+            (Purpose::Truncate, Done::Truncated(shape)) => self.log.cut(*shape),
+            (Purpose::Fetched, Done::Put) => self.snapshot_stored(out),
+            (Purpose::Snapshot(id), Done::Put) => self.snapshot_written(id),
+            (Purpose::Find(epoch, token), Done::Found(regions)) => self.found(epoch, token, regions, out),
+            (Purpose::Lane | Purpose::Note, _) => {}
             (purpose, done) => panic!("the driver answered {purpose:?} with {done:?}"),
         }
+        self.poll(now, out);
     }
 
-    fn mounted(&mut self, shape: Box<Shape>, out: &mut Output) {
+    fn mounted(&mut self, now: Now, shape: Box<Shape>, out: &mut Output) {
         let prepared = self.prepare(shape, out);
         match prepared {
-            Ok(()) => self.replay_on(out),
+            Ok(()) => self.replay_on(now, out),
             Err(error) => self.fail(error, out),
         }
     }
@@ -272,145 +341,224 @@ impl Quorum {
     /// Reads what is beside the log, and begins to replay it.
     fn prepare(&mut self, mut shape: Box<Shape>, out: &mut Output) -> Result<(), StoreError> {
         let corrupt = |what: String| StoreError::Corrupt(format!("{TOPIC}: {what}"));
+        let state = shape.mounted().quorum_state.as_deref().map(QuorumState::parse).transpose()?.unwrap_or_default();
         // The vote may be ahead of the log: its leader died before its first batch.
-        let voted = shape.mounted().quorum_state.as_deref().map(QuorumState::parse).transpose()?;
-        let voted = voted.map(|state| state.leader_epoch).unwrap_or_default();
-        self.epoch = voted.max(shape.epochs().latest().unwrap_or_default());
+        self.epoch = state.leader_epoch.max(shape.epochs().latest().unwrap_or_default());
+        if self.epoch == state.leader_epoch {
+            self.recall(&state);
+        }
         let mut history = History::default();
         if let Some(bytes) = shape.mounted().bootstrap.as_ref().filter(|_| shape.end() == Offset(0)) {
             // Its levels are not this log's yet.
-            let records = snapshot::records(bytes, &mut History::default());
+            let records = snapshot::records(bytes, Offset(-1), &mut History::default());
             self.bootstrap = records.map_err(|what| corrupt(format!("bootstrap.checkpoint: {what}")))?;
         }
         let mut from = Offset(0);
-        if let Some(Snapshot { id, bytes }) = shape.take_snapshot() {
-            let name = id.file_name();
-            if id.end > shape.end() {
-                let end = shape.end();
-                return Err(corrupt(format!(
-                    "{name} stands for more than the log has, which ends at {end}; restore it"
-                )));
-            }
-            let records = snapshot::records(&bytes, &mut history);
-            let records = records.map_err(|what| corrupt(format!("{name}: {what}; restore it")))?;
-            let last = id.end.plus(-1);
-            out.committed.extend(records.into_iter().map(|record| (last, record)));
-            from = id.end;
+        if let Some(snapshot) = shape.take_snapshot() {
+            from = self.open_snapshot(&shape, snapshot, &mut history, out).map_err(corrupt)?;
         }
+        let is_behind = from > shape.end();
         if shape.log_start() > from {
             let start = shape.log_start();
             return Err(corrupt(format!(
                 "it begins at offset {start}, and no snapshot holds what came before; restore one"
             )));
         }
-        self.role = Role::Replaying(Replay::new(&shape, from, history));
-        self.shape = Some(shape);
+        self.log.high_watermark = from;
+        let replay = if is_behind { Replay::nothing(history) } else { Replay::new(&shape, from, history) };
+        self.role = Role::Replaying(Box::new(replay));
+        self.log.shape = Some(shape);
+        if is_behind {
+            // The power went between a snapshot of the leader's and the cut that it makes good for.
+            self.log.truncate(from, &mut self.ops, out);
+        }
         Ok(())
     }
 
-    /// Reads on, or ends the replay.
-    fn replay_on(&mut self, out: &mut Output) {
-        let Role::Replaying(replay) = &self.role else { return };
-        match replay.region() {
-            Some(region) => self.ask(Purpose::Load, StoreOp::Load(region), out),
-            None => {
-                self.history = replay.history.clone();
-                let state = self.shape.as_ref().and_then(|shape| shape.mounted().quorum_state.as_deref());
-                let state = state.and_then(|bytes| QuorumState::parse(bytes).ok());
-                if let Err(why) = self.history.check(self.node, self.directory_id, state.as_ref()) {
-                    return self.fail(StoreError::Corrupt(format!("{TOPIC}: {why}")), out);
-                }
-                // With a single voter everything that its log kept is committed: nobody else can have voted otherwise. It is
-                // synced at the latest with this epoch's first batch, before anything new is.
-                self.high_watermark = self.log_end();
-                self.elect(out);
-            }
+    /// What this node may not forget of the epoch.
+    fn recall(&mut self, state: &QuorumState) {
+        self.voted = state.voted_id.map(|id| ReplicaKey { id, directory_id: state.voted_directory_id });
+        self.leader_id = state.leader_id;
+        if state.leader_id == Some(self.setup.node) {
+            // It led, so it had its own vote; it leads no more.
+            self.voted = Some(self.setup.key());
+            self.leader_id = None;
         }
     }
 
-    fn replayed(&mut self, bytes: &Bytes, out: &mut Output) {
+    /// Reveals a snapshot; answers with the offset at which the log goes on.
+    fn open_snapshot(
+        &mut self,
+        shape: &Shape,
+        snapshot: Snapshot,
+        history: &mut History,
+        out: &mut Output,
+    ) -> Result<Offset, String> {
+        let Snapshot { id, bytes } = &snapshot;
+        let name = id.file_name();
+        if id.end > shape.end() && self.setup.is_alone() {
+            let end = shape.end();
+            return Err(format!("{name} stands for more than the log has, which ends at {end}; restore it"));
+        }
+        let last = id.end.plus(-1);
+        let records = snapshot::records(bytes, last, history).map_err(|what| format!("{name}: {what}; restore it"))?;
+        out.committed.extend(records.into_iter().map(|record| (last, record)));
+        let end = id.end;
+        self.epoch = self.epoch.max(id.epoch);
+        self.log.snapshot = Some(snapshot);
+        Ok(end)
+    }
+
+    /// Reads on, or ends the replay.
+    fn replay_on(&mut self, now: Now, out: &mut Output) {
+        let Role::Replaying(replay) = &self.role else { return };
+        if let Some(region) = replay.region() {
+            return self.ops.ask(Purpose::Load, StoreOp::Load(region), out);
+        }
+        self.log.history = replay.history.clone();
+        let state = self.log.shape.as_ref().and_then(|shape| shape.mounted().quorum_state.as_deref());
+        let state = state.and_then(|bytes| QuorumState::parse(bytes).ok());
+        if let Err(why) = self.log.history.check(&self.setup, state.as_ref()) {
+            return self.fail(StoreError::Corrupt(format!("{TOPIC}: {why}")), out);
+        }
+        if self.is_only_voter() {
+            // With a single voter everything that its log kept is committed: nobody else can have voted otherwise. It is
+            // synced at the latest with this epoch's first batch, before anything new is.
+            self.log.commit_to(self.log.end(), out);
+            self.stand(now, out);
+        } else {
+            self.start_unattached(now);
+        }
+    }
+
+    fn replayed(&mut self, now: Now, bytes: &Bytes, out: &mut Output) {
         let Role::Replaying(replay) = &mut self.role else { return };
         match replay.read(bytes) {
             Ok(records) => {
-                for (offset, record) in records {
-                    self.transactions.reveal(offset, record, &mut out.committed);
+                let next = replay.next();
+                self.log.await_commit(records);
+                if self.setup.is_alone() {
+                    self.log.commit_to(next, out);
                 }
-                self.replay_on(out);
+                self.replay_on(now, out);
             }
             Err(error) => self.fail(error, out),
         }
     }
 
-    /// A new epoch, and our own vote for it, which is the majority.
-    fn elect(&mut self, out: &mut Output) {
-        self.epoch = LeaderEpoch(self.epoch.0.saturating_add(1));
-        self.role = Role::Electing;
-        // An empty log's first batch makes the voters the log's own.
-        let is_static = self.history.has_static_voters() && self.log_end() > Offset(0);
+    fn own_endpoint(&self) -> Endpoint {
+        let own = self.setup.voter().endpoint(&self.setup.listener);
+        own.unwrap_or_else(|| Endpoint { node: self.setup.node, host: "".into(), port: 0 })
+    }
+
+    /// What this node's answers say of its epoch.
+    fn regime(&self) -> Regime {
+        Regime { epoch: self.epoch, leader: self.leader() }
+    }
+
+    fn is_voter(&self) -> bool {
+        self.setup.is_controller && self.voters().contains(self.setup.key())
+    }
+
+    fn is_only_voter(&self) -> bool {
+        let voters = self.voters();
+        self.setup.is_controller && voters.len() == 1 && voters.contains(self.setup.key())
+    }
+
+    /// Calls another node once what is said is on disk.
+    fn call(&mut self, to: Endpoint, kind: calls::Kind, body: RequestBody, out: &mut Output) {
+        let token = self.calls.start(to.node, kind);
+        let call = Call { token, to, body, timeout_ms: self.setup.request_timeout_ms };
+        if self.gate.writing > 0 { self.gate.calls.push(call) } else { out.calls.push(call) }
+    }
+
+    /// Answers once what is said is on disk.
+    fn reply(&mut self, token: u64, body: impl Into<ResponseBody>, out: &mut Output) {
+        let reply = (token, body.into());
+        if self.gate.writing > 0 { self.gate.replies.push(reply) } else { out.replies.push(reply) }
+    }
+
+    /// Enters an epoch, with a vote and a leader as far as there are any.
+    fn remember(&mut self, epoch: LeaderEpoch, voted: Option<ReplicaKey>, leader_id: Option<NodeId>, out: &mut Output) {
+        assert!(epoch >= self.epoch, "epoch {epoch} after {}", self.epoch);
+        let is_binding = (epoch, voted) != (self.epoch, self.voted);
+        if !is_binding && leader_id == self.leader_id {
+            return;
+        }
+        (self.epoch, self.voted, self.leader_id) = (epoch, voted, leader_id);
+        // An empty log's first batch makes the voter of a quorum of one the log's own.
+        let is_static = self.log.history.has_static_voters() && !(self.is_only_voter() && self.log.end() == Offset(0));
+        let voters = || self.voters().iter().map(|voter| voter.id).collect();
         let state = QuorumState {
-            leader_id: Some(self.node),
-            leader_epoch: self.epoch,
-            static_voters: is_static.then(|| vec![self.node]),
-            ..QuorumState::default()
+            leader_id,
+            leader_epoch: epoch,
+            voted_id: voted.map(|key| key.id),
+            voted_directory_id: voted.map(|key| key.directory_id).unwrap_or_default(),
+            static_voters: is_static.then(voters),
         };
-        let state = state.format();
-        self.ask(Purpose::State, StoreOp::Put(Cell::QuorumState(self.log), state), out);
+        self.gate.writing += u32::from(is_binding);
+        let purpose = if is_binding { Purpose::Vote } else { Purpose::Note };
+        self.ops.ask(purpose, StoreOp::Put(Cell::QuorumState(self.setup.log), state.format()), out);
     }
 
-    /// The epoch is on disk: its first batch says who leads, and in an empty log also who votes.
-    fn lead(&mut self, now: Now, out: &mut Output) {
-        self.role = Role::Leader;
-        let base = self.log_end();
-        let voter = Voter { id: self.node, directory_id: self.directory_id, endpoints: self.endpoints.clone() };
-        let first = batch::leader_change(base, self.epoch, now.wall, &voter, base == Offset(0));
-        let epoch = self.epoch;
-        if let Some(op) = self.shape.as_mut().and_then(|shape| shape.begin_epoch(epoch)) {
-            self.ask(Purpose::Lane, op, out);
-        }
-        self.write(now, first, out);
-        if self.transactions.is_open() {
-            // Its leader is gone; its records never happened.
-            self.append(now, vec![AbortTransactionRecord::default().into()], out);
-        }
-        self.flush(out);
-    }
-
-    fn write(&mut self, now: Now, batch: Batches, out: &mut Output) {
-        let shape = self.shape.as_mut().expect("who leads has a log");
-        // A decision that is larger than a segment gets one of its own.
-        let size = i32::try_from(batch.bytes()).unwrap_or(i32::MAX);
-        let rules = LogRules { segment_bytes: self.segment_bytes.max(size), ..LogRules::default() };
-        let appended =
-            shape.append(batch, self.epoch, &rules, now.wall).expect("a batch of the quorum's own has a place");
-        let end = appended.end();
-        for op in appended.ops {
-            let purpose = if matches!(op, StoreOp::Append(..)) { Purpose::Append(end) } else { Purpose::Lane };
-            self.ask(purpose, op, out);
+    /// The epoch and the vote are on disk: what follows from them may be said.
+    fn remembered(&mut self, out: &mut Output) {
+        self.gate.writing -= 1;
+        if self.gate.writing == 0 {
+            out.calls.append(&mut self.gate.calls);
+            out.replies.append(&mut self.gate.replies);
         }
     }
 
-    /// Moves the high watermark to what the majority has synced, and reveals what is below it.
-    fn advance(&mut self, out: &mut Output) {
-        self.high_watermark = self.voters.high_watermark(self.high_watermark);
-        while let Some((offset, _)) = self.pending.front()
-            && *offset < self.high_watermark
-        {
-            let Some((offset, record)) = self.pending.pop_front() else { break };
-            self.transactions.reveal(offset, record, &mut out.committed);
+    /// Takes on another role. What the old one asked for or owes is settled; epoch and leader are set before.
+    fn become_role(&mut self, role: Role, out: &mut Output) {
+        let old = std::mem::replace(&mut self.role, role);
+        self.calls.forget();
+        if let Role::Leader(leader) = old {
+            if leader.is_active {
+                out.lost_leadership = true;
+            }
+            self.turn_away(*leader, out);
         }
     }
 
-    fn ask(&mut self, purpose: Purpose, op: StoreOp, out: &mut Output) {
-        let ticket = Ticket(self.next_ticket);
-        self.next_ticket += 1;
-        self.in_flight.insert(ticket, purpose);
-        out.store.push((ticket, op));
+    /// Does what is due, and notes when the next thing will be.
+    fn poll(&mut self, now: Now, out: &mut Output) {
+        while self.step(now, out) {}
+        self.wake_at = self.next_wake(now);
+    }
+
+    /// True if the role has changed, and there may be more to do.
+    fn step(&mut self, now: Now, out: &mut Output) -> bool {
+        match &self.role {
+            Role::Starting | Role::Replaying(_) | Role::Failed => false,
+            Role::Unattached(_) => self.step_unattached(now, out),
+            Role::Prospective(_) => self.step_prospective(now, out),
+            Role::Candidate(_) => self.step_candidate(now, out),
+            Role::Leader(_) => self.step_leader(now, out),
+            Role::Follower(_) => self.step_follower(now, out),
+            Role::Resigned(_) => self.step_resigned(now, out),
+        }
+    }
+
+    fn next_wake(&self, now: Now) -> Option<Instant> {
+        let deadline = match &self.role {
+            Role::Starting | Role::Replaying(_) | Role::Failed => return None,
+            Role::Leader(leader) => return leader.next_wake(self.voters().len()),
+            Role::Unattached(until) => Some(*until).filter(|_| self.is_voter()),
+            Role::Prospective(election) | Role::Candidate(election) => Some(election.until),
+            Role::Follower(follower) => Some(follower.until).filter(|_| self.is_voter()),
+            Role::Resigned(resigned) => Some(resigned.until),
+        };
+        let retry = self.calls.next_retry(now.mono);
+        deadline.into_iter().chain(retry).min()
     }
 
     fn fail(&mut self, error: StoreError, out: &mut Output) {
         // The first failure is the cause; those queued behind it follow from it.
         if !matches!(self.role, Role::Failed) {
-            self.role = Role::Failed;
+            self.become_role(Role::Failed, out);
+            self.wake_at = None;
             out.failed = Some(error);
         }
     }

@@ -33,6 +33,16 @@ impl Replay {
         Replay { rest, piece: PIECE, next: Offset(0), from, history }
     }
 
+    /// Where there is nothing to read.
+    pub(crate) fn nothing(history: History) -> Replay {
+        Replay { rest: Vec::new(), piece: PIECE, next: Offset(0), from: Offset(0), history }
+    }
+
+    /// One past the last record read.
+    pub(crate) fn next(&self) -> Offset {
+        self.next
+    }
+
     /// What to load next; `None` at the end of the log.
     pub(crate) fn region(&self) -> Option<Region> {
         self.rest.last().map(|region| Region { len: region.len.min(self.piece), ..*region })
@@ -55,7 +65,7 @@ impl Replay {
             self.next = head.next_offset();
             for record in batch.into_iter().filter(|record| record.offset >= self.from) {
                 if head.attributes.is_control() {
-                    self.history.control(&record).map_err(corrupt)?;
+                    self.history.control(record.offset, &record).map_err(corrupt)?;
                     continue;
                 }
                 let value = record.value.ok_or_else(|| corrupt(format!("no value at offset {}", record.offset)))?;
@@ -63,7 +73,7 @@ impl Replay {
                     let too_new = self.history.is_too_new();
                     corrupt(too_new.unwrap_or_else(|| format!("at offset {}: {error}", record.offset)))
                 })?;
-                self.history.metadata(&decoded);
+                self.history.metadata(record.offset, &decoded);
                 records.push((record.offset, decoded));
             }
         }

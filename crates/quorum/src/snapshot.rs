@@ -1,13 +1,15 @@
 //! Reads snapshots of the metadata (KIP-630), and `bootstrap.checkpoint`, which has the same form.
 
 use bytes::Bytes;
+use protocol::Offset;
 use protocol::messages::MetadataRecord;
 use protocol::records::{ControlType, PureCompressors, read};
 
 use crate::history::History;
 
-/// All metadata records of a snapshot. Its control records tell the history.
-pub(crate) fn records(bytes: &Bytes, history: &mut History) -> Result<Vec<MetadataRecord>, String> {
+/// All metadata records of a snapshot. What its control records say enters the history as said at `last`, the last offset
+/// that it stands for.
+pub(crate) fn records(bytes: &Bytes, last: Offset, history: &mut History) -> Result<Vec<MetadataRecord>, String> {
     let mut records = Vec::new();
     let mut is_whole = false;
     let mut batches = read(bytes, &PureCompressors);
@@ -18,14 +20,14 @@ pub(crate) fn records(bytes: &Bytes, history: &mut History) -> Result<Vec<Metada
                 let key = record.key.as_deref().unwrap_or_default();
                 let kind = ControlType::of_key(key).map_err(|error| error.to_string())?;
                 is_whole |= kind == Some(ControlType::SnapshotFooter);
-                history.control(&record)?;
+                history.control(last, &record)?;
                 continue;
             }
             let value = record.value.ok_or_else(|| format!("no value at offset {}", record.offset))?;
             let record = MetadataRecord::decode(value).map_err(|error| {
                 history.is_too_new().unwrap_or_else(|| format!("record {}: {error}", record.offset))
             })?;
-            history.metadata(&record);
+            history.metadata(last, &record);
             records.push(record);
         }
     }

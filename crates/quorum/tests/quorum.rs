@@ -9,7 +9,7 @@ use protocol::messages::{
 };
 use protocol::records::{BatchBuilder, Compression, ControlType, PureCompressors, Record, control, read};
 use protocol::{Instant, LeaderEpoch, NodeId, Now, Offset, Uuid, WallMs, decode, encode};
-use quorum::{Output, Quorum, Ticket};
+use quorum::{Output, Quorum, QuorumSetup, Ticket};
 use storage::{DirId, Disk, LogId, MemoryDisk, Store, StoreError, StoreOp};
 
 const NOW: Now = Now { mono: Instant(1), wall: WallMs(1_700_000_000_000) };
@@ -29,10 +29,12 @@ impl Rig {
     }
 
     fn with(disk: MemoryDisk, segment_bytes: i32) -> Rig {
-        let quorum = Quorum::new(NodeId(1), LogId(0), DirId(0))
-            .directory(DIRECTORY)
-            .endpoint("CONTROLLER".into(), "here".into(), 9093)
-            .segment_bytes(segment_bytes);
+        let quorum = Quorum::new(QuorumSetup {
+            directory_id: DIRECTORY,
+            endpoints: vec![("CONTROLLER".into(), "here".into(), 9093)],
+            segment_bytes,
+            ..QuorumSetup::alone(NodeId(1), LogId(0), DirId(0))
+        });
         let store = Store::new(disk);
         let mut rig = Rig { quorum, store, queue: VecDeque::new(), committed: Vec::new(), failed: None };
         rig.act(|quorum, out| quorum.begin(NOW, out));
@@ -320,7 +322,13 @@ fn snapshot(voters: Option<Bytes>, records: &[MetadataRecord], footer: bool) -> 
 }
 
 fn voters(ids: &[i32]) -> Bytes {
-    let voter = |id: &i32| voters_record::Voter { voter_id: *id, voter_directory_id: DIRECTORY, ..Default::default() };
+    let endpoint = || voters_record::Endpoint { name: "CONTROLLER".into(), host: "here".into(), port: 9093 };
+    let voter = |id: &i32| voters_record::Voter {
+        voter_id: *id,
+        voter_directory_id: DIRECTORY,
+        endpoints: vec![endpoint()],
+        ..Default::default()
+    };
     let mut record = VotersRecord { voters: ids.iter().map(voter).collect(), ..VotersRecord::default() };
     let mut bytes = BytesMut::new();
     encode(&mut record, 0, &mut bytes).expect("fits");

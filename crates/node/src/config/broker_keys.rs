@@ -17,7 +17,8 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("authorizer.class.name", String, Some(""), Any).idle(),
     Definition::new("auto.create.topics.enable", Boolean, Some("true"), Any)
         .doc("Whether a topic that a client asks for is created on the spot."),
-    Definition::new("auto.leader.rebalance.enable", Boolean, Some("true"), Any).idle(),
+    Definition::new("auto.leader.rebalance.enable", Boolean, Some("true"), Any)
+        .doc("Whether the controller gives leaderships back to the first replicas now and then."),
     Definition::new("background.threads", Int, Some("10"), AtLeast(1)).cluster_wide().idle(),
     Definition::new("broker.heartbeat.interval.ms", Int, Some("2000"), Any)
         .doc("Milliseconds between a broker's heartbeats to the controller."),
@@ -59,13 +60,13 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("controller.quorum.auto.join.enable", Boolean, Some("false"), Any).idle(),
     Definition::new("controller.quorum.bootstrap.servers", List, Some(""), Any)
         .doc("Where a node finds the metadata quorum."),
-    Definition::new("controller.quorum.election.backoff.max.ms", Int, Some("1000"), AtLeast(0)).idle(),
-    Definition::new("controller.quorum.election.timeout.ms", Int, Some("1000"), AtLeast(0)).idle(),
-    Definition::new("controller.quorum.fetch.max.bytes", Int, Some("1048576"), AtLeast(1)).idle(),
-    Definition::new("controller.quorum.fetch.snapshot.max.bytes", Int, Some("1048576"), AtLeast(1)).idle(),
-    Definition::new("controller.quorum.fetch.timeout.ms", Int, Some("2000"), AtLeast(0)).idle(),
-    Definition::new("controller.quorum.request.timeout.ms", Int, Some("2000"), AtLeast(0)).idle(),
-    Definition::new("controller.quorum.retry.backoff.ms", Int, Some("20"), AtLeast(0)).idle(),
+    Definition::new("controller.quorum.election.backoff.max.ms", Int, Some("1000"), AtLeast(0)),
+    Definition::new("controller.quorum.election.timeout.ms", Int, Some("1000"), AtLeast(0)),
+    Definition::new("controller.quorum.fetch.max.bytes", Int, Some("1048576"), AtLeast(1)),
+    Definition::new("controller.quorum.fetch.snapshot.max.bytes", Int, Some("1048576"), AtLeast(1)),
+    Definition::new("controller.quorum.fetch.timeout.ms", Int, Some("2000"), AtLeast(0)),
+    Definition::new("controller.quorum.request.timeout.ms", Int, Some("2000"), AtLeast(0)),
+    Definition::new("controller.quorum.retry.backoff.ms", Int, Some("20"), AtLeast(0)),
     Definition::new("controller.quorum.voters", List, Some(""), Any)
         .doc("The voters of the metadata quorum as id@host:port."),
     Definition::new("controller.quota.window.num", Int, Some("11"), AtLeast(1)).idle(),
@@ -169,7 +170,8 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("group.streams.min.session.timeout.ms", Int, Some("45000"), AtLeast(1)).idle(),
     Definition::new("group.streams.num.standby.replicas", Int, Some("0"), AtLeast(0)).idle(),
     Definition::new("group.streams.session.timeout.ms", Int, Some("45000"), AtLeast(1)).idle(),
-    Definition::new("initial.broker.registration.timeout.ms", Int, Some("60000"), Any).idle(),
+    Definition::new("initial.broker.registration.timeout.ms", Int, Some("60000"), Any)
+        .doc("Milliseconds within which a broker that starts must be registered, or it stops."),
     Definition::new("inter.broker.listener.name", String, None, Any)
         .doc("The listener on which brokers talk to each other."),
     Definition::new("internal.metadata.delete.delay.millis", Long, Some("60000"), Any).internal().idle(),
@@ -177,7 +179,8 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("internal.metadata.max.batch.size.in.bytes", Int, Some("8388608"), Any).internal().idle(),
     Definition::new("kafka.metrics.polling.interval.secs", Int, Some("10"), AtLeast(1)).idle(),
     Definition::new("kafka.metrics.reporters", List, Some(""), Any).idle(),
-    Definition::new("leader.imbalance.check.interval.seconds", Long, Some("300"), AtLeast(1)).idle(),
+    Definition::new("leader.imbalance.check.interval.seconds", Long, Some("300"), AtLeast(1))
+        .doc("Seconds between two looks of the controller at leaderships that could go back to the first replicas."),
     Definition::new("leader.replication.throttled.rate", Long, Some("9223372036854775807"), AtLeast(0))
         .cluster_wide()
         .internal()
@@ -416,16 +419,16 @@ pub const BROKER_KEYS: &[Definition] = &[
         .cluster_wide()
         .internal()
         .idle(),
-    Definition::new("replica.fetch.backoff.ms", Int, Some("1000"), AtLeast(0)).idle(),
-    Definition::new("replica.fetch.max.bytes", Int, Some("1048576"), AtLeast(0)).idle(),
-    Definition::new("replica.fetch.min.bytes", Int, Some("1"), Any).idle(),
-    Definition::new("replica.fetch.response.max.bytes", Int, Some("10485760"), AtLeast(0)).idle(),
-    Definition::new("replica.fetch.wait.max.ms", Int, Some("500"), Any).idle(),
-    Definition::new("replica.high.watermark.checkpoint.interval.ms", Long, Some("5000"), Any).idle(),
-    Definition::new("replica.lag.time.max.ms", Long, Some("30000"), Any).idle(),
-    Definition::new("replica.selector.class", String, None, Any).idle(),
+    Definition::new("replica.fetch.backoff.ms", Int, Some("1000"), AtLeast(0)),
+    Definition::new("replica.fetch.max.bytes", Int, Some("1048576"), AtLeast(0)),
+    Definition::new("replica.fetch.min.bytes", Int, Some("1"), Any),
+    Definition::new("replica.fetch.response.max.bytes", Int, Some("10485760"), AtLeast(0)),
+    Definition::new("replica.fetch.wait.max.ms", Int, Some("500"), Any),
+    Definition::new("replica.high.watermark.checkpoint.interval.ms", Long, Some("5000"), Any),
+    Definition::new("replica.lag.time.max.ms", Long, Some("30000"), Any),
+    Definition::new("replica.selector.class", String, None, Any),
     Definition::new("replica.socket.receive.buffer.bytes", Int, Some("65536"), Any).idle(),
-    Definition::new("replica.socket.timeout.ms", Int, Some("30000"), Any).idle(),
+    Definition::new("replica.socket.timeout.ms", Int, Some("30000"), Any),
     Definition::new("replication.quota.window.num", Int, Some("11"), AtLeast(1)).idle(),
     Definition::new("replication.quota.window.size.seconds", Int, Some("1"), AtLeast(1)).idle(),
     Definition::new("request.timeout.ms", Int, Some("30000"), Any)
@@ -577,9 +580,14 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("transactional.id.expiration.ms", Int, Some("604800000"), AtLeast(1)).idle(),
     Definition::new("unclean.leader.election.enable", Boolean, Some("false"), Any)
         .cluster_wide()
-        .doc("Whether a replica that is not in sync may lead when no other is left, at the price of records.")
-        .idle(),
+        .doc("Whether a replica that is not in sync may lead when no other is left, at the price of records."),
     Definition::new("unclean.leader.election.interval.ms", Long, Some("300000"), AtLeast(1)).internal().idle(),
     Definition::new("unstable.api.versions.enable", Boolean, Some("false"), Any).internal().idle(),
     Definition::new("unstable.feature.versions.enable", Boolean, Some("false"), Any).internal().idle(),
+    Definition::new("vivarium.broker.session.reset.grace.ms", Int, Some("20"), AtLeast(0))
+        .internal()
+        .doc(
+            "Milliseconds after which the controller knocks at the port of a broker whose connection broke; if that is \
+             refused, the broker is fenced without waiting for broker.session.timeout.ms. Apache Kafka has no such key.",
+        ),
 ];

@@ -10,6 +10,8 @@ mod definition;
 mod keys;
 mod listeners;
 mod properties;
+mod quorum;
+mod replication;
 #[cfg(test)]
 mod tests;
 mod topic;
@@ -26,6 +28,8 @@ pub use definition::{ConfigError, Definition, Kind, Rule, Update, list};
 pub use keys::{broker_key, broker_synonyms, topic_key, topic_synonyms};
 pub use listeners::{Listener, Voter};
 pub use properties::parse_properties;
+pub use quorum::QuorumConfig;
+pub use replication::ReplicationConfig;
 pub use topic::{TimestampPolicy, TopicConfig};
 pub use topic_keys::TOPIC_KEYS;
 
@@ -115,6 +119,14 @@ pub struct Config {
     pub broker_heartbeat_interval_ms: i32,
     /// `broker.session.timeout.ms`.
     pub broker_session_timeout_ms: i32,
+    /// `vivarium.broker.session.reset.grace.ms`: Apache Kafka has no such key.
+    pub broker_session_reset_grace_ms: i64,
+    /// `initial.broker.registration.timeout.ms`.
+    pub initial_broker_registration_timeout_ms: i32,
+    /// `auto.leader.rebalance.enable`.
+    pub auto_leader_rebalance_enable: bool,
+    /// `leader.imbalance.check.interval.seconds`.
+    pub leader_imbalance_check_interval_seconds: i64,
     /// `log.retention.check.interval.ms`.
     pub log_retention_check_interval_ms: i64,
     /// `log.flush.scheduler.interval.ms`.
@@ -125,8 +137,10 @@ pub struct Config {
     pub log_flush_start_offset_checkpoint_interval_ms: i32,
     /// `replica.high.watermark.checkpoint.interval.ms`.
     pub replica_high_watermark_checkpoint_interval_ms: i64,
-    /// `metadata.log.segment.bytes`.
-    pub metadata_log_segment_bytes: i32,
+    /// How replicas keep up with their leaders.
+    pub replication: ReplicationConfig,
+    /// `controller.quorum.*` and `metadata.*`.
+    pub quorum: QuorumConfig,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i32,
     /// `producer.id.expiration.check.interval.ms`.
@@ -221,12 +235,17 @@ impl Config {
             request_timeout_ms: values.int("request.timeout.ms"),
             broker_heartbeat_interval_ms: values.int("broker.heartbeat.interval.ms"),
             broker_session_timeout_ms: values.int("broker.session.timeout.ms"),
+            broker_session_reset_grace_ms: values.long("vivarium.broker.session.reset.grace.ms"),
+            initial_broker_registration_timeout_ms: values.int("initial.broker.registration.timeout.ms"),
+            auto_leader_rebalance_enable: values.flag("auto.leader.rebalance.enable"),
+            leader_imbalance_check_interval_seconds: values.long("leader.imbalance.check.interval.seconds"),
             log_retention_check_interval_ms: values.long("log.retention.check.interval.ms"),
             log_flush_scheduler_interval_ms: values.long("log.flush.scheduler.interval.ms"),
             log_flush_offset_checkpoint_interval_ms: values.int("log.flush.offset.checkpoint.interval.ms"),
             log_flush_start_offset_checkpoint_interval_ms: values.int("log.flush.start.offset.checkpoint.interval.ms"),
             replica_high_watermark_checkpoint_interval_ms: values.long("replica.high.watermark.checkpoint.interval.ms"),
-            metadata_log_segment_bytes: values.metadata_segment_bytes(),
+            replication: ReplicationConfig::of(&values),
+            quorum: QuorumConfig::of(&values)?,
             producer_id_expiration_ms: values.int("producer.id.expiration.ms"),
             producer_id_expiration_check_interval_ms: values.int("producer.id.expiration.check.interval.ms"),
             explicit,

@@ -86,6 +86,5 @@ pub const TOPIC_KEYS: &[Definition] = &[
         .idle(),
     Definition::new("segment.ms", Long, Some("604800000"), AtLeast(1)).doc("The age at which a new segment begins."),
     Definition::new("unclean.leader.election.enable", Boolean, Some("false"), Any)
-        .doc("Whether a replica that is not in sync may lead when no other is left, at the price of records.")
-        .idle(),
+        .doc("Whether a replica that is not in sync may lead when no other is left, at the price of records."),
 ];

@@ -3,16 +3,18 @@
 use protocol::messages::{
     AllocateProducerIdsRequest, AllocateProducerIdsResponse, BeginTransactionRecord, BrokerHeartbeatRequest,
     BrokerHeartbeatResponse, BrokerRegistrationChangeRecord, BrokerRegistrationRequest, BrokerRegistrationResponse,
-    ConfigRecord, EndTransactionRecord, ErrorCode, MetadataRecord, ProducerIdsRecord, RegisterBrokerRecord,
-    RegisterControllerRecord, ResponseBody, register_broker_record, register_controller_record,
+    ConfigRecord, ControllerRegistrationRequest, ControllerRegistrationResponse, EndTransactionRecord, ErrorCode,
+    MetadataRecord, ProducerIdsRecord, RegisterBrokerRecord, RegisterControllerRecord, ResponseBody,
+    UnregisterBrokerRecord, UnregisterBrokerRequest, UnregisterBrokerResponse, register_broker_record,
+    register_controller_record,
 };
 use protocol::{NodeId, Now, Str, Uuid, support};
 
+use super::election::Turn;
 use super::{Controller, Outcome, features};
 use crate::config::Config;
 use crate::image::{BrokerImage, Resource};
 use crate::refusal::Refusal;
-use protocol::Random;
 
 /// How many producer ids a broker gets at a time, as in Kafka.
 pub const PRODUCER_ID_BLOCK: i32 = 1_000;
@@ -21,15 +23,28 @@ const UNFENCE: i8 = -1;
 /// `BrokerRegistrationChangeRecord.Fenced`: from now on.
 const FENCE: i8 = 1;
 
+/// What a broker is to the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It leads nothing.
+    Fenced,
+    /// It can lead.
+    Unfenced,
+    /// Its controlled shutdown is under way: it leads nothing any more, and not everyone knows.
+    Leaving,
+    /// It may end its process.
+    Gone,
+}
+
 impl Controller {
     /// The first records of an empty log, between the marks of a metadata transaction (KIP-868) as in Kafka: those with which
-    /// the directory was formatted, else the levels of a new cluster. Then this controller's registration, in every log and
-    /// after every start.
+    /// the directory was formatted, else the levels of a new cluster. Then this controller's registration, if its process has
+    /// not registered before.
     pub fn decide_bootstrap(
         &self,
         config: &Config,
         formatted: Vec<MetadataRecord>,
-        random: &mut Random,
+        incarnation: Uuid,
     ) -> Vec<MetadataRecord> {
         let mut records = Vec::new();
         if self.image().features().next().is_none() {
@@ -51,7 +66,9 @@ impl Controller {
             }
             records.push(EndTransactionRecord::default().into());
         }
-        records.push(controller_registration(config, random.uuid()).into());
+        if self.image().controller(config.node_id).is_none_or(|it| it.incarnation != incarnation) {
+            records.push(controller_registration(config, incarnation).into());
+        }
         records
     }
 
@@ -60,44 +77,91 @@ impl Controller {
         &self,
         config: &Config,
         request: &BrokerRegistrationRequest,
-        _now: Now,
+        now: Now,
     ) -> Outcome {
-        let refuse = |error: ErrorCode| Outcome { records: Vec::new(), reply: registration_reply(error, -1) };
+        match self.register(config, request, now) {
+            Ok((records, epoch)) => Outcome { records, reply: registration_reply(ErrorCode::None, epoch) },
+            Err(error) => Outcome { records: Vec::new(), reply: registration_reply(error, -1) },
+        }
+    }
+
+    fn register(
+        &self,
+        config: &Config,
+        request: &BrokerRegistrationRequest,
+        now: Now,
+    ) -> Result<(Vec<MetadataRecord>, i64), ErrorCode> {
         let id = NodeId(request.broker_id);
         if request.cluster_id != config.identity.cluster_id {
-            return refuse(ErrorCode::InconsistentClusterId);
+            return Err(ErrorCode::InconsistentClusterId);
+        }
+        let existing = self.image().broker(id);
+        let same = existing.filter(|it| it.incarnation == request.incarnation_id);
+        if same.is_none() && existing.is_some_and(|it| self.is_another_alive(config, it, request, now)) {
+            return Err(ErrorCode::DuplicateBrokerRegistration);
+        }
+        if request.is_migrating_zk_broker {
+            return Err(ErrorCode::BrokerIdNotRegistered);
+        }
+        self.check_directories(id, &request.log_dirs)?;
+        if !request.features.iter().any(|it| it.name == *features::METADATA_VERSION) {
+            return Err(ErrorCode::InvalidRegistration);
         }
         if !self.supports_finalized(request) {
-            return refuse(ErrorCode::UnsupportedVersion);
+            return Err(ErrorCode::UnsupportedVersion);
         }
-        let mut records = Vec::new();
-        let (mut epoch, mut fenced) = (None, true);
-        match self.image().broker(id) {
-            None => {}
-            // The same incarnation asking again keeps its epoch: its first answer was lost.
-            Some(broker) if broker.incarnation == request.incarnation_id => {
-                (epoch, fenced) = (Some(broker.epoch), broker.fenced);
-            }
-            // Another process with the same number is refused while the first lives. This node's own broker cannot live twice:
-            // what is registered is its earlier life, which ended without a goodbye.
-            Some(broker) if !broker.fenced && id != config.node_id => {
-                return refuse(ErrorCode::DuplicateBrokerRegistration);
-            }
-            Some(broker) => {
-                if !broker.fenced {
-                    records.extend(self.leave_partitions(config, id));
-                    records.push(fencing(broker, FENCE).into());
-                }
-                // A broker that cannot name the epoch of its last clean stop lost its page cache, for all we know.
-                if request.previous_broker_epoch != broker.epoch {
-                    let forgotten = self.forget_eligible(id, &records);
-                    records.extend(forgotten);
-                }
-            }
+        // The same incarnation asking again keeps its epoch: its first answer was lost.
+        if let Some(broker) = same {
+            let record = RegisterBrokerRecord {
+                in_controlled_shutdown: broker.in_controlled_shutdown,
+                ..registration(request, broker.epoch, broker.fenced)
+            };
+            return Ok((vec![record.into()], broker.epoch));
         }
-        let epoch = epoch.unwrap_or_else(|| self.image().next_offset().plus(records.len() as i64).0);
-        records.push(registration(request, epoch, fenced).into());
-        Outcome { records, reply: registration_reply(ErrorCode::None, epoch) }
+        // A broker that cannot name the epoch of its last clean stop lost its page cache, for all we know.
+        let is_clean = existing.is_some_and(|it| it.epoch == request.previous_broker_epoch);
+        let mut records = if self.rules().elr && !is_clean {
+            self.turn(config, Turn::Forgot(id), |it| it.isr.contains(&id) || it.elr.contains(&id))
+        } else {
+            self.leave_partitions(config, id)
+        };
+        let epoch = self.image().next_offset().plus(records.len() as i64).0;
+        records.push(registration(request, epoch, true).into());
+        Ok((records, epoch))
+    }
+
+    /// Another process with the same number is refused while the first lives. That one is known to be gone when it was this
+    /// node's own, or when nothing connects it and who asks listens where it did: two cannot have one port.
+    fn is_another_alive(
+        &self,
+        config: &Config,
+        broker: &BrokerImage,
+        request: &BrokerRegistrationRequest,
+        now: Now,
+    ) -> bool {
+        let timeout_ms = i64::from(config.broker_session_timeout_ms);
+        let took_over = self.contacts.is_disconnected(broker.id)
+            && request.listeners.iter().any(|it| {
+                let before = broker.endpoints.get(&it.name);
+                before.is_some_and(|before| before.host == it.host && before.port == it.port)
+            });
+        broker.id != config.node_id
+            && !took_over
+            && self.contacts.is_live(broker.id, broker.epoch, now.mono, timeout_ms)
+    }
+
+    fn check_directories(&self, id: NodeId, directories: &[Uuid]) -> Result<(), ErrorCode> {
+        if !self.rules().directories {
+            return Ok(());
+        }
+        let is_repeated = |index: usize| directories[..index].contains(&directories[index]);
+        let is_anothers =
+            |it: &Uuid| self.image().brokers().any(|broker| broker.id != id && broker.directories.contains(it));
+        let is_invalid = directories.is_empty()
+            || directories.iter().any(is_reserved)
+            || (0..directories.len()).any(is_repeated)
+            || directories.iter().any(is_anothers);
+        if is_invalid { Err(ErrorCode::InvalidRegistration) } else { Ok(()) }
     }
 
     /// BrokerHeartbeat: unfences a broker that has caught up, fences one that asks for it, lets one stop.
@@ -108,26 +172,18 @@ impl Controller {
             Err(refusal) => reply.error_code = refusal.code.code(),
             Ok(broker) => {
                 reply.is_caught_up = request.current_metadata_offset >= broker.epoch;
-                reply.is_fenced = broker.fenced;
-                if request.want_shut_down {
-                    // With nobody else to lead its partitions there is nothing to wait for.
-                    if !broker.fenced {
-                        if !broker.in_controlled_shutdown {
-                            records.push(stopping(broker).into());
-                        }
-                        records.extend(self.leave_partitions(config, broker.id));
-                        records.push(fencing(broker, FENCE).into());
-                    }
-                    (reply.is_fenced, reply.should_shut_down) = (true, true);
-                } else if request.want_fence && !broker.fenced {
-                    records.extend(self.leave_partitions(config, broker.id));
-                    records.push(fencing(broker, FENCE).into());
-                    reply.is_fenced = true;
-                } else if !request.want_fence && broker.fenced && reply.is_caught_up {
-                    records.push(fencing(broker, UNFENCE).into());
-                    records.extend(self.join_partitions(broker.id));
-                    reply.is_fenced = false;
-                }
+                let lost: Vec<Uuid> =
+                    broker.directories.iter().copied().filter(|it| request.offline_log_dirs.contains(it)).collect();
+                let next = if lost.is_empty() || request.want_shut_down {
+                    self.next_standing(broker, request, reply.is_caught_up)
+                } else {
+                    // One thing at a time: what comes next is decided without these directories.
+                    records.extend(self.lose_directories(config, broker, &lost));
+                    if broker.fenced { Standing::Fenced } else { Standing::Unfenced }
+                };
+                self.change_standing(config, broker, next, &mut records);
+                reply.is_fenced = matches!(next, Standing::Fenced | Standing::Gone);
+                reply.should_shut_down = next == Standing::Gone;
                 let cordoned = request.cordoned_log_dirs.as_ref();
                 if cordoned.is_some_and(|it| broker.cordoned_directories.as_ref() != Some(it)) {
                     let record =
@@ -137,6 +193,107 @@ impl Controller {
             }
         }
         Outcome { records, reply: ResponseBody::BrokerHeartbeat(reply) }
+    }
+
+    /// What a broker that asks so is allowed to be.
+    fn next_standing(&self, broker: &BrokerImage, request: &BrokerHeartbeatRequest, is_caught_up: bool) -> Standing {
+        if let Some(offset) = self.contacts.shutdown_offset(broker.id) {
+            // Everyone else must know that it leads nothing any more.
+            let known = self.contacts.lowest_active_offset(self.image(), broker.id);
+            let may_go = !self.leads_any(broker.id) && known.is_none_or(|known| known >= offset.0);
+            return if may_go { Standing::Gone } else { Standing::Leaving };
+        }
+        match (broker.fenced, request.want_fence, request.want_shut_down) {
+            (true, _, true) | (false, true, true) => Standing::Gone,
+            (true, false, false) if is_caught_up => Standing::Unfenced,
+            (true, _, false) | (false, true, false) => Standing::Fenced,
+            (false, false, true) => {
+                // With nobody else to know of it there is nothing to wait for.
+                let is_alone = self.contacts.lowest_active_offset(self.image(), broker.id).is_none();
+                if is_alone || !self.leads_any(broker.id) { Standing::Gone } else { Standing::Leaving }
+            }
+            (false, false, false) => Standing::Unfenced,
+        }
+    }
+
+    fn change_standing(
+        &self,
+        config: &Config,
+        broker: &BrokerImage,
+        next: Standing,
+        records: &mut Vec<MetadataRecord>,
+    ) {
+        match next {
+            Standing::Fenced | Standing::Gone if !broker.fenced => {
+                if next == Standing::Gone && !broker.in_controlled_shutdown {
+                    records.push(stopping(broker).into());
+                }
+                records.extend(self.leave_partitions(config, broker.id));
+                records.push(fencing(broker, FENCE).into());
+            }
+            Standing::Leaving => {
+                if !broker.in_controlled_shutdown {
+                    records.push(stopping(broker).into());
+                }
+                records.extend(self.leave_partitions(config, broker.id));
+            }
+            Standing::Unfenced if broker.fenced => {
+                records.push(fencing(broker, UNFENCE).into());
+                records.extend(self.join_partitions(config, broker.id));
+            }
+            Standing::Fenced | Standing::Gone | Standing::Unfenced => {}
+        }
+    }
+
+    /// A broker's session is over, or it is known to be dead: it leads nothing any more.
+    pub fn decide_fence(&self, config: &Config, id: NodeId) -> Vec<MetadataRecord> {
+        let Some(broker) = self.image().broker(id).filter(|it| !it.fenced) else { return Vec::new() };
+        let mut records = self.leave_partitions(config, id);
+        records.push(fencing(broker, FENCE).into());
+        records
+    }
+
+    /// UnregisterBroker, version 0.
+    pub fn decide_unregister_broker(&self, config: &Config, request: &UnregisterBrokerRequest) -> Outcome {
+        let mut reply = UnregisterBrokerResponse { error_message: None, ..UnregisterBrokerResponse::default() };
+        let mut records = Vec::new();
+        match self.image().broker(NodeId(request.broker_id)) {
+            Some(broker) => {
+                records = self.leave_partitions(config, broker.id);
+                let record = UnregisterBrokerRecord { broker_id: broker.id.0, broker_epoch: broker.epoch };
+                records.push(record.into());
+            }
+            None => {
+                reply.error_code = ErrorCode::BrokerIdNotRegistered.code();
+                let what = format!("Broker ID {} is not currently registered", request.broker_id);
+                reply.error_message = Some(Str::from(what));
+            }
+        }
+        Outcome { records, reply: ResponseBody::UnregisterBroker(reply) }
+    }
+
+    /// ControllerRegistration, version 0 (KIP-919).
+    pub fn decide_controller_registration(&self, request: &ControllerRegistrationRequest) -> Outcome {
+        let endpoints = request.listeners.iter().map(|it| register_controller_record::ControllerEndpoint {
+            name: it.name.clone(),
+            host: it.host.clone(),
+            port: it.port,
+            security_protocol: it.security_protocol,
+        });
+        let features = request.features.iter().map(|it| register_controller_record::ControllerFeature {
+            name: it.name.clone(),
+            min_supported_version: it.min_supported_version,
+            max_supported_version: it.max_supported_version,
+        });
+        let record = RegisterControllerRecord {
+            controller_id: request.controller_id,
+            incarnation_id: request.incarnation_id,
+            zk_migration_ready: request.zk_migration_ready,
+            end_points: endpoints.collect(),
+            features: features.collect(),
+        };
+        let reply = ControllerRegistrationResponse { error_message: None, ..ControllerRegistrationResponse::default() };
+        Outcome { records: vec![record.into()], reply: ResponseBody::ControllerRegistration(reply) }
     }
 
     /// AllocateProducerIds: the next block of a thousand.
@@ -177,6 +334,11 @@ impl Controller {
     }
 }
 
+/// Ids of directories that mean something else (KIP-858).
+fn is_reserved(directory: &Uuid) -> bool {
+    directory.0[..15].iter().all(|byte| *byte == 0) && directory.0[15] < 100
+}
+
 fn registration_reply(error: ErrorCode, broker_epoch: i64) -> ResponseBody {
     let error_code = error.code();
     let reply = BrokerRegistrationResponse { error_code, broker_epoch, ..BrokerRegistrationResponse::default() };
@@ -208,7 +370,7 @@ fn registration(request: &BrokerRegistrationRequest, epoch: i64, fenced: bool) -
     }
 }
 
-fn change_of(broker: &BrokerImage) -> BrokerRegistrationChangeRecord {
+pub(super) fn change_of(broker: &BrokerImage) -> BrokerRegistrationChangeRecord {
     BrokerRegistrationChangeRecord {
         broker_id: broker.id.0,
         broker_epoch: broker.epoch,

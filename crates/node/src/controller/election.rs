@@ -1,142 +1,277 @@
-//! Who leads a partition when brokers come and go, and who is still known to have its records (KIP-966).
+//! Who leads a partition when brokers come and go, when a directory is lost, when a person asks, and now and then.
 
-use protocol::messages::{MetadataRecord, PartitionChangeRecord};
-use protocol::{NodeId, Uuid};
+use protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
+use protocol::messages::{
+    ElectLeadersRequest, ElectLeadersResponse, ErrorCode, MetadataRecord, PartitionChangeRecord, ResponseBody,
+};
+use protocol::{NodeId, Str, Uuid};
 
-use super::{Controller, features};
+use super::change::{Change, Election, Rules};
+use super::partitions::UNASSIGNED;
+use super::{Controller, MAX_RECORDS_PER_DECISION, Outcome, features};
 use crate::config::Config;
-use crate::image::{PartitionImage, TopicImage};
+use crate::image::{BrokerImage, PartitionImage, TopicImage};
+use crate::refusal::Refusal;
 
-const NO_LEADER: i32 = -1;
-/// `LeaderRecoveryState`: the leader may lack records that were committed.
-const RECOVERING: i8 = 1;
+/// The most leaders that are moved back, or chosen uncleanly, at a time, as in Kafka.
+pub(super) const MAX_ELECTIONS: usize = 1_000;
+/// `ElectLeadersRequest.ElectionType`: back to the first replica.
+const PREFERRED: i8 = 0;
+/// `ElectLeadersRequest.ElectionType`: anyone alive.
+const UNCLEAN: i8 = 1;
+/// The directory of a replica of which the directory is not known (KIP-858).
+const MIGRATING: Uuid = Uuid::ZERO;
+/// The directory of a replica whose directory is gone, whichever it was.
+const LOST: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+
+/// What happened to a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It can no longer lead, nor be in sync.
+    Leaves(NodeId),
+    /// It is alive again, though the image does not say so yet.
+    Joins(NodeId),
+    /// It came back without what it had not synced.
+    Forgot(NodeId),
+}
+
+/// What is the same for all partitions of a topic.
+pub(super) struct TopicRules {
+    pub(super) min_isr: usize,
+    pub(super) unclean: bool,
+}
 
 impl Controller {
-    /// A broker can no longer lead, nor be in sync.
-    pub(super) fn leave_partitions(&self, config: &Config, broker: NodeId) -> Vec<MetadataRecord> {
-        self.change_partitions(|topic, partition| {
-            if !partition.isr.contains(&broker) && partition.leader != Some(broker) {
-                return None;
-            }
-            let min_isr = self.min_isr(config, topic, partition);
-            Some(leave(partition, broker, min_isr, |node| node != broker && self.image().is_active(node)))
-        })
-    }
-
-    /// A broker lost what it had not synced: it is in no partition's set of eligible leaders any more.
-    pub(super) fn forget_eligible(&self, broker: NodeId, before: &[MetadataRecord]) -> Vec<MetadataRecord> {
-        let mut image = self.image().clone();
-        for record in before {
-            // The records were decided on this image, so they apply to it.
-            if image.apply(image.next_offset(), record).is_err() {
-                return Vec::new();
-            }
-        }
-        let seen = Controller { image, ..self.clone() };
-        seen.change_partitions(|_, partition| {
-            let mut elr = partition.elr.clone();
-            elr.retain(|it| *it != broker);
-            (elr != partition.elr)
-                .then(|| PartitionChangeRecord { eligible_leader_replicas: Some(ids(&elr)), ..Default::default() })
-        })
-    }
-
-    /// A broker can lead again: it takes the partitions that nobody leads and that it may.
-    pub(super) fn join_partitions(&self, broker: NodeId) -> Vec<MetadataRecord> {
-        self.change_partitions(|_, partition| if partition.leader.is_none() { join(partition, broker) } else { None })
-    }
-
-    /// The effective minimum: never more than there are replicas.
-    fn min_isr(&self, config: &Config, topic: &TopicImage, partition: &PartitionImage) -> Option<usize> {
-        if self.image().feature(features::ELR) == 0 {
-            return None;
-        }
-        let configured = config.topic(self.image(), &topic.name).min_insync_replicas;
-        Some(usize::try_from(configured).unwrap_or(1).min(partition.replicas.len()))
-    }
-
-    fn change_partitions(
+    /// The changes of leaders and ISRs that a broker's turn brings to the partitions that `touches` picks.
+    pub(super) fn turn(
         &self,
-        change: impl Fn(&TopicImage, &PartitionImage) -> Option<PartitionChangeRecord>,
+        config: &Config,
+        turn: Turn,
+        touches: impl Fn(&PartitionImage) -> bool,
     ) -> Vec<MetadataRecord> {
+        self.turn_of(config, turn, &|_: &TopicImage, _: i32, partition: &PartitionImage| touches(partition))
+    }
+
+    /// As [`Controller::turn`], where the partition's name counts too.
+    pub(super) fn turn_of(
+        &self,
+        config: &Config,
+        turn: Turn,
+        touches: &dyn Fn(&TopicImage, i32, &PartitionImage) -> bool,
+    ) -> Vec<MetadataRecord> {
+        let image = self.image();
+        let rules = self.rules();
+        let (gone, back) = match turn {
+            Turn::Leaves(broker) | Turn::Forgot(broker) => (Some(broker), None),
+            Turn::Joins(broker) => (None, Some(broker)),
+        };
         let mut records = Vec::new();
-        for topic in self.image().topics() {
+        for topic in image.topics() {
+            let mut topic_rules = None;
             for (index, partition) in topic.partitions.iter() {
-                if let Some(record) = change(topic, partition) {
-                    records.push(of_partition(topic.id, *index, record).into());
+                if !touches(topic, *index, partition) {
+                    continue;
+                }
+                let of_topic = topic_rules.get_or_insert_with(|| self.topic_rules(config, topic));
+                let mut change = Change::new(partition, rules, of_topic.min_isr);
+                change.isr.retain(|it| gone != Some(*it));
+                if of_topic.unclean {
+                    change.election = Election::Unclean;
+                }
+                if let Turn::Forgot(broker) = turn {
+                    change.forgetful = Some(broker);
+                }
+                let may_lead = |node: NodeId| {
+                    gone != Some(node)
+                        && (back == Some(node) || image.is_active(node))
+                        && self.has_directory(node, partition)
+                };
+                if let Some(record) = change.record(&may_lead, &mut nowhere) {
+                    records.push(of_partition(topic.id, *index, record));
                 }
             }
         }
         records
     }
-}
 
-fn of_partition(topic_id: Uuid, partition_id: i32, record: PartitionChangeRecord) -> PartitionChangeRecord {
-    PartitionChangeRecord { topic_id, partition_id, ..record }
-}
-
-/// `min_isr` is `None` while eligible leader replicas are off: then the last member of an ISR stays in it.
-fn leave(
-    partition: &PartitionImage,
-    broker: NodeId,
-    min_isr: Option<usize>,
-    is_active: impl Fn(NodeId) -> bool,
-) -> PartitionChangeRecord {
-    let mut isr = partition.isr.clone();
-    let mut elr = partition.elr.clone();
-    isr.retain(|it| *it != broker);
-    match min_isr {
-        None if isr.is_empty() => isr = partition.isr.clone(),
-        None => {}
-        Some(min_isr) if isr.len() >= min_isr => elr.clear(),
-        Some(_) if partition.isr.contains(&broker) && !elr.contains(&broker) => elr.push(broker),
-        Some(_) => {}
+    /// A broker can no longer lead, nor be in sync.
+    pub(super) fn leave_partitions(&self, config: &Config, broker: NodeId) -> Vec<MetadataRecord> {
+        self.turn(config, Turn::Leaves(broker), |it| it.isr.contains(&broker))
     }
-    let leader = match partition.leader {
-        Some(leader) if leader == broker => {
-            partition.replicas.iter().copied().find(|it| isr.contains(it) && is_active(*it))
+
+    /// A broker can lead again: it takes the partitions that nobody leads and that it may.
+    pub(super) fn join_partitions(&self, config: &Config, broker: NodeId) -> Vec<MetadataRecord> {
+        self.turn(config, Turn::Joins(broker), |it| it.leader.is_none())
+    }
+
+    /// True if the broker leads any partition.
+    pub(super) fn leads_any(&self, broker: NodeId) -> bool {
+        self.image().topics().any(|topic| topic.partitions.values().any(|it| it.leader == Some(broker)))
+    }
+
+    /// ElectLeaders, versions 0 to 2 (KIP-460).
+    pub fn decide_elect_leaders(&self, config: &Config, request: &ElectLeadersRequest) -> Outcome {
+        let mut reply = ElectLeadersResponse::default();
+        let mut records = Vec::new();
+        let election = match request.election_type {
+            PREFERRED => Election::Preferred,
+            UNCLEAN => Election::Unclean,
+            _ => {
+                reply.error_code = ErrorCode::InvalidRequest.code();
+                return Outcome { records, reply: ResponseBody::ElectLeaders(reply) };
+            }
+        };
+        let mut elect = |name: &Str, index: i32| match self.elect(config, name, index, election) {
+            Ok(_) if records.len() >= MAX_RECORDS_PER_DECISION => Some(Refusal::of(ErrorCode::PolicyViolation)),
+            Ok(record) => {
+                records.push(record);
+                None
+            }
+            Err(refusal) => Some(refusal),
+        };
+        let result = |index, refusal: Option<Refusal>| PartitionResult {
+            partition_id: index,
+            error_code: refusal.as_ref().map_or(ErrorCode::None, |it| it.code).code(),
+            error_message: refusal.map(|it| it.message),
+        };
+        match &request.topic_partitions {
+            // Everything: those that need no election are left out.
+            None => {
+                for topic in self.image().topics() {
+                    let mut partitions = Vec::new();
+                    for index in topic.partitions.keys() {
+                        let refusal = elect(&topic.name, *index);
+                        if refusal.as_ref().is_none_or(|it| it.code != ErrorCode::ElectionNotNeeded) {
+                            partitions.push(result(*index, refusal));
+                        }
+                    }
+                    let topic = topic.name.clone();
+                    reply.replica_election_results.push(ReplicaElectionResult { topic, partition_result: partitions });
+                }
+            }
+            Some(topics) => {
+                for topic in topics {
+                    let partitions = topic.partitions.iter().map(|index| result(*index, elect(&topic.topic, *index)));
+                    let partition_result = partitions.collect();
+                    let topic = topic.topic.clone();
+                    reply.replica_election_results.push(ReplicaElectionResult { topic, partition_result });
+                }
+            }
         }
-        other => other,
-    };
-    let mut record = PartitionChangeRecord::default();
-    if isr != partition.isr {
-        record.isr = Some(ids(&isr));
+        Outcome { records, reply: ResponseBody::ElectLeaders(reply) }
     }
-    if elr != partition.elr {
-        record.eligible_leader_replicas = Some(ids(&elr));
+
+    fn elect(&self, config: &Config, name: &Str, index: i32, election: Election) -> Result<MetadataRecord, Refusal> {
+        let unknown = |what: String| Refusal::new(ErrorCode::UnknownTopicOrPartition, what);
+        let topic = self.image().topic(name).ok_or_else(|| unknown(format!("No such topic as {name}")))?;
+        let partition =
+            topic.partitions.get(&index).ok_or_else(|| unknown(format!("No such partition as {name}-{index}")))?;
+        let is_needless = match election {
+            Election::Preferred => {
+                partition.leader.is_some() && partition.leader == partition.replicas.first().copied()
+            }
+            Election::Unclean | Election::Online => partition.leader.is_some(),
+        };
+        if is_needless {
+            return Err(Refusal::of(ErrorCode::ElectionNotNeeded));
+        }
+        let of_topic = self.topic_rules(config, topic);
+        self.electing(topic, index, partition, election, &of_topic).ok_or(Refusal::of(match election {
+            Election::Preferred => ErrorCode::PreferredLeaderNotAvailable,
+            Election::Unclean | Election::Online => ErrorCode::EligibleLeadersNotAvailable,
+        }))
     }
-    if leader != partition.leader {
-        record.leader = leader.map_or(NO_LEADER, |it| it.0);
+
+    fn electing(
+        &self,
+        topic: &TopicImage,
+        index: i32,
+        partition: &PartitionImage,
+        election: Election,
+        of_topic: &TopicRules,
+    ) -> Option<MetadataRecord> {
+        let mut change = Change::new(partition, self.rules(), of_topic.min_isr);
+        change.election = election;
+        let record = change.record(&|node| self.may_lead(node, partition), &mut nowhere)?;
+        Some(of_partition(topic.id, index, record))
     }
-    // Who led last is remembered in case that nobody is left who is known to have everything.
-    if let (None, Some(last), Some(_)) = (leader, partition.leader, min_isr) {
-        record.last_known_elr = Some(vec![last.0]);
+
+    /// `auto.leader.rebalance.enable`: leaders go back to the first replicas.
+    pub fn decide_balance(&self, config: &Config) -> Vec<MetadataRecord> {
+        let is_off = |it: &PartitionImage| {
+            it.leader.is_some() && it.replicas.first().is_some_and(|first| it.leader != Some(*first))
+        };
+        self.elect_some(config, Election::Preferred, |it, _| is_off(it))
     }
-    record
+
+    /// Partitions that nobody leads, of topics that would rather lose records than wait.
+    pub fn decide_unclean(&self, config: &Config) -> Vec<MetadataRecord> {
+        self.elect_some(config, Election::Unclean, |it, of_topic| it.leader.is_none() && of_topic.unclean)
+    }
+
+    fn elect_some(
+        &self,
+        config: &Config,
+        election: Election,
+        wants: impl Fn(&PartitionImage, &TopicRules) -> bool,
+    ) -> Vec<MetadataRecord> {
+        let mut records = Vec::new();
+        for topic in self.image().topics() {
+            let of_topic = self.topic_rules(config, topic);
+            for (index, partition) in topic.partitions.iter() {
+                if records.len() >= MAX_ELECTIONS {
+                    return records;
+                }
+                if wants(partition, &of_topic) {
+                    records.extend(self.electing(topic, *index, partition, election, &of_topic));
+                }
+            }
+        }
+        records
+    }
+
+    /// What a topic's settings say about its partitions' leaders. The minimum is never more than there are replicas.
+    pub(super) fn topic_rules(&self, config: &Config, topic: &TopicImage) -> TopicRules {
+        let settings = config.topic(self.image(), &topic.name);
+        let replicas = topic.partitions.first_key_value().map_or(0, |(_, first)| first.replicas.len());
+        let min_isr = usize::try_from(settings.min_insync_replicas).unwrap_or(1).min(replicas);
+        TopicRules { min_isr, unclean: settings.unclean_leader_election }
+    }
+
+    pub(super) fn rules(&self) -> Rules {
+        let metadata_version = self.image().feature(features::METADATA_VERSION);
+        Rules {
+            elr: self.image().feature(features::ELR) > 0,
+            directories: metadata_version >= features::DIRECTORIES_SINCE,
+            bump_on_shrink: metadata_version < features::NO_BUMP_ON_SHRINK_SINCE,
+        }
+    }
+
+    /// Alive, and the replica's directory is online.
+    pub(super) fn may_lead(&self, node: NodeId, partition: &PartitionImage) -> bool {
+        self.image().is_active(node) && self.has_directory(node, partition)
+    }
+
+    fn has_directory(&self, node: NodeId, partition: &PartitionImage) -> bool {
+        let Some(broker) = self.image().broker(node) else { return false };
+        partition.directory_of(node).is_none_or(|it| is_online(broker, it))
+    }
 }
 
-fn join(partition: &PartitionImage, broker: NodeId) -> Option<PartitionChangeRecord> {
-    let mut record = PartitionChangeRecord { leader: broker.0, ..PartitionChangeRecord::default() };
-    if partition.isr.contains(&broker) {
-        // Still in sync: nothing but the leader changes.
-    } else if partition.elr.contains(&broker) {
-        let mut elr = partition.elr.clone();
-        elr.retain(|it| *it != broker);
-        record.isr = Some(vec![broker.0]);
-        record.eligible_leader_replicas = Some(ids(&elr));
-    } else if partition.isr.is_empty() && partition.elr.is_empty() && partition.last_known_elr.contains(&broker) {
-        // The last leader is the best there is, though it may have lost what it had not synced.
-        record.isr = Some(vec![broker.0]);
-        record.leader_recovery_state = RECOVERING;
-    } else {
-        return None;
+/// True if a broker's directory is there, or nobody knows that it is not.
+pub(super) fn is_online(broker: &BrokerImage, directory: Uuid) -> bool {
+    match directory {
+        MIGRATING | UNASSIGNED => true,
+        LOST => false,
+        directory => broker.directories.is_empty() || broker.directories.contains(&directory),
     }
-    if !partition.last_known_elr.is_empty() {
-        record.last_known_elr = Some(Vec::new());
-    }
-    Some(record)
 }
 
-fn ids(nodes: &[NodeId]) -> Vec<i32> {
-    nodes.iter().map(|node| node.0).collect()
+/// Where a new replica goes, for changes that bring none.
+pub(super) fn nowhere(_: NodeId) -> Uuid {
+    UNASSIGNED
+}
+
+pub(super) fn of_partition(topic_id: Uuid, partition_id: i32, record: PartitionChangeRecord) -> MetadataRecord {
+    PartitionChangeRecord { topic_id, partition_id, ..record }.into()
 }

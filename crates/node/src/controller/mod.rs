@@ -4,24 +4,30 @@
 //! records to the metadata log, applies them here at once, so that the next decision sees them, and parks the reply until
 //! they are committed.
 
+mod alter_partition;
 mod brokers;
+mod change;
 mod configs;
+mod contacts;
 mod directories;
 mod election;
 mod features;
 mod partitions;
 mod placement;
+mod reassignment;
 mod topics;
 
 use ordered::Map;
 use protocol::messages::{MetadataRecord, ResponseBody};
-use protocol::{LeaderEpoch, Offset};
+use protocol::{Instant, LeaderEpoch, Offset};
 
 use crate::config::Config;
 use crate::image::{Image, ImageError};
 
 pub use brokers::PRODUCER_ID_BLOCK;
 pub use configs::Origin;
+pub use contacts::{Contacts, Due};
+pub use reassignment::ongoing_reassignments;
 pub use topics::{check_name, is_internal};
 
 /// The most records that one request may bring, as in Kafka.
@@ -41,12 +47,14 @@ pub struct Outcome {
 pub struct Controller {
     image: Image,
     epoch: Option<LeaderEpoch>,
+    /// When each broker was heard of.
+    pub contacts: Contacts,
 }
 
 impl Controller {
     /// A controller that is not active.
     pub fn new(_config: &Config) -> Controller {
-        Controller { image: Image::default(), epoch: None }
+        Controller { image: Image::default(), epoch: None, contacts: Contacts::default() }
     }
 
     /// Starts to lead, from the image of everything in the log.
@@ -55,14 +63,26 @@ impl Controller {
         self.epoch = Some(epoch);
     }
 
-    /// Leads no more.
-    pub fn resign(&mut self) {
+    /// Leads no more: what was decided and not committed is forgotten.
+    pub fn resign(&mut self, committed: Image) {
+        self.image = committed;
         self.epoch = None;
+        self.contacts.clear();
     }
 
     /// True while this node decides.
     pub fn is_active(&self) -> bool {
         self.epoch.is_some()
+    }
+
+    /// The epoch in which it decides.
+    pub fn epoch(&self) -> Option<LeaderEpoch> {
+        self.epoch
+    }
+
+    /// Gives every broker that is alive, by the image, time to say so.
+    pub fn arm_contacts(&mut self, now: Instant, grace_ms: i64) {
+        self.contacts.arm(&self.image, now, grace_ms);
     }
 
     /// What the next decision sees: everything appended, committed or not.

@@ -17,7 +17,7 @@ use protocol::Random;
 /// The directory of a replica on a broker that did not name its directories (KIP-858).
 const MIGRATING: Uuid = Uuid::ZERO;
 /// The directory of a replica on a broker that is not registered.
-const UNASSIGNED: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+pub(super) const UNASSIGNED: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
 /// The replicas of one new partition. Its leader is the first in sync.
 pub(super) struct Replicas {
@@ -70,7 +70,7 @@ impl<'a> Directories<'a> {
         }
     }
 
-    fn choose(&mut self, node: NodeId) -> Uuid {
+    pub(super) fn choose(&mut self, node: NodeId) -> Uuid {
         // The first of those with the fewest: the order is that of `log.dirs`.
         let emptiest = self.load.get(&node).and_then(|load| load.iter().min_by_key(|it| it.1)).map(|it| it.0);
         if let Some(directory) = emptiest {

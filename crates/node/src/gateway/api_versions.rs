@@ -10,7 +10,7 @@ use protocol::{ApiKey, ResponseBody, Str, support};
 use super::{Context, Step};
 
 /// The APIs that this node serves, in order of their keys.
-pub const SERVED: [ApiKey; 18] = [
+pub const SERVED: [ApiKey; 19] = [
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
@@ -20,6 +20,7 @@ pub const SERVED: [ApiKey; 18] = [
     ApiKey::DeleteTopics,
     ApiKey::DeleteRecords,
     ApiKey::InitProducerId,
+    ApiKey::OffsetForLeaderEpoch,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
     ApiKey::DescribeLogDirs,

@@ -22,7 +22,8 @@ impl Node {
         // A partition is described where it is asked for first: an answer must not grow with how often a request repeats it.
         let mut described: Set<(Str, i32)> = Set::new();
         let topics = request.topics.into_iter().map(|topic| {
-            let first = topic.partition_indexes.into_iter().filter(|index| described.insert((topic.name.clone(), *index)));
+            let first =
+                topic.partition_indexes.into_iter().filter(|index| described.insert((topic.name.clone(), *index)));
             let partitions = first.map(|index| self.producers_of(&topic.name, index)).collect();
             TopicResponse { partitions, name: topic.name }
         });

@@ -1,11 +1,12 @@
-//! Fetch, versions 4 to 18: reads of consumers.
+//! Fetch, versions 4 to 18: reads of consumers and of replicas.
 //!
 //! - KIP-227 sessions, KIP-320 fencing by leader epoch, KIP-595 divergence, KIP-516 topic ids, KIP-951 leader hints.
 //! - An answer names bytes of the log as regions; who sends it resolves them. A read that the log's tail index knows is
 //!   planned here, an older one is looked up by the store first.
 //! - A fetch that finds less than `min_bytes` waits in [`crate::watch`] and is read again when enough was written.
-//! - Gap: replicas. A fetch with a replica id gets NOT_LEADER_OR_FOLLOWER, as from a leader that does not have it among
-//!   its replicas: every partition of a single node has one replica. There is no preferred read replica either.
+//! - A replica's fetch acknowledges all below its offset: that is noted before the answer is put together, so the answer
+//!   tells the high watermark it brought about. It is known by its broker epoch too (KIP-903).
+//! - KIP-392: since version 11 a consumer may read at followers; with RackAwareReplicaSelector a leader sends it to one.
 
 use ordered::Map;
 
@@ -14,7 +15,7 @@ use protocol::messages::fetch_response::{
 };
 use protocol::messages::{FetchRequest, FetchResponse};
 use protocol::records::Records;
-use protocol::{ErrorCode, Instant, Now, Region, ResponseBody, Str};
+use protocol::{ErrorCode, Instant, NodeId, Now, Region, ResponseBody, Str};
 use storage::{Done, StoreOp};
 
 use super::session::{FetchKey, FetchParams, Kind, Merged, Told};
@@ -22,8 +23,9 @@ use crate::deferred::{Pending, RequestId, Waiter};
 use crate::node::Node;
 use crate::ops::Purpose;
 use crate::outbox::Outbox;
-use crate::partition::{Data, Isolation, PartitionKey, ReadRange};
+use crate::partition::{Data, Isolation, PartitionKey, ReadRange, ReplicaFetch, Sight};
 use crate::timers::WakeReason;
+use crate::watch::Reader;
 
 /// A fetch that is not answered yet.
 #[derive(Clone, Debug)]
@@ -31,7 +33,9 @@ pub(crate) struct PendingFetch {
     pub(crate) waiter: Waiter,
     merged: Merged,
     isolation: Isolation,
-    is_replica: bool,
+    replica: Option<ReplicaFetch>,
+    /// Where the consumer is; empty if it does not say.
+    rack: Str,
     min_bytes: u64,
     max_bytes: u64,
     /// Answers so far and the lookups that are still missing, while the store looks up old offsets.
@@ -75,24 +79,33 @@ impl Node {
                 return self.answer(waiter, ResponseBody::Fetch(response), out);
             }
         };
+        let broker_epoch = if waiter.version >= 15 { request.replica_state.replica_epoch } else { -1 };
+        let isolation = match (replica, request.isolation_level) {
+            (0.., _) => Isolation::LogEnd,
+            (_, 1) => Isolation::ReadCommitted,
+            _ => Isolation::ReadUncommitted,
+        };
         let max_bytes = u64::try_from(request.max_bytes.min(self.config.fetch_max_bytes)).unwrap_or_default();
         let fetch = PendingFetch {
             waiter,
             merged,
-            isolation: if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
-            is_replica: replica >= 0,
+            isolation,
+            replica: (replica >= 0).then_some(ReplicaFetch { replica: NodeId(replica), broker_epoch }),
+            rack: request.rack_id,
             min_bytes: u64::try_from(request.min_bytes).unwrap_or_default().min(max_bytes),
             max_bytes,
             lookups: None,
         };
-        let pass = self.read_all(&fetch);
+        self.note_replica(now, &fetch, out);
+        let pass = self.read_all(now, &fetch);
         let can_wait = request.max_wait_ms > 0 && !pass.readable.is_empty();
         if !can_wait || pass.is_urgent || pass.bytes >= fetch.min_bytes {
             return self.conclude(now, fetch, pass, out);
         }
         let id = self.deferred.number();
         self.timers.arm(WakeReason::FetchWait(id), now.mono.plus_ms(i64::from(request.max_wait_ms)));
-        self.watch.add(id, fetch.min_bytes - pass.bytes, pass.readable);
+        let reader = if fetch.replica.is_some() { Reader::Replica } else { Reader::Consumer };
+        self.watch.add(id, reader, fetch.min_bytes - pass.bytes, pass.readable);
         self.deferred.hold(id, Pending::Fetch(fetch));
     }
 
@@ -101,7 +114,7 @@ impl Node {
         let Some(Pending::Fetch(fetch)) = self.deferred.take(id) else { return };
         self.watch.remove(id);
         self.timers.disarm(WakeReason::FetchWait(id));
-        let pass = self.read_all(&fetch);
+        let pass = self.read_all(now, &fetch);
         self.conclude(now, fetch, pass, out);
     }
 
@@ -152,7 +165,21 @@ impl Node {
         }
     }
 
-    fn read_all(&self, fetch: &PendingFetch) -> Pass {
+    /// What a replica has written, as its fetch says.
+    fn note_replica(&mut self, now: Now, fetch: &PendingFetch, out: &mut Outbox) {
+        let Some(replica) = &fetch.replica else { return };
+        for (key, params) in &fetch.merged.partitions {
+            if let Ok(key) = self.known(fetch.waiter.version, key) {
+                self.replica_fetched(now, key, replica, params, out);
+            }
+        }
+    }
+
+    fn read_all(&self, now: Now, fetch: &PendingFetch) -> Pass {
+        let sight = Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
+        let listener = self.connections.get(&fetch.waiter.conn).map(|peer| &*peer.listener).unwrap_or_default();
+        // Consumers that know of racks may read at followers.
+        let only_leader = fetch.replica.is_some() || fetch.waiter.version < 11;
         let mut pass =
             Pass { answers: Vec::new(), lookups: Vec::new(), bytes: 0, is_urgent: false, readable: Vec::new() };
         let mut budget = fetch.max_bytes;
@@ -173,11 +200,23 @@ impl Node {
                 current_leader_epoch: params.current_leader_epoch,
                 last_fetched_epoch: params.last_fetched_epoch,
             };
-            let read = match self.partitions.get(&partition_key) {
-                _ if fetch.is_replica => Err(ErrorCode::NotLeaderOrFollower),
-                Some(partition) => partition.read(&range),
-                None => Err(ErrorCode::NotLeaderOrFollower),
+            let Some(partition) = self.partitions.get(&partition_key) else {
+                pass.is_urgent = true;
+                pass.readable.push(partition_key);
+                pass.answers.push(self.refused_answer(fetch.waiter.version, key, ErrorCode::NotLeaderOrFollower));
+                continue;
             };
+            let allowed = match &fetch.replica {
+                Some(replica) => partition.check_follower(replica, params.current_leader_epoch, sight),
+                None => Ok(()),
+            };
+            let preferred = (self.config.replication.rack_aware && fetch.replica.is_none())
+                .then(|| partition.preferred_replica(sight, &fetch.rack, params.offset, listener))
+                .flatten();
+            // Who is sent elsewhere reads nothing here.
+            let max_bytes = if preferred.is_some() { 0 } else { range.max_bytes };
+            let range = ReadRange { max_bytes, at_least_one: range.at_least_one && preferred.is_none(), ..range };
+            let read = allowed.and_then(|()| partition.read(&range, only_leader));
             pass.readable.push(partition_key);
             let read = match read {
                 Ok(read) => read,
@@ -201,6 +240,10 @@ impl Node {
                 records: Some(Records::default()),
                 ..PartitionData::default()
             };
+            if let Some(preferred) = preferred {
+                pass.is_urgent = true;
+                answer.preferred_read_replica = preferred.0;
+            }
             match read.data {
                 Data::Diverging { epoch, end } => {
                     pass.is_urgent = true;
@@ -226,7 +269,7 @@ impl Node {
 
     /// Consults the session, groups by topic and sends.
     fn finish_fetch(&mut self, now: Instant, fetch: PendingFetch, answers: Vec<PartitionData>, out: &mut Outbox) {
-        let PendingFetch { waiter, merged, .. } = fetch;
+        let PendingFetch { waiter, merged, replica, .. } = fetch;
         let mut response = FetchResponse::default();
         let told: Vec<Told> = answers.iter().map(told_by).collect();
         let keep = match merged.kind {
@@ -235,7 +278,9 @@ impl Node {
                 let partitions = merged.partitions.iter().zip(&told);
                 let partitions = partitions.map(|((key, params), told)| (key.clone(), *params, *told)).collect();
                 let slots = usize::try_from(self.config.max_incremental_fetch_session_cache_slots).unwrap_or_default();
-                response.session_id = self.sessions.create(now, slots, uses_topic_ids, partitions, &mut self.random);
+                let is_replica = replica.is_some();
+                response.session_id =
+                    self.sessions.create(now, slots, is_replica, uses_topic_ids, partitions, &mut self.random);
                 vec![true; answers.len()]
             }
             Kind::Incremental { session_id, next_epoch } => {
@@ -324,6 +369,7 @@ fn asked_of(version: i16, request: &FetchRequest) -> (Vec<(FetchKey, FetchParams
                 max_bytes: partition.partition_max_bytes,
                 current_leader_epoch: partition.current_leader_epoch,
                 last_fetched_epoch: partition.last_fetched_epoch,
+                log_start: partition.log_start_offset,
             };
             asked.push((key(&topic.topic, topic.topic_id, partition.partition), params));
         }
@@ -340,7 +386,7 @@ fn told_by(answer: &PartitionData) -> Told {
         high_watermark: answer.high_watermark,
         log_start: answer.log_start_offset,
         bytes: answer.records.as_ref().map_or(0, |records| records.size() as u64),
-        must_respond: answer.diverging_epoch.epoch >= 0,
+        must_respond: answer.diverging_epoch.epoch >= 0 || answer.preferred_read_replica >= 0,
         is_error: answer.error_code != ErrorCode::None.code(),
     }
 }

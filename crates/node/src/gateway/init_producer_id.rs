@@ -7,12 +7,10 @@
 
 use std::collections::VecDeque;
 
-use protocol::messages::{
-    AllocateProducerIdsRequest, AllocateProducerIdsResponse, InitProducerIdRequest, InitProducerIdResponse,
-};
-use protocol::{ErrorCode, Now, ResponseBody};
+use protocol::messages::{AllocateProducerIdsResponse, InitProducerIdRequest, InitProducerIdResponse};
+use protocol::{ErrorCode, ResponseBody};
 
-use crate::deferred::{Committed, Waiter};
+use crate::deferred::Waiter;
 use crate::event::Event;
 use crate::node::Node;
 use crate::outbox::Outbox;
@@ -29,7 +27,6 @@ pub(crate) struct ProducerIds {
 impl Node {
     pub(crate) fn handle_init_producer_id(
         &mut self,
-        now: Now,
         waiter: Waiter,
         request: &InitProducerIdRequest,
         out: &mut Outbox,
@@ -47,10 +44,7 @@ impl Node {
         if self.producer_ids.waiting.len() > 1 {
             return;
         }
-        let request =
-            AllocateProducerIdsRequest { broker_id: self.config.node_id.0, broker_epoch: self.life.broker_epoch() };
-        let outcome = self.controller.decide_allocate_producer_ids(&request);
-        self.commit(now, outcome, Committed::ProducerIds, out);
+        self.ask_for_producer_ids(out);
     }
 
     /// The controller has answered with a block, and the block is committed.

@@ -5,6 +5,7 @@
 //!   upload (-6, KIP-1023), or the first record at or after a timestamp. Without tiered storage -4 is the log start and
 //!   -5 and -6 are -1 without an error, as from Kafka.
 //! - Timestamps are looked up by the store. Epochs fence as in Fetch.
+//! - A new leader answers OFFSET_NOT_AVAILABLE until all that it took over is committed (KIP-207).
 
 use ordered::{Map, Set};
 
@@ -56,6 +57,11 @@ impl Node {
                 } else {
                     self.look_up(&topic.name, asked, request.replica_id, request.isolation_level)
                 };
+                let answer = match answer {
+                    // A code that clients know since version 5.
+                    Err(ErrorCode::OffsetNotAvailable) if waiter.version < 5 => Err(ErrorCode::LeaderNotAvailable),
+                    other => other,
+                };
                 let mut response = ListOffsetsPartitionResponse {
                     partition_index: asked.partition_index,
                     timestamp: -1,
@@ -100,14 +106,20 @@ impl Node {
             partition.check_leading()?;
         }
         let bound = bound_of(replica_id, isolation_level);
+        // A client's: replicas and tools look at the log's end.
+        let caught_up = if replica_id == CONSUMER { partition.check_caught_up() } else { Ok(()) };
         let at =
             |offset, leader_epoch| Ok(Position::Known(Some(TimestampOffset { timestamp: -1, offset, leader_epoch })));
         match asked.timestamp {
-            LATEST => at(partition.bound(bound)?, partition.leader_epoch),
+            LATEST => caught_up.and_then(|()| at(partition.bound(bound)?, partition.leader_epoch)),
             EARLIEST | EARLIEST_LOCAL => at(partition.log_start(), partition.epoch_of(partition.log_start())),
             LATEST_TIERED | EARLIEST_PENDING_UPLOAD => at(Offset(-1), LeaderEpoch::NONE),
             MAX_TIMESTAMP => partition.newest(bound),
-            timestamp => partition.first_at(timestamp, bound),
+            // That there is none below the bound is not certain before it is the log's end (KIP-207).
+            timestamp => match partition.first_at(timestamp, bound)? {
+                Position::Known(None) => caught_up.map(|()| Position::Known(None)),
+                found => Ok(found),
+            },
         }
     }
 

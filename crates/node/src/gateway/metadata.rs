@@ -76,9 +76,14 @@ pub fn handle(context: &mut Context<'_>, request: MetadataRequest) -> Step {
     }
     let reply = response(context, topics, request.include_cluster_authorized_operations);
     // Versions before 4 cannot forbid it; their field is true by default.
-    absent.retain(|name| !is_internal(name) && context.controller.image().topic(name).is_none());
+    absent.retain(|name| {
+        !is_internal(name) && !(context.controller.is_active() && context.controller.image().topic(name).is_some())
+    });
     if absent.is_empty() || !request.allow_auto_topic_creation || !context.config.auto_create_topics_enable {
         return Step::Answer(reply);
+    }
+    if !context.controller.is_active() {
+        return Step::Ask(absent, reply);
     }
     let records = context.controller.decide_auto_create(context.config, context.random, &absent);
     if records.is_empty() { Step::Answer(reply) } else { Step::Decided(Outcome { records, reply }) }

@@ -6,7 +6,9 @@
 //! [`Node`], because what they answer depends on logs and on what was written.
 
 pub mod api_versions;
+pub mod broker_life;
 pub mod configs;
+pub(crate) mod controller;
 pub mod create_partitions;
 pub mod create_topics;
 pub(crate) mod delete_records;
@@ -15,13 +17,19 @@ pub mod describe_cluster;
 mod describe_log_dirs;
 mod describe_producers;
 pub mod describe_topic_partitions;
+pub mod elect_leaders;
 pub(crate) mod fetch;
+pub(crate) mod forward;
 pub(crate) mod init_producer_id;
 pub(crate) mod list_offsets;
 pub mod metadata;
+mod offset_for_leader_epoch;
 pub(crate) mod produce;
+pub mod reassignments;
 mod records;
+pub(crate) mod refusals;
 pub(crate) mod session;
+pub mod update_features;
 
 pub use records::check_answer;
 
@@ -33,9 +41,10 @@ use crate::controller::{Controller, Outcome};
 use crate::deferred::{Committed, Pending, Waiter};
 use crate::event::Event;
 use crate::image::Image;
-use crate::input::{ConnId, Peer};
+use crate::input::{ConnId, Peer, PeerHost};
 use crate::node::Node;
 use crate::outbox::{Outbox, Reply};
+use crate::timers::WakeReason;
 use protocol::Random;
 
 /// What a handler may look at.
@@ -63,20 +72,30 @@ pub enum Step {
     Answer(ResponseBody),
     /// Records first; the reply waits until they (and all before them) are committed.
     Decided(Outcome),
+    /// The answer goes out at once; the active controller, which is another node, is asked to create these topics meanwhile.
+    Ask(Vec<Str>, ResponseBody),
 }
 
 impl Node {
     /// A request of a connection that is open, while the node serves (or ApiVersions at any time).
     pub(crate) fn dispatch(&mut self, now: Now, conn: ConnId, request: Request, out: &mut Outbox) {
-        let Request { version, correlation_id, body, .. } = request;
-        let waiter = Waiter { conn, correlation_id, version };
-        let api = body.api_key();
+        let (version, api) = (request.version, request.body.api_key());
+        let waiter = Waiter { conn, correlation_id: request.correlation_id, version };
+        let Some(peer) = self.connections.get(&conn).cloned() else { return };
+        if self.config.is_controller_listener(&peer.listener) {
+            if !api.versions().contains(&version) {
+                return self.close(conn, format!("{} version {version} is not supported", api.name()), out);
+            }
+            return self.dispatch_to_controller(now, waiter, &peer, request.body, out);
+        }
         // Produce 0 to 2 are advertised for the sake of old clients' checks and served by nobody (KIP-896).
         let is_served = support::kafka_range(api).is_some_and(|versions| versions.contains(&version));
         if !is_served || !api.versions().contains(&version) {
             return self.close(conn, format!("{} version {version} is not supported", api.name()), out);
         }
-        let Some(peer) = self.connections.get(&conn).cloned() else { return };
+        if controller::is_forwarded(api) && !self.controller.is_active() {
+            return self.forward(now, waiter, &peer, request, out);
+        }
         let mut context = Context {
             now,
             config: &self.config,
@@ -86,31 +105,47 @@ impl Node {
             peer: &peer,
             version,
         };
-        let step = match body {
+        let step = match request.body {
             RequestBody::Produce(request) => return self.handle_produce(now, waiter, request, out),
             RequestBody::Fetch(request) => return self.handle_fetch(now, waiter, request, out),
             RequestBody::ListOffsets(request) => return self.handle_list_offsets(waiter, request, out),
+            RequestBody::OffsetForLeaderEpoch(request) => {
+                return self.handle_offset_for_leader_epoch(waiter, request, out);
+            }
             RequestBody::DeleteRecords(request) => return self.handle_delete_records(waiter, request, out),
-            RequestBody::InitProducerId(request) => return self.handle_init_producer_id(now, waiter, &request, out),
+            RequestBody::InitProducerId(request) => return self.handle_init_producer_id(waiter, &request, out),
             RequestBody::DescribeLogDirs(request) => return self.handle_describe_log_dirs(waiter, request, out),
             RequestBody::DescribeProducers(request) => return self.handle_describe_producers(waiter, request, out),
             RequestBody::ApiVersions(request) => api_versions::handle(&mut context, request),
             RequestBody::Metadata(request) => metadata::handle(&mut context, request),
-            RequestBody::CreateTopics(request) => create_topics::handle(&mut context, request),
-            RequestBody::DeleteTopics(request) => delete_topics::handle(&mut context, request),
-            RequestBody::CreatePartitions(request) => create_partitions::handle(&mut context, request),
             RequestBody::DescribeConfigs(request) => configs::describe(&mut context, request),
-            RequestBody::AlterConfigs(request) => configs::alter(&mut context, request),
-            RequestBody::IncrementalAlterConfigs(request) => configs::incremental_alter(&mut context, request),
             RequestBody::ListConfigResources(request) => configs::list_resources(&mut context, request),
             RequestBody::DescribeCluster(request) => describe_cluster::handle(&mut context, request),
             RequestBody::DescribeTopicPartitions(request) => describe_topic_partitions::handle(&mut context, request),
-            _ => return self.close(conn, format!("{} is not supported", api.name()), out),
+            body => match controller::decide(&mut context, body) {
+                Some(step) => step,
+                None => return self.close(conn, format!("{} is not supported", api.name()), out),
+            },
         };
+        self.take_step(now, waiter, step, out);
+    }
+
+    /// Carries out what a handler came to.
+    fn take_step(&mut self, now: Now, waiter: Waiter, step: Step, out: &mut Outbox) {
         match step {
             Step::Answer(body) => self.answer(waiter, body, out),
             Step::Decided(outcome) => self.commit(now, outcome, |reply| Committed::Answer(waiter, reply), out),
+            Step::Ask(names, body) => {
+                self.ask_for_topics(names, out);
+                self.answer(waiter, body, out);
+            }
         }
+    }
+
+    /// A request that waited and that this node can decide by now.
+    fn dispatch_again(&mut self, now: Now, waiter: Waiter, request: Request, out: &mut Outbox) {
+        // Its client knows it by the number that it gave it.
+        self.dispatch(now, waiter.conn, Request { correlation_id: waiter.correlation_id, ..request }, out);
     }
 
     /// Sends an answer, if its connection is still open.
@@ -125,8 +160,11 @@ impl Node {
 
     /// Closes a connection on which something happened that Kafka does not answer either.
     pub(crate) fn close(&mut self, conn: ConnId, why: String, out: &mut Outbox) {
-        if self.connections.contains_key(&conn) {
-            out.emit(|| Event::Refused { conn, what: why.clone() });
+        if let Some(peer) = self.connections.get(&conn) {
+            // What a node says to itself is no news.
+            if peer.host != PeerHost::Node(self.config.node_id) {
+                out.emit(|| Event::Refused { conn, what: why.clone() });
+            }
             out.replies.push(Reply::Close(conn, why));
             self.forget_connection(conn);
         }
@@ -139,12 +177,14 @@ impl Node {
         self.life.waiting.retain(|(waiting, _)| *waiting != conn);
         let fetches = self.deferred.pending().filter_map(|(id, pending)| match pending {
             Pending::Fetch(fetch) if fetch.waiter.conn == conn => Some(id),
+            Pending::Forward(forward) if forward.waiter.conn == conn => Some(id),
             _ => None,
         });
         for id in fetches.collect::<Vec<_>>() {
             self.deferred.take(id);
             self.watch.remove(id);
-            self.timers.disarm(crate::timers::WakeReason::FetchWait(id));
+            self.timers.disarm(WakeReason::FetchWait(id));
+            self.timers.disarm(WakeReason::Forward(id));
         }
     }
 

@@ -121,7 +121,7 @@ impl Node {
         data: PartitionProduceData,
         out: &mut Outbox,
     ) -> Result<Accepted, Refused> {
-        let image = topic.partitions.get(&data.index).ok_or(Refused::code(ErrorCode::UnknownTopicOrPartition))?;
+        topic.partitions.get(&data.index).ok_or(Refused::code(ErrorCode::UnknownTopicOrPartition))?;
         let acks = match acks {
             0 => Acks::None,
             1 => Acks::Leader,
@@ -145,7 +145,7 @@ impl Node {
         let key = PartitionKey { topic_id: topic.id, partition: data.index };
         let bytes = batches.bytes() as u64;
         let partition = self.partitions.get_mut(&key).ok_or(Refused::code(ErrorCode::NotLeaderOrFollower))?;
-        let request = AppendRequest { batches, acks, isr_size: image.isr.len(), replicas: image.replicas.len() };
+        let request = AppendRequest { batches, acks };
         let appended = partition.append(now, request, &*self.compressors, &mut self.ops, out)?;
         let waits = acks != Acks::None && partition.park(acks, appended.next_offset, id, slot);
         if !appended.is_duplicate {

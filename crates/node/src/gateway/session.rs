@@ -38,6 +38,8 @@ pub(crate) struct FetchParams {
     pub(crate) max_bytes: i32,
     pub(crate) current_leader_epoch: i32,
     pub(crate) last_fetched_epoch: i32,
+    /// Of the replica that fetches; -1 for consumers.
+    pub(crate) log_start: i64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +55,8 @@ struct Cached {
 #[derive(Clone, Debug, PartialEq)]
 struct Session {
     epoch: i32,
+    /// Another broker's: it goes for no consumer's, and a consumer's goes for it.
+    is_replica: bool,
     uses_topic_ids: bool,
     created: Instant,
     last_used: Instant,
@@ -150,11 +154,12 @@ impl Sessions {
         &mut self,
         now: Instant,
         slots: usize,
+        is_replica: bool,
         uses_topic_ids: bool,
         partitions: Vec<(FetchKey, FetchParams, Told)>,
         random: &mut Random,
     ) -> i32 {
-        if partitions.is_empty() || !self.make_room(now, slots, partitions.len()) {
+        if partitions.is_empty() || !self.make_room(now, slots, is_replica, partitions.len()) {
             return 0;
         }
         let mut session_id = 0;
@@ -163,6 +168,7 @@ impl Sessions {
         }
         let mut session = Session {
             epoch: next_epoch(INITIAL_EPOCH),
+            is_replica,
             uses_topic_ids,
             created: now,
             last_used: now,
@@ -200,7 +206,7 @@ impl Sessions {
         self.sessions.len()
     }
 
-    fn make_room(&mut self, now: Instant, slots: usize, size: usize) -> bool {
+    fn make_room(&mut self, now: Instant, slots: usize, is_replica: bool, size: usize) -> bool {
         if self.sessions.len() < slots {
             return true;
         }
@@ -208,10 +214,14 @@ impl Sessions {
         let stale = self.sessions.iter().min_by_key(|(id, it)| (it.last_used, **id));
         let victim = match stale {
             Some((id, session)) if is_over(session.last_used) => Some(*id),
+            _ if is_replica => {
+                let consumers = self.sessions.iter().filter(|(_, session)| !session.is_replica);
+                consumers.min_by_key(|(id, session)| (session.last_used, **id)).map(|(id, _)| *id)
+            }
             _ => self
                 .sessions
                 .iter()
-                .filter(|(_, session)| is_over(session.created))
+                .filter(|(_, session)| !session.is_replica && is_over(session.created))
                 .min_by_key(|(id, session)| (session.partitions.len(), **id))
                 .filter(|(_, session)| session.partitions.len() < size)
                 .map(|(id, _)| *id),
@@ -286,7 +296,7 @@ mod tests {
     }
 
     fn at(offset: i64) -> FetchParams {
-        FetchParams { offset, max_bytes: 1024, current_leader_epoch: -1, last_fetched_epoch: -1 }
+        FetchParams { offset, max_bytes: 1024, current_leader_epoch: -1, last_fetched_epoch: -1, log_start: -1 }
     }
 
     fn told(high_watermark: i64, bytes: u64) -> Told {
@@ -295,7 +305,7 @@ mod tests {
 
     fn open(sessions: &mut Sessions, now: Instant, slots: usize, partitions: i32) -> i32 {
         let partitions = (0..partitions).map(|it| (key(it), at(0), told(0, 0))).collect();
-        sessions.create(now, slots, false, partitions, &mut Random::new(now.0))
+        sessions.create(now, slots, false, false, partitions, &mut Random::new(now.0))
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use protocol::records::{self, Batches, CheckRules, Compressors, RecordView, RecordViews, RecordsError, TimestampType};
 use protocol::{ErrorCode, Now, Offset, Str, WallMs};
-use storage::{AppendError, LogRules, Sequence, StoreOp};
+use storage::{AppendError, LogRules, Sequence};
 
-use super::{Partition, State, start_in_lane};
+use super::{Partition, State};
 use crate::config::{TimestampPolicy, TopicConfig};
 use crate::event::Event;
-use crate::ops::{Ops, Purpose};
+use crate::ops::Ops;
 use crate::outbox::Outbox;
 
 /// An answer names as many records that are at fault, not all that a bomb can hold.
@@ -28,9 +28,6 @@ pub(crate) enum Acks {
 pub(crate) struct AppendRequest {
     pub(crate) batches: Batches,
     pub(crate) acks: Acks,
-    /// Replicas in sync, and replicas at all.
-    pub(crate) isr_size: usize,
-    pub(crate) replicas: usize,
 }
 
 /// Batches that have their place.
@@ -87,9 +84,9 @@ impl Partition {
         ops: &mut Ops,
         out: &mut Outbox,
     ) -> Result<Appended, Refused> {
-        let AppendRequest { batches, acks, isr_size, replicas } = request;
+        let AppendRequest { batches, acks } = request;
         let log_start = self.leading()?.shape.log_start();
-        let min_isr = usize::try_from(self.config.min_insync_replicas).unwrap_or_default().min(replicas);
+        let (isr_size, min_isr) = (self.isr().len(), self.min_isr());
         if acks == Acks::All && isr_size < min_isr {
             return Err(Refused::because(
                 ErrorCode::NotEnoughReplicas,
@@ -132,38 +129,9 @@ impl Partition {
             .shape
             .append(batches, self.leader_epoch, &rules, now.wall)
             .map_err(|error| Refused::because(error.code(), place_error(&self.topic, self.key.partition, &error)))?;
-        let end = appended.end();
-        online.in_flight.push_back((end, bytes));
-        let is_due = end.0 - online.asked_end().0 >= self.config.flush_messages;
-        if is_due {
-            online.due.push_back((appended.first, end));
-        }
-        let must_flush = is_due && online.flushing.is_none();
-        // A start reads what is not known to be on disk, so a segment that is full is flushed, as in Kafka.
-        let is_full = appended.ops.iter().any(|op| matches!(op, StoreOp::Roll(..)));
-        for op in appended.ops {
-            if matches!(op, StoreOp::Append(..)) {
-                ops.start(Purpose::Append(self.log, bytes), op, out);
-            } else {
-                start_in_lane(self.log, op, ops, out);
-            }
-        }
-        if must_flush || is_full {
-            self.flush(now.mono, ops, out);
-        }
-        out.emit(|| Event::Appended {
-            topic: self.topic.clone(),
-            partition: self.key.partition,
-            base_offset: appended.first,
-            next_offset: end,
-            leader_epoch: self.leader_epoch,
-        });
-        Ok(Appended {
-            base_offset: appended.first,
-            next_offset: end,
-            append_time: appended.append_time,
-            is_duplicate: false,
-        })
+        let (first, end, append_time) = (appended.first, appended.end(), appended.append_time);
+        self.hand_over(now.mono, appended, bytes, bytes, ops, out);
+        Ok(Appended { base_offset: first, next_offset: end, append_time, is_duplicate: false })
     }
 
     fn check_size(&self, batches: &Batches) -> Result<(), Refused> {

@@ -80,7 +80,7 @@ impl Partition {
     /// What is to be cleaned, if it is enough or has waited for too long.
     pub(crate) fn dirt(&self, now: WallMs) -> Option<Dirt> {
         let State::Online(online) = &self.state else { return None };
-        if !self.config.compact || online.cleaning.given_up || online.shape.is_cleaning() {
+        if !self.config.compact || online.cleaning.given_up || online.shape.is_cleaning() || online.truncating {
             return None;
         }
         let shape = &online.shape;
@@ -246,6 +246,17 @@ impl Partition {
 impl Cleaning {
     pub(super) fn new(cleaned_to: Option<Offset>) -> Cleaning {
         Cleaning { cleaned_to, ..Cleaning::default() }
+    }
+
+    /// The log is being cut at an offset: what was to be cleaned may be gone, and what was seen is no more. Steps that the
+    /// store carries out end by themselves; true for one that would wait for ever.
+    pub(super) fn cut(&mut self, offset: Offset) -> bool {
+        self.cleaned_to = self.cleaned_to.map(|it| it.min(offset));
+        let waits = matches!(self.step, Step::Flushing(_));
+        if waits {
+            self.step = Step::Idle;
+        }
+        waits
     }
 
     /// Below it every key was seen by a clean.

@@ -65,7 +65,13 @@ impl Partition {
     }
 
     /// What the leader said of its high watermark and log start. Answers true if the log start moved.
-    pub(crate) fn told_by_leader(&mut self, high_watermark: i64, log_start: i64, ops: &mut Ops, out: &mut Outbox) -> bool {
+    pub(crate) fn told_by_leader(
+        &mut self,
+        high_watermark: i64,
+        log_start: i64,
+        ops: &mut Ops,
+        out: &mut Outbox,
+    ) -> bool {
         let (State::Online(online), Role::Follower { high_watermark: known, .. }) = (&mut self.state, &mut self.role)
         else {
             return false;
@@ -133,4 +139,3 @@ impl Partition {
         self.reveal(sight);
     }
 }
-

@@ -168,7 +168,13 @@ impl Partition {
 
     /// The replica in sync from which a consumer in `rack` reads best, if that is not this leader (KIP-392). Among equals the
     /// one with the longest log, then the one that was last caught up, then the highest id, as in Kafka.
-    pub(crate) fn preferred_replica(&self, sight: Sight<'_>, rack: &str, offset: i64, listener: &str) -> Option<NodeId> {
+    pub(crate) fn preferred_replica(
+        &self,
+        sight: Sight<'_>,
+        rack: &str,
+        offset: i64,
+        listener: &str,
+    ) -> Option<NodeId> {
         let Role::Leader(leader) = &self.role else { return None };
         let in_rack = |id: NodeId| {
             sight.image.broker(id).is_some_and(|it| {

@@ -4,32 +4,42 @@
 
 mod append;
 mod cleaning;
+mod follower;
+mod leader;
 mod partitions;
 mod read;
+mod role;
 
 use ordered::Set;
 use std::collections::VecDeque;
 
-use protocol::{ErrorCode, Instant, LeaderEpoch, Now, Offset, Str, Uuid};
+use protocol::{ErrorCode, Instant, LeaderEpoch, NodeId, Now, Offset, Str, Uuid};
 use storage::{DirId, LogId, Retention, Shape, StoreOp};
 
 pub(crate) use append::{Acks, AppendRequest, Refused};
 pub(crate) use cleaning::CleanOutcome;
+pub(crate) use follower::FetchPosition;
+pub(crate) use leader::{IsrDecision, IsrProposal, ReplicaFetch};
 pub(crate) use partitions::Partitions;
 pub(crate) use read::{Bound, Data, Isolation, Position, ReadRange};
+pub(crate) use role::Sight;
 
 use cleaning::Cleaning;
+use role::{Leader, Role};
 
 use crate::config::TopicConfig;
 use crate::deferred::RequestId;
 use crate::event::Event;
 use crate::gateway::produce::Slot;
+use crate::image::PartitionImage;
 use crate::ops::{Ops, Purpose};
 use crate::outbox::Outbox;
 use crate::view::{LogView, ProducerView, SegmentView};
 
 /// Batches that a view shows of a log.
 const RECENT_BATCHES: usize = 64;
+/// Written batches above the high watermark that are kept apart. Beyond that a reader that waits is told of several at once.
+const UNSEEN_BATCHES: usize = 1024;
 
 /// A partition by its topic's id: a topic that is deleted and created again is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,9 +57,29 @@ pub(crate) struct Partition {
     pub(crate) log: LogId,
     pub(crate) config: TopicConfig,
     pub(crate) leader_epoch: LeaderEpoch,
-    /// True if the committed metadata names this broker as the leader.
-    leads: bool,
+    partition_epoch: i32,
+    /// This broker.
+    me: NodeId,
+    role: Role,
     state: State,
+}
+
+/// How far an event moved a log: bytes that replicas can read more, and that consumers can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub(crate) written: u64,
+    pub(crate) visible: u64,
+}
+
+/// What committed metadata changed for a partition.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    /// Another leader or epoch: whoever reads must be told.
+    pub(crate) is_new: bool,
+    /// This broker leads, and others are in sync than before.
+    pub(crate) is_other_isr: bool,
+    /// Who waited for the high watermark of a leader that is one no more.
+    pub(crate) abandoned: Vec<(RequestId, Slot)>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +108,8 @@ struct Online {
     flushing: Option<Offset>,
     /// When the last flush began; what `flush.ms` counts from.
     flushed_at: Instant,
+    /// The store is cutting the log; until it has answered nothing is read or written.
+    truncating: bool,
     cleaning: Cleaning,
     /// Who waits until their batch is written, and who until it is committed.
     parked_written: Set<(Offset, RequestId, Slot)>,
@@ -86,68 +118,186 @@ struct Online {
 
 impl Partition {
     /// A replica whose log is being mounted.
+    #[expect(clippy::too_many_arguments, reason = "each says one thing about the new replica")]
     fn mounting(
+        now: Instant,
         key: PartitionKey,
         topic: Str,
         dir: DirId,
         log: LogId,
-        leads: bool,
-        leader_epoch: LeaderEpoch,
+        me: NodeId,
+        image: &PartitionImage,
         config: TopicConfig,
     ) -> Partition {
-        Partition { key, topic, dir, log, config, leader_epoch, leads, state: State::Mounting }
+        let mut partition = Partition {
+            key,
+            topic,
+            dir,
+            log,
+            config,
+            leader_epoch: LeaderEpoch::NONE,
+            partition_epoch: -1,
+            me,
+            role: Role::Follower { leader: None, high_watermark: Offset(-1) },
+            state: State::Mounting,
+        };
+        partition.take_role(now, image);
+        partition
     }
 
     /// The store has rebuilt the log's shape.
-    pub(crate) fn mounted(&mut self, now: Instant, shape: Shape, ops: &mut Ops, out: &mut Outbox) {
-        let offset = shape.end();
-        if offset > Offset(0) {
-            let (topic, partition) = (self.topic.clone(), self.key.partition);
-            out.emit(|| Event::HighWatermark { topic, partition, offset });
-        }
+    pub(crate) fn mounted(&mut self, sight: Sight<'_>, shape: Shape, ops: &mut Ops, out: &mut Outbox) {
+        // A follower begins where it was when that was last written down, and a leader that is in sync alone at its end.
+        let noted = shape.mounted().high_watermark.unwrap_or(shape.log_start());
         self.state = State::Online(Box::new(Online {
-            // The only replica has everything that can be committed.
-            high_watermark: shape.end(),
+            high_watermark: noted.clamp(shape.log_start(), shape.end()),
             in_flight: VecDeque::new(),
             unseen: VecDeque::new(),
             due: VecDeque::new(),
             flushing: None,
-            flushed_at: now,
+            flushed_at: sight.now,
+            truncating: false,
             parked_written: Set::new(),
             parked_committed: Set::new(),
             cleaning: Cleaning::new(shape.mounted().cleaned_to),
             shape,
         }));
         self.begin_epoch(ops, out);
+        self.reveal(sight);
+        let offset = self.high_watermark();
+        if offset > Offset(0) && self.leads() {
+            let (topic, partition) = (self.topic.clone(), self.key.partition);
+            out.emit(|| Event::HighWatermark { topic, partition, offset });
+        }
     }
 
-    /// The committed metadata has this leader and epoch for the partition. True if readers must be told.
-    pub(crate) fn lead(&mut self, leads: bool, leader_epoch: LeaderEpoch, ops: &mut Ops, out: &mut Outbox) -> bool {
-        let changed = leads != self.leads || leader_epoch != self.leader_epoch;
-        (self.leads, self.leader_epoch) = (leads, leader_epoch);
-        if changed {
+    /// Takes over what the committed metadata says of the partition.
+    pub(crate) fn assigned(&mut self, now: Instant, image: &PartitionImage, ops: &mut Ops, out: &mut Outbox) -> Turn {
+        let mut turn = Turn::default();
+        // The controller's answer may have told us before the metadata did.
+        if image.partition_epoch < self.partition_epoch {
+            return turn;
+        }
+        turn.is_other_isr = image.leader == Some(self.me) && *image.isr != *self.isr();
+        turn.is_new = self.take_role(now, image);
+        if turn.is_new {
             self.begin_epoch(ops, out);
         }
-        changed
+        if let State::Online(online) = &mut self.state
+            && !matches!(self.role, Role::Leader(_))
+        {
+            let parked = std::mem::take(&mut online.parked_committed);
+            turn.abandoned = parked.into_iter().map(|(_, id, slot)| (id, slot)).collect();
+        }
+        turn
+    }
+
+    /// True if the leader or its epoch is another than before.
+    fn take_role(&mut self, now: Instant, image: &PartitionImage) -> bool {
+        let end = match &self.state {
+            State::Online(online) => online.shape.end(),
+            State::Mounting | State::Offline => Offset(-1),
+        };
+        let leads = image.leader == Some(self.me);
+        let is_new = leads != self.leads() || image.leader_epoch != self.leader_epoch;
+        (self.leader_epoch, self.partition_epoch) = (image.leader_epoch, image.partition_epoch);
+        match &mut self.role {
+            Role::Leader(leader) if leads => {
+                if is_new {
+                    leader.reelected(now, end, &image.isr);
+                }
+                leader.assign(now, self.me, &image.replicas, &image.isr);
+            }
+            Role::Follower { leader, .. } if !leads => *leader = image.leader,
+            role if leads => {
+                let mut leader = Box::<Leader>::default();
+                leader.assign(now, self.me, &image.replicas, &image.isr);
+                *role = Role::Leader(leader);
+            }
+            role => *role = Role::Follower { leader: image.leader, high_watermark: Offset(-1) },
+        }
+        is_new
     }
 
     /// A leader epoch is on its way to the disk before its first batch is.
     fn begin_epoch(&mut self, ops: &mut Ops, out: &mut Outbox) {
-        let State::Online(online) = &mut self.state else { return };
-        if self.leads
-            && let Some(op) = online.shape.begin_epoch(self.leader_epoch)
-        {
+        let (State::Online(online), Role::Leader(leader)) = (&mut self.state, &mut self.role) else { return };
+        if online.truncating || leader.epoch_start.is_some() {
+            return;
+        }
+        leader.epoch_start = Some(online.shape.end());
+        if let Some(op) = online.shape.begin_epoch(self.leader_epoch) {
             start_in_lane(self.log, op, ops, out);
         }
     }
 
-    /// The store has written the oldest append in flight. Answers by how many bytes readers can see more.
-    pub(crate) fn written(&mut self) -> u64 {
+    /// Moves the high watermark. Answers by how many bytes consumers can read more; at least one if it moved.
+    pub(crate) fn reveal(&mut self, sight: Sight<'_>) -> u64 {
+        let min_isr = self.min_isr();
         let State::Online(online) = &mut self.state else { return 0 };
-        let Some((end, bytes)) = online.in_flight.pop_front() else { return 0 };
+        let committed = online.committed(&self.role, min_isr, sight);
+        if committed <= online.high_watermark {
+            return 0;
+        }
+        online.high_watermark = committed;
+        let mut bytes = 0;
+        while online.unseen.front().is_some_and(|(end, _)| *end <= online.high_watermark) {
+            bytes += online.unseen.pop_front().map_or(0, |(_, more)| more);
+        }
+        // What an earlier leader or run has written is not counted.
+        bytes.max(1)
+    }
+
+    /// The store has written the oldest append in flight.
+    pub(crate) fn written(&mut self, sight: Sight<'_>) -> Moved {
+        let State::Online(online) = &mut self.state else { return Moved::default() };
+        let Some((end, bytes)) = online.in_flight.pop_front() else { return Moved::default() };
         online.shape.written(end);
-        online.unseen.push_back((end, bytes));
-        online.reveal()
+        let is_full = online.unseen.len() >= UNSEEN_BATCHES;
+        match online.unseen.back_mut().filter(|_| is_full) {
+            Some((last, more)) => (*last, *more) = (end, *more + bytes),
+            None => online.unseen.push_back((end, bytes)),
+        }
+        Moved { written: bytes, visible: self.reveal(sight) }
+    }
+
+    /// Hands an append that has its place to the store; `charged` of its bytes count as a client's until they are written.
+    fn hand_over(
+        &mut self,
+        now: Instant,
+        appended: storage::Appended,
+        bytes: u64,
+        charged: u64,
+        ops: &mut Ops,
+        out: &mut Outbox,
+    ) {
+        let State::Online(online) = &mut self.state else { return };
+        let end = appended.end();
+        online.in_flight.push_back((end, bytes));
+        let is_due = end.0 - online.asked_end().0 >= self.config.flush_messages;
+        if is_due {
+            online.due.push_back((appended.first, end));
+        }
+        let must_flush = is_due && online.flushing.is_none();
+        // A start reads what is not known to be on disk, so a segment that is full is flushed, as in Kafka.
+        let is_full = appended.ops.iter().any(|op| matches!(op, StoreOp::Roll(..)));
+        for op in appended.ops {
+            if matches!(op, StoreOp::Append(..)) {
+                ops.start(Purpose::Append(self.log, charged), op, out);
+            } else {
+                start_in_lane(self.log, op, ops, out);
+            }
+        }
+        if must_flush || is_full {
+            self.flush(now, ops, out);
+        }
+        out.emit(|| Event::Appended {
+            topic: self.topic.clone(),
+            partition: self.key.partition,
+            base_offset: appended.first,
+            next_offset: end,
+            leader_epoch: self.leader_epoch,
+        });
     }
 
     /// Takes the waiters whose batches are as safe as they asked for.
@@ -196,6 +346,7 @@ impl Partition {
     /// Has the store write down which producers there are.
     pub(crate) fn snapshot_producers(&mut self, ops: &mut Ops, out: &mut Outbox) {
         if let State::Online(online) = &mut self.state
+            && !online.truncating
             && let Some(op) = online.shape.snapshot_producers()
         {
             start_in_lane(self.log, op, ops, out);
@@ -204,20 +355,20 @@ impl Partition {
 
     /// The store has flushed everything below `end`: the next flush begins, if any append waits for it. Answers by how many
     /// bytes readers can see more.
-    pub(crate) fn flushed(&mut self, now: Instant, end: Offset, ops: &mut Ops, out: &mut Outbox) -> u64 {
+    pub(crate) fn flushed(&mut self, sight: Sight<'_>, end: Offset, ops: &mut Ops, out: &mut Outbox) -> u64 {
         let State::Online(online) = &mut self.state else { return 0 };
-        online.shape.synced(end);
+        // The log may have been cut meanwhile.
+        online.shape.synced(end.min(online.shape.written_end()));
         if online.flushing == Some(end) {
             online.flushing = None;
         }
         while online.due.front().is_some_and(|(_, due)| *due <= end) {
             online.due.pop_front();
         }
-        let seen = online.reveal();
         if online.flushing.is_none() && !online.due.is_empty() {
-            self.flush(now, ops, out);
+            self.flush(sight.now, ops, out);
         }
-        seen
+        self.reveal(sight)
     }
 
     /// The log directory failed. Answers who waited: their batches may be lost.
@@ -250,7 +401,7 @@ impl Partition {
     /// Applies `retention.ms` and `retention.bytes`. True if the log start moved.
     pub(crate) fn retain(&mut self, now: Now, ops: &mut Ops, out: &mut Outbox) -> bool {
         let State::Online(online) = &mut self.state else { return false };
-        if !self.config.delete {
+        if !self.config.delete || online.truncating {
             return false;
         }
         let retention = Retention { ms: self.config.retention_ms, bytes: self.config.retention_bytes };
@@ -328,6 +479,12 @@ impl Partition {
         }
     }
 
+    /// How often the log was cut.
+    #[cfg(test)]
+    pub(crate) fn era(&self) -> protocol::Era {
+        self.online().map_or(protocol::Era(0), |online| online.shape.era())
+    }
+
     pub(crate) fn is_mounting(&self) -> bool {
         matches!(self.state, State::Mounting)
     }
@@ -371,16 +528,21 @@ impl Partition {
 
     fn online(&self) -> Result<&Online, ErrorCode> {
         match &self.state {
-            State::Online(online) => Ok(online),
+            State::Online(online) if !online.truncating => Ok(online),
             // Kafka says so while a replica that the metadata names is not there yet; clients refresh and retry.
-            State::Mounting => Err(ErrorCode::NotLeaderOrFollower),
+            State::Online(_) | State::Mounting => Err(ErrorCode::NotLeaderOrFollower),
             State::Offline => Err(ErrorCode::KafkaStorageError),
         }
     }
 
     fn leading(&self) -> Result<&Online, ErrorCode> {
         let online = self.online()?;
-        if self.leads { Ok(online) } else { Err(ErrorCode::NotLeaderOrFollower) }
+        if self.leads() { Ok(online) } else { Err(ErrorCode::NotLeaderOrFollower) }
+    }
+
+    /// True if the committed metadata names this broker as the leader.
+    pub(crate) fn leads(&self) -> bool {
+        matches!(self.role, Role::Leader(_))
     }
 }
 
@@ -393,18 +555,6 @@ impl Online {
     /// Everything below is written, and on disk where the topic demands that: as far as an append in Kafka has returned.
     fn settled(&self) -> Offset {
         self.due.front().map_or(self.shape.written_end(), |(base, _)| self.shape.written_end().min(*base))
-    }
-
-    /// Moves the high watermark. Answers by how many bytes.
-    fn reveal(&mut self) -> u64 {
-        let settled = self.settled();
-        // The maximal ISR is this broker alone.
-        self.high_watermark = self.high_watermark.max(settled);
-        let mut bytes = 0;
-        while self.unseen.front().is_some_and(|(end, _)| *end <= settled) {
-            bytes += self.unseen.pop_front().map_or(0, |(_, more)| more);
-        }
-        bytes
     }
 
     fn everyone_parked(self) -> Vec<(RequestId, Slot)> {

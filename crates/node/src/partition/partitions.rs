@@ -4,13 +4,14 @@ use ordered::Map;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::{LeaderEpoch, Offset, Str, TopicPartition, Uuid};
+use protocol::{Instant, NodeId, Offset, Str, TopicPartition, Uuid};
 use storage::{DirId, LogId, LogSpec, StoreOp};
 
 use super::{Partition, PartitionKey, State};
 use crate::config::TopicConfig;
 use crate::deferred::RequestId;
 use crate::gateway::produce::Slot;
+use crate::image::PartitionImage;
 use crate::ops::{Ops, Purpose};
 use crate::outbox::Outbox;
 
@@ -33,9 +34,10 @@ impl Partitions {
         key: PartitionKey,
         topic: Str,
         dir: DirId,
-        leads: bool,
-        leader_epoch: LeaderEpoch,
+        me: NodeId,
+        image: &PartitionImage,
         config: TopicConfig,
+        now: Instant,
         ops: &mut Ops,
         out: &mut Outbox,
     ) {
@@ -53,7 +55,7 @@ impl Partitions {
             synced: false,
             compacted: config.compact,
         };
-        let partition = Partition::mounting(key, topic, dir, log, leads, leader_epoch, config);
+        let partition = Partition::mounting(now, key, topic, dir, log, me, image, config);
         self.by_key.insert(key, Arc::new(partition));
         self.by_log.insert(log, key);
         // Logs are lanes of their own: the new one must not find the folder of the old.
@@ -61,6 +63,29 @@ impl Partitions {
             Some(postponed) => *postponed = Some((log, spec)),
             None => ops.start(Purpose::Mount(log), StoreOp::Mount(log, spec), out),
         }
+    }
+
+    /// Knows a replica whose directory is gone.
+    #[expect(clippy::too_many_arguments, reason = "each says one thing about the replica")]
+    pub(crate) fn add_lost(
+        &mut self,
+        key: PartitionKey,
+        topic: Str,
+        dir: DirId,
+        me: NodeId,
+        image: &PartitionImage,
+        config: TopicConfig,
+        now: Instant,
+    ) {
+        if self.by_key.contains_key(&key) {
+            return;
+        }
+        self.last_log += 1;
+        let log = LogId(self.last_log);
+        let mut partition = Partition::mounting(now, key, topic, dir, log, me, image, config);
+        partition.state = State::Offline;
+        self.by_key.insert(key, Arc::new(partition));
+        self.by_log.insert(log, key);
     }
 
     /// True if a log waits for the name of this one, which is gone, or no other is on its way out.

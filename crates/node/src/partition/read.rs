@@ -3,6 +3,7 @@
 use protocol::{ErrorCode, LeaderEpoch, Offset, ProducerId, Region};
 use storage::{Lookup, Plan, StoreOp, TimestampOffset};
 
+use super::role::Role;
 use super::{Online, Partition};
 
 /// What a reader may see.
@@ -12,6 +13,8 @@ pub(crate) enum Isolation {
     ReadUncommitted,
     /// Up to the last stable offset: no record of an open transaction.
     ReadCommitted,
+    /// All that is written: for replicas.
+    LogEnd,
 }
 
 /// Where a log ends, for whom.
@@ -71,10 +74,10 @@ pub(crate) enum Position {
 }
 
 impl Partition {
-    /// Plans a read.
-    pub(crate) fn read(&self, range: &ReadRange) -> Result<Read, ErrorCode> {
+    /// Plans a read. Consumers that say where they are may read at followers (KIP-392), up to what those know to be committed.
+    pub(crate) fn read(&self, range: &ReadRange, only_leader: bool) -> Result<Read, ErrorCode> {
         self.check_leader_epoch(range.current_leader_epoch)?;
-        let online = self.leading()?;
+        let online = if only_leader { self.leading()? } else { self.online()? };
         let (log_start, offset) = (online.shape.log_start(), Offset(range.offset));
         let answer = |data| Read {
             high_watermark: online.high_watermark,
@@ -85,16 +88,11 @@ impl Partition {
             data,
         };
         if range.last_fetched_epoch >= 0 {
-            let fetched = LeaderEpoch(range.last_fetched_epoch);
-            let (epoch, end) = online
-                .shape
-                .epochs()
-                .end_offset_for(fetched, online.shape.written_end())
-                .ok_or(ErrorCode::OffsetOutOfRange)?;
+            let (epoch, end) = online.end_of(range.last_fetched_epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
             if offset < log_start {
                 return Err(ErrorCode::OffsetOutOfRange);
             }
-            if epoch < fetched || end < offset {
+            if online.parts_from(range.offset, range.last_fetched_epoch) {
                 return Ok(answer(Data::Diverging { epoch, end }));
             }
         }
@@ -104,6 +102,7 @@ impl Partition {
         let limit = match range.isolation {
             Isolation::ReadUncommitted => online.high_watermark,
             Isolation::ReadCommitted => online.last_stable_offset(),
+            Isolation::LogEnd => online.shape.written_end(),
         };
         Ok(answer(self.plan(online, range, offset, limit)))
     }
@@ -133,6 +132,11 @@ impl Partition {
         }
     }
 
+    /// True if the reader's log is not a prefix of this one.
+    pub(super) fn parts_from(&self, offset: i64, last_fetched_epoch: i32) -> bool {
+        self.online().is_ok_and(|online| online.parts_from(offset, last_fetched_epoch))
+    }
+
     /// Where the log ends.
     pub(crate) fn bound(&self, bound: Bound) -> Result<Offset, ErrorCode> {
         Ok(match bound {
@@ -140,6 +144,25 @@ impl Partition {
             Bound::HighWatermark => self.leading()?.high_watermark,
             Bound::LastStable => self.leading()?.last_stable_offset(),
         })
+    }
+
+    /// OFFSET_NOT_AVAILABLE while a new leader does not know yet that all it took over is committed: an end told now could be
+    /// before one that was told earlier (KIP-207).
+    pub(crate) fn check_caught_up(&self) -> Result<(), ErrorCode> {
+        let online = self.online()?;
+        let start = match &self.role {
+            Role::Leader(leader) => leader.epoch_start,
+            Role::Follower { .. } => None,
+        };
+        match start {
+            Some(start) if start > online.high_watermark => Err(ErrorCode::OffsetNotAvailable),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where an epoch ends: the greatest known one not above it, and its end. `None` for one that is not known.
+    pub(crate) fn epoch_end(&self, epoch: i32) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
+        Ok(self.leading()?.end_of(epoch))
     }
 
     /// The first record at or after a timestamp.
@@ -171,6 +194,14 @@ impl Partition {
 }
 
 impl Online {
+    fn end_of(&self, epoch: i32) -> Option<(LeaderEpoch, Offset)> {
+        self.shape.epochs().end_offset_for(LeaderEpoch(epoch), self.shape.written_end())
+    }
+
+    fn parts_from(&self, offset: i64, fetched: i32) -> bool {
+        fetched >= 0 && self.end_of(fetched).is_none_or(|(epoch, end)| epoch.0 < fetched || end.0 < offset)
+    }
+
     /// The end of what readers of committed transactions may see.
     fn last_stable_offset(&self) -> Offset {
         let open = self.shape.producers().first_open_transaction();

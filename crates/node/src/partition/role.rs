@@ -185,7 +185,10 @@ mod tests {
     fn a_replica_is_behind_when_it_has_not_had_everything_for_too_long() {
         let image = Image::default();
         let mut leader = begun(&[ME, OTHER]);
-        assert!(leader.others[&OTHER].is_caught_up(sight(&image, 100), Offset(5)), "it has its time from the election on");
+        assert!(
+            leader.others[&OTHER].is_caught_up(sight(&image, 100), Offset(5)),
+            "it has its time from the election on"
+        );
         assert!(!leader.others[&OTHER].is_caught_up(sight(&image, 101), Offset(5)));
         // It always has what there was at its last fetch: busy, and in sync.
         fetch(&mut leader, OTHER, 90, 5, 9);

@@ -170,7 +170,8 @@ fn epochs_end_where_the_next_began() {
             current_leader_epoch,
             ..Default::default()
         };
-        let topic = offset_for_leader_epoch_request::OffsetForLeaderTopic { topic: "t".into(), partitions: vec![partition] };
+        let topic =
+            offset_for_leader_epoch_request::OffsetForLeaderTopic { topic: "t".into(), partitions: vec![partition] };
         let request = OffsetForLeaderEpochRequest { topics: vec![topic], ..Default::default() };
         match world.ask(2, 4, RequestBody::OffsetForLeaderEpoch(request)) {
             ResponseBody::OffsetForLeaderEpoch(response) => {

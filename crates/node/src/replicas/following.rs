@@ -32,7 +32,11 @@ fn a_produce_request_waits_no_longer_than_it_wants() {
     world.advance(29_999);
     assert_eq!(world.acked(1, sent), None);
     world.advance(1);
-    assert_eq!(world.acked(1, sent), Some((ErrorCode::RequestTimedOut, 0)), "the batch stays, and may be committed yet");
+    assert_eq!(
+        world.acked(1, sent),
+        Some((ErrorCode::RequestTimedOut, 0)),
+        "the batch stays, and may be committed yet"
+    );
     assert_eq!(world.ends(1), (0, 1));
     world.advance(20_000);
     assert_eq!((world.isr(), world.ends(1)), (vec![1], (1, 1)));

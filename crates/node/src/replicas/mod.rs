@@ -359,12 +359,16 @@ impl World {
         if self.is_undecided {
             return false;
         }
-        let proposals: Vec<_> =
-            self.brokers.iter_mut().flat_map(|(id, it)| it.node.isr_proposals.take().into_iter().map(|p| (*id, p))).collect();
+        let proposals: Vec<_> = self
+            .brokers
+            .iter_mut()
+            .flat_map(|(id, it)| it.node.isr_proposals.take().into_iter().map(|p| (*id, p)))
+            .collect();
         let is_any = !proposals.is_empty();
         for (id, proposal) in proposals {
             let before = self.partition();
-            let fits = before.leader_epoch == proposal.leader_epoch && before.partition_epoch == proposal.partition_epoch;
+            let fits =
+                before.leader_epoch == proposal.leader_epoch && before.partition_epoch == proposal.partition_epoch;
             let mut answer = alter_partition_response::PartitionData {
                 error_code: ErrorCode::InvalidUpdateVersion.code(),
                 ..Default::default()

@@ -8,14 +8,26 @@ use node::Random;
 use node::config::Config;
 use node::controller::{Controller, Outcome};
 use node::gateway::{self, Context, Step};
-use node::image::Image;
-use node::input::{Peer, PeerHost};
+use node::image::{Image, PartitionImage};
+use node::input::{ConnId, Peer, PeerHost};
 use protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig};
 use protocol::messages::create_topics_response::CreatableTopicResult;
 use protocol::messages::*;
-use protocol::{LeaderEpoch, Now, Str, Uuid};
+use protocol::{LeaderEpoch, NodeId, Now, Str, Uuid};
 
 pub const DIRECTORY: Uuid = Uuid([9; 16]);
+
+/// The directory of a broker that has one.
+pub fn directory_of(id: i32) -> Uuid {
+    broker_directory(DIRECTORY, id)
+}
+
+/// No two brokers have a directory in common.
+fn broker_directory(first: Uuid, id: i32) -> Uuid {
+    let mut bytes = first.0;
+    bytes[15] = bytes[15].wrapping_add(16 * (id as u8 - 1));
+    Uuid(bytes)
+}
 
 /// Types of resources.
 pub const TOPIC: i8 = 2;
@@ -32,8 +44,9 @@ pub struct Cluster {
     pub controller: Controller,
     pub random: Random,
     pub log: Vec<MetadataRecord>,
-    /// Of every broker.
+    /// Of broker 1; others have as many of their own.
     pub directories: Vec<Uuid>,
+    pub now: Now,
 }
 
 impl Cluster {
@@ -43,9 +56,16 @@ impl Cluster {
         config.identity.cluster_id = "cluster".into();
         let mut controller = Controller::new(&config);
         controller.activate(Image::default(), LeaderEpoch(1));
-        let mut cluster =
-            Cluster { config, controller, random: Random::new(7), log: Vec::new(), directories: vec![DIRECTORY] };
-        let records = cluster.controller.decide_bootstrap(&cluster.config, Vec::new(), &mut cluster.random);
+        let mut cluster = Cluster {
+            config,
+            controller,
+            random: Random::new(7),
+            log: Vec::new(),
+            directories: vec![DIRECTORY],
+            now: Now::default(),
+        };
+        let incarnation = cluster.random.uuid();
+        let records = cluster.controller.decide_bootstrap(&cluster.config, Vec::new(), incarnation);
         cluster.append(records);
         cluster
     }
@@ -90,7 +110,7 @@ impl Cluster {
             listeners: vec![broker_registration_request::Listener {
                 name: "PLAINTEXT".into(),
                 host: "here".into(),
-                port: 9092,
+                port: 9091 + id as u16,
                 security_protocol: 0,
             }],
             features: protocol::support::kafka_features()
@@ -102,23 +122,92 @@ impl Cluster {
                 })
                 .collect(),
             rack: None,
-            log_dirs: self.directories.clone(),
+            log_dirs: self.directories.iter().map(|it| broker_directory(*it, id)).collect(),
             previous_broker_epoch: previous_epoch,
             ..BrokerRegistrationRequest::default()
         };
-        let outcome = self.controller.decide_broker_registration(&self.config, &request, Now::default());
+        self.register_as(&request)
+    }
+
+    pub fn register_as(&mut self, request: &BrokerRegistrationRequest) -> BrokerRegistrationResponse {
+        let outcome = self.controller.decide_broker_registration(&self.config, request, self.now);
         match self.commit(outcome) {
-            ResponseBody::BrokerRegistration(response) => response,
+            ResponseBody::BrokerRegistration(response) => {
+                if response.error_code == 0 {
+                    self.heard(request.broker_id, None);
+                }
+                response
+            }
             other => panic!("{other:?}"),
         }
     }
 
+    /// What the node notes when it accepts a broker's request; each broker has one connection.
+    fn heard(&mut self, id: i32, offset: Option<i64>) {
+        let broker = self.image().broker(NodeId(id)).expect("it is registered").clone();
+        let end = self.image().next_offset();
+        let contacts = &mut self.controller.contacts;
+        contacts.heard(broker.id, broker.epoch, offset, ConnId(id as u64), self.now.mono);
+        contacts.leaving(broker.id, (broker.in_controlled_shutdown && !broker.fenced).then(|| end.plus(-1)));
+    }
+
     pub fn heartbeat(&mut self, request: BrokerHeartbeatRequest) -> BrokerHeartbeatResponse {
-        let outcome = self.controller.decide_broker_heartbeat(&self.config, &request, Now::default());
+        let outcome = self.controller.decide_broker_heartbeat(&self.config, &request, self.now);
         match self.commit(outcome) {
-            ResponseBody::BrokerHeartbeat(response) => response,
+            ResponseBody::BrokerHeartbeat(response) => {
+                if response.error_code == 0 {
+                    self.heard(request.broker_id, Some(request.current_metadata_offset));
+                }
+                response
+            }
             other => panic!("{other:?}"),
         }
+    }
+
+    /// A heartbeat of a broker that has applied everything and wants nothing.
+    pub fn beat(&mut self, id: i32) -> BrokerHeartbeatResponse {
+        self.heartbeat(self.beat_of(id))
+    }
+
+    pub fn beat_of(&self, id: i32) -> BrokerHeartbeatRequest {
+        BrokerHeartbeatRequest {
+            broker_id: id,
+            broker_epoch: self.image().broker(NodeId(id)).map_or(-1, |it| it.epoch),
+            current_metadata_offset: self.image().next_offset().0 - 1,
+            ..BrokerHeartbeatRequest::default()
+        }
+    }
+
+    /// The broker's session is over.
+    pub fn fence(&mut self, id: i32) {
+        let records = self.controller.decide_fence(&self.config, NodeId(id));
+        self.append(records);
+        self.controller.contacts.forget(NodeId(id));
+    }
+
+    pub fn partition(&self, topic: &str, index: i32) -> PartitionImage {
+        self.image().partition(topic, index).expect("it exists").clone()
+    }
+
+    /// `leader@epoch isr=… elr=… last=…`, and what else is not as usual.
+    pub fn state(&self, topic: &str) -> String {
+        let it = self.partition(topic, 0);
+        let ids = |nodes: &[NodeId]| nodes.iter().map(|it| it.0.to_string()).collect::<Vec<_>>().join(",");
+        let mut text = format!("{}@{} isr={}", it.leader_id(), it.leader_epoch.0, ids(&it.isr));
+        for (name, nodes) in [
+            ("elr", &it.elr),
+            ("last", &it.last_known_elr),
+            ("adding", &it.adding_replicas),
+            ("removing", &it.removing_replicas),
+        ] {
+            if !nodes.is_empty() {
+                text += &format!(" {name}={}", ids(nodes));
+            }
+        }
+        if it.recovering {
+            text += " recovering";
+        }
+        text
     }
 
     pub fn start_broker(&mut self, id: i32) -> i64 {
@@ -152,7 +241,7 @@ impl Cluster {
         let peer = Peer { listener: "PLAINTEXT".into(), host: PeerHost::Named("client".into()) };
         let image = self.image().clone();
         let mut context = Context {
-            now: Now::default(),
+            now: self.now,
             config: &self.config,
             image: &image,
             controller: &self.controller,
@@ -163,6 +252,7 @@ impl Cluster {
         match handle(&mut context) {
             Step::Answer(body) => body,
             Step::Decided(outcome) => self.commit(outcome),
+            Step::Ask(..) => panic!("this controller is active"),
         }
     }
 

@@ -7,19 +7,22 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use node::{Config, ConnId, Credit, Event, Input, Node, Outbox, Peer, PeerHost, Reply, Scope, View};
+use node::{CallError, CallId, Config, ConnId, Credit, Event, Input, Node, Outbox, Peer, PeerHost, Reply, Scope, View};
 use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use protocol::messages::{CreateTopicsRequest, FetchRequest, FetchResponse, ProduceRequest};
 use protocol::records::{self, BatchBuilder, Compression, PureCompressors, Records};
 use protocol::{
-    Instant, Now, ProducerEpoch, ProducerId, Region, Request, RequestBody, Response, ResponseBody, Str, Uuid, WallMs,
+    Instant, NodeId, Now, ProducerEpoch, ProducerId, Region, Request, RequestBody, Response, ResponseBody, Str, Uuid,
+    WallMs,
 };
 use storage::{Disk, MemoryDisk, OpId, Store, StoreOp};
 
 /// The wall clock when a rig starts.
 pub(crate) const EPOCH: i64 = 1_700_000_000_000;
+/// The connection on which the node calls itself.
+const OWN: ConnId = ConnId(1 << 60);
 /// The connection that [`Rig::call`] uses.
 pub(crate) const CLIENT: ConnId = ConnId(1);
 
@@ -38,7 +41,10 @@ pub(crate) struct Rig {
     pub(crate) credit: Vec<(ConnId, Credit)>,
     pub(crate) events: Vec<Event>,
     pub(crate) stopped: bool,
+    seed: u64,
     next_correlation_id: i32,
+    own_calls: Map<i32, CallId>,
+    next_own_call: i32,
 }
 
 pub(crate) fn config(settings: &[(&str, &str)]) -> Config {
@@ -68,8 +74,13 @@ impl Rig {
 
     /// A node that has not begun.
     pub(crate) fn cold(config: Config, store: Store<MemoryDisk>) -> Rig {
+        Rig::seeded(config, store, 7)
+    }
+
+    fn seeded(config: Config, store: Store<MemoryDisk>, seed: u64) -> Rig {
         Rig {
-            node: Node::boot(Arc::new(config), 7),
+            seed,
+            node: Node::boot(Arc::new(config), seed),
             store,
             mono: Instant(0),
             wall: WallMs(EPOCH),
@@ -80,6 +91,8 @@ impl Rig {
             events: Vec::new(),
             stopped: false,
             next_correlation_id: 1,
+            own_calls: Map::new(),
+            next_own_call: 0,
         }
     }
 
@@ -89,11 +102,44 @@ impl Rig {
 
     /// Hands one input in.
     pub(crate) fn input(&mut self, input: Input) {
-        let mut out = Outbox::with_events();
-        self.node.handle(self.now(), input, &mut out);
-        assert!(out.calls.is_empty(), "a node alone calls nobody");
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let mut out = Outbox::with_events();
+            self.node.handle(self.now(), input, &mut out);
+            self.take(out, &mut inputs);
+        }
+    }
+
+    /// The node calls itself as it calls others: a request on a connection of its own, whose answer is its input.
+    fn take(&mut self, out: Outbox, inputs: &mut VecDeque<Input>) {
+        for call in out.calls {
+            assert_eq!(call.to, NodeId(1), "a node alone calls nobody but itself");
+            if self.own_calls.is_empty() && self.next_own_call == 0 {
+                let host = PeerHost::Node(call.to);
+                let listener = Str::from_static("CONTROLLER");
+                inputs.push_back(Input::Opened(OWN, Peer { listener, host }));
+            }
+            self.next_own_call += 1;
+            self.own_calls.insert(self.next_own_call, call.id);
+            let (version, correlation_id) = (call.version, self.next_own_call);
+            inputs
+                .push_back(Input::Request(OWN, Request { version, correlation_id, client_id: None, body: call.body }));
+        }
         self.queue.extend(out.store);
-        self.replies.extend(out.replies);
+        for reply in out.replies {
+            match reply {
+                Reply::Answer(OWN, response) => {
+                    let id = self.own_calls.remove(&response.correlation_id).expect("it was asked");
+                    inputs.push_back(Input::Answered(id, Ok(response.body)));
+                }
+                Reply::Close(OWN, why) => {
+                    assert_eq!(why, "the node has failed", "a node does not refuse itself");
+                    let lost = std::mem::take(&mut self.own_calls).into_values();
+                    inputs.extend(lost.map(|id| Input::Answered(id, Err(CallError::Reset))));
+                }
+                reply => self.replies.push(reply),
+            }
+        }
         self.credit.extend(out.credit);
         self.events.extend(out.events.unwrap_or_default());
         self.stopped |= out.stopped;
@@ -253,7 +299,8 @@ impl Rig {
     /// A new process on the same disk, after [`Rig::stop`] or a kill at this moment.
     pub(crate) fn restart(mut self, settings: &[(&str, &str)]) -> Rig {
         self.store.disk_mut().crash();
-        let mut rig = Rig::cold(config(settings), Store::new(self.store.into_disk()));
+        // Another process: what it draws is other.
+        let mut rig = Rig::seeded(config(settings), Store::new(self.store.into_disk()), self.seed + 1);
         rig.wall = self.wall;
         rig.open(CLIENT);
         rig.run();

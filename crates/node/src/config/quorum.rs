@@ -1,0 +1,62 @@
+//! The metadata quorum: `controller.quorum.*`, and how its log is kept: `metadata.*`.
+
+use protocol::Str;
+
+use super::{ConfigError, Values};
+
+/// `controller.quorum.*` and `metadata.*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumConfig {
+    /// `controller.quorum.bootstrap.servers`.
+    pub bootstrap_servers: Vec<(Str, u16)>,
+    /// `controller.quorum.election.timeout.ms`.
+    pub election_timeout_ms: i32,
+    /// `controller.quorum.fetch.timeout.ms`.
+    pub fetch_timeout_ms: i32,
+    /// `controller.quorum.election.backoff.max.ms`.
+    pub election_backoff_max_ms: i32,
+    /// `controller.quorum.request.timeout.ms`.
+    pub request_timeout_ms: i32,
+    /// `controller.quorum.retry.backoff.ms`.
+    pub retry_backoff_ms: i32,
+    /// `controller.quorum.fetch.max.bytes`.
+    pub fetch_max_bytes: i32,
+    /// `controller.quorum.fetch.snapshot.max.bytes`.
+    pub fetch_snapshot_max_bytes: i32,
+    /// `metadata.log.segment.bytes`.
+    pub segment_bytes: i32,
+    /// `metadata.log.max.record.bytes.between.snapshots`.
+    pub max_bytes_between_snapshots: i64,
+    /// `metadata.log.max.snapshot.interval.ms`; 0 for never.
+    pub max_snapshot_interval_ms: i64,
+    /// `metadata.max.retention.bytes`.
+    pub max_retention_bytes: i64,
+}
+
+impl QuorumConfig {
+    pub(super) fn of(values: &Values<'_>) -> Result<QuorumConfig, ConfigError> {
+        let server = |entry: Str| {
+            let parts = entry.rsplit_once(':').and_then(|(host, port)| Some((Str::from(host), port.parse().ok()?)));
+            parts.filter(|(host, _)| !host.is_empty()).ok_or_else(|| {
+                ConfigError(format!(
+                    "Invalid value {entry} for configuration controller.quorum.bootstrap.servers: expected host:port"
+                ))
+            })
+        };
+        let servers = values.items("controller.quorum.bootstrap.servers").into_iter().map(server);
+        Ok(QuorumConfig {
+            bootstrap_servers: servers.collect::<Result<_, _>>()?,
+            election_timeout_ms: values.int("controller.quorum.election.timeout.ms"),
+            fetch_timeout_ms: values.int("controller.quorum.fetch.timeout.ms"),
+            election_backoff_max_ms: values.int("controller.quorum.election.backoff.max.ms"),
+            request_timeout_ms: values.int("controller.quorum.request.timeout.ms"),
+            retry_backoff_ms: values.int("controller.quorum.retry.backoff.ms"),
+            fetch_max_bytes: values.int("controller.quorum.fetch.max.bytes"),
+            fetch_snapshot_max_bytes: values.int("controller.quorum.fetch.snapshot.max.bytes"),
+            segment_bytes: values.metadata_segment_bytes(),
+            max_bytes_between_snapshots: values.long("metadata.log.max.record.bytes.between.snapshots"),
+            max_snapshot_interval_ms: values.long("metadata.log.max.snapshot.interval.ms"),
+            max_retention_bytes: values.long("metadata.max.retention.bytes"),
+        })
+    }
+}

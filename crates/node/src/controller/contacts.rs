@@ -1,0 +1,152 @@
+//! When the active controller last heard of each broker. Soft state: in no log, armed when leadership begins, gone with it.
+//!
+//! A broker is fenced `broker.session.timeout.ms` after its last heartbeat, as in Kafka. There is evidence that comes
+//! sooner: a process that ends closes its connections, and then nobody listens on its port. So when the connection of a
+//! broker's heartbeats closes and it does not come back on another within `vivarium.broker.session.reset.grace.ms`, its port
+//! is knocked at; it is fenced at once if that is refused. A broker that is paused, slow or cut off refuses nothing and is
+//! treated exactly as Kafka would.
+
+use ordered::Map;
+
+use protocol::{Instant, NodeId, Offset};
+
+use crate::image::Image;
+use crate::input::ConnId;
+
+/// What the controller knows of one broker's process.
+#[derive(Clone, Debug)]
+struct Contact {
+    epoch: i64,
+    last: Instant,
+    /// The last metadata record that it has applied; -1 until it says.
+    metadata_offset: i64,
+    /// In a controlled shutdown: once all others have applied this, it may go.
+    shutdown_offset: Option<Offset>,
+    /// Where its last heartbeat came from; `None` once that is closed, or before the first.
+    conn: Option<ConnId>,
+    /// When its port is knocked at, unless it is heard of before.
+    knock_at: Option<Instant>,
+}
+
+/// All brokers of which the active controller has heard.
+#[derive(Clone, Debug, Default)]
+pub struct Contacts {
+    by_broker: Map<NodeId, Contact>,
+}
+
+/// What is due about a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Its session is over.
+    Expired(NodeId),
+    /// It is to be asked whether it lives.
+    Knock(NodeId),
+}
+
+impl Contacts {
+    /// Leadership begins: whoever lives has a whole session's time to say so, and who does not come soon is knocked at.
+    pub fn arm(&mut self, image: &Image, now: Instant, grace_ms: i64) {
+        self.by_broker.clear();
+        for broker in image.brokers().filter(|it| !it.fenced) {
+            let contact = Contact {
+                epoch: broker.epoch,
+                last: now,
+                metadata_offset: -1,
+                shutdown_offset: None,
+                conn: None,
+                knock_at: Some(now.plus_ms(grace_ms)),
+            };
+            self.by_broker.insert(broker.id, contact);
+        }
+    }
+
+    /// Leadership is over.
+    pub fn clear(&mut self) {
+        self.by_broker.clear();
+    }
+
+    /// A registration or heartbeat came.
+    pub fn heard(&mut self, id: NodeId, epoch: i64, metadata_offset: Option<i64>, conn: ConnId, now: Instant) {
+        let before = self.by_broker.get(&id).filter(|it| it.epoch == epoch);
+        let contact = Contact {
+            epoch,
+            last: now,
+            metadata_offset: metadata_offset.or(before.map(|it| it.metadata_offset)).unwrap_or(-1),
+            shutdown_offset: before.and_then(|it| it.shutdown_offset),
+            conn: Some(conn),
+            knock_at: None,
+        };
+        self.by_broker.insert(id, contact);
+    }
+
+    /// A broker began its controlled shutdown with the record before `end`, or left it by being fenced.
+    pub fn leaving(&mut self, id: NodeId, end: Option<Offset>) {
+        if let Some(contact) = self.by_broker.get_mut(&id) {
+            contact.shutdown_offset = end.map(|end| contact.shutdown_offset.unwrap_or(end));
+        }
+    }
+
+    /// The record that all others must have applied before the broker may go; `None` while it is not leaving.
+    pub fn shutdown_offset(&self, id: NodeId) -> Option<Offset> {
+        self.by_broker.get(&id)?.shutdown_offset
+    }
+
+    /// What every live broker but the leaving ones has applied; `None` if there are no others.
+    pub fn lowest_active_offset(&self, image: &Image, but: NodeId) -> Option<i64> {
+        let others = image.brokers().filter(|it| it.id != but && !it.fenced && self.shutdown_offset(it.id).is_none());
+        others.map(|it| self.by_broker.get(&it.id).map_or(-1, |contact| contact.metadata_offset)).min()
+    }
+
+    /// True while the broker of this epoch has a session that is not over.
+    pub fn is_live(&self, id: NodeId, epoch: i64, now: Instant, timeout_ms: i64) -> bool {
+        self.by_broker.get(&id).is_some_and(|it| it.epoch == epoch && now <= it.last.plus_ms(timeout_ms))
+    }
+
+    /// True if no connection is open on which the broker was heard of.
+    pub fn is_disconnected(&self, id: NodeId) -> bool {
+        self.by_broker.get(&id).is_none_or(|it| it.conn.is_none())
+    }
+
+    /// A connection is gone.
+    pub fn closed(&mut self, conn: ConnId, now: Instant, grace_ms: i64) {
+        for contact in self.by_broker.values_mut().filter(|it| it.conn == Some(conn)) {
+            contact.conn = None;
+            contact.knock_at = Some(now.plus_ms(grace_ms));
+        }
+    }
+
+    /// A knock was sent, or was answered in a way that says nothing: the next comes later.
+    pub fn knock_again(&mut self, id: NodeId, at: Option<Instant>) {
+        if let Some(contact) = self.by_broker.get_mut(&id).filter(|it| it.conn.is_none()) {
+            contact.knock_at = at;
+        }
+    }
+
+    /// A broker is fenced or gone: there is nothing to watch until it is heard of again.
+    pub fn forget(&mut self, id: NodeId) {
+        self.by_broker.remove(&id);
+    }
+
+    /// What is due at this moment, one broker at a time, so that each decision sees the one before.
+    pub fn due(&self, now: Instant, timeout_ms: i64) -> Option<Due> {
+        for (id, contact) in self.by_broker.iter() {
+            if contact.last.plus_ms(timeout_ms) < now {
+                return Some(Due::Expired(*id));
+            }
+            if contact.knock_at.is_some_and(|at| at <= now) {
+                return Some(Due::Knock(*id));
+            }
+        }
+        None
+    }
+
+    /// When anything will be due.
+    pub fn next(&self, timeout_ms: i64) -> Option<Instant> {
+        let ends = self.by_broker.values().map(|it| {
+            // One microsecond past the last at which the session is valid.
+            let end = Instant(it.last.plus_ms(timeout_ms).0 + 1);
+            it.knock_at.map_or(end, |at| at.min(end))
+        });
+        ends.min()
+    }
+}

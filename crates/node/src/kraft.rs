@@ -1,0 +1,188 @@
+//! The metadata quorum's place in the node: its settings, and its operations, calls, requests and commits.
+
+use ordered::Map;
+
+use protocol::{MetadataRecord, Now, RequestBody, ResponseBody};
+use quorum::{NoAnswer, Quorum, QuorumSetup, VoterSource};
+use storage::{DirId, LogId, StoreError};
+
+use crate::config::Config;
+use crate::deferred::Waiter;
+use crate::event::Event;
+use crate::image::{Image, ResourceType};
+use crate::lifecycle::Phase;
+use crate::node::Node;
+use crate::ops::Purpose;
+use crate::outbox::{CallError, Outbox};
+use crate::peers;
+use crate::timers::WakeReason;
+
+/// The metadata log's number; partitions' follow.
+pub(crate) const METADATA_LOG: LogId = LogId(0);
+
+/// Who waits for the quorum's answers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kraft {
+    next: u64,
+    waiters: Map<u64, Waiter>,
+}
+
+impl Node {
+    /// A request of another node of the quorum, or of who looks at it.
+    pub(crate) fn ask_quorum(&mut self, now: Now, waiter: Waiter, body: RequestBody, out: &mut Outbox) {
+        let token = self.kraft.next;
+        self.kraft.next += 1;
+        self.kraft.waiters.insert(token, waiter);
+        self.drive_quorum(now, out, |quorum, output| quorum.request(now, token, waiter.version, body, output));
+    }
+
+    /// A call of the quorum's was answered, or not.
+    pub(crate) fn quorum_answered(
+        &mut self,
+        now: Now,
+        token: u64,
+        result: Result<ResponseBody, CallError>,
+        out: &mut Outbox,
+    ) {
+        let result = result.map_err(|error| match error {
+            CallError::Refused | CallError::Reset => NoAnswer::Broken,
+            CallError::TimedOut | CallError::Malformed => NoAnswer::Silent,
+        });
+        self.drive_quorum(now, out, |quorum, output| quorum.answered(now, token, result, output));
+    }
+
+    /// Lets the quorum act, carries out what it asks for and applies what it has committed.
+    pub(crate) fn drive_quorum(
+        &mut self,
+        now: Now,
+        out: &mut Outbox,
+        act: impl FnOnce(&mut Quorum, &mut quorum::Output),
+    ) {
+        let mut output = quorum::Output::default();
+        act(&mut self.quorum, &mut output);
+        self.carry_out(now, output, out);
+    }
+
+    fn carry_out(&mut self, now: Now, output: quorum::Output, out: &mut Outbox) {
+        for (ticket, op) in output.store {
+            self.ops.start(Purpose::Metadata(ticket), op, out);
+        }
+        for call in output.calls {
+            let to = peers::Endpoint { node: call.to.node, host: call.to.host, port: call.to.port };
+            self.peers.call(peers::Purpose::Quorum(call.token), &to, call.body, call.timeout_ms, out);
+        }
+        for (token, body) in output.replies {
+            if let Some(waiter) = self.kraft.waiters.remove(&token) {
+                self.answer(waiter, body, out);
+            }
+        }
+        match self.quorum.wake_at() {
+            Some(at) => self.timers.arm(WakeReason::Quorum, at),
+            None => self.timers.disarm(WakeReason::Quorum),
+        }
+        if output.lost_leadership {
+            // At once: nothing more may be decided, and what is parked must not be taken for committed.
+            self.follow_leadership(now, out);
+        }
+        self.apply_committed(now, output.is_reset, output.committed, out);
+        match output.failed {
+            // Paths of a log that does not hold together are those within its directory.
+            Some(error @ (StoreError::Corrupt(_) | StoreError::Missing)) => {
+                let dir =
+                    self.config.log_dirs.get(usize::from(self.config.metadata_log_dir)).cloned().unwrap_or_default();
+                self.fail(format!("the metadata log in {dir} is damaged: {error}"), out);
+            }
+            Some(error) => self.fail(format!("the metadata log is lost: {error}"), out),
+            None => {}
+        }
+    }
+
+    fn apply_committed(
+        &mut self,
+        now: Now,
+        is_reset: bool,
+        committed: Vec<(protocol::Offset, MetadataRecord)>,
+        out: &mut Outbox,
+    ) {
+        let is_news = !committed.is_empty();
+        if is_reset {
+            return self.restore_image(now, committed, out);
+        }
+        let mut created = Vec::new();
+        for (offset, record) in committed {
+            if let Err(error) = self.image.apply(offset, &record) {
+                return self.fail(format!("the metadata log cannot be applied at offset {offset}: {error}"), out);
+            }
+            // A replay is no news.
+            if let MetadataRecord::Topic(topic) = &record
+                && self.life.phase() == Phase::Serving
+            {
+                created.push(topic.topic_id);
+            }
+            self.revealed(now, &record, out);
+        }
+        for topic in created.into_iter().filter_map(|id| self.image.topic_by_id(id)) {
+            out.emit(|| Event::TopicCreated { topic: topic.name.clone(), partitions: topic.partitions.len() as i32 });
+        }
+        if is_news {
+            self.hurry_for_leaving(now, out);
+        }
+    }
+
+    /// A snapshot takes the place of all metadata: this node was so far behind that the records in between are gone.
+    fn restore_image(&mut self, now: Now, committed: Vec<(protocol::Offset, MetadataRecord)>, out: &mut Outbox) {
+        let old = std::mem::take(&mut self.image);
+        let mut image = Image::default();
+        for (offset, record) in &committed {
+            if let Err(error) = image.apply(*offset, record) {
+                return self.fail(format!("the leader's snapshot cannot be applied: {error}"), out);
+            }
+        }
+        self.image = image;
+        let gone: Vec<_> = old.topics().map(|it| it.id).filter(|id| self.image.topic_by_id(*id).is_none()).collect();
+        for id in gone {
+            self.topic_removed(id, out);
+        }
+        for (_, record) in &committed {
+            self.revealed(now, record, out);
+        }
+        // Settings that are gone leave no record.
+        self.config_changed(now, ResourceType::Broker.id(), "");
+        self.hurry_for_leaving(now, out);
+    }
+}
+
+/// The node's part in the metadata quorum.
+pub(crate) fn quorum_of(config: &Config, seed: u64) -> Quorum {
+    let dir = DirId(config.metadata_log_dir);
+    let settings = &config.quorum;
+    let endpoints = config.advertised_listeners.iter().filter(|it| config.is_controller_listener(&it.name));
+    let alone = QuorumSetup::alone(config.node_id, METADATA_LOG, dir);
+    let voters = if !config.voters.is_empty() {
+        let voter = |it: &crate::config::Voter| quorum::Endpoint { node: it.id, host: it.host.clone(), port: it.port };
+        VoterSource::Static(config.voters.iter().map(voter).collect())
+    } else if config.roles.controller && settings.bootstrap_servers.len() <= 1 {
+        // The one server is this node.
+        VoterSource::Dynamic(Vec::new())
+    } else {
+        VoterSource::Dynamic(settings.bootstrap_servers.clone())
+    };
+    Quorum::new(QuorumSetup {
+        cluster_id: config.identity.cluster_id.clone(),
+        directory_id: config.identity.directory_ids.get(usize::from(dir.0)).copied().unwrap_or_default(),
+        listener: config.controller_listener_names.first().cloned().unwrap_or(alone.listener.clone()),
+        endpoints: endpoints.map(|it| (it.name.clone(), it.host.clone(), it.port)).collect(),
+        voters,
+        is_controller: config.roles.controller,
+        seed,
+        segment_bytes: settings.segment_bytes,
+        election_timeout_ms: i64::from(settings.election_timeout_ms),
+        fetch_timeout_ms: i64::from(settings.fetch_timeout_ms),
+        election_backoff_max_ms: i64::from(settings.election_backoff_max_ms),
+        request_timeout_ms: i64::from(settings.request_timeout_ms),
+        retry_backoff_ms: i64::from(settings.retry_backoff_ms),
+        fetch_max_bytes: settings.fetch_max_bytes,
+        fetch_snapshot_max_bytes: settings.fetch_snapshot_max_bytes,
+        ..alone
+    })
+}

@@ -1,0 +1,169 @@
+//! A term: what a node does while it is the active controller, besides answering. It begins and ends with the leadership of
+//! the quorum.
+
+use protocol::messages::ApiVersionsRequest;
+use protocol::{ErrorCode, LeaderEpoch, NodeId, Now, RequestBody, ResponseBody, Str};
+
+use crate::controller::Due;
+use crate::deferred::Committed;
+use crate::gateway::refusals::refuse;
+use crate::input::ConnId;
+use crate::node::Node;
+use crate::outbox::{CallError, Outbox};
+use crate::peers::{Endpoint, Purpose};
+use crate::timers::WakeReason;
+
+/// A broker whose port answers, though its connection broke, is knocked at again after so long.
+const KNOCK_INTERVAL_MS: i64 = 100;
+/// A knock that is not answered in this time says nothing.
+const KNOCK_TIMEOUT_MS: i64 = 1_000;
+
+impl Node {
+    /// Begins or ends a term when the quorum has another leader; true if it did.
+    pub(crate) fn follow_leadership(&mut self, now: Now, out: &mut Outbox) -> bool {
+        let leads = self.quorum.is_leader().then(|| self.quorum.leader_epoch());
+        if leads == self.controller.epoch() {
+            return false;
+        }
+        if self.controller.is_active() {
+            self.end_term(out);
+        }
+        if let Some(epoch) = leads {
+            self.begin_term(now, epoch, out);
+        }
+        true
+    }
+
+    fn begin_term(&mut self, now: Now, epoch: LeaderEpoch, out: &mut Outbox) {
+        self.controller.activate(self.image.clone(), epoch);
+        let incarnation = self.membership.controller_incarnation(&mut self.random);
+        let records = self.controller.decide_bootstrap(&self.config, self.quorum.take_bootstrap(), incarnation);
+        if !records.is_empty() {
+            self.append_metadata(now, records, out);
+        }
+        self.membership.controller_registered();
+        self.controller.arm_contacts(now.mono, self.config.broker_session_reset_grace_ms);
+        self.arm_sessions();
+        self.arm_balance(now);
+    }
+
+    /// What was decided and not committed may never be: who waits for it looks for the new leader.
+    fn end_term(&mut self, out: &mut Outbox) {
+        self.controller.resign(self.image.clone());
+        self.timers.disarm(WakeReason::Sessions);
+        self.timers.disarm(WakeReason::Balance);
+        for committed in self.deferred.take_parked() {
+            let Committed::Answer(waiter, mut body) = committed;
+            refuse(&mut body, ErrorCode::NotController);
+            self.answer(waiter, body, out);
+        }
+    }
+
+    /// A registration, or a heartbeat with what the broker has applied, was accepted.
+    pub(crate) fn heard_of(&mut self, now: Now, conn: ConnId, id: NodeId, metadata_offset: Option<i64>) {
+        let end = self.quorum.log_end();
+        let Some(broker) = self.controller.image().broker(id) else { return };
+        let (epoch, is_leaving, is_fenced) = (broker.epoch, broker.in_controlled_shutdown, broker.fenced);
+        let contacts = &mut self.controller.contacts;
+        contacts.heard(id, epoch, metadata_offset, conn, now.mono);
+        contacts.leaving(id, (is_leaving && !is_fenced).then(|| end.plus(-1)));
+        self.arm_sessions();
+    }
+
+    /// A connection is closed: it may have been a broker's.
+    pub(crate) fn lost_connection(&mut self, now: Now, conn: ConnId) {
+        if self.controller.is_active() {
+            self.controller.contacts.closed(conn, now.mono, self.config.broker_session_reset_grace_ms);
+            self.arm_sessions();
+        }
+    }
+
+    pub(crate) fn arm_sessions(&mut self) {
+        match self.controller.contacts.next(self.session_timeout_ms()) {
+            Some(at) => self.timers.arm(WakeReason::Sessions, at),
+            None => self.timers.disarm(WakeReason::Sessions),
+        }
+    }
+
+    fn session_timeout_ms(&self) -> i64 {
+        i64::from(self.config.broker_session_timeout_ms)
+    }
+
+    /// Fences who was not heard of for too long, one at a time, and knocks at who lost its connection.
+    pub(crate) fn watch_sessions(&mut self, now: Now, out: &mut Outbox) {
+        while let Some(due) = self.controller.contacts.due(now.mono, self.session_timeout_ms()) {
+            match due {
+                // What is one process with the controller lives while that does.
+                Due::Expired(id) | Due::Knock(id) if id == self.config.node_id => self.controller.contacts.forget(id),
+                Due::Expired(id) => self.fence(now, id, "its session has timed out", out),
+                Due::Knock(id) => self.knock(id, out),
+            }
+        }
+        self.arm_sessions();
+    }
+
+    fn fence(&mut self, now: Now, id: NodeId, why: &'static str, out: &mut Outbox) {
+        let records = self.controller.decide_fence(&self.config, id);
+        self.controller.contacts.forget(id);
+        if !records.is_empty() {
+            out.emit(|| crate::event::Event::BrokerFenced { broker: id, why: Str::from_static(why) });
+            self.append_metadata(now, records, out);
+        }
+    }
+
+    fn knock(&mut self, id: NodeId, out: &mut Outbox) {
+        self.controller.contacts.knock_again(id, None);
+        let Some(broker) = self.controller.image().broker(id).filter(|it| !it.fenced) else { return };
+        let listener = &self.config.inter_broker_listener_name;
+        let Some(endpoint) = broker.endpoints.get(listener).or_else(|| broker.endpoints.values().next()) else {
+            return;
+        };
+        let to = Endpoint { node: id, host: endpoint.host.clone(), port: endpoint.port };
+        let body = RequestBody::ApiVersions(ApiVersionsRequest {
+            client_software_name: Str::from_static("vivarium"),
+            client_software_version: Str::from_static(env!("CARGO_PKG_VERSION")),
+        });
+        self.peers.call(Purpose::Knock(id, broker.epoch), &to, body, KNOCK_TIMEOUT_MS, out);
+    }
+
+    /// Only a refusal is proof that nobody listens there; anything else leaves it to the session.
+    pub(crate) fn knocked(
+        &mut self,
+        now: Now,
+        id: NodeId,
+        epoch: i64,
+        result: &Result<ResponseBody, CallError>,
+        out: &mut Outbox,
+    ) {
+        let is_same = self.controller.image().broker(id).is_some_and(|it| it.epoch == epoch && !it.fenced);
+        if !self.controller.is_active() || !is_same || !self.controller.contacts.is_disconnected(id) {
+            return;
+        }
+        if matches!(result, Err(CallError::Refused)) {
+            self.fence(now, id, "nobody listens on its port any more", out);
+        } else {
+            self.controller.contacts.knock_again(id, Some(now.mono.plus_ms(KNOCK_INTERVAL_MS)));
+        }
+        self.arm_sessions();
+    }
+
+    fn arm_balance(&mut self, now: Now) {
+        let interval = self.config.leader_imbalance_check_interval_seconds.saturating_mul(1_000);
+        self.timers.arm(WakeReason::Balance, now.mono.plus_ms(interval));
+    }
+
+    /// Leaders go back to the first replicas, and partitions without one get any that their topic allows.
+    pub(crate) fn balance(&mut self, now: Now, out: &mut Outbox) {
+        if self.config.auto_leader_rebalance_enable {
+            let records = self.controller.decide_balance(&self.config);
+            if !records.is_empty() {
+                self.append_metadata(now, records, out);
+            }
+        }
+        let records = self.controller.decide_unclean(&self.config);
+        if !records.is_empty() {
+            self.append_metadata(now, records, out);
+        }
+        self.arm_balance(now);
+    }
+}

@@ -1,0 +1,649 @@
+//! Several quorums over disks in memory and a network that delays, reorders, drops and breaks, all of it from a seed, with
+//! the invariants of KRaft checked after every step.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use protocol::frame::{decode_request, decode_response, encode_request, encode_response};
+use protocol::messages::{FeatureLevelRecord, MetadataRecord};
+use protocol::records::Records;
+use protocol::{
+    Instant, LeaderEpoch, NodeId, Now, Offset, Random, Request, RequestBody, Response, ResponseBody, Uuid, WallMs,
+};
+use quorum::{Call, Endpoint, NoAnswer, Output, Quorum, QuorumSetup, RoleKind, Ticket, VoterSource};
+use storage::{Cell, DirId, Done, LogId, MemoryDisk, Store, StoreOp};
+
+/// What is wrong with the world that the checks must notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bug {
+    None,
+    /// `quorum-state` is said to be on disk, and is not.
+    ForgottenVotes,
+    /// A sync is said to be done, and is not.
+    LyingFlush,
+    /// Every vote is granted, on the wire.
+    GenerousVoters,
+    /// Answers to fetches call everything committed.
+    HastyWatermark,
+    /// Followers are never told to cut what they have too much of.
+    NoDivergence,
+    /// A node counts as the same that was started anew: its high watermark begins at the snapshot again.
+    Rebirth,
+}
+
+/// Effects of one node wait here, in order within a lane.
+struct Member {
+    id: NodeId,
+    quorum: Option<Quorum>,
+    store: Option<Store<MemoryDisk>>,
+    disk: Option<MemoryDisk>,
+    lane: VecDeque<(Ticket, StoreOp)>,
+    lane_busy: bool,
+    life: u64,
+    is_voter: bool,
+    /// What the state machine made of the committed records: the newest level of each name.
+    state: BTreeMap<String, i16>,
+    high_watermark: Offset,
+    was_leader_in: Option<LeaderEpoch>,
+    failed: Option<String>,
+}
+
+#[derive(Debug)]
+enum Event {
+    Stored { node: usize, life: u64 },
+    Request { from: usize, life: u64, to: usize, token: u64, body: RequestBody },
+    Answer { to: usize, life: u64, token: u64, result: Result<ResponseBody, NoAnswer> },
+    Restart { node: usize },
+    Fault,
+    Load,
+}
+
+struct Asker {
+    from: usize,
+    life: u64,
+    token: u64,
+    version: i16,
+}
+
+pub(crate) struct World {
+    pub(crate) now: u64,
+    random: Random,
+    members: Vec<Member>,
+    queue: BTreeMap<(u64, u64), Event>,
+    next: u64,
+    next_token: u64,
+    askers: BTreeMap<(usize, u64), Asker>,
+    /// No message goes from the one to the other.
+    cut: Vec<(usize, usize)>,
+    bug: Bug,
+    pub(crate) calm: bool,
+    /// Who led which epoch.
+    leaders: BTreeMap<LeaderEpoch, NodeId>,
+    /// The state after each committed offset, as the first to commit it saw it.
+    states: BTreeMap<Offset, BTreeMap<String, i16>>,
+    pub(crate) appended: u64,
+    snapshot_every: Option<u64>,
+    pub(crate) violations: Vec<String>,
+    pub(crate) stats: Stats,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stats {
+    pub(crate) events: u64,
+    pub(crate) elections: u64,
+    pub(crate) faults: u64,
+    pub(crate) restored: u64,
+    pub(crate) cut_tails: u64,
+}
+
+const VERSIONS: fn(&RequestBody) -> i16 = |body| *body.api_key().versions().end();
+
+impl World {
+    pub(crate) fn new(seed: u64, voters: usize, observers: usize, bug: Bug) -> World {
+        let mut world = World {
+            now: 1,
+            random: Random::new(seed),
+            members: Vec::new(),
+            queue: BTreeMap::new(),
+            next: 0,
+            next_token: 0,
+            askers: BTreeMap::new(),
+            cut: Vec::new(),
+            bug,
+            calm: false,
+            leaders: BTreeMap::new(),
+            states: BTreeMap::new(),
+            appended: 0,
+            snapshot_every: None,
+            violations: Vec::new(),
+            stats: Stats::default(),
+        };
+        for index in 0..voters + observers {
+            world.members.push(Member {
+                id: NodeId(index as i32 + 1),
+                quorum: None,
+                store: None,
+                disk: Some(MemoryDisk::new()),
+                lane: VecDeque::new(),
+                lane_busy: false,
+                life: 0,
+                is_voter: index < voters,
+                state: BTreeMap::new(),
+                high_watermark: Offset(0),
+                was_leader_in: None,
+                failed: None,
+            });
+        }
+        for node in 0..voters + observers {
+            world.start(node);
+        }
+        world
+    }
+
+    pub(crate) fn with_snapshots(mut self, every: u64) -> World {
+        self.snapshot_every = Some(every);
+        self
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now { mono: Instant(self.now), wall: WallMs(1_700_000_000_000 + self.now as i64 / 1_000) }
+    }
+
+    fn push(&mut self, after: u64, event: Event) {
+        self.next += 1;
+        self.queue.insert((self.now + after, self.next), event);
+    }
+
+    fn start(&mut self, node: usize) {
+        let voters = self.members.iter().filter(|it| it.is_voter).map(|it| endpoint(it.id)).collect();
+        let seed = self.random.next_u64();
+        let now = self.now();
+        let member = &mut self.members[node];
+        let Some(disk) = member.disk.take() else { return };
+        let at = endpoint(member.id);
+        let quorum = Quorum::new(QuorumSetup {
+            cluster_id: "cluster".into(),
+            directory_id: Uuid([member.id.0 as u8; 16]),
+            endpoints: vec![("CONTROLLER".into(), at.host, at.port)],
+            voters: VoterSource::Static(voters),
+            is_controller: member.is_voter,
+            seed,
+            segment_bytes: 2_000,
+            fetch_max_bytes: 1_500,
+            fetch_snapshot_max_bytes: 400,
+            ..QuorumSetup::alone(member.id, LogId(0), DirId(0))
+        });
+        member.quorum = Some(quorum);
+        member.store = Some(Store::new(disk));
+        member.life += 1;
+        member.state.clear();
+        if self.bug != Bug::Rebirth {
+            member.high_watermark = Offset(0);
+        }
+        self.act(node, |quorum, out| quorum.begin(now, out));
+    }
+
+    /// Ends a process: its memory goes, and with the power all that is not synced.
+    pub(crate) fn stop(&mut self, node: usize, power: bool) {
+        let member = &mut self.members[node];
+        let Some(store) = member.store.take() else { return };
+        let mut disk = store.into_disk();
+        if power {
+            disk.power_cut();
+        } else {
+            disk.crash();
+        }
+        member.disk = Some(disk);
+        member.quorum = None;
+        member.lane.clear();
+        member.lane_busy = false;
+        member.life += 1;
+        // Those who wait for it notice.
+        let waiting: Vec<(usize, u64)> = self.askers.keys().filter(|(at, _)| *at == node).copied().collect();
+        for key in waiting {
+            if let Some(asker) = self.askers.remove(&key) {
+                let delay = self.random.below(2_000);
+                self.push(
+                    delay,
+                    Event::Answer {
+                        to: asker.from,
+                        life: asker.life,
+                        token: asker.token,
+                        result: Err(NoAnswer::Broken),
+                    },
+                );
+            }
+        }
+    }
+
+    pub(crate) fn restart(&mut self, node: usize) {
+        if self.members[node].quorum.is_none() {
+            self.start(node);
+        }
+    }
+
+    pub(crate) fn quorum(&self, node: usize) -> Option<&Quorum> {
+        self.members[node].quorum.as_ref()
+    }
+
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let leaders = (0..self.members.len()).filter(|node| self.quorum(*node).is_some_and(Quorum::is_leader));
+        leaders.max_by_key(|node| self.quorum(*node).map(Quorum::leader_epoch))
+    }
+
+    pub(crate) fn cut(&mut self, from: usize, to: usize) {
+        self.cut.push((from, to));
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.cut.clear();
+    }
+
+    pub(crate) fn act<T>(&mut self, node: usize, act: impl FnOnce(&mut Quorum, &mut Output) -> T) -> Option<T> {
+        let mut out = Output::default();
+        let member = &mut self.members[node];
+        let quorum = member.quorum.as_mut()?;
+        let answer = act(quorum, &mut out);
+        member.lane.extend(out.store);
+        if let Some(error) = out.failed {
+            member.failed = Some(error.to_string());
+        }
+        if out.is_reset {
+            member.state.clear();
+            self.stats.restored += 1;
+        }
+        let committed = out.committed;
+        self.apply(node, out.is_reset, committed);
+        self.work(node);
+        for call in out.calls {
+            self.send(node, call);
+        }
+        for (token, body) in out.replies {
+            self.reply(node, token, body);
+        }
+        self.check(node);
+        Some(answer)
+    }
+
+    /// The state machine: it must be the same everywhere after the same offset.
+    fn apply(&mut self, node: usize, is_reset: bool, committed: Vec<(Offset, MetadataRecord)>) {
+        let mut rest = committed.into_iter().peekable();
+        while let Some((offset, record)) = rest.next() {
+            if let MetadataRecord::FeatureLevel(it) = record {
+                self.members[node].state.insert(it.name.to_string(), it.feature_level);
+            }
+            // A snapshot's records all stand at its last offset.
+            if rest.peek().is_some_and(|(next, _)| *next == offset) {
+                continue;
+            }
+            let state = self.members[node].state.clone();
+            let known = self.states.range(..=offset).next_back();
+            match known {
+                Some((at, known)) if *at == offset || is_reset => {
+                    if *known != state {
+                        let what = format!("state machine safety: node {node} differs after offset {offset}");
+                        self.violations.push(what);
+                    }
+                }
+                _ => {
+                    self.states.insert(offset, state);
+                }
+            }
+        }
+    }
+
+    fn check(&mut self, node: usize) {
+        let member = &mut self.members[node];
+        let Some(quorum) = &member.quorum else { return };
+        let (id, mark, epoch) = (member.id, quorum.high_watermark(), quorum.leader_epoch());
+        if mark < member.high_watermark {
+            let before = member.high_watermark;
+            self.violations.push(format!("high watermark monotone: node {id} from {before} to {mark}"));
+        }
+        member.high_watermark = mark;
+        if quorum.role() != RoleKind::Leader || member.was_leader_in == Some(epoch) {
+            return;
+        }
+        member.was_leader_in = Some(epoch);
+        self.stats.elections += 1;
+        let end = quorum.log_end();
+        if let Some(other) = self.leaders.insert(epoch, id).filter(|other| *other != id) {
+            self.violations.push(format!("election safety: {other} and {id} lead epoch {epoch}"));
+        }
+        if let Some((last, _)) = self.states.last_key_value()
+            && end <= *last
+        {
+            self.violations.push(format!("leader completeness: {id} ends at {end}, and {last} is committed"));
+        }
+    }
+
+    /// Logs that end an epoch at the same offset are the same before it.
+    pub(crate) fn check_logs(&mut self) {
+        let logs: Vec<(NodeId, BatchMap)> =
+            self.members.iter().filter_map(|it| Some((it.id, batches(it.store.as_ref()?.disk())))).collect();
+        for (index, (a, ours)) in logs.iter().enumerate() {
+            for (b, theirs) in &logs[index + 1..] {
+                // Below the last batch that both have in the same epoch, they agree.
+                let same =
+                    ours.iter().rev().find(|(base, (epoch, _))| theirs.get(base).is_some_and(|it| it.0 == *epoch));
+                let Some((last, _)) = same else { continue };
+                for (base, (_, bytes)) in ours.range(..=last) {
+                    let other = theirs.get(base).map(|it| &it.1);
+                    let is_kept = theirs.keys().next().is_some_and(|first| first <= base);
+                    if is_kept && other != Some(bytes) {
+                        self.violations.push(format!("log matching: {a} and {b} differ at offset {base}"));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn work(&mut self, node: usize) {
+        let member = &mut self.members[node];
+        if member.lane_busy || member.lane.is_empty() {
+            return;
+        }
+        member.lane_busy = true;
+        let life = member.life;
+        let most = if self.random.below(20) == 0 { 8_000 } else { 400 };
+        let delay = 20 + self.random.below(most);
+        self.push(delay, Event::Stored { node, life });
+    }
+
+    fn stored(&mut self, node: usize, life: u64) {
+        let now = self.now();
+        let member = &mut self.members[node];
+        if member.life != life {
+            return;
+        }
+        member.lane_busy = false;
+        let Some((ticket, op)) = member.lane.pop_front() else { return };
+        let store = member.store.as_mut().expect("it runs");
+        self.stats.cut_tails += u64::from(matches!(op, StoreOp::Truncate(..)));
+        let result = match (&op, self.bug) {
+            (StoreOp::Put(Cell::QuorumState(_), _), Bug::ForgottenVotes) => Ok(Done::Put),
+            (StoreOp::Flush(_), Bug::LyingFlush) => Ok(Done::Flushed),
+            _ => store.execute(op),
+        };
+        self.act(node, |quorum, out| quorum.stored(now, ticket, result, out));
+        self.work(node);
+    }
+
+    fn is_cut(&self, from: usize, to: usize) -> bool {
+        self.cut.contains(&(from, to))
+    }
+
+    fn delay(&mut self) -> u64 {
+        if self.random.below(30) == 0 { self.random.below(60_000) } else { 100 + self.random.below(1_500) }
+    }
+
+    fn send(&mut self, from: usize, call: Call) {
+        let to = usize::try_from(call.to.node.0 - 1).expect("a known node");
+        let life = self.members[from].life;
+        let timeout = call.timeout_ms as u64 * 1_000;
+        // Everything must fit the wire.
+        let mut request =
+            Request { version: VERSIONS(&call.body), correlation_id: 7, client_id: None, body: call.body.clone() };
+        let bytes = encode_request(&mut request).expect("fits its version").bytes().expect("no regions").slice(4..);
+        let body = decode_request(bytes).expect("decodes").body;
+        let answer = |result| Event::Answer { to: from, life, token: call.token, result };
+        let is_lost = self.is_cut(from, to) || (!self.calm && self.random.below(40) == 0);
+        if is_lost {
+            return self.push(timeout, answer(Err(NoAnswer::Silent)));
+        }
+        let delay = self.delay();
+        self.push(delay, Event::Request { from, life, to, token: call.token, body });
+        if !self.calm && self.random.below(60) == 0 {
+            // The connection breaks; whether the request arrives is another matter.
+            let delay = self.delay();
+            self.push(delay, answer(Err(NoAnswer::Broken)));
+        } else {
+            self.push(timeout, answer(Err(NoAnswer::Silent)));
+        }
+    }
+
+    fn arrived(&mut self, from: usize, life: u64, to: usize, token: u64, body: RequestBody) {
+        let now = self.now();
+        if self.members[to].quorum.is_none() {
+            let delay = self.delay();
+            return self.push(delay, Event::Answer { to: from, life, token, result: Err(NoAnswer::Broken) });
+        }
+        let version = VERSIONS(&body);
+        let own = self.next_token;
+        self.next_token += 1;
+        self.askers.insert((to, own), Asker { from, life, token, version });
+        self.act(to, |quorum, out| quorum.request(now, own, version, body, out));
+    }
+
+    fn reply(&mut self, node: usize, token: u64, body: ResponseBody) {
+        let Some(asker) = self.askers.remove(&(node, token)) else { return };
+        let Some(body) = self.resolve(node, body) else {
+            return self.push(
+                10,
+                Event::Answer { to: asker.from, life: asker.life, token: asker.token, result: Err(NoAnswer::Broken) },
+            );
+        };
+        let api = body.api_key();
+        let mut response = Response { version: asker.version, correlation_id: 7, body };
+        let bytes = encode_response(&mut response).expect("fits its version").bytes().expect("resolved").slice(4..);
+        let mut body = decode_response(api, asker.version, bytes).expect("decodes").body;
+        self.tamper(&mut body);
+        if self.is_cut(node, asker.from) || (!self.calm && self.random.below(40) == 0) {
+            return;
+        }
+        let delay = self.delay();
+        self.push(delay, Event::Answer { to: asker.from, life: asker.life, token: asker.token, result: Ok(body) });
+    }
+
+    /// Reads the regions of an answer from the answering node's files.
+    fn resolve(&mut self, node: usize, mut body: ResponseBody) -> Option<ResponseBody> {
+        let store = self.members[node].store.as_mut()?;
+        if let ResponseBody::Fetch(fetch) = &mut body {
+            for partition in fetch.responses.iter_mut().flat_map(|it| &mut it.partitions) {
+                let Some(Records::Regions(regions)) = &partition.records else { continue };
+                let mut bytes = Vec::new();
+                for region in regions {
+                    match store.execute(StoreOp::Load(*region)) {
+                        Ok(Done::Loaded(piece)) => bytes.extend_from_slice(&piece),
+                        _ => return None,
+                    }
+                }
+                partition.records = Some(Records::Bytes(Bytes::from(bytes)));
+            }
+        }
+        Some(body)
+    }
+
+    fn tamper(&mut self, body: &mut ResponseBody) {
+        match (body, self.bug) {
+            (ResponseBody::Vote(response), Bug::GenerousVoters) => {
+                for it in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+                    it.vote_granted = true;
+                    it.error_code = 0;
+                }
+            }
+            (ResponseBody::Fetch(response), Bug::HastyWatermark) => {
+                for it in response.responses.iter_mut().flat_map(|topic| &mut topic.partitions) {
+                    it.high_watermark = if it.error_code == 0 { 1 << 40 } else { it.high_watermark };
+                }
+            }
+            (ResponseBody::Fetch(response), Bug::NoDivergence) => {
+                for it in response.responses.iter_mut().flat_map(|topic| &mut topic.partitions) {
+                    it.diverging_epoch = Default::default();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// One thing happens. False when nothing ever will.
+    pub(crate) fn step(&mut self) -> bool {
+        let wakes = self.members.iter().enumerate().filter_map(|(node, member)| {
+            member.quorum.as_ref().and_then(Quorum::wake_at).map(|at| (at.0.max(self.now), node))
+        });
+        let wake = wakes.min();
+        let event = self.queue.keys().next().map(|(at, _)| *at);
+        self.stats.events += 1;
+        match (wake, event) {
+            (Some((at, node)), event) if event.is_none_or(|event| at <= event) => {
+                self.now = at;
+                let now = self.now();
+                self.act(node, |quorum, out| quorum.wake(now, out));
+            }
+            (_, Some(at)) => {
+                self.now = at;
+                let Some((_, event)) = self.queue.pop_first() else { return false };
+                self.happen(event);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn happen(&mut self, event: Event) {
+        let now = self.now();
+        match event {
+            Event::Stored { node, life } => self.stored(node, life),
+            Event::Request { from, life, to, token, body } => self.arrived(from, life, to, token, body),
+            Event::Answer { to, life, token, result } => {
+                if self.members[to].life == life {
+                    self.act(to, |quorum, out| quorum.answered(now, token, result, out));
+                }
+            }
+            Event::Restart { node } => self.restart(node),
+            Event::Fault => self.fault(),
+            Event::Load => self.load(),
+        }
+    }
+
+    pub(crate) fn run_until(&mut self, at: u64) {
+        while self.now < at && self.step() {}
+    }
+
+    /// Faults and appends until then, at random.
+    pub(crate) fn trouble_until(&mut self, at: u64) {
+        self.push(100_000, Event::Fault);
+        self.push(50_000, Event::Load);
+        self.run_until(at);
+        self.queue.retain(|_, event| !matches!(event, Event::Fault | Event::Load));
+    }
+
+    fn fault(&mut self) {
+        self.stats.faults += 1;
+        let node = self.random.below(self.members.len() as u64) as usize;
+        let other = self.random.below(self.members.len() as u64) as usize;
+        match self.random.below(10) {
+            0..=2 => self.stop(node, true),
+            3 => self.stop(node, false),
+            4 | 5 if node != other => self.cut(node, other),
+            6 => {
+                for to in 0..self.members.len() {
+                    self.cut.extend([(node, to), (to, node)]);
+                }
+            }
+            _ => self.heal(),
+        }
+        if self.members[node].quorum.is_none() {
+            let down = self.random.below(3_000_000);
+            self.push(down, Event::Restart { node });
+        }
+        let next = 200_000 + self.random.below(2_000_000);
+        self.push(next, Event::Fault);
+    }
+
+    /// Whoever believes it leads appends, in one batch, and sometimes writes a snapshot.
+    pub(crate) fn load(&mut self) {
+        let now = self.now();
+        for node in 0..self.members.len() {
+            if !self.quorum(node).is_some_and(Quorum::is_leader) {
+                continue;
+            }
+            self.appended += 1;
+            let level = (self.appended % 30_000) as i16;
+            let name = format!("feature-{}", self.appended % 40);
+            let record: MetadataRecord = FeatureLevelRecord { name: name.into(), feature_level: level }.into();
+            self.act(node, |quorum, out| quorum.append(now, vec![record], out));
+        }
+        if let Some(every) = self.snapshot_every {
+            for node in 0..self.members.len() {
+                self.snapshot(node, every);
+            }
+        }
+        let next = 5_000 + self.random.below(60_000);
+        self.push(next, Event::Load);
+    }
+
+    fn snapshot(&mut self, node: usize, every: u64) {
+        let now = self.now();
+        let Some(quorum) = self.quorum(node) else { return };
+        if quorum.bytes_since_snapshot() < every || !quorum.can_snapshot() {
+            return;
+        }
+        let records: Vec<MetadataRecord> = self.members[node]
+            .state
+            .iter()
+            .map(|(name, level)| FeatureLevelRecord { name: name.as_str().into(), feature_level: *level }.into())
+            .collect();
+        self.act(node, |quorum, out| quorum.write_snapshot(now, records, out));
+        self.act(node, |quorum, out| quorum.retain(1_000, out));
+    }
+
+    /// Faults are over: everything converges.
+    pub(crate) fn settle(&mut self) {
+        self.heal();
+        self.calm = true;
+        for node in 0..self.members.len() {
+            self.restart(node);
+        }
+        let by = self.now + 20_000_000;
+        self.run_until(by);
+        if let Some(leader) = self.leader() {
+            let now = self.now();
+            let record: MetadataRecord = FeatureLevelRecord { name: "last".into(), feature_level: 1 }.into();
+            self.act(leader, |quorum, out| quorum.append(now, vec![record], out));
+        }
+        let by = self.now + 3_000_000;
+        self.run_until(by);
+        self.check_logs();
+        for member in &self.members {
+            if let Some(what) = &member.failed {
+                self.violations.push(format!("node {} failed: {what}", member.id));
+            }
+            if member.state.get("last") != Some(&1) {
+                let role = member.quorum.as_ref().map(Quorum::role);
+                self.violations
+                    .push(format!("convergence: node {} is {role:?} and has not got the last record", member.id));
+            }
+        }
+    }
+}
+
+fn endpoint(id: NodeId) -> Endpoint {
+    Endpoint { node: id, host: format!("node-{id}").into(), port: 9093 }
+}
+
+type BatchMap = BTreeMap<i64, (i32, Bytes)>;
+
+/// Every batch on a disk, by base offset: its epoch and bytes.
+fn batches(disk: &MemoryDisk) -> BatchMap {
+    let mut found = BTreeMap::new();
+    for (_, path, bytes) in disk.files() {
+        if !path.ends_with(".log") {
+            continue;
+        }
+        let mut at = 0;
+        while at + 61 <= bytes.len() {
+            let number = |from: usize, len: usize| {
+                bytes[at + from..at + from + len].iter().fold(0i64, |sum, byte| sum << 8 | i64::from(*byte))
+            };
+            let size = 12 + number(8, 4) as usize;
+            if at + size > bytes.len() {
+                break;
+            }
+            found.insert(number(0, 8), (number(12, 4) as i32, bytes.slice(at..at + size)));
+            at += size;
+        }
+    }
+    found
+}
