@@ -5,10 +5,10 @@ use std::sync::Arc;
 use ordered::Map;
 use protocol::{Instant, Offset, TopicPartition};
 use sim::check::Verdict;
-use sim::history::BranchView;
+use sim::history::{BranchView, Stamped};
 use sim::script::{Scenario, Step};
 use sim::view::MessageKind;
-use sim::{Action, History};
+use sim::{Action, History, World};
 
 use crate::bytes::{self, Row};
 use crate::look::{self, Tails};
@@ -114,10 +114,14 @@ impl Kind {
     }
 }
 
-/// The ticks of a branch, and up to which event they are known.
+/// What is remembered of a branch, and up to which event.
 #[derive(Clone, Debug, Default)]
 struct Ticks {
     list: Vec<Tick>,
+    /// The events after which a broker was gone that had been there.
+    ends: Vec<u64>,
+    /// Which brokers run, a bit each, after the last known event.
+    up: u64,
     known: u64,
 }
 
@@ -256,16 +260,25 @@ impl Engine {
                 "the world was made already: seed, network, disk, sync, codec and broker are its first lines".into()
             );
         }
-        let names = self.broker_names();
         self.windows.clear();
         for (_, step) in scenario.steps {
             match step {
                 Step::Do(action) => {
                     let world = self.history.world();
-                    let last_look = ends_broker(&action, &names).then(|| (world.events(), look::led(world)));
+                    let (event, before) = (world.events(), up(world));
+                    let last_look = may_end_broker(&action).then(|| look::led(world));
                     self.history.act(action).map_err(|error| error.to_string())?;
-                    if let Some((event, seen)) = last_look {
-                        self.ghosts.insert((self.history.branch().to_owned(), event), seen);
+                    self.learn_ticks();
+                    let now = up(self.history.world());
+                    let branch = self.history.branch().to_owned();
+                    if before & !now != 0
+                        && let Some(seen) = last_look
+                    {
+                        self.ghosts.insert((branch.clone(), event), seen);
+                    }
+                    if let Some(ticks) = self.ticks.get_mut(&branch) {
+                        ticks.up = before;
+                        ticks.note_up(event, now);
                     }
                 }
                 Step::Run(time) => {
@@ -312,6 +325,9 @@ impl Engine {
         let ghosts = self.ghosts();
         let mut tails = std::mem::take(&mut self.tails);
         let view = look::view(self, &ghosts, &mut tails);
+        if std::mem::take(&mut tails.is_rewritten) {
+            self.windows.clear();
+        }
         self.tails = tails;
         view
     }
@@ -370,26 +386,23 @@ impl Engine {
         self.teller = Teller::default();
     }
 
-    fn broker_names(&self) -> Vec<String> {
-        self.history.world().setup().brokers.iter().map(|it| it.name.to_string()).collect()
-    }
-
     /// What was in the logs before their broker ended, if it has ended.
     fn ghosts(&mut self) -> Vec<Partition> {
         let world = self.history.world();
-        let names = self.broker_names();
-        if names.iter().all(|it| world.is_up(it)) {
-            return Vec::new();
-        }
+        let all_run = up(world).count_ones() as usize == world.setup().brokers.len();
         let (now, turns, clock) = (world.events(), world.turns(), world.clock());
-        let (current, branches) = self.branches();
-        let Some(branch) = branches.into_iter().nth(current) else { return Vec::new() };
-        let last = branch.actions.iter().rev().find(|it| it.after <= now && ends_broker(&it.action, &names));
-        let Some(before) = last.map(|it| it.after) else { return Vec::new() };
-        let key = (branch.name, before);
+        let branch = self.history.branch().to_owned();
+        let last = self.ticks.get(&branch).and_then(|it| it.ends.iter().rfind(|it| **it <= now).copied());
+        let Some(last) = last.filter(|_| !all_run) else { return Vec::new() };
+        let key = (branch, last);
         if !self.ghosts.contains_key(&key) {
-            // Nobody looked when it ended: it was in a scenario. A look into the past, and back to this moment.
-            self.history.seek(before.saturating_sub(1));
+            // It ended by itself, or in a scenario. A look into the past, and back to this moment.
+            let ended_by = |it: &&Stamped| it.after == last && may_end_broker(&it.action);
+            let action = self.history.run().actions.iter().find(ended_by).map(|it| (it.turns, it.at));
+            self.history.seek(last.saturating_sub(1));
+            if let Some((turns, at)) = action {
+                self.history.stand_at(turns, at);
+            }
             let seen = look::led(self.history.world());
             self.history.seek(now);
             self.history.stand_at(turns, clock);
@@ -416,6 +429,7 @@ impl Engine {
             return;
         }
         ticks.known = event;
+        ticks.note_up(event, up(world));
         let serves = last.node_events.iter().any(|it| matches!(it, node::Event::Started));
         let retry = last.client_events.iter().any(|it| matches!(it, client::Event::BatchRetried { .. }));
         let ack = last.client_events.iter().any(|it| matches!(it, client::Event::BatchAcked { .. }));
@@ -434,7 +448,8 @@ impl Engine {
                 let inherited = branch.from.as_ref().and_then(|(parent, event)| {
                     let parent = self.ticks.get(parent)?;
                     let list = parent.list.iter().filter(|it| it.event <= *event).copied().collect();
-                    Some(Ticks { list, known: *event })
+                    let ends = parent.ends.iter().filter(|it| **it <= *event).copied().collect();
+                    Some(Ticks { list, ends, up: 0, known: *event })
                 });
                 self.ticks.insert(branch.name.clone(), inherited.unwrap_or_default());
             }
@@ -453,12 +468,25 @@ fn place(name: &str) -> Option<TopicPartition> {
     Some(TopicPartition { topic: topic.into(), partition: partition.parse().ok()? })
 }
 
-/// True for an action after which one of these brokers does not run.
-fn ends_broker(action: &Action, names: &[String]) -> bool {
-    match action {
-        Action::Kill(name) | Action::PowerCut(name) | Action::Stop(name) => names.iter().any(|it| **it == **name),
-        _ => false,
+impl Ticks {
+    /// Knows which brokers run after an event.
+    fn note_up(&mut self, event: u64, up: u64) {
+        if self.up & !up != 0 {
+            self.ends.push(event);
+        }
+        self.up = up;
     }
+}
+
+/// Which brokers run, a bit each.
+fn up(world: &World) -> u64 {
+    let brokers = &world.setup().brokers;
+    brokers.iter().take(64).enumerate().fold(0, |up, (index, it)| up | u64::from(world.is_up(&it.name)) << index)
+}
+
+/// True for an action after which a broker may be gone at once. One that ends by itself is seen when it does.
+fn may_end_broker(action: &Action) -> bool {
+    matches!(action, Action::Kill(_) | Action::PowerCut(_) | Action::PowerCutTorn(_))
 }
 
 #[cfg(test)]
@@ -528,6 +556,88 @@ mod tests {
         );
         assert!(engine.switch(0));
         assert_eq!(engine.view().hash, end.hash);
+    }
+
+    /// Its name, its end, and the offsets in sight, of each partition.
+    fn in_sight(view: &View) -> Vec<(String, i64, Vec<i64>)> {
+        let offsets = |it: &Partition| it.records.iter().map(|it| it.offset).collect();
+        view.partitions.iter().map(|it| (it.name.clone(), it.leader_epoch.into(), offsets(it))).collect()
+    }
+
+    #[test]
+    fn what_a_torn_power_cut_left_for_certain_stays_in_sight() {
+        let mut engine = room();
+        for line in ["stop b1", "run 2s", "start b1", "run 2s"] {
+            engine.act(line).unwrap();
+        }
+        let before = engine.view();
+        assert!(before.partitions.iter().all(|it| 0 < it.synced && it.leader_epoch > 0), "{:?}", in_sight(&before));
+        engine.act("power-cut b1 torn").unwrap();
+        let mut certain = in_sight(&before);
+        for (partition, it) in certain.iter_mut().zip(&before.partitions) {
+            partition.2.retain(|offset| *offset < it.synced);
+        }
+        assert_eq!(in_sight(&engine.view()), certain);
+    }
+
+    #[test]
+    fn a_broker_that_ends_by_itself_leaves_what_it_had_then() {
+        let mut engine = room();
+        for line in ["kill b1", "start b1", "run 2s", "disk-error b1 write"] {
+            engine.act(line).unwrap();
+        }
+        let mut before = engine.view();
+        while engine.view().brokers[0].state.runs() {
+            before = engine.view();
+            assert!(engine.step());
+        }
+        assert!(before.partitions.iter().all(|it| !it.records.is_empty()));
+        assert_eq!(in_sight(&engine.view()), in_sight(&before), "and not what it had when it was killed");
+    }
+
+    #[test]
+    fn what_compaction_took_is_out_of_sight() {
+        let scenario = "seed 32\nbroker b1 log.cleaner.backoff.ms=1000\n\
+            topic accounts partitions=1 cleanup.policy=compact segment.ms=1000 min.cleanable.dirty.ratio=0.01\n\
+            producer p1 linger.ms=0\nproduce p1 accounts key=a value=1\nrun 2s\nproduce p1 accounts key=a value=2\nrun 2s\n\
+            produce p1 accounts key=b value=3\nrun until acked p1 3\n";
+        let mut engine = Engine::new(scenario).unwrap();
+        let (mut cleaned, mut windows) = (0, 0);
+        for _ in 0..40 {
+            let looked = in_sight(&engine.view());
+            let window = engine.records("accounts-0", 0, 3);
+            engine.tails = Tails::default();
+            assert_eq!(looked, in_sight(&engine.view()));
+            engine.windows.clear();
+            assert_eq!(window, engine.records("accounts-0", 0, 3));
+            cleaned += usize::from(looked[0].2 == [1, 2]);
+            windows += usize::from(window.len() == 3);
+            engine.run_until(engine.history.world().clock().0 + 100_000);
+        }
+        assert!(cleaned > 0 && windows > 0, "it was looked at before and after: {cleaned}, {windows}");
+    }
+
+    #[test]
+    fn who_is_to_blame_had_to_do_with_it() {
+        let blamed = |lines: &[&str], who: &str| {
+            let mut engine = room();
+            for line in lines {
+                engine.act(line).unwrap();
+            }
+            for _ in 0..20_000 {
+                let sentence = engine.view().sentence;
+                if sentence.starts_with(who) && sentence.contains("loses its connection") {
+                    return engine.why().pop().map(|it| (it.what, it.end));
+                }
+                assert!(engine.step());
+            }
+            None
+        };
+        let action = |line: &str| Some((line.to_owned(), Some(crate::why::End::Action)));
+        let lost = "drop next response of Produce to p1";
+        assert_eq!(blamed(&[lost, "kill p3"], "p1"), action(lost), "p3's death broke nothing of p1's");
+        assert_eq!(blamed(&["kill b1"], "A"), action("kill b1"));
+        assert_eq!(blamed(&["disk-error b1 write", "pause p3"], "A"), action("disk-error b1 write"));
     }
 
     #[test]

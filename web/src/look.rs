@@ -23,11 +23,16 @@ const WINDOW_BYTES: u32 = 1 << 14;
 
 /// The newest records of each partition as they were looked at last: between two frames only a few are new.
 #[derive(Default)]
-pub(crate) struct Tails(Map<String, Tail>);
+pub(crate) struct Tails {
+    tails: Map<String, Tail>,
+    /// A log is not what it was below its end: it was cut, cleaned, or mounted anew.
+    pub(crate) is_rewritten: bool,
+}
 
 struct Tail {
-    /// The broker epoch of the life that wrote them; after a restart the log may be shorter.
-    life: i64,
+    /// The broker epoch of the life that wrote them, after a restart the log may be shorter; and up to where the log was
+    /// cleaned, of which there may be less then.
+    life: (i64, Option<Offset>),
     /// One past the last of them.
     end: i64,
     records: Arc<Vec<Record>>,
@@ -35,23 +40,36 @@ struct Tail {
 
 impl Tails {
     /// The newest records of a partition; reads those that are new.
-    fn newest(&mut self, world: &World, place: &TopicPartition, life: i64, log: &LogView) -> Arc<Vec<Record>> {
-        let tail = self.0.entry(place.to_string()).or_insert_with(|| Tail { life, end: 0, records: Arc::default() });
+    fn newest(
+        &mut self,
+        world: &World,
+        broker: &seen::Broker,
+        place: &TopicPartition,
+        log: &LogView,
+    ) -> Arc<Vec<Record>> {
+        let life = (broker.node.as_ref().map_or(-1, |it| it.broker_epoch), log.cleaned_to);
         let (first, end) = ((log.written.0 - RECORDS).max(log.log_start.0), log.written.0);
-        if tail.life != life || tail.end > end || tail.end < first {
+        let tail =
+            self.tails.entry(place.to_string()).or_insert_with(|| Tail { life, end: 0, records: Arc::default() });
+        let is_rewritten = tail.life != life || tail.end > end;
+        if is_rewritten || tail.end < first {
             *tail = Tail { life, end: first, records: Arc::default() };
         }
+        self.is_rewritten |= is_rewritten;
         let kept = tail.records.partition_point(|it| it.offset < first);
         if tail.end == end && kept == 0 {
             return Arc::clone(&tail.records);
         }
         // A log that cannot be read at this moment has no cells, and its rules still stand.
-        let batches = world.batches(place, Offset(tail.end), BYTES).unwrap_or_default();
+        let from = Offset(tail.end);
+        let newest = world.newest(&broker.name, log, from);
+        let batches = newest.or_else(|| world.batches(place, from, BYTES).ok()).unwrap_or_default();
         let from = tail.end;
         let new = batches.iter().flat_map(records).filter(|it| it.offset >= from && it.offset < end);
-        let all: Vec<Record> = tail.records[kept..].iter().cloned().chain(new).collect();
+        let all = Arc::make_mut(&mut tail.records);
+        all.drain(..kept);
+        all.extend(new);
         tail.end = all.last().map_or(first, |it| it.offset + 1);
-        tail.records = Arc::new(all);
         Arc::clone(&tail.records)
     }
 }
@@ -173,8 +191,7 @@ fn partitions(world: &World, seen: &seen::View, ghosts: &[Partition], tails: &mu
         for topic in broker.node.iter().flat_map(|it| &it.topics) {
             for (it, log) in topic.partitions.iter().filter_map(|it| Some((it, it.log.as_ref()?))) {
                 let place = TopicPartition { topic: topic.name.clone(), partition: it.partition };
-                let life = broker.node.as_ref().map_or(-1, |it| it.broker_epoch);
-                let newest = tails.newest(world, &place, life, log);
+                let newest = tails.newest(world, broker, &place, log);
                 partitions.push(Partition {
                     name: place.to_string(),
                     topic: topic.name.to_string(),

@@ -30,10 +30,12 @@ impl Teller {
 fn worth(last: &Last) -> u8 {
     let node = last.node_events.iter().map(|it| match it {
         NodeEvent::Started | NodeEvent::StorageFailed { .. } | NodeEvent::Failed { .. } => 9,
-        NodeEvent::Stopping => 8,
+        NodeEvent::Stopping | NodeEvent::BrokerFenced { .. } => 8,
         NodeEvent::Deduplicated { .. } | NodeEvent::TopicCreated { .. } | NodeEvent::TopicDeleted { .. } => 7,
         NodeEvent::Refused { .. }
         | NodeEvent::LogStart { .. }
+        | NodeEvent::Truncated { .. }
+        | NodeEvent::Isr { .. }
         | NodeEvent::Warning { .. }
         | NodeEvent::Cleaned { .. } => 6,
         NodeEvent::HighWatermark { .. } => 3,

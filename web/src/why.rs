@@ -3,10 +3,11 @@
 use client::Event as ClientEvent;
 use node::Event as NodeEvent;
 use ordered::Map;
+use protocol::NodeId;
 use sim::history::Stamped;
 use sim::narration::{Heard, Stored};
 use sim::view::MessageKind;
-use sim::{History, Pid, World};
+use sim::{Action, History, Pid, World};
 
 /// How many events back causes are looked for.
 const REACH: u64 = 3_000;
@@ -14,6 +15,8 @@ const REACH: u64 = 3_000;
 const READY: u64 = 1_000;
 /// Links of a chain that are shown at most.
 const LINKS: usize = 12;
+/// A connection that somebody broke is noticed within that, in µs: `request.timeout.ms` of Kafka's clients.
+const NOTICED_US: u64 = 30_000_000;
 
 /// A link of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,10 @@ struct Step {
     ends: Vec<(String, i64, bool)>,
     /// A client gave up a connection or will send again.
     retried: bool,
+    /// The node that a client gave up a connection to; bootstrap servers are negative.
+    lost: Option<NodeId>,
+    /// A broker gave up a log directory, or itself.
+    failed: bool,
 }
 
 /// A request's name: who sent it, the API's number, its correlation id. An answer's: who gets it, and the same.
@@ -139,6 +146,14 @@ fn step(world: &World) -> Step {
         sentence: world.narrate(),
         ends: ends.collect(),
         retried: last.client_events.iter().any(|it| matches!(it, ClientEvent::BatchRetried { .. })),
+        lost: last.client_events.iter().find_map(|it| match it {
+            ClientEvent::Disconnected { node, .. } => Some(*node),
+            _ => None,
+        }),
+        failed: last
+            .node_events
+            .iter()
+            .any(|it| matches!(it, NodeEvent::StorageFailed { .. } | NodeEvent::Failed { .. })),
     }
 }
 
@@ -214,11 +229,25 @@ fn cause_of<'a>(world: &World, before: &[Step], step: &Step, letters: &Letters, 
         }
         Heard::Stop => done_to(&name(step.process), &["stop"]).map_or(Found::Nothing, Found::Action),
         Heard::Disconnected | Heard::ConnectFailed | Heard::Closed(_) => {
-            let ends = |it: &&Stamped| {
-                let line = it.action.to_string();
-                ["kill ", "power-cut ", "stop ", "drop ", "corrupt "].iter().any(|verb| line.starts_with(verb))
+            let ends = ends(world, step);
+            let action = actions.iter().rev().filter(|it| it.after < step.event).find(|it| {
+                let near = it.at.0 + NOTICED_US >= step.at || step.heard == Heard::ConnectFailed;
+                near && ends.broken_by(&it.action)
+            });
+            // A broker that failed by itself did so at an event of its own.
+            let failed = before.iter().rposition(|it| it.failed && ends.is_one(&name(it.process)));
+            match (action, failed) {
+                (action, Some(index)) if action.is_none_or(|it| it.after < before[index].event) => Found::Event(index),
+                (Some(action), _) => Found::Action(action),
+                (None, _) => Found::Nothing,
+            }
+        }
+        Heard::Stored(Stored::Failed) => {
+            let disk = |it: &&Stamped| match &it.action {
+                Action::DiskFull(broker) | Action::DiskError(broker, _) => **broker == *name(step.process),
+                _ => false,
             };
-            let found = actions.iter().rev().filter(|it| it.after < step.event).find(ends);
+            let found = actions.iter().rev().filter(|it| it.after < step.event).find(disk);
             found.map_or(Found::Nothing, Found::Action)
         }
         Heard::Opened(Some(from)) => sender(from, step.at),
@@ -234,6 +263,52 @@ fn cause_of<'a>(world: &World, before: &[Step], step: &Step, letters: &Letters, 
         Heard::Wake => Found::Timer,
         Heard::Nothing | Heard::Request(None, ..) | Heard::Opened(None) | Heard::Stored(_) | Heard::CallFailed => {
             Found::Nothing
+        }
+    }
+}
+
+/// The two ends of a connection that broke.
+struct Ends {
+    /// Who heard of it.
+    here: String,
+    /// The other end; one of these, where it is not told which.
+    there: Vec<String>,
+}
+
+fn ends(world: &World, step: &Step) -> Ends {
+    let there = match (step.heard, step.lost) {
+        (Heard::Closed(Some(from)), _) => vec![world.name(from).to_string()],
+        (_, lost) => {
+            let brokers = world.setup().brokers.iter().map(|it| it.name.to_string());
+            let known = brokers.clone().find(|it| lost.is_some_and(|lost| world.broker_id(it) == lost));
+            known.map_or_else(|| brokers.collect(), |it| vec![it])
+        }
+    };
+    Ends { here: world.name(step.process).to_string(), there }
+}
+
+impl Ends {
+    fn is_one(&self, name: &str) -> bool {
+        self.here == name || self.there.iter().any(|it| it == name)
+    }
+
+    /// True for an action after which a connection between the two breaks, or none comes about.
+    fn broken_by(&self, action: &Action) -> bool {
+        match action {
+            Action::Kill(it)
+            | Action::PowerCut(it)
+            | Action::PowerCutTorn(it)
+            | Action::Stop(it)
+            | Action::Close(it)
+            | Action::Pause(it)
+            | Action::DiskFull(it)
+            | Action::DiskError(it, _)
+            | Action::DropResponse(_, it)
+            | Action::CorruptRequest(_, it) => self.is_one(it),
+            Action::Cut(a, b) | Action::CutOneWay(a, b) | Action::Delay(a, b, _) => {
+                (**a == *self.here && self.is_one(b)) || (**b == *self.here && self.is_one(a))
+            }
+            _ => false,
         }
     }
 }
