@@ -1,7 +1,7 @@
 //! What a node says: effects as data, all of which may be carried out at once. Order matters only within a lane:
 //! one log, one connection, one peer, one cell.
 
-use protocol::{NodeId, RequestBody, Response, Str};
+use protocol::{ApiKey, NodeId, RequestBody, Response, Str};
 use storage::{OpId, StoreOp};
 
 use crate::event::Event;
@@ -28,6 +28,35 @@ pub struct Call {
     pub body: RequestBody,
     /// The driver gives up after this long.
     pub timeout_ms: i64,
+}
+
+/// What shares a connection: answers come in the order of the requests, so nothing may stand behind what waits for it. A
+/// registration is answered once it is committed, which takes the fetches of others on the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Logs are followed: fetches may wait for data.
+    Fetch,
+    /// The quorum votes.
+    Vote,
+    /// Brokers and controllers register and show that they live.
+    Life,
+    /// Requests of clients are passed on.
+    Forward,
+    /// All else.
+    Other,
+}
+
+impl Call {
+    /// What it shares a connection with.
+    pub fn lane(&self) -> Lane {
+        match self.body.api_key() {
+            ApiKey::Fetch | ApiKey::FetchSnapshot => Lane::Fetch,
+            ApiKey::Vote | ApiKey::BeginQuorumEpoch | ApiKey::EndQuorumEpoch => Lane::Vote,
+            ApiKey::BrokerRegistration | ApiKey::ControllerRegistration | ApiKey::BrokerHeartbeat => Lane::Life,
+            ApiKey::Envelope => Lane::Forward,
+            _ => Lane::Other,
+        }
+    }
 }
 
 /// Why a call has no answer.
@@ -68,7 +97,7 @@ pub enum Credit {
 pub struct Outbox {
     /// Store operations, in order within each log.
     pub store: Vec<(OpId, StoreOp)>,
-    /// Calls to other nodes, in order within each peer.
+    /// Calls to other nodes, in order within each peer and [`Lane`].
     pub calls: Vec<Call>,
     /// Answers.
     pub replies: Vec<Reply>,

@@ -1,4 +1,4 @@
-//! Calls to other nodes over sockets: one connection for each peer and listener, opened when it is needed and dialled again
+//! Calls to other nodes over sockets: one connection for each peer, listener and [`Lane`], opened when it is needed and dialled again
 //! with Kafka's backoff; requests in order, answers in order, each with its deadline.
 
 use std::collections::{HashMap, VecDeque};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use node::outbox::{Call, CallError, CallId};
+use node::outbox::{Call, CallError, CallId, Lane};
 use protocol::frame::{self, Piece, Request};
 use protocol::messages::{ApiKey, ResponseBody};
 use protocol::{NodeId, Str};
@@ -36,7 +36,7 @@ pub(crate) struct Calls {
     registry: Registry,
     resolver: Resolver,
     lines: Vec<Line>,
-    by_peer: HashMap<(NodeId, Str, u16), usize>,
+    by_peer: HashMap<(NodeId, Str, u16, Lane), usize>,
     by_token: HashMap<usize, usize>,
     next_token: usize,
     finished: VecDeque<Finished>,
@@ -94,7 +94,7 @@ impl Calls {
     pub(crate) fn call(&mut self, now: Instant, call: Call) {
         let deadline = now + Duration::from_millis(u64::try_from(call.timeout_ms).unwrap_or(0));
         let lines = &mut self.lines;
-        let index = *self.by_peer.entry((call.to, call.host.clone(), call.port)).or_insert_with(|| {
+        let index = *self.by_peer.entry((call.to, call.host.clone(), call.port, call.lane())).or_insert_with(|| {
             lines.push(Line::new(call.to, call.host.clone(), call.port, now));
             lines.len() - 1
         });
@@ -224,12 +224,11 @@ impl Calls {
 
     /// Forgets the socket, which closes it; tells which addresses were left to try.
     fn hang_up(&mut self, index: usize) -> VecDeque<SocketAddr> {
-        let (mut connection, token, addresses) =
-            match std::mem::replace(&mut self.lines[index].state, State::Closed) {
-                State::Closed | State::Resolving => return VecDeque::new(),
-                State::Connecting(connection, token, addresses, _) => (connection, token, addresses),
-                State::Open(connection, token) => (connection, token, VecDeque::new()),
-            };
+        let (mut connection, token, addresses) = match std::mem::replace(&mut self.lines[index].state, State::Closed) {
+            State::Closed | State::Resolving => return VecDeque::new(),
+            State::Connecting(connection, token, addresses, _) => (connection, token, addresses),
+            State::Open(connection, token) => (connection, token, VecDeque::new()),
+        };
         self.by_token.remove(&token);
         // A failure to deregister leaves nothing behind: the descriptor is closed right here.
         let _ = self.registry.deregister(connection.stream());
@@ -462,7 +461,8 @@ mod tests {
     }
 
     fn is_answer(finished: &Finished, id: u64) -> bool {
-        finished.0 == CallId(id) && matches!(&finished.1, Ok(ResponseBody::BrokerHeartbeat(it)) if it.error_code == ErrorCode::StaleBrokerEpoch.code())
+        finished.0 == CallId(id)
+            && matches!(&finished.1, Ok(ResponseBody::BrokerHeartbeat(it)) if it.error_code == ErrorCode::StaleBrokerEpoch.code())
     }
 
     #[test]
@@ -542,11 +542,8 @@ mod tests {
 
     #[test]
     fn garbage_ends_the_connection() {
-        let mut other = Response {
-            version: 0,
-            correlation_id: 7,
-            body: ResponseBody::ApiVersions(ApiVersionsResponse::default()),
-        };
+        let mut other =
+            Response { version: 0, correlation_id: 7, body: ResponseBody::ApiVersions(ApiVersionsResponse::default()) };
         let wrong_id = frame::encode_response(&mut other).unwrap().bytes().unwrap();
         for garbage in [&[0xff; 8][..], &[0, 0, 0, 2, 9, 9], &[0, 0, 0, 0], &wrong_id] {
             let (listener, port) = peer();

@@ -1,5 +1,6 @@
 //! Many seeds: each makes a scenario of clients and faults, plays it with every check on, and what breaks is made small.
 
+mod cluster;
 mod generate;
 mod shrink;
 
@@ -42,7 +43,12 @@ pub fn regressions() -> impl Iterator<Item = u64> {
 impl Scenario {
     /// A scenario of a seed's making: settings, clients, loads and faults, and at the end the demand that all is well.
     pub fn random(seed: u64) -> Scenario {
-        generate::random(seed)
+        generate::random(seed, 1)
+    }
+
+    /// The same with several brokers, each a controller too.
+    pub fn random_cluster(seed: u64, brokers: usize) -> Scenario {
+        generate::random(seed, brokers.max(1))
     }
 
     /// The load that `vivarium sim bench` measures: no faults, two producers, two consumers.

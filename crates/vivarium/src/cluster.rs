@@ -114,7 +114,9 @@ fn ports(count: u16, first: u16) -> Result<(Vec<u16>, Vec<u16>), String> {
     }
     let above = |from: u16| -> Option<Vec<u16>> { (0..count).map(|it| from.checked_add(it)).collect() };
     let pair = above(first).zip(first.checked_add(CONTROLLER_PORTS).and_then(above));
-    pair.ok_or_else(|| format!("--port {first}: the controllers listen {CONTROLLER_PORTS} above it, and there are no such ports"))
+    pair.ok_or_else(|| {
+        format!("--port {first}: the controllers listen {CONTROLLER_PORTS} above it, and there are no such ports")
+    })
 }
 
 /// Ports that are free at this moment.

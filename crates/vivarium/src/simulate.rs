@@ -27,6 +27,9 @@ pub(crate) enum SimCommand {
         /// Print the scenario first
         #[arg(long)]
         print: bool,
+        /// How many brokers
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=7))]
+        brokers: u16,
     },
     /// Play many seeds on all cores; stop at the first that breaks a check and print it made small
     Swarm {
@@ -45,6 +48,9 @@ pub(crate) enum SimCommand {
         /// How many threads; one a core by default
         #[arg(long)]
         threads: Option<usize>,
+        /// How many brokers
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=7))]
+        brokers: u16,
     },
     /// Measure events a second on one core, checks and history on
     Bench {
@@ -64,12 +70,17 @@ pub(crate) struct ScenarioArguments {
     /// Print only what went wrong
     #[arg(long, short)]
     quiet: bool,
+    /// Print each event in a sentence instead
+    #[arg(long, conflicts_with = "quiet")]
+    events: bool,
 }
 
 pub(crate) fn run(command: SimCommand) -> ExitCode {
     match command {
-        SimCommand::Run { seed, events, print } => run_seed(seed, events, print),
-        SimCommand::Swarm { seeds, from, shard, events, threads } => swarm(seeds, from, shard, events, threads),
+        SimCommand::Run { seed, events, print, brokers } => run_seed(seed, brokers, events, print),
+        SimCommand::Swarm { seeds, from, shard, events, threads, brokers } => {
+            swarm(brokers, seeds, from, shard, events, threads)
+        }
         SimCommand::Bench { seed, events } => bench(seed, events),
     }
 }
@@ -85,11 +96,17 @@ pub(crate) fn scenario(arguments: &ScenarioArguments) -> ExitCode {
         Ok(scenario) => scenario,
         Err(error) => return complain(&format!("{name}: {error}")),
     };
-    let played = match scenario.play() {
+    let mut played = match scenario.play() {
         Ok(played) => played,
         Err(error) => return complain(&format!("{name}: {error}")),
     };
-    if !arguments.quiet {
+    if arguments.events {
+        for event in 1..=played.history.world().events() {
+            played.history.seek(event);
+            let world = played.history.world();
+            println!("{event} {} {}", world.last().at, world.narrate());
+        }
+    } else if !arguments.quiet {
         print!("{}", played.transcript);
     }
     for failure in &played.failures {
@@ -101,8 +118,16 @@ pub(crate) fn scenario(arguments: &ScenarioArguments) -> ExitCode {
     if played.failures.is_empty() && played.broken().is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn run_seed(seed: u64, events: u64, print: bool) -> ExitCode {
-    let scenario = Scenario::random(seed);
+/// The scenario of a seed for so many brokers.
+fn scenario_of(seed: u64, brokers: u16) -> Scenario {
+    match brokers {
+        1 => Scenario::random(seed),
+        _ => Scenario::random_cluster(seed, usize::from(brokers)),
+    }
+}
+
+fn run_seed(seed: u64, brokers: u16, events: u64, print: bool) -> ExitCode {
+    let scenario = scenario_of(seed, brokers);
     if print {
         print!("{scenario}");
     }
@@ -126,11 +151,19 @@ fn run_seed(seed: u64, events: u64, print: bool) -> ExitCode {
     }
 }
 
-fn swarm(seeds: u64, from: u64, (part, parts): (u64, u64), events: u64, threads: Option<usize>) -> ExitCode {
+fn swarm(
+    brokers: u16,
+    seeds: u64,
+    from: u64,
+    (part, parts): (u64, u64),
+    events: u64,
+    threads: Option<usize>,
+) -> ExitCode {
     let threads = threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1);
     let begun = Instant::now();
     let mine = (from..from.saturating_add(seeds)).filter(|seed| seed % parts == part - 1);
-    let all: Vec<u64> = regressions().chain(mine).collect();
+    // The seeds that broke once are of one broker.
+    let all: Vec<u64> = regressions().filter(|_| brokers == 1).chain(mine).collect();
     let (next, stop, total) = (AtomicU64::new(0), AtomicBool::new(false), AtomicU64::new(0));
     let (sender, receiver) = channel::<(u64, Examined)>();
     // A panic of the core is reported with its seed; the default hook would print it among other things.
@@ -142,7 +175,7 @@ fn swarm(seeds: u64, from: u64, (part, parts): (u64, u64), events: u64, threads:
                 while !stop.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(seed) = usize::try_from(index).ok().and_then(|it| all.get(it)) else { return };
-                    let examined = examine(&Scenario::random(*seed), events);
+                    let examined = examine(&scenario_of(*seed, brokers), events);
                     total.fetch_add(examined.events, Ordering::Relaxed);
                     if examined.trouble.is_some() {
                         stop.store(true, Ordering::Relaxed);
@@ -165,8 +198,8 @@ fn swarm(seeds: u64, from: u64, (part, parts): (u64, u64), events: u64, threads:
     if let Some(trouble) = &examined.trouble {
         println!("seed {seed}: {} is broken at event {}: {}", trouble.check, trouble.event, trouble.what);
     }
-    println!("after {played} seeds in {seconds:.1} s; play it again with: vivarium sim run --seed {seed}");
-    let small = shrink(&Scenario::random(seed), &examined, events);
+    println!("after {played} seeds in {seconds:.1} s; play it again with: vivarium sim run --brokers {brokers} --seed {seed}");
+    let small = shrink(&scenario_of(seed, brokers), &examined, events);
     println!("# made small: save it as a file and play it with `vivarium scenario FILE`");
     print!("{small}");
     ExitCode::FAILURE

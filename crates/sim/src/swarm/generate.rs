@@ -5,10 +5,10 @@ use protocol::{ApiKey, Str};
 use crate::action::{Action, CreateTopic, DiskFault, Load};
 use crate::random::{Purpose, Random};
 use crate::script::quote::Duration;
-use crate::script::{Condition, Scenario, Step};
+use crate::script::{Condition, Query, Scenario, Step};
 use crate::setup::{BrokerSetup, Setting, Setup};
 
-const SECOND: u64 = 1_000_000;
+pub(super) const SECOND: u64 = 1_000_000;
 const BROKER: Str = Str::from_static("b1");
 
 pub(super) fn bench(seed: u64, events: u64) -> Scenario {
@@ -32,23 +32,40 @@ pub(super) fn bench(seed: u64, events: u64) -> Scenario {
     Scenario { setup: Setup::single(seed), steps: numbered(steps) }
 }
 
-pub(super) fn random(seed: u64) -> Scenario {
-    let mut it = Generator { random: Random::stream(seed, Purpose::Scenario, 0), steps: Vec::new(), timed: Vec::new() };
+pub(super) fn random(seed: u64, brokers: usize) -> Scenario {
+    let mut it = Generator {
+        random: Random::stream(seed, Purpose::Scenario, brokers as u16 - 1),
+        brokers: (1..=brokers).map(|number| Str::from(format!("b{number}"))).collect(),
+        steps: Vec::new(),
+        timed: Vec::new(),
+    };
     let setup = it.setup(seed);
+    if it.is_cluster() {
+        it.wait_for_all();
+    }
     let topics = it.topics();
-    let end = it.random.within(3 * SECOND, 8 * SECOND);
+    let end = if it.is_cluster() {
+        it.random.within(10 * SECOND, 30 * SECOND)
+    } else {
+        it.random.within(3 * SECOND, 8 * SECOND)
+    };
     let producers = it.producers(&topics);
     let consumers = it.consumers(&topics);
-    it.broker_faults(end);
+    if it.is_cluster() {
+        it.cluster_faults(end);
+    } else {
+        it.broker_faults(end);
+    }
     it.other_faults(end, &producers, &consumers);
     it.finish(end, &producers, &consumers);
     Scenario { setup, steps: numbered(it.steps) }
 }
 
-struct Generator {
-    random: Random,
+pub(super) struct Generator {
+    pub(super) random: Random,
+    pub(super) brokers: Vec<Str>,
     steps: Vec<Step>,
-    timed: Vec<(u64, Action)>,
+    pub(super) timed: Vec<(u64, Action)>,
 }
 
 impl Generator {
@@ -62,7 +79,12 @@ impl Generator {
             let interval = word(random, &["500", "1000", "5000"]);
             settings.push(setting("replica.high.watermark.checkpoint.interval.ms", interval));
         }
-        let brokers = vec![BrokerSetup { name: BROKER, settings }];
+        if self.is_cluster() {
+            settings.extend(self.cluster_settings());
+        }
+        let random = &mut self.random;
+        let broker = |name: &Str| BrokerSetup { name: name.clone(), settings: settings.clone() };
+        let brokers = self.brokers.iter().map(broker).collect();
         Setup { seed, network_us, disk_us, sync_us, codec: random.once_in(8), brokers, bug: None }
     }
 
@@ -80,6 +102,10 @@ impl Generator {
             }
             if self.random.once_in(6) {
                 settings.push(setting("message.timestamp.type", "LogAppendTime"));
+            }
+            if self.is_cluster() {
+                let min_isr = if self.random.once_in(4) { "1" } else { "2" };
+                settings.push(setting("min.insync.replicas", min_isr));
             }
             let it = CreateTopic { name: topic.clone(), partitions, settings, ..CreateTopic::default() };
             self.steps.push(Step::Do(Action::CreateTopic(it)));
@@ -165,7 +191,7 @@ impl Generator {
                     vec![(at, slow), (back, Action::SlowDisk(BROKER, 0))]
                 }
                 _ => {
-                    let mut steps = vec![(at, disk_fault(random)), (back, Action::DiskHeal(BROKER))];
+                    let mut steps = vec![(at, disk_fault(random, &BROKER)), (back, Action::DiskHeal(BROKER))];
                     // The node gives its only disk up and stops; the power may go as well before anybody looks.
                     if random.once_in(3) {
                         steps.push((back, Action::PowerCutTorn(BROKER)));
@@ -186,7 +212,8 @@ impl Generator {
             while at < end {
                 let random = &mut self.random;
                 let back = at + random.within(10_000, SECOND);
-                let (client, broker) = (client.clone(), BROKER);
+                let broker = if self.brokers.len() > 1 { random.pick(&self.brokers).clone() } else { BROKER };
+                let client = client.clone();
                 let (fault, heal) = match random.below(8) {
                     0 => (Action::Cut(client.clone(), broker.clone()), Some(Action::Heal(client, broker))),
                     1 => (Action::Pause(client.clone()), Some(Action::Resume(client))),
@@ -222,34 +249,49 @@ impl Generator {
         }
         // A shutdown that was still under way when its start came has ended long since.
         self.steps.push(Step::Run(Duration(30 * SECOND)));
-        self.steps.push(Step::Do(Action::Start(BROKER)));
+        for broker in self.brokers.clone() {
+            self.steps.push(Step::Do(Action::Start(broker)));
+        }
         let patience = Duration(300 * SECOND);
-        self.steps.push(Step::RunUntil(Condition::Serving(BROKER), patience));
+        self.wait_for_all();
         for name in producers {
             self.steps.push(Step::RunUntil(Condition::Idle(name.clone()), patience));
         }
         for (name, topic) in consumers {
             self.steps.push(Step::RunUntil(Condition::CaughtUp(name.clone(), topic.clone()), patience));
         }
+        if self.is_cluster() {
+            self.steps.push(Step::RunUntil(Condition::Is(Query::Behind, Vec::new()), patience));
+        }
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        self.brokers.len() > 1
+    }
+
+    fn wait_for_all(&mut self) {
+        for broker in self.brokers.clone() {
+            self.steps.push(Step::RunUntil(Condition::Serving(broker), Duration(300 * SECOND)));
+        }
     }
 }
 
-fn disk_fault(random: &mut Random) -> Action {
+pub(super) fn disk_fault(random: &mut Random, broker: &Str) -> Action {
     random
         .pick(&[
-            Action::DiskFull(BROKER),
-            Action::DiskError(BROKER, DiskFault::Read),
-            Action::DiskError(BROKER, DiskFault::Write),
-            Action::DiskError(BROKER, DiskFault::Sync),
+            Action::DiskFull(broker.clone()),
+            Action::DiskError(broker.clone(), DiskFault::Read),
+            Action::DiskError(broker.clone(), DiskFault::Write),
+            Action::DiskError(broker.clone(), DiskFault::Sync),
         ])
         .clone()
 }
 
-fn word(random: &mut Random, words: &[&'static str]) -> &'static str {
+pub(super) fn word(random: &mut Random, words: &[&'static str]) -> &'static str {
     words[random.below(words.len() as u64) as usize]
 }
 
-fn setting(key: &'static str, value: &str) -> Setting {
+pub(super) fn setting(key: &'static str, value: &str) -> Setting {
     (Str::from_static(key), Str::from(value))
 }
 

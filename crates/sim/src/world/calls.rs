@@ -1,10 +1,10 @@
-//! A node's calls to other nodes: one connection for each of them and listener, opened when it is needed, and calls in
+//! A node's calls to other nodes: one connection for each of them, listener and [`Lane`], opened when it is needed, and calls in
 //! order. A node calls itself the same way; only the network is left out.
 
 use std::collections::VecDeque;
 
 use client::{ConnId, Connect};
-use node::{Call, CallError, CallId, Input};
+use node::{Call, CallError, CallId, Input, Lane};
 use protocol::records::PureCompressors;
 use protocol::{Instant, Request, Response, Str};
 
@@ -29,6 +29,7 @@ pub(crate) struct Calls {
 struct Line {
     host: Str,
     port: u16,
+    lane: Lane,
     link: Option<LinkId>,
     /// The link is open, so that what is asked is sent at once.
     is_open: bool,
@@ -44,13 +45,14 @@ struct Line {
 }
 
 impl Calls {
-    fn line(&mut self, host: Str, port: u16) -> usize {
-        if let Some(index) = self.lines.iter().position(|it| it.port == port && it.host == host) {
+    fn line(&mut self, host: Str, port: u16, lane: Lane) -> usize {
+        if let Some(index) = self.lines.iter().position(|it| it.lane == lane && it.port == port && it.host == host) {
             return index;
         }
         self.lines.push(Line {
             host,
             port,
+            lane,
             link: None,
             is_open: false,
             waiting: VecDeque::new(),
@@ -93,7 +95,7 @@ impl World {
         let name = process.name.clone();
         let Some(broker) = process.broker_mut() else { return };
         let host = if call.to == broker.config.node_id { name } else { call.host.clone() };
-        let index = broker.calls.line(host, call.port);
+        let index = broker.calls.line(host, call.port, call.lane());
         let line = &mut broker.calls.lines[index];
         line.waiting.push_back((deadline, call));
         if line.is_open {
