@@ -409,13 +409,20 @@ impl Shape {
         StoreOp::Truncate(self.log, offset, self.era)
     }
 
+    /// Gives up epochs that begin at or above the log's end: a leader began them and wrote nothing. The operation writes the
+    /// checkpoint and is `None` if there are none.
+    pub fn forget_epochs(&mut self, end: Offset) -> Option<StoreOp> {
+        self.epochs.truncate_from_end(end).then(|| self.put_epochs())
+    }
+
     /// Takes over the shape that a `Truncate` answered. The log start stays, which only the node knows.
     pub fn adopt(&mut self, rebuilt: Shape) {
         assert_eq!((self.log, self.era), (rebuilt.log, rebuilt.era), "the answer to another truncation");
         let first = rebuilt.first_base();
         let log_start = self.log_start.clamp(first, rebuilt.end.max(first));
         let mounted = std::mem::take(&mut self.mounted);
-        *self = Shape { log_start, mounted, files: self.files.max(rebuilt.files), ..rebuilt };
+        let (files, cleaning) = (self.files.max(rebuilt.files), self.cleaning);
+        *self = Shape { log_start, mounted, files, cleaning, ..rebuilt };
         self.epochs.truncate_from_start(log_start);
     }
 
