@@ -86,9 +86,6 @@ impl Stopper {
 impl Server {
     /// Starts a node and waits until it serves requests.
     pub fn start(mut config: Config) -> Result<Server, StartError> {
-        if !config.is_alone() {
-            return Err(StartError::Ended("a cluster of several nodes is not supported yet: use process.roles=broker,controller and name no other voter".into()));
-        }
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for listener in config.listeners.clone() {
@@ -125,7 +122,8 @@ impl Server {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| StartError::Io(io::Error::other(error)))?;
         let node = Node::boot(Arc::new(config), u64::from_le_bytes(seed)).with_compressors(Arc::new(NativeCompressors));
-        let reactor = Reactor::new(poll, listeners, far, settings, node, lane, reader, calls).map_err(StartError::Io)?;
+        let reactor =
+            Reactor::new(poll, listeners, far, settings, node, lane, reader, calls).map_err(StartError::Io)?;
         let thread = std::thread::Builder::new().name("core".into()).spawn(|| reactor.run()).map_err(StartError::Io)?;
         let server = Server { addresses, stopper: Stopper(near), thread, _dirs: dirs };
         loop {
