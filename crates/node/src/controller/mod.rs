@@ -80,6 +80,11 @@ impl Controller {
         self.epoch
     }
 
+    /// True if it has decided that there is such a topic, committed or not.
+    pub fn has_decided(&self, topic: &str) -> bool {
+        self.is_active() && self.image.topic(topic).is_some()
+    }
+
     /// Gives every broker that is alive, by the image, time to say so.
     pub fn arm_contacts(&mut self, now: Instant, grace_ms: i64) {
         self.contacts.arm(&self.image, now, grace_ms);

@@ -76,9 +76,7 @@ pub fn handle(context: &mut Context<'_>, request: MetadataRequest) -> Step {
     }
     let reply = response(context, topics, request.include_cluster_authorized_operations);
     // Versions before 4 cannot forbid it; their field is true by default.
-    absent.retain(|name| {
-        !is_internal(name) && !(context.controller.is_active() && context.controller.image().topic(name).is_some())
-    });
+    absent.retain(|name| !is_internal(name) && !context.controller.has_decided(name));
     if absent.is_empty() || !request.allow_auto_topic_creation || !context.config.auto_create_topics_enable {
         return Step::Answer(reply);
     }
