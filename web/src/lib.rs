@@ -25,9 +25,16 @@ pub fn version() -> String {
 /// Takes over the page's skeleton. Called once, after the module is loaded; scripts that only want the engine don't.
 #[wasm_bindgen]
 pub fn mount() -> Result<(), JsValue> {
-    console_error_panic_hook::set_once();
     let skeleton = document().get_element_by_id("lab").ok_or("the page has no element #lab")?;
     let engine = engine::Engine::new(engine::ROOM)?;
+    leave(&engine.export());
     skeleton.set_inner_html("");
     room::open(engine, skeleton.unchecked_into())
+}
+
+/// Leaves the run's text on the page, where it survives a fault of the engine: index.html shows it then.
+pub(crate) fn leave(run: &str) {
+    if let Some(lab) = document().get_element_by_id("lab") {
+        let _ = lab.set_attribute("data-run", run);
+    }
 }

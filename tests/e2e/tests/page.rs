@@ -28,6 +28,25 @@ fn a_script_imports_the_engine() -> Result<()> {
     Ok(())
 }
 
+/// A fault of the engine is a trap, which the browser reports without words: the page says what to do, with the run's text.
+#[test]
+fn a_fault_of_the_engine_is_told_with_the_run_that_leads_to_it() -> Result<()> {
+    let browser = Browser::start()?;
+    browser.open("")?;
+    browser.until("document.querySelector('#engine')")?;
+    browser.run(
+        "document.querySelector('#line').value = 'kill b1'; document.querySelector('.term form').requestSubmit();
+         const trap = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 8, 1, 0, 10, 5, 1, 3, 0, 0, 11);
+         setTimeout(() => new WebAssembly.Instance(new WebAssembly.Module(trap)), 0)",
+    )?;
+    browser.until("document.querySelector('#fault pre')")?;
+    let said = browser.text("#fault")?;
+    for part in ["reload the page", "vivarium scenario", "unreachable", "seed 1729", "kill b1", "run 60s"] {
+        ensure!(said.contains(part), "{part} in {said}");
+    }
+    Ok(())
+}
+
 /// The page that shows the API runs a scenario, and what it exports plays to the same hash.
 #[test]
 fn the_page_of_the_api_runs() -> Result<()> {

@@ -2,7 +2,7 @@
 
 use leptos::ev::{self, KeyboardEvent};
 use leptos::prelude::*;
-use leptos::web_sys::js_sys::Reflect;
+use leptos::web_sys::js_sys::{Number, Reflect};
 use leptos::web_sys::{Element, Event, HtmlElement};
 use wasm_bindgen::JsCast;
 
@@ -81,7 +81,13 @@ fn typed(room: Room, event: &Event) {
     let value = value_of(&id);
     match &*id {
         "key" => room.change(|scene| scene.key = value),
-        "speed" => drop(value.parse().map(|it| room.change(|scene| scene.speed = it))),
+        // JavaScript reads its own numbers, so that the engine need not hold the tables for it.
+        "speed" => {
+            let speed = Number::parse_float(&value);
+            if speed.is_finite() {
+                room.change(|scene| scene.speed = speed);
+            }
+        }
         "seek" => drop(value.parse().map(|it| room.seek(it))),
         _ => {}
     }

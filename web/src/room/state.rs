@@ -138,6 +138,7 @@ impl Room {
         let inner = self.inner();
         let done = inner.engine.borrow_mut().act(text);
         inner.scene.borrow_mut().write(text, done.as_ref().err().map(|it| &**it));
+        crate::leave(&inner.engine.borrow().export());
         self.draw();
         self.say(match &done {
             Ok(()) => deed(text),

@@ -1,9 +1,12 @@
 //! wasm-bindgen, its test runner and what makes a module small to download, behind one name. A crate apart from `xtask`,
 //! because it takes a minute to build and most commands do without it: `xtask-wasm bindgen …` and `xtask-wasm test-runner …`
-//! take the flags of the originals, `xtask-wasm pack MODULE` rewrites a bound module.
+//! take the flags of the originals, `xtask-wasm trim FROM TO` makes a linked module smaller, `pack` a bound one.
 
+mod body;
+mod linked;
 mod order;
 mod pack;
+mod trim;
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,7 +23,8 @@ fn main() -> ExitCode {
     let done = match tool.as_deref().and_then(|it| it.to_str()) {
         Some("bindgen") => wasm_bindgen_cli::wasm_bindgen::run_cli_with_args(rest),
         Some("test-runner") => wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(rest),
-        Some("pack") => pack_file(&rest[1..]),
+        Some("trim") => rewrite(&rest[1..], trim::trim),
+        Some("pack") => rewrite(&rest[1..], pack::pack),
         _ => {
             eprintln!("usage: xtask-wasm bindgen|test-runner|pack ARGS…   (cargo xtask calls it)");
             return ExitCode::from(2);
@@ -35,10 +39,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn pack_file(args: &[OsString]) -> Result<()> {
-    let [module] = args else { bail!("usage: xtask-wasm pack MODULE") };
-    let path = Path::new(module);
-    let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
-    let packed = pack::pack(&bytes).with_context(|| format!("pack {}", path.display()))?;
-    fs::write(path, packed).with_context(|| format!("write {}", path.display()))
+/// Reads a module and writes what a pass makes of it.
+fn rewrite(args: &[OsString], pass: fn(&[u8]) -> Result<Vec<u8>>) -> Result<()> {
+    let [from, to] = args else { bail!("usage: xtask-wasm trim|pack FROM TO") };
+    let (from, to) = (Path::new(from), Path::new(to));
+    let bytes = fs::read(from).with_context(|| format!("read {}", from.display()))?;
+    let made = pass(&bytes).with_context(|| format!("rewrite {}", from.display()))?;
+    fs::write(to, made).with_context(|| format!("write {}", to.display()))
 }
