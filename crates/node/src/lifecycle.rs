@@ -428,6 +428,7 @@ impl Node {
                     let has_followers = partition.has_followers();
                     self.refollow(key);
                     if has_followers {
+                        self.watch.hurry(now.mono);
                         self.arm_lag(now);
                     }
                 }
@@ -468,6 +469,9 @@ impl Node {
         if turn.is_new {
             self.watch.changed(key);
             self.refollow(key);
+            if has_followers {
+                self.watch.hurry(now.mono);
+            }
         }
         if turn.is_other_isr && has_followers {
             out.emit(|| Event::Isr { topic, partition: key.partition, isr });

@@ -124,7 +124,7 @@ impl Node {
             _ => return self.fetchers.hold(key, now.mono, self.config.replication.fetch_backoff_ms),
         }
         if data.diverging_epoch.epoch >= 0 {
-            let end = Offset(data.diverging_epoch.end_offset);
+            let end = Offset(data.diverging_epoch.end_offset.max(0));
             partition.diverged(LeaderEpoch(data.diverging_epoch.epoch), end, &mut self.ops, out);
             // The session lets go of it until the log is cut.
             return self.fetchers.settled(key);

@@ -2,8 +2,15 @@
 
 use ordered::{Map, Set};
 
+use protocol::Instant;
+
 use crate::deferred::RequestId;
 use crate::partition::PartitionKey;
+
+/// For so long after a partition has got this leader its followers may not have named it yet.
+const HURRY_MS: i64 = 1_000;
+/// And so long a fetch of theirs waits meanwhile: the next one may name it.
+const HURRIED_WAIT_MS: i64 = 20;
 
 /// Which fetches watch which partitions, and how many bytes each still misses.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +19,10 @@ pub(crate) struct Watch {
     waiting: Map<RequestId, Waiting>,
     /// Fetches that have enough, or whose partition changed under them.
     ready: Set<RequestId>,
+    /// Those of replicas.
+    replicas: Set<RequestId>,
+    /// Until then replicas are not kept waiting for long.
+    hurried_until: Instant,
 }
 
 /// Who waits, and so for which end to move.
@@ -36,7 +47,22 @@ impl Watch {
         for key in &partitions {
             self.by_partition.entry((*key, reader)).or_default().insert(id);
         }
+        if reader == Reader::Replica {
+            self.replicas.insert(id);
+        }
         self.waiting.insert(id, Waiting { missing, reader, partitions });
+    }
+
+    /// This broker has begun to lead a partition. A follower that has a fetch waiting here names it in its next one, so none
+    /// waits: acks=all would wait with it.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.hurried_until = now.plus_ms(HURRY_MS);
+        self.ready.extend(self.replicas.iter().copied());
+    }
+
+    /// How long a replica's fetch waits that wants to wait for `max_ms`.
+    pub(crate) fn replica_wait_ms(&self, now: Instant, max_ms: i64) -> i64 {
+        if now < self.hurried_until { max_ms.min(HURRIED_WAIT_MS) } else { max_ms }
     }
 
     /// Consumers of a partition may see `bytes` more.
@@ -78,6 +104,7 @@ impl Watch {
     pub(crate) fn remove(&mut self, id: RequestId) {
         self.ready.remove(&id);
         let Some(waiting) = self.waiting.remove(&id) else { return };
+        self.replicas.remove(&id);
         for key in waiting.partitions {
             let key = (key, waiting.reader);
             if let Some(watchers) = self.by_partition.get_mut(&key) {

@@ -103,8 +103,12 @@ impl Node {
             return self.conclude(now, fetch, pass, out);
         }
         let id = self.deferred.number();
-        self.timers.arm(WakeReason::FetchWait(id), now.mono.plus_ms(i64::from(request.max_wait_ms)));
-        let reader = if fetch.replica.is_some() { Reader::Replica } else { Reader::Consumer };
+        let max_ms = i64::from(request.max_wait_ms);
+        let (reader, wait_ms) = match fetch.replica {
+            Some(_) => (Reader::Replica, self.watch.replica_wait_ms(now.mono, max_ms)),
+            None => (Reader::Consumer, max_ms),
+        };
+        self.timers.arm(WakeReason::FetchWait(id), now.mono.plus_ms(wait_ms));
         self.watch.add(id, reader, fetch.min_bytes - pass.bytes, pass.readable);
         self.deferred.hold(id, Pending::Fetch(fetch));
     }

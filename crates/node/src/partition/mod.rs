@@ -200,6 +200,11 @@ impl Partition {
         };
         let leads = image.leader == Some(self.me);
         let is_new = leads != self.leads() || image.leader_epoch != self.leader_epoch;
+        // What the controller's answer has told us already must not make a proposal moot that came after it: whoever is about
+        // to join the ISR is waited for.
+        if !is_new && image.partition_epoch == self.partition_epoch {
+            return false;
+        }
         (self.leader_epoch, self.partition_epoch) = (image.leader_epoch, image.partition_epoch);
         match &mut self.role {
             Role::Leader(leader) if leads => {
@@ -208,7 +213,13 @@ impl Partition {
                 }
                 leader.assign(now, self.me, &image.replicas, &image.isr);
             }
-            Role::Follower { leader, .. } if !leads => *leader = image.leader,
+            Role::Follower { leader, high_watermark } if !leads => {
+                *leader = image.leader;
+                if is_new {
+                    // What an unclean leader has committed is its own.
+                    *high_watermark = Offset(-1);
+                }
+            }
             role if leads => {
                 let mut leader = Box::<Leader>::default();
                 leader.assign(now, self.me, &image.replicas, &image.isr);

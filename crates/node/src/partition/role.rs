@@ -113,7 +113,7 @@ impl Leader {
         self.epoch_start = None;
     }
 
-    /// The committed replicas and ISR. What was proposed is moot: the controller refuses it or has done it.
+    /// The committed replicas and ISR. What was proposed before is moot then: the controller refuses it or has done it.
     pub(super) fn assign(&mut self, now: Instant, me: NodeId, replicas: &[NodeId], isr: &[NodeId]) {
         self.others.retain(|id, _| replicas.contains(id));
         for id in replicas.iter().filter(|id| **id != me) {

@@ -58,6 +58,32 @@ fn an_idle_session_names_nothing() {
 }
 
 #[test]
+fn a_new_partition_does_not_wait_for_a_fetch_of_others() {
+    let mut world = World::of(2, &[]);
+    world.advance(3_100);
+    world.commit(MetadataRecord::Partition(PartitionRecord {
+        topic_id: TOPIC,
+        partition_id: 1,
+        replicas: vec![1, 2],
+        isr: vec![1, 2],
+        leader: 1,
+        leader_epoch: 0,
+        partition_epoch: 0,
+        directories: vec![Uuid([1; 16]); 2],
+        ..PartitionRecord::default()
+    }));
+    world.run();
+    let sent = world.produce_to(1, 1, -1, batch(&["a"]));
+    world.advance(25);
+    assert_eq!(world.acked(1, sent), Some((ErrorCode::None, 0)));
+    // Once all is named, fetches wait again as they are to.
+    world.advance(1_500);
+    world.fetches.clear();
+    world.advance(1_000);
+    assert_eq!(world.fetches.len(), 2);
+}
+
+#[test]
 fn a_follower_has_the_leaders_batches_and_their_producers() {
     let mut world = World::of(2, &[]);
     let sent = world.produce(1, -1, sequenced(0, "a"));

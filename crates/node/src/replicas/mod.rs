@@ -442,7 +442,11 @@ impl World {
 
     /// Sends a batch to a broker; [`World::acked`] has the answer.
     fn produce(&mut self, id: i32, acks: i16, batch: Bytes) -> i32 {
-        let partition = PartitionProduceData { index: 0, records: Some(Records::Bytes(batch)) };
+        self.produce_to(id, 0, acks, batch)
+    }
+
+    fn produce_to(&mut self, id: i32, index: i32, acks: i16, batch: Bytes) -> i32 {
+        let partition = PartitionProduceData { index, records: Some(Records::Bytes(batch)) };
         let topic = TopicProduceData { name: "t".into(), partition_data: vec![partition], ..Default::default() };
         let request = ProduceRequest { acks, timeout_ms: 30_000, topic_data: vec![topic], ..Default::default() };
         self.send(id, 12, RequestBody::Produce(request))
