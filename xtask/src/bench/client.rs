@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -66,12 +66,79 @@ impl Client {
         parse(&process::output(&mut command)?, "produced").context("rdkafka_performance -P")
     }
 
-    /// Reads `count` messages of partition 0 from the beginning.
+    /// Reads the newest `count` messages of partition 0.
     pub(crate) fn consume(&self, broker: &str, topic: &str, count: u64) -> Result<Throughput> {
+        self.consume_from(broker, topic, &format!("-{count}"), count)
+    }
+
+    /// Reads the oldest `count` messages of partition 0.
+    pub(crate) fn consume_oldest(&self, broker: &str, topic: &str, count: u64) -> Result<Throughput> {
+        self.consume_from(broker, topic, "beginning", count)
+    }
+
+    fn consume_from(&self, broker: &str, topic: &str, offset: &str, count: u64) -> Result<Throughput> {
         let settings = ["fetch.message.max.bytes=4000000", "queued.max.messages.kbytes=200000"];
         let mut command = self.command(broker, &settings);
-        command.args(["-C", "-t", topic, "-p", "0", "-o", "beginning", "-q", "-c", &count.to_string()]);
+        command.args(["-C", "-t", topic, "-p", "0", "-o", offset, "-q", "-c", &count.to_string()]);
         parse(&process::output(&mut command)?, "consumed").context("rdkafka_performance -C")
+    }
+
+    /// Several producers at once, each sends `count` messages to partition 0 with acks=all and never has more than 1,000 of them
+    /// unacked. The time is that of the last to end.
+    pub(crate) fn produce_together(
+        &self,
+        broker: &str,
+        topic: &str,
+        size: usize,
+        count: u64,
+        producers: usize,
+    ) -> Result<Throughput> {
+        let settings = ["linger.ms=0", "queue.buffering.max.messages=1000"];
+        let mut running = Vec::new();
+        for _ in 0..producers {
+            let mut command = self.command(broker, &settings);
+            command.args(["-P", "-t", topic, "-p", "0", "-a", "-1", "-q"]);
+            command.args(["-s", &size.to_string(), "-c", &count.to_string()]);
+            running.push(spawn(&mut command)?);
+        }
+        let mut all = Throughput { messages: 0, bytes: 0, seconds: 0.0 };
+        for output in wait(running)? {
+            let one = parse(&output, "produced").context("rdkafka_performance -P")?;
+            all.messages += one.messages;
+            all.bytes += one.bytes;
+            all.seconds = all.seconds.max(one.seconds);
+        }
+        Ok(all)
+    }
+
+    /// Several producers at once, each sends `count` messages to partition 0, `rate` a second, each at once; how long each message
+    /// took from the call to its ack, in µs, but for the first second.
+    pub(crate) fn latencies_together(
+        &self,
+        broker: &str,
+        topic: &str,
+        size: usize,
+        (rate, count): (u32, u64),
+        producers: usize,
+        folder: &Path,
+    ) -> Result<Vec<u64>> {
+        let files: Vec<PathBuf> = (0..producers).map(|it| folder.join(format!("latencies-{it}"))).collect();
+        let mut running = Vec::new();
+        for file in &files {
+            let mut command = self.command(broker, &["linger.ms=0"]);
+            command.args(["-P", "-t", topic, "-p", "0", "-a", "-1", "-q", "-l", "-A"]).arg(file);
+            command.args(["-s", &size.to_string(), "-c", &count.to_string(), "-r", &rate.to_string()]);
+            running.push(spawn(&mut command)?);
+        }
+        for output in wait(running)? {
+            parse(&output, "produced").context("rdkafka_performance -P")?;
+        }
+        let mut all = Vec::new();
+        for file in files {
+            // The first second goes to connections and metadata.
+            all.extend(read_latencies(&file)?.into_iter().skip(rate as usize));
+        }
+        Ok(all)
     }
 
     /// The same over all partitions of a topic: each gets whole batches in turn.
@@ -98,8 +165,7 @@ impl Client {
         command.args(["-P", "-t", topic, "-a", "-1", "-q", "-l", "-A"]).arg(&file);
         command.args(["-s", &size.to_string(), "-c", &count.to_string(), "-r", &rate.to_string()]);
         parse(&process::output(&mut command)?, "produced").context("rdkafka_performance -P")?;
-        let text = fs::read_to_string(&file)?;
-        text.lines().map(|line| line.trim().parse().with_context(|| format!("no latency: {line}"))).collect()
+        read_latencies(&file)
     }
 
     fn command(&self, broker: &str, settings: &[&str]) -> Command {
@@ -110,6 +176,26 @@ impl Client {
         }
         command
     }
+}
+
+fn read_latencies(file: &Path) -> Result<Vec<u64>> {
+    let text = fs::read_to_string(file)?;
+    text.lines().map(|line| line.trim().parse().with_context(|| format!("no latency: {line}"))).collect()
+}
+
+fn spawn(command: &mut Command) -> Result<Child> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("start rdkafka_performance")
+}
+
+/// What each of them said in the end.
+fn wait(running: Vec<Child>) -> Result<Vec<String>> {
+    let mut said = Vec::new();
+    for child in running {
+        let output = child.wait_with_output()?;
+        let text = [output.stdout, output.stderr].concat();
+        said.push(String::from_utf8_lossy(&text).into_owned());
+    }
+    Ok(said)
 }
 
 /// Reads the summary: `% 100000 messages produced (102400000 bytes), 0 delivery failed, … in 3157ms: …` or

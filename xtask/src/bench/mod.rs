@@ -5,6 +5,8 @@
 
 mod account;
 mod client;
+mod cold;
+mod group_commit;
 mod lab;
 mod many;
 mod peer;
@@ -26,7 +28,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut args = Args::new(args);
     let plan = Plan { rounds: args.value("--rounds", 5)?, seconds: args.value("--seconds", 10.0)? };
     let wanted = args.rest()?;
-    const PARTS: [&str; 8] = ["start", "produce", "consume", "latency", "recovery", "partitions", "lab", "wasm"];
+    const PARTS: [&str; 10] =
+        ["start", "produce", "consume", "cold", "latency", "group-commit", "recovery", "partitions", "lab", "wasm"];
     if let Some(unknown) = wanted.iter().find(|it| !PARTS.contains(&it.as_str())) {
         bail!("there is no benchmark {unknown}; there are {}", PARTS.join(", "));
     }
@@ -46,6 +49,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     if wants("partitions") {
         many::partitions(&client, &folder, &plan)?;
+    }
+    if wants("cold") {
+        cold::run(&client, &folder, &plan)?;
+    }
+    if wants("group-commit") {
+        group_commit::run(&client, &folder, &plan)?;
     }
     if !wanted.is_empty() && !wanted.iter().any(|it| ["start", "produce", "consume", "latency"].contains(&it.as_str()))
     {
@@ -139,6 +148,8 @@ impl Bench {
             }
             counts.push(count_for(warm, self.plan.seconds));
         }
+        // Both serve as much: the newest records, as many as the slower one takes in.
+        let newest = counts[0].min(counts[1]);
         let mut produced = [Vec::new(), Vec::new(), Vec::new()];
         let mut consumed = [Vec::new(), Vec::new()];
         for round in 1..=self.plan.rounds {
@@ -149,7 +160,7 @@ impl Bench {
                 print!("round {round} · {size} B · {}: in {}", peer.name(), shown(&into, size));
                 produced[index].push(into);
                 if index < consumed.len() {
-                    let out = self.consume(peer, &topic, counts[index])?;
+                    let out = self.consume(peer, &topic, newest)?;
                     print!(", out {}", shown(&out, size));
                     consumed[index].push(out);
                     self.delete(peer, &topic)?;
@@ -161,7 +172,7 @@ impl Bench {
             table(&format!("produce, {size} B, one partition, acks=all"), size, &produced);
         }
         if show_consume {
-            table(&format!("consume, {size} B, one partition"), size, &consumed);
+            table(&format!("consume the newest {newest} records, {size} B, one partition"), size, &consumed);
         }
         println!(
             "memory now: ours {:.0} MB, Kafka's {:.0} MB",
@@ -179,12 +190,8 @@ impl Bench {
         measured(peer, || self.client.consume(peer.address(), topic, count))
     }
 
-    /// Frees the disk, and lets it come to rest before somebody else is measured.
     fn delete(&self, peer: &Peer, topic: &str) -> Result<()> {
-        let mut tool = Command::new(bundle::binary()?);
-        tool.args(["topics", "--bootstrap-server", peer.address(), "--delete", "--topic", topic]);
-        process::output(&mut tool)?;
-        process::output(&mut Command::new("sync")).map(drop)
+        delete(peer, topic)
     }
 
     fn latency(&self) -> Result<()> {
@@ -208,6 +215,14 @@ impl Bench {
         }
         Ok(())
     }
+}
+
+/// Frees the disk, and lets it come to rest before somebody else is measured.
+fn delete(peer: &Peer, topic: &str) -> Result<()> {
+    let mut tool = Command::new(bundle::binary()?);
+    tool.args(["topics", "--bootstrap-server", peer.address(), "--delete", "--topic", topic]);
+    process::output(&mut tool)?;
+    process::output(&mut Command::new("sync")).map(drop)
 }
 
 fn count_for(rate: Throughput, seconds: f64) -> u64 {

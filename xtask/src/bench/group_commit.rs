@@ -1,0 +1,72 @@
+//! What it costs to have every record on disk before it is acked, when many ask for it at once: `flush.messages=1`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::client::Client;
+use super::peer::Peer;
+use super::{Folder, Plan, count_for, delete, median};
+use crate::{bundle, process};
+
+const PRODUCERS: usize = 16;
+const SIZE: usize = 1024;
+/// Records per second of each producer while acks are timed.
+const RATE: u32 = 100;
+
+pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
+    println!(
+        "\n| {PRODUCERS} producers, {SIZE} B, one partition, acks=all | unsynced | flush.messages=1 | share | acks of {RATE} \
+         records/s each: median | p99 |\n| --- | --- | --- | --- | --- | --- |"
+    );
+    for (name, start) in [("commit", Peer::vivarium as fn(&Path) -> Result<Peer>), ("commit-kafka", Peer::kafka)] {
+        let data = folder.0.join(name);
+        let peer = start(&data)?;
+        let mut rates = [Vec::new(), Vec::new()];
+        for round in 0..=plan.rounds {
+            // The first warms both up, and learns how many messages fill a round.
+            for (index, settings) in [None, Some("flush.messages=1")].into_iter().enumerate() {
+                let topic = format!("commit-{round}-{index}");
+                create(&peer, &topic, settings)?;
+                let count = match rates[index].first() {
+                    None => 20_000,
+                    Some(first) => count_for(*first, plan.seconds) / PRODUCERS as u64,
+                };
+                rates[index].push(client.produce_together(peer.address(), &topic, SIZE, count, PRODUCERS)?);
+                delete(&peer, &topic)?;
+            }
+        }
+        create(&peer, "acks", Some("flush.messages=1"))?;
+        let count = (f64::from(RATE) * plan.seconds) as u64;
+        let mut latencies =
+            client.latencies_together(peer.address(), "acks", SIZE, (RATE, count), PRODUCERS, &folder.0)?;
+        latencies.sort_unstable();
+        ensure!(!latencies.is_empty(), "no record was acked");
+        let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize] as f64 / 1000.0;
+        let [unsynced, synced] = rates.map(|it| it[1..].iter().map(|it| it.megabytes_per_second()).collect::<Vec<_>>());
+        let share = median(synced.iter().zip(&unsynced).map(|(synced, unsynced)| synced / unsynced));
+        println!(
+            "| {} | {:.0} MB/s | {:.0} MB/s | {:.0} % | {:.2} ms | {:.2} ms |",
+            peer.name(),
+            median(unsynced.into_iter()),
+            median(synced.into_iter()),
+            share * 100.0,
+            at(0.5),
+            at(0.99)
+        );
+        peer.stop()?;
+        fs::remove_dir_all(&data)?;
+    }
+    Ok(())
+}
+
+fn create(peer: &Peer, topic: &str, setting: Option<&str>) -> Result<()> {
+    let mut tool = Command::new(bundle::binary()?);
+    tool.args(["topics", "--bootstrap-server", peer.address(), "--create", "--topic", topic, "--partitions", "1"]);
+    if let Some(setting) = setting {
+        tool.args(["--config", setting]);
+    }
+    process::output(&mut tool).map(drop).with_context(|| format!("create {topic}"))
+}
