@@ -22,11 +22,10 @@ advertises it; nothing else is advertised. A request of any other API or version
 Kafka, except ApiVersions: that is answered in version 0 with UNSUPPORTED_VERSION and the versions that there are (KIP-511).
 ";
 
-const NOTES: [(ApiKey, &str); 5] = [
+const NOTES: [(ApiKey, &str); 4] = [
     (ApiKey::Produce, "0 to 2 are advertised for old librdkafka and refused, as by Kafka; no transactions"),
-    (ApiKey::Fetch, "sessions (KIP-227) and topic ids (KIP-516); followers are refused: there is one node"),
+    (ApiKey::Fetch, "sessions (KIP-227), topic ids (KIP-516), replicas by their broker epoch (KIP-903), reads at followers (KIP-392)"),
     (ApiKey::InitProducerId, "idempotent producers; a transactional id is refused"),
-    (ApiKey::CreateTopics, "replication factor 1"),
     (ApiKey::ApiVersions, "any other version is answered in version 0 with UNSUPPORTED_VERSION"),
 ];
 
