@@ -26,6 +26,8 @@ const WAITING_REQUESTS: usize = 4096;
 
 /// Kafka's id of a directory that is gone, whichever it was (KIP-858).
 const LOST: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+/// Kafka's word for a replica whose directory its broker is still to choose.
+const UNASSIGNED: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
 /// Where in its life a node is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +70,8 @@ pub(crate) struct Life {
     offline: Set<DirId>,
     /// Directories chosen for replicas, until that is committed and their logs are mounted.
     chosen: Map<PartitionKey, DirId>,
+    /// Replicas that are looked for, and where.
+    sought: Map<PartitionKey, DirId>,
     /// Checkpoints as they were last written.
     written: Map<Cell, Bytes>,
     pub(crate) waiting: VecDeque<(ConnId, Request)>,
@@ -244,7 +248,7 @@ impl Node {
         for partition in self.partitions.iter_mut() {
             partition.flush(now.mono, &mut self.ops, out);
         }
-        self.drive_quorum(now, out, |quorum, output| quorum.flush(output));
+        self.leave_quorum(now, out);
     }
 
     fn write_last_checkpoints(&mut self, out: &mut Outbox) {
@@ -333,6 +337,7 @@ impl Node {
         for dir in moved {
             self.write_log_starts(dir, None, out);
         }
+        self.retain_metadata(now, out);
         self.arm_retention(now);
     }
 
@@ -366,22 +371,45 @@ impl Node {
             return;
         }
         let directory = image.directory_of(self.config.node_id).unwrap_or(Uuid::ZERO);
-        let lost = self.config.identity.lost.first().filter(|_| !directory.is_zero());
-        let config = self.config.topic(&self.image, &topic.name);
-        let name = topic.name.clone();
-        let Some(dir) = self.dir_of(directory) else {
-            // What is noted to be in no directory that is there was in one that is lost, for all this broker can tell.
-            return match lost {
-                Some((lost, _)) => {
-                    let dir = DirId(*lost);
-                    self.partitions.add_lost(key, name, dir, self.config.node_id, image, config, now.mono);
-                    self.ask_for_directory(now, key, LOST, out);
+        match self.dir_of(directory) {
+            Some(dir) => {
+                self.life.chosen.remove(&key);
+                self.mount_in(now, key, dir, true, out);
+            }
+            None if directory == UNASSIGNED => self.choose_directory(now, key, out),
+            // It may be in any directory: whoever noted where knew another one, or knew it for lost.
+            None => match self.online_dirs().first().copied() {
+                Some(dir) => {
+                    self.life.sought.insert(key, dir);
+                    self.mount_in(now, key, dir, false, out);
                 }
-                None => self.choose_directory(now, key, out),
-            };
-        };
-        self.life.chosen.remove(&key);
-        self.partitions.mount(key, name, dir, self.config.node_id, image, config, now.mono, &mut self.ops, out);
+                None => {}
+            },
+        }
+    }
+
+    fn mount_in(&mut self, now: Now, key: PartitionKey, dir: DirId, create: bool, out: &mut Outbox) {
+        let Some(topic) = self.image.topic_by_id(key.topic_id) else { return };
+        let Some(image) = topic.partitions.get(&key.partition) else { return };
+        let (config, name) = (self.config.topic(&self.image, &topic.name), topic.name.clone());
+        let me = self.config.node_id;
+        self.partitions.mount(key, name, (dir, create), me, image, config, now.mono, &mut self.ops, out);
+    }
+
+    /// A replica is not in the directory in which it was looked for: it is looked for in the next. Where it is in none, it
+    /// was in one that is lost, for all this broker can tell, or it is new.
+    fn seek_on(&mut self, now: Now, key: PartitionKey, dir: DirId, out: &mut Outbox) {
+        self.partitions.forget(key);
+        if let Some(next) = self.online_dirs().into_iter().find(|it| *it > dir) {
+            self.life.sought.insert(key, next);
+            return self.mount_in(now, key, next, false, out);
+        }
+        let Some((lost, _)) = self.config.identity.lost.first() else { return self.choose_directory(now, key, out) };
+        let Some(topic) = self.image.topic_by_id(key.topic_id) else { return };
+        let Some(image) = topic.partitions.get(&key.partition) else { return };
+        let (config, name) = (self.config.topic(&self.image, &topic.name), topic.name.clone());
+        self.partitions.add_lost(key, name, DirId(*lost), self.config.node_id, image, config, now.mono);
+        self.ask_for_directory(now, key, LOST, out);
     }
 
     fn dir_of(&self, directory: Uuid) -> Option<DirId> {
@@ -423,6 +451,7 @@ impl Node {
                 let sight =
                     Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
                 if let Some((key, partition)) = self.partitions.by_log_mut(log) {
+                    let dir = partition.dir;
                     warn_of(shape.mounted(), partition.config.compact, out);
                     partition.mounted(sight, *shape, &mut self.ops, out);
                     let has_followers = partition.has_followers();
@@ -431,13 +460,23 @@ impl Node {
                         self.watch.hurry(now.mono);
                         self.arm_lag(now);
                     }
+                    if self.life.sought.remove(&key).is_some()
+                        && let Some(id) = self.config.identity.directory_ids.get(usize::from(dir.0)).copied()
+                    {
+                        self.ask_for_directory(now, key, id, out);
+                    }
                 }
                 self.arm_cleaner(now);
             }
             Ok(other) => panic!("a mount was answered with {other:?}"),
             Err(error @ (StoreError::Corrupt(_) | StoreError::Missing)) => {
                 // The disk works; this one log does not hold together, or is another topic's.
-                let Some((_, partition)) = self.partitions.by_log_mut(log) else { return };
+                let Some((key, partition)) = self.partitions.by_log_mut(log) else { return };
+                if let Some(dir) = self.life.sought.remove(&key)
+                    && error == StoreError::Missing
+                {
+                    return self.seek_on(now, key, dir, out);
+                }
                 partition.go_offline();
                 let name = format!("{}-{}", partition.topic, partition.key.partition);
                 out.emit(|| Event::Warning { what: format!("{name} is offline: {error}") });
@@ -498,6 +537,7 @@ impl Node {
 
     pub(crate) fn topic_removed(&mut self, topic_id: Uuid, out: &mut Outbox) {
         self.life.chosen.retain(|key, _| key.topic_id != topic_id);
+        self.life.sought.retain(|key, _| key.topic_id != topic_id);
         let keys: Vec<_> = self.partitions.of_topic(topic_id).collect();
         let Some(name) = keys.first().and_then(|key| self.partitions.get(key)).map(|it| it.topic.clone()) else {
             return;

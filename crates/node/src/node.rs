@@ -195,7 +195,8 @@ impl Node {
             Purpose::Truncate(log) => self.log_cut(now, log, result, out),
             Purpose::Flush(log, end) => self.flushed(now, log, end, result, out),
             Purpose::Remove(dir, name) => match result {
-                Ok(_) => {
+                // A log that could not be mounted is nobody's to remove.
+                Ok(_) | Err(StoreError::Missing) => {
                     // The checkpoints must not speak of this log when another of its name begins.
                     if self.partitions.is_next_of(&name) {
                         self.write_checkpoints(dir, out);

@@ -125,8 +125,9 @@ impl Disk for NativeDisk {
     }
 
     fn open(&mut self, dir: DirId, path: &str, create: bool) -> Result<NativeFile, StoreError> {
-        // Whatever else there is beside segments is small or rewritten.
-        let direct = path.ends_with(".log").then(|| self.dirs.get(usize::from(dir.0))?.1.clone()).flatten();
+        // Whatever else there is beside segments, and those that a clean writes, is small or rewritten.
+        let is_segment = path.ends_with(".log") || path.ends_with(".log.cleaned");
+        let direct = is_segment.then(|| self.dirs.get(usize::from(dir.0))?.1.clone()).flatten();
         let path = self.path(dir, path)?;
         let file =
             OpenOptions::new().read(true).write(true).create(create).truncate(false).open(&path).said("open", &path)?;
@@ -159,7 +160,11 @@ impl Disk for NativeDisk {
 
     fn read_at(&self, file: &NativeFile, at: u64, len: usize) -> Result<Bytes, StoreError> {
         if self.sequential && len <= LARGEST {
-            file.read_ahead(at + len as u64, AHEAD);
+            // Once for each window: the kernel looks at every page of it.
+            let window = |at: u64| at / AHEAD;
+            if at == 0 || window(at) != window(at + len as u64) {
+                file.read_ahead(at + len as u64, 2 * AHEAD);
+            }
             return read_pooled(self, file, at, len);
         }
         if let Some(bytes) = read_direct(self, file, at, len)? {

@@ -65,6 +65,16 @@ struct Cut {
 
 impl<D: Disk> Store<D> {
     pub(crate) fn mount(&mut self, log: LogId, spec: &LogSpec) -> Result<Done, StoreError> {
+        let mounted = self.mount_log(log, spec);
+        if let Err(StoreError::Corrupt(_)) = &mounted
+            && let Some(state) = self.dirs.get_mut(&spec.dir)
+        {
+            state.refused.insert(TopicPartition { topic: spec.topic.clone(), partition: spec.partition });
+        }
+        mounted
+    }
+
+    fn mount_log(&mut self, log: LogId, spec: &LogSpec) -> Result<Done, StoreError> {
         assert!(!self.logs.contains_key(&log), "log {} is mounted twice", log.0);
         let folder = format!("{}-{}", spec.topic, spec.partition);
         if spec.topic.is_empty() || spec.topic.contains(['/', '\0']) {
@@ -122,7 +132,6 @@ impl<D: Disk> Store<D> {
         let shape = self.open_log(log, &bases, log_start, spec, mounted);
         if shape.is_err() {
             self.forget(log);
-            self.dirs.entry(spec.dir).or_default().refused.insert(name);
         }
         Ok(Done::Mounted(Box::new(shape?)))
     }

@@ -27,13 +27,13 @@ pub(crate) struct Partitions {
 }
 
 impl Partitions {
-    /// Has the store mount a partition's log.
+    /// Has the store mount a partition's log; `create` makes it where there is none.
     #[expect(clippy::too_many_arguments, reason = "each says one thing about the new replica")]
     pub(crate) fn mount(
         &mut self,
         key: PartitionKey,
         topic: Str,
-        dir: DirId,
+        (dir, create): (DirId, bool),
         me: NodeId,
         image: &PartitionImage,
         config: TopicConfig,
@@ -51,7 +51,7 @@ impl Partitions {
             topic: topic.clone(),
             partition: key.partition,
             topic_id: key.topic_id,
-            create: true,
+            create,
             synced: false,
             compacted: config.compact,
         };
@@ -86,6 +86,13 @@ impl Partitions {
         partition.state = State::Offline;
         self.by_key.insert(key, Arc::new(partition));
         self.by_log.insert(log, key);
+    }
+
+    /// Forgets a replica whose log was looked for and is not there.
+    pub(crate) fn forget(&mut self, key: PartitionKey) {
+        if let Some(partition) = self.by_key.remove(&key) {
+            self.by_log.remove(&partition.log);
+        }
     }
 
     /// True if a log waits for the name of this one, which is gone, or no other is on its way out.

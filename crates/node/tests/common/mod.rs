@@ -297,10 +297,15 @@ impl Rig {
     }
 
     /// A new process on the same disk, after [`Rig::stop`] or a kill at this moment.
-    pub(crate) fn restart(mut self, settings: &[(&str, &str)]) -> Rig {
+    pub(crate) fn restart(self, settings: &[(&str, &str)]) -> Rig {
+        self.restart_as(config(settings))
+    }
+
+    /// A new process on the same disk with this configuration.
+    pub(crate) fn restart_as(mut self, config: Config) -> Rig {
         self.store.disk_mut().crash();
         // Another process: what it draws is other.
-        let mut rig = Rig::seeded(config(settings), Store::new(self.store.into_disk()), self.seed + 1);
+        let mut rig = Rig::seeded(config, Store::new(self.store.into_disk()), self.seed + 1);
         rig.wall = self.wall;
         rig.open(CLIENT);
         rig.run();
