@@ -1,0 +1,81 @@
+//! What goes wrong with several brokers.
+
+use protocol::Str;
+
+use super::generate::{Generator, SECOND, disk_fault, setting, word};
+use crate::action::Action;
+use crate::setup::Setting;
+
+impl Generator {
+    /// Settings of all brokers: patience short and long.
+    pub(super) fn cluster_settings(&mut self) -> Vec<Setting> {
+        let random = &mut self.random;
+        vec![
+            setting("broker.session.timeout.ms", word(random, &["2000", "4000", "9000"])),
+            setting("broker.heartbeat.interval.ms", word(random, &["500", "1000"])),
+            setting("replica.lag.time.max.ms", word(random, &["2000", "10000", "30000"])),
+        ]
+    }
+
+    /// Brokers die, stand still and lose sight of each other, sometimes two at once. In one seed of four disks lose what is
+    /// on them, too; in the others no acknowledged record may be lost whatever happens.
+    pub(super) fn cluster_faults(&mut self, end: u64) {
+        let loses = self.random.once_in(4);
+        let troublemakers = self.random.within(1, 2);
+        for _ in 0..troublemakers {
+            let mut at = self.random.within(SECOND / 5, 4 * SECOND);
+            while at < end {
+                let back = at + self.random.within(10_000, 12 * SECOND);
+                let broker = self.random.pick(&self.brokers).clone();
+                let steps = if loses && self.random.once_in(3) {
+                    self.loss(at, back, broker)
+                } else {
+                    self.trouble(at, back, broker)
+                };
+                self.timed.extend(steps);
+                at = back + self.random.within(SECOND / 10, 5 * SECOND);
+            }
+        }
+    }
+
+    fn loss(&mut self, at: u64, back: u64, broker: Str) -> Vec<(u64, Action)> {
+        let start = (back, Action::Start(broker.clone()));
+        match self.random.below(4) {
+            0 => vec![(at, Action::PowerCut(broker)), start],
+            1 => vec![(at, Action::PowerCutTorn(broker)), start],
+            2 => vec![(at, Action::Kill(broker.clone())), (back, Action::Wipe(broker)), start],
+            _ => {
+                let fault = disk_fault(&mut self.random, &broker);
+                vec![(at, fault), (back, Action::DiskHeal(broker)), start]
+            }
+        }
+    }
+
+    fn trouble(&mut self, at: u64, back: u64, broker: Str) -> Vec<(u64, Action)> {
+        let others: Vec<Str> = self.brokers.iter().filter(|it| **it != broker).cloned().collect();
+        let random = &mut self.random;
+        let other = random.pick(&others).clone();
+        match random.below(9) {
+            0 | 1 => vec![(at, Action::Kill(broker.clone())), (back, Action::Start(broker))],
+            2 => vec![(at, Action::Stop(broker.clone())), (back, Action::Start(broker))],
+            3 => vec![(at, Action::Pause(broker.clone())), (back, Action::Resume(broker))],
+            4 => vec![(at, Action::Cut(broker.clone(), other.clone())), (back, Action::Heal(broker, other))],
+            5 => vec![(at, Action::CutOneWay(broker.clone(), other.clone())), (back, Action::Heal(broker, other))],
+            6 => {
+                // Nobody hears of it any more.
+                let alone = |other: &Str| [(at, Action::Cut(broker.clone(), other.clone()))];
+                let again = |other: &Str| [(back, Action::Heal(broker.clone(), other.clone()))];
+                others.iter().flat_map(alone).chain(others.iter().flat_map(again)).collect()
+            }
+            7 => {
+                let us = random.within(1_000, 1_500_000);
+                let slow = Action::Delay(broker.clone(), other.clone(), us);
+                vec![(at, slow), (back, Action::Delay(broker, other, 0))]
+            }
+            _ => {
+                let slow = Action::SlowDisk(broker.clone(), random.within(1_000, 300_000));
+                vec![(at, slow), (back, Action::SlowDisk(broker, 0))]
+            }
+        }
+    }
+}
