@@ -2,7 +2,7 @@
 
 use ordered::Map;
 
-use protocol::{MetadataRecord, Now, RequestBody, ResponseBody};
+use protocol::{Instant, MetadataRecord, Now, RequestBody, ResponseBody};
 use quorum::{NoAnswer, Quorum, QuorumSetup, VoterSource};
 use storage::{DirId, LogId, StoreError};
 
@@ -25,6 +25,8 @@ pub(crate) const METADATA_LOG: LogId = LogId(0);
 pub(crate) struct Kraft {
     next: u64,
     waiters: Map<u64, Waiter>,
+    /// When the last snapshot was written, or the first record applied.
+    snapshot_at: Option<Instant>,
 }
 
 impl Node {
@@ -126,7 +128,34 @@ impl Node {
         }
         if is_news {
             self.hurry_for_leaving(now, out);
+            self.write_due_snapshot(now, out);
         }
+    }
+
+    /// Writes a snapshot of the committed metadata when enough has changed, or anything has and enough time has passed.
+    fn write_due_snapshot(&mut self, now: Now, out: &mut Outbox) {
+        let settings = &self.config.quorum;
+        let since = *self.kraft.snapshot_at.get_or_insert(now.mono);
+        let interval = settings.max_snapshot_interval_ms;
+        let is_time = interval > 0 && since.plus_ms(interval) <= now.mono;
+        let has_grown =
+            self.quorum.bytes_since_snapshot() >= settings.max_bytes_between_snapshots.max(0).unsigned_abs();
+        if (is_time || has_grown) && self.quorum.can_snapshot() {
+            self.kraft.snapshot_at = Some(now.mono);
+            let records = self.image.records();
+            self.drive_quorum(now, out, |quorum, output| quorum.write_snapshot(now, records, output));
+        }
+    }
+
+    /// Has segments of the metadata log given up that a snapshot stands for.
+    pub(crate) fn retain_metadata(&mut self, now: Now, out: &mut Outbox) {
+        let most = self.config.quorum.max_retention_bytes;
+        self.drive_quorum(now, out, |quorum, output| quorum.retain(most, output));
+    }
+
+    /// This node stops: whoever it leads elects another leader, and it takes no more part.
+    pub(crate) fn leave_quorum(&mut self, now: Now, out: &mut Outbox) {
+        self.drive_quorum(now, out, |quorum, output| quorum.stop(now, output));
     }
 
     /// A snapshot takes the place of all metadata: this node was so far behind that the records in between are gone.

@@ -272,6 +272,14 @@ impl Quorum {
         }
     }
 
+    /// The node stops: it resigns, has everything synced, and asks and elects nobody any more.
+    pub fn stop(&mut self, now: Now, out: &mut Output) {
+        self.resign(now, out);
+        self.flush(out);
+        self.is_stopping = true;
+        self.wake_at = None;
+    }
+
     fn step_down(&mut self, now: Now, out: &mut Output) {
         let Role::Leader(leader) = &self.role else { return };
         let others = self.voters().iter().filter(|voter| voter.id != self.setup.node);

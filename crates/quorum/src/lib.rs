@@ -130,6 +130,8 @@ pub struct Quorum {
     /// How often in a row the leader was found to be gone.
     suspicions: u32,
     wake_at: Option<Instant>,
+    /// It takes no step of its own any more.
+    is_stopping: bool,
     /// What a new cluster begins with, by the tool that formatted the directory.
     bootstrap: Vec<MetadataRecord>,
 }
@@ -151,6 +153,7 @@ impl Quorum {
             gate: Gate::default(),
             suspicions: 0,
             wake_at: None,
+            is_stopping: false,
             bootstrap: Vec::new(),
         }
     }
@@ -416,6 +419,7 @@ impl Quorum {
             return self.ops.ask(Purpose::Load, StoreOp::Load(region), out);
         }
         self.log.history = replay.history.clone();
+        self.log.bytes_since_snapshot = replay.bytes;
         let state = self.log.shape.as_ref().and_then(|shape| shape.mounted().quorum_state.as_deref());
         let state = state.and_then(|bytes| QuorumState::parse(bytes).ok());
         if let Err(why) = self.log.history.check(&self.setup, state.as_ref()) {
@@ -524,6 +528,9 @@ impl Quorum {
 
     /// Does what is due, and notes when the next thing will be.
     fn poll(&mut self, now: Now, out: &mut Output) {
+        if self.is_stopping {
+            return;
+        }
         while self.step(now, out) {}
         self.wake_at = self.next_wake(now);
     }

@@ -21,6 +21,8 @@ pub(crate) struct Replay {
     next: Offset,
     /// What is below was in a snapshot.
     from: Offset,
+    /// How much of the log the snapshot does not stand for.
+    pub(crate) bytes: u64,
     pub(crate) history: History,
 }
 
@@ -30,12 +32,12 @@ impl Replay {
             shape.segments().map(|segment| Region { file: segment.file, at: 0, len: segment.size, era: shape.era() });
         let mut rest: Vec<Region> = regions.filter(|region| region.len > 0).collect();
         rest.reverse();
-        Replay { rest, piece: PIECE, next: Offset(0), from, history }
+        Replay { rest, piece: PIECE, next: Offset(0), from, bytes: 0, history }
     }
 
     /// Where there is nothing to read.
     pub(crate) fn nothing(history: History) -> Replay {
-        Replay { rest: Vec::new(), piece: PIECE, next: Offset(0), from: Offset(0), history }
+        Replay { rest: Vec::new(), piece: PIECE, next: Offset(0), from: Offset(0), bytes: 0, history }
     }
 
     /// One past the last record read.
@@ -63,6 +65,7 @@ impl Replay {
                 )));
             }
             self.next = head.next_offset();
+            self.bytes += if head.base_offset >= self.from { head.size() as u64 } else { 0 };
             for record in batch.into_iter().filter(|record| record.offset >= self.from) {
                 if head.attributes.is_control() {
                     self.history.control(record.offset, &record).map_err(corrupt)?;

@@ -317,13 +317,13 @@ pub const BROKER_KEYS: &[Definition] = &[
         .doc("The largest record batch accepted, in bytes, after compression."),
     Definition::new("metadata.log.dir", String, None, Any)
         .doc("The directory of the metadata log; the first of log.dirs if not set."),
-    Definition::new("metadata.log.max.record.bytes.between.snapshots", Long, Some("20971520"), AtLeast(1)).idle(),
-    Definition::new("metadata.log.max.snapshot.interval.ms", Long, Some("3600000"), AtLeast(0)).idle(),
+    Definition::new("metadata.log.max.record.bytes.between.snapshots", Long, Some("20971520"), AtLeast(1)),
+    Definition::new("metadata.log.max.snapshot.interval.ms", Long, Some("3600000"), AtLeast(0)),
     Definition::new("metadata.log.segment.bytes", Int, Some("1073741824"), AtLeast(8_388_608))
         .doc("The size at which the metadata log begins a new segment."),
     Definition::new("metadata.log.segment.ms", Long, Some("604800000"), Any).idle(),
     Definition::new("metadata.max.idle.interval.ms", Int, Some("500"), AtLeast(0)).idle(),
-    Definition::new("metadata.max.retention.bytes", Long, Some("104857600"), Any).idle(),
+    Definition::new("metadata.max.retention.bytes", Long, Some("104857600"), Any),
     Definition::new("metadata.max.retention.ms", Long, Some("604800000"), Any).idle(),
     Definition::new("metric.reporters", List, Some("org.apache.kafka.common.metrics.JmxReporter"), Any)
         .cluster_wide()

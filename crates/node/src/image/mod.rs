@@ -5,6 +5,7 @@
 
 mod apply;
 mod cluster;
+mod snapshot;
 mod topic;
 
 use ordered::SharedMap;
