@@ -125,6 +125,13 @@ pub(crate) fn tenths(value: f64) -> String {
     text
 }
 
+/// "10.5px" → 10.5: a length of the style sheet, to a tenth.
+pub(crate) fn pixels(length: &str) -> Option<f64> {
+    let (whole, tenth) = length.strip_suffix("px")?.split_once('.').unwrap_or((length.strip_suffix("px")?, "0"));
+    let (whole, tenth): (u32, u32) = (whole.parse().ok()?, tenth.get(..1)?.parse().ok()?);
+    Some(f64::from(whole) + f64::from(tenth) / 10.0)
+}
+
 /// A part of the page, and what is drawn in it.
 pub(crate) struct Drawing {
     root: Element,
@@ -290,6 +297,12 @@ mod tests {
         {
             assert_eq!(tenths(value), text);
         }
+    }
+
+    #[test]
+    fn lengths_are_read_to_a_tenth() {
+        assert_eq!((pixels("44px"), pixels("10.5px"), pixels("12.25px")), (Some(44.0), Some(10.5), Some(12.2)));
+        assert_eq!((pixels(""), pixels("2em"), pixels("px"), pixels("1.px")), (None, None, None, None));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What a page's main thread works between two frames, read from a trace: the time that it had a processor, so that what
 //! else runs on the machine is not counted as its work.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Browser;
 
@@ -64,8 +66,19 @@ pub fn play_fast(browser: &Browser, seconds: u32) -> Result<(u64, Frames)> {
     browser.open("")?;
     browser.until("document.querySelector('#engine')")?;
     let written = browser.run(&PLAY.replace("SECONDS", &seconds.to_string()))?;
-    let frames = Frames::of(&browser.trace()?)?;
+    let trace = browser.trace()?;
+    keep(&trace)?;
+    let frames = Frames::of(&trace)?;
     Ok((written.as_u64().context("a number of records")?, frames))
+}
+
+/// Keeps the trace among the artifacts, as chrome://tracing and ui.perfetto.dev read it.
+fn keep(trace: &[Value]) -> Result<()> {
+    let folder = PathBuf::from(std::env::var("VIVARIUM_ARTIFACTS").context("VIVARIUM_ARTIFACTS is not set")?);
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("frames.json");
+    std::fs::write(&file, json!({ "traceEvents": trace }).to_string())
+        .with_context(|| format!("write {}", file.display()))
 }
 
 /// The first second is not measured: the browser compiles what it has not seen.
@@ -73,7 +86,7 @@ const PLAY: &str = r"
     const choose = (id, value, kind) => { const it = document.getElementById(id); it.value = value; it.dispatchEvent(new Event(kind, { bubbles: true })); };
     choose('rate', '1,000 records/s', 'change');
     choose('speed', '0', 'input');
-    const ends = () => [...document.querySelectorAll('.rule.le')].reduce((sum, it) => sum + Number(it.innerText.replace(/\D/g, '')), 0);
+    const ends = () => [...document.querySelectorAll('.axis')].reduce((sum, it) => sum + Number(/log end (\d+)/.exec(it.ariaLabel)[1]), 0);
     document.getElementById('play').click();
     await new Promise((done) => setTimeout(done, 1000));
     const before = ends();
@@ -87,7 +100,6 @@ const PLAY: &str = r"
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_frame_is_its_task_and_those_after_it() {

@@ -50,7 +50,9 @@ fn it_plays_and_pauses_and_messages_move() -> Result<()> {
     let start = event(&browser)?;
     browser.keys(" ")?;
     browser.until("document.querySelector('#play').ariaLabel === 'Pause'")?;
-    browser.until("document.querySelectorAll('.msg').length > 0")?;
+    browser.until(&format!("{INK}('#stage') > 100"))?;
+    let before = browser.run(&format!("return {INK}('#stage', true)"))?;
+    browser.until(&format!("{INK}('#stage', true) !== {before}"))?;
     browser
         .until(&format!("parseInt(document.querySelector('#event').innerText.replace(/\\D/g, '')) > {}", start + 10))?;
     browser.keys(" ")?;
@@ -74,15 +76,58 @@ fn a_record_by_hand_lands_where_its_key_leads() -> Result<()> {
     browser.click("#add")?;
     let line = browser.text("#lines li:last-child b")?;
     assert_eq!(line, "produce p1 orders key=tom value=hello");
+    let start = event(&browser)?;
     browser.run("document.querySelector('#speed').value = 0; document.querySelector('#speed').dispatchEvent(new Event('input', { bubbles: true }))")?;
     browser.keys(&format!("{ESCAPE} "))?;
+    browser
+        .until(&format!("parseInt(document.querySelector('#event').innerText.replace(/\\D/g, '')) > {}", start + 10))?;
+    browser.keys(" ")?;
     let cell = format!(
         "[...document.querySelectorAll('[data-partition=\"orders-{partition}\"] .rec span')].some((it) => it.innerText === 'tom')"
     );
-    browser.until(&cell)?;
-    browser.keys(" ")?;
+    step_until(&browser, &cell)?;
     quiet(&browser)
 }
+
+/// While it plays, what moves is drawn on the canvas, and a click there means what it shows.
+#[test]
+fn what_moves_can_be_chosen() -> Result<()> {
+    let browser = room()?;
+    browser.keys(" ")?;
+    for row in ["orders-0", "orders-1", "orders-2"] {
+        browser.until(&format!("{INK}('[data-partition={row}] .axis') > 1000"))?;
+    }
+    assert_eq!(browser.run("return document.querySelectorAll('.rec, .msg, .rule').length")?, json!(0), "drawn once");
+    let at = "(x, y) => document.elementFromPoint(x, y).dispatchEvent(new MouseEvent('click', { bubbles: true, clientX: x, clientY: y }))";
+    let first = "document.querySelector('[data-partition=orders-1] .axis').getBoundingClientRect()";
+    browser.run(&format!("const it = {first}; ({at})(it.x + 20, it.y + 50)"))?;
+    browser.until("document.querySelector('.inspector').innerText.startsWith('Record 0')")?;
+    browser.keys(&format!("{ESCAPE} "))?;
+    step_until(&browser, "document.querySelectorAll('.msg').length === 1")?;
+    let frames = "for (let i = 0; i < 3; i++) await new Promise((done) => requestAnimationFrame(done))";
+    browser.run(&format!(
+        "const it = document.querySelector('.msg .hit').getBoundingClientRect(); document.querySelector('#play').click(); {frames}; ({at})(it.x + it.width / 2, it.y + it.height / 2)"
+    ))?;
+    browser.until("document.querySelector('.inspector').innerText.includes('→')")?;
+    assert_eq!(
+        browser.run("return document.querySelector('#play').ariaLabel")?,
+        json!("Play"),
+        "it stays to be looked at"
+    );
+    assert_eq!(browser.run("return document.querySelector('#canvas').hidden")?, json!(true));
+    quiet(&browser)
+}
+
+/// How many pixels of the canvas are drawn on over an element, or a number that is another when they are others.
+const INK: &str = "((selector, which) => {
+    const canvas = document.querySelector('#canvas'), whole = canvas.getBoundingClientRect();
+    const it = document.querySelector(selector).getBoundingClientRect();
+    if (canvas.hidden || !canvas.width) return 0;
+    const { data } = canvas.getContext('2d').getImageData(it.x - whole.x, it.y - whole.y, it.width, it.height);
+    let sum = 0;
+    for (let i = 3; i < data.length; i += 4) if (data[i]) sum = (sum + (which ? i * 31 : 1)) % 1000000007;
+    return sum;
+})";
 
 #[test]
 fn the_broker_dies_stays_in_its_place_and_comes_back() -> Result<()> {

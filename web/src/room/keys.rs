@@ -19,7 +19,11 @@ pub(crate) fn listen(room: Room) {
         }
     });
     let _ = window_event_listener(ev::click, move |event| {
-        if let Some(deed) = target(&event).and_then(|it| deed_of(&it)) {
+        let Some(target) = target(&event) else { return };
+        // What moves lies on top of everything in the glass.
+        let in_glass = target.closest("#cluster, .axis").ok().flatten().is_some();
+        let moving = in_glass.then(|| room.deed_at(event.client_x().into(), event.client_y().into())).flatten();
+        if let Some(deed) = moving.or_else(|| deed_of(&target)) {
             do_(room, &deed);
         }
     });

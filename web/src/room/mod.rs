@@ -4,6 +4,7 @@
 //! function of the [`scene::Scene`]. What a click on a drawing does, its `data-do` says.
 
 mod bar;
+mod canvas;
 mod drawings;
 mod keys;
 mod log;
@@ -51,7 +52,7 @@ pub(crate) fn open(engine: Engine, place: leptos::web_sys::HtmlElement) -> Resul
 /// Where the drawings are.
 fn frame() -> AnyView {
     view! {
-        <section class="glass" id="glass" aria-label="Cluster and log"><div id="cluster"></div><div id="logs"></div></section>
+        <section class="glass" id="glass" aria-label="Cluster and log"><div id="cluster"></div><div id="logs"></div><canvas id="canvas" aria-hidden="true" hidden></canvas></section>
         <aside class="side" id="side"></aside>
         <section class="time" id="time" aria-label="Timeline"></section>
     }

@@ -1,5 +1,7 @@
 //! All that the room shows at one moment: what its drawings are functions of.
 
+use std::sync::Arc;
+
 use ordered::Map;
 
 use super::state::Motion;
@@ -41,8 +43,17 @@ pub(crate) struct Sight {
     pub(crate) held: Option<i64>,
     /// The first offset in sight.
     pub(crate) first: i64,
+    /// One past the last offset in sight.
+    end: i64,
+    /// The records in sight, and others.
+    records: Arc<Vec<Record>>,
+}
+
+impl Sight {
     /// The records in sight.
-    pub(crate) records: Vec<Record>,
+    pub(crate) fn cells(&self) -> &[Record] {
+        within(&self.records, self.first, self.end)
+    }
 }
 
 /// What the bar, the forms and the buttons show.
@@ -118,9 +129,14 @@ impl Scene {
 
     /// Looks at the engine. True if another event is the last than before.
     pub(crate) fn look(&mut self, engine: &mut Engine) -> bool {
-        let view = engine.view();
-        let moved = (view.event, view.branch) != (self.view.event, self.view.branch);
-        self.view = view;
+        let before = (self.view.event, self.view.branch);
+        // What is looked at anew is let go first: where nobody else holds them, the newest records grow in place.
+        self.view = View::default();
+        for sight in self.sights.values_mut() {
+            sight.records = Arc::default();
+        }
+        self.view = engine.view();
+        let moved = (self.view.event, self.view.branch) != before;
         if moved {
             self.why.clear();
         }
@@ -174,20 +190,18 @@ impl Scene {
         let (from, to) = (sight.first, sight.first + self.columns);
         let newest = &partition.records;
         let is_older = newest.first().is_none_or(|it| it.offset > from.max(partition.log_start));
-        let older;
-        let records = if is_older && partition.leader.is_some() {
-            older = engine.records(&partition.name, from, to.min(partition.log_end));
-            &older
+        sight.end = to;
+        sight.records = if is_older && partition.leader.is_some() {
+            engine.records(&partition.name, from, to.min(partition.log_end))
         } else {
-            newest
+            Arc::clone(newest)
         };
-        sight.records = within(records, from, to).to_vec();
     }
 
     fn find_record(&self, engine: &mut Engine, name: &str, offset: i64) -> Option<Record> {
         let partition = self.partition(name)?;
         let newest = within(&partition.records, offset, offset + 1).first().cloned();
-        let in_sight = || self.sights.get(name).and_then(|it| within(&it.records, offset, offset + 1).first().cloned());
+        let in_sight = || self.sights.get(name).and_then(|it| within(it.cells(), offset, offset + 1).first().cloned());
         let older = || {
             let readable = partition.leader.is_some() && (partition.log_start..partition.log_end).contains(&offset);
             // A window of its own: the row's stays as it is.
@@ -219,6 +233,11 @@ impl Scene {
     /// True while time stands still.
     pub(crate) fn is_still(&self) -> bool {
         self.motion == Motion::Still
+    }
+
+    /// True while time passes: what moves is then on the canvas instead of among the elements.
+    pub(crate) fn flies(&self) -> bool {
+        !self.is_still()
     }
 
     /// Scrolls a row.

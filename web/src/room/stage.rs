@@ -1,6 +1,7 @@
 //! The cluster as a drawing: clients left and right (on a phone above and below), the broker between, messages on their way,
 //! requests that wait, and timers that run.
 
+use super::canvas::Pen;
 use super::plan::{Link, Place, Plan, point, svg_curve};
 use super::scene::{Scene, Selection};
 use super::{grouped, left};
@@ -20,7 +21,9 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let (width, height) = plan.size();
     let messages = &scene.view.messages;
     let more = messages.len().saturating_sub(DRAWN);
-    let note = if more > 0 { format!("{} more on their way", grouped(more as u64)) } else { String::new() };
+    // While time passes this would change with every message.
+    let note =
+        if more > 0 && !scene.flies() { format!("{} more on their way", grouped(more as u64)) } else { String::new() };
     let key = |picture: &'static str, word: &'static str| shape("span").with([glyph(picture), text(word)]);
     let legend = classed("div", "legend").with([
         key("#msg-up", "request"),
@@ -35,10 +38,14 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     drawn.extend(seats.iter().map(|it| client_card(scene, it)));
     if let Some(broker) = scene.broker() {
         drawn.push(broker_card(scene, broker, plan.broker()));
-        drawn.extend(seats.iter().filter_map(|it| waiting(scene, broker, it)));
+        if !scene.flies() {
+            drawn.extend(seats.iter().filter_map(|it| waiting(scene, broker, it)));
+        }
     }
-    let names = messages.len() <= NAMED;
-    drawn.extend(messages.iter().take(DRAWN).filter_map(|it| envelope(scene, it, &seats, names)));
+    if !scene.flies() {
+        let names = messages.len() <= NAMED;
+        drawn.extend(messages.iter().take(DRAWN).filter_map(|it| envelope(scene, it, &seats, names)));
+    }
     let stage = classed("svg", "stage")
         .set("id", "stage")
         .set("viewBox", format!("0 0 {} {}", tenths(width), tenths(height)))
@@ -105,7 +112,7 @@ fn words(class: &'static str, x: f64, y: f64, words: String) -> Shape {
 
 fn client_card(scene: &Scene, seat: &Seat<'_>) -> Shape {
     let Seat { client, place, .. } = seat;
-    let Place { x, y, w, .. } = *place;
+    let Place { x, y, .. } = *place;
     let title = format!("{} {}", client.role.word(), client.name);
     let first = match client.role {
         Role::Consumer => format!("{} read", grouped(client.consumed)),
@@ -130,15 +137,28 @@ fn client_card(scene: &Scene, seat: &Seat<'_>) -> Shape {
             words("dim", x + 11.0, y + 36.0, first),
             words("dim", x + 11.0, y + 51.0, second),
         ])
-        .with_all(next_timer(scene, &client.name, x + w - 15.0, y + 47.0))
+        .with_all(next_timer(scene, &client.name, timer_place(*place)))
 }
 
-/// A process's next deadline that has a name and a beginning, as an arc that runs out, with what is left of it.
-fn next_timer(scene: &Scene, process: &str, x: f64, y: f64) -> Vec<Shape> {
+/// Where in a client's card its timer is.
+fn timer_place(card: Place) -> (f64, f64) {
+    (card.x + card.w - 15.0, card.y + 47.0)
+}
+
+/// Where in the broker's card its timer is.
+fn broker_timer_place(card: Place) -> (f64, f64) {
+    (card.x + card.w - 17.0, card.y + 19.0)
+}
+
+/// A process's next deadline that has a name and a beginning, and that.
+fn due<'a>(scene: &'a Scene, process: &str) -> Option<(&'a Timer, u64)> {
     let of = |it: &&Timer| it.process == process && it.since_us.is_some() && it.at_us >= scene.view.time_us;
-    let Some((timer, since)) = scene.view.timers.iter().find(of).and_then(|it| Some((it, it.since_us?))) else {
-        return Vec::new();
-    };
+    scene.view.timers.iter().find(of).and_then(|it| Some((it, it.since_us?)))
+}
+
+/// A process's next deadline as an arc that runs out, with what is left of it.
+fn next_timer(scene: &Scene, process: &str, (x, y): (f64, f64)) -> Vec<Shape> {
+    let Some((timer, since)) = due(scene, process).filter(|_| !scene.flies()) else { return Vec::new() };
     let told = format!("{}: {} left", timer.what, left(timer.at_us - scene.view.time_us));
     let mut arc = arc(scene.view.time_us, since, timer.at_us, x, y, 5.5);
     arc.children.push(shape("title").say(told));
@@ -148,10 +168,15 @@ fn next_timer(scene: &Scene, process: &str, x: f64, y: f64) -> Vec<Shape> {
     ]
 }
 
+/// How much of a time is left, 1 to 0.
+fn rest(now_us: u64, since_us: u64, until_us: u64) -> f64 {
+    let whole = until_us.saturating_sub(since_us).max(1);
+    until_us.saturating_sub(now_us).min(whole) as f64 / whole as f64
+}
+
 /// What is left of a time, as a part of a ring.
 fn arc(now_us: u64, since_us: u64, until_us: u64, x: f64, y: f64, radius: f64) -> Shape {
-    let whole = until_us.saturating_sub(since_us).max(1);
-    let percent = until_us.saturating_sub(now_us).min(whole) as f64 * 100.0 / whole as f64;
+    let percent = rest(now_us, since_us, until_us) * 100.0;
     let circle = |class| classed("circle", class).at("cx", x).at("cy", y).at("r", radius);
     classed("g", "arc").with([
         circle("ring"),
@@ -190,7 +215,7 @@ fn broker_card(scene: &Scene, broker: &Broker, place: Place) -> Shape {
                 .when(!runs, "class", "harm"),
             words("dim", x + 55.0, y + 24.0, broker.state.word().to_owned()).set("id", "broker-state"),
         ])
-        .with_all(if runs { next_timer(scene, &broker.name, x + w - 17.0, y + 19.0) } else { Vec::new() })
+        .with_all(if runs { next_timer(scene, &broker.name, broker_timer_place(place)) } else { Vec::new() })
         .with_all(slots)
 }
 
@@ -219,19 +244,42 @@ fn slot(partition: &Partition, x: f64, y: f64, w: f64) -> Vec<Shape> {
 }
 
 /// A client's request that waits at the broker for something that may not come, such as a fetch for records.
+struct Waiting<'a> {
+    wait: &'a Wait,
+    until_us: u64,
+    /// The API, and how many wait if it is more than one.
+    what: String,
+    /// How long it is until the latest answer.
+    rest: String,
+    /// On the link, just before it meets the broker.
+    at: (f64, f64),
+    /// Where its words are from there.
+    words: (f64, f64),
+}
+
+impl Waiting<'_> {
+    fn of<'a>(scene: &Scene, broker: &'a Broker, seat: &Seat<'_>) -> Option<Waiting<'a>> {
+        let of = |it: &&Wait| it.client == seat.client.name && it.deadline_us.is_some();
+        let wait = broker.waits.iter().find(of)?;
+        let until_us = wait.deadline_us?;
+        let count = broker.waits.iter().filter(of).count();
+        let more = if count > 1 { format!(" ×{count}") } else { String::new() };
+        Some(Waiting {
+            wait,
+            until_us,
+            what: format!("{}{more}", wait.what),
+            rest: left(until_us.saturating_sub(scene.view.time_us)),
+            at: point(seat.link, 0.86),
+            words: if scene.narrow { (11.0, 4.0) } else { (0.0, 19.0) },
+        })
+    }
+}
+
 fn waiting(scene: &Scene, broker: &Broker, seat: &Seat<'_>) -> Option<Shape> {
-    let of = |it: &&Wait| it.client == seat.client.name && it.deadline_us.is_some();
-    let wait = broker.waits.iter().find(of)?;
-    let until = wait.deadline_us?;
-    let count = broker.waits.iter().filter(of).count();
-    let rest = left(until.saturating_sub(scene.view.time_us));
-    let more = if count > 1 { format!(" ×{count}") } else { String::new() };
-    let label = format!("{}{more} of {} waits, {rest} left", wait.what, seat.client.name);
-    // On the link, just before it meets the broker.
-    let (x, y) = point(seat.link, 0.86);
-    let below = if scene.narrow { 4.0 } else { 19.0 };
-    let (dx, class) = if scene.narrow { (11.0, "tiny") } else { (0.0, "c tiny") };
-    let mut arc = arc(scene.view.time_us, wait.since_us, until, x, y, 7.0);
+    let Waiting { wait, until_us, what, rest, at: (x, y), words: (dx, dy) } = Waiting::of(scene, broker, seat)?;
+    let label = format!("{what} of {} waits, {rest} left", seat.client.name);
+    let class = if scene.narrow { "tiny" } else { "c tiny" };
+    let mut arc = arc(scene.view.time_us, wait.since_us, until_us, x, y, 7.0);
     arc.children.push(shape("title").say(label.clone()));
     Some(
         classed("g", "wait")
@@ -240,12 +288,12 @@ fn waiting(scene: &Scene, broker: &Broker, seat: &Seat<'_>) -> Option<Shape> {
             .set("data-do", format!("process:{}", broker.name))
             .set("role", "img")
             .set("aria-label", label)
-            .with([arc, words(class, x + dx, y + below, format!("{}{more} waits {rest}", wait.what))]),
+            .with([arc, words(class, x + dx, y + dy, format!("{what} waits {rest}"))]),
     )
 }
 
-/// A message between its two ends, as far as its time has passed.
-fn envelope(scene: &Scene, message: &Message, seats: &[Seat<'_>], named: bool) -> Option<Shape> {
+/// Where a message is between its two ends: as far as its time has passed.
+fn position(scene: &Scene, message: &Message, seats: &[Seat<'_>]) -> Option<(f64, f64)> {
     let seat = |name: &str| seats.iter().find(|it| it.client.name == name);
     let link = match (seat(&message.from), seat(&message.to)) {
         (Some(from), _) => from.link,
@@ -255,25 +303,32 @@ fn envelope(scene: &Scene, message: &Message, seats: &[Seat<'_>], named: bool) -
     };
     let took = scene.view.time_us.saturating_sub(message.sent_us) as f64;
     let whole = message.arrives_us.saturating_sub(message.sent_us).max(1) as f64;
-    let (x, y) = point(link, (took / whole).clamp(0.0, 1.0));
+    Some(point(link, (took / whole).clamp(0.0, 1.0)))
+}
+
+fn is_chosen(scene: &Scene, message: &Message) -> bool {
+    matches!(&scene.selection, Selection::Message(it) if it.id == message.id)
+}
+
+/// A message on its way.
+fn envelope(scene: &Scene, message: &Message, seats: &[Seat<'_>], named: bool) -> Option<Shape> {
+    let (x, y) = position(scene, message, seats)?;
     let is_close = message.what == CLOSED;
     let picture = match (is_close, message.is_answer) {
         (true, _) => "#g-off",
         (false, true) => "#msg-down",
         (false, false) => "#msg-up",
     };
-    let chosen = matches!(&scene.selection, Selection::Message(it) if it.id == message.id);
     let way = if message.is_answer { "answer to " } else { "" };
     let label = format!("{way}{} from {} to {}", message.what, message.from, message.to);
     let name = if named { message.what.clone() } else { String::new() };
     Some(
-        classed("g", if chosen { "msg on" } else { "msg" })
+        classed("g", if is_chosen(scene, message) { "msg on" } else { "msg" })
             .named(&message.id)
             .set("transform", format!("translate({} {})", tenths(x), tenths(y)))
             .set("data-what", message.what.clone())
             .set("data-do", format!("message:{}", message.id))
-            // While it moves, nobody can come to it by Tab.
-            .when(scene.is_still(), "tabindex", "0")
+            .set("tabindex", "0")
             .set("role", "button")
             .set("aria-label", label)
             .with([
@@ -289,4 +344,77 @@ fn envelope(scene: &Scene, message: &Message, seats: &[Seat<'_>], named: bool) -
                 words("c", 0.0, if message.is_answer { 20.0 } else { -11.0 }, name),
             ]),
     )
+}
+
+/// What moves in the cluster, in its own units.
+pub(crate) fn paint(scene: &Scene, pen: &Pen) {
+    let plan = Plan { narrow: scene.narrow };
+    let seats = seats(scene, plan);
+    let now = scene.view.time_us;
+    let mut arcs: Vec<(&str, (f64, f64))> = seats.iter().map(|it| (&*it.client.name, timer_place(it.place))).collect();
+    arcs.extend(scene.broker().filter(|it| it.state.runs()).map(|it| (&*it.name, broker_timer_place(plan.broker()))));
+    for (process, (x, y)) in arcs {
+        if let Some((timer, since_us)) = due(scene, process) {
+            pen.arc(x, y, 5.5, rest(now, since_us, timer.at_us));
+            pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, "right");
+            pen.say(&left(timer.at_us - now), x - 10.0, y + 4.0, 60.0);
+        }
+    }
+    for it in scene.broker().iter().flat_map(|broker| seats.iter().filter_map(|it| Waiting::of(scene, broker, it))) {
+        pen.arc(it.at.0, it.at.1, 7.0, rest(now, it.wait.since_us, it.until_us));
+        pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, if scene.narrow { "left" } else { "center" });
+        pen.say_over(&format!("{} waits {}", it.what, it.rest), it.at.0 + it.words.0, it.at.1 + it.words.1);
+    }
+    let messages = &scene.view.messages;
+    for message in messages.iter().take(DRAWN) {
+        if let Some((x, y)) = position(scene, message, &seats) {
+            paint_message(scene, message, (x, y), pen);
+            if messages.len() <= NAMED {
+                pen.voice(&pen.ink.stage_fonts[0], &pen.ink.text, "center");
+                pen.say_over(&message.what, x, y + if message.is_answer { 20.0 } else { -11.0 });
+            }
+        }
+    }
+    let more = messages.len().saturating_sub(DRAWN);
+    if more > 0 {
+        pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, "right");
+        pen.say(&format!("{} more on their way", grouped(more as u64)), plan.size().0, 8.0, 200.0);
+    }
+}
+
+/// An envelope, as index.html's glyphs have it.
+fn paint_message(scene: &Scene, message: &Message, (x, y): (f64, f64), pen: &Pen) {
+    let ink = &pen.ink;
+    pen.begin();
+    if message.what == CLOSED {
+        pen.line(&[(x - 5.0, y - 5.0), (x + 5.0, y + 5.0)]);
+        pen.line(&[(x + 5.0, y - 5.0), (x - 5.0, y + 5.0)]);
+        pen.edge(&ink.harm, 2.2);
+    } else {
+        let (inside, outside) = if message.is_answer { (&ink.glass, &ink.act) } else { (&ink.act, &ink.glass) };
+        pen.rect(x - 8.2, y - 5.7, 16.4, 11.4, 2.0);
+        pen.fill(inside);
+        pen.edge(&ink.act, 1.6);
+        pen.begin();
+        pen.line(&[(x - 6.1, y - 2.8), (x, y + 1.2), (x + 6.1, y - 2.8)]);
+        pen.edge(outside, 1.3);
+    }
+    if is_chosen(scene, message) {
+        pen.begin();
+        pen.rect(x - 14.0, y - 11.0, 28.0, 22.0, 4.0);
+        pen.edge(&ink.act, 2.0);
+    }
+}
+
+/// What a click at a place means while messages move: it is meant for the nearest, and fingers are thick.
+pub(crate) fn deed_at(scene: &Scene, x: f64, y: f64) -> Option<String> {
+    let seats = seats(scene, Plan { narrow: scene.narrow });
+    let away = |message: &Message| {
+        let at = position(scene, message, &seats)?;
+        let (dx, dy) = ((at.0 - x).abs(), (at.1 - y).abs());
+        (dx.max(dy) <= 17.0).then_some(dx + dy)
+    };
+    let messages = scene.view.messages.iter().take(DRAWN);
+    let nearest = messages.filter_map(|it| Some((away(it)?, it))).min_by(|a, b| a.0.total_cmp(&b.0));
+    nearest.map(|it| format!("message:{}", it.1.id))
 }

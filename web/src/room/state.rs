@@ -9,8 +9,12 @@ use super::drawings::Drawings;
 use super::scene::{Chrome, Scene, Selection};
 use crate::engine::{Engine, Until};
 
-/// Engine time a frame while the room plays, in ms: drawing needs the rest of 8.
-const SLICE_MS: f64 = 3.0;
+/// A frame's work while the room plays, in ms.
+const FRAME_MS: f64 = 8.0;
+/// What of it the browser needs for layout and paint, of which nothing is told here.
+const BROWSER_MS: f64 = 2.5;
+/// The engine has at least so much of it, and at most.
+const SLICE_MS: (f64, f64) = (1.5, 4.0);
 /// Between two sentences while the room plays, in ms: a person has to read them.
 const SENTENCE_MS: f64 = 1_400.0;
 /// A frame longer than this was no frame: the tab was away.
@@ -47,6 +51,8 @@ struct Inner {
 struct Pace {
     frame_at: Option<f64>,
     said_at: f64,
+    /// How long drawing a frame takes here, in ms: the longest of late.
+    drawing: f64,
     chrome: Chrome,
 }
 
@@ -201,7 +207,8 @@ impl Room {
         let (motion, speed) = self.with(|it| (it.motion, it.speed));
         let now = now_ms();
         let passed = now - inner.pace.borrow_mut().frame_at.replace(now).unwrap_or(now - 16.0);
-        let on_time = || now_ms() - now < SLICE_MS;
+        let slice = (FRAME_MS - BROWSER_MS - inner.pace.borrow().drawing).clamp(SLICE_MS.0, SLICE_MS.1);
+        let on_time = || now_ms() - now < slice;
         let found = match motion {
             Motion::Still => return,
             Motion::Play => {
@@ -217,7 +224,11 @@ impl Room {
                 self.say(sentence);
             }
             None => {
+                let begun = now_ms();
                 self.draw();
+                let took = now_ms() - begun;
+                let mut pace = inner.pace.borrow_mut();
+                pace.drawing = took.max(pace.drawing * 0.95);
                 request_animation_frame(move || self.frame());
             }
         }
@@ -268,6 +279,13 @@ impl Room {
         if changed {
             self.changes.update(|it| *it += 1);
         }
+    }
+
+    /// What a click at a place of the window means, if it is one of what moves.
+    pub(crate) fn deed_at(self, x: f64, y: f64) -> Option<String> {
+        let inner = self.inner();
+        let drawings = inner.drawings.borrow();
+        drawings.as_ref()?.deed_at(&inner.scene.borrow(), x, y)
     }
 
     /// Finds out how many cells fit beside a log's label.

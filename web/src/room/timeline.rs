@@ -17,7 +17,16 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
             .set("data-do", format!("branch:{index}"))
             .say(branch.name.clone())
     });
-    let marks = scene.marks.iter().map(|(kind, slot)| {
+    // Of these there is one almost everywhere, and each new event moves them all: together they are one line of dots.
+    let mut acks = String::new();
+    for (_, slot) in scene.marks.iter().filter(|it| it.0 == Kind::Ack) {
+        acks.push_str(&format!("M{slot} 0h.01"));
+    }
+    let acks = classed("svg", "acks")
+        .set("viewBox", format!("0 -1 {} 2", Scene::SLOTS))
+        .set("preserveAspectRatio", "none")
+        .with([shape("path").set("d", acks)]);
+    let marks = scene.marks.iter().filter(|it| it.0 != Kind::Ack).map(|(kind, slot)| {
         let slot = *slot as u64;
         classed("i", kind.class())
             .keyed(slot * Kind::ALL.len() as u64 + *kind as u64)
@@ -38,7 +47,7 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     vec![
         classed("div", "lanes").with_all(lanes.collect()),
         classed("div", "lane")
-            .with([classed("div", "ticks").set("aria-hidden", "true").with_all(marks.collect()), seek]),
+            .with([classed("div", "ticks").set("aria-hidden", "true").with([acks]).with_all(marks.collect()), seek]),
         classed("div", "legend").with(legend),
     ]
 }
