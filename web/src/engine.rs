@@ -618,6 +618,30 @@ mod tests {
     }
 
     #[test]
+    fn of_a_cluster_every_replica_is_in_sight() {
+        let cluster = "seed 7\nbroker b1\nbroker b2\nbroker b3\nrun 5s\ntopic orders partitions=2\nproducer p1 acks=all\n\
+            run 1s\nload p1 orders every=20ms keys=5 size=0\nrun 3s\nunload p1\nrun 1s\n";
+        let mut engine = Engine::new(cluster).unwrap();
+        let view = engine.view();
+        assert_eq!(view.brokers.iter().filter(|it| it.quorum_epoch.is_some()).count(), 1);
+        assert_eq!(view.partitions.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["orders-0", "orders-1"]);
+        for partition in &view.partitions {
+            assert!(partition.leader.is_some() && partition.isr.len() == 3 && partition.log_end > 0, "{partition:?}");
+            for replica in &partition.replicas {
+                assert!(replica.is_there && replica.records == partition.records, "{replica:?}");
+            }
+        }
+        let leader = view.partitions[0].leader.clone().unwrap();
+        engine.act(&format!("kill {leader}")).unwrap();
+        engine.act("run 20s").unwrap();
+        let after = &engine.view().partitions[0];
+        assert!(after.leader_epoch > view.partitions[0].leader_epoch && after.isr.len() == 2, "{after:?}");
+        assert!(after.leader.is_some() && after.leader != view.partitions[0].leader);
+        let ghost = after.replicas.iter().find(|it| it.broker == leader).unwrap();
+        assert!(!ghost.is_there && ghost.records == view.partitions[0].records, "what it had stays in sight");
+    }
+
+    #[test]
     fn who_is_to_blame_had_to_do_with_it() {
         let blamed = |lines: &[&str], who: &str| {
             let mut engine = room();

@@ -5,7 +5,7 @@ use leptos::web_sys::js_sys;
 use wasm_bindgen::JsValue;
 
 use crate::view::{
-    Branch, Broker, Check, Client, Message, Partition, Position, Record, Role, State, Timer, View, Wait,
+    Branch, Broker, Check, Client, Message, Partition, Position, Record, Replica, Role, State, Timer, View, Wait,
 };
 
 /// The moment, in the shape that view.rs declares for TypeScript.
@@ -87,6 +87,8 @@ fn broker(it: &Broker) -> JsValue {
         ("id", it.id.into()),
         ("state", state(it.state)),
         ("brokerEpoch", known(it.broker_epoch, whole)),
+        ("quorumEpoch", known(it.quorum_epoch, JsValue::from)),
+        ("fenced", it.fenced.into()),
         ("connections", count(it.connections as u64)),
         ("waits", list(&it.waits, wait)),
     ])
@@ -117,6 +119,20 @@ fn partition(it: &Partition) -> JsValue {
         ("partition", it.partition.into()),
         ("leader", text(it.leader.as_ref())),
         ("leaderEpoch", it.leader_epoch.into()),
+        ("isr", list(&it.isr, |it| (&**it).into())),
+        ("replicas", list(&it.replicas, replica)),
+        ("logStart", whole(it.log_start)),
+        ("highWatermark", whole(it.high_watermark)),
+        ("synced", whole(it.synced)),
+        ("logEnd", whole(it.log_end)),
+        ("records", list(&it.records, record)),
+    ])
+}
+
+fn replica(it: &Replica) -> JsValue {
+    object(&[
+        ("broker", (&*it.broker).into()),
+        ("isThere", it.is_there.into()),
         ("logStart", whole(it.log_start)),
         ("highWatermark", whole(it.high_watermark)),
         ("synced", whole(it.synced)),

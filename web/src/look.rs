@@ -3,15 +3,16 @@
 use ordered::Map;
 use std::sync::Arc;
 
-use node::view::LogView;
-use protocol::{Offset, TopicPartition};
+use node::view::{LogView, PartitionView};
+use protocol::{NodeId, Offset, Str, TopicPartition};
 use sim::World;
 use sim::view::{self as seen, MessageKind};
 use sim::world::{ADMIN, Power};
 
 use crate::engine::Engine;
 use crate::view::{
-    Branch, Broker, CLOSED, Check, Client, Message, Partition, Position, Record, Role, State, Timer, View, Wait,
+    Branch, Broker, CLOSED, Check, Client, Message, Partition, Position, Record, Replica, Role, State, Timer, View,
+    Wait,
 };
 
 /// The newest records of a partition that are looked at.
@@ -49,8 +50,11 @@ impl Tails {
     ) -> Arc<Vec<Record>> {
         let life = (broker.node.as_ref().map_or(-1, |it| it.broker_epoch), log.cleaned_to);
         let (first, end) = ((log.written.0 - RECORDS).max(log.log_start.0), log.written.0);
-        let tail =
-            self.tails.entry(place.to_string()).or_insert_with(|| Tail { life, end: 0, records: Arc::default() });
+        let tail = self.tails.entry(format!("{}/{place}", broker.name)).or_insert_with(|| Tail {
+            life,
+            end: 0,
+            records: Arc::default(),
+        });
         let is_rewritten = tail.life != life || tail.end > end;
         if is_rewritten || tail.end < first {
             *tail = Tail { life, end: first, records: Arc::default() };
@@ -61,9 +65,7 @@ impl Tails {
             return Arc::clone(&tail.records);
         }
         // A log that cannot be read at this moment has no cells, and its rules still stand.
-        let from = Offset(tail.end);
-        let newest = world.newest(&broker.name, log, from);
-        let batches = newest.or_else(|| world.batches(place, from, BYTES).ok()).unwrap_or_default();
+        let batches = world.batches_on(&broker.name, place, log, Offset(tail.end), BYTES).unwrap_or_default();
         let from = tail.end;
         let new = batches.iter().flat_map(records).filter(|it| it.offset >= from && it.offset < end);
         let all = Arc::make_mut(&mut tail.records);
@@ -145,6 +147,8 @@ fn broker(it: &seen::Broker, seen: &seen::View) -> Broker {
         id: it.node.as_ref().map_or(-1, |it| it.node.0),
         state: state(it.power, it.paused, it.serving),
         broker_epoch: it.node.as_ref().map(|it| it.broker_epoch).filter(|it| *it >= 0),
+        quorum_epoch: it.node.as_ref().filter(|it| it.metadata.is_leader).map(|it| it.metadata.leader_epoch.0),
+        fenced: is_fenced(it, seen),
         connections: it.node.as_ref().map_or(0, |it| it.connections.len()),
         waits: waits
             .map(|it| Wait {
@@ -155,6 +159,14 @@ fn broker(it: &seen::Broker, seen: &seen::View) -> Broker {
             })
             .collect(),
     }
+}
+
+/// True if the quorum's leader knows a broker and lets it lead nothing.
+fn is_fenced(it: &seen::Broker, seen: &seen::View) -> bool {
+    let leaders = seen.brokers.iter().filter_map(|it| it.node.as_ref()).filter(|it| it.metadata.is_leader);
+    let leader = leaders.max_by_key(|it| it.metadata.leader_epoch);
+    let id = it.node.as_ref().map(|it| it.node);
+    leader.is_some_and(|leader| leader.brokers.iter().any(|it| Some(it.id) == id && it.fenced))
 }
 
 fn timer(it: &seen::Timer, world: &World) -> Timer {
@@ -183,29 +195,40 @@ pub(crate) fn led(world: &World) -> Vec<Partition> {
     partitions(world, &world.view(), &[], &mut Tails::default())
 }
 
+/// A partition as one of the brokers knows it.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    broker: &'a seen::Broker,
+    topic: &'a Str,
+    partition: &'a PartitionView,
+}
+
+impl Known<'_> {
+    /// Who knows of a newer leader knows better, and of these the leader itself.
+    fn rank(&self) -> (i32, bool) {
+        let id = self.broker.node.as_ref().map(|it| it.node);
+        (self.partition.leader_epoch.0, self.partition.leader.is_some() && self.partition.leader == id)
+    }
+}
+
 /// Every partition: as its leader has it, or, while nobody leads it, as it was last (`ghosts`) with the ends that the
 /// ledger of what happened knows.
 fn partitions(world: &World, seen: &seen::View, ghosts: &[Partition], tails: &mut Tails) -> Vec<Partition> {
-    let mut partitions = Vec::new();
+    let mut known: Map<(Str, i32), Known<'_>> = Map::new();
     for broker in &seen.brokers {
         for topic in broker.node.iter().flat_map(|it| &it.topics) {
-            for (it, log) in topic.partitions.iter().filter_map(|it| Some((it, it.log.as_ref()?))) {
-                let place = TopicPartition { topic: topic.name.clone(), partition: it.partition };
-                let newest = tails.newest(world, broker, &place, log);
-                partitions.push(Partition {
-                    name: place.to_string(),
-                    topic: topic.name.to_string(),
-                    partition: it.partition,
-                    leader: it.leader.map(|_| broker.name.to_string()),
-                    leader_epoch: it.leader_epoch.0,
-                    log_start: log.log_start.0,
-                    high_watermark: log.high_watermark.0,
-                    synced: log.synced.0,
-                    log_end: log.end.0,
-                    records: newest,
-                });
+            for partition in &topic.partitions {
+                let this = Known { broker, topic: &topic.name, partition };
+                let best = known.entry((topic.name.clone(), partition.partition)).or_insert(this);
+                if this.rank() > best.rank() {
+                    *best = this;
+                }
             }
         }
+    }
+    let mut partitions = Vec::new();
+    for it in known.values() {
+        partitions.extend(led_now(world, seen, ghosts, tails, *it));
     }
     let lost_power = seen.brokers.iter().any(|it| it.power == Power::Dark);
     for (topic, partition, start, high_watermark, end) in world.checks().ends() {
@@ -214,12 +237,18 @@ fn partitions(world: &World, seen: &seen::View, ghosts: &[Partition], tails: &mu
             let ghost = ghosts.iter().find(|it| it.name == name);
             // What a power cut took is gone from the ghost too.
             let stays = |it: &&Record| !lost_power || ghost.is_some_and(|ghost| it.offset < ghost.synced);
+            let known = known.get(&(topic.clone(), partition));
             partitions.push(Partition {
                 name,
                 topic: topic.to_string(),
                 partition,
                 leader: None,
                 leader_epoch: ghost.map_or(0, |it| it.leader_epoch),
+                isr: known.map_or(Vec::new(), |it| names(world, seen, &it.partition.isr)),
+                replicas: match known {
+                    Some(it) => replicas(world, seen, ghost, tails, *it),
+                    None => ghost.map_or(Vec::new(), |it| it.replicas.iter().map(gone).collect()),
+                },
                 log_start: start.0,
                 high_watermark: high_watermark.0,
                 synced: ghost.map_or(start.0, |it| it.synced),
@@ -230,6 +259,85 @@ fn partitions(world: &World, seen: &seen::View, ghosts: &[Partition], tails: &mu
     }
     partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
     partitions
+}
+
+/// A partition as its leader has it, if that runs and has it.
+fn led_now(
+    world: &World,
+    seen: &seen::View,
+    ghosts: &[Partition],
+    tails: &mut Tails,
+    known: Known<'_>,
+) -> Option<Partition> {
+    let it = known.partition;
+    let place = TopicPartition { topic: known.topic.clone(), partition: it.partition };
+    let name = place.to_string();
+    let leader = names(world, seen, &[it.leader?]).pop()?;
+    log_of(seen.brokers.iter().find(|it| *it.name == *leader)?, &place)?;
+    let replicas = replicas(world, seen, ghosts.iter().find(|it| it.name == name), tails, known);
+    let log = replicas.iter().find(|it| it.broker == leader)?.clone();
+    Some(Partition {
+        name,
+        topic: known.topic.to_string(),
+        partition: it.partition,
+        leader: Some(leader),
+        leader_epoch: it.leader_epoch.0,
+        isr: names(world, seen, &it.isr),
+        replicas,
+        log_start: log.log_start,
+        high_watermark: log.high_watermark,
+        synced: log.synced,
+        log_end: log.log_end,
+        records: log.records,
+    })
+}
+
+/// What each broker that should have a partition has of it; of one that does not run what it had last.
+fn replicas(
+    world: &World,
+    seen: &seen::View,
+    ghost: Option<&Partition>,
+    tails: &mut Tails,
+    known: Known<'_>,
+) -> Vec<Replica> {
+    let place = TopicPartition { topic: known.topic.clone(), partition: known.partition.partition };
+    let mut replicas = Vec::new();
+    for name in names(world, seen, &known.partition.replicas) {
+        let broker = seen.brokers.iter().find(|it| *it.name == *name);
+        replicas.push(match broker.and_then(|it| Some((it, log_of(it, &place)?))) {
+            Some((broker, log)) => Replica {
+                broker: name,
+                is_there: true,
+                log_start: log.log_start.0,
+                high_watermark: log.high_watermark.0,
+                synced: log.synced.0,
+                log_end: log.end.0,
+                records: tails.newest(world, broker, &place, log),
+            },
+            None => {
+                let last = ghost.iter().flat_map(|it| &it.replicas).find(|it| it.broker == name);
+                last.map_or(Replica { broker: name, ..Replica::default() }, gone)
+            }
+        });
+    }
+    replicas
+}
+
+fn gone(replica: &Replica) -> Replica {
+    Replica { is_there: false, ..replica.clone() }
+}
+
+/// A broker's log of a partition, if it runs and the log is mounted.
+fn log_of<'a>(broker: &'a seen::Broker, place: &TopicPartition) -> Option<&'a LogView> {
+    let topic = broker.node.as_ref()?.topics.iter().find(|it| it.name == place.topic)?;
+    topic.partitions.iter().find(|it| it.partition == place.partition)?.log.as_ref()
+}
+
+/// The names of brokers, by their ids; those of no broker of this world are left out.
+fn names(world: &World, seen: &seen::View, ids: &[NodeId]) -> Vec<String> {
+    let name =
+        |id: &NodeId| seen.brokers.iter().find(|it| world.broker_id(&it.name) == *id).map(|it| it.name.to_string());
+    ids.iter().filter_map(name).collect()
 }
 
 fn records(batch: &seen::Batch) -> impl Iterator<Item = Record> {

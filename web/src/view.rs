@@ -94,6 +94,10 @@ pub(crate) struct Broker {
     pub(crate) state: State,
     /// Of its registration; `null` until it is registered.
     pub(crate) broker_epoch: Option<i64>,
+    /// The epoch of the metadata quorum that it leads, if it does.
+    pub(crate) quorum_epoch: Option<i32>,
+    /// It is registered and may lead nothing, as the quorum's leader has it.
+    pub(crate) fenced: bool,
     /// Who is connected.
     pub(crate) connections: usize,
     /// Requests that it has and has not answered, such as a fetch that waits for records.
@@ -139,9 +143,32 @@ pub(crate) struct Partition {
     pub(crate) leader: Option<String>,
     /// How often the leader changed.
     pub(crate) leader_epoch: i32,
+    /// The names of the brokers that are in sync, as the leader knows it.
+    pub(crate) isr: Vec<String>,
+    /// What each broker that should have a copy has of it, in the order of `replicas`.
+    pub(crate) replicas: Vec<Replica>,
     /// The first offset.
     pub(crate) log_start: i64,
     /// Readers see everything below.
+    pub(crate) high_watermark: i64,
+    /// Everything below is on disk for certain.
+    pub(crate) synced: i64,
+    /// One past the last record.
+    pub(crate) log_end: i64,
+    /// The newest records, oldest first.
+    pub(crate) records: Arc<Vec<Record>>,
+}
+
+/// A broker's copy of a partition. While the broker does not run it is what was seen last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Replica {
+    /// The broker's name.
+    pub(crate) broker: String,
+    /// It runs, and the log is mounted.
+    pub(crate) is_there: bool,
+    /// The first offset.
+    pub(crate) log_start: i64,
+    /// How far it knows that readers may see.
     pub(crate) high_watermark: i64,
     /// Everything below is on disk for certain.
     pub(crate) synced: i64,
@@ -293,15 +320,19 @@ export interface View {
 export interface Branch { name: string; lastEvent: number; forkedAt: number | undefined }
 export type State = "up" | "starting" | "stopping" | "down" | "dark" | "paused";
 export interface Broker {
-    name: string; id: number; state: State; brokerEpoch: number | undefined; connections: number; waits: Wait[];
+    name: string; id: number; state: State; brokerEpoch: number | undefined; quorumEpoch: number | undefined; fenced: boolean;
+    connections: number; waits: Wait[];
 }
 export interface Wait { client: string; what: string; sinceUs: number; deadlineUs: number | undefined }
 export interface Timer { process: string; what: string; sinceUs: number | undefined; atUs: number }
 export interface Partition {
     name: string; topic: string; partition: number;
-    leader: string | undefined; leaderEpoch: number;
+    leader: string | undefined; leaderEpoch: number; isr: string[]; replicas: Replica[];
     logStart: number; highWatermark: number; synced: number; logEnd: number;
     records: LogRecord[];
+}
+export interface Replica {
+    broker: string; isThere: boolean; logStart: number; highWatermark: number; synced: number; logEnd: number; records: LogRecord[];
 }
 export interface LogRecord {
     offset: number; leaderEpoch: number; key: string | undefined; value: string | undefined; timestampMs: number;

@@ -6,6 +6,7 @@ use node::{Scope, WakeReason};
 use protocol::records::{self, PureCompressors, Record};
 use protocol::{ApiKey, Instant, Offset, Region, Str, TopicPartition};
 use storage::Disk;
+use storage::tail::TailEntry;
 
 use crate::check::{Check, Finding, Tally};
 use crate::link::{Answer, LinkId, Packet};
@@ -187,36 +188,40 @@ impl World {
 
     /// A partition's batches from an offset on, about so many bytes of them, with their records.
     pub fn batches(&self, partition: &TopicPartition, from: Offset, max_bytes: u32) -> Result<Vec<Batch>, String> {
-        let mut batches = Vec::new();
-        for bytes in self.log_bytes(partition, from, max_bytes)? {
-            for batch in records::read(&bytes, &PureCompressors) {
-                let (head, records) = batch.map_err(|error| error.to_string())?;
-                batches.push(Batch { head, records });
-            }
-        }
-        Ok(batches)
+        decoded(&self.log_bytes(partition, from, max_bytes)?)
     }
 
-    /// A broker's batches of a log from an offset on, if it remembers where all of them are ([`LogView::recent`]): what is looked
-    /// at again and again is read without a search. `None` if they are to be looked for ([`World::batches`]).
-    pub fn newest(&self, broker: &str, log: &LogView, from: Offset) -> Option<Vec<Batch>> {
-        let broker = self.process(self.pid(broker).ok()?).broker()?;
+    /// A broker's batches of a log from an offset on, about so many bytes of them, with their records. Those that the broker
+    /// remembers ([`LogView::recent`]) are read without a search: they are looked at again and again.
+    pub fn batches_on(
+        &self,
+        broker: &str,
+        partition: &TopicPartition,
+        log: &LogView,
+        from: Offset,
+        max_bytes: u32,
+    ) -> Result<Vec<Batch>, String> {
+        let pid = self.pid(broker).map_err(|error| error.0)?;
+        let pieces = match self.recent_bytes(pid, log, from) {
+            Some(pieces) => pieces,
+            None => self.bytes_on(pid, partition, from, max_bytes)?.unwrap_or_default(),
+        };
+        decoded(&pieces)
+    }
+
+    fn recent_bytes(&self, pid: Pid, log: &LogView, from: Offset) -> Option<Vec<Bytes>> {
+        let broker = self.process(pid).broker()?;
         let era = broker.eras.get(&log.id).copied().unwrap_or_default();
-        let wanted = log.recent.iter().filter(|it| it.last >= from && it.last < log.written);
         if log.recent.first().is_none_or(|it| it.base > from) {
             return None;
         }
-        let mut batches = Vec::new();
-        for entry in wanted {
-            let region = Region { file: entry.file, at: entry.at, len: entry.size, era };
+        let wanted = log.recent.iter().filter(|it| it.last >= from && it.last < log.written);
+        let read = |it: &TailEntry| {
+            let region = Region { file: it.file, at: it.at, len: it.size, era };
             let place = broker.store.resolve(region).ok()?;
-            let bytes = broker.store.disk().read_at(&place.file, place.at, place.len as usize).ok()?;
-            for batch in records::read(&bytes, &PureCompressors) {
-                let (head, records) = batch.ok()?;
-                batches.push(Batch { head, records });
-            }
-        }
-        Some(batches)
+            broker.store.disk().read_at(&place.file, place.at, place.len as usize).ok()
+        };
+        wanted.map(read).collect()
     }
 
     /// The bytes of the batch that holds an offset, as they are in the log. `None` if none does.
@@ -415,6 +420,17 @@ impl World {
         ordered::sort_by(&mut timers, |a, b| (a.at, &a.process, &a.what).cmp(&(b.at, &b.process, &b.what)));
         timers
     }
+}
+
+fn decoded(pieces: &[Bytes]) -> Result<Vec<Batch>, String> {
+    let mut batches = Vec::new();
+    for bytes in pieces {
+        for batch in records::read(bytes, &PureCompressors) {
+            let (head, records) = batch.map_err(|error| error.to_string())?;
+            batches.push(Batch { head, records });
+        }
+    }
+    Ok(batches)
 }
 
 /// What a node's timer is for: the configuration key that set it.

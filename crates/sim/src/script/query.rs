@@ -229,7 +229,7 @@ impl World {
     }
 
     /// The same from a broker's disk; `None` if it does not run or has no such log.
-    pub(super) fn bytes_on(
+    pub(crate) fn bytes_on(
         &self,
         pid: Pid,
         partition: &TopicPartition,
