@@ -211,6 +211,13 @@ impl Fetchers {
         false
     }
 
+    /// Nobody knows where the leader listens.
+    pub(crate) fn unreachable(&mut self, now: Instant, leader: NodeId, most_ms: i32) {
+        if self.by_leader.get(&leader).is_some_and(|fetcher| !fetcher.is_waiting) {
+            self.failed(now, leader, most_ms);
+        }
+    }
+
     /// The leader could not be asked, or did not answer.
     pub(crate) fn failed(&mut self, now: Instant, leader: NodeId, most_ms: i32) {
         let Some(fetcher) = self.by_leader.get_mut(&leader) else { return };

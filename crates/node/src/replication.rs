@@ -51,7 +51,7 @@ impl Node {
                 continue;
             }
             let Some(endpoint) = self.broker_endpoint(leader) else {
-                self.fetchers.failed(now.mono, leader, self.config.replication.fetch_backoff_ms);
+                self.fetchers.unreachable(now.mono, leader, self.config.replication.fetch_backoff_ms);
                 self.arm_fetcher(leader);
                 continue;
             };

@@ -227,3 +227,64 @@ fn a_replica_that_was_moved_away_is_gone() {
     world.advance(2_000);
     assert!(world.fetches.is_empty(), "{:?}", world.fetches);
 }
+
+#[test]
+fn a_leader_that_comes_back_is_followed_in_a_new_session() {
+    let mut world = World::of(2, &[]);
+    world.write(1, "a");
+    world.kill(1);
+    world.advance(5_000);
+    world.fetches.clear();
+    world.start(1);
+    world.change(Some(1), &[1, 2]);
+    world.advance(1_000);
+    let (_, _, first) = &world.fetches[0];
+    assert_eq!((first.session_epoch, first.topics.len()), (0, 1), "all is named anew");
+    assert_eq!(world.write(1, "b"), 1);
+    assert_eq!(world.log(2), world.log(1));
+}
+
+#[test]
+fn a_leader_without_room_for_a_session_is_followed_all_the_same() {
+    let mut world = World::of(3, &[("max.incremental.fetch.session.cache.slots", "1")]);
+    for value in ["a", "b", "c"] {
+        world.write(1, value);
+    }
+    world.advance(2_000);
+    assert_eq!(world.log(3), world.log(1));
+    assert_eq!((world.isr(), world.ends(2), world.ends(3)), (vec![1, 2, 3], (3, 3), (3, 3)));
+    let sessions: Set<i32> = world.fetches.iter().rev().take(4).map(|(_, _, fetch)| fetch.session_id).collect();
+    assert!(sessions.contains(&0) && sessions.len() == 2, "one has a session: {sessions:?}");
+}
+
+#[test]
+fn what_is_to_be_on_disk_is_there_before_it_is_acknowledged() {
+    let mut world = World::of(2, &[]);
+    world.set("flush.messages", "1");
+    world.write(1, "a");
+    for id in [1, 2] {
+        let log = world.log_view(id);
+        assert_eq!((log.synced, log.written), (Offset(1), Offset(1)), "broker {id}");
+    }
+}
+
+#[test]
+fn a_log_is_cut_where_it_is_being_written() {
+    let mut world = World::of(2, &[]);
+    world.write(1, "a");
+    world.cut.insert((1, 2));
+    world.brokers.get_mut(&1).unwrap().is_stuck = true;
+    // On its way to the disk when another leads: the follower it has become waits for the disk, then for the cut.
+    world.produce(1, 1, batch(&["lost"]));
+    world.kill(2);
+    world.cut = Set::new();
+    world.start(2);
+    world.change(Some(2), &[2]);
+    assert_eq!(world.write(2, "b"), 1);
+    world.advance(1_000);
+    assert_eq!(world.log_view(1).end, Offset(2));
+    world.brokers.get_mut(&1).unwrap().is_stuck = false;
+    world.advance(1_000);
+    assert_eq!(world.log(1), [(0, 0, "a".to_owned()), (1, 1, "b".to_owned())]);
+    assert_eq!(world.isr(), [2, 1]);
+}
