@@ -53,10 +53,22 @@ impl Peers {
         timeout_ms: i64,
         out: &mut Outbox,
     ) -> CallId {
+        self.call_in(newest(body.api_key()), purpose, to, body, timeout_ms, out)
+    }
+
+    /// As [`Peers::call`], in a version that somebody else has chosen.
+    pub(crate) fn call_in(
+        &mut self,
+        version: i16,
+        purpose: Purpose,
+        to: &Endpoint,
+        body: RequestBody,
+        timeout_ms: i64,
+        out: &mut Outbox,
+    ) -> CallId {
         let id = CallId(self.next);
         self.next += 1;
         self.in_flight.insert(id, purpose);
-        let version = newest(body.api_key());
         let (host, port) = (to.host.clone(), to.port);
         out.calls.push(Call { id, to: to.node, host, port, version, body, timeout_ms });
         id

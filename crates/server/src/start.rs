@@ -114,7 +114,13 @@ impl Server {
         let max_request_bytes = usize::try_from(config.socket_request_max_bytes).unwrap_or(0);
         let settings = Settings {
             node_id: config.node_id,
-            advertised: config.advertised_listeners.iter().map(|it| (it.port, it.name.clone())).collect(),
+            // A controller that nobody else calls has no listener of its own, and calls itself at no port.
+            advertised: config
+                .advertised_listeners
+                .iter()
+                .map(|it| (it.port, it.name.clone()))
+                .chain(config.controller_listener_names.first().map(|name| (0, name.clone())))
+                .collect(),
             max_request_bytes,
             max_idle: u64::try_from(config.connections_max_idle_ms).ok().map(Duration::from_millis),
             ready,

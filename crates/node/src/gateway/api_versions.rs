@@ -10,7 +10,7 @@ use protocol::{ApiKey, ResponseBody, Str, support};
 use super::{Context, Step};
 
 /// The APIs that this node serves, in order of their keys.
-pub const SERVED: [ApiKey; 19] = [
+pub const SERVED: [ApiKey; 25] = [
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
@@ -25,14 +25,50 @@ pub const SERVED: [ApiKey; 19] = [
     ApiKey::AlterConfigs,
     ApiKey::DescribeLogDirs,
     ApiKey::CreatePartitions,
+    ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
+    ApiKey::AlterPartitionReassignments,
+    ApiKey::ListPartitionReassignments,
+    ApiKey::DescribeQuorum,
+    ApiKey::UpdateFeatures,
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
+    ApiKey::UnregisterBroker,
     ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
 ];
 
-/// Answers what this node speaks.
+/// The APIs that are served on a controller listener, in order of their keys.
+pub const SERVED_BY_CONTROLLERS: [ApiKey; 26] = [
+    ApiKey::Fetch,
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
+    ApiKey::CreatePartitions,
+    ApiKey::ElectLeaders,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::AlterPartitionReassignments,
+    ApiKey::ListPartitionReassignments,
+    ApiKey::Vote,
+    ApiKey::BeginQuorumEpoch,
+    ApiKey::EndQuorumEpoch,
+    ApiKey::DescribeQuorum,
+    ApiKey::AlterPartition,
+    ApiKey::UpdateFeatures,
+    ApiKey::Envelope,
+    ApiKey::FetchSnapshot,
+    ApiKey::DescribeCluster,
+    ApiKey::BrokerRegistration,
+    ApiKey::BrokerHeartbeat,
+    ApiKey::UnregisterBroker,
+    ApiKey::AllocateProducerIds,
+    ApiKey::ControllerRegistration,
+    ApiKey::AssignReplicasToDirs,
+];
+
+/// Answers what this node speaks on the listener of who asks.
 pub fn handle(context: &mut Context<'_>, request: ApiVersionsRequest) -> Step {
     let mut response = ApiVersionsResponse::default();
     let named = is_software_word(&request.client_software_name) && is_software_word(&request.client_software_version);
@@ -40,7 +76,11 @@ pub fn handle(context: &mut Context<'_>, request: ApiVersionsRequest) -> Step {
         response.error_code = ErrorCode::InvalidRequest.code();
         return Step::Answer(ResponseBody::ApiVersions(response));
     }
-    response.api_keys = SERVED.into_iter().filter_map(advertised).collect();
+    let served: &[ApiKey] = match context.config.is_controller_listener(&context.peer.listener) {
+        true => &SERVED_BY_CONTROLLERS,
+        false => &SERVED,
+    };
+    response.api_keys = served.iter().copied().map(advertised).collect();
     response.supported_features = support::kafka_features()
         .iter()
         // Clients before version 4 fail to read a feature that can be at level 0 (KAFKA-17492).
@@ -69,14 +109,15 @@ pub fn handle(context: &mut Context<'_>, request: ApiVersionsRequest) -> Step {
 pub fn unsupported_version() -> ApiVersionsResponse {
     ApiVersionsResponse {
         error_code: ErrorCode::UnsupportedVersion.code(),
-        api_keys: advertised(ApiKey::ApiVersions).into_iter().collect(),
+        api_keys: vec![advertised(ApiKey::ApiVersions)],
         ..ApiVersionsResponse::default()
     }
 }
 
-fn advertised(api: ApiKey) -> Option<ApiVersion> {
-    let versions = support::kafka_range(api)?;
-    Some(ApiVersion { api_key: api as i16, min_version: *versions.start(), max_version: *versions.end() })
+fn advertised(api: ApiKey) -> ApiVersion {
+    // Of what brokers do not advertise, all versions there are.
+    let versions = support::kafka_range(api).unwrap_or_else(|| api.versions());
+    ApiVersion { api_key: api as i16, min_version: *versions.start(), max_version: *versions.end() }
 }
 
 /// Letters, digits, dots and dashes, with a letter or digit at both ends.

@@ -30,6 +30,7 @@ pub(crate) fn is_forwarded(api: ApiKey) -> bool {
             | ApiKey::AlterPartitionReassignments
             | ApiKey::ListPartitionReassignments
             | ApiKey::UpdateFeatures
+            | ApiKey::DescribeQuorum
             | ApiKey::UnregisterBroker
     )
 }

@@ -1,4 +1,6 @@
-//! DescribeCluster, versions 0 to 2 (KIP-700, KIP-919, KIP-1073).
+//! DescribeCluster, versions 0 to 2 (KIP-700, KIP-919, KIP-1073): of brokers on their listeners, of controllers on theirs.
+//!
+//! Gap: a controller that is not active does not say who is.
 
 use protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use protocol::messages::{DescribeClusterRequest, DescribeClusterResponse, ErrorCode};
@@ -15,21 +17,38 @@ const CONTROLLERS: i8 = 2;
 /// Answers from committed metadata.
 pub fn handle(context: &mut Context<'_>, request: DescribeClusterRequest) -> Step {
     let mut response = DescribeClusterResponse { cluster_authorized_operations: i32::MIN, ..Default::default() };
-    if context.version >= 1 && request.endpoint_type != BROKERS {
-        let (error, message) = match request.endpoint_type {
-            CONTROLLERS => (
-                ErrorCode::MismatchedEndpointType,
-                "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER"
-                    .to_owned(),
-            ),
+    let own = if context.config.is_controller_listener(&context.peer.listener) { CONTROLLERS } else { BROKERS };
+    // Version 0 cannot ask for anything else.
+    let asked = if context.version == 0 { BROKERS } else { request.endpoint_type };
+    if asked != own {
+        let mismatch = |is: &str, wanted: &str| {
+            format!("The request was sent to an endpoint of type {is}, but we wanted an endpoint of type {wanted}")
+        };
+        let (error, message) = match asked {
+            BROKERS => (ErrorCode::MismatchedEndpointType, mismatch("CONTROLLER", "BROKER")),
+            CONTROLLERS => (ErrorCode::MismatchedEndpointType, mismatch("BROKER", "CONTROLLER")),
             other => (ErrorCode::UnsupportedEndpointType, format!("Unsupported endpoint type {other}")),
         };
         response.error_code = error.code();
         response.error_message = Some(Str::from(message));
         return Step::Answer(ResponseBody::DescribeCluster(response));
     }
-    response.endpoint_type = BROKERS;
+    response.endpoint_type = own;
     response.cluster_id = context.config.identity.cluster_id.clone();
+    if own == CONTROLLERS {
+        response.controller_id = if context.controller.is_active() { context.config.node_id.0 } else { -1 };
+        let shown =
+            context.image.controllers().filter_map(|it| Some((it.id, it.endpoints.get(&context.peer.listener)?)));
+        response.brokers = shown
+            .map(|(id, endpoint)| DescribeClusterBroker {
+                broker_id: id.0,
+                host: endpoint.host.clone(),
+                port: i32::from(endpoint.port),
+                ..DescribeClusterBroker::default()
+            })
+            .collect();
+        return Step::Answer(ResponseBody::DescribeCluster(response));
+    }
     response.controller_id = controller_id(context);
     if request.include_cluster_authorized_operations {
         response.cluster_authorized_operations = CLUSTER_OPERATIONS;

@@ -70,13 +70,20 @@ impl Node {
             }
             return;
         }
+        let left_ms = (deadline.since(now.mono).as_millis() as i64).max(1);
+        // The quorum answers for itself, whoever asks.
+        if pending.api == ApiKey::DescribeQuorum
+            && let Ok(request) = frame::decode_request(pending.request.clone())
+        {
+            self.peers.call_in(waiter.version, Purpose::Forward(id), &to, request.body, left_ms, out);
+            return;
+        }
         let body = RequestBody::Envelope(EnvelopeRequest {
             request_data: pending.request.clone(),
             request_principal: Some(anonymous()),
             client_host_address: pending.address.clone(),
         });
-        let left_ms = deadline.since(now.mono).as_millis() as i64;
-        self.peers.call(Purpose::Forward(id), &to, body, left_ms.max(1), out);
+        self.peers.call(Purpose::Forward(id), &to, body, left_ms, out);
     }
 
     fn forward_later(&mut self, now: Now, id: RequestId, deadline: Instant) {
@@ -93,7 +100,14 @@ impl Node {
     ) {
         let Some(Pending::Forward(pending)) = self.deferred.pending_mut(id) else { return };
         let (waiter, api, deadline) = (pending.waiter, pending.api, pending.deadline);
-        let Ok(ResponseBody::Envelope(response)) = result else { return self.forward_later(now, id, deadline) };
+        let response = match result {
+            Ok(ResponseBody::Envelope(response)) => response,
+            Ok(body @ ResponseBody::DescribeQuorum(_)) => {
+                self.deferred.take(id);
+                return self.answer(waiter, body, out);
+            }
+            _ => return self.forward_later(now, id, deadline),
+        };
         match (ErrorCode::from_code(response.error_code), response.response_data) {
             (ErrorCode::None, Some(data)) => {
                 self.deferred.take(id);

@@ -96,6 +96,9 @@ impl Node {
         if controller::is_forwarded(api) && !self.controller.is_active() {
             return self.forward(now, waiter, &peer, request, out);
         }
+        if matches!(request.body, RequestBody::DescribeQuorum(_)) {
+            return self.ask_quorum(now, waiter, request.body, out);
+        }
         let mut context = Context {
             now,
             config: &self.config,
