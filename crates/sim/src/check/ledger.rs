@@ -81,6 +81,10 @@ pub(super) struct PartitionLedger {
     /// Who appended the first record of each epoch.
     pub(super) leaders: Map<i32, Pid>,
     pub(super) replicas: Map<Pid, Replica>,
+    /// Compaction has put segments in place that leave offsets out.
+    pub(super) compacted: bool,
+    /// Somebody has flipped a bit of it on a disk: what readers get of it then proves nothing.
+    pub(super) rotten: bool,
     /// By offset, from 0.
     entries: Entries<Entry>,
     /// How often records were lost, and which: offset and print.
@@ -152,6 +156,8 @@ impl PartitionLedger {
             leaders: Map::new(),
             replicas: Map::new(),
             entries: Entries::default(),
+            compacted: false,
+            rotten: false,
             losses: 0,
             lost: Entries::default(),
             last: Vec::new(),

@@ -148,6 +148,7 @@ impl Checks {
                 _ => (Verdict::Bug, "all replicas in sync had them, and not so many lost their disks"),
             },
             (0, _) => (Verdict::Kept, "none of them was acknowledged"),
+            _ if partition.rotten => (Verdict::Allowed, "a bit of them rotted, and no replica has them"),
             (_, true) if promise.durable => {
                 (Verdict::Bug, "with flush.messages=1 nothing is acknowledged before it is on disk")
             }

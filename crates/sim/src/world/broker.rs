@@ -149,6 +149,11 @@ impl World {
                     self.checks.appended(events, pid, *index, batches);
                 }
             }
+            StoreOp::Swap(log, ..) => {
+                if let Some(index) = broker.logs.get(log) {
+                    self.checks.compacted(*index);
+                }
+            }
             StoreOp::Mount(log, spec) => {
                 if let Some(index) = self.checks.mounting(spec) {
                     broker.logs.insert(*log, index);

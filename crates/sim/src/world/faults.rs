@@ -83,6 +83,7 @@ impl World {
         if self.disk(name)?.rot(&format!("{}-{}/", partition.topic, partition.partition), at) == 0 {
             return Err(ActionError(format!("{name} has no such byte of {partition}")));
         }
+        self.checks.rotted(&partition.topic, partition.partition);
         Ok(())
     }
 
