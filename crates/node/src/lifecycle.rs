@@ -485,6 +485,21 @@ impl Node {
         }
     }
 
+    /// A broker is fenced, leaves or is gone: who was about to join an ISR does not keep its high watermark back any more.
+    pub(crate) fn broker_changed(&mut self, now: Now, out: &mut Outbox) {
+        let sight = Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
+        let mut moved = Vec::new();
+        for partition in self.partitions.iter_mut().filter(|it| it.has_followers()) {
+            let visible = partition.reveal(sight);
+            if visible > 0 {
+                moved.push((partition.log, visible));
+            }
+        }
+        for (log, visible) in moved {
+            self.revealed_in(log, visible, out);
+        }
+    }
+
     /// A partition was created, or has another leader, epoch or set of replicas.
     pub(crate) fn partition_changed(&mut self, now: Now, topic_id: Uuid, partition: i32, out: &mut Outbox) {
         // Until the registration is committed, the image is not complete: what it has then is mounted at once.

@@ -288,6 +288,9 @@ impl Node {
                 self.partition_changed(now, record.topic_id, record.partition_id, out);
             }
             MetadataRecord::RemoveTopic(record) => self.topic_removed(record.topic_id, out),
+            MetadataRecord::BrokerRegistrationChange(_)
+            | MetadataRecord::FenceBroker(_)
+            | MetadataRecord::UnregisterBroker(_) => self.broker_changed(now, out),
             MetadataRecord::Config(record) => {
                 self.warn_of_idle_key(record, out);
                 self.config_changed(now, record.resource_type, &record.resource_name);

@@ -203,6 +203,11 @@ pub enum WaitReason {
 }
 
 impl Node {
+    /// The epoch in which this node leads the metadata quorum, if it does.
+    pub fn leads_quorum(&self) -> Option<LeaderEpoch> {
+        self.quorum.is_leader().then(|| self.quorum.leader_epoch())
+    }
+
     /// The node as plain data.
     pub fn view(&self, scope: &Scope) -> View {
         let wanted = |topic: &&TopicImage| match scope {

@@ -1,7 +1,7 @@
 //! Calls to other nodes over sockets: one connection for each peer, listener and [`Lane`], opened when it is needed and dialled again
 //! with Kafka's backoff; requests in order, answers in order, each with its deadline.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -39,6 +39,8 @@ pub(crate) struct Calls {
     by_peer: HashMap<(NodeId, Str, u16, Lane), usize>,
     by_token: HashMap<usize, usize>,
     next_token: usize,
+    /// Peers that cannot be reached, of which people were told.
+    told: HashSet<(Str, u16)>,
     finished: VecDeque<Finished>,
     /// Requests are bytes; nothing of a file is sent.
     nothing_held: Held,
@@ -55,8 +57,6 @@ struct Line {
     /// How often in a row it could not be opened or broke, and when to dial again.
     failures: u32,
     dial_at: Instant,
-    /// People were told that it cannot be reached.
-    was_told: bool,
 }
 
 enum State {
@@ -85,6 +85,7 @@ impl Calls {
             by_peer: HashMap::new(),
             by_token: HashMap::new(),
             next_token: FIRST_CALL,
+            told: HashSet::new(),
             finished: VecDeque::new(),
             nothing_held: Held::new(0),
         }
@@ -197,7 +198,7 @@ impl Calls {
                     };
                     line.state = State::Open(connection, token);
                     line.failures = 0;
-                    line.was_told = false;
+                    self.told.remove(&(line.host.clone(), line.port));
                     return;
                 }
                 // Not yet: the socket tells again.
@@ -214,7 +215,7 @@ impl Calls {
         self.hang_up(index);
         let line = &mut self.lines[index];
         line.back_off(now);
-        if !std::mem::replace(&mut line.was_told, true) {
+        if self.told.insert((line.host.clone(), line.port)) {
             let (peer, host, port) = (line.peer, &line.host, line.port);
             tracing::warn!("cannot reach node {peer} at {host}:{port}: {why}; trying again");
         }
@@ -344,7 +345,6 @@ impl Line {
             sent: VecDeque::new(),
             failures: 0,
             dial_at: now,
-            was_told: false,
         }
     }
 

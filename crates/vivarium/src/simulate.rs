@@ -198,7 +198,9 @@ fn swarm(
     if let Some(trouble) = &examined.trouble {
         println!("seed {seed}: {} is broken at event {}: {}", trouble.check, trouble.event, trouble.what);
     }
-    println!("after {played} seeds in {seconds:.1} s; play it again with: vivarium sim run --brokers {brokers} --seed {seed}");
+    println!(
+        "after {played} seeds in {seconds:.1} s; play it again with: vivarium sim run --brokers {brokers} --seed {seed}"
+    );
     let small = shrink(&scenario_of(seed, brokers), &examined, events);
     println!("# made small: save it as a file and play it with `vivarium scenario FILE`");
     print!("{small}");

@@ -60,11 +60,12 @@ impl Checks {
             return self.find(event, Check::OffsetsDense, Verdict::Bug, what);
         }
         let was_synced = replica.synced > end.0;
+        let was_written = replica.written > end.0;
         replica.epochs.cut(end.0);
         replica.written = replica.written.min(end.0);
         replica.synced = replica.synced.min(end.0);
         partition.log_start = partition.log_start.max(log_start.0);
-        let acked = partition.acked_end > end.0 && had > end.0;
+        let acked = was_written && partition.acked_end > end.0;
         if partition.is_replicated() {
             let why = match (was_synced, lost_power) {
                 (true, _) => "they were synced to the disk",
@@ -252,6 +253,34 @@ impl Checks {
             let label = partition.label();
             let what = format!("two brokers append to {label} in epoch {epoch}, the second at {base}");
             self.find(event, Check::OneLeader, Verdict::Bug, what);
+        }
+    }
+
+    /// A node leads the metadata quorum.
+    pub(crate) fn controls(&mut self, event: u64, pid: Pid, epoch: LeaderEpoch) {
+        let leader = *self.controllers.entry(epoch.0).or_insert(pid);
+        if leader != pid {
+            let what =
+                format!("two nodes lead the metadata quorum in epoch {epoch}: processes {} and {}", leader.0, pid.0);
+            self.find(event, Check::OneLeader, Verdict::Bug, what);
+        }
+    }
+
+    /// What a node knows, as committed: who is in sync is a replica, and is not fenced, unless it is the last one.
+    pub(crate) fn isrs(&mut self, event: u64, view: &node::View) {
+        let fenced = |id| view.brokers.iter().any(|it| it.id == id && it.fenced);
+        for topic in &view.topics {
+            for partition in &topic.partitions {
+                let stranger = partition.isr.iter().find(|id| !partition.replicas.contains(id));
+                let ghost = partition.isr.iter().find(|id| fenced(**id)).filter(|_| partition.isr.len() > 1);
+                let (id, wrong) = match (stranger, ghost) {
+                    (Some(id), _) => (id, "is no replica"),
+                    (None, Some(id)) => (id, "is fenced"),
+                    (None, None) => continue,
+                };
+                let what = format!("{}-{} has {id} in sync, which {wrong}", topic.name, partition.partition);
+                return self.find(event, Check::Isr, Verdict::Bug, what);
+            }
         }
     }
 

@@ -200,7 +200,9 @@ impl Player {
         for event in &last.node_events {
             let _ = writeln!(text, "  {} {name}: {}", last.at, node_event_words(event));
         }
-        for words in last.client_events.iter().filter_map(client_event_words) {
+        // Who finds nobody at an address tries again and again; what was lost with a connection is worth a line.
+        let idle = |it: &&client::Event| matches!(it, client::Event::Disconnected { unanswered: 0, .. });
+        for words in last.client_events.iter().filter(|it| !idle(it)).filter_map(client_event_words) {
             let _ = writeln!(text, "  {} {name}: {words}", last.at);
         }
         for finding in &world.checks().findings()[self.findings..] {

@@ -36,7 +36,6 @@ impl World {
                 lost_power: false,
                 was_killed: false,
                 calls: Calls::default(),
-                wipes: 0,
             }))
         })?;
         self.boot_node(pid);
@@ -97,7 +96,11 @@ impl World {
         };
         node.handle(now, input, &mut out);
         let due = node.wake_at().map(|(at, _)| at);
+        let leads = node.leads_quorum();
         self.begin_event(pid, heard);
+        if let Some(epoch) = leads {
+            self.checks.controls(self.events, pid, epoch);
+        }
         self.carry_out(pid, &mut out);
         let at = due.map(|at| self.process(pid).global(at));
         if std::mem::take(&mut out.stopped) {
@@ -125,6 +128,9 @@ impl World {
             events.clear();
             if self.last.node_events.contains(&node::Event::Started) {
                 self.serves(pid);
+            }
+            if self.last.node_events.iter().any(|it| matches!(it, node::Event::Isr { .. })) {
+                self.check_isrs(pid);
             }
         }
         for reply in out.replies.drain(..) {
@@ -224,14 +230,10 @@ impl World {
         self.tell_node(pid, Input::Stored(id, result));
     }
 
-    /// The disk is taken out; the new one is empty and gets an id of its own when it is formatted.
+    /// All that is on the disk is gone but `meta.properties`: who it is.
     pub(super) fn wipe_disk(&mut self, pid: Pid) {
         let Some(broker) = self.process_mut(pid).broker_mut() else { return };
-        broker.wipes += 1;
         broker.store = Store::new(MemoryDisk::new());
-        let config = Arc::make_mut(&mut broker.config);
-        let node = usize::try_from(config.node_id.0).unwrap_or_default();
-        config.identity.directory_ids = directory_ids(node, config.log_dirs.len(), broker.wipes);
         broker.lost_power = true;
         broker.logs.clear();
         self.checks.wiped(self.events, pid);
@@ -251,6 +253,13 @@ impl World {
         if let Some(broker) = self.process_mut(pid).broker_mut() {
             broker.was_killed = false;
         }
+    }
+
+    /// What a node knows of who is in sync.
+    fn check_isrs(&mut self, pid: Pid) {
+        let Some(node) = self.process(pid).broker().and_then(|it| it.node.as_ref()) else { return };
+        let view = node.view(&node::Scope::All);
+        self.checks.isrs(self.events, &view);
     }
 
     /// Once the node serves, what a power cut took is settled.
@@ -367,14 +376,14 @@ fn broker_config(world: &Setup, index: usize, setup: &BrokerSetup) -> Result<Con
     }
     let (mut config, _) = Config::parse(&properties).map_err(|error| ActionError(format!("{name}: {error}")))?;
     config.identity.cluster_id = Str::from_static("vivarium-simulation-00");
-    config.identity.directory_ids = directory_ids(id, config.log_dirs.len(), 0);
+    config.identity.directory_ids = directory_ids(id, config.log_dirs.len());
     Ok(config)
 }
 
-/// The ids of a node's directories, after so many disks.
-fn directory_ids(node: usize, dirs: usize, wipes: u16) -> Vec<Uuid> {
+/// The ids of a node's directories.
+fn directory_ids(node: usize, dirs: usize) -> Vec<Uuid> {
     let id = |dir: usize| {
-        let mut random = Random::stream(node as u64, Purpose::Boot, dir as u16 | wipes << 8);
+        let mut random = Random::stream(node as u64, Purpose::Boot, dir as u16);
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&random.word().to_be_bytes());
         bytes[8..].copy_from_slice(&random.word().to_be_bytes());

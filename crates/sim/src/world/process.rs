@@ -86,8 +86,6 @@ pub(crate) struct Broker {
     /// Since the last start it was stopped in good order or never ran.
     pub(crate) was_killed: bool,
     pub(crate) calls: Calls,
-    /// How often its disk was replaced by an empty one.
-    pub(crate) wipes: u16,
 }
 
 /// Until when a lane is busy.
