@@ -126,14 +126,14 @@ struct Altered {
 }
 
 impl Controller {
-    /// IncrementalAlterConfigs, versions 0 and 1.
+    /// IncrementalAlterConfigs, versions 0 and 1. `asked_broker` is whom a client asked, if it was this node.
     pub fn decide_incremental_alter_configs(
         &self,
-        config: &Config,
+        asked_broker: Option<NodeId>,
         request: &IncrementalAlterConfigsRequest,
     ) -> Outcome {
         let asked = request.resources.iter().map(|it| (it.resource_type, &it.resource_name, &it.configs));
-        let (records, altered) = self.alter_each(config, request.validate_only, asked, |_, configs| changes(configs));
+        let (records, altered) = self.alter_each(asked_broker, request.validate_only, asked, |_, configs| changes(configs));
         let responses =
             altered.into_iter().map(|it| incremental_alter_configs_response::AlterConfigsResourceResponse {
                 error_code: it.error_code,
@@ -147,9 +147,9 @@ impl Controller {
     }
 
     /// AlterConfigs, versions 0 to 2: what is not named goes back to its default.
-    pub fn decide_alter_configs(&self, config: &Config, request: &AlterConfigsRequest) -> Outcome {
+    pub fn decide_alter_configs(&self, asked_broker: Option<NodeId>, request: &AlterConfigsRequest) -> Outcome {
         let asked = request.resources.iter().map(|it| (it.resource_type, &it.resource_name, &it.configs));
-        let (records, altered) = self.alter_each(config, request.validate_only, asked, |resource, configs| {
+        let (records, altered) = self.alter_each(asked_broker, request.validate_only, asked, |resource, configs| {
             let mut changes = replacements(configs)?;
             for (name, _) in self.image().settings(resource).into_iter().flat_map(Settings::iter) {
                 changes.entry(name.clone()).or_insert(Change::Delete);
@@ -170,7 +170,7 @@ impl Controller {
     /// The records for every resource that can be altered as asked, and what each came to.
     fn alter_each<'a, T>(
         &self,
-        config: &Config,
+        asked_broker: Option<NodeId>,
         validate_only: bool,
         asked: impl Iterator<Item = (i8, &'a Str, T)> + Clone,
         changes: impl Fn(&Resource, T) -> Result<Map<Str, Change>, Refusal>,
@@ -183,7 +183,7 @@ impl Controller {
             let outcome = if is_repeated {
                 Err(Refusal::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."))
             } else {
-                self.alterable(config, kind, name).and_then(|resource| {
+                self.alterable(asked_broker, kind, name).and_then(|resource| {
                     let changes = changes(&resource, configs)?;
                     self.alter(&resource, changes)
                 })
@@ -203,7 +203,7 @@ impl Controller {
         (records, altered)
     }
 
-    fn alterable(&self, config: &Config, kind: i8, name: &Str) -> Result<Resource, Refusal> {
+    fn alterable(&self, asked_broker: Option<NodeId>, kind: i8, name: &Str) -> Result<Resource, Refusal> {
         let invalid = |what: String| Err(Refusal::new(ErrorCode::InvalidRequest, what));
         let resource = match ResourceType::from_id(kind) {
             Some(kind) => Resource { kind, name: name.clone() },
@@ -224,9 +224,10 @@ impl Controller {
                 let Ok(id) = name.parse::<i32>() else {
                     return invalid(format!("Node id must be an integer, but it is: {name}"));
                 };
-                // Only the broker itself can tell whether it can live with the values, as in Kafka.
-                if NodeId(id) != config.node_id {
-                    return invalid(format!("Unexpected broker id, expected {}, but received {name}", config.node_id));
+                // A client asks the broker itself, which alone can tell whether it can live with the values, as in Kafka.
+                // What comes by way of another node has been there.
+                if let Some(asked) = asked_broker.filter(|it| *it != NodeId(id)) {
+                    return invalid(format!("Unexpected broker id, expected {asked}, but received {name}"));
                 }
             }
             ResourceType::Broker => {}

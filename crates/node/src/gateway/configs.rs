@@ -16,7 +16,7 @@ use protocol::messages::{
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListConfigResourcesRequest,
     ListConfigResourcesResponse, alter_configs_response, incremental_alter_configs_response,
 };
-use protocol::{ResponseBody, Str};
+use protocol::{NodeId, ResponseBody, Str};
 
 use super::{Context, Step};
 use crate::config::{
@@ -32,7 +32,7 @@ const BROKER_LOGGER: i8 = 8;
 /// AlterConfigs: has the controller decide.
 pub fn alter(context: &mut Context<'_>, request: AlterConfigsRequest) -> Step {
     if context.controller.is_active() {
-        return Step::Decided(context.controller.decide_alter_configs(context.config, &request));
+        return Step::Decided(context.controller.decide_alter_configs(asked_broker(context), &request));
     }
     let refused = request.resources.into_iter().map(|it| alter_configs_response::AlterConfigsResourceResponse {
         error_code: ErrorCode::NotController.code(),
@@ -47,7 +47,7 @@ pub fn alter(context: &mut Context<'_>, request: AlterConfigsRequest) -> Step {
 /// IncrementalAlterConfigs: has the controller decide.
 pub fn incremental_alter(context: &mut Context<'_>, request: IncrementalAlterConfigsRequest) -> Step {
     if context.controller.is_active() {
-        return Step::Decided(context.controller.decide_incremental_alter_configs(context.config, &request));
+        return Step::Decided(context.controller.decide_incremental_alter_configs(asked_broker(context), &request));
     }
     let refused =
         request.resources.into_iter().map(|it| incremental_alter_configs_response::AlterConfigsResourceResponse {
@@ -59,6 +59,11 @@ pub fn incremental_alter(context: &mut Context<'_>, request: IncrementalAlterCon
     let response =
         IncrementalAlterConfigsResponse { responses: refused.collect(), ..IncrementalAlterConfigsResponse::default() };
     Step::Answer(ResponseBody::IncrementalAlterConfigs(response))
+}
+
+/// The broker that a client asks, if it asks this node as one.
+fn asked_broker(context: &Context<'_>) -> Option<NodeId> {
+    (!context.config.is_controller_listener(&context.peer.listener)).then_some(context.config.node_id)
 }
 
 /// ListConfigResources: what can be described. Version 0 knows client metrics only, of which there are none.
