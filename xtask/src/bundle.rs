@@ -19,7 +19,7 @@ const STATIC: [(&str, &str); 4] = [
 ];
 const STAMP: &str = "target/wasm/bundle.stamp";
 /// What [`rewrite`] runs.
-const PASSES: [&str; 5] = ["body.rs", "linked.rs", "order.rs", "pack.rs", "trim.rs"];
+const PASSES: [&str; 6] = ["body.rs", "linked.rs", "order.rs", "pack.rs", "same.rs", "trim.rs"];
 /// The module without what a visitor does not need.
 const TRIMMED: &str = "target/wasm/trimmed.wasm";
 

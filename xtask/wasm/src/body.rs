@@ -39,7 +39,7 @@ pub(crate) enum Operand {
 }
 
 /// A body taken apart.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Body {
     /// The declaration of locals, as bytes.
     pub(crate) locals: Vec<u8>,

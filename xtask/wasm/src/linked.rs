@@ -20,6 +20,9 @@ const FIRST_PLACE: u32 = 1;
 /// More than any number needs; data that was aligned better by chance need not be.
 const ALIGNED: u32 = 8;
 
+/// How the compiler names its constants: texts, tables of methods, tables of switches.
+const CONSTANTS: [&str; 3] = [".Lanon.", ".Lvtable.", ".Lswitch.table."];
+
 /// What a symbol names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Symbol {
@@ -37,8 +40,10 @@ pub(crate) enum Symbol {
 #[derive(Debug)]
 pub(crate) struct Piece {
     /// Segments keep their order and what is in them.
-    segment: usize,
-    align: u32,
+    pub(crate) segment: usize,
+    pub(crate) align: u32,
+    /// Nothing writes to it, and nothing depends on where it is: a constant of the compiler's, not somebody's `static`.
+    pub(crate) constant: bool,
     pub(crate) bytes: Vec<u8>,
     /// What of it is an address or a function's place, by offset.
     pub(crate) references: Vec<(u32, Operand)>,
@@ -47,10 +52,12 @@ pub(crate) struct Piece {
 /// A linked module taken apart.
 #[derive(Default)]
 pub(crate) struct Linked<'a> {
-    sections: Vec<(u8, &'a [u8])>,
+    pub(crate) sections: Vec<(u8, &'a [u8])>,
     /// How many functions are imported: they are numbered first.
     pub(crate) imported: u32,
     pub(crate) bodies: Vec<Body>,
+    /// The numbers of their types.
+    pub(crate) kinds: Vec<u32>,
     pub(crate) names: HashMap<u32, &'a str>,
     /// Functions that JavaScript or the engine calls.
     pub(crate) roots: Vec<u32>,
@@ -59,14 +66,14 @@ pub(crate) struct Linked<'a> {
     pub(crate) symbols: Vec<Symbol>,
     pub(crate) data: Vec<Piece>,
     /// Where each segment starts.
-    segments: Vec<u32>,
+    pub(crate) segments: Vec<u32>,
 }
 
 impl<'a> Linked<'a> {
     pub(crate) fn read(module: &'a [u8]) -> Result<Linked<'a>> {
         let mut linked = Linked::default();
         let (mut code, mut segments, mut data_start) = (Vec::new(), Vec::new(), 0);
-        let mut symbols = Vec::new();
+        let (mut symbols, mut read_only) = (Vec::new(), Vec::new());
         let mut relocations: HashMap<u32, Vec<RelocationEntry>> = HashMap::new();
         let (mut code_section, mut data_section) = (None, None);
         for payload in Parser::new(0).parse_all(module) {
@@ -95,6 +102,7 @@ impl<'a> Linked<'a> {
                         }
                     }
                 }
+                Payload::FunctionSection(section) => linked.kinds = section.into_iter().collect::<Result<_, _>>()?,
                 Payload::StartSection { func, .. } => linked.roots.push(func),
                 Payload::ElementSection(elements) => {
                     ensure!(elements.count() <= 1, "more than one list of elements is not provided for");
@@ -121,8 +129,14 @@ impl<'a> Linked<'a> {
                     }
                     KnownCustom::Linking(parts) => {
                         for part in parts.subsections() {
-                            if let Linking::SymbolTable(table) = part? {
-                                symbols = table.into_iter().collect::<Result<_, _>>()?;
+                            match part? {
+                                Linking::SymbolTable(table) => symbols = table.into_iter().collect::<Result<_, _>>()?,
+                                Linking::SegmentInfo(segments) => {
+                                    for segment in segments {
+                                        read_only.push(segment?.name.starts_with(".rodata"));
+                                    }
+                                }
+                                _ => {}
                             }
                         }
                     }
@@ -147,8 +161,9 @@ impl<'a> Linked<'a> {
             };
             linked.bodies.push(Body::read(body, &operand)?);
         }
+        read_only.resize(segments.len(), false);
         let entries = data_section.and_then(|it| relocations.remove(&it)).unwrap_or_default();
-        linked.read_data(&segments, data_start, &symbols, &operands_of_data(&entries)?)?;
+        linked.read_data(&segments, data_start, &symbols, &operands_of_data(&entries)?, &read_only)?;
         Ok(linked)
     }
 
@@ -159,6 +174,7 @@ impl<'a> Linked<'a> {
         section: usize,
         symbols: &[SymbolInfo<'_>],
         references: &[(u32, Operand)],
+        read_only: &[bool],
     ) -> Result<()> {
         // Of each symbol: segment, from, to, and itself.
         let mut named = Vec::new();
@@ -175,6 +191,7 @@ impl<'a> Linked<'a> {
         }
         named.sort_unstable();
         let mut named = named.as_slice();
+        let is_constant = |symbol: usize| matches!(&symbols[symbol], SymbolInfo::Data { name, .. } if CONSTANTS.iter().any(|it| name.starts_with(it)));
         for (number, segment) in segments.iter().enumerate() {
             let address = address(&segment.kind)?;
             self.segments.push(address);
@@ -194,6 +211,7 @@ impl<'a> Linked<'a> {
                 let references = &references[within(from)..within(to)];
                 self.data.push(Piece {
                     segment: number,
+                    constant: read_only[number] && named[..count].iter().all(|it| is_constant(it.3)),
                     align: ALIGNED.min(1 << (address + from).trailing_zeros()),
                     bytes: segment.data[from as usize..to as usize].to_vec(),
                     references: references.iter().map(|(at, operand)| (at - base - from, *operand)).collect(),

@@ -6,6 +6,7 @@ mod body;
 mod linked;
 mod order;
 mod pack;
+mod same;
 mod trim;
 
 use std::ffi::OsString;

@@ -11,6 +11,7 @@ use anyhow::{Result, ensure};
 
 use crate::body::{Body, Instruction, Operand};
 use crate::linked::{Linked, Symbol};
+use crate::same;
 
 /// What panics end in, in Rust's standard library, by a part of their names. Whoever does nothing but call one of them is found.
 const ENDS: [&str; 9] = [
@@ -30,7 +31,10 @@ const ENDS: [&str; 9] = [
 pub(crate) fn trim(module: &[u8]) -> Result<Vec<u8>> {
     let mut linked = Linked::read(module)?;
     silence(&mut linked)?;
-    let order = sweep(&mut linked);
+    same::unify(&mut linked);
+    let mut order = sweep(&mut linked);
+    // Texts and numbers first, tables of addresses after them: like compresses best beside like.
+    order.sort_by_key(|it| !linked.data[*it].references.is_empty());
     linked.write(&order)
 }
 
