@@ -127,6 +127,7 @@ impl<D: Disk> Store<D> {
                 segments: Segments::new(),
                 files: 0,
                 names_dirty: created || !mounted.clean,
+                synced: spec.synced,
             },
         );
         let shape = self.open_log(log, &bases, log_start, spec, mounted);
