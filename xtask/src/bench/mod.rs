@@ -6,6 +6,7 @@
 mod account;
 mod client;
 mod cold;
+mod compact;
 mod group_commit;
 mod lab;
 mod many;
@@ -28,8 +29,19 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut args = Args::new(args);
     let plan = Plan { rounds: args.value("--rounds", 5)?, seconds: args.value("--seconds", 10.0)? };
     let wanted = args.rest()?;
-    const PARTS: [&str; 10] =
-        ["start", "produce", "consume", "cold", "latency", "group-commit", "recovery", "partitions", "lab", "wasm"];
+    const PARTS: [&str; 11] = [
+        "start",
+        "produce",
+        "consume",
+        "cold",
+        "latency",
+        "group-commit",
+        "recovery",
+        "partitions",
+        "compact",
+        "lab",
+        "wasm",
+    ];
     if let Some(unknown) = wanted.iter().find(|it| !PARTS.contains(&it.as_str())) {
         bail!("there is no benchmark {unknown}; there are {}", PARTS.join(", "));
     }
@@ -49,6 +61,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     if wants("partitions") {
         many::partitions(&client, &folder, &plan)?;
+    }
+    if wants("compact") {
+        compact::run(&folder, &plan)?;
     }
     if wants("cold") {
         cold::run(&client, &folder, &plan)?;
