@@ -24,7 +24,10 @@ Kafka, except ApiVersions: that is answered in version 0 with UNSUPPORTED_VERSIO
 
 const NOTES: [(ApiKey, &str); 4] = [
     (ApiKey::Produce, "0 to 2 are advertised for old librdkafka and refused, as by Kafka; no transactions"),
-    (ApiKey::Fetch, "sessions (KIP-227), topic ids (KIP-516), replicas by their broker epoch (KIP-903), reads at followers (KIP-392)"),
+    (
+        ApiKey::Fetch,
+        "sessions (KIP-227), topic ids (KIP-516), replicas by their broker epoch (KIP-903), reads at followers (KIP-392)",
+    ),
     (ApiKey::InitProducerId, "idempotent producers; a transactional id is refused"),
     (ApiKey::ApiVersions, "any other version is answered in version 0 with UNSUPPORTED_VERSION"),
 ];
@@ -53,6 +56,14 @@ What a start says of a directory that is not as it was left:
 | a bad batch in the metadata log, with good ones behind it or below what the last checkpoint noted | after a kill it is cut there: the topics are gone | the node does not start, and says what to do |
 | a bad batch in a partition's log below its recovery point | after a kill it is cut there, or not noticed | the partition is offline (KAFKA_STORAGE_ERROR), and the log says what to do |
 | a segment that is missing, empty or shorter than the recovery point | the rest is served | the rest is served, and a warning names the offsets |
+
+What becomes of a broker:
+
+| it | Apache Kafka 4.3.1 | here |
+| --- | --- | --- |
+| ends without a goodbye, and its port refuses connections | is fenced after `broker.session.timeout.ms` | is fenced `vivarium.broker.session.reset.grace.ms` (20) after its connection broke |
+| is started again, at the same address, before its session is over | waits until it is (DUPLICATE_BROKER_REGISTRATION) | is registered, once nothing connects its earlier life |
+| is asked to stop while no controller answers | waits up to five minutes | stops after `broker.session.timeout.ms`, as cleanly |
 ";
 
 fn page() -> String {
