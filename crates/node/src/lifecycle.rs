@@ -378,13 +378,12 @@ impl Node {
             }
             None if directory == UNASSIGNED => self.choose_directory(now, key, out),
             // It may be in any directory: whoever noted where knew another one, or knew it for lost.
-            None => match self.online_dirs().first().copied() {
-                Some(dir) => {
+            None => {
+                if let Some(dir) = self.online_dirs().first().copied() {
                     self.life.sought.insert(key, dir);
                     self.mount_in(now, key, dir, false, out);
                 }
-                None => {}
-            },
+            }
         }
     }
 

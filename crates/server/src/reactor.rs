@@ -75,6 +75,13 @@ pub(crate) struct Settings {
     pub(crate) ready: Sender<()>,
 }
 
+/// The ways out of the core's thread: to files that are written, files that are read, and other nodes.
+pub(crate) struct Ways {
+    pub(crate) lane: Lane,
+    pub(crate) reader: Reader,
+    pub(crate) calls: Calls,
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub enum Ended {
@@ -120,9 +127,7 @@ impl Reactor {
         stop: UnixStream,
         settings: Settings,
         node: Node,
-        lane: Lane,
-        reader: Reader,
-        calls: Calls,
+        Ways { lane, reader, calls }: Ways,
     ) -> io::Result<Reactor> {
         for (index, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(&mut listener.socket, Token(FIRST_LISTENER + index), Interest::READABLE)?;

@@ -19,7 +19,7 @@ use crate::compressors::NativeCompressors;
 use crate::datadir::{DataDir, DataDirError};
 use crate::disk::NativeDisk;
 use crate::lane::Lane;
-use crate::reactor::{Ended, Listener, Reactor, Settings, WAKE};
+use crate::reactor::{Ended, Listener, Reactor, Settings, WAKE, Ways};
 use crate::reader::Reader;
 
 /// Why a server does not start; one line that says what to do.
@@ -129,7 +129,7 @@ impl Server {
         getrandom::fill(&mut seed).map_err(|error| StartError::Io(io::Error::other(error)))?;
         let node = Node::boot(Arc::new(config), u64::from_le_bytes(seed)).with_compressors(Arc::new(NativeCompressors));
         let reactor =
-            Reactor::new(poll, listeners, far, settings, node, lane, reader, calls).map_err(StartError::Io)?;
+            Reactor::new(poll, listeners, far, settings, node, Ways { lane, reader, calls }).map_err(StartError::Io)?;
         let thread = std::thread::Builder::new().name("core".into()).spawn(|| reactor.run()).map_err(StartError::Io)?;
         let server = Server { addresses, stopper: Stopper(near), thread, _dirs: dirs };
         loop {

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{Client, Rig, batch, config};
+use common::{Client, batch, config};
 use protocol::ErrorCode;
 use server::{Server, StartError};
 

@@ -15,6 +15,11 @@ type Named<T> = (&'static str, fn(Str) -> T);
 /// A word and what it makes of the name and the number that follow.
 type Counted<T> = (&'static str, fn(Str, u64) -> T);
 
+/// A word and what it asks of a partition's log, perhaps on one broker.
+type OfLog = (&'static str, fn(TopicPartition, Option<Str>) -> Query);
+/// A word and what it asks of a partition.
+type OfPartition = (&'static str, fn(TopicPartition) -> Query);
+
 pub(super) fn scenario(text: &str) -> Result<Scenario, ScriptError> {
     let mut setup = Setup::default();
     let mut steps = Vec::new();
@@ -128,7 +133,7 @@ fn condition(line: &mut Line) -> Result<Condition, ScriptError> {
 }
 
 fn query(line: &mut Line) -> Result<Query, ScriptError> {
-    const LOGS: [(&str, fn(TopicPartition, Option<Str>) -> Query); 4] =
+    const LOGS: [OfLog; 4] =
         [("log", Query::Log), ("start", Query::Start), ("high-watermark", Query::HighWatermark), ("end", Query::End)];
     for (word, make) in LOGS {
         if line.eat(word) {
@@ -137,7 +142,7 @@ fn query(line: &mut Line) -> Result<Query, ScriptError> {
             return Ok(make(partition, broker));
         }
     }
-    const PARTITIONS: [(&str, fn(TopicPartition) -> Query); 3] =
+    const PARTITIONS: [OfPartition; 3] =
         [("leader", Query::Leader), ("leader-epoch", Query::LeaderEpoch), ("isr", Query::Isr)];
     for (word, make) in PARTITIONS {
         if line.eat(word) {
