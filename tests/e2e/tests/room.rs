@@ -104,9 +104,8 @@ fn what_moves_can_be_chosen() -> Result<()> {
     browser.until("document.querySelector('.inspector').innerText.startsWith('Record 0')")?;
     browser.keys(&format!("{ESCAPE} "))?;
     step_until(&browser, "document.querySelectorAll('.msg').length === 1")?;
-    let frames = "for (let i = 0; i < 3; i++) await new Promise((done) => requestAnimationFrame(done))";
     browser.run(&format!(
-        "const it = document.querySelector('.msg .hit').getBoundingClientRect(); document.querySelector('#play').click(); {frames}; ({at})(it.x + it.width / 2, it.y + it.height / 2)"
+        "const it = document.querySelector('.msg .hit').getBoundingClientRect(); document.querySelector('#play').click(); ({at})(it.x + it.width / 2, it.y + it.height / 2)"
     ))?;
     browser.until("document.querySelector('.inspector').innerText.includes('→')")?;
     assert_eq!(
@@ -382,6 +381,15 @@ fn the_engine_comes_without_a_shift() -> Result<()> {
 fn pictures() -> Result<()> {
     let browser = room()?;
     browser.click("[data-partition='orders-0'] [data-offset='3']")?;
+    for scheme in [Scheme::Light, Scheme::Dark] {
+        for (width, height) in [(390, 844), (1440, 900), (3840, 2160)] {
+            browser.view(width, height, scheme)?;
+            browser.keys(" ")?;
+            browser.until(&format!("{INK}('[data-partition=orders-2] .axis') > 1000"))?;
+            browser.screenshot(&format!("playing-{width}-{}", scheme.name()))?;
+            browser.keys(" ")?;
+        }
+    }
     browser.keys("k")?;
     for scheme in [Scheme::Light, Scheme::Dark] {
         for (width, height) in [(390, 844), (1440, 900), (3840, 2160)] {

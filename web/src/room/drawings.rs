@@ -38,6 +38,9 @@ pub(crate) struct Drawings {
     frames: u32,
     /// The canvas is shown.
     flies: bool,
+    /// In the next frame there is only the canvas; in the last there was.
+    waits: bool,
+    waited: bool,
 }
 
 impl Drawings {
@@ -48,7 +51,20 @@ impl Drawings {
         for (id, part, turns) in PARTS {
             parts.push((Drawing::new(element(id)?), part, turns));
         }
-        Ok(Drawings { parts, canvas: Canvas::new("canvas")?, glass: element("glass")?, frames: 0, flies: false })
+        Ok(Drawings {
+            parts,
+            canvas: Canvas::new("canvas")?,
+            glass: element("glass")?,
+            frames: 0,
+            flies: false,
+            waits: false,
+            waited: false,
+        })
+    }
+
+    /// Leaves the next frame's parts for the frame after it, unless they have been left once already.
+    pub(crate) fn put_off(&mut self, waits: bool) {
+        self.waits = waits && !self.waited;
     }
 
     /// Draws the parts whose turn it is, and on the canvas; while time stands still, all.
@@ -60,14 +76,17 @@ impl Drawings {
             self.canvas.appear(self.flies);
         }
         // Before anything is patched, so that nothing is laid out for it but what has just begun.
-        if self.flies && self.frames % SETTLE == 0 {
+        if self.flies && !self.waits && self.frames.is_multiple_of(SETTLE) {
             self.canvas.settle(scene);
         }
-        self.frames = self.frames.wrapping_add(1);
-        let turn = 1_u8 << (self.frames % 8);
-        for (drawing, part, turns) in &mut self.parts {
-            if begins || !self.flies || *turns & turn != 0 {
-                drawing.show(part(scene));
+        self.waited = std::mem::take(&mut self.waits) && self.flies && !begins;
+        if !self.waited {
+            self.frames = self.frames.wrapping_add(1);
+            let turn = 1_u8 << (self.frames % 8);
+            for (drawing, part, turns) in &mut self.parts {
+                if begins || !self.flies || *turns & turn != 0 {
+                    drawing.show(part(scene));
+                }
             }
         }
         if self.flies {

@@ -15,6 +15,8 @@ const FRAME_MS: f64 = 8.0;
 const BROWSER_MS: f64 = 2.5;
 /// The engine has at least so much of it, and at most.
 const SLICE_MS: (f64, f64) = (1.5, 4.0);
+/// When the engine took so much of a frame, in ms, elements are patched in the next: it took a snapshot, perhaps.
+const BUSY_MS: f64 = 2.0;
 /// Between two sentences while the room plays, in ms: a person has to read them.
 const SENTENCE_MS: f64 = 1_400.0;
 /// A frame longer than this was no frame: the tab was away.
@@ -225,6 +227,9 @@ impl Room {
             }
             None => {
                 let begun = now_ms();
+                if let Some(drawings) = inner.drawings.borrow_mut().as_mut() {
+                    drawings.put_off(begun - now > BUSY_MS);
+                }
                 self.draw();
                 let took = now_ms() - begun;
                 let mut pace = inner.pace.borrow_mut();
