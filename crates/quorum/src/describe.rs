@@ -34,7 +34,7 @@ impl Quorum {
         let state = |key: ReplicaKey, it: Option<&Progress>| self.replica_state(now, version, key, it);
         let voters = self.voters().iter().map(|voter| {
             let key = ReplicaKey { id: voter.id, directory_id: voter.directory_id };
-            if voter.is(own) { state(own, None) } else { state(key, Some(leader.progress(voter).unwrap_or(&UNSEEN))) }
+            if voter.is(own) { state(key, None) } else { state(key, Some(leader.progress(voter).unwrap_or(&UNSEEN))) }
         });
         let observers = leader.replicas.iter().filter(|(key, _)| !self.voters().contains(**key));
         let partition = describe_quorum_response::PartitionData {

@@ -113,12 +113,12 @@ impl Quorum {
         if it.error_code != 0 || (call.to.0 >= 0 && call.to != follower.leader.node) {
             return false;
         }
-        let outcome = self.take(now, it, out);
-        if let Err(error) = outcome {
-            self.fail(error, out);
-            return true;
+        match self.take(now, it, out) {
+            Ok(true) => self.heard_from_leader(now),
+            // Bytes that do not hold are fetched again.
+            Ok(false) => return false,
+            Err(error) => self.fail(error, out),
         }
-        self.heard_from_leader(now);
         true
     }
 
@@ -130,11 +130,11 @@ impl Quorum {
         }
     }
 
-    /// What the leader has for this node.
-    fn take(&mut self, now: Now, it: fetch_response::PartitionData, out: &mut Output) -> Result<(), StoreError> {
+    /// What the leader has for this node. False if it is of no use.
+    fn take(&mut self, now: Now, it: fetch_response::PartitionData, out: &mut Output) -> Result<bool, StoreError> {
         let diverging = &it.diverging_epoch;
         if diverging.epoch >= 0 {
-            return self.diverge(LeaderEpoch(diverging.epoch), Offset(diverging.end_offset), out);
+            return self.diverge(LeaderEpoch(diverging.epoch), Offset(diverging.end_offset), out).map(|()| true);
         }
         let snapshot = &it.snapshot_id;
         if snapshot.epoch >= 0 && snapshot.end_offset >= 0 {
@@ -144,35 +144,38 @@ impl Quorum {
             {
                 follower.snapshot = Some(Box::new(Fetching { id, bytes: BytesMut::new() }));
             }
-            return Ok(());
+            return Ok(true);
         }
-        if let Some(batches) = self.batches(it.records)?
-            && !batches.is_empty()
-        {
+        let Some(batches) = self.batches(it.records) else { return Ok(false) };
+        if !batches.is_empty() {
             let rules = (self.setup.segment_bytes, now.wall);
             self.log.write_replica(batches, rules, &mut self.ops, out)?;
             self.log.flush(&mut self.ops, out);
         }
         self.log.commit_to(Offset(it.high_watermark).min(self.log.end()), out);
-        Ok(())
+        Ok(true)
     }
 
-    fn batches(&self, records: Option<Records>) -> Result<Option<Batches>, StoreError> {
-        let corrupt =
-            |what: String| StoreError::Corrupt(format!("{TOPIC}: the leader sent records that do not hold: {what}"));
-        match records {
-            None => Ok(None),
-            Some(Records::Batches(batches)) => Ok(Some(batches)),
-            Some(Records::Bytes(bytes)) if bytes.is_empty() => Ok(None),
-            Some(Records::Bytes(bytes)) => {
-                let rules = CheckRules::replica(self.log.end());
-                check(bytes, &rules, &PureCompressors).map(Some).map_err(|error| corrupt(error.to_string()))
-            }
-            Some(Records::Refused(_, error)) => Err(corrupt(error.to_string())),
+    /// The batches of an answer, if they hold and continue this log.
+    fn batches(&self, records: Option<Records>) -> Option<Batches> {
+        let batches = match records {
+            None => Batches::default(),
+            Some(Records::Batches(batches)) => batches,
+            Some(Records::Bytes(bytes)) if bytes.is_empty() => Batches::default(),
+            Some(Records::Bytes(bytes)) => check(bytes, &CheckRules::replica(self.log.end()), &PureCompressors).ok()?,
+            Some(Records::Refused(..)) => return None,
             // Bytes of another node's files: the driver that brought the answer should have read them.
-            Some(Records::Regions(regions)) if regions.is_empty() => Ok(None),
-            Some(Records::Regions(_)) => Err(corrupt("no bytes".to_owned())),
+            Some(Records::Regions(regions)) if regions.is_empty() => Batches::default(),
+            Some(Records::Regions(_)) => return None,
+        };
+        let mut expected = self.log.end();
+        for head in batches.heads() {
+            if head.base_offset != expected || head.leader_epoch > self.epoch {
+                return None;
+            }
+            expected = head.next_offset();
         }
+        Some(batches)
     }
 
     /// The leader's log parts from ours.

@@ -115,7 +115,7 @@ impl Log {
         self.ask_append(appended, ops, out);
     }
 
-    /// Appends what the leader sent, and reads it.
+    /// Appends what the leader sent, which continues the log, and reads it.
     pub(crate) fn write_replica(
         &mut self,
         batches: Batches,
@@ -125,13 +125,6 @@ impl Log {
     ) -> Result<(), StoreError> {
         let Some(shape) = self.shape.as_mut() else { return Ok(()) };
         let corrupt = |what: String| StoreError::Corrupt(format!("{TOPIC}: the leader sent {what}"));
-        let mut expected = shape.end();
-        for head in batches.heads() {
-            if head.base_offset != expected {
-                return Err(corrupt(format!("offset {} where {expected} is due", head.base_offset)));
-            }
-            expected = head.next_offset();
-        }
         let bytes = batches.to_bytes();
         let size = batches.bytes() as u64;
         let (rules, now) = (rules_for(&batches, rules.0), rules.1);

@@ -469,3 +469,28 @@ fn the_leader_describes_all_replicas() {
     let ResponseBody::DescribeQuorum(response) = other.ask(2, request()) else { panic!("no answer") };
     assert_eq!(response.topics[0].partitions[0].error_code, ErrorCode::NotLeaderOrFollower.code());
 }
+
+#[test]
+fn records_that_do_not_hold_are_fetched_again() {
+    let mut rig = Rig::new();
+    rig.ask(1, begin_of(2, 3));
+    for garbage in [&b"no batch at all, but as long as the head of one, or longer than that"[..], &[0; 80]] {
+        let calls = rig.take_calls();
+        let fetch = calls.iter().rfind(|call| matches!(call.body, RequestBody::Fetch(_))).expect("a fetch");
+        let partition = fetch_response::PartitionData {
+            high_watermark: 9,
+            current_leader: fetch_response::LeaderIdAndEpoch { leader_id: 2, leader_epoch: 3 },
+            records: Some(Records::Bytes(garbage.into())),
+            ..Default::default()
+        };
+        let topic = fetch_response::FetchableTopicResponse {
+            topic_id: Uuid::METADATA_TOPIC,
+            partitions: vec![partition],
+            ..Default::default()
+        };
+        rig.answer(fetch, FetchResponse { responses: vec![topic], ..FetchResponse::default() });
+        assert_eq!((rig.quorum.log_end(), rig.quorum.high_watermark()), (Offset(0), Offset(0)));
+        rig.pass(30);
+    }
+    assert_eq!(rig.quorum.role(), RoleKind::Follower);
+}
