@@ -99,7 +99,9 @@ fn cluster_of(voters: &[Voter]) -> Option<Uuid> {
     let text = names.join(",");
     // Two FNV-1a hashes from different beginnings: nothing secret is made of it, it has only to differ.
     let hash = |basis: u64| {
-        text.bytes().fold(basis, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)).to_be_bytes()
+        text.bytes()
+            .fold(basis, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+            .to_be_bytes()
     };
     (0..u64::MAX).find_map(|salt| {
         let mut bytes = [0; 16];
