@@ -5,8 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes};
 use storage::{DirEntry, DirId, Disk, StoreError};
@@ -21,10 +21,14 @@ const PIECES: usize = 1024;
 /// Bytes that the kernel is asked to have ready for who reads a file from front to back.
 const AHEAD: u64 = 8 << 20;
 
+/// Whether direct I/O is to be had in a directory: tried when its first segment is opened, on the thread that does that, as it
+/// takes the disk two milliseconds and a node could answer meanwhile.
+type Probed = Arc<OnceLock<Option<Arc<Direct>>>>;
+
 /// The log directories of a node.
 #[derive(Debug)]
 pub struct NativeDisk {
-    dirs: Vec<(PathBuf, Option<Arc<Direct>>)>,
+    dirs: Vec<(PathBuf, Probed)>,
     pool: Pool,
     /// How many files were opened, here and beside: no two have one number.
     serials: Arc<AtomicU64>,
@@ -37,12 +41,8 @@ pub struct NativeDisk {
 impl NativeDisk {
     /// A disk over these directories, which exist; a [`DirId`] is a position among them.
     pub fn new(dirs: Vec<PathBuf>) -> NativeDisk {
-        let probed = |dir: PathBuf| {
-            let direct = Direct::probe(&dir);
-            (dir, direct)
-        };
         NativeDisk {
-            dirs: dirs.into_iter().map(probed).collect(),
+            dirs: dirs.into_iter().map(|dir| (dir, Probed::default())).collect(),
             pool: Pool::default(),
             serials: Arc::default(),
             changes: Some(Vec::new()),
@@ -127,7 +127,8 @@ impl Disk for NativeDisk {
     fn open(&mut self, dir: DirId, path: &str, create: bool) -> Result<NativeFile, StoreError> {
         // Whatever else there is beside segments, and those that a clean writes, is small or rewritten.
         let is_segment = path.ends_with(".log") || path.ends_with(".log.cleaned");
-        let direct = is_segment.then(|| self.dirs.get(usize::from(dir.0))?.1.clone()).flatten();
+        let probed = self.dirs.get(usize::from(dir.0)).filter(|_| is_segment);
+        let direct = probed.and_then(|(root, probed)| probed.get_or_init(|| Direct::probe(root)).clone());
         let path = self.path(dir, path)?;
         let file =
             OpenOptions::new().read(true).write(true).create(create).truncate(false).open(&path).said("open", &path)?;

@@ -184,7 +184,8 @@ fn a_power_cut_between_appends_and_their_flush_is_no_damage() {
         let Ok(Done::Mounted(mut shape)) = mounted else { panic!("{mounted:?}") };
         let mut ops = Vec::new();
         for value in [100, 70_000, 600] {
-            let appended = shape.append(batch_of(&[1], value), LeaderEpoch(0), &LogRules::default(), WallMs(1)).unwrap();
+            let appended =
+                shape.append(batch_of(&[1], value), LeaderEpoch(0), &LogRules::default(), WallMs(1)).unwrap();
             ops.extend(appended.ops);
         }
         let ops = ops.into_iter().enumerate().map(|(id, op)| (OpId(id as u64), op));
