@@ -23,8 +23,14 @@ pub(crate) enum StorageCommand {
         #[arg(short = 'g', long)]
         ignore_formatted: bool,
         /// One voter of a dynamic quorum: this node
-        #[arg(short = 's', long)]
+        #[arg(short = 's', long, conflicts_with_all = ["initial_controllers", "no_initial_controllers"])]
         standalone: bool,
+        /// The voters of a dynamic quorum, as id@host:port:directory (not supported yet)
+        #[arg(short = 'I', long, value_name = "CONTROLLERS", conflicts_with = "no_initial_controllers")]
+        initial_controllers: Option<String>,
+        /// No voters: a broker, or a controller that joins others
+        #[arg(short = 'N', long)]
+        no_initial_controllers: bool,
     },
     /// Show what the log directories of a configuration hold
     Info {
@@ -42,10 +48,39 @@ pub(crate) fn run(command: StorageCommand) -> Result<(), String> {
             println!("{}", server::random_id().map_err(|error| error.to_string())?);
             Ok(())
         }
-        StorageCommand::Format { config, cluster_id, ignore_formatted, standalone: _ } => {
-            format(&parse(&config)?, &cluster_id, ignore_formatted)
+        StorageCommand::Format {
+            config,
+            cluster_id,
+            ignore_formatted,
+            standalone,
+            initial_controllers,
+            no_initial_controllers: _,
+        } => {
+            let config = parse(&config)?;
+            check_voters(&config, standalone, initial_controllers.as_deref())?;
+            format(&config, &cluster_id, ignore_formatted)
         }
         StorageCommand::Info { config } => info(&parse(&config)?),
+    }
+}
+
+/// Who votes is said once: by the configuration of each node, or by the log of a dynamic quorum.
+fn check_voters(config: &Config, standalone: bool, initial: Option<&str>) -> Result<(), String> {
+    if !config.voters.is_empty() && (standalone || initial.is_some()) {
+        return Err("You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone. \
+                    If you want to use dynamic quorum, please remove controller.quorum.voters and specify \
+                    controller.quorum.bootstrap.servers instead."
+            .into());
+    }
+    if standalone && !config.roles.controller {
+        return Err("You can only use --standalone on a controller.".into());
+    }
+    match initial {
+        Some(voters) => Err(format!(
+            "--initial-controllers {voters}: a quorum whose voters are in its log is not supported yet; name them in \
+             controller.quorum.voters of every node"
+        )),
+        None => Ok(()),
     }
 }
 
@@ -123,3 +158,28 @@ fn info(config: &Config) -> Result<(), String> {
 
 /// The level that a new cluster starts at, by its name in Kafka's MetadataVersion.
 const METADATA_VERSION: &str = "4.3-IV0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn voters_are_named_once() {
+        let config = |pairs: &[(&str, &str)]| {
+            let properties = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            Config::parse(&properties).unwrap().0
+        };
+        let alone = Config::default();
+        assert_eq!(check_voters(&alone, true, None), Ok(()));
+        assert!(check_voters(&alone, false, Some("1@a:9093:id")).unwrap_err().contains("not supported yet"));
+        let named = [("controller.quorum.voters", "1@a:9093,2@b:9093"), ("controller.listener.names", "CONTROLLER")];
+        let voter = config(&[&named[..], &[("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093")]].concat());
+        assert_eq!(check_voters(&voter, false, None), Ok(()));
+        assert!(
+            check_voters(&voter, true, None).unwrap_err().starts_with("You cannot specify controller.quorum.voters")
+        );
+        let broker = [("process.roles", "broker"), ("node.id", "3"), ("controller.quorum.bootstrap.servers", "a:9093")];
+        let broker = config(&[&broker[..], &[("controller.listener.names", "CONTROLLER")]].concat());
+        assert_eq!(check_voters(&broker, true, None).unwrap_err(), "You can only use --standalone on a controller.");
+    }
+}
