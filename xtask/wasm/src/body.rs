@@ -31,6 +31,13 @@ pub(crate) enum Instruction {
     Other(Vec<u8>),
 }
 
+impl Instruction {
+    /// Whether it holds an address or a place in the table.
+    pub(crate) fn refers(&self) -> bool {
+        matches!(self, Instruction::Address(..) | Instruction::Pointer(..) | Instruction::Access(..))
+    }
+}
+
 /// What an instruction's operand stands for, by the linker's account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operand {

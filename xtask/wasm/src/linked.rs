@@ -228,14 +228,19 @@ impl<'a> Linked<'a> {
     pub(crate) fn write(&self, order: &[usize]) -> Result<Vec<u8>> {
         let placed = self.layout(order);
         let places: HashMap<u32, u32> = (FIRST_PLACE..).zip(&self.table).map(|(place, it)| (*it, place)).collect();
-        // What is left out is referred to only by what is left out as well.
+        // What is left out may be referred to only by what is left out as well.
         let address = |symbol: u32, addend: i32| match self.symbols[symbol as usize] {
-            Symbol::Data { piece, at } => placed[piece].wrapping_add(at).wrapping_add_signed(addend),
-            _ => 0,
+            Symbol::Data { piece, at } => {
+                let placed = placed[piece].expect("data that is referred to is not left out");
+                placed.wrapping_add(at).wrapping_add_signed(addend)
+            }
+            other => unreachable!("{other:?} has no address"),
         };
         let place = |symbol: u32| match self.symbols[symbol as usize] {
-            Symbol::Function(function) => places.get(&function).copied().unwrap_or(0),
-            _ => 0,
+            Symbol::Function(function) => {
+                *places.get(&function).expect("a function that is pointed to is in the table")
+            }
+            other => unreachable!("{other:?} has no place in the table"),
         };
         let mut module = Module::new();
         for &(id, data) in &self.sections {
@@ -265,11 +270,13 @@ impl<'a> Linked<'a> {
             } else if id == SectionId::Data as u8 {
                 let mut section = DataSection::new();
                 for (number, start) in self.segments.iter().enumerate() {
-                    let own = || order.iter().filter(|it| self.data[**it].segment == number);
-                    let size = own().map(|it| placed[*it] - start + self.data[*it].bytes.len() as u32).max();
-                    let mut bytes = vec![0; size.unwrap_or(0) as usize];
-                    for number in own() {
-                        let (piece, at) = (&self.data[*number], (placed[*number] - start) as usize);
+                    let own: Vec<(&Piece, usize)> = order
+                        .iter()
+                        .filter(|it| self.data[**it].segment == number)
+                        .filter_map(|it| Some((&self.data[*it], (placed[*it]? - start) as usize)))
+                        .collect();
+                    let mut bytes = vec![0; own.last().map_or(0, |(piece, at)| at + piece.bytes.len())];
+                    for (piece, at) in own {
                         bytes[at..at + piece.bytes.len()].copy_from_slice(&piece.bytes);
                         for (offset, operand) in &piece.references {
                             let value = match *operand {
@@ -295,14 +302,15 @@ impl<'a> Linked<'a> {
     }
 
     /// Where each piece of the order comes to lie.
-    fn layout(&self, order: &[usize]) -> Vec<u32> {
+    fn layout(&self, order: &[usize]) -> Vec<Option<u32>> {
         let mut ends = self.segments.clone();
-        let mut placed = vec![0; self.data.len()];
+        let mut placed = vec![None; self.data.len()];
         for &number in order {
             let piece = &self.data[number];
             let end = &mut ends[piece.segment];
-            placed[number] = end.next_multiple_of(piece.align);
-            *end = placed[number] + piece.bytes.len() as u32;
+            let at = end.next_multiple_of(piece.align);
+            placed[number] = Some(at);
+            *end = at + piece.bytes.len() as u32;
         }
         placed
     }

@@ -4,8 +4,8 @@
 //! linker sees functions only as bytes; here two are the same also when they call, point to or name things that are the same.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use crate::body::{Instruction, Operand};
 use crate::linked::{Linked, Symbol};
@@ -18,7 +18,7 @@ pub(crate) fn unify(linked: &mut Linked<'_>) {
         let same_functions = equal_functions(linked, &functions);
         let same_data = equal_data(linked, &data);
         if same_functions.is_empty() && same_data.is_empty() {
-            return;
+            break;
         }
         follow(&mut functions, &same_functions);
         follow(&mut data, &same_data);
@@ -39,6 +39,10 @@ pub(crate) fn unify(linked: &mut Linked<'_>) {
             }
         }
     }
+    // An original takes its copy's place in the table, which it need not have had itself.
+    let mut listed = HashSet::new();
+    linked.table.iter_mut().for_each(|it| *it = original(*it, linked.imported, &functions));
+    linked.table.retain(|it| listed.insert(*it));
 }
 
 /// Copies with their originals, of the functions that are no copies yet.
@@ -49,7 +53,9 @@ fn equal_functions(linked: &Linked<'_>, originals: &[usize]) -> Vec<(usize, usiz
     let mut first = HashMap::new();
     let mut copies = Vec::new();
     for (at, body) in linked.bodies.iter().enumerate().filter(|(at, _)| originals[*at] == *at) {
-        match first.entry((linked.kinds[at], body.write(&address, &place))) {
+        // Where it refers to something counts too: there its bytes are numbers of ours, elsewhere the program's.
+        let references: Vec<usize> = (0..body.code.len()).filter(|it| body.code[*it].refers()).collect();
+        match first.entry((linked.kinds[at], body.write(&address, &place), references)) {
             Entry::Vacant(entry) => drop(entry.insert(at)),
             Entry::Occupied(entry) => copies.push((at, *entry.get())),
         }
@@ -133,11 +139,14 @@ mod tests {
             let references = references.iter().map(pointer).collect();
             Piece { segment: 0, align: 1, constant, bytes: bytes.to_vec(), references }
         };
-        // 0 is imported. 1 and 2 name equal texts, 3 a text that may change; 4 and 5 call 1 and 2, 6 calls 3.
+        let number = body(&[Instruction::Plain(vec![0x41, 0]), Instruction::Call(0), Instruction::End]);
+        // 0 is imported. 1 and 2 name equal texts, 3 a text that may change; 4 and 5 call 1 and 2, 6 calls 3; 7 has a number
+        // where 1 has the first address.
         let mut linked = Linked {
             imported: 1,
-            bodies: vec![names(0), names(1), names(2), calls(1), calls(2), calls(3)],
-            kinds: vec![0; 6],
+            bodies: vec![names(0), names(1), names(2), calls(1), calls(2), calls(3), number],
+            kinds: vec![0; 7],
+            table: vec![5, 6],
             // Two texts, a variable, and the tables of 4, 5 and 6.
             data: vec![
                 piece(true, b"text", &[]),
@@ -152,11 +161,15 @@ mod tests {
         };
         linked.symbols.extend([4, 5, 6].map(Symbol::Function));
         linked.symbols.extend([3, 4, 5].map(|piece| Symbol::Data { piece, at: 0 }));
+        linked.symbols.push(Symbol::Function(7));
         unify(&mut linked);
         let data = |piece| Symbol::Data { piece, at: 0 };
         let function = Symbol::Function;
-        let expected = [data(0), data(0), data(2), function(4), function(4), function(6), data(3), data(3), data(5)];
+        let expected =
+            [data(0), data(0), data(2), function(4), function(4), function(6), data(3), data(3), data(5), function(7)];
         assert_eq!(linked.symbols, expected);
+        // 5 was called by its place and 4 was not.
+        assert_eq!(linked.table, [4, 6]);
         assert_eq!(linked.bodies[4], calls(1));
         assert_eq!(linked.bodies[5], calls(3));
     }
