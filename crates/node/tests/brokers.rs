@@ -99,6 +99,8 @@ fn what_cannot_be_registered_is_refused_with_kafkas_codes() {
     let table: &[(Twist, ErrorCode)] = &[
         (|it| it.cluster_id = "other".into(), ErrorCode::InconsistentClusterId),
         (|it| it.is_migrating_zk_broker = true, ErrorCode::BrokerIdNotRegistered),
+        (|it| it.broker_id = -1, ErrorCode::InvalidRegistration),
+        (|it| it.listeners[0].security_protocol = 9, ErrorCode::InvalidRegistration),
         (|it| it.log_dirs.clear(), ErrorCode::InvalidRegistration),
         (|it| it.log_dirs = vec![Uuid::ZERO], ErrorCode::InvalidRegistration),
         (|it| it.log_dirs = vec![directory_of(4), directory_of(4)], ErrorCode::InvalidRegistration),

@@ -4,7 +4,8 @@ mod common;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use common::{CLIENT, Rig, batch, fetch, produce};
-use node::{CallError, CallId, ConnId, Input, Random, Reply};
+use node::gateway::api_versions::SERVED_BY_CONTROLLERS;
+use node::{CallError, CallId, ConnId, Input, Peer, PeerHost, Random, Reply};
 use protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use protocol::messages::create_topics_request::CreatableTopic;
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
@@ -178,6 +179,50 @@ fn random_frames_of_every_api() {
             }
             rig.advance(1000);
             assert!(!rig.stopped);
+        }
+    }
+}
+
+/// Whoever reaches the controller's port can send this.
+#[test]
+fn random_frames_to_a_controller() {
+    let base = rig();
+    let broker_epoch = base.view().broker_epoch;
+    let mut random = Random::new(12);
+    let conn = ConnId(4_000);
+    for api in SERVED_BY_CONTROLLERS {
+        for version in api.versions() {
+            let mut rig = base.clone();
+            for round in 0..20 {
+                let host = PeerHost::Named(Str::from_static("stranger"));
+                rig.input(Input::Opened(conn, Peer { listener: Str::from_static("CONTROLLER"), host }));
+                let mut bytes = BytesMut::new();
+                for _ in 0..random.below(200) {
+                    bytes.put_u8(if random.below(3) == 0 { random.next_u64() as u8 } else { random.below(4) as u8 });
+                }
+                let mut head = BytesMut::new();
+                head.put_i16(api as i16);
+                head.put_i16(version);
+                head.put_i32(round);
+                head.put_i16(-1);
+                if api.request_header_version(version) == 2 {
+                    head.put_u8(0);
+                }
+                head.extend_from_slice(&bytes);
+                let Ok(mut request) = frame::decode_request(head.freeze()) else { continue };
+                // As far as it goes, it knows who is there.
+                match &mut request.body {
+                    RequestBody::BrokerHeartbeat(it) => (it.broker_id, it.broker_epoch) = (1, broker_epoch),
+                    RequestBody::AlterPartition(it) => (it.broker_id, it.broker_epoch) = (1, broker_epoch),
+                    RequestBody::AssignReplicasToDirs(it) => (it.broker_id, it.broker_epoch) = (1, broker_epoch),
+                    RequestBody::BrokerRegistration(it) => it.cluster_id = Str::from_static("test-cluster"),
+                    _ => {}
+                }
+                rig.input(Input::Request(conn, request));
+                rig.run();
+            }
+            rig.advance(20_000);
+            assert!(!rig.stopped, "{} version {version}: {:?}", api.name(), rig.events.last());
         }
     }
 }

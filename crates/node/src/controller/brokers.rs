@@ -13,7 +13,7 @@ use protocol::{NodeId, Now, Str, Uuid, support};
 use super::election::Turn;
 use super::{Controller, Outcome, features};
 use crate::config::Config;
-use crate::image::{BrokerImage, Resource};
+use crate::image::{BrokerImage, Resource, SecurityProtocol};
 use crate::refusal::Refusal;
 
 /// How many producer ids a broker gets at a time, as in Kafka.
@@ -102,6 +102,11 @@ impl Controller {
         }
         if request.is_migrating_zk_broker {
             return Err(ErrorCode::BrokerIdNotRegistered);
+        }
+        // What could not be applied is not decided.
+        let is_known = |security: i16| SecurityProtocol::from_id(security).is_some();
+        if id.0 < 0 || !request.listeners.iter().all(|it| is_known(it.security_protocol)) {
+            return Err(ErrorCode::InvalidRegistration);
         }
         self.check_directories(id, &request.log_dirs)?;
         if !request.features.iter().any(|it| it.name == *features::METADATA_VERSION) {
@@ -274,6 +279,12 @@ impl Controller {
 
     /// ControllerRegistration, version 0 (KIP-919).
     pub fn decide_controller_registration(&self, request: &ControllerRegistrationRequest) -> Outcome {
+        let mut reply =
+            ControllerRegistrationResponse { error_message: None, ..ControllerRegistrationResponse::default() };
+        if request.listeners.iter().any(|it| SecurityProtocol::from_id(it.security_protocol).is_none()) {
+            reply.error_code = ErrorCode::InvalidRegistration.code();
+            return Outcome { records: Vec::new(), reply: ResponseBody::ControllerRegistration(reply) };
+        }
         let endpoints = request.listeners.iter().map(|it| register_controller_record::ControllerEndpoint {
             name: it.name.clone(),
             host: it.host.clone(),
@@ -292,7 +303,6 @@ impl Controller {
             end_points: endpoints.collect(),
             features: features.collect(),
         };
-        let reply = ControllerRegistrationResponse { error_message: None, ..ControllerRegistrationResponse::default() };
         Outcome { records: vec![record.into()], reply: ResponseBody::ControllerRegistration(reply) }
     }
 
