@@ -44,11 +44,7 @@ fn client_of(server: &Server) -> Client {
 }
 
 fn create(client: &mut Client, topic: &str, brokers: [i32; 3]) {
-    let assignment = CreatableReplicaAssignment {
-        partition_index: 0,
-        broker_ids: brokers.to_vec(),
-        ..CreatableReplicaAssignment::default()
-    };
+    let assignment = CreatableReplicaAssignment { partition_index: 0, broker_ids: brokers.to_vec() };
     let topic = CreatableTopic {
         name: Str::from(topic),
         num_partitions: -1,
