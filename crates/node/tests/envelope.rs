@@ -31,12 +31,12 @@ fn ask(rig: &mut Rig, version: i16, body: RequestBody) -> ResponseBody {
 
 fn principal() -> Bytes {
     let mut data = DefaultPrincipalData { r#type: "User".into(), name: "ANONYMOUS".into(), token_authenticated: false };
-    encode_versioned(&mut data, 0).unwrap()
+    encode_versioned(&mut data, 0).expect("a principal can be written")
 }
 
 fn frame_of(version: i16, body: RequestBody) -> Bytes {
     let mut request = Request { version, correlation_id: 4711, client_id: Some("client".into()), body };
-    encode_request(&mut request).unwrap().bytes().unwrap().slice(4..)
+    encode_request(&mut request).ok().and_then(|frame| frame.bytes()).expect("a request can be written").slice(4..)
 }
 
 fn envelope(rig: &mut Rig, data: Bytes, principal: Option<Bytes>) -> EnvelopeResponse {

@@ -133,7 +133,8 @@ impl Controller {
         request: &IncrementalAlterConfigsRequest,
     ) -> Outcome {
         let asked = request.resources.iter().map(|it| (it.resource_type, &it.resource_name, &it.configs));
-        let (records, altered) = self.alter_each(asked_broker, request.validate_only, asked, |_, configs| changes(configs));
+        let (records, altered) =
+            self.alter_each(asked_broker, request.validate_only, asked, |_, configs| changes(configs));
         let responses =
             altered.into_iter().map(|it| incremental_alter_configs_response::AlterConfigsResourceResponse {
                 error_code: it.error_code,
