@@ -23,6 +23,18 @@ fn some_seeds_hold() {
     (0..40).for_each(holds);
 }
 
+/// Three brokers that die, stand still and lose sight of each other; cut off where a test would take long.
+#[test]
+fn some_seeds_of_three_brokers_hold() {
+    for seed in [0, 8, 9] {
+        let scenario = Scenario::random_cluster(seed, 3);
+        let again = Scenario::parse(&scenario.to_string()).unwrap();
+        assert!(again.steps.iter().map(|it| &it.1).eq(scenario.steps.iter().map(|it| &it.1)), "{scenario}");
+        let examined = examine(&scenario, 50_000);
+        assert_eq!(examined.trouble, None, "seed {seed}:\n{scenario}");
+    }
+}
+
 #[test]
 fn a_generated_scenario_reads_back_as_it_is_written() {
     for seed in 0..50 {
