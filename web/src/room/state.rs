@@ -14,7 +14,7 @@ const FRAME_MS: f64 = 8.0;
 /// What of it the browser needs for layout and paint, of which nothing is told here.
 const BROWSER_MS: f64 = 2.5;
 /// The engine has at least so much of it, and at most.
-const SLICE_MS: (f64, f64) = (1.5, 4.0);
+const SLICE_MS: (f64, f64) = (2.5, 4.0);
 /// When the engine took so much of a frame, in ms, elements are patched in the next: it took a snapshot, perhaps.
 const BUSY_MS: f64 = 2.0;
 /// Between two sentences while the room plays, in ms: a person has to read them.
@@ -53,7 +53,7 @@ struct Inner {
 struct Pace {
     frame_at: Option<f64>,
     said_at: f64,
-    /// How long drawing a frame takes here, in ms: the longest of late.
+    /// How long drawing a frame takes here, in ms, on average of late.
     drawing: f64,
     chrome: Chrome,
 }
@@ -233,7 +233,7 @@ impl Room {
                 self.draw();
                 let took = now_ms() - begun;
                 let mut pace = inner.pace.borrow_mut();
-                pace.drawing = took.max(pace.drawing * 0.95);
+                pace.drawing += (took - pace.drawing) * 0.1;
                 request_animation_frame(move || self.frame());
             }
         }
