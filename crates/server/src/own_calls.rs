@@ -9,6 +9,22 @@ use protocol::Str;
 
 use crate::calls::Finished;
 
+/// A listener as others are told of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Advertised {
+    pub(crate) host: Str,
+    pub(crate) port: u16,
+    pub(crate) name: Str,
+}
+
+/// Which listener a call to ourselves is for: the first at that host and port. A port alone tells little, for a load balancer
+/// may have the controllers' before the clients' listener; it decides only where the host is one that we do not know
+/// ourselves by, as in `controller.quorum.voters`.
+pub(crate) fn own_listener(advertised: &[Advertised], host: &str, port: u16) -> Option<Str> {
+    let at_port = || advertised.iter().filter(|it| it.port == port);
+    at_port().find(|it| it.host == *host).or_else(|| at_port().next()).map(|it| it.name.clone())
+}
+
 /// The connections and what is asked on them.
 #[derive(Debug, Default)]
 pub(crate) struct OwnCalls {
@@ -85,6 +101,33 @@ impl OwnCalls {
         match self.reset.is_empty() {
             true => self.asked.values().map(|it| it.deadline).min(),
             false => Some(Instant::now()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_found_by_host_and_port() {
+        let advertised: Vec<Advertised> = [
+            ("here", 9093, "CONTROLLER"),
+            ("lb.example", 9093, "PLAINTEXT"),
+            ("here", 9094, "INTERNAL"),
+            ("", 0, "ALONE"),
+        ]
+        .map(|(host, port, name)| Advertised { host: Str::from(host), port, name: Str::from(name) })
+        .into();
+        for (host, port, name) in [
+            ("lb.example", 9093, Some("PLAINTEXT")),
+            ("here", 9093, Some("CONTROLLER")),
+            ("127.0.0.1", 9093, Some("CONTROLLER")),
+            ("127.0.0.1", 9094, Some("INTERNAL")),
+            ("", 0, Some("ALONE")),
+            ("here", 1, None),
+        ] {
+            assert_eq!(own_listener(&advertised, host, port).as_deref(), name, "{host}:{port}");
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::compressors::NativeCompressors;
 use crate::connection::{Chunk, Connection, Fault, Read, Sent};
 use crate::file::NativeFile;
 use crate::lane::Lane;
-use crate::own_calls::OwnCalls;
+use crate::own_calls::{Advertised, OwnCalls, own_listener};
 use crate::reader::Reader;
 
 /// The waker and the stop signal; listeners follow, then connections.
@@ -65,8 +65,8 @@ pub(crate) struct Listener {
 pub(crate) struct Settings {
     /// `node.id`: who a call to ourselves goes to.
     pub(crate) node_id: NodeId,
-    /// By port, the listener at which others, and this node itself, reach it.
-    pub(crate) advertised: Vec<(u16, Str)>,
+    /// The listeners at which others, and this node itself, reach it.
+    pub(crate) advertised: Vec<Advertised>,
     /// `socket.request.max.bytes`.
     pub(crate) max_request_bytes: usize,
     /// `connections.max.idle.ms`; `None` for ever.
@@ -602,8 +602,8 @@ impl Reactor {
         if call.to != self.settings.node_id {
             return self.calls.call(now, call);
         }
-        let listener = self.settings.advertised.iter().find(|(port, _)| *port == call.port);
-        let listener = listener.map_or(Str::from_static("self"), |(_, name)| name.clone());
+        let listener = own_listener(&self.settings.advertised, &call.host, call.port);
+        let listener = listener.unwrap_or(Str::from_static("self"));
         let conn = match self.own_calls.conn(&listener) {
             Some(conn) => conn,
             None => {

@@ -13,12 +13,14 @@ use mio::net::TcpListener;
 use mio::{Poll, Waker};
 use node::Node;
 use node::config::Config;
+use protocol::Str;
 
 use crate::calls::Calls;
 use crate::compressors::NativeCompressors;
 use crate::datadir::{DataDir, DataDirError};
 use crate::disk::NativeDisk;
 use crate::lane::Lane;
+use crate::own_calls::Advertised;
 use crate::reactor::{Ended, Listener, Reactor, Settings, WAKE, Ways};
 use crate::reader::Reader;
 
@@ -114,13 +116,7 @@ impl Server {
         let max_request_bytes = usize::try_from(config.socket_request_max_bytes).unwrap_or(0);
         let settings = Settings {
             node_id: config.node_id,
-            // A controller that nobody else calls has no listener of its own, and calls itself at no port.
-            advertised: config
-                .advertised_listeners
-                .iter()
-                .map(|it| (it.port, it.name.clone()))
-                .chain(config.controller_listener_names.first().map(|name| (0, name.clone())))
-                .collect(),
+            advertised: advertised(&config),
             max_request_bytes,
             max_idle: u64::try_from(config.connections_max_idle_ms).ok().map(Duration::from_millis),
             ready,
@@ -167,6 +163,22 @@ impl Server {
         self.stopper.stop();
         self.wait()
     }
+}
+
+/// Where this node is reached, the controllers' listeners first: a call that fits them and others is theirs, since nobody else
+/// would answer most of what a node asks itself.
+fn advertised(config: &Config) -> Vec<Advertised> {
+    let (controllers, others): (Vec<_>, Vec<_>) =
+        config.advertised_listeners.iter().partition(|it| config.controller_listener_names.contains(&it.name));
+    let mut advertised: Vec<Advertised> = controllers
+        .into_iter()
+        .chain(others)
+        .map(|it| Advertised { host: it.host.clone(), port: it.port, name: it.name.clone() })
+        .collect();
+    // A controller that nobody else calls has no listener of its own, and calls itself at no port.
+    let alone = config.controller_listener_names.first();
+    advertised.extend(alone.map(|name| Advertised { host: Str::new(), port: 0, name: name.clone() }));
+    advertised
 }
 
 fn bind(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -93,6 +93,34 @@ fn a_place_where_no_directory_can_be() {
     assert_eq!(fs::read_to_string(file).unwrap(), "mine");
 }
 
+/// Clients come through another machine's port that happens to be the controllers' own. What the node asks itself as a
+/// controller is for the controllers' listener all the same, and the node serves.
+#[test]
+fn an_advertised_port_that_is_the_controllers() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let config = config(
+        folder.path(),
+        &[
+            ("process.roles", "broker,controller"),
+            ("node.id", "1"),
+            ("listeners", &format!("PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:{port}")),
+            ("advertised.listeners", &format!("PLAINTEXT://lb.example:{port}")),
+            ("controller.listener.names", "CONTROLLER"),
+            ("controller.quorum.voters", &format!("1@127.0.0.1:{port}")),
+        ],
+    );
+    let (sender, started) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(Server::start(config).map_err(|error| error.to_string())));
+    let server = started.recv_timeout(std::time::Duration::from_secs(60)).expect("it becomes ready").unwrap();
+    let mut client = common::Client::connect(server.addresses()[0]);
+    client.create_topic("t", 1);
+    client.assert_served("t");
+    server.stop().unwrap();
+}
+
 /// Killed, then hurt: what was on disk is missed, and nothing is cut or written over.
 #[test]
 fn a_damaged_metadata_log() {
