@@ -27,6 +27,9 @@ const SETUP: Duration = Duration::from_secs(10);
 /// An answer says how long it is; what it claims is allocated only as it arrives.
 const LONGEST_ANSWER: usize = i32::MAX as usize;
 
+/// A line that has been closed and silent for so long makes room for another peer's.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
 /// A call that came to its end.
 pub(crate) type Finished = (CallId, Result<ResponseBody, CallError>);
 
@@ -94,14 +97,30 @@ impl Calls {
     /// Asks another node.
     pub(crate) fn call(&mut self, now: Instant, call: Call) {
         let deadline = now + Duration::from_millis(u64::try_from(call.timeout_ms).unwrap_or(0));
-        let lines = &mut self.lines;
-        let index = *self.by_peer.entry((call.to, call.host.clone(), call.port, call.lane())).or_insert_with(|| {
-            lines.push(Line::new(call.to, call.host.clone(), call.port, now));
-            lines.len() - 1
-        });
+        let key = (call.to, call.host.clone(), call.port, call.lane());
+        let index = match self.by_peer.get(&key) {
+            Some(index) => *index,
+            None => {
+                let index = self.place(Line::new(call.to, call.host.clone(), call.port, now), now);
+                self.by_peer.insert(key, index);
+                index
+            }
+        };
         self.lines[index].waiting.push_back((deadline, call));
         self.dial(index, now);
         self.send(index, now);
+    }
+
+    /// Peers come and go, and so do their addresses: a new line takes the place of one that nobody has used for a while.
+    fn place(&mut self, line: Line, now: Instant) -> usize {
+        let Some(index) = self.lines.iter().position(|it| it.is_forgotten(now)) else {
+            self.lines.push(line);
+            return self.lines.len() - 1;
+        };
+        let old = std::mem::replace(&mut self.lines[index], line);
+        self.by_peer.retain(|_, it| *it != index);
+        self.told.remove(&(old.host, old.port));
+        index
     }
 
     /// A socket of ours has something, or takes something.
@@ -354,6 +373,14 @@ impl Line {
         self.failures += 1;
     }
 
+    /// True if nothing refers to it: no socket, no look-up and no call.
+    fn is_forgotten(&self, now: Instant) -> bool {
+        matches!(self.state, State::Closed)
+            && self.waiting.is_empty()
+            && self.sent.is_empty()
+            && self.dial_at + FORGOTTEN_AFTER <= now
+    }
+
     fn due(&self) -> Option<Instant> {
         let deadlines = self.waiting.iter().map(|it| it.0).chain(self.sent.iter().map(|it| it.deadline));
         let state = match &self.state {
@@ -586,6 +613,24 @@ mod tests {
         let finished = rig.next();
         assert!(is_answer(&finished, 2), "{finished:?}");
         drop((silent, far.join().unwrap()));
+    }
+
+    /// A peer that moves on from port to port leaves one line behind, not one a port.
+    #[test]
+    fn lines_that_nobody_uses_make_room() {
+        let mut rig = Rig::new();
+        let body = || RequestBody::BrokerHeartbeat(BrokerHeartbeatRequest::default());
+        let mut now = Instant::now();
+        for id in 0..5 {
+            let (listener, port) = peer();
+            drop(listener);
+            let (to, host) = (NodeId(2), Str::from_static("127.0.0.1"));
+            let timeout_ms = 1_000_000;
+            rig.calls.call(now, Call { id: CallId(id), to, host, port, version: 1, body: body(), timeout_ms });
+            assert_eq!(rig.next(), (CallId(id), Err(CallError::Refused)));
+            now += 2 * FORGOTTEN_AFTER;
+        }
+        assert_eq!((rig.calls.lines.len(), rig.calls.by_peer.len(), rig.calls.told.len()), (1, 1, 1));
     }
 
     #[test]

@@ -104,10 +104,14 @@ impl Held {
     }
 
     pub(crate) fn insert(&mut self, origin: Origin, piece: Piece) {
+        // A file's map is there as long as it has a piece.
+        if piece.bytes.is_empty() {
+            return;
+        }
         let pieces = self.files.entry(piece.file).or_default();
         let end = piece.at + piece.bytes.len() as u64;
         let within = |(start, entry): (&u64, &Entry)| start + entry.bytes.len() as u64 >= end;
-        if piece.bytes.is_empty() || pieces.range(..=piece.at).next_back().is_some_and(within) {
+        if pieces.range(..=piece.at).next_back().is_some_and(within) {
             return;
         }
         // No piece lies within another: who begins later ends later, or it would hide what the longer one goes on with.
@@ -149,6 +153,9 @@ impl Held {
             entry.bytes.truncate(keep);
             !reaches || std::mem::take(&mut first)
         });
+        if pieces.is_empty() {
+            self.files.remove(&file);
+        }
     }
 
     /// Forgets a file.
@@ -208,6 +215,15 @@ mod tests {
         assert_eq!(it.shares[0].bytes, 3 * SMALLEST);
         it.insert(Origin::Written, piece(2, 200, 10));
         assert!(!it.files.contains_key(&1));
+    }
+
+    #[test]
+    fn a_file_without_pieces_leaves_nothing() {
+        let mut it = Held::new(3 * SMALLEST);
+        it.insert(Origin::ReadAhead, piece(1, 0, 0));
+        it.insert(Origin::Written, piece(2, 100, 10));
+        it.cut(2, 50);
+        assert!(it.files.is_empty(), "{:?}", it.files);
     }
 
     #[test]
