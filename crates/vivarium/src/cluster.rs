@@ -126,23 +126,32 @@ fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
     held.iter().map(|it| it.local_addr().map(|it| it.port())).collect()
 }
 
-/// All nodes' directories belong to one cluster, new or the one that some of them belong to already.
+/// Formats the nodes' directories if none is. One among formatted ones has lost its disk, or is one node more than the cluster
+/// was made of: what it voted for is forgotten, so that it becomes a voter only by an operator's word.
 fn format_all(dirs: &[PathBuf]) -> Result<(), String> {
     let opened = dirs.iter().map(|path| DataDir::open(path).map_err(|error| error.to_string()));
     let opened: Vec<DataDir> = opened.collect::<Result<_, _>>()?;
     let metas = opened.iter().map(|dir| server::read_meta(dir).map_err(|error| error.to_string()));
     let metas: Vec<Option<MetaProperties>> = metas.collect::<Result<_, _>>()?;
+    if let Some(known) = metas.iter().flatten().next() {
+        let missing = opened.iter().zip(&metas).find(|(_, meta)| meta.is_none());
+        return match missing {
+            None => Ok(()),
+            Some((dir, _)) => Err(format!(
+                "{} is not formatted, and others belong to cluster {}: a cluster keeps its number of nodes; for a node whose disk \
+                 was lost, run `vivarium storage format --cluster-id {}` first, else take another --data",
+                dir.path.display(),
+                known.cluster_id,
+                known.cluster_id
+            )),
+        };
+    }
     let random = || server::random_id().map_err(|error| error.to_string());
-    let cluster_id = match metas.iter().flatten().next() {
-        Some(meta) => meta.cluster_id.clone(),
-        None => Str::from(random()?.to_string()),
-    };
-    for (index, (dir, meta)) in opened.iter().zip(&metas).enumerate() {
-        if meta.is_none() {
-            let node_id = NodeId(index as i32 + 1);
-            let meta = MetaProperties { cluster_id: cluster_id.clone(), node_id, directory_id: random()? };
-            dir.write_meta(&meta.format()).map_err(|error| error.to_string())?;
-        }
+    let cluster_id = Str::from(random()?.to_string());
+    for (index, dir) in opened.iter().enumerate() {
+        let node_id = NodeId(index as i32 + 1);
+        let meta = MetaProperties { cluster_id: cluster_id.clone(), node_id, directory_id: random()? };
+        dir.write_meta(&meta.format()).map_err(|error| error.to_string())?;
     }
     Ok(())
 }
@@ -307,11 +316,24 @@ mod tests {
     fn all_directories_belong_to_one_cluster() {
         let folder = tempfile::tempdir().unwrap();
         let dirs: Vec<PathBuf> = (1..=3).map(|id| folder.path().join(format!("node-{id}"))).collect();
-        format_all(&dirs[..2]).unwrap();
         format_all(&dirs).unwrap();
-        let metas = dirs.iter().map(|it| server::read_meta(&DataDir::open(it).unwrap()).unwrap().unwrap());
-        let metas: Vec<MetaProperties> = metas.collect();
+        let read = || dirs.iter().map(|it| server::read_meta(&DataDir::open(it).unwrap()).unwrap().unwrap());
+        let metas: Vec<MetaProperties> = read().collect();
         assert!(metas.iter().all(|it| it.cluster_id == metas[0].cluster_id));
         assert_eq!(metas.iter().map(|it| it.node_id.0).collect::<Vec<_>>(), [1, 2, 3]);
+        format_all(&dirs).unwrap();
+        assert_eq!(read().collect::<Vec<_>>(), metas, "they are the same the next time");
+    }
+
+    #[test]
+    fn a_directory_that_was_lost_or_is_one_too_many_is_not_formatted() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs: Vec<PathBuf> = (1..=3).map(|id| folder.path().join(format!("node-{id}"))).collect();
+        format_all(&dirs[..2]).unwrap();
+        let why = format_all(&dirs).unwrap_err();
+        assert!(why.contains("node-3 is not formatted") && !why.contains('\n'), "{why}");
+        std::fs::remove_dir_all(&dirs[0]).unwrap();
+        assert!(format_all(&dirs[..2]).unwrap_err().contains("node-1 is not formatted"));
+        assert!(!dirs[0].join("meta.properties").exists());
     }
 }
