@@ -27,4 +27,4 @@ pub use disk::NativeDisk;
 pub use file::NativeFile;
 pub use identity::{random_id, read as read_meta};
 pub use reactor::Ended;
-pub use start::{Server, StartError, Stopper};
+pub use start::{Server, StartError, Stop, Stopper};

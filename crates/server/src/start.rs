@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -64,6 +64,7 @@ impl std::error::Error for StartError {}
 pub struct Server {
     addresses: Vec<SocketAddr>,
     stopper: Stopper,
+    is_ready: Receiver<()>,
     thread: JoinHandle<io::Result<Ended>>,
     _dirs: Vec<DataDir>,
 }
@@ -72,7 +73,23 @@ pub struct Server {
 #[derive(Debug)]
 pub struct Stopper(UnixStream);
 
+/// The other end of a [`Stopper`], for the server that it is to stop.
+#[derive(Debug)]
+pub struct Stop(UnixStream);
+
 impl Stopper {
+    /// A stopper before there is a server: who stops early is heard when it starts.
+    pub fn pair() -> io::Result<(Stopper, Stop)> {
+        let (near, far) = UnixStream::pair()?;
+        near.set_nonblocking(true)?;
+        Ok((Stopper(near), Stop(far)))
+    }
+
+    /// Another one for the same server.
+    pub fn another(&self) -> io::Result<Stopper> {
+        Ok(Stopper(self.0.try_clone()?))
+    }
+
     /// Begins a controlled shutdown.
     pub fn stop(&self) {
         // A full pipe means that it was asked already, a broken one that it has stopped.
@@ -87,7 +104,21 @@ impl Stopper {
 
 impl Server {
     /// Starts a node and waits until it serves requests.
-    pub fn start(mut config: Config) -> Result<Server, StartError> {
+    pub fn start(config: Config) -> Result<Server, StartError> {
+        let (stopper, stop) = Stopper::pair().map_err(StartError::Io)?;
+        let server = Server::begin(config, stopper, stop)?;
+        match server.wait_until_ready() {
+            true => Ok(server),
+            false => Err(StartError::Ended(match server.wait() {
+                Ok(Ended::StorageFailed(what)) => what,
+                Ok(Ended::Stopped) => "stopped before it served".into(),
+                Err(error) => error.to_string(),
+            })),
+        }
+    }
+
+    /// Starts a node, which serves when its cluster lets it: that may take until other nodes are there.
+    pub fn begin(mut config: Config, stopper: Stopper, stop: Stop) -> Result<Server, StartError> {
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for listener in config.listeners.clone() {
@@ -110,8 +141,6 @@ impl Server {
         let calls = Calls::new(config.node_id, registry, wake.clone());
         let reader = Reader::start(&disk.pool(), wake.clone()).map_err(StartError::Io)?;
         let lane = Lane::start(disk, wake).map_err(StartError::Io)?;
-        let (near, far) = UnixStream::pair().map_err(StartError::Io)?;
-        near.set_nonblocking(true).map_err(StartError::Io)?;
         let (ready, is_ready) = channel();
         let max_request_bytes = usize::try_from(config.socket_request_max_bytes).unwrap_or(0);
         let settings = Settings {
@@ -124,21 +153,19 @@ impl Server {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| StartError::Io(io::Error::other(error)))?;
         let node = Node::boot(Arc::new(config), u64::from_le_bytes(seed)).with_compressors(Arc::new(NativeCompressors));
-        let reactor =
-            Reactor::new(poll, listeners, far, settings, node, Ways { lane, reader, calls }).map_err(StartError::Io)?;
+        let reactor = Reactor::new(poll, listeners, stop.0, settings, node, Ways { lane, reader, calls })
+            .map_err(StartError::Io)?;
         let thread = std::thread::Builder::new().name("core".into()).spawn(|| reactor.run()).map_err(StartError::Io)?;
-        let server = Server { addresses, stopper: Stopper(near), thread, _dirs: dirs };
+        Ok(Server { addresses, stopper, is_ready, thread, _dirs: dirs })
+    }
+
+    /// Waits until it serves requests; false if it has ended instead.
+    pub fn wait_until_ready(&self) -> bool {
         loop {
-            match is_ready.recv_timeout(Duration::from_millis(100)) {
-                Ok(()) => return Ok(server),
-                Err(RecvTimeoutError::Timeout) if !server.thread.is_finished() => {}
-                Err(_) => {
-                    return Err(StartError::Ended(match server.wait() {
-                        Ok(Ended::StorageFailed(what)) => what,
-                        Ok(Ended::Stopped) => "stopped before it served".into(),
-                        Err(error) => error.to_string(),
-                    }));
-                }
+            match self.is_ready.recv_timeout(Duration::from_millis(100)) {
+                Ok(()) => return true,
+                Err(RecvTimeoutError::Timeout) if !self.thread.is_finished() => {}
+                Err(_) => return false,
             }
         }
     }
@@ -150,7 +177,7 @@ impl Server {
 
     /// For a signal handler or another thread.
     pub fn stopper(&self) -> io::Result<Stopper> {
-        Ok(Stopper(self.stopper.0.try_clone()?))
+        self.stopper.another()
     }
 
     /// Waits until the node has stopped by itself or through a [`Stopper`].

@@ -121,6 +121,29 @@ fn an_advertised_port_that_is_the_controllers() {
     server.stop().unwrap();
 }
 
+/// Stopped while it waits for a majority that never comes, it ends in good order.
+#[test]
+fn a_stop_before_it_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(
+        folder.path(),
+        &[
+            ("process.roles", "broker,controller"),
+            ("node.id", "1"),
+            ("listeners", "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0"),
+            ("controller.listener.names", "CONTROLLER"),
+            // Nobody listens on ports that low.
+            ("controller.quorum.voters", "1@127.0.0.1:3,2@127.0.0.1:1,3@127.0.0.1:2"),
+        ],
+    );
+    let (stopper, stop) = server::Stopper::pair().unwrap();
+    let server = Server::begin(config, stopper.another().unwrap(), stop).unwrap();
+    stopper.stop();
+    assert!(!server.wait_until_ready());
+    let ended = server.wait().unwrap();
+    assert!(matches!(ended, server::Ended::Stopped), "{ended:?}");
+}
+
 /// Killed, then hurt: what was on disk is missed, and nothing is cut or written over.
 #[test]
 fn a_damaged_metadata_log() {

@@ -61,10 +61,12 @@ struct Node {
 }
 
 pub(crate) fn run(arguments: ClusterArguments) -> Result<(), String> {
+    let (sender, news) = channel();
+    watch_signals(sender.clone())?;
     // Removed when this value goes, after the nodes have stopped.
     let mut _ephemeral = None;
     let data = if arguments.ephemeral {
-        let dir = EphemeralDir::create()?;
+        let dir = EphemeralDir::create_for_nodes()?;
         let path = dir.path().to_owned();
         _ephemeral = Some(dir);
         path
@@ -76,8 +78,6 @@ pub(crate) fn run(arguments: ClusterArguments) -> Result<(), String> {
     let dirs: Vec<PathBuf> = (1..=count).map(|id| data.join(format!("node-{id}"))).collect();
     format_all(&dirs)?;
     let voters: Vec<String> = (1..).zip(&controllers).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
-    let (sender, news) = channel();
-    watch_signals(sender.clone())?;
     let mut nodes = Vec::new();
     let mut readers = Vec::new();
     for (index, dir) in dirs.iter().enumerate() {
@@ -181,12 +181,14 @@ fn start(settings: &[String], more: &[String]) -> std::io::Result<Child> {
     }
     // In a group of its own, so that Ctrl-C reaches this process alone, which stops them.
     command.process_group(0);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    // A pipe that nothing is written to: it ends when we say so or are gone, however that came, and the node with it.
+    command.arg("--stop-at-end-of-input");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
 fn watch_signals(sender: Sender<News>) -> Result<(), String> {
     let (mut near, far) = std::os::unix::net::UnixStream::pair().map_err(|error| error.to_string())?;
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    for signal in crate::serve::STOP_SIGNALS {
         let pipe = far.try_clone().map_err(|error| error.to_string())?;
         signal_hook::low_level::pipe::register(signal, pipe).map_err(|error| error.to_string())?;
     }
@@ -248,10 +250,7 @@ fn watch(nodes: &mut [Node], news: &Receiver<News>) -> Result<(), String> {
             return if failed { Err("not every node stopped in good order".into()) } else { Ok(()) };
         }
         if stopping.is_some_and(|since| since.elapsed() > PATIENCE) {
-            for node in nodes.iter_mut().filter(|it| it.ended.is_none()) {
-                crate::say(&format!("node {} does not stop and is killed", node.id));
-                node.child.kill().map_err(|error| error.to_string())?;
-            }
+            kill(nodes)?;
         }
         // A node's end shows in its output, too; this only bounds how late it may be noticed.
         let Ok(heard) = news.recv_timeout(Duration::from_millis(500)) else { continue };
@@ -262,7 +261,9 @@ fn watch(nodes: &mut [Node], news: &Receiver<News>) -> Result<(), String> {
                 stopping = Some(Instant::now());
                 stop(nodes);
             }
-            News::Stop | News::Closed | News::Line(..) => {}
+            // Whoever asks again has no patience left.
+            News::Stop => kill(nodes)?,
+            News::Closed | News::Line(..) => {}
         }
         if !was_ready && nodes.iter().all(|it| it.is_ready) {
             was_ready = true;
@@ -286,15 +287,20 @@ fn tell(nodes: &[Node], news: &News) {
     }
 }
 
-/// Asks all nodes for a controlled shutdown.
+/// Asks all nodes for a controlled shutdown: their input ends, which they notice even if they have only just begun.
 fn stop(nodes: &mut [Node]) {
-    for node in nodes.iter().filter(|it| it.ended.is_none()) {
-        // One that has ended meanwhile was not waited for yet, so its number is nobody else's.
-        let asked = rustix::process::Pid::from_child(&node.child);
-        if let Err(error) = rustix::process::kill_process(asked, rustix::process::Signal::TERM) {
-            crate::say(&format!("node {} cannot be asked to stop: {error}", node.id));
-        }
+    for node in nodes {
+        drop(node.child.stdin.take());
     }
+}
+
+/// Ends those at once that have not ended yet.
+fn kill(nodes: &mut [Node]) -> Result<(), String> {
+    for node in nodes.iter_mut().filter(|it| it.ended.is_none()) {
+        crate::say(&format!("node {} has not stopped and is killed", node.id));
+        node.child.kill().map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use node::config::{BROKER_KEYS, Config, Warning};
-use server::{Ended, Server};
+use server::{Ended, Server, Stop, Stopper};
 
 use crate::ephemeral::EphemeralDir;
 use crate::log::Log;
+
+/// Signals that ask for a controlled stop.
+pub(crate) const STOP_SIGNALS: [i32; 3] =
+    [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP];
 
 /// `vivarium server [server.properties] [--set KEY=VALUE]… [--data DIR | --ephemeral] [--port N]`
 #[derive(clap::Args)]
@@ -28,6 +32,9 @@ pub(crate) struct ServerArguments {
     /// Listen for clients on this port of 127.0.0.1; 0 takes any free one (the ready line names it)
     #[arg(long, value_name = "N")]
     port: Option<u16>,
+    /// Stop when standard input ends, as it does when whoever started this is gone
+    #[arg(long, hide = true)]
+    stop_at_end_of_input: bool,
 }
 
 pub(crate) fn run(arguments: ServerArguments) -> Result<(), String> {
@@ -56,6 +63,9 @@ fn start(arguments: &ServerArguments) -> Result<(), String> {
         properties.insert("listeners".into(), format!("PLAINTEXT://127.0.0.1:{port}"));
         properties.remove("advertised.listeners");
     }
+    // From here on a signal is a controlled stop, and leaves no directory behind.
+    let (stopper, stop) = Stopper::pair().map_err(|error| error.to_string())?;
+    hear_stops(&stopper, arguments.stop_at_end_of_input).map_err(|error| error.to_string())?;
     // Removed when this value goes, after the server has stopped.
     let mut _ephemeral = None;
     if arguments.ephemeral {
@@ -75,7 +85,7 @@ fn start(arguments: &ServerArguments) -> Result<(), String> {
             _ => crate::say(&warning.to_string()),
         }
     }
-    serve(config)
+    serve(config, stopper, stop)
 }
 
 impl ServerArguments {
@@ -114,22 +124,42 @@ fn read(path: &Path) -> Result<Map<String, String>, String> {
     node::config::parse_properties(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn serve(config: Config) -> Result<(), String> {
+/// What asks for a controlled stop: signals, and the end of whoever started us.
+fn hear_stops(stopper: &Stopper, at_end_of_input: bool) -> std::io::Result<()> {
+    for signal in STOP_SIGNALS {
+        signal_hook::low_level::pipe::register(signal, stopper.another()?.into_pipe())?;
+    }
+    if at_end_of_input {
+        let stopper = stopper.another()?;
+        let wait = move || {
+            // Whatever comes is not for us; an error is an end as well.
+            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            stopper.stop();
+        };
+        std::thread::Builder::new().name("input".into()).spawn(wait)?;
+    }
+    Ok(())
+}
+
+fn serve(config: Config, stopper: Stopper, stop: Stop) -> Result<(), String> {
     // A file as large as the limit of the process is a write that fails (EFBIG), not a signal that ends it.
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map_err(|error| error.to_string())?;
-    let server = Server::start(config).map_err(|error| error.to_string())?;
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        let pipe = server.stopper().map_err(|error| error.to_string())?.into_pipe();
-        signal_hook::low_level::pipe::register(signal, pipe).map_err(|error| error.to_string())?;
+    let server = Server::begin(config, stopper, stop).map_err(|error| error.to_string())?;
+    if server.wait_until_ready() {
+        announce(&server);
     }
-    let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
-    let mut out = std::io::stdout();
-    // Whoever started us may not read this; the server serves all the same.
-    let _ = writeln!(out, "ready {}", addresses.join(" ")).and_then(|()| out.flush());
+    // A stop before it served is an end in good order, too.
     match server.wait().map_err(|error| error.to_string())? {
         Ended::Stopped => Ok(()),
         Ended::StorageFailed(what) => Err(what),
     }
+}
+
+fn announce(server: &Server) {
+    let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+    let mut out = std::io::stdout();
+    // Whoever started us may not read this; the server serves all the same.
+    let _ = writeln!(out, "ready {}", addresses.join(" ")).and_then(|()| out.flush());
 }
 
 #[cfg(test)]

@@ -1,0 +1,91 @@
+//! `vivarium cluster` leaves nothing behind, however it ends.
+
+#![allow(clippy::unwrap_used)] // what a test expects and does not find fails it
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+fn start(arguments: &[&str], temp: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vivarium"));
+    command.args(arguments).env("TMPDIR", temp);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn send(signal: &str, to: &Child) {
+    let status = Command::new("kill").args([signal, &to.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+fn count(temp: &Path) -> usize {
+    std::fs::read_dir(temp).unwrap().count()
+}
+
+const CLUSTER: [&str; 6] = ["cluster", "--nodes", "3", "--port", "0", "--ephemeral"];
+
+#[test]
+fn nodes_end_with_the_cluster_that_was_killed() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut cluster = start(&CLUSTER, temp.path());
+    let mut line = String::new();
+    BufReader::new(cluster.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("ready "), "{line}");
+    cluster.kill().unwrap();
+    cluster.wait().unwrap();
+    let data = std::fs::read_dir(temp.path()).unwrap().next().unwrap().unwrap().path();
+    for node in ["node-1", "node-2", "node-3"] {
+        // A node lets go of its lock when it ends, of which nobody tells us.
+        while server::DataDir::open(&data.join(node)).is_err() {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(count(temp.path()), 1, "it was killed and could not remove its directory");
+    // The next run does.
+    let mut next = start(&["server", "--ephemeral", "--port", "0"], temp.path());
+    BufReader::new(next.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    send("-HUP", &next);
+    assert!(next.wait().unwrap().success());
+    assert_eq!(count(temp.path()), 0);
+}
+
+/// A node that waits for a majority that never comes.
+#[test]
+fn a_node_is_stopped_before_it_serves() {
+    let temp = tempfile::tempdir().unwrap();
+    let settings = [
+        "process.roles=broker,controller",
+        "node.id=1",
+        "listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0",
+        "controller.listener.names=CONTROLLER",
+        // Nobody listens on ports that low.
+        "controller.quorum.voters=1@127.0.0.1:3,2@127.0.0.1:1,3@127.0.0.1:2",
+    ];
+    let mut arguments = vec!["server", "--ephemeral"];
+    settings.iter().for_each(|it| arguments.extend(["--set", it]));
+    let mut server = start(&arguments, temp.path());
+    // It says that it cannot reach the others: by then it waits.
+    let mut errors = BufReader::new(server.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("cannot reach") {
+        line.clear();
+        assert!(errors.read_line(&mut line).unwrap() > 0, "it ended by itself");
+    }
+    send("-TERM", &server);
+    assert!(server.wait().unwrap().success(), "a stop is a clean end");
+    assert_eq!(count(temp.path()), 0);
+}
+
+#[test]
+fn a_cluster_is_stopped_before_it_serves() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut cluster = start(&CLUSTER, temp.path());
+    // Its signals are heard before its directory is made.
+    while count(temp.path()) == 0 {
+        std::thread::yield_now();
+    }
+    send("-INT", &cluster);
+    let mut said = String::new();
+    cluster.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(cluster.wait().unwrap().success(), "{said}");
+    assert_eq!(count(temp.path()), 0, "{said}");
+}
