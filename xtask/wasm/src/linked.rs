@@ -2,6 +2,7 @@
 //! things out of it and to lay its data and its table out anew.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use anyhow::{Context, Result, bail, ensure};
 use wasm_encoder::{
@@ -65,8 +66,8 @@ pub(crate) struct Linked<'a> {
     pub(crate) table: Vec<u32>,
     pub(crate) symbols: Vec<Symbol>,
     pub(crate) data: Vec<Piece>,
-    /// Where each segment starts.
-    pub(crate) segments: Vec<u32>,
+    /// Where each segment starts, and where it ends as the linker laid it out.
+    pub(crate) segments: Vec<Range<u32>>,
 }
 
 impl<'a> Linked<'a> {
@@ -194,7 +195,8 @@ impl<'a> Linked<'a> {
         let is_constant = |symbol: usize| matches!(&symbols[symbol], SymbolInfo::Data { name, .. } if CONSTANTS.iter().any(|it| name.starts_with(it)));
         for (number, segment) in segments.iter().enumerate() {
             let address = address(&segment.kind)?;
-            self.segments.push(address);
+            let length = u32::try_from(segment.data.len()).context("a segment of data")?;
+            self.segments.push(address..address.checked_add(length).context("data beyond the memory")?);
             // References count from the section's start.
             let base = (segment.range.end - segment.data.len() - section) as u32;
             while let Some(&(_, from, mut to, _)) = named.first().filter(|it| it.0 == number) {
@@ -226,7 +228,7 @@ impl<'a> Linked<'a> {
 
     /// The module's bytes, without the account; of the data only the pieces in `order`, segment by segment.
     pub(crate) fn write(&self, order: &[usize]) -> Result<Vec<u8>> {
-        let placed = self.layout(order);
+        let placed = self.layout(order)?;
         let places: HashMap<u32, u32> = (FIRST_PLACE..).zip(&self.table).map(|(place, it)| (*it, place)).collect();
         // What is left out may be referred to only by what is left out as well.
         let address = |symbol: u32, addend: i32| match self.symbols[symbol as usize] {
@@ -269,7 +271,7 @@ impl<'a> Linked<'a> {
                 module.section(&section);
             } else if id == SectionId::Data as u8 {
                 let mut section = DataSection::new();
-                for (number, start) in self.segments.iter().enumerate() {
+                for (number, Range { start, .. }) in self.segments.iter().enumerate() {
                     let own: Vec<(&Piece, usize)> = order
                         .iter()
                         .filter(|it| self.data[**it].segment == number)
@@ -301,9 +303,10 @@ impl<'a> Linked<'a> {
         Ok(module)
     }
 
-    /// Where each piece of the order comes to lie.
-    fn layout(&self, order: &[usize]) -> Vec<Option<u32>> {
-        let mut ends = self.segments.clone();
+    /// Where each piece of the order comes to lie. An order may need more room for alignment than the linker's did: then it is
+    /// refused, because behind a segment is the next one, and behind the last what the program takes to be zero.
+    fn layout(&self, order: &[usize]) -> Result<Vec<Option<u32>>> {
+        let mut ends: Vec<u32> = self.segments.iter().map(|it| it.start).collect();
         let mut placed = vec![None; self.data.len()];
         for &number in order {
             let piece = &self.data[number];
@@ -312,7 +315,12 @@ impl<'a> Linked<'a> {
             placed[number] = Some(at);
             *end = at + piece.bytes.len() as u32;
         }
-        placed
+        for (number, (segment, end)) in self.segments.iter().zip(ends).enumerate() {
+            let next = self.segments.iter().map(|it| it.start).filter(|it| *it > segment.start).min();
+            let room = next.unwrap_or(segment.end);
+            ensure!(end <= room, "segment {number} of the data ends at {end}, and there is room up to {room}");
+        }
+        Ok(placed)
     }
 }
 
@@ -381,4 +389,29 @@ fn operands_of_data(entries: &[RelocationEntry]) -> Result<Vec<(u32, Operand)>> 
     }
     operands.sort_by_key(|it| it.0);
     Ok(operands)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(segment: usize, align: u32, length: usize) -> Piece {
+        Piece { segment, align, constant: true, bytes: vec![1; length], references: Vec::new() }
+    }
+
+    #[test]
+    fn data_stays_within_its_segment() {
+        let data = vec![piece(0, 1, 4), piece(0, 8, 8), piece(0, 1, 4), piece(1, 8, 8), piece(1, 1, 8)];
+        // The first segment is followed at once by the second, which is the last.
+        let linked = Linked { data, segments: vec![16..32, 32..48], ..Linked::default() };
+        let placed = |order: &[usize]| linked.layout(order).map_err(|error| error.to_string());
+        let compact = [Some(24), Some(16), Some(28), Some(32), Some(40)];
+        assert_eq!(placed(&[1, 0, 2, 3, 4]), Ok(compact.to_vec()));
+        let over = |number, end, room| {
+            Err(format!("segment {number} of the data ends at {end}, and there is room up to {room}"))
+        };
+        assert_eq!(placed(&[0, 1, 2, 3, 4]), over(0, 36, 32));
+        // The gap in the first is left out; of the last nothing is behind what it was.
+        assert_eq!(placed(&[1, 2, 3, 4, 3]), over(1, 56, 48));
+    }
 }

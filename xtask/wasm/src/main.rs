@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Some("trim") => rewrite(&rest[1..], trim::trim),
         Some("pack") => rewrite(&rest[1..], pack::pack),
         _ => {
-            eprintln!("usage: xtask-wasm bindgen|test-runner|pack ARGS…   (cargo xtask calls it)");
+            eprintln!("usage: xtask-wasm bindgen|test-runner|trim|pack ARGS…   (cargo xtask calls it)");
             return ExitCode::from(2);
         }
     };
