@@ -307,8 +307,12 @@ impl Shape {
     }
 
     /// Takes a leader's batches as they are, as follower: offsets, epochs and timestamps are the leader's.
+    ///
+    /// A leader's log may start in the middle of a batch (DeleteRecords), and a replica that begins there gets the whole
+    /// batch: a log without a record begins anew where that batch does.
     pub fn append_replica(&mut self, batches: Batches, rules: &LogRules, now: WallMs) -> Result<Appended, AppendError> {
-        let mut expected = self.end;
+        let anew = batches.heads().first().filter(|head| self.is_empty_within(head)).map(|head| head.base_offset);
+        let mut expected = anew.unwrap_or(self.end);
         for head in batches.heads() {
             if head.base_offset < expected || head.last_offset_delta < 0 {
                 return Err(AppendError::OutOfOrder { base: head.base_offset, expected });
@@ -320,7 +324,29 @@ impl Shape {
         if i32::try_from(size).is_err() {
             return Err(AppendError::TooLarge { size, limit: i32::MAX });
         }
-        Ok(self.place(batches, rules, now))
+        let mut ops = anew.map_or_else(Vec::new, |base| self.begin_anew(base, now));
+        let appended = self.place(batches, rules, now);
+        ops.extend(appended.ops);
+        Ok(Appended { ops, ..appended })
+    }
+
+    /// True if the log holds nothing and its end lies within the batch.
+    fn is_empty_within(&self, head: &BatchHead) -> bool {
+        let is_empty = self.log_start == self.end && self.size() == 0;
+        let (base, last) = (head.base_offset, head.last_offset());
+        is_empty && Offset(0) <= base && base < self.end && self.end <= last
+    }
+
+    /// An empty log begins at an offset before its end. Nothing was in it, so nothing that was told of it becomes untrue.
+    fn begin_anew(&mut self, base: Offset, now: WallMs) -> Vec<StoreOp> {
+        let old = self.segments().map(|segment| segment.file).collect();
+        (self.log_start, self.end, self.written, self.synced) = (base, base, base, base);
+        (self.epochs, self.producers, self.aborted) = Default::default();
+        self.tail = Tail::new(base, TAIL_BATCHES);
+        let roll = self.roll(base, now);
+        self.sealed = Arc::default();
+        // In this order: a crash may have left an empty segment of the new one's name.
+        vec![StoreOp::Delete(self.log, old), roll]
     }
 
     fn place(&mut self, batches: Batches, rules: &LogRules, now: WallMs) -> Appended {

@@ -226,6 +226,32 @@ fn a_replica_takes_offsets_as_they_are() {
 }
 
 #[test]
+fn an_empty_replica_begins_anew_at_a_batch_that_spans_its_end() {
+    let spanning = |base| {
+        let mut batches = batch(4);
+        batches.stamp(0, Offset(base), LeaderEpoch(3), None);
+        batches
+    };
+    let mut shape = empty(7);
+    for base in [3, -2] {
+        let refused = shape.append_replica(spanning(base), &LogRules::default(), WallMs(1));
+        assert_eq!(refused, Err(AppendError::OutOfOrder { base: Offset(base), expected: Offset(7) }));
+    }
+    let before = shape.segments().map(|it| it.file).collect::<Vec<_>>();
+    let appended = shape.append_replica(spanning(5), &LogRules::default(), WallMs(1)).unwrap();
+    assert_eq!((appended.first, appended.end()), (Offset(5), Offset(9)));
+    assert_eq!((shape.log_start(), shape.written_end(), shape.end()), (Offset(5), Offset(5), Offset(9)));
+    assert!(matches!(&appended.ops[0], StoreOp::Delete(_, files) if *files == before), "{:?}", appended.ops);
+    assert!(matches!(&appended.ops[1], StoreOp::Roll(_, _, Offset(5), _)), "{:?}", appended.ops);
+    assert!(matches!(&appended.ops.last(), Some(StoreOp::Append(_, file, _)) if !before.contains(file)));
+    shape.written(Offset(9));
+    // What holds a record does not, even if all of them are deleted.
+    shape.advance_log_start(Offset(9));
+    let refused = shape.append_replica(spanning(7), &LogRules::default(), WallMs(1));
+    assert_eq!(refused, Err(AppendError::OutOfOrder { base: Offset(7), expected: Offset(9) }));
+}
+
+#[test]
 fn retention_by_time_takes_the_log_whole() {
     let mut shape = empty(0);
     let size = batch(1).bytes() as i32;
