@@ -164,19 +164,30 @@ impl History {
         if setup.is_alone() {
             return self.check_alone(setup, remembered);
         }
-        if let (None, Some(remembered), VoterSource::Static(configured)) = (self.voters(), remembered, &setup.voters) {
-            let list = |ids: &mut Vec<i32>| {
-                ordered::sort(ids);
-                ids.iter().map(i32::to_string).collect::<Vec<_>>().join(",")
+        let VoterSource::Static(configured) = &setup.voters else { return Ok(()) };
+        let list = |ids: &mut Vec<i32>| {
+            ordered::sort(ids);
+            ids.iter().map(i32::to_string).collect::<Vec<_>>().join(",")
+        };
+        let configured = list(&mut configured.iter().map(|voter| voter.node.0).collect());
+        if let Some((_, voters)) = self.voters() {
+            // The log would win: one that was grown from a single node elects itself, and the others someone else.
+            let logged = list(&mut voters.iter().map(|voter| voter.id.0).collect());
+            return match logged == configured {
+                true => Ok(()),
+                false => Err(format!(
+                    "by its own records its voters are {logged}, and controller.quorum.voters names {configured}; they \
+                     cannot be changed yet: set controller.quorum.voters back to {logged}, or begin a new cluster in empty \
+                     directories"
+                )),
             };
-            let configured = list(&mut configured.iter().map(|voter| voter.node.0).collect());
-            let remembered = list(&mut remembered.iter().map(|id| id.0).collect());
-            if !remembered.is_empty() && configured != remembered {
-                return Err(format!(
-                    "its voters are {remembered}, and controller.quorum.voters names {configured}; with static voters they \
-                     cannot be changed"
-                ));
-            }
+        }
+        let remembered = list(&mut remembered.unwrap_or_default().iter().map(|id| id.0).collect());
+        if !remembered.is_empty() && configured != remembered {
+            return Err(format!(
+                "its voters are {remembered}, and controller.quorum.voters names {configured}; with static voters they cannot \
+                 be changed"
+            ));
         }
         Ok(())
     }

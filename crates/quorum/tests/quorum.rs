@@ -9,7 +9,7 @@ use protocol::messages::{
 };
 use protocol::records::{BatchBuilder, Compression, ControlType, PureCompressors, Record, control, read};
 use protocol::{Instant, LeaderEpoch, NodeId, Now, Offset, Uuid, WallMs, decode, encode};
-use quorum::{Output, Quorum, QuorumSetup, Ticket};
+use quorum::{Endpoint, Output, Quorum, QuorumSetup, Ticket, VoterSource};
 use storage::{DirId, Disk, LogId, MemoryDisk, Store, StoreError, StoreOp};
 
 const NOW: Now = Now { mono: Instant(1), wall: WallMs(1_700_000_000_000) };
@@ -29,11 +29,14 @@ impl Rig {
     }
 
     fn with(disk: MemoryDisk, segment_bytes: i32) -> Rig {
+        Rig::of(disk, QuorumSetup { segment_bytes, ..QuorumSetup::alone(NodeId(1), LogId(0), DirId(0)) })
+    }
+
+    fn of(disk: MemoryDisk, setup: QuorumSetup) -> Rig {
         let quorum = Quorum::new(QuorumSetup {
             directory_id: DIRECTORY,
             endpoints: vec![("CONTROLLER".into(), "here".into(), 9093)],
-            segment_bytes,
-            ..QuorumSetup::alone(NodeId(1), LogId(0), DirId(0))
+            ..setup
         });
         let store = Store::new(disk);
         let mut rig = Rig { quorum, store, queue: VecDeque::new(), committed: Vec::new(), failed: None };
@@ -402,6 +405,28 @@ fn a_formatted_directory_says_what_a_cluster_begins_with() {
     rig.settle();
     let mut rig = Rig::booted(rig.power_cut());
     assert_eq!(rig.quorum.take_bootstrap(), [], "the log is not empty any more");
+}
+
+/// A single node cannot be grown to three by its configuration: its log goes on naming it alone, and it would elect itself.
+#[test]
+fn voters_of_the_log_are_not_changed_by_the_configuration() {
+    let mut disk = Rig::booted(MemoryDisk::new()).power_cut();
+    for (ids, is_refused) in [(&[1][..], false), (&[1, 2, 3], true), (&[1], false)] {
+        let endpoint = |id: &i32| Endpoint { node: NodeId(*id), host: "here".into(), port: 9093 };
+        let voters = VoterSource::Static(ids.iter().map(endpoint).collect());
+        let mut rig = Rig::of(disk, QuorumSetup { voters, ..QuorumSetup::alone(NodeId(1), LogId(0), DirId(0)) });
+        rig.settle();
+        assert_eq!(rig.failed.is_some(), is_refused, "{ids:?}: {:?}", rig.failed);
+        assert_ne!(rig.quorum.is_leader(), is_refused);
+        if is_refused {
+            assert!(
+                failure(&rig).contains("its voters are 1, and controller.quorum.voters names 1,2,3"),
+                "{:?}",
+                rig.failed
+            );
+        }
+        disk = rig.power_cut();
+    }
 }
 
 #[test]
