@@ -191,7 +191,7 @@ pub(crate) fn quorum_of(config: &Config, seed: u64) -> Quorum {
         let voter = |it: &crate::config::Voter| quorum::Endpoint { node: it.id, host: it.host.clone(), port: it.port };
         VoterSource::Static(config.voters.iter().map(voter).collect())
     } else if config.roles.controller && settings.bootstrap_servers.len() <= 1 {
-        // The one server is this node.
+        // The one server is this node: the configuration was refused otherwise.
         VoterSource::Dynamic(Vec::new())
     } else {
         VoterSource::Dynamic(settings.bootstrap_servers.clone())

@@ -81,11 +81,17 @@ fn new_cluster(config: &Config, dirs: &[DataDir]) -> Result<Str, StartError> {
         return Ok(Str::from(id.to_string()));
     }
     let Some(dir) = dirs.first() else { return Err(StartError::Ended("log.dirs names no directory".into())) };
+    // A controller without named voters is the only one: the configuration was refused otherwise.
+    let (flag, which) = match config.roles.controller {
+        true => ("--standalone", "an id of `vivarium storage random-uuid`"),
+        false => ("--no-initial-controllers", "that cluster's id"),
+    };
     Err(refuse(
         dir,
-        "it is missing, and controller.quorum.bootstrap.servers does not say which cluster this is: run `vivarium storage format \
-         --config server.properties --cluster-id ID --no-initial-controllers` with that cluster's id"
-            .to_owned(),
+        format!(
+            "it is missing, and controller.quorum.bootstrap.servers does not say which cluster this is: run `vivarium storage \
+             format --config server.properties --cluster-id ID {flag}` with {which}"
+        ),
     ))
 }
 

@@ -22,13 +22,13 @@ pub(crate) enum StorageCommand {
         /// Leave directories alone that are formatted already
         #[arg(short = 'g', long)]
         ignore_formatted: bool,
-        /// One voter of a dynamic quorum: this node
+        /// This node alone votes: its log says so from its first start on
         #[arg(short = 's', long, conflicts_with_all = ["initial_controllers", "no_initial_controllers"])]
         standalone: bool,
         /// The voters of a dynamic quorum, as id@host:port:directory (not supported yet)
         #[arg(short = 'I', long, value_name = "CONTROLLERS", conflicts_with = "no_initial_controllers")]
         initial_controllers: Option<String>,
-        /// No voters: a broker, or a controller that joins others
+        /// No voters: a broker (a controller that joins others is not supported yet)
         #[arg(short = 'N', long)]
         no_initial_controllers: bool,
     },
@@ -54,10 +54,10 @@ pub(crate) fn run(command: StorageCommand) -> Result<(), String> {
             ignore_formatted,
             standalone,
             initial_controllers,
-            no_initial_controllers: _,
+            no_initial_controllers,
         } => {
             let config = parse(&config)?;
-            check_voters(&config, standalone, initial_controllers.as_deref())?;
+            check_voters(&config, standalone, initial_controllers.as_deref(), no_initial_controllers)?;
             format(&config, &cluster_id, ignore_formatted)
         }
         StorageCommand::Info { config } => info(&parse(&config)?),
@@ -65,7 +65,7 @@ pub(crate) fn run(command: StorageCommand) -> Result<(), String> {
 }
 
 /// Who votes is said once: by the configuration of each node, or by the log of a dynamic quorum.
-fn check_voters(config: &Config, standalone: bool, initial: Option<&str>) -> Result<(), String> {
+fn check_voters(config: &Config, standalone: bool, initial: Option<&str>, none: bool) -> Result<(), String> {
     if !config.voters.is_empty() && (standalone || initial.is_some()) {
         return Err("You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone. \
                     If you want to use dynamic quorum, please remove controller.quorum.voters and specify \
@@ -74,6 +74,11 @@ fn check_voters(config: &Config, standalone: bool, initial: Option<&str>) -> Res
     }
     if standalone && !config.roles.controller {
         return Err("You can only use --standalone on a controller.".into());
+    }
+    if none && config.roles.controller {
+        return Err("--no-initial-controllers on a controller: a quorum whose voters are in its log is not supported yet; name \
+                    them in controller.quorum.voters of every node, and leave the flag out"
+            .into());
     }
     match initial {
         Some(voters) => Err(format!(
@@ -170,16 +175,26 @@ mod tests {
             Config::parse(&properties).unwrap().0
         };
         let alone = Config::default();
-        assert_eq!(check_voters(&alone, true, None), Ok(()));
-        assert!(check_voters(&alone, false, Some("1@a:9093:id")).unwrap_err().contains("not supported yet"));
+        assert_eq!(check_voters(&alone, true, None, false), Ok(()));
+        assert!(check_voters(&alone, false, Some("1@a:9093:id"), false).unwrap_err().contains("not supported yet"));
         let named = [("controller.quorum.voters", "1@a:9093,2@b:9093"), ("controller.listener.names", "CONTROLLER")];
         let voter = config(&[&named[..], &[("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093")]].concat());
-        assert_eq!(check_voters(&voter, false, None), Ok(()));
+        assert_eq!(check_voters(&voter, false, None, false), Ok(()));
         assert!(
-            check_voters(&voter, true, None).unwrap_err().starts_with("You cannot specify controller.quorum.voters")
+            check_voters(&voter, true, None, false)
+                .unwrap_err()
+                .starts_with("You cannot specify controller.quorum.voters")
         );
         let broker = [("process.roles", "broker"), ("node.id", "3"), ("controller.quorum.bootstrap.servers", "a:9093")];
         let broker = config(&[&broker[..], &[("controller.listener.names", "CONTROLLER")]].concat());
-        assert_eq!(check_voters(&broker, true, None).unwrap_err(), "You can only use --standalone on a controller.");
+        assert_eq!(
+            check_voters(&broker, true, None, false).unwrap_err(),
+            "You can only use --standalone on a controller."
+        );
+        assert_eq!(check_voters(&broker, false, None, true), Ok(()));
+        // Started, it would elect itself.
+        for controller in [&alone, &voter] {
+            assert!(check_voters(controller, false, None, true).unwrap_err().contains("not supported yet"));
+        }
     }
 }

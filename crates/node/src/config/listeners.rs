@@ -101,6 +101,17 @@ impl Network {
         };
         Ok(Network { listeners, advertised, controller_names, inter_broker_name })
     }
+
+    /// True if a controller's listener of this node is bound or advertised there.
+    fn is_own_controller(&self, host: &str, port: u16) -> bool {
+        let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
+        let is_there = |it: &&Listener| {
+            let is_local = matches!(it.host.as_str(), "" | "0.0.0.0" | "::") || is_loopback(&it.host);
+            it.host.eq_ignore_ascii_case(host) || (is_local && is_loopback(host))
+        };
+        let own = self.listeners.iter().chain(&self.advertised);
+        own.filter(|it| it.port == port && self.controller_names.contains(&it.name)).any(|it| is_there(&it))
+    }
 }
 
 /// The key that `listener.name.LISTENER.KEY` overrides for one listener.
@@ -302,4 +313,28 @@ pub(super) fn voters(values: &Values<'_>, node_id: NodeId, roles: Roles) -> Resu
         )),
         _ => Ok(voters),
     }
+}
+
+/// A controller without `controller.quorum.voters` elects itself, so the one server that leads to the quorum must be itself:
+/// with another's address there would be two clusters.
+pub(super) fn check_bootstrap(
+    servers: &[(Str, u16)],
+    voters: &[Voter],
+    roles: Roles,
+    network: &Network,
+) -> Result<(), ConfigError> {
+    let foreign = servers.iter().find(|(host, port)| !network.is_own_controller(host, *port));
+    match foreign {
+        Some((host, port)) if roles.controller && voters.is_empty() => Err(ConfigError(format!(
+            "controller.quorum.bootstrap.servers={host}:{port} is none of this node's own controller listeners, and a quorum whose \
+             voters are in its log is not supported yet; name the voters in controller.quorum.voters of every node"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// True for names of this machine that are the same on every machine.
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -202,6 +202,8 @@ impl Config {
         let roles = roles(&values)?;
         let network = listeners::Network::parse(&values, roles)?;
         let voters = listeners::voters(&values, node_id, roles)?;
+        let quorum = QuorumConfig::of(&values)?;
+        listeners::check_bootstrap(&quorum.bootstrap_servers, &voters, roles, &network)?;
         let log_dirs = log_dirs(&values)?;
         let metadata_log_dir = metadata_log_dir(&values, &log_dirs)?;
         Ok(Config {
@@ -245,7 +247,7 @@ impl Config {
             log_flush_start_offset_checkpoint_interval_ms: values.int("log.flush.start.offset.checkpoint.interval.ms"),
             replica_high_watermark_checkpoint_interval_ms: values.long("replica.high.watermark.checkpoint.interval.ms"),
             replication: ReplicationConfig::of(&values),
-            quorum: QuorumConfig::of(&values)?,
+            quorum,
             producer_id_expiration_ms: values.int("producer.id.expiration.ms"),
             producer_id_expiration_check_interval_ms: values.int("producer.id.expiration.check.interval.ms"),
             explicit,

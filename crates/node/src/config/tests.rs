@@ -185,6 +185,38 @@ fn the_nodes_of_a_cluster_are_voters_brokers_or_both() {
     assert!(lonely.starts_with("process.roles=broker: controller.quorum.voters must name the controllers"), "{lonely}");
 }
 
+/// A controller that nobody named as a voter elects itself, so that with another's address there would be two clusters.
+#[test]
+fn a_controllers_one_bootstrap_server_is_itself() {
+    let parse = |listeners: &str, server: &str| {
+        let more = [("listeners", listeners), ("controller.quorum.bootstrap.servers", server)];
+        Config::parse(&combined(&more)).map(|it| it.0.is_alone()).map_err(|it| it.to_string())
+    };
+    let own = "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093";
+    let wild = "PLAINTEXT://:9092,CONTROLLER://:9093";
+    let named = "PLAINTEXT://a:9092,CONTROLLER://A:9093";
+    let six = "PLAINTEXT://[::1]:9092,CONTROLLER://[::1]:9093";
+    for (listeners, server) in
+        [(own, "localhost:9093"), (wild, "localhost:9093"), (named, "a:9093"), (six, "[::1]:9093")]
+    {
+        assert_eq!(parse(listeners, server), Ok(true), "{listeners} {server}");
+    }
+    for (listeners, server) in [
+        (own, "127.0.0.1:9092"),
+        (own, "127.0.0.1:9094"),
+        (own, "other:9093"),
+        (wild, "other:9093"),
+        (named, "localhost:9093"),
+    ] {
+        let why = parse(listeners, server).expect_err("another's");
+        assert!(why.contains("none of this node's own") && why.contains("not supported yet"), "{why}");
+    }
+    let advertised = [("advertised.listeners", "CONTROLLER://other:9093,PLAINTEXT://other:9092")];
+    let all = [&advertised[..], &[("controller.quorum.bootstrap.servers", "other:9093")]].concat();
+    assert!(Config::parse(&combined(&all)).is_ok());
+    assert!(refusal(&[("controller.quorum.bootstrap.servers", "other:9093")]).contains("none of this node's own"));
+}
+
 #[test]
 fn a_topic_inherits_the_first_synonym_that_is_set() {
     let (config, _) =
