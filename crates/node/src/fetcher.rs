@@ -31,6 +31,8 @@ struct Fetcher {
     /// Of the next request; 0 begins a session.
     session_epoch: i32,
     followed: Map<PartitionKey, Followed>,
+    /// Those that are passed over for a while, by when that ends.
+    held: Set<(Instant, PartitionKey)>,
     /// Partitions whose position is to be looked at before the next request.
     changed: Set<PartitionKey>,
     /// Partitions that the session still holds and this fetcher does not.
@@ -49,7 +51,7 @@ struct Fetcher {
 struct Followed {
     /// What the session holds of it.
     told: Option<FetchPosition>,
-    /// It is passed over until then.
+    /// It is passed over until then: its place among those held.
     retry_at: Option<Instant>,
     /// How often in a row the leader refused it.
     failures: u32,
@@ -99,6 +101,11 @@ impl Fetchers {
         self.ready.insert(*leader);
     }
 
+    /// A partition's position is another: the next request tells the leader.
+    pub(crate) fn moved(&mut self, key: PartitionKey) {
+        self.change(key, |_| {});
+    }
+
     /// A partition brings what was fetched to the disk.
     pub(crate) fn writes(&mut self, key: PartitionKey) {
         if let Some(fetcher) = self.of(&key) {
@@ -108,14 +115,13 @@ impl Fetchers {
 
     /// A partition was refused: it is passed over for a while.
     pub(crate) fn hold(&mut self, key: PartitionKey, now: Instant, most_ms: i32) {
-        self.change(key, |followed| {
-            followed.retry_at = Some(after(now, followed.failures, most_ms));
-            followed.failures = followed.failures.saturating_add(1);
-            followed.is_asking = false;
-        });
+        if let Some(fetcher) = self.of(&key) {
+            fetcher.hold(key, now, most_ms);
+        }
+        self.asked(key);
     }
 
-    /// A partition was answered without an error.
+    /// A partition was answered, and what came for it has its place in the log.
     pub(crate) fn accepted(&mut self, key: &PartitionKey) {
         if let Some(followed) = self.of(key).and_then(|fetcher| fetcher.followed.get_mut(key)) {
             followed.failures = 0;
@@ -137,6 +143,24 @@ impl Fetchers {
         self.by_leader.get(&leader)?.followed.get(key)?.told
     }
 
+    /// Drops a leader's fetcher if nothing is fetched from it any more. True if there is none then: a call of it that is on
+    /// its way is of no use. The leader's session goes with its connection, or when the room is needed.
+    pub(crate) fn drop_idle(&mut self, leader: NodeId) -> bool {
+        if self.by_leader.get(&leader).is_some_and(|fetcher| fetcher.followed.is_empty()) {
+            self.by_leader.remove(&leader);
+        }
+        !self.by_leader.contains_key(&leader)
+    }
+
+    /// The leader is another process now: what it was asked for is not answered any more, and it knows of no session.
+    pub(crate) fn restarted(&mut self, leader: NodeId) {
+        let Some(fetcher) = self.by_leader.get_mut(&leader) else { return };
+        (fetcher.is_waiting, fetcher.session_id, fetcher.session_epoch) = (false, 0, 0);
+        (fetcher.retry_at, fetcher.failures) = (None, 0);
+        fetcher.begin_anew();
+        self.ready.insert(leader);
+    }
+
     /// The next request to a leader, if there is anything to ask for and none is on its way. `position` says what a partition
     /// is to be asked for, `None` while it cannot be.
     pub(crate) fn next_request(
@@ -149,14 +173,7 @@ impl Fetchers {
         position: impl Fn(&PartitionKey) -> Option<FetchPosition>,
     ) -> Option<FetchRequest> {
         let fetcher = self.by_leader.get_mut(&leader)?;
-        if fetcher.followed.is_empty() {
-            // The leader's session goes with its connection, or when the room is needed.
-            if !fetcher.is_waiting {
-                self.by_leader.remove(&leader);
-            }
-            return None;
-        }
-        if fetcher.is_waiting || !fetcher.writing.is_empty() || fetcher.retry_at.is_some_and(|at| at > now) {
+        if fetcher.is_busy() || fetcher.retry_at.is_some_and(|at| at > now) {
             return None;
         }
         fetcher.retry_at = None;
@@ -204,7 +221,7 @@ impl Fetchers {
             ErrorCode::InvalidFetchSessionEpoch | ErrorCode::FetchSessionTopicIdError => fetcher.session_epoch = 0,
             _ => {
                 fetcher.session_epoch = 0;
-                fetcher.retry_at = Some(now.plus_ms(i64::from(most_ms)));
+                fetcher.retry_at = Some(now.plus_ms(i64::from(most_ms).max(1)));
             }
         }
         fetcher.begin_anew();
@@ -227,13 +244,11 @@ impl Fetchers {
         fetcher.begin_anew();
     }
 
-    /// When a fetcher has something to do again, if that is a matter of time.
+    /// When a fetcher has something to do again, if that is a matter of time: not while it waits for its leader or for the
+    /// disk, which wake it themselves.
     pub(crate) fn retry_at(&self, leader: NodeId) -> Option<Instant> {
-        let fetcher = self.by_leader.get(&leader)?;
-        match fetcher.retry_at {
-            Some(at) => Some(at),
-            None => fetcher.followed.values().filter_map(|it| it.retry_at).min(),
-        }
+        let fetcher = self.by_leader.get(&leader).filter(|fetcher| !fetcher.is_busy())?;
+        fetcher.retry_at.or_else(|| fetcher.held.first().map(|(at, _)| *at))
     }
 
     /// Time has passed for a fetcher.
@@ -258,10 +273,29 @@ impl Fetchers {
 }
 
 impl Fetcher {
+    /// A request is on its way, or its answer is on the way to the disk.
+    fn is_busy(&self) -> bool {
+        self.is_waiting || !self.writing.is_empty()
+    }
+
+    fn hold(&mut self, key: PartitionKey, now: Instant, most_ms: i32) {
+        let Some(followed) = self.followed.get_mut(&key) else { return };
+        let at = after(now, followed.failures, most_ms);
+        if let Some(old) = followed.retry_at.replace(at) {
+            self.held.remove(&(old, key));
+        }
+        self.held.insert((at, key));
+        followed.failures = followed.failures.saturating_add(1);
+    }
+
     fn leave(&mut self, key: &PartitionKey) {
         self.changed.remove(key);
         self.writing.remove(key);
-        if self.followed.remove(key).is_some_and(|it| it.told.is_some()) {
+        let Some(followed) = self.followed.remove(key) else { return };
+        if let Some(at) = followed.retry_at {
+            self.held.remove(&(at, *key));
+        }
+        if followed.told.is_some() {
             self.forgotten.insert(*key);
         }
     }
@@ -285,10 +319,13 @@ impl Fetcher {
         let is_full = self.session_epoch == 0;
         let mut asked = Vec::new();
         let mut forgotten: Vec<_> = std::mem::take(&mut self.forgotten).into_iter().collect();
-        for (key, followed) in &mut self.followed {
-            if followed.retry_at.is_some_and(|at| at <= now) {
+        while let Some((at, key)) = self.held.first().copied()
+            && at <= now
+        {
+            self.held.remove(&(at, key));
+            if let Some(followed) = self.followed.get_mut(&key) {
                 followed.retry_at = None;
-                self.changed.insert(*key);
+                self.changed.insert(key);
             }
         }
         for key in std::mem::take(&mut self.changed) {
@@ -311,7 +348,8 @@ impl Fetcher {
 
 /// When to try again: soon at first, as metadata here and there differ by a moment only, then later and later.
 fn after(now: Instant, failures: u32, most_ms: i32) -> Instant {
-    now.plus_ms(i64::from(most_ms).min(FIRST_RETRY_MS << failures.min(16)))
+    // Never at once: a leader that refuses would be asked for ever within one moment.
+    now.plus_ms(i64::from(most_ms).min(FIRST_RETRY_MS << failures.min(16)).max(1))
 }
 
 fn topics_of(asked: &[(PartitionKey, FetchPosition)], max_bytes: i32) -> Vec<FetchTopic> {
@@ -347,4 +385,63 @@ fn forgotten_of(keys: &[PartitionKey]) -> Vec<ForgottenTopic> {
         }
     }
     topics
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::Uuid;
+
+    use super::*;
+
+    const LEADER: NodeId = NodeId(1);
+
+    fn key(partition: i32) -> PartitionKey {
+        PartitionKey { topic_id: Uuid::METADATA_TOPIC, partition }
+    }
+
+    fn send(fetchers: &mut Fetchers, now: Instant) -> Option<FetchRequest> {
+        let position = FetchPosition {
+            offset: protocol::Offset(0),
+            last_epoch: protocol::LeaderEpoch::NONE,
+            log_start: protocol::Offset(0),
+            leader_epoch: protocol::LeaderEpoch(0),
+        };
+        let config = crate::config::Config::parse(&Map::new()).expect("defaults parse").0;
+        fetchers.next_request(now, LEADER, NodeId(2), 0, &config.replication, |_| Some(position))
+    }
+
+    #[test]
+    fn the_first_of_those_held_is_the_next_to_be_asked_for() {
+        let (mut fetchers, most_ms) = (Fetchers::default(), 1_000);
+        for partition in 0..3 {
+            fetchers.follow(key(partition), Some(LEADER));
+        }
+        for (partition, times) in [(0, 3), (1, 1), (2, 2)] {
+            (0..times).for_each(|_| fetchers.hold(key(partition), Instant(0), most_ms));
+        }
+        let at = |ms| Some(Instant(0).plus_ms(ms));
+        assert_eq!(fetchers.retry_at(LEADER), at(20));
+        fetchers.follow(key(1), None);
+        assert_eq!(fetchers.retry_at(LEADER), at(40));
+        assert_eq!(send(&mut fetchers, Instant(0).plus_ms(39)), None);
+        let request = send(&mut fetchers, Instant(0).plus_ms(40)).expect("one can be asked for");
+        assert_eq!(request.topics[0].partitions.iter().map(|it| it.partition).collect::<Vec<_>>(), [2]);
+        assert_eq!(fetchers.retry_at(LEADER), None, "the answer wakes it");
+        fetchers.failed(Instant(0).plus_ms(50), LEADER, 0);
+        assert_eq!(fetchers.retry_at(LEADER), at(51), "time passes between two tries");
+        fetchers.writes(key(2));
+        assert_eq!(fetchers.retry_at(LEADER), None, "the disk wakes it");
+    }
+
+    #[test]
+    fn who_is_not_fetched_from_has_no_fetcher() {
+        let mut fetchers = Fetchers::default();
+        fetchers.follow(key(0), Some(LEADER));
+        assert!(send(&mut fetchers, Instant(0)).is_some());
+        assert!(!fetchers.drop_idle(LEADER));
+        fetchers.follow(key(0), None);
+        assert_eq!(fetchers.pop_ready(), Some(LEADER));
+        assert!(fetchers.drop_idle(LEADER), "whatever is on its way");
+        assert!(fetchers.by_leader.is_empty());
+    }
 }

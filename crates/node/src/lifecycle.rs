@@ -332,6 +332,7 @@ impl Node {
             if partition.retain(now, &mut self.ops, out) {
                 moved.insert(partition.dir);
                 self.watch.changed(partition.key);
+                self.fetchers.moved(partition.key);
             }
         }
         for dir in moved {

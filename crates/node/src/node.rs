@@ -288,6 +288,7 @@ impl Node {
                 self.partition_changed(now, record.topic_id, record.partition_id, out);
             }
             MetadataRecord::RemoveTopic(record) => self.topic_removed(record.topic_id, out),
+            MetadataRecord::RegisterBroker(record) => self.leader_restarted(protocol::NodeId(record.broker_id)),
             MetadataRecord::BrokerRegistrationChange(_)
             | MetadataRecord::FenceBroker(_)
             | MetadataRecord::UnregisterBroker(_) => self.broker_changed(now, out),

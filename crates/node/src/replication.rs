@@ -45,9 +45,12 @@ impl Node {
     /// Sends the fetches that can leave.
     pub(crate) fn send_fetches(&mut self, now: Now, out: &mut Outbox) {
         while let Some(leader) = self.fetchers.pop_ready() {
-            let may_fetch =
-                matches!(self.life.phase(), Phase::Mounting | Phase::Unfencing | Phase::Serving | Phase::Leaving);
-            if !may_fetch {
+            if !self.may_fetch() {
+                continue;
+            }
+            if self.fetchers.drop_idle(leader) {
+                self.peers.give_up(|purpose| *purpose == Purpose::Fetcher(leader));
+                self.arm_fetcher(leader);
                 continue;
             }
             let Some(endpoint) = self.broker_endpoint(leader) else {
@@ -65,6 +68,17 @@ impl Node {
             }
             self.arm_fetcher(leader);
         }
+    }
+
+    /// What is fetched before and after has no place: a stop marks as clean what is on disk by then.
+    fn may_fetch(&self) -> bool {
+        matches!(self.life.phase(), Phase::Mounting | Phase::Unfencing | Phase::Serving | Phase::Leaving)
+    }
+
+    /// A broker has registered anew: a call to the process before it would be given up by its timeout only.
+    pub(crate) fn leader_restarted(&mut self, leader: NodeId) {
+        self.peers.give_up(|purpose| *purpose == Purpose::Fetcher(leader));
+        self.fetchers.restarted(leader);
     }
 
     fn arm_fetcher(&mut self, leader: NodeId) {
@@ -88,6 +102,9 @@ impl Node {
         result: Result<ResponseBody, CallError>,
         out: &mut Outbox,
     ) {
+        if !self.may_fetch() {
+            return;
+        }
         let most_ms = self.config.replication.fetch_backoff_ms;
         let Ok(ResponseBody::Fetch(response)) = result else {
             self.fetchers.failed(now.mono, leader, most_ms);
@@ -115,7 +132,7 @@ impl Node {
             return;
         }
         match ErrorCode::from_code(data.error_code) {
-            ErrorCode::None => self.fetchers.accepted(&key),
+            ErrorCode::None => {}
             ErrorCode::OffsetOutOfRange => {
                 let query = EndQuery { leader, key, leader_epoch: told.leader_epoch, is_latest: true };
                 return self.ask_end(now, query, out);
@@ -126,10 +143,11 @@ impl Node {
         if data.diverging_epoch.epoch >= 0 {
             let end = Offset(data.diverging_epoch.end_offset.max(0));
             partition.diverged(LeaderEpoch(data.diverging_epoch.epoch), end, &mut self.ops, out);
+            self.fetchers.accepted(&key);
             // The session lets go of it until the log is cut.
             return self.fetchers.settled(key);
         }
-        let appended = match batches_of(data.records, told.offset, &*self.compressors) {
+        let appended = match batches_of(data.records, &*self.compressors) {
             Ok(batches) if batches.is_empty() => Ok(false),
             Ok(batches) => match partition.append_replica(now, batches, &mut self.ops, out) {
                 Ok(()) => Ok(true),
@@ -138,8 +156,12 @@ impl Node {
             Err(error) => Err(error),
         };
         match appended {
-            Ok(true) => self.fetchers.writes(key),
-            Ok(false) => {}
+            Ok(is_any) => {
+                self.fetchers.accepted(&key);
+                if is_any {
+                    self.fetchers.writes(key);
+                }
+            }
             Err(error) => {
                 let (topic, from) = (partition.topic.clone(), leader.0);
                 out.emit(|| Event::Warning {
@@ -156,7 +178,8 @@ impl Node {
         if start_moved {
             self.watch.changed(key);
             self.write_log_starts(dir, None, out);
-            self.fetchers.wake(leader);
+            // The next request tells the leader, even if nothing came with this answer.
+            self.fetchers.moved(key);
         }
     }
 
@@ -189,6 +212,9 @@ impl Node {
         result: Result<ResponseBody, CallError>,
         out: &mut Outbox,
     ) {
+        if !self.may_fetch() {
+            return;
+        }
         let Some(partition) = self.partitions.get_mut(&query.key) else { return };
         if partition.followed() != Some(query.leader) || partition.leader_epoch != query.leader_epoch {
             return;
@@ -264,16 +290,13 @@ impl Node {
     }
 }
 
-/// The batches of an answer. The host has checked them; what it left out is checked here.
-fn batches_of(
-    records: Option<Records>,
-    from: Offset,
-    compressors: &dyn records::Compressors,
-) -> Result<Batches, String> {
+/// The batches of an answer. The host has checked them; what it left out is checked here. Whether they have a place in the
+/// log, which may begin within the first, the log says.
+fn batches_of(records: Option<Records>, compressors: &dyn records::Compressors) -> Result<Batches, String> {
     match records {
         Some(Records::Batches(batches)) => Ok(batches),
         Some(Records::Bytes(bytes)) => {
-            records::check(bytes, &CheckRules::replica(from), compressors).map_err(|error| error.to_string())
+            records::check(bytes, &CheckRules::replica(Offset(0)), compressors).map_err(|error| error.to_string())
         }
         Some(Records::Refused(_, error)) => Err(error.to_string()),
         Some(Records::Regions(_)) => Err("an answer names bytes instead of bringing them".to_owned()),

@@ -61,17 +61,7 @@ fn an_idle_session_names_nothing() {
 fn a_new_partition_does_not_wait_for_a_fetch_of_others() {
     let mut world = World::of(2, &[]);
     world.advance(3_100);
-    world.commit(MetadataRecord::Partition(PartitionRecord {
-        topic_id: TOPIC,
-        partition_id: 1,
-        replicas: vec![1, 2],
-        isr: vec![1, 2],
-        leader: 1,
-        leader_epoch: 0,
-        partition_epoch: 0,
-        directories: vec![Uuid([1; 16]); 2],
-        ..PartitionRecord::default()
-    }));
+    world.commit(second_partition());
     world.run();
     let sent = world.produce_to(1, 1, -1, batch(&["a"]));
     world.advance(25);
@@ -81,6 +71,77 @@ fn a_new_partition_does_not_wait_for_a_fetch_of_others() {
     world.fetches.clear();
     world.advance(1_000);
     assert_eq!(world.fetches.len(), 2);
+}
+
+fn second_partition() -> MetadataRecord {
+    MetadataRecord::Partition(PartitionRecord {
+        topic_id: TOPIC,
+        partition_id: 1,
+        replicas: vec![1, 2],
+        isr: vec![1, 2],
+        leader: 1,
+        leader_epoch: 0,
+        partition_epoch: 0,
+        directories: vec![Uuid([1; 16]); 2],
+        ..PartitionRecord::default()
+    })
+}
+
+#[test]
+fn a_partition_that_is_refused_waits_for_the_fetch_of_the_others() {
+    let mut world = World::of(2, &[]);
+    world.advance(3_100);
+    // The leader does not know of it, and has a fetch of the other partition waiting when it is to be asked again.
+    world.brokers.get_mut(&1).unwrap().is_deaf = true;
+    world.commit(second_partition());
+    world.fetches.clear();
+    world.advance(3_000);
+    assert!((6..20).contains(&world.fetches.len()), "{}", world.fetches.len());
+    assert_eq!(world.write(1, "other"), 0);
+    world.brokers.get_mut(&1).unwrap().is_deaf = false;
+    world.tell();
+    world.run();
+    let sent = world.produce_to(1, 1, -1, batch(&["a"]));
+    world.advance(1_000);
+    assert_eq!(world.acked(1, sent), Some((ErrorCode::None, 0)));
+}
+
+#[test]
+fn a_leader_that_died_silently_is_followed_as_soon_as_it_is_back() {
+    for is_elected in [false, true] {
+        let mut world = World::of(2, &[]);
+        world.write(1, "a");
+        world.cut.insert((1, 2));
+        world.advance(600);
+        world.kill(1);
+        if is_elected {
+            world.change(Some(2), &[2]);
+        }
+        world.advance(1_000);
+        world.cut = Set::new();
+        world.start(1);
+        if is_elected {
+            world.change(Some(1), &[1, 2]);
+        }
+        let sent = world.produce(1, -1, batch(&["b"]));
+        world.advance(1_000);
+        assert_eq!(world.acked(1, sent), Some((ErrorCode::None, 1)), "elected: {is_elected}");
+    }
+}
+
+#[test]
+fn nothing_is_appended_in_the_last_steps_of_a_stop() {
+    let mut world = World::of(2, &[]);
+    world.write(1, "a");
+    let now = world.now;
+    let broker = world.brokers.get_mut(&2).unwrap();
+    broker.is_stuck = true;
+    let mut out = Outbox::with_events();
+    broker.node.flush_all(now, &mut out);
+    world.carry_out(2, out);
+    world.produce(1, 1, batch(&["b"]));
+    world.advance(1_000);
+    assert_eq!((world.ends(1).1, world.log_view(2).end), (2, Offset(1)));
 }
 
 #[test]
@@ -100,14 +161,43 @@ fn the_log_start_of_the_leader_is_the_followers_too() {
         world.write(1, value);
     }
     world.advance(1_000);
+    world.fetches.clear();
+    delete_records(&mut world, 2);
+    world.advance(1_000);
+    assert_eq!((world.log_view(1).log_start, world.log_view(2).log_start), (Offset(2), Offset(2)));
+    let mut told = world.fetches.iter().flat_map(|it| &it.2.topics).flat_map(|it| &it.partitions);
+    assert!(told.any(|it| it.log_start_offset == 2), "its leader hears of it");
+}
+
+fn delete_records(world: &mut World, offset: i64) {
     let topic = delete_records_request::DeleteRecordsTopic {
         name: "t".into(),
-        partitions: vec![delete_records_request::DeleteRecordsPartition { partition_index: 0, offset: 2 }],
+        partitions: vec![delete_records_request::DeleteRecordsPartition { partition_index: 0, offset }],
     };
     let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 1_000 };
     world.send(1, 2, RequestBody::DeleteRecords(request));
-    world.advance(1_000);
-    assert_eq!((world.log_view(1).log_start, world.log_view(2).log_start), (Offset(2), Offset(2)));
+}
+
+#[test]
+fn a_replica_without_records_catches_up_with_a_log_that_starts_within_a_batch() {
+    let mut world = World::of(2, &[]);
+    world.kill(2);
+    world.change(None, &[1]);
+    let sent = world.produce(1, -1, batch(&["a", "b", "c", "d"]));
+    assert_eq!(world.acked(1, sent), Some((ErrorCode::None, 0)));
+    world.write(1, "e");
+    delete_records(&mut world, 2);
+    for _ in 0..2 {
+        world.start(2);
+        world.advance(3_000);
+        assert_eq!(world.log(2), world.log(1));
+        let log = world.log_view(2);
+        assert_eq!((log.log_start, log.high_watermark, log.end), (Offset(2), Offset(5), Offset(5)));
+        assert_eq!(world.isr(), [1, 2]);
+        // And what it has made of it survives.
+        world.kill(2);
+        world.change(None, &[1]);
+    }
 }
 
 #[test]
@@ -119,12 +209,7 @@ fn a_follower_that_the_leader_has_left_behind_begins_anew() {
     for value in ["b", "c", "d"] {
         world.write(1, value);
     }
-    let topic = delete_records_request::DeleteRecordsTopic {
-        name: "t".into(),
-        partitions: vec![delete_records_request::DeleteRecordsPartition { partition_index: 0, offset: 3 }],
-    };
-    let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 1_000 };
-    world.send(1, 2, RequestBody::DeleteRecords(request));
+    delete_records(&mut world, 3);
     world.start(2);
     world.advance(3_000);
     assert_eq!(world.log(2), [(0, 3, "d".to_owned())]);
