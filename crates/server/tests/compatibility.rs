@@ -22,12 +22,13 @@ advertises it; nothing else is advertised. A request of any other API or version
 Kafka, except ApiVersions: that is answered in version 0 with UNSUPPORTED_VERSION and the versions that there are (KIP-511).
 ";
 
-const NOTES: [(ApiKey, &str); 4] = [
+const NOTES: [(ApiKey, &str); 5] = [
     (ApiKey::Produce, "0 to 2 are advertised for old librdkafka and refused, as by Kafka; no transactions"),
     (
         ApiKey::Fetch,
         "sessions (KIP-227), topic ids (KIP-516), replicas by their broker epoch (KIP-903), reads at followers (KIP-392)",
     ),
+    (ApiKey::DeleteRecords, "answered once the leader has it on disk; Kafka waits for all live replicas instead"),
     (ApiKey::InitProducerId, "idempotent producers; a transactional id is refused"),
     (ApiKey::ApiVersions, "any other version is answered in version 0 with UNSUPPORTED_VERSION"),
 ];

@@ -2,8 +2,11 @@
 //!
 //! - Offset -1 means the high watermark; beyond it is OFFSET_OUT_OF_RANGE; a topic that is compacted and nothing else
 //!   is POLICY_VIOLATION.
-//! - The answer waits until the new starts are on disk (`log-start-offset-checkpoint`). Kafka answers before that and
-//!   may show deleted records again after a crash.
+//! - The answer waits until the leader's new starts are on disk (`log-start-offset-checkpoint`); Kafka's does not wait for
+//!   any disk.
+//! - Gap: it does not wait for the other replicas. Kafka answers when the low watermark, the least log start of all live
+//!   replicas, has got there, or with REQUEST_TIMED_OUT after the request's timeout, and tells that watermark. Here a follower
+//!   hears of the new start with its next fetch: one that is elected before that shows the records again.
 
 use ordered::Set;
 
