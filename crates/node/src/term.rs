@@ -7,6 +7,7 @@ use protocol::{ErrorCode, LeaderEpoch, NodeId, Now, RequestBody, ResponseBody, S
 use crate::controller::Due;
 use crate::deferred::Committed;
 use crate::gateway::refusals::refuse;
+use crate::image::BrokerImage;
 use crate::input::ConnId;
 use crate::node::Node;
 use crate::outbox::{CallError, Outbox};
@@ -52,6 +53,7 @@ impl Node {
         self.controller.resign(self.image.clone());
         self.timers.disarm(WakeReason::Sessions);
         self.timers.disarm(WakeReason::Balance);
+        self.peers.give_up(|it| matches!(it, Purpose::Knock(..)));
         for committed in self.deferred.take_parked() {
             let Committed::Answer(waiter, mut body) = committed;
             refuse(&mut body, ErrorCode::NotController);
@@ -114,11 +116,7 @@ impl Node {
     fn knock(&mut self, id: NodeId, out: &mut Outbox) {
         self.controller.contacts.knock_again(id, None);
         let Some(broker) = self.controller.image().broker(id).filter(|it| !it.fenced) else { return };
-        let listener = &self.config.inter_broker_listener_name;
-        let Some(endpoint) = broker.endpoints.get(listener).or_else(|| broker.endpoints.values().next()) else {
-            return;
-        };
-        let to = Endpoint { node: id, host: endpoint.host.clone(), port: endpoint.port };
+        let Some(to) = door_of(broker, &self.config.inter_broker_listener_name) else { return };
         let body = RequestBody::ApiVersions(ApiVersionsRequest {
             client_software_name: Str::from_static("vivarium"),
             client_software_version: Str::from_static(env!("CARGO_PKG_VERSION")),
@@ -126,7 +124,8 @@ impl Node {
         self.peers.call(Purpose::Knock(id, broker.epoch), &to, body, KNOCK_TIMEOUT_MS, out);
     }
 
-    /// Only a refusal is proof that nobody listens there; anything else leaves it to the session.
+    /// Only a refusal says that nobody listens there, and only twice in a row if no connection was seen to break; anything
+    /// else leaves it to the session.
     pub(crate) fn knocked(
         &mut self,
         now: Now,
@@ -136,13 +135,18 @@ impl Node {
         out: &mut Outbox,
     ) {
         let is_same = self.controller.image().broker(id).is_some_and(|it| it.epoch == epoch && !it.fenced);
-        if !self.controller.is_active() || !is_same || !self.controller.contacts.is_disconnected(id) {
+        if !self.controller.is_active() || !is_same || !self.controller.contacts.is_in_doubt(id) {
             return;
         }
-        if matches!(result, Err(CallError::Refused)) {
+        let contacts = &mut self.controller.contacts;
+        let is_refused = matches!(result, Err(CallError::Refused));
+        if is_refused && contacts.refused(id) {
             self.fence(now, id, "nobody listens on its port any more", out);
         } else {
-            self.controller.contacts.knock_again(id, Some(now.mono.plus_ms(KNOCK_INTERVAL_MS)));
+            if !is_refused {
+                contacts.unrefused(id);
+            }
+            contacts.knock_again(id, Some(now.mono.plus_ms(KNOCK_INTERVAL_MS)));
         }
         self.arm_sessions();
     }
@@ -165,5 +169,47 @@ impl Node {
             self.append_metadata(now, records, out);
         }
         self.arm_balance(now);
+    }
+}
+
+/// Where a broker is knocked at: where its peers reach it. A node that is no broker may not know on which listener that is;
+/// of several any may be closed to this node, so its session decides.
+fn door_of(broker: &BrokerImage, listener: &Str) -> Option<Endpoint> {
+    let only = || broker.endpoints.values().next().filter(|_| broker.endpoints.len() == 1);
+    let endpoint = broker.endpoints.get(listener).or_else(only)?;
+    Some(Endpoint { node: broker.id, host: endpoint.host.clone(), port: endpoint.port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Image;
+    use protocol::messages::RegisterBrokerRecord;
+    use protocol::messages::register_broker_record::BrokerEndpoint;
+    use protocol::{MetadataRecord, Offset};
+
+    #[test]
+    fn nobody_is_knocked_at_where_only_others_may_reach_it() {
+        let door = |listeners: &[(&'static str, u16)], own: &'static str| {
+            let end_points = listeners.iter().map(|(name, port)| BrokerEndpoint {
+                name: Str::from_static(name),
+                host: Str::from_static("b"),
+                port: *port,
+                ..BrokerEndpoint::default()
+            });
+            let record = RegisterBrokerRecord {
+                broker_id: 2,
+                end_points: end_points.collect(),
+                ..RegisterBrokerRecord::default()
+            };
+            let mut image = Image::default();
+            image.apply(Offset(0), &MetadataRecord::RegisterBroker(record)).expect("it is sound");
+            door_of(image.broker(NodeId(2)).expect("it is registered"), &Str::from_static(own)).map(|it| it.port)
+        };
+        let two = [("EXTERNAL", 1), ("INTERNAL", 2)];
+        assert_eq!(door(&two, "INTERNAL"), Some(2));
+        assert_eq!(door(&two, ""), None, "a controller alone does not know which");
+        assert_eq!(door(&two, "OTHER"), None);
+        assert_eq!(door(&[("EXTERNAL", 1)], ""), Some(1), "there is no other");
     }
 }

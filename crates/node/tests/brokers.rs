@@ -38,7 +38,7 @@ fn a_broken_connection_has_the_port_knocked_at_unless_the_broker_comes_back() {
     let contacts = &mut cluster.controller.contacts;
     contacts.closed(ConnId(2), at(100).mono, GRACE_MS);
     contacts.closed(ConnId(3), at(100).mono, GRACE_MS);
-    assert!(contacts.is_disconnected(NodeId(2)) && !contacts.is_disconnected(NodeId(1)));
+    assert!(contacts.is_broken(NodeId(2)) && !contacts.is_broken(NodeId(1)));
     assert_eq!(contacts.due(at(119).mono, TIMEOUT_MS), None);
     cluster.now = at(110);
     cluster.beat(3);
@@ -46,6 +46,25 @@ fn a_broken_connection_has_the_port_knocked_at_unless_the_broker_comes_back() {
     assert_eq!(contacts.due(at(120).mono, TIMEOUT_MS), Some(Due::Knock(NodeId(2))));
     contacts.knock_again(NodeId(2), None);
     assert_eq!(contacts.due(at(9_000).mono, TIMEOUT_MS), None, "its session goes on");
+}
+
+#[test]
+fn without_a_connection_that_broke_one_refusal_proves_nothing() {
+    let mut cluster = Cluster::of_three();
+    cluster.controller.arm_contacts(at(50_000).mono, GRACE_MS);
+    let contacts = &mut cluster.controller.contacts;
+    assert!(contacts.is_in_doubt(NodeId(2)) && !contacts.is_broken(NodeId(2)));
+    assert!(!contacts.refused(NodeId(2)), "it may only be out of reach for a moment");
+    contacts.unrefused(NodeId(2));
+    assert!(!contacts.refused(NodeId(2)), "it was not refused twice in a row");
+    assert!(contacts.refused(NodeId(2)));
+    // A connection that broke is evidence of its own, and one that is open is of the contrary.
+    cluster.now = at(50_010);
+    cluster.beat(3);
+    let contacts = &mut cluster.controller.contacts;
+    assert!(!contacts.is_in_doubt(NodeId(3)) && !contacts.refused(NodeId(3)) && !contacts.refused(NodeId(3)));
+    contacts.closed(ConnId(3), at(50_020).mono, GRACE_MS);
+    assert!(contacts.is_broken(NodeId(3)) && contacts.refused(NodeId(3)));
 }
 
 #[test]

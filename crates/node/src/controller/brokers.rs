@@ -145,7 +145,7 @@ impl Controller {
         now: Now,
     ) -> bool {
         let timeout_ms = i64::from(config.broker_session_timeout_ms);
-        let took_over = self.contacts.is_disconnected(broker.id)
+        let took_over = self.contacts.is_broken(broker.id)
             && request.listeners.iter().any(|it| {
                 let before = broker.endpoints.get(&it.name);
                 before.is_some_and(|before| before.host == it.host && before.port == it.port)

@@ -3,8 +3,9 @@
 //! A broker is fenced `broker.session.timeout.ms` after its last heartbeat, as in Kafka. There is evidence that comes
 //! sooner: a process that ends closes its connections, and then nobody listens on its port. So when the connection of a
 //! broker's heartbeats closes and it does not come back on another within `vivarium.broker.session.reset.grace.ms`, its port
-//! is knocked at; it is fenced at once if that is refused. A broker that is paused, slow or cut off refuses nothing and is
-//! treated exactly as Kafka would.
+//! is knocked at; it is fenced at once if that is refused. Who was not heard of since the term began is knocked at as soon,
+//! for it may have ended together with the last controller, but no connection is known to have broken: one refusal is no
+//! proof, two in a row are. A broker that is paused, slow or cut off refuses nothing and is treated exactly as Kafka would.
 
 use ordered::Map;
 
@@ -12,6 +13,17 @@ use protocol::{Instant, NodeId, Offset};
 
 use crate::image::Image;
 use crate::input::ConnId;
+
+/// The connection of a broker's heartbeats, as far as this term has seen one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// It was not heard of in this term: that says nothing.
+    Unheard,
+    /// Its last registration or heartbeat came on this one.
+    Open(ConnId),
+    /// That was seen to close.
+    Broken,
+}
 
 /// What the controller knows of one broker's process.
 #[derive(Clone, Debug)]
@@ -22,8 +34,9 @@ struct Contact {
     metadata_offset: i64,
     /// In a controlled shutdown: once all others have applied this, it may go.
     shutdown_offset: Option<Offset>,
-    /// Where its last heartbeat came from; `None` once that is closed, or before the first.
-    conn: Option<ConnId>,
+    line: Line,
+    /// The last knock was refused.
+    refused: bool,
     /// When its port is knocked at, unless it is heard of before.
     knock_at: Option<Instant>,
 }
@@ -53,7 +66,8 @@ impl Contacts {
                 last: now,
                 metadata_offset: -1,
                 shutdown_offset: None,
-                conn: None,
+                line: Line::Unheard,
+                refused: false,
                 knock_at: Some(now.plus_ms(grace_ms)),
             };
             self.by_broker.insert(broker.id, contact);
@@ -73,7 +87,8 @@ impl Contacts {
             last: now,
             metadata_offset: metadata_offset.or(before.map(|it| it.metadata_offset)).unwrap_or(-1),
             shutdown_offset: before.and_then(|it| it.shutdown_offset),
-            conn: Some(conn),
+            line: Line::Open(conn),
+            refused: false,
             knock_at: None,
         };
         self.by_broker.insert(id, contact);
@@ -102,22 +117,41 @@ impl Contacts {
         self.by_broker.get(&id).is_some_and(|it| it.epoch == epoch && now <= it.last.plus_ms(timeout_ms))
     }
 
-    /// True if no connection is open on which the broker was heard of.
-    pub fn is_disconnected(&self, id: NodeId) -> bool {
-        self.by_broker.get(&id).is_none_or(|it| it.conn.is_none())
+    /// True if the connection on which the broker was heard of was seen to close, in this term, and there was no other since.
+    pub fn is_broken(&self, id: NodeId) -> bool {
+        self.by_broker.get(&id).is_some_and(|it| it.line == Line::Broken)
+    }
+
+    /// True if a knock's answer means anything: the broker is watched, and no connection of it is open.
+    pub fn is_in_doubt(&self, id: NodeId) -> bool {
+        self.by_broker.get(&id).is_some_and(|it| !matches!(it.line, Line::Open(_)))
+    }
+
+    /// A knock was refused; true if that proves that the broker is gone.
+    pub fn refused(&mut self, id: NodeId) -> bool {
+        let Some(contact) = self.by_broker.get_mut(&id) else { return false };
+        let was_refused = std::mem::replace(&mut contact.refused, true);
+        contact.line == Line::Broken || (contact.line == Line::Unheard && was_refused)
+    }
+
+    /// A knock was answered in a way that says nothing: refusals are counted anew.
+    pub fn unrefused(&mut self, id: NodeId) {
+        if let Some(contact) = self.by_broker.get_mut(&id) {
+            contact.refused = false;
+        }
     }
 
     /// A connection is gone.
     pub fn closed(&mut self, conn: ConnId, now: Instant, grace_ms: i64) {
-        for contact in self.by_broker.values_mut().filter(|it| it.conn == Some(conn)) {
-            contact.conn = None;
+        for contact in self.by_broker.values_mut().filter(|it| it.line == Line::Open(conn)) {
+            contact.line = Line::Broken;
             contact.knock_at = Some(now.plus_ms(grace_ms));
         }
     }
 
     /// A knock was sent, or was answered in a way that says nothing: the next comes later.
     pub fn knock_again(&mut self, id: NodeId, at: Option<Instant>) {
-        if let Some(contact) = self.by_broker.get_mut(&id).filter(|it| it.conn.is_none()) {
+        if let Some(contact) = self.by_broker.get_mut(&id).filter(|it| !matches!(it.line, Line::Open(_))) {
             contact.knock_at = at;
         }
     }
