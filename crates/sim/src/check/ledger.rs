@@ -1,6 +1,6 @@
 //! Which records were sent, where each was appended, who read what.
 
-use ordered::Map;
+use ordered::{Map, Set};
 
 use protocol::records::{BatchHead, Compression, Compressors, PureCompressors, RecordViews};
 use protocol::{Offset, Str, Uuid};
@@ -87,11 +87,22 @@ pub(super) struct PartitionLedger {
     pub(super) rotten: bool,
     /// By offset, from 0.
     entries: Entries<Entry>,
-    /// How often records were lost, and which: offset and print.
+    /// How often records were lost, and which.
     pub(super) losses: u32,
-    lost: Entries<(i64, u64)>,
+    lost: Entries<Lost>,
+    /// Replicas that came back with less than they had, for the power or the disk was gone, and have not caught up since.
+    pub(super) losers: Set<Pid>,
     /// The last record of each client.
     last: Vec<(Pid, u64)>,
+}
+
+/// A record that was in some log and is not in the partition's.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    offset: i64,
+    print: u64,
+    /// Even if all replicas in sync had it: the settings, or what became of disks, allow that.
+    excused: bool,
 }
 
 /// What a partition lost at once.
@@ -160,6 +171,7 @@ impl PartitionLedger {
             rotten: false,
             losses: 0,
             lost: Entries::default(),
+            losers: Set::new(),
             last: Vec::new(),
         }
     }
@@ -187,8 +199,14 @@ impl PartitionLedger {
     }
 
     /// A record that was appended where it will not stay.
-    pub(super) fn strayed(&mut self, offset: Offset, print: u64) {
-        self.lost.push((offset.0, print));
+    pub(super) fn strayed(&mut self, offset: Offset, print: u64, excused: bool) {
+        self.lost.push(Lost { offset: offset.0, print, excused });
+    }
+
+    /// Who lost records of it is no loser any more once it has again what is committed.
+    pub(super) fn forgive(&mut self) {
+        let (epochs, replicas, high_watermark) = (&self.epochs, &self.replicas, self.high_watermark);
+        self.losers.retain(|pid| replicas.get(pid).is_some_and(|it| it.epochs.common(epochs) < high_watermark));
     }
 
     pub(super) fn entry(&self, offset: Offset) -> Option<&Entry> {
@@ -214,8 +232,8 @@ impl PartitionLedger {
         }
     }
 
-    /// Everything from `end` on is gone.
-    pub(super) fn cut(&mut self, end: Offset) -> Loss {
+    /// Everything from `end` on is gone; `excused` even if it was committed.
+    pub(super) fn cut(&mut self, end: Offset, excused: bool) -> Loss {
         let from = usize::try_from(end.0).unwrap_or(0);
         let mut loss = Loss { records: 0, acked: 0, committed: 0, authors: Vec::new() };
         let high_watermark = usize::try_from(self.high_watermark).unwrap_or(0);
@@ -224,7 +242,7 @@ impl PartitionLedger {
             loss.acked += u64::from(entry.acked);
             loss.committed += u64::from(entry.acked_by_all || (self.is_replicated() && from + index < high_watermark));
             loss.authors.extend(entry.author);
-            self.lost.push(((from + index) as i64, entry.print));
+            self.lost.push(Lost { offset: (from + index) as i64, print: entry.print, excused });
         }
         if loss.records > 0 {
             self.entries.truncate(from);
@@ -238,9 +256,10 @@ impl PartitionLedger {
         loss
     }
 
-    /// True if this very record was here and is lost.
-    pub(super) fn was_lost(&self, offset: Offset, print: u64) -> bool {
-        self.lost.len() > 0 && self.lost.iter_from(0).any(|it| *it == (offset.0, print))
+    /// True if this very record was here and is lost; with `committed`, only if it may be although it was committed.
+    pub(super) fn was_lost(&self, offset: Offset, print: u64, committed: bool) -> bool {
+        let is_it = |it: &Lost| (it.offset, it.print) == (offset.0, print) && (it.excused || !committed);
+        self.lost.len() > 0 && self.lost.iter_from(0).any(is_it)
     }
 }
 

@@ -8,7 +8,7 @@ use protocol::{LeaderEpoch, Offset, Uuid};
 use storage::LogSpec;
 
 use super::ledger::{self, Author, Entry, PartitionLedger};
-use super::{Check, Checks, Verdict};
+use super::{Check, Checks, Promise, Verdict};
 use crate::digest::Digest;
 use crate::queue::Pid;
 
@@ -61,6 +61,9 @@ impl Checks {
         }
         let was_synced = replica.synced > end.0;
         let was_written = replica.written > end.0;
+        if lost_power && had > end.0 {
+            partition.losers.insert(pid);
+        }
         replica.epochs.cut(end.0);
         replica.written = replica.written.min(end.0);
         replica.synced = replica.synced.min(end.0);
@@ -80,21 +83,19 @@ impl Checks {
         self.lose(event, index, end, lost_power, kept);
     }
 
-    /// A broker lost what its disk had not synced, or died.
-    pub(crate) fn broker_died(&mut self, pid: Pid, lost_power: bool) {
+    /// A broker died. What it lost shows when its logs are mounted.
+    pub(crate) fn broker_died(&mut self, pid: Pid) {
         self.killed.insert(pid);
-        if lost_power {
-            self.losers.insert(pid);
-        }
     }
 
     /// A broker's disk is empty.
     pub(crate) fn wiped(&mut self, event: u64, pid: Pid) {
         self.killed.insert(pid);
-        self.losers.insert(pid);
         for index in 0..self.partitions.len() {
-            let Some(replica) = self.partitions[index].replicas.get_mut(&pid) else { continue };
+            let partition = &mut self.partitions[index];
+            let Some(replica) = partition.replicas.get_mut(&pid) else { continue };
             *replica = Default::default();
+            partition.losers.insert(pid);
             self.gone(event, index, true);
         }
     }
@@ -102,14 +103,21 @@ impl Checks {
     /// A broker gives its log of a partition up.
     pub(crate) fn removed(&mut self, pid: Pid, index: usize) {
         self.partitions[index].replicas.remove(&pid);
+        self.partitions[index].losers.remove(&pid);
     }
 
-    /// A broker cuts its log of a partition.
+    /// A broker cuts its log of a partition, or begins it anew beyond its end.
     pub(crate) fn truncated(&mut self, event: u64, pid: Pid, index: usize, end: Offset) {
         if let Some(replica) = self.partitions[index].replicas.get_mut(&pid) {
-            replica.epochs.cut(end.0);
-            replica.written = replica.written.min(end.0);
-            replica.synced = replica.synced.min(end.0);
+            if end.0 > replica.epochs.end() {
+                // Its leader's log starts there. Nothing that was on the disk stays.
+                replica.epochs.begin_anew(end.0);
+                (replica.written, replica.synced) = (0, 0);
+            } else {
+                replica.epochs.cut(end.0);
+                replica.written = replica.written.min(end.0);
+                replica.synced = replica.synced.min(end.0);
+            }
             self.gone(event, index, false);
         }
     }
@@ -122,10 +130,22 @@ impl Checks {
         }
     }
 
+    /// True if settings or lost disks allow that a partition loses even what is committed.
+    fn is_excused(&self, index: usize) -> bool {
+        let partition = &self.partitions[index];
+        let promise = self.topics.get(&partition.topic).cloned().unwrap_or_default();
+        !partition.is_replicated() || partition.rotten || promise.unclean || self.disks_lost(index, &promise)
+    }
+
+    /// True if as many brokers died as must have a committed record, and one of them has lost it.
+    fn disks_lost(&self, index: usize, promise: &Promise) -> bool {
+        !self.partitions[index].losers.is_empty() && self.killed.len() >= promise.min_isr
+    }
+
     /// All from an offset on is lost; `broken` says why that must not be.
     fn lose(&mut self, event: u64, index: usize, end: Offset, lost_power: bool, broken: Option<&str>) {
-        let partition = &mut self.partitions[index];
-        let lost = partition.cut(end);
+        let excused = self.is_excused(index);
+        let lost = self.partitions[index].cut(end, excused);
         if lost.records == 0 {
             return;
         }
@@ -134,7 +154,7 @@ impl Checks {
         }
         let partition = &self.partitions[index];
         let promise = self.topics.get(&partition.topic).cloned().unwrap_or_default();
-        let brokers = self.killed.len();
+        let disks_lost = self.disks_lost(index, &promise);
         let (verdict, why) = match (lost.acked, lost_power) {
             _ if broken.is_some() => (Verdict::Bug, broken.unwrap_or_default()),
             _ if partition.is_replicated() => match (lost.acked, lost.committed) {
@@ -143,7 +163,7 @@ impl Checks {
                 _ if promise.unclean => {
                     (Verdict::Allowed, "unclean.leader.election.enable lets a replica lead that was not in sync")
                 }
-                _ if !self.losers.is_empty() && brokers >= promise.min_isr => {
+                _ if disks_lost => {
                     (Verdict::Allowed, "as many brokers as min.insync.replicas died or lost what was on their disks")
                 }
                 _ => (Verdict::Bug, "all replicas in sync had them, and not so many lost their disks"),
@@ -164,6 +184,7 @@ impl Checks {
             "{} records of {label} from {end} are lost, {} of them acknowledged: {why}",
             lost.records, lost.acked
         );
+        self.partitions[index].forgive();
         self.find(event, Check::AckedStays, verdict, what);
     }
 
@@ -205,12 +226,14 @@ impl Checks {
                 }
                 Place::Copy => self.compare(event, pid, index, head, &payload),
                 Place::Stray | Place::Gap => {
+                    let excused = self.is_excused(index);
                     let partition = &mut self.partitions[index];
                     ledger::each_record(head, &payload, |offset, key, value| {
-                        partition.strayed(offset, Digest::of_record(key, value));
+                        partition.strayed(offset, Digest::of_record(key, value), excused);
                     });
                 }
             }
+            self.partitions[index].forgive();
         }
     }
 

@@ -6,6 +6,8 @@
 mod ledger;
 mod logs;
 mod replica;
+#[cfg(test)]
+mod tests;
 
 use client::{Answer, ConsumerRecord, Outcome};
 use ordered::{Map, Set};
@@ -181,8 +183,7 @@ pub struct Checks {
     topics: Map<Str, Promise>,
     /// Topics that are no more: their logs say nothing about others of the same name.
     retired: Set<Uuid>,
-    /// Brokers that lost what they had not synced, or all; and those that died.
-    losers: Set<Pid>,
+    /// Brokers that died.
     killed: Set<Pid>,
     /// Who led each epoch of the metadata quorum.
     controllers: Map<i32, Pid>,
@@ -387,7 +388,8 @@ impl Checks {
         };
         let Some(index) = self.find_partition(&partition.topic, partition.partition) else { return };
         let ledger = &mut self.partitions[index];
-        let excused = offset.0 < ledger.log_start || ledger.was_lost(offset, print);
+        // Who waits for all is told of what is committed; that is lost to nobody's new epoch.
+        let excused = offset.0 < ledger.log_start || ledger.was_lost(offset, print, by_all);
         match ledger.entry_mut(offset) {
             Some(entry) if entry.print == print => {
                 entry.acked = true;
@@ -571,7 +573,7 @@ impl Checks {
         let known = ledger.entry(Offset(offset)).is_some_and(|entry| entry.print == print);
         // What was fetched before a loss may be handed out after it, even when its producer has sent it again by then and
         // it is at its old place once more, not yet for all to see.
-        let ghost = losses > 0 && ledger.was_lost(Offset(offset), print);
+        let ghost = losses > 0 && ledger.was_lost(Offset(offset), print, true);
         let gone = offset < log_start;
         let verdict = if ledger.rotten { Verdict::Allowed } else { Verdict::Bug };
         let compacted = ledger.compacted;

@@ -56,7 +56,13 @@ impl Epochs {
             return;
         }
         self.begins.retain(|(_, begin)| *begin < end);
-        self.end = if self.begins.is_empty() { 0 } else { end };
+        self.end = end;
+    }
+
+    /// Everything is gone, and what comes next comes at `start`.
+    pub(super) fn begin_anew(&mut self, start: i64) {
+        self.begins.clear();
+        self.end = start;
     }
 
     /// Up to where two logs have the same records: an epoch has one leader, so what is of the same epoch at an offset is the
@@ -108,5 +114,9 @@ mod tests {
         assert_eq!((it.end(), it.last()), (5, 1));
         it.cut(0);
         assert_eq!(it, Epochs::default());
+        it.begin_anew(50);
+        assert_eq!((it.end(), it.last(), it.at(49)), (50, -1, None));
+        it.cut(45);
+        assert_eq!((it.end(), it.last()), (45, -1));
     }
 }

@@ -247,7 +247,7 @@ impl World {
     /// A controlled shutdown is complete.
     fn stopped(&mut self, pid: Pid) {
         if self.last.node_events.iter().any(|it| matches!(it, node::Event::Failed { .. })) {
-            self.checks.broker_died(pid, false);
+            self.checks.broker_died(pid);
         }
         self.end_node(pid, Power::Down);
         if let Some(broker) = self.process_mut(pid).broker_mut() {

@@ -32,7 +32,7 @@ impl World {
         let pid = self.running(name)?;
         match self.process(pid).kind {
             Kind::Broker(_) => {
-                self.checks.broker_died(pid, false);
+                self.checks.broker_died(pid);
                 self.end_node(pid, Power::Down);
             }
             Kind::Client(_) => self.end_client(pid, Power::Down),
@@ -49,7 +49,7 @@ impl World {
         if torn && let Some(broker) = self.process_mut(pid).broker_mut() {
             broker.tear();
         }
-        self.checks.broker_died(pid, true);
+        self.checks.broker_died(pid);
         self.end_node(pid, Power::Dark);
         Ok(())
     }
