@@ -154,6 +154,26 @@ fn a_number_has_one_broker_until_its_session_is_over() {
 }
 
 #[test]
+fn nobody_takes_over_the_number_of_the_controllers_own_broker() {
+    let mut cluster = Cluster::of_three();
+    let other = registration(1, 99, 9092);
+    cluster.controller.contacts.forget(NodeId(1));
+    cluster.now = at(TIMEOUT_MS + 1);
+    assert_eq!(error(&cluster.register_from(&other, false)), ErrorCode::DuplicateBrokerRegistration);
+    assert_eq!(error(&cluster.register_from(&other, true)), ErrorCode::None, "but its own next life");
+}
+
+#[test]
+fn a_new_controller_takes_nobody_for_gone_whom_it_has_not_heard_of() {
+    let mut cluster = Cluster::of_three();
+    cluster.controller.arm_contacts(cluster.now.mono, GRACE_MS);
+    let same_port = registration(2, 99, 9093);
+    assert_eq!(error(&cluster.register_as(&same_port)), ErrorCode::DuplicateBrokerRegistration);
+    cluster.now = at(TIMEOUT_MS + 1);
+    assert_eq!(error(&cluster.register_as(&same_port)), ErrorCode::None, "its session is over");
+}
+
+#[test]
 fn who_listens_where_the_dead_one_did_is_its_next_life() {
     let mut cluster = Cluster::of_three();
     let same_port = registration(2, 99, 9093);

@@ -72,14 +72,15 @@ impl Controller {
         records
     }
 
-    /// BrokerRegistration: the broker's epoch is the offset of its record.
+    /// BrokerRegistration: the broker's epoch is the offset of its record. `is_own` if this very node asks.
     pub fn decide_broker_registration(
         &self,
         config: &Config,
         request: &BrokerRegistrationRequest,
+        is_own: bool,
         now: Now,
     ) -> Outcome {
-        match self.register(config, request, now) {
+        match self.register(config, request, is_own, now) {
             Ok((records, epoch)) => Outcome { records, reply: registration_reply(ErrorCode::None, epoch) },
             Err(error) => Outcome { records: Vec::new(), reply: registration_reply(error, -1) },
         }
@@ -89,6 +90,7 @@ impl Controller {
         &self,
         config: &Config,
         request: &BrokerRegistrationRequest,
+        is_own: bool,
         now: Now,
     ) -> Result<(Vec<MetadataRecord>, i64), ErrorCode> {
         let id = NodeId(request.broker_id);
@@ -97,7 +99,7 @@ impl Controller {
         }
         let existing = self.image().broker(id);
         let same = existing.filter(|it| it.incarnation == request.incarnation_id);
-        if same.is_none() && existing.is_some_and(|it| self.is_another_alive(config, it, request, now)) {
+        if same.is_none() && existing.is_some_and(|it| self.is_another_alive(config, it, request, is_own, now)) {
             return Err(ErrorCode::DuplicateBrokerRegistration);
         }
         if request.is_migrating_zk_broker {
@@ -135,24 +137,27 @@ impl Controller {
         Ok((records, epoch))
     }
 
-    /// Another process with the same number is refused while the first lives. That one is known to be gone when it was this
-    /// node's own, or when nothing connects it and who asks listens where it did: two cannot have one port.
+    /// Another process with the same number is refused while the first lives. This node's own lives
+    /// as long as this process, and its earlier lives are over when it asks itself. Of others that one is known to be gone when
+    /// its connection was seen to break and who asks listens where it did: two cannot have one port.
     fn is_another_alive(
         &self,
         config: &Config,
         broker: &BrokerImage,
         request: &BrokerRegistrationRequest,
+        is_own: bool,
         now: Now,
     ) -> bool {
+        if config.roles.broker && broker.id == config.node_id {
+            return !is_own;
+        }
         let timeout_ms = i64::from(config.broker_session_timeout_ms);
         let took_over = self.contacts.is_broken(broker.id)
             && request.listeners.iter().any(|it| {
                 let before = broker.endpoints.get(&it.name);
                 before.is_some_and(|before| before.host == it.host && before.port == it.port)
             });
-        broker.id != config.node_id
-            && !took_over
-            && self.contacts.is_live(broker.id, broker.epoch, now.mono, timeout_ms)
+        !took_over && self.contacts.is_live(broker.id, broker.epoch, now.mono, timeout_ms)
     }
 
     fn check_directories(&self, id: NodeId, directories: &[Uuid]) -> Result<(), ErrorCode> {

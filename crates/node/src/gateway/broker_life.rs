@@ -11,13 +11,16 @@ use protocol::messages::{
 };
 
 use super::{Context, Step};
+use crate::input::PeerHost;
 
 const NOT_CONTROLLER: i16 = ErrorCode::NotController.code();
 
 /// BrokerRegistration.
 pub fn register(context: &mut Context<'_>, request: &BrokerRegistrationRequest) -> Step {
     if context.controller.is_active() {
-        return Step::Decided(context.controller.decide_broker_registration(context.config, request, context.now));
+        let is_own = context.peer.host == PeerHost::Node(context.config.node_id);
+        let outcome = context.controller.decide_broker_registration(context.config, request, is_own, context.now);
+        return Step::Decided(outcome);
     }
     let refused = BrokerRegistrationResponse { error_code: NOT_CONTROLLER, broker_epoch: -1, ..Default::default() };
     Step::Answer(ResponseBody::BrokerRegistration(refused))

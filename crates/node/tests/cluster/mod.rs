@@ -130,7 +130,12 @@ impl Cluster {
     }
 
     pub fn register_as(&mut self, request: &BrokerRegistrationRequest) -> BrokerRegistrationResponse {
-        let outcome = self.controller.decide_broker_registration(&self.config, request, self.now);
+        // Nobody but the node itself asks for its own broker.
+        self.register_from(request, request.broker_id == self.config.node_id.0)
+    }
+
+    pub fn register_from(&mut self, request: &BrokerRegistrationRequest, is_own: bool) -> BrokerRegistrationResponse {
+        let outcome = self.controller.decide_broker_registration(&self.config, request, is_own, self.now);
         match self.commit(outcome) {
             ResponseBody::BrokerRegistration(response) => {
                 if response.error_code == 0 {
