@@ -104,16 +104,16 @@ impl Node {
         }
         let is_first = self.membership.term.is_none();
         self.membership.term = term;
+        // Whoever was asked before is the controller no more, and may never answer.
+        let given_up = self.peers.give_up_lifecycle();
         self.register_controller(out);
         if is_first {
             return true;
         }
-        // Whoever was asked before is the controller no more, and may never answer.
-        if self.membership.in_flight {
-            self.peers.give_up(|it| {
-                matches!(it, Purpose::Lifecycle(Asked::Heartbeat) | Purpose::Lifecycle(Asked::Registration))
-            });
-            self.membership.in_flight = false;
+        self.membership.in_flight = false;
+        // A registration or heartbeat leaves at once, below; who waits for anything else asks again.
+        for asked in given_up.into_iter().filter(|it| !matches!(it, Asked::Registration | Asked::Heartbeat)) {
+            self.lifecycle_answered(now, asked, Err(CallError::Reset), out);
         }
         self.beat(now, out);
         self.forward_all(now, out);
@@ -429,4 +429,26 @@ impl Node {
 /// What stands for an answer that never came.
 fn no_producer_ids() -> AllocateProducerIdsResponse {
     AllocateProducerIdsResponse { error_code: ErrorCode::RequestTimedOut.code(), ..Default::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A paused controller resets nothing and answers nothing: who waits for it must not wait for the call's own end.
+    #[test]
+    fn nothing_waits_for_a_controller_that_is_one_no_more() {
+        let mut peers = crate::peers::Peers::default();
+        let mut out = Outbox::default();
+        let to = Endpoint { node: protocol::NodeId(2), host: Str::new(), port: 1 };
+        let body = || RequestBody::BrokerHeartbeat(BrokerHeartbeatRequest::default());
+        let all = [Asked::Heartbeat, Asked::ProducerIds, Asked::Topics, Asked::ControllerRegistration];
+        for asked in all {
+            peers.call(Purpose::Lifecycle(asked), &to, body(), 30_000, &mut out);
+        }
+        let other = peers.call(Purpose::Quorum(1), &to, body(), 30_000, &mut out);
+        assert_eq!(peers.give_up_lifecycle(), all);
+        assert_eq!(peers.len(), 1);
+        assert_eq!(peers.finish(other), Some(Purpose::Quorum(1)));
+    }
 }
