@@ -139,9 +139,11 @@ impl Quorum {
         let snapshot = &it.snapshot_id;
         if snapshot.epoch >= 0 && snapshot.end_offset >= 0 {
             let id = SnapshotId { end: Offset(snapshot.end_offset), epoch: LeaderEpoch(snapshot.epoch) };
-            if let Role::Follower(follower) = &mut self.role
-                && id.end > self.log.high_watermark
-            {
+            if id.end <= self.log.high_watermark {
+                // All of it is here. A leader that says so again must not be asked in a circle.
+                return Ok(false);
+            }
+            if let Role::Follower(follower) = &mut self.role {
                 follower.snapshot = Some(Box::new(Fetching { id, bytes: BytesMut::new() }));
             }
             return Ok(true);

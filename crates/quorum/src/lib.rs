@@ -360,7 +360,12 @@ impl Quorum {
         if let Some(snapshot) = shape.take_snapshot() {
             from = self.open_snapshot(&shape, snapshot, &mut history, out).map_err(corrupt)?;
         }
-        let is_behind = from > shape.end();
+        // What the log has of an epoch before the snapshot's may be of a leader that lost (Kafka compares the epochs, too).
+        let latest = shape.epochs().latest().unwrap_or_default();
+        let is_other = self.log.snapshot.as_ref().is_some_and(|it| it.id.epoch > latest)
+            && shape.log_start() < shape.end()
+            && !self.setup.is_alone();
+        let is_behind = from > shape.end() || is_other;
         if shape.log_start() > from {
             let start = shape.log_start();
             return Err(corrupt(format!(
@@ -373,7 +378,7 @@ impl Quorum {
         self.log.shape = Some(shape);
         if is_behind {
             // The power went between a snapshot of the leader's and the cut that it makes good for.
-            self.log.truncate(from, &mut self.ops, out);
+            self.log.begin_anew(from, &mut self.ops, out);
         }
         Ok(())
     }
@@ -539,6 +544,8 @@ impl Quorum {
     fn step(&mut self, now: Now, out: &mut Output) -> bool {
         match &self.role {
             Role::Starting | Role::Replaying(_) | Role::Failed => false,
+            // Where the log ends is not known before it is cut: nobody can be asked for a vote with it, or be led by it.
+            _ if self.waits_for_cut() => false,
             Role::Unattached(_) => self.step_unattached(now, out),
             Role::Prospective(_) => self.step_prospective(now, out),
             Role::Candidate(_) => self.step_candidate(now, out),
@@ -548,9 +555,15 @@ impl Quorum {
         }
     }
 
+    /// True while nothing is to be done but to wait for the log to be cut; then this node is asked again.
+    fn waits_for_cut(&self) -> bool {
+        self.log.is_cutting() && !matches!(self.role, Role::Leader(_) | Role::Resigned(_))
+    }
+
     fn next_wake(&self, now: Now) -> Option<Instant> {
         let deadline = match &self.role {
             Role::Starting | Role::Replaying(_) | Role::Failed => return None,
+            _ if self.waits_for_cut() => return None,
             Role::Leader(leader) => return leader.next_wake(self.voters().len()),
             Role::Unattached(until) => Some(*until).filter(|_| self.is_voter()),
             Role::Prospective(election) | Role::Candidate(election) => Some(election.until),

@@ -45,7 +45,8 @@ pub(crate) struct Log {
     flushing: bool,
     /// Appends that are not stored yet.
     appending: u32,
-    cutting: bool,
+    /// Cuts that are not done yet; the last one's answer says what is left.
+    cutting: u32,
 }
 
 impl Log {
@@ -78,13 +79,13 @@ impl Log {
 
     /// True if nothing that was asked of the log is under way.
     pub(crate) fn is_idle(&self) -> bool {
-        let is_still = !self.cutting && !self.flushing && self.appending == 0 && self.storing.is_none();
+        let is_still = !self.is_cutting() && !self.flushing && self.appending == 0 && self.storing.is_none();
         is_still && self.synced_end() == self.end()
     }
 
     /// True while the log is being cut.
     pub(crate) fn is_cutting(&self) -> bool {
-        self.cutting
+        self.cutting > 0
     }
 
     /// True if a transaction began among the committed records and has not ended.
@@ -180,7 +181,7 @@ impl Log {
     /// before it ran.
     pub(crate) fn flush(&mut self, ops: &mut Ops, out: &mut Output) {
         let Some(shape) = self.shape.as_ref().filter(|shape| shape.synced_end() < shape.end()) else { return };
-        if !self.flushing && !self.cutting {
+        if !self.flushing && !self.is_cutting() {
             let (op, end) = shape.flush();
             self.flushing = true;
             ops.ask(Purpose::Flush(end), op, out);
@@ -198,7 +199,7 @@ impl Log {
     pub(crate) fn truncate(&mut self, offset: Offset, ops: &mut Ops, out: &mut Output) {
         let Some(shape) = &mut self.shape else { return };
         let op = shape.truncate(offset);
-        self.cutting = true;
+        self.cutting += 1;
         while self.pending.back().is_some_and(|(at, _)| *at >= offset) {
             self.pending.pop_back();
         }
@@ -206,9 +207,19 @@ impl Log {
         ops.ask(Purpose::Truncate, op, out);
     }
 
+    /// Gives up every record and goes on at the offset. A cut there would keep what is below it, which may be of an epoch
+    /// that lost: so the log is emptied first. After a power cut between the two it ends below the snapshot that stands for
+    /// its beginning, which the next start makes good.
+    pub(crate) fn begin_anew(&mut self, offset: Offset, ops: &mut Ops, out: &mut Output) {
+        if offset <= self.end() && self.start() < self.end() {
+            self.truncate(Offset(0), ops, out);
+        }
+        self.truncate(offset, ops, out);
+    }
+
     pub(crate) fn cut(&mut self, rebuilt: Shape) {
-        self.cutting = false;
-        if let Some(shape) = &mut self.shape {
+        self.cutting -= 1;
+        if let Some(shape) = self.shape.as_mut().filter(|_| self.cutting == 0) {
             shape.adopt(rebuilt);
         }
     }
@@ -234,7 +245,7 @@ impl Log {
         let mut history = History::default();
         let last = end.plus(-1);
         let records = snapshot::records(&snapshot.bytes, last, &mut history)?;
-        self.truncate(end, ops, out);
+        self.begin_anew(end, ops, out);
         self.pending.clear();
         self.transactions = Transactions::default();
         self.history = history;

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use protocol::messages::{
     BeginQuorumEpochRequest, DescribeQuorumRequest, EndQuorumEpochRequest, FeatureLevelRecord, FetchRequest,
-    FetchResponse, FetchSnapshotRequest, VoteRequest, begin_quorum_epoch_request, describe_quorum_request,
-    end_quorum_epoch_request, fetch_request, fetch_response, fetch_snapshot_request, vote_request, vote_response,
+    FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse, VoteRequest, begin_quorum_epoch_request,
+    describe_quorum_request, end_quorum_epoch_request, fetch_request, fetch_response, fetch_snapshot_request,
+    fetch_snapshot_response, vote_request, vote_response,
 };
 use protocol::records::Records;
 use protocol::{ErrorCode, Instant, LeaderEpoch, NodeId, Now, Offset, RequestBody, ResponseBody, Uuid, WallMs};
@@ -38,6 +39,10 @@ impl Rig {
     }
 
     fn of(node: i32) -> Rig {
+        Rig::on(node, MemoryDisk::new())
+    }
+
+    fn on(node: i32, disk: MemoryDisk) -> Rig {
         let quorum = Quorum::new(QuorumSetup {
             cluster_id: "cluster".into(),
             directory_id: directory(node),
@@ -47,7 +52,7 @@ impl Rig {
             seed: 1,
             ..QuorumSetup::alone(NodeId(node), LogId(0), DirId(0))
         });
-        let store = Store::new(MemoryDisk::new());
+        let store = Store::new(disk);
         let mut rig = Rig {
             quorum,
             store,
@@ -493,4 +498,102 @@ fn records_that_do_not_hold_are_fetched_again() {
         rig.pass(30);
     }
     assert_eq!(rig.quorum.role(), RoleKind::Follower);
+}
+
+/// Answers the newest fetch that is waiting, as leader 2 of the epoch.
+fn answer_fetch(rig: &mut Rig, epoch: i32, partition: fetch_response::PartitionData) {
+    let calls = rig.take_calls();
+    let is_fetch = |call: &&Call| call.to.node == NodeId(2) && matches!(call.body, RequestBody::Fetch(_));
+    let fetch = calls.iter().rfind(is_fetch).expect("a fetch").clone();
+    let current_leader = fetch_response::LeaderIdAndEpoch { leader_id: 2, leader_epoch: epoch };
+    let topic = fetch_response::FetchableTopicResponse {
+        topic_id: Uuid::METADATA_TOPIC,
+        partitions: vec![fetch_response::PartitionData { current_leader, ..partition }],
+        ..Default::default()
+    };
+    let body = FetchResponse { responses: vec![topic], ..FetchResponse::default() };
+    rig.act(|quorum, now, out| quorum.answered(now, fetch.token, Ok(body.into()), out));
+}
+
+fn snapshot_at(end_offset: i64, epoch: i32) -> fetch_response::PartitionData {
+    let snapshot_id = fetch_response::SnapshotId { end_offset, epoch };
+    fetch_response::PartitionData { snapshot_id, ..Default::default() }
+}
+
+/// The bytes of a snapshot of the first record.
+fn snapshot_bytes() -> bytes::Bytes {
+    let mut rig = Rig::leader();
+    let epoch = rig.quorum.leader_epoch().0;
+    rig.fetch(fetch_from(2, epoch, (1, epoch)));
+    let records = vec![FeatureLevelRecord { name: "a".into(), feature_level: 1 }.into()];
+    rig.act(|quorum, now, out| quorum.write_snapshot(now, records, out));
+    rig.settle();
+    let files = rig.store.disk().files();
+    files.into_iter().find(|(_, path, _)| path.ends_with(".checkpoint")).expect("a snapshot").2
+}
+
+/// The last fetch of the quorum's: from where, and of which epoch what is before that is.
+fn last_fetch(calls: &[Call]) -> (i64, i32) {
+    let fetches = calls.iter().rev().filter_map(|call| match &call.body {
+        RequestBody::Fetch(fetch) => Some(&fetch.topics[0].partitions[0]),
+        _ => None,
+    });
+    fetches.map(|it| (it.fetch_offset, it.last_fetched_epoch)).next().expect("a fetch")
+}
+
+#[test]
+fn a_snapshot_that_ends_where_the_log_does_takes_its_place() {
+    for restarts in [false, true] {
+        // The log has one record, of an epoch whose leader lost.
+        let mut rig = Rig::leader();
+        let lost = rig.quorum.leader_epoch().0;
+        let epoch = lost + 2;
+        rig.ask(1, begin_of(2, epoch));
+        assert_eq!(last_fetch(&rig.calls), (1, lost));
+        answer_fetch(&mut rig, epoch, snapshot_at(1, epoch - 1));
+        rig.settle();
+        let bytes = snapshot_bytes();
+        let fetch = rig.take_calls().pop().expect("a fetch of the snapshot");
+        let partition = fetch_snapshot_response::PartitionSnapshot {
+            snapshot_id: fetch_snapshot_response::SnapshotId { end_offset: 1, epoch: epoch - 1 },
+            current_leader: fetch_snapshot_response::LeaderIdAndEpoch { leader_id: 2, leader_epoch: epoch },
+            size: bytes.len() as i64,
+            unaligned_records: Some(Records::Bytes(bytes)),
+            ..Default::default()
+        };
+        let topic = fetch_snapshot_response::TopicSnapshot { name: quorum::TOPIC.into(), partitions: vec![partition] };
+        let body = FetchSnapshotResponse { topics: vec![topic], ..FetchSnapshotResponse::default() };
+        rig.act(|quorum, now, out| quorum.answered(now, fetch.token, Ok(body.into()), out));
+        if restarts {
+            // The power goes when the snapshot is on disk, and the log not cut.
+            assert!(matches!(rig.step(), Some(StoreOp::Put(Cell::Snapshot(..), _))));
+            let mut disk = rig.store.into_disk();
+            disk.power_cut();
+            rig = Rig::on(1, disk);
+            rig.ask(1, begin_of(2, epoch));
+        }
+        rig.settle();
+        assert_eq!(last_fetch(&rig.calls), (1, epoch - 1), "restarted: {restarts}");
+        assert_eq!((rig.quorum.log_end(), rig.quorum.high_watermark()), (Offset(1), Offset(1)));
+        // A leader that offers it again is left alone for a moment.
+        answer_fetch(&mut rig, epoch, snapshot_at(1, epoch - 1));
+        rig.settle();
+        assert!(rig.calls.iter().all(|call| call.to.node != NodeId(2)), "{:?}", rig.calls);
+    }
+}
+
+#[test]
+fn nobody_stands_whose_log_is_being_cut() {
+    let mut rig = Rig::leader();
+    let lost = rig.quorum.leader_epoch().0;
+    rig.ask(1, begin_of(2, lost + 1));
+    let diverging_epoch = fetch_response::EpochEndOffset { epoch: 0, end_offset: 0 };
+    answer_fetch(&mut rig, lost + 1, fetch_response::PartitionData { diverging_epoch, ..Default::default() });
+    assert!(matches!(rig.queue.back(), Some((_, StoreOp::Truncate(..)))));
+    // The leader is gone, and the disk is slow.
+    rig.ms += 60_000;
+    rig.act(|quorum, now, out| quorum.wake(now, out));
+    assert_eq!((rig.quorum.role(), rig.quorum.wake_at()), (RoleKind::Follower, None));
+    rig.settle();
+    assert_eq!(rig.quorum.role(), RoleKind::Prospective);
 }

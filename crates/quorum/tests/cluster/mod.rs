@@ -1,7 +1,7 @@
 //! Several quorums over disks in memory and a network that delays, reorders, drops and breaks, all of it from a seed, with
 //! the invariants of KRaft checked after every step.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use protocol::frame::{decode_request, decode_response, encode_request, encode_response};
@@ -31,14 +31,33 @@ pub(crate) enum Bug {
     Rebirth,
 }
 
+/// What is carried out in order (the contract of [`StoreOp`]); between lanes there is no order but chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    Log,
+    Cell(Cell),
+    /// An operation that any other may overtake.
+    Any(Ticket),
+}
+
+fn lane_of(ticket: Ticket, op: &StoreOp) -> Lane {
+    match op {
+        // It is on disk before the log's next batch is.
+        StoreOp::Put(Cell::LeaderEpochs(_), _) => Lane::Log,
+        StoreOp::Put(cell, _) => Lane::Cell(*cell),
+        StoreOp::Find(..) | StoreOp::Load(_) => Lane::Any(ticket),
+        _ => Lane::Log,
+    }
+}
+
 /// Effects of one node wait here, in order within a lane.
 struct Member {
     id: NodeId,
     quorum: Option<Quorum>,
     store: Option<Store<MemoryDisk>>,
     disk: Option<MemoryDisk>,
-    lane: VecDeque<(Ticket, StoreOp)>,
-    lane_busy: bool,
+    lanes: BTreeMap<Lane, VecDeque<(Ticket, StoreOp)>>,
+    busy: BTreeSet<Lane>,
     life: u64,
     is_voter: bool,
     /// What the state machine made of the committed records: the newest level of each name.
@@ -50,7 +69,7 @@ struct Member {
 
 #[derive(Debug)]
 enum Event {
-    Stored { node: usize, life: u64 },
+    Stored { node: usize, life: u64, lane: Lane },
     Request { from: usize, life: u64, to: usize, token: u64, body: RequestBody },
     Answer { to: usize, life: u64, token: u64, result: Result<ResponseBody, NoAnswer> },
     Restart { node: usize },
@@ -124,8 +143,8 @@ impl World {
                 quorum: None,
                 store: None,
                 disk: Some(MemoryDisk::new()),
-                lane: VecDeque::new(),
-                lane_busy: false,
+                lanes: BTreeMap::new(),
+                busy: BTreeSet::new(),
                 life: 0,
                 is_voter: index < voters,
                 state: BTreeMap::new(),
@@ -195,8 +214,8 @@ impl World {
         }
         member.disk = Some(disk);
         member.quorum = None;
-        member.lane.clear();
-        member.lane_busy = false;
+        member.lanes.clear();
+        member.busy.clear();
         member.life += 1;
         // Those who wait for it notice.
         let waiting: Vec<(usize, u64)> = self.askers.keys().filter(|(at, _)| *at == node).copied().collect();
@@ -244,7 +263,9 @@ impl World {
         let member = &mut self.members[node];
         let quorum = member.quorum.as_mut()?;
         let answer = act(quorum, &mut out);
-        member.lane.extend(out.store);
+        for (ticket, op) in out.store {
+            member.lanes.entry(lane_of(ticket, &op)).or_default().push_back((ticket, op));
+        }
         if let Some(error) = out.failed {
             member.failed = Some(error.to_string());
         }
@@ -339,26 +360,32 @@ impl World {
         }
     }
 
+    /// Begins the next operation of every lane that has one and is idle.
     fn work(&mut self, node: usize) {
         let member = &mut self.members[node];
-        if member.lane_busy || member.lane.is_empty() {
-            return;
-        }
-        member.lane_busy = true;
+        let due: Vec<Lane> = member.lanes.keys().filter(|lane| !member.busy.contains(lane)).copied().collect();
+        member.busy.extend(due.iter().copied());
         let life = member.life;
-        let most = if self.random.below(20) == 0 { 8_000 } else { 400 };
-        let delay = 20 + self.random.below(most);
-        self.push(delay, Event::Stored { node, life });
+        for lane in due {
+            let most = if self.random.below(20) == 0 { 8_000 } else { 400 };
+            let delay = 20 + self.random.below(most);
+            self.push(delay, Event::Stored { node, life, lane });
+        }
     }
 
-    fn stored(&mut self, node: usize, life: u64) {
+    fn stored(&mut self, node: usize, life: u64, lane: Lane) {
         let now = self.now();
         let member = &mut self.members[node];
         if member.life != life {
             return;
         }
-        member.lane_busy = false;
-        let Some((ticket, op)) = member.lane.pop_front() else { return };
+        member.busy.remove(&lane);
+        let Some(ops) = member.lanes.get_mut(&lane) else { return };
+        let next = ops.pop_front();
+        if ops.is_empty() {
+            member.lanes.remove(&lane);
+        }
+        let Some((ticket, op)) = next else { return };
         let store = member.store.as_mut().expect("it runs");
         self.stats.cut_tails += u64::from(matches!(op, StoreOp::Truncate(..)));
         let result = match (&op, self.bug) {
@@ -504,7 +531,7 @@ impl World {
     fn happen(&mut self, event: Event) {
         let now = self.now();
         match event {
-            Event::Stored { node, life } => self.stored(node, life),
+            Event::Stored { node, life, lane } => self.stored(node, life, lane),
             Event::Request { from, life, to, token, body } => self.arrived(from, life, to, token, body),
             Event::Answer { to, life, token, result } => {
                 if self.members[to].life == life {
