@@ -135,6 +135,16 @@ impl Room {
         self.travel(|engine| {
             engine.switch(branch);
         });
+        self.leave("");
+    }
+
+    /// Leaves the run's text on the page for the case of a fault, with what is to be done next, and how late it is.
+    fn leave(self, next: &str) {
+        crate::leave(&format!("{}{next}", self.inner().engine.borrow().export()));
+        if let Some(lab) = document().get_element_by_id("lab") {
+            // It is as attributes that they outlive the engine; that the element is there is all it takes.
+            let _ = lab.set_attribute("data-run-at", &self.with(|it| it.view.time_us).to_string());
+        }
     }
 
     /// Does what a line says and writes it down. True if it was done.
@@ -144,10 +154,12 @@ impl Room {
             return false;
         }
         let inner = self.inner();
+        // If the engine stops at a fault within it, nothing is left to write it down.
+        self.leave(&format!("{text}\n"));
         let done = inner.engine.borrow_mut().act(text);
         inner.scene.borrow_mut().write(text, done.as_ref().err().map(|it| &**it));
-        crate::leave(&inner.engine.borrow().export());
         self.draw();
+        self.leave("");
         self.say(match &done {
             Ok(()) => deed(text),
             Err(error) => error.clone(),
