@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::deferred::Waiter;
 use crate::event::Event;
 use crate::image::{Image, ResourceType};
+use crate::input::ConnId;
 use crate::lifecycle::Phase;
 use crate::node::Node;
 use crate::ops::Purpose;
@@ -36,6 +37,15 @@ impl Node {
         self.kraft.next += 1;
         self.kraft.waiters.insert(token, waiter);
         self.drive_quorum(now, out, |quorum, output| quorum.request(now, token, waiter.version, body, output));
+    }
+
+    /// A connection is gone, and with it who waits there: a fetch of it may wait for days.
+    pub(crate) fn forget_quorum_waiters(&mut self, conn: ConnId) {
+        let gone = self.kraft.waiters.iter().filter(|(_, waiter)| waiter.conn == conn).map(|(token, _)| *token);
+        for token in gone.collect::<Vec<_>>() {
+            self.kraft.waiters.remove(&token);
+            self.quorum.forget(token);
+        }
     }
 
     /// A call of the quorum's was answered, or not.

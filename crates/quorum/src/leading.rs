@@ -16,6 +16,8 @@ use crate::{Output, Quorum};
 
 /// A replica that does not vote is forgotten when it has not fetched for so long, as in Kafka.
 const OBSERVER_SESSION_MS: i64 = 300_000;
+/// More replicas that do not vote are not kept: who was silent longest is forgotten first.
+const MAX_OBSERVERS: usize = 10_000;
 
 /// How far another replica is.
 #[derive(Clone, Copy, Debug)]
@@ -62,8 +64,33 @@ pub(crate) struct Leader {
 impl Leader {
     pub(crate) fn next_wake(&self, voters: usize) -> Option<Instant> {
         let waiting = self.waiting.iter().map(|it| it.until).min();
-        let timers = if voters > 1 { Some(self.quorum_until.min(self.tell_at)) } else { None };
+        // Whoever tells the other voters of the epoch looks after silent observers too.
+        let silent = || self.replicas.values().filter_map(|it| it.fetched_at).min();
+        let timers = match voters > 1 {
+            true => Some(self.quorum_until.min(self.tell_at)),
+            false => silent().map(|at| at.plus_ms(OBSERVER_SESSION_MS)),
+        };
         waiting.into_iter().chain(timers).min()
+    }
+
+    /// Nobody waits for the answer to this fetch any more.
+    pub(crate) fn forget(&mut self, token: u64) {
+        self.waiting.retain(|it| it.token != token);
+        self.finding.remove(&token);
+    }
+
+    fn forget_silent(&mut self, now: Instant) {
+        self.replicas.retain(|_, it| it.fetched_at.is_some_and(|at| at.plus_ms(OBSERVER_SESSION_MS) > now));
+    }
+
+    /// Makes room for a replica that was not seen before.
+    fn make_room(&mut self, voters: &VoterSet) {
+        let observers = || self.replicas.iter().filter(|(key, _)| !voters.contains(**key));
+        if observers().count() >= MAX_OBSERVERS
+            && let Some(key) = observers().min_by_key(|(_, it)| it.fetched_at).map(|(key, _)| *key)
+        {
+            self.replicas.remove(&key);
+        }
     }
 
     pub(crate) fn progress(&self, voter: &Voter) -> Option<&Progress> {
@@ -195,8 +222,12 @@ impl Quorum {
         };
         let others = voters.majority() - usize::from(voters.contains(own));
         let (deadline, end) = (self.quorum_deadline(now), self.log.end());
-        let voters = is_voter.then_some(voters.clone());
+        let all = voters.clone();
         let Role::Leader(leader) = &mut self.role else { return };
+        if !is_voter && !leader.replicas.contains_key(&key) {
+            leader.make_room(&all);
+        }
+        let voters = is_voter.then_some(all);
         let it = leader.replicas.entry(key).or_insert(Progress::unseen());
         if let Some(offset) = fetched_from {
             if offset >= end {
@@ -224,10 +255,13 @@ impl Quorum {
         if leader.waiting.iter().any(|it| it.until <= now.mono) {
             self.serve_expired(now, out);
         }
-        let Role::Leader(leader) = &self.role else { return false };
         if self.voters().len() <= 1 {
+            if let Role::Leader(leader) = &mut self.role {
+                leader.forget_silent(now.mono);
+            }
             return false;
         }
+        let Role::Leader(leader) = &self.role else { return false };
         if leader.quorum_until <= now.mono {
             self.step_down(now, out);
             return true;
@@ -255,11 +289,9 @@ impl Quorum {
             let request = messages::begin_request(&self.setup, &voter, self.epoch);
             self.call(to, Kind::Begin, RequestBody::BeginQuorumEpoch(request), out);
         }
-        let expired = now.mono;
         if let Role::Leader(leader) = &mut self.role {
             leader.tell_at = now.mono.plus_ms(half.max(1));
-            let is_alive = |it: &Progress| it.fetched_at.is_some_and(|at| at.plus_ms(OBSERVER_SESSION_MS) > expired);
-            leader.replicas.retain(|_, it| is_alive(it));
+            leader.forget_silent(now.mono);
         }
     }
 

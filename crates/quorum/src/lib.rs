@@ -284,6 +284,13 @@ impl Quorum {
         self.poll(now, out);
     }
 
+    /// Nobody waits any more for the answer to a request: its connection is gone.
+    pub fn forget(&mut self, token: u64) {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.forget(token);
+        }
+    }
+
     /// A call was answered, or not.
     pub fn answered(&mut self, now: Now, token: u64, result: Result<ResponseBody, NoAnswer>, out: &mut Output) {
         // Whoever asked is another role by now.

@@ -19,7 +19,7 @@ use crate::{Output, Quorum, TOPIC};
 /// A fetch that is not answered yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
-    token: u64,
+    pub(crate) token: u64,
     version: i16,
     key: ReplicaKey,
     epoch: LeaderEpoch,

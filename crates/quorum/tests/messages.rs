@@ -43,11 +43,15 @@ impl Rig {
     }
 
     fn on(node: i32, disk: MemoryDisk) -> Rig {
+        Rig::with(node, disk, (1..=3).map(endpoint).collect())
+    }
+
+    fn with(node: i32, disk: MemoryDisk, voters: Vec<Endpoint>) -> Rig {
         let quorum = Quorum::new(QuorumSetup {
             cluster_id: "cluster".into(),
             directory_id: directory(node),
             endpoints: vec![("CONTROLLER".into(), format!("node-{node}").into(), 9093)],
-            voters: VoterSource::Static((1..=3).map(endpoint).collect()),
+            voters: VoterSource::Static(voters),
             is_controller: node <= 3,
             seed: 1,
             ..QuorumSetup::alone(NodeId(node), LogId(0), DirId(0))
@@ -473,6 +477,52 @@ fn the_leader_describes_all_replicas() {
     let mut other = Rig::new();
     let ResponseBody::DescribeQuorum(response) = other.ask(2, request()) else { panic!("no answer") };
     assert_eq!(response.topics[0].partitions[0].error_code, ErrorCode::NotLeaderOrFollower.code());
+}
+
+#[test]
+fn nobody_waits_on_a_connection_that_is_gone() {
+    let turned_away = |is_gone: bool| {
+        let mut rig = Rig::leader();
+        let epoch = rig.quorum.leader_epoch().0;
+        let fetch = FetchRequest { max_wait_ms: i32::MAX, ..fetch_from(2, epoch, (1, epoch)) };
+        while rig.fetch(fetch.clone()).is_some() {}
+        if is_gone {
+            rig.quorum.forget(7);
+        }
+        rig.act(|quorum, now, out| quorum.resign(now, out));
+        rig.settle();
+        rig.replies.iter().filter(|(_, it)| matches!(it, ResponseBody::Fetch(_))).count()
+    };
+    assert_eq!([turned_away(false), turned_away(true)], [1, 0]);
+}
+
+#[test]
+fn who_is_silent_is_forgotten_by_a_leader_alone_too() {
+    let mut rig = Rig::with(1, MemoryDisk::new(), vec![endpoint(1)]);
+    rig.pass(60);
+    assert_eq!(rig.quorum.role(), RoleKind::Leader);
+    let epoch = rig.quorum.leader_epoch().0;
+    let observers = |rig: &mut Rig| {
+        let request = DescribeQuorumRequest {
+            topics: vec![describe_quorum_request::TopicData {
+                topic_name: quorum::TOPIC.into(),
+                partitions: vec![describe_quorum_request::PartitionData { partition_index: 0 }],
+            }],
+        };
+        let ResponseBody::DescribeQuorum(response) = rig.ask(2, request) else { panic!("no answer") };
+        response.topics[0].partitions[0].observers.iter().map(|it| it.replica_id).collect::<Vec<_>>()
+    };
+    rig.fetch(fetch_from(4, epoch, (0, 0)));
+    rig.pass(200_000);
+    rig.fetch(fetch_from(5, epoch, (0, 0)));
+    assert_eq!(observers(&mut rig), [4, 5]);
+    rig.pass(100_000);
+    assert_eq!(observers(&mut rig), [5]);
+    for id in 6..10_010 {
+        rig.fetch(fetch_from(id, epoch, (0, 0)));
+    }
+    let kept = observers(&mut rig);
+    assert_eq!((kept.len(), kept.contains(&5)), (10_000, false), "and so many are enough");
 }
 
 #[test]

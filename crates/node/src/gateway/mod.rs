@@ -178,6 +178,7 @@ impl Node {
         self.connections.remove(&conn);
         self.limits.closed(conn);
         self.life.waiting.retain(|(waiting, _)| *waiting != conn);
+        self.forget_quorum_waiters(conn);
         let fetches = self.deferred.pending().filter_map(|(id, pending)| match pending {
             Pending::Fetch(fetch) if fetch.waiter.conn == conn => Some(id),
             Pending::Forward(forward) if forward.waiter.conn == conn => Some(id),
