@@ -1,4 +1,5 @@
-//! Seeds: those that broke once, some that never did, and a planted bug for each check.
+//! Seeds: those that broke once, some that never did, and a planted bug for each check of one broker. That the checks of
+//! several brokers can fail is shown beside them, in `src/check/tests.rs`.
 
 use sim::script::Scenario;
 use sim::setup::PlantedBug;
