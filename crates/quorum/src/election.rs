@@ -64,7 +64,11 @@ impl Quorum {
     pub(crate) fn step_prospective(&mut self, now: Now, out: &mut Output) -> bool {
         let Role::Prospective(election) = &self.role else { return false };
         if self.is_won(election) {
-            self.stand(now, out);
+            if self.remembers_enough((self.log.last_epoch(), self.log.end())) {
+                self.stand(now, out);
+            } else {
+                self.lose_pre_vote(now, out);
+            }
             return true;
         }
         if self.is_lost(election) || election.until <= now.mono {
@@ -297,8 +301,12 @@ impl Quorum {
             return Err(ErrorCode::InvalidVoterKey);
         }
         let candidate = ReplicaKey { id: NodeId(it.replica_id), directory_id: it.replica_directory_id };
-        let is_up_to_date =
-            (LeaderEpoch(it.last_offset_epoch), Offset(it.last_offset)) >= (self.log.last_epoch(), self.log.end());
+        let end = (LeaderEpoch(it.last_offset_epoch), Offset(it.last_offset));
+        let is_of_voter = self.voters().contains(candidate);
+        if let Some(heard) = self.amnesia.as_mut().filter(|_| is_of_voter) {
+            heard.insert(candidate.id, end);
+        }
+        let is_up_to_date = end >= (self.log.last_epoch(), self.log.end()) && self.remembers_enough(end);
         let granted = self.would_vote(candidate, is_up_to_date, it.pre_vote);
         if granted && !it.pre_vote && self.voted.is_none() {
             self.remember(epoch, Some(candidate), None, out);
@@ -307,6 +315,15 @@ impl Quorum {
             self.become_role(Role::Unattached(until), out);
         }
         Ok(granted)
+    }
+
+    /// Whether this node's vote may make a leader whose log ends there. A voter that may have lost its disk has acknowledged
+    /// what it does not have: of the majority that committed it, only others can tell. So all of them must have been heard of,
+    /// and none may have more; but empty logs, as of a new cluster, elect one of themselves at once.
+    fn remembers_enough(&self, end: (LeaderEpoch, Offset)) -> bool {
+        let Some(heard) = &self.amnesia else { return true };
+        let mut others = self.voters().iter().filter(|voter| voter.id != self.setup.node);
+        end.1 == Offset(0) || others.all(|voter| heard.get(&voter.id).is_some_and(|known| *known <= end))
     }
 
     /// Whether this node gives its vote, or would.

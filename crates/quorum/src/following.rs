@@ -132,6 +132,7 @@ impl Quorum {
 
     /// What the leader has for this node. False if it is of no use.
     fn take(&mut self, now: Now, it: fetch_response::PartitionData, out: &mut Output) -> Result<bool, StoreError> {
+        let synced = self.log.synced_end();
         let diverging = &it.diverging_epoch;
         if diverging.epoch >= 0 {
             return self.diverge(LeaderEpoch(diverging.epoch), Offset(diverging.end_offset), out).map(|()| true);
@@ -154,7 +155,12 @@ impl Quorum {
             self.log.write_replica(batches, rules, &mut self.ops, out)?;
             self.log.flush(&mut self.ops, out);
         }
-        self.log.commit_to(Offset(it.high_watermark).min(self.log.end()), out);
+        let committed = Offset(it.high_watermark);
+        self.log.commit_to(committed.min(self.log.end()), out);
+        // A leader knows what was committed before it once a record of its own epoch is.
+        if committed > Offset(0) && committed <= synced && self.log.epoch_before(committed) == self.epoch {
+            self.amnesia = None;
+        }
         Ok(true)
     }
 

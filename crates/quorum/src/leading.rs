@@ -155,6 +155,8 @@ impl Quorum {
         let Role::Leader(leader) = &mut self.role else { return };
         leader.is_active = true;
         out.became_leader = true;
+        // Whatever was committed before is in this log.
+        self.amnesia = None;
         if self.log.is_in_transaction() {
             // Its leader is gone; its records never happened.
             self.append_records(now, vec![AbortTransactionRecord::default().into()], out);

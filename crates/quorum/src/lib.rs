@@ -34,6 +34,7 @@ pub mod voters;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ordered::Map;
 use protocol::messages::MetadataRecord;
 use protocol::{Instant, LeaderEpoch, NodeId, Now, Offset, Random, RequestBody, ResponseBody, Uuid};
 use storage::meta::QuorumState;
@@ -132,6 +133,9 @@ pub struct Quorum {
     wake_at: Option<Instant>,
     /// It takes no step of its own any more.
     is_stopping: bool,
+    /// Set while this node may have forgotten what it acknowledged and whom it voted for: its log was empty when it started, as
+    /// that of a new cluster is, and that of a voter whose disk was lost. Where the logs of other voters ended since.
+    amnesia: Option<Map<NodeId, (LeaderEpoch, Offset)>>,
     /// What a new cluster begins with, by the tool that formatted the directory.
     bootstrap: Vec<MetadataRecord>,
 }
@@ -154,6 +158,7 @@ impl Quorum {
             suspicions: 0,
             wake_at: None,
             is_stopping: false,
+            amnesia: None,
             bootstrap: Vec::new(),
         }
     }
@@ -443,6 +448,8 @@ impl Quorum {
             self.log.commit_to(self.log.end(), out);
             self.stand(now, out);
         } else {
+            let is_empty = self.log.end() == Offset(0) && self.log.high_watermark == Offset(0);
+            self.amnesia = is_empty.then(Map::new);
             self.start_unattached(now);
         }
     }

@@ -3,6 +3,8 @@
 mod cluster;
 
 use cluster::{Bug, World};
+use protocol::Offset;
+use protocol::messages::FeatureLevelRecord;
 
 /// Seeds that once found a fault, each with what it was, before those that a run takes in turn.
 const REGRESSIONS: &[u64] = &[];
@@ -40,6 +42,65 @@ fn invariants_hold_over_many_seeds() {
         cut_tails > seeds() && restored > seeds() / 4,
         "{cut_tails} tails were cut, {restored} snapshots taken over"
     );
+}
+
+/// What was committed on two of three stays committed though one of the two loses its disk and the other is away: the third,
+/// which never had it, finds no majority in the voter that has forgotten it.
+#[test]
+fn a_voter_that_lost_its_disk_elects_nobody_who_has_less() {
+    for seed in 0..8 {
+        let mut world = World::new(seed, 3, 0, Bug::None);
+        world.calm = true;
+        world.run_until(1_000_000);
+        let first = world.leader().expect("a new cluster elects at once");
+        let [second, third] = [(first + 1) % 3, (first + 2) % 3];
+        world.run_until(3_000_000);
+        world.stop(third, false);
+        let end = append(&mut world, first, "kept");
+        world.run_until(4_000_000);
+        assert!(world.quorum(second).is_some_and(|it| it.high_watermark() >= end), "seed {seed}: committed on two");
+        world.stop(first, false);
+        world.wipe(second);
+        world.restart(second);
+        world.restart(third);
+        world.run_until(30_000_000);
+        assert_eq!(world.leader(), None, "seed {seed}: nobody who leads now could have what is committed");
+        world.settle();
+        assert!(world.violations.is_empty(), "seed {seed}: {:?}", world.violations);
+        assert!(world.quorum(second).is_some_and(|it| it.high_watermark() >= end), "seed {seed}: it is all back");
+        // By now it has caught up, and its vote is as good as any.
+        let leader = world.leader().expect("a leader");
+        world.stop(if leader == second { third } else { leader }, false);
+        let by = world.now + 20_000_000;
+        world.run_until(by);
+        assert!(world.leader().is_some(), "seed {seed}: two of three go on");
+    }
+}
+
+/// A leader that ends in its first moments leaves voters that cannot tell whether they have forgotten something. All together
+/// they can.
+#[test]
+fn a_new_cluster_outlives_its_first_leaders_first_moments() {
+    for seed in 0..40 {
+        let mut world = World::new(seed, 3, 0, Bug::None);
+        world.calm = true;
+        while world.quorum(0).is_some()
+            && !(0..3).any(|it| world.quorum(it).is_some_and(|it| it.recovery_point().0 > 0))
+        {
+            world.step();
+        }
+        for node in 0..3 {
+            world.stop(node, false);
+        }
+        world.settle();
+        assert!(world.violations.is_empty(), "seed {seed}: {:?}", world.violations);
+    }
+}
+
+fn append(world: &mut World, leader: usize, name: &str) -> Offset {
+    let now = world.now();
+    let record = FeatureLevelRecord { name: name.into(), feature_level: 1 };
+    world.act(leader, |quorum, out| quorum.append(now, vec![record.into()], out)).expect("it runs")
 }
 
 /// Looks at seeds from the first one that is known to show it.

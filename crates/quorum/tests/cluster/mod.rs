@@ -235,6 +235,12 @@ impl World {
         }
     }
 
+    /// Ends a process whose disk is lost with it.
+    pub(crate) fn wipe(&mut self, node: usize) {
+        self.stop(node, true);
+        self.members[node].disk = Some(MemoryDisk::new());
+    }
+
     pub(crate) fn restart(&mut self, node: usize) {
         if self.members[node].quorum.is_none() {
             self.start(node);
