@@ -33,7 +33,6 @@ mod node;
 mod ops;
 pub mod outbox;
 mod partition;
-#[allow(dead_code, reason = "the cluster's parts come to use it one by one")]
 mod peers;
 pub mod refusal;
 #[cfg(test)]

@@ -14,6 +14,7 @@ use storage::{Cell, DirId, Done, LogId, StoreError, StoreOp};
 use crate::deferred::RequestId;
 use crate::event::Event;
 use crate::image::ResourceType;
+use crate::image::directory::{LOST, UNASSIGNED};
 use crate::input::ConnId;
 use crate::node::Node;
 use crate::ops::Purpose;
@@ -23,11 +24,6 @@ use crate::timers::WakeReason;
 
 /// Requests that may wait for the node to serve. Credit is withdrawn at a connection's first, so this bounds connections.
 const WAITING_REQUESTS: usize = 4096;
-
-/// Kafka's id of a directory that is gone, whichever it was (KIP-858).
-const LOST: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
-/// Kafka's word for a replica whose directory its broker is still to choose.
-const UNASSIGNED: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
 /// Where in its life a node is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

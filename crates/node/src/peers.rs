@@ -79,11 +79,6 @@ impl Peers {
         self.in_flight.remove(&id)
     }
 
-    /// How many are in flight.
-    pub(crate) fn len(&self) -> usize {
-        self.in_flight.len()
-    }
-
     /// As [`Peers::give_up`], of all calls to the active controller about this node itself; answers with what they were for.
     pub(crate) fn give_up_lifecycle(&mut self) -> Vec<Asked> {
         let asked = |purpose: &Purpose| match purpose {

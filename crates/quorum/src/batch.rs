@@ -30,7 +30,7 @@ pub(crate) fn of_records(
 }
 
 /// The level of metadata.version (4.3-IV0) that has directories closed to new replicas.
-const CORDONED_DIRECTORIES: i16 = 30;
+pub const CORDONED_DIRECTORIES: i16 = 30;
 
 /// The version a record is written at: the lowest that can say what it says, as Kafka does, within the metadata.version.
 /// Records that every release since 4.0 writes at one version have that.

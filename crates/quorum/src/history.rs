@@ -10,7 +10,7 @@ use crate::setup::{QuorumSetup, VoterSource};
 use crate::voters::VoterSet;
 
 /// The feature that says which records may be in the log, and in which versions.
-const METADATA_VERSION: &str = "metadata.version";
+pub const METADATA_VERSION: &str = "metadata.version";
 /// The oldest level (of Kafka 4.0) whose records we write.
 const OLDEST: i16 = 23;
 

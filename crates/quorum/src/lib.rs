@@ -40,8 +40,10 @@ use protocol::{Instant, LeaderEpoch, NodeId, Now, Offset, Random, RequestBody, R
 use storage::meta::QuorumState;
 use storage::{Cell, Done, LogSpec, Shape, Snapshot, StoreError, StoreOp};
 
+pub use batch::CORDONED_DIRECTORIES;
 use calls::Calls;
 use history::History;
+pub use history::METADATA_VERSION;
 use log::Log;
 use messages::Regime;
 use ops::{Ops, Purpose};

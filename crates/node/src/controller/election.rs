@@ -7,9 +7,9 @@ use protocol::messages::{
 use protocol::{NodeId, Str, Uuid};
 
 use super::change::{Change, Election, Rules};
-use super::partitions::UNASSIGNED;
 use super::{Controller, MAX_RECORDS_PER_DECISION, Outcome, features};
 use crate::config::Config;
+use crate::image::directory::{LOST, MIGRATING, UNASSIGNED};
 use crate::image::{BrokerImage, PartitionImage, TopicImage};
 use crate::refusal::Refusal;
 
@@ -19,10 +19,6 @@ pub(super) const MAX_ELECTIONS: usize = 1_000;
 const PREFERRED: i8 = 0;
 /// `ElectLeadersRequest.ElectionType`: anyone alive.
 const UNCLEAN: i8 = 1;
-/// The directory of a replica of which the directory is not known (KIP-858).
-const MIGRATING: Uuid = Uuid::ZERO;
-/// The directory of a replica whose directory is gone, whichever it was.
-const LOST: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
 
 /// What happened to a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

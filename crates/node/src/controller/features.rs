@@ -15,7 +15,7 @@ use crate::image::Resource;
 use crate::refusal::Refusal;
 
 /// The format of the metadata log (KIP-778).
-pub(super) const METADATA_VERSION: &str = "metadata.version";
+pub(super) use quorum::METADATA_VERSION;
 /// Voters as records (KIP-853). Its level is in the quorum's own records.
 const KRAFT_VERSION: &str = "kraft.version";
 /// Eligible leader replicas (KIP-966).

@@ -11,13 +11,9 @@ use protocol::{NodeId, Uuid};
 
 use super::{Controller, MAX_RECORDS_PER_DECISION, Outcome, placement, times};
 use crate::image::Image;
+use crate::image::directory::{MIGRATING, UNASSIGNED};
 use crate::refusal::Refusal;
 use protocol::Random;
-
-/// The directory of a replica on a broker that did not name its directories (KIP-858).
-const MIGRATING: Uuid = Uuid::ZERO;
-/// The directory of a replica on a broker that is not registered.
-pub(super) const UNASSIGNED: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
 /// The replicas of one new partition. Its leader is the first in sync.
 pub(super) struct Replicas {

@@ -10,6 +10,7 @@ use protocol::{NodeId, ResponseBody, Str, Uuid};
 
 use super::{Context, Step};
 use crate::controller::{Outcome, check_name, is_internal};
+use crate::image::directory::LOST;
 use crate::image::{BrokerImage, Endpoint, Image, PartitionImage, TopicImage};
 
 /// `authorized_operations` when nobody asked for them.
@@ -134,7 +135,6 @@ pub(super) fn offline_replicas(image: &Image, partition: &PartitionImage, listen
 /// True unless the replica is known to be in a directory that the broker does not have (any more). The first hundred ids are
 /// reserved for directories that are not known.
 fn has_directory(broker: &BrokerImage, directory: Uuid) -> bool {
-    const LOST: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
     let reserved = directory.0[..15] == [0; 15] && directory.0[15] < 100;
     if reserved { directory != LOST } else { broker.directories.contains(&directory) }
 }

@@ -10,6 +10,7 @@ use protocol::messages::{
 };
 use protocol::{LeaderEpoch, NodeId, Offset, Str, Uuid};
 
+use super::directory::MIGRATING;
 use super::{
     BrokerImage, ControllerImage, Endpoint, Image, PartitionImage, Resource, ResourceType, SecurityProtocol,
     TopicImage, VersionRange,
@@ -34,8 +35,6 @@ impl fmt::Display for ImageError {
 
 impl std::error::Error for ImageError {}
 
-/// The directory of a replica of which the directory is not known (KIP-858).
-const MIGRATING: Uuid = Uuid::ZERO;
 /// The value of `PartitionChangeRecord.Leader` that leaves the leader alone.
 const NO_LEADER_CHANGE: i32 = -2;
 

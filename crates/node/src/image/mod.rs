@@ -5,6 +5,7 @@
 
 mod apply;
 mod cluster;
+pub mod directory;
 mod snapshot;
 mod topic;
 

@@ -5,13 +5,9 @@ use protocol::messages::{
     RegisterControllerRecord, TopicRecord, register_broker_record, register_controller_record,
 };
 use protocol::{NodeId, Str};
+use quorum::{CORDONED_DIRECTORIES, METADATA_VERSION};
 
 use super::{BrokerImage, ControllerImage, Image, PartitionImage, TopicImage};
-
-/// The feature whose level says which records may be written.
-const METADATA_VERSION: &str = "metadata.version";
-/// The level of metadata.version (4.3-IV0) that has directories closed to new replicas.
-const CORDONED_DIRECTORIES: i16 = 30;
 
 impl Image {
     /// The records that make this image out of an empty one, in the order in which Apache Kafka writes them: the level of
