@@ -1,5 +1,6 @@
 //! The storage lane: one thread that carries out a node's store operations in the order it was given them.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -12,6 +13,7 @@ use crate::compressors::NativeCompressors;
 use crate::disk::NativeDisk;
 use crate::file::NativeFile;
 use crate::held::Change;
+use crate::mounts::mount_all;
 use crate::reader::WakeAtEnd;
 
 /// A finished operation, and what it changed about the files that a sender may need.
@@ -55,14 +57,18 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Starts the thread; `wake` is called after something was put into the inbox.
-    pub(crate) fn start(disk: NativeDisk, wake: impl Fn() + Send + 'static) -> std::io::Result<Lane> {
+    /// Starts the thread; `wake` is called after something was put into the inbox. So many threads a directory mount logs.
+    pub(crate) fn start(
+        disk: NativeDisk,
+        mount_threads: usize,
+        wake: impl Fn() + Send + 'static,
+    ) -> std::io::Result<Lane> {
         let (sender, receiver) = channel();
         let inbox = Inbox::default();
         let compressors = Arc::new(NativeCompressors);
         let cleaners = Cleaners::new(Sender::clone(&sender), Arc::clone(&compressors) as _);
         let store = Store::with_compressors(disk, compressors);
-        let worker = Worker { store, cleaners, inbox: Arc::clone(&inbox) };
+        let worker = Worker { store, cleaners, mount_threads, inbox: Arc::clone(&inbox) };
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
             // However it ends: somebody has to notice.
             let ended = WakeAtEnd(wake);
@@ -102,6 +108,7 @@ impl Lane {
 struct Worker {
     store: Store<NativeDisk>,
     cleaners: Cleaners,
+    mount_threads: usize,
     inbox: Inbox,
 }
 
@@ -153,19 +160,30 @@ impl Worker {
         let mut finished = Vec::with_capacity(ops.len());
         // They may begin at any time: after the turn's other operations, so that these are not held up.
         let mut cleans = Vec::new();
-        let ops = ops.into_iter().filter_map(|(id, op)| match op {
-            StoreOp::Clean(log, era, step) => {
-                cleans.push((id, log, era, step));
-                None
-            }
-            StoreOp::Remove(log) | StoreOp::Truncate(log, ..) => {
-                self.cleaners.stop_of(log);
-                Some((id, op))
-            }
-            other => Some((id, other)),
-        });
-        for (op, result) in self.store.execute_all(ops) {
-            finished.push(Finished::of(op, result));
+        let mut ops: VecDeque<(OpId, StoreOp)> = ops
+            .into_iter()
+            .filter_map(|(id, op)| match op {
+                StoreOp::Clean(log, era, step) => {
+                    cleans.push((id, log, era, step));
+                    None
+                }
+                StoreOp::Remove(log) | StoreOp::Truncate(log, ..) => {
+                    self.cleaners.stop_of(log);
+                    Some((id, op))
+                }
+                other => Some((id, other)),
+            })
+            .collect();
+        while let Some((_, first)) = ops.front() {
+            let are_mounts = matches!(first, StoreOp::Mount(..));
+            let others = ops.iter().position(|(_, op)| matches!(op, StoreOp::Mount(..)) != are_mounts);
+            let run: Vec<(OpId, StoreOp)> = ops.drain(..others.unwrap_or(ops.len())).collect();
+            let answers = if are_mounts {
+                mount_all(&mut self.store, run, self.mount_threads)
+            } else {
+                self.store.execute_all(run)
+            };
+            finished.extend(answers.into_iter().map(|(op, result)| Finished::of(op, result)));
         }
         for (op, log, era, step) in cleans {
             finished.extend(self.clean(op, log, era, step));
@@ -211,7 +229,7 @@ mod tests {
     fn a_clean_ends_with_its_log() {
         let folder = tempfile::tempdir().unwrap();
         let (wake, woken) = channel();
-        let mut lane = Lane::start(NativeDisk::new(vec![folder.path().to_owned()]), move || {
+        let mut lane = Lane::start(NativeDisk::new(vec![folder.path().to_owned()]), 2, move || {
             let _ = wake.send(());
         })
         .unwrap();

@@ -16,6 +16,7 @@ mod file;
 mod held;
 mod identity;
 mod lane;
+mod mounts;
 mod own_calls;
 mod reactor;
 mod reader;

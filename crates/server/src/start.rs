@@ -140,7 +140,8 @@ impl Server {
         let registry = poll.registry().try_clone().map_err(StartError::Io)?;
         let calls = Calls::new(config.node_id, registry, wake.clone());
         let reader = Reader::start(&disk.pool(), wake.clone()).map_err(StartError::Io)?;
-        let lane = Lane::start(disk, wake).map_err(StartError::Io)?;
+        let mount_threads = usize::try_from(config.num_recovery_threads_per_data_dir).unwrap_or(1);
+        let lane = Lane::start(disk, mount_threads, wake).map_err(StartError::Io)?;
         let (ready, is_ready) = channel();
         let max_request_bytes = usize::try_from(config.socket_request_max_bytes).unwrap_or(0);
         let settings = Settings {

@@ -4,6 +4,7 @@
 //! [`Disk`]: real files in the server, a [`MemoryDisk`] in a simulation.
 
 mod aborted;
+mod aside;
 pub mod clean;
 pub mod disk;
 pub mod epochs;

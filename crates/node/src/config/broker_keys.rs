@@ -339,7 +339,9 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("num.network.threads", Int, Some("3"), AtLeast(1)).cluster_wide().idle(),
     Definition::new("num.partitions", Int, Some("1"), AtLeast(1))
         .doc("How many partitions a topic gets when its creator does not say."),
-    Definition::new("num.recovery.threads.per.data.dir", Int, Some("2"), AtLeast(1)).cluster_wide().idle(),
+    Definition::new("num.recovery.threads.per.data.dir", Int, Some("2"), AtLeast(1))
+        .cluster_wide()
+        .doc("How many threads load logs at the start, for each log directory."),
     Definition::new("num.replica.alter.log.dirs.threads", Int, None, Any).idle(),
     Definition::new("num.replica.fetchers", Int, Some("1"), AtLeast(1)).cluster_wide().idle(),
     Definition::new("offset.metadata.max.bytes", Int, Some("4096"), Any).idle(),

@@ -83,6 +83,8 @@ pub struct Config {
     pub metadata_log_dir: u16,
     /// `num.partitions`.
     pub num_partitions: i32,
+    /// `num.recovery.threads.per.data.dir`.
+    pub num_recovery_threads_per_data_dir: i32,
     /// `default.replication.factor`.
     pub default_replication_factor: i16,
     /// `auto.create.topics.enable`.
@@ -219,6 +221,7 @@ impl Config {
             log_dirs,
             metadata_log_dir,
             num_partitions: values.int("num.partitions"),
+            num_recovery_threads_per_data_dir: values.int("num.recovery.threads.per.data.dir"),
             default_replication_factor: replication_factor(&values)?,
             auto_create_topics_enable: values.flag("auto.create.topics.enable"),
             delete_topic_enable: values.flag("delete.topic.enable"),
