@@ -23,8 +23,12 @@ const GRAIN: u32 = 16;
 /// Ticks that a branch remembers; the timeline has far fewer pixels.
 const TICKS: usize = 20_000;
 
-/// The room's scenario.
-pub(crate) const ROOM: &str = include_str!("../room.scenario");
+/// The room that opens by itself.
+pub(crate) const ROOM: &str = "1";
+/// Brokers of a room by number, at most.
+const BROKERS: usize = 7;
+/// Its clients, and what they do.
+const CLIENTS: &str = include_str!("../room.scenario");
 
 /// A run, its branches, and the moment that is looked at.
 pub(crate) struct Engine {
@@ -126,9 +130,14 @@ struct Ticks {
 }
 
 impl Engine {
-    /// Plays a scenario and stands at its end. The error says which line is wrong, and how.
-    pub(crate) fn new(scenario: &str) -> Result<Engine, String> {
-        let scenario = Scenario::parse(scenario).map_err(|error| error.to_string())?;
+    /// Plays a room and stands at its end: a number is a cluster of so many brokers with the usual clients, anything else a
+    /// scenario. The error says which line is wrong, and how.
+    pub(crate) fn new(room: &str) -> Result<Engine, String> {
+        let scenario = match room.parse() {
+            Ok(brokers @ 1..=BROKERS) => Scenario::parse(&cluster(brokers)),
+            _ => Scenario::parse(room),
+        };
+        let scenario = scenario.map_err(|error| error.to_string())?;
         let played = scenario.play_with(false).map_err(|error| error.to_string())?;
         if let Some(failure) = played.failures.first() {
             return Err(failure.to_string());
@@ -462,6 +471,27 @@ impl Engine {
     }
 }
 
+/// The scenario of a room with so many brokers, each a controller too. One topic of three partitions, spread over them: three
+/// copies of each where there are three brokers, and then two have to have a record before it counts as safe.
+fn cluster(brokers: usize) -> String {
+    let mut text = "seed 1729\nnetwork 2ms..6ms\ndisk 300us..1500us\nsync 2ms..8ms\n".to_owned();
+    for it in 1..=brokers {
+        text.push_str(&format!("broker b{it}\n"));
+    }
+    for it in 1..=brokers {
+        text.push_str(&format!("run until serving b{it}\n"));
+    }
+    let copies = brokers.min(3);
+    text.push_str("topic orders partitions=3");
+    for partition in 0..3 {
+        let first = partition * brokers / 3;
+        let names: Vec<String> = (first..first + copies).map(|it| format!("b{}", it % brokers + 1)).collect();
+        text.push_str(&format!(" replicas={}", names.join(",")));
+    }
+    text.push_str(&format!(" min.insync.replicas={}\n{CLIENTS}", copies.div_ceil(2)));
+    text
+}
+
 /// `orders-0` → the partition.
 fn place(name: &str) -> Option<TopicPartition> {
     let (topic, partition) = name.rsplit_once('-')?;
@@ -495,7 +525,7 @@ mod tests {
     use crate::view::{Role, State};
 
     fn room() -> Engine {
-        Engine::new(ROOM).unwrap()
+        Engine::new("1").unwrap()
     }
 
     #[test]

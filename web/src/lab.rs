@@ -14,7 +14,8 @@ pub struct Lab {
 
 #[wasm_bindgen]
 impl Lab {
-    /// Plays a scenario (docs/api.md has the language) and stands at its end; without one, the room's.
+    /// Plays a scenario (docs/api.md has the language) and stands at its end. A number, "1" to "7", is the page's own room with
+    /// so many brokers; without anything it has three.
     /// Throws a string that names line, column and what was expected.
     #[wasm_bindgen(constructor)]
     pub fn new(scenario: Option<String>) -> Result<Lab, JsValue> {
