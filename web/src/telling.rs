@@ -1,9 +1,8 @@
 //! Which of many events a person should be told: while time flies there is one sentence for hundreds of them.
 
 use client::Event as ClientEvent;
-use node::Event as NodeEvent;
 use sim::World;
-use sim::narration::{Heard, Last, Settled};
+use sim::narration::{Heard, Last, Settled, node_event_worth};
 
 /// Remembers the event most worth telling; of equals the first.
 #[derive(Default)]
@@ -28,19 +27,7 @@ impl Teller {
 
 /// What changes who has authority or what becomes of a record counts more than what happens all the time.
 fn worth(last: &Last) -> u8 {
-    let node = last.node_events.iter().map(|it| match it {
-        NodeEvent::Started | NodeEvent::StorageFailed { .. } | NodeEvent::Failed { .. } => 9,
-        NodeEvent::Stopping | NodeEvent::BrokerFenced { .. } => 8,
-        NodeEvent::Deduplicated { .. } | NodeEvent::TopicCreated { .. } | NodeEvent::TopicDeleted { .. } => 7,
-        NodeEvent::Refused { .. }
-        | NodeEvent::LogStart { .. }
-        | NodeEvent::Truncated { .. }
-        | NodeEvent::Isr { .. }
-        | NodeEvent::Warning { .. }
-        | NodeEvent::Cleaned { .. } => 6,
-        NodeEvent::HighWatermark { .. } => 3,
-        NodeEvent::Appended { .. } => 2,
-    });
+    let node = last.node_events.iter().map(node_event_worth);
     let client = last.client_events.iter().map(|it| match it {
         ClientEvent::BatchFailed { .. } | ClientEvent::Truncated { .. } => 9,
         ClientEvent::BatchRetried { .. } | ClientEvent::ProducerEpochBumped { .. } => 8,

@@ -45,6 +45,22 @@ pub enum Event {
         /// The first offset that is gone.
         offset: Offset,
     },
+    /// This broker leads a partition from now on, by an election or again after it started.
+    Leads {
+        /// Topic.
+        topic: Str,
+        /// Partition.
+        partition: i32,
+        /// The epoch that begins.
+        leader_epoch: LeaderEpoch,
+        /// Who is in sync.
+        isr: Vec<NodeId>,
+    },
+    /// This node leads the metadata quorum: it is the active controller.
+    Controls {
+        /// The quorum's epoch that begins.
+        epoch: LeaderEpoch,
+    },
     /// At the active controller: a broker leads nothing any more.
     BrokerFenced {
         /// Which.

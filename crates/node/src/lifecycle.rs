@@ -514,6 +514,7 @@ impl Node {
         let turn = partition.assigned(now.mono, image, &mut self.ops, out);
         let (topic, isr, has_followers) =
             (partition.topic.clone(), partition.isr().to_vec(), partition.has_followers());
+        let epoch = (turn.is_new && partition.leads()).then_some(image.leader_epoch);
         let sight = Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
         let (log, visible) = (partition.log, partition.reveal(sight));
         if turn.is_new {
@@ -523,7 +524,9 @@ impl Node {
                 self.watch.hurry(now.mono);
             }
         }
-        if turn.is_other_isr && has_followers {
+        if let Some(leader_epoch) = epoch {
+            out.emit(|| Event::Leads { topic, partition: key.partition, leader_epoch, isr });
+        } else if turn.is_other_isr && has_followers {
             out.emit(|| Event::Isr { topic, partition: key.partition, isr });
         }
         for (id, slot) in turn.abandoned {

@@ -6,6 +6,7 @@ use protocol::{ErrorCode, LeaderEpoch, NodeId, Now, RequestBody, ResponseBody, S
 
 use crate::controller::Due;
 use crate::deferred::Committed;
+use crate::event::Event;
 use crate::gateway::refusals::refuse;
 use crate::image::BrokerImage;
 use crate::input::ConnId;
@@ -37,6 +38,7 @@ impl Node {
 
     fn begin_term(&mut self, now: Now, epoch: LeaderEpoch, out: &mut Outbox) {
         self.controller.activate(self.image.clone(), epoch);
+        out.emit(|| Event::Controls { epoch });
         let incarnation = self.membership.controller_incarnation(&mut self.random);
         let records = self.controller.decide_bootstrap(&self.config, self.quorum.take_bootstrap(), incarnation);
         if !records.is_empty() {
@@ -63,7 +65,8 @@ impl Node {
 
     /// A registration, or a heartbeat with what the broker has applied, was accepted.
     pub(crate) fn heard_of(&mut self, now: Now, conn: ConnId, id: NodeId, metadata_offset: Option<i64>) {
-        let end = self.quorum.log_end();
+        // What the quorum writes of itself is nobody's to apply.
+        let end = self.controller.image().next_offset();
         let Some(broker) = self.controller.image().broker(id) else { return };
         let (epoch, is_leaving, is_fenced) = (broker.epoch, broker.in_controlled_shutdown, broker.fenced);
         let contacts = &mut self.controller.contacts;
@@ -108,7 +111,7 @@ impl Node {
         let records = self.controller.decide_fence(&self.config, id);
         self.controller.contacts.forget(id);
         if !records.is_empty() {
-            out.emit(|| crate::event::Event::BrokerFenced { broker: id, why: Str::from_static(why) });
+            out.emit(|| Event::BrokerFenced { broker: id, why: Str::from_static(why) });
             self.append_metadata(now, records, out);
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use protocol::{Instant, LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, Str, Uuid};
+pub use quorum::RoleKind;
 use storage::LogId;
 use storage::tail::TailEntry;
 
@@ -59,10 +60,20 @@ pub struct View {
 pub struct MetadataView {
     /// True while this node leads the quorum.
     pub is_leader: bool,
+    /// What it is in the quorum.
+    pub role: RoleKind,
+    /// Whom it follows, or itself.
+    pub leader: Option<NodeId>,
+    /// Who has its vote in this epoch.
+    pub voted: Option<NodeId>,
+    /// It votes.
+    pub is_voter: bool,
     /// The quorum's epoch.
     pub leader_epoch: LeaderEpoch,
     /// One past the last record.
     pub log_end: Offset,
+    /// Everything below is on disk for certain.
+    pub synced: Offset,
     /// Everything below is committed.
     pub high_watermark: Offset,
 }
@@ -221,8 +232,13 @@ impl Node {
             broker_epoch: self.life.broker_epoch(),
             metadata: MetadataView {
                 is_leader: self.quorum.is_leader(),
+                role: self.quorum.role(),
+                leader: self.quorum.leader().map(|it| it.node),
+                voted: self.quorum.voted().map(|it| it.id),
+                is_voter: self.quorum.voters().iter().any(|it| it.id == self.config.node_id),
                 leader_epoch: self.quorum.leader_epoch(),
                 log_end: self.quorum.log_end(),
+                synced: self.quorum.recovery_point(),
                 high_watermark: self.quorum.high_watermark(),
             },
             brokers: self.broker_views(),

@@ -10,6 +10,8 @@ mod chunked;
 mod digest;
 pub mod history;
 mod link;
+pub mod files;
+pub mod metadata;
 pub mod narration;
 mod queue;
 pub mod random;

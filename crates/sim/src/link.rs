@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use client::ConnId;
 use protocol::{ApiKey, Instant, Request, Response, Str};
 
+use crate::narration::Because;
 use crate::queue::Pid;
 
 /// A connection's number in its world; also what its node calls it. Never used twice.
@@ -16,6 +17,8 @@ pub struct LinkId(pub u32);
 pub(crate) struct Transit<T> {
     pub(crate) sent: Instant,
     pub(crate) arrives: Instant,
+    /// What it was sent for.
+    pub(crate) because: Because,
     pub(crate) what: Packet<T>,
 }
 
@@ -44,10 +47,10 @@ impl<T> Default for Lane<T> {
 
 impl<T> Lane<T> {
     /// Puts something on its way; tells when it arrives.
-    pub(crate) fn send(&mut self, now: Instant, latency_us: u64, what: Packet<T>) -> Instant {
+    pub(crate) fn send(&mut self, now: Instant, latency_us: u64, because: Because, what: Packet<T>) -> Instant {
         let arrives = Instant((now.0 + latency_us).max(self.last.0));
         self.last = arrives;
-        self.transit.push_back(Transit { sent: now, arrives, what });
+        self.transit.push_back(Transit { sent: now, arrives, because, what });
         arrives
     }
 }
@@ -60,6 +63,8 @@ pub(crate) struct Owed {
     /// When the request arrived.
     pub(crate) since: Instant,
     pub(crate) answer: Answer,
+    /// What the answer was made for.
+    pub(crate) because: Because,
 }
 
 #[derive(Clone, Debug)]
@@ -114,9 +119,10 @@ impl Link {
     }
 
     /// Notes an answer; true if its turn could be now.
-    pub(crate) fn answered(&mut self, correlation_id: i32, answer: Answer) -> bool {
+    pub(crate) fn answered(&mut self, correlation_id: i32, answer: Answer, because: Because) -> bool {
         if let Some(owed) = self.owed.iter_mut().find(|it| it.correlation_id == correlation_id) {
             owed.answer = answer;
+            owed.because = because;
         }
         self.owed.front().is_some_and(|first| !matches!(first.answer, Answer::None))
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use client::{Answer, OpId, Operation, Outcome};
 use node::Reply;
-use protocol::{ApiKey, Instant, Request, RequestBody, ResponseBody};
+use protocol::{ApiKey, Instant, NodeId, Request, RequestBody, ResponseBody};
 use storage::{Done, StoreOp};
 
 use crate::queue::Pid;
@@ -21,12 +21,26 @@ pub struct Last {
     pub process: Pid,
     /// What.
     pub heard: Heard,
+    /// What brought it.
+    pub because: Because,
     /// What a node then said to people.
     pub node_events: Vec<node::Event>,
     /// What a client then said to people.
     pub client_events: Vec<client::Event>,
     /// Operations that got their outcome.
     pub outcomes: Vec<(OpId, Settled)>,
+}
+
+/// What brought what a process hears.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Because {
+    /// Nobody: a timer, or what no single event can be blamed for.
+    #[default]
+    Itself,
+    /// What was sent, asked of the disk or answered at an event of this number.
+    Event(u64),
+    /// A person's action: the first has number 0.
+    Action(u32),
 }
 
 /// What a process heard.
@@ -184,6 +198,8 @@ impl World {
         self.last.at = self.clock;
         self.last.process = process;
         self.last.heard = heard;
+        self.last.because = std::mem::take(&mut self.because);
+        self.doing = Because::Event(self.events);
         self.last.node_events.clear();
         self.last.client_events.clear();
         self.last.outcomes.clear();
@@ -231,8 +247,8 @@ impl World {
             Heard::Disconnected => format!("{name} loses its connection"),
         };
         // The most telling consequence; more would not fit a sentence.
-        if let Some(event) = last.node_events.last() {
-            let _ = write!(text, "; {}", node_event_words(event));
+        if let Some(event) = last.node_events.iter().max_by_key(|it| node_event_worth(it)) {
+            let _ = write!(text, "; {}", node_event_words(event, &|it| self.broker_name(it)));
         } else if let Some((_, outcome)) = last.outcomes.first() {
             let _ = write!(text, "; {} operation is settled: {}", count(last.outcomes.len()), outcome.word());
         } else if let Some(words) = last.client_events.last().and_then(client_event_words) {
@@ -331,6 +347,9 @@ impl World {
             node::Event::Truncated { offset, .. } => (14, offset.0),
             node::Event::Isr { isr, .. } => (15, isr.len() as i64),
             node::Event::BrokerFenced { broker, .. } => (0, i64::from(broker.0)),
+            // All sixteen kinds that four bits can tell are taken: these two are told by a detail that theirs never have.
+            node::Event::Leads { leader_epoch, .. } => (8, i64::from(leader_epoch.0) << 1 | 1),
+            node::Event::Controls { epoch } => (1, i64::from(epoch.0) << 1 | 1),
         };
         self.digest.int(detail << 4 | kind);
     }
@@ -352,8 +371,28 @@ fn count(number: usize) -> String {
     if number == 1 { "an".to_owned() } else { format!("the first of {number}") }
 }
 
+/// How much an event changes what people should look at: who has authority and what becomes of a record count more than what
+/// happens all the time.
+pub fn node_event_worth(event: &node::Event) -> u8 {
+    match event {
+        node::Event::Started | node::Event::StorageFailed { .. } | node::Event::Failed { .. } => 9,
+        node::Event::Leads { .. } | node::Event::Controls { .. } | node::Event::BrokerFenced { .. } => 8,
+        node::Event::Stopping => 8,
+        node::Event::Deduplicated { .. } | node::Event::TopicCreated { .. } | node::Event::TopicDeleted { .. } => 7,
+        node::Event::Truncated { .. } => 7,
+        node::Event::Refused { .. }
+        | node::Event::LogStart { .. }
+        | node::Event::Isr { .. }
+        | node::Event::Warning { .. }
+        | node::Event::Cleaned { .. } => 6,
+        node::Event::HighWatermark { .. } => 3,
+        node::Event::Appended { .. } => 2,
+    }
+}
+
 /// A node's event in words.
-pub(crate) fn node_event_words(event: &node::Event) -> String {
+pub(crate) fn node_event_words(event: &node::Event, name: &dyn Fn(NodeId) -> String) -> String {
+    let names = |nodes: &[NodeId]| nodes.iter().map(|it| name(*it)).collect::<Vec<_>>().join(", ");
     match event {
         node::Event::Started => "it serves requests now".to_owned(),
         node::Event::Stopping => "a controlled shutdown begins".to_owned(),
@@ -371,10 +410,13 @@ pub(crate) fn node_event_words(event: &node::Event) -> String {
             format!("{topic}-{partition} is cut at {offset}, where its leader's log is another")
         }
         node::Event::Isr { topic, partition, isr } => {
-            let ids: Vec<_> = isr.iter().map(|id| id.0.to_string()).collect();
-            format!("in sync in {topic}-{partition}: {}", ids.join(", "))
+            format!("in sync in {topic}-{partition}: {}", names(isr))
         }
-        node::Event::BrokerFenced { broker, why } => format!("broker {broker} is fenced: {why}"),
+        node::Event::Leads { topic, partition, leader_epoch, isr } => {
+            format!("it leads {topic}-{partition} in epoch {leader_epoch}, in sync: {}", names(isr))
+        }
+        node::Event::Controls { epoch } => format!("it is the active controller, in epoch {epoch} of the quorum"),
+        node::Event::BrokerFenced { broker, why } => format!("{} is fenced: {why}", name(*broker)),
         node::Event::LogStart { topic, partition, offset } => format!("{topic}-{partition} begins at {offset} now"),
         node::Event::Deduplicated { topic, partition, base_offset } => {
             format!("{topic}-{partition} has that batch already, at offset {base_offset}")

@@ -27,7 +27,7 @@ pub mod tail;
 pub use clean::{CleanPlan, CleanStats, Cleaned};
 pub use disk::{DirEntry, Disk};
 pub use epochs::{EpochStart, Epochs};
-pub use memory::MemoryDisk;
+pub use memory::{MemoryDisk, Survey};
 pub use op::{
     Cell, CleanStep, DirId, Done, LogId, LogSpec, OpId, Seek, StoreError, StoreOp, TimestampOffset, file_id, log_of,
 };

@@ -52,6 +52,19 @@ pub enum DiskCall {
     Sync,
 }
 
+/// A file as people look at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// Its log directory.
+    pub dir: DirId,
+    /// Its path there.
+    pub path: String,
+    /// Its length in bytes.
+    pub len: u64,
+    /// So many bytes from its beginning on are the same after a power cut; none if the file itself would be gone.
+    pub synced: u64,
+}
+
 /// An error to come.
 #[derive(Clone, Debug)]
 pub struct Fault {
@@ -203,6 +216,39 @@ impl MemoryDisk {
             }
         }
         self.sweep();
+    }
+
+    /// All files that have a name, in order of their paths, and what a power cut would leave of them.
+    pub fn survey(&self) -> Vec<Survey> {
+        let mut found = Vec::new();
+        for (dir, root) in &self.roots {
+            self.look_into(*dir, "", *root, true, &mut found);
+        }
+        found
+    }
+
+    fn look_into(&self, dir: DirId, path: &str, node: u64, named: bool, found: &mut Vec<Survey>) {
+        match self.nodes.get(&node) {
+            Some(Node::Dir(folder)) => {
+                for (name, child) in &folder.names {
+                    let stays = named && folder.synced.get(name) == Some(child);
+                    self.look_into(dir, &join(path, name), *child, stays, found);
+                }
+            }
+            Some(Node::File(file)) => {
+                let synced = if named { file.unchanged() as u64 } else { 0 };
+                found.push(Survey { dir, path: path.to_owned(), len: file.cached.len as u64, synced });
+            }
+            None => {}
+        }
+    }
+
+    /// A file's bytes, as who reads it now sees them.
+    pub fn contents(&self, dir: DirId, path: &str) -> Option<Bytes> {
+        match self.nodes.get(&self.find(dir, path).ok()?) {
+            Some(Node::File(file)) => Some(file.cached.read(0, file.cached.len)),
+            _ => None,
+        }
     }
 
     /// All files that have a name, with their bytes: for tests and for people.
@@ -531,6 +577,20 @@ impl Disk for MemoryDisk {
 }
 
 impl File {
+    /// How many bytes from the beginning on are the same on the platter. What is written over what was synced is bytes that
+    /// differ: a power cut would bring the old ones back.
+    fn unchanged(&self) -> usize {
+        let both = self.cached.len.min(self.synced.len);
+        for (index, (cached, synced)) in self.cached.pages.iter().zip(&self.synced.pages).enumerate() {
+            if !Arc::ptr_eq(cached, synced)
+                && let Some(differs) = cached.iter().zip(&**synced).position(|(a, b)| a != b)
+            {
+                return (index * PAGE + differs).min(both);
+            }
+        }
+        both
+    }
+
     /// What the power left of it.
     fn tear(&mut self, choose: &mut dyn FnMut(u64) -> u64) {
         if Arc::ptr_eq(&self.cached, &self.synced) {

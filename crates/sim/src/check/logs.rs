@@ -185,7 +185,11 @@ impl Checks {
             lost.records, lost.acked
         );
         self.partitions[index].forgive();
+        let found = self.findings.len();
         self.find(event, Check::AckedStays, verdict, what);
+        if let Some(finding) = self.findings.get_mut(found) {
+            finding.acked = lost.acked;
+        }
     }
 
     /// The disk has written a replica's batches up to this offset.

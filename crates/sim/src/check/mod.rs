@@ -135,6 +135,8 @@ pub struct Finding {
     pub verdict: Verdict,
     /// For people.
     pub what: String,
+    /// How many acknowledged records are lost by it.
+    pub acked: u64,
 }
 
 /// How the records of a client stand.
@@ -611,7 +613,7 @@ impl Checks {
         }
         let keep = self.findings.len() < FINDINGS || (verdict == Verdict::Bug && self.bugs == 1);
         if keep {
-            self.findings.push(Finding { event, check, verdict, what });
+            self.findings.push(Finding { event, check, verdict, what, acked: 0 });
         }
     }
 

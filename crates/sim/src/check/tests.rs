@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use client::RecordMetadata;
 use node::Phase;
-use node::view::{BrokerView, MetadataView, PartitionView, TopicView, View};
+use node::view::{BrokerView, MetadataView, PartitionView, RoleKind, TopicView, View};
 use protocol::records::{BatchBuilder, Batches, Compression, PureCompressors, Record};
 use protocol::{LeaderEpoch, NodeId, WallMs};
 use storage::{DirId, LogSpec};
@@ -214,8 +214,13 @@ fn who_is_in_sync_is_a_replica_and_not_fenced() {
             broker_epoch: 1,
             metadata: MetadataView {
                 is_leader: true,
+                role: RoleKind::Leader,
+                leader: Some(NodeId(1)),
+                voted: None,
+                is_voter: true,
                 leader_epoch: LeaderEpoch(1),
                 log_end: Offset(0),
+                synced: Offset(0),
                 high_watermark: Offset(0),
             },
             brokers: (1..=3).map(broker).collect(),

@@ -9,6 +9,7 @@
 //! run until acked p1 1 within 5s
 //! at 10s kill b1                          # at a time of the virtual clock
 //! expect log orders-0 = coffee
+//! #: One copy is there, and it is safe.    # told to who looks at this moment; see [`story`]
 //! ```
 //!
 //! What a scenario prints while it is played is its transcript: the same on every host.
@@ -19,6 +20,7 @@ mod play;
 pub(crate) mod query;
 pub mod quote;
 mod replicas;
+pub mod story;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +33,7 @@ use crate::setup::Setup;
 use quote::Duration;
 
 pub use line::ScriptError;
-pub use play::{Failure, Played, Wrong};
+pub use play::{Failure, Mark, Played, Wrong};
 pub use query::Query;
 
 /// A run as text.

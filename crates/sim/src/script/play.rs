@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use protocol::Instant;
 
+use super::query::Query;
 use super::quote::Quoted;
 use super::{Condition, Scenario, Step};
 use crate::action::Action;
@@ -22,6 +23,23 @@ pub struct Played {
     pub failures: Vec<Failure>,
     /// The run, to be visited.
     pub history: History,
+    /// It was cut off: it has more events than it was to have.
+    pub ran_out: bool,
+    /// Where each line ended.
+    pub marks: Vec<Mark>,
+}
+
+/// The moment at which a line of a scenario was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The line's number.
+    pub line: usize,
+    /// How many events there had been.
+    pub event: u64,
+    /// See [`World::turns`].
+    pub turns: u64,
+    /// The clock.
+    pub at: Instant,
 }
 
 /// A line that went wrong.
@@ -42,7 +60,14 @@ pub enum Wrong {
     Refused,
     /// What was demanded is not so.
     NotMet,
+    /// The faults are over, and still not every replica has everything.
+    NotConverged,
+    /// So much happens at one moment that no time passes any more.
+    Standstill,
 }
+
+/// So many events at one instant are no progress: a cluster at work has some dozens.
+const STANDSTILL: u64 = 10_000;
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,18 +93,34 @@ impl Scenario {
 
     fn play_until(&self, transcript: bool, events: u64) -> Result<Played, ActionError> {
         let history = History::new(self.shared_setup())?;
-        let mut player =
-            Player { history, text: transcript.then(String::new), failures: Vec::new(), findings: 0, limit: events };
+        let mut player = Player {
+            history,
+            text: transcript.then(String::new),
+            failures: Vec::new(),
+            findings: 0,
+            limit: events,
+            moment: (Instant(0), 0),
+            ran_out: false,
+        };
+        let mut marks = Vec::with_capacity(self.steps.len());
         for (line, step) in &self.steps {
             if let Some(text) = &mut player.text {
                 let _ = writeln!(text, "> {step}");
             }
             player.step(*line, step);
-            if player.history.world().events() >= events || player.is_broken() {
+            let world = player.history.world();
+            marks.push(Mark { line: *line, event: world.events(), turns: world.turns(), at: world.clock() });
+            if player.stands_still() {
+                let what = format!("time stands still at {}: {STANDSTILL} events happen there", player.moment.0);
+                player.wrong(*line, Wrong::Standstill, what);
+                break;
+            }
+            if player.ran_out || player.is_broken() {
                 break;
             }
         }
-        Ok(Played { transcript: player.text.unwrap_or_default(), failures: player.failures, history: player.history })
+        let Player { history, text, failures, ran_out, .. } = player;
+        Ok(Played { transcript: text.unwrap_or_default(), failures, history, ran_out, marks })
     }
 }
 
@@ -91,6 +132,10 @@ struct Player {
     findings: usize,
     /// No more events than this.
     limit: u64,
+    /// The last event's moment, and how many were there.
+    moment: (Instant, u64),
+    /// There were more.
+    ran_out: bool,
 }
 
 impl Player {
@@ -99,12 +144,23 @@ impl Player {
         self.text.is_none() && self.history.world().checks().broken().is_some()
     }
 
+    fn stands_still(&self) -> bool {
+        self.moment.1 >= STANDSTILL
+    }
+
+    /// Nothing more is to happen, whatever is demanded.
+    fn is_over(&self) -> bool {
+        self.ran_out || self.stands_still()
+    }
+
     fn step(&mut self, line: usize, step: &Step) {
         match step {
             Step::Do(action) => {
                 self.act(line, action);
                 if is_for_admin(action) && !self.run_while(PATIENCE.0, |world| !world.admin_is_idle()) {
-                    self.fail(line, "the cluster did not answer the admin".to_owned());
+                    if !self.is_over() {
+                        self.fail(line, "the cluster did not answer the admin".to_owned());
+                    }
                 } else if is_for_admin(action)
                     && let Some(answer) = self.history.world().last_answer(crate::world::ADMIN).filter(|it| it != "ok")
                 {
@@ -137,8 +193,10 @@ impl Player {
             Step::RunUntil(condition, within) => {
                 let met =
                     self.run_while(within.0, |world| !holds(world, condition) && world.checks().broken().is_none());
-                if !met && self.history.world().events() < self.limit {
-                    self.fail(line, format!("not within {within}: {condition}"));
+                if !met && !self.is_over() {
+                    let is_convergence = matches!(condition, Condition::Is(Query::Behind, words) if words.is_empty());
+                    let wrong = if is_convergence { Wrong::NotConverged } else { Wrong::NotMet };
+                    self.wrong(line, wrong, format!("not within {within}: {condition}"));
                 }
             }
             Step::Expect(query, words) => match self.history.world().ask(query) {
@@ -169,7 +227,9 @@ impl Player {
 
     fn run_until(&mut self, at: Instant) {
         while self.event(at) {}
-        self.history.run_until(at);
+        if !self.is_over() {
+            self.history.run_until(at);
+        }
     }
 
     /// Lets events happen while something is so. False if it still is after this time, or nothing happens any more.
@@ -184,9 +244,15 @@ impl Player {
     }
 
     fn event(&mut self, limit: Instant) -> bool {
-        if self.history.world().events() >= self.limit || !self.history.step_before(limit) {
+        if self.history.world().events() >= self.limit {
+            self.ran_out = true;
             return false;
         }
+        if self.stands_still() || !self.history.step_before(limit) {
+            return false;
+        }
+        let clock = self.history.world().clock();
+        self.moment = if self.moment.0 == clock { (clock, self.moment.1 + 1) } else { (clock, 1) };
         self.tell();
         true
     }
@@ -198,7 +264,7 @@ impl Player {
         let last = world.last();
         let name = world.name(last.process);
         for event in &last.node_events {
-            let _ = writeln!(text, "  {} {name}: {}", last.at, node_event_words(event));
+            let _ = writeln!(text, "  {} {name}: {}", last.at, node_event_words(event, &|it| world.broker_name(it)));
         }
         // Who finds nobody at an address tries again and again; what was lost with a connection is worth a line.
         let idle = |it: &&client::Event| matches!(it, client::Event::Disconnected { unanswered: 0, .. });

@@ -56,7 +56,7 @@ impl World {
         self.pids().find(|pid| self.process(*pid).broker().is_some_and(|it| it.config.node_id == id))
     }
 
-    pub(super) fn broker_name(&self, id: NodeId) -> String {
+    pub(crate) fn broker_name(&self, id: NodeId) -> String {
         self.pid_of(id).map_or_else(|| id.to_string(), |pid| self.name(pid).to_string())
     }
 

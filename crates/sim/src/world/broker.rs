@@ -129,7 +129,7 @@ impl World {
             if self.last.node_events.contains(&node::Event::Started) {
                 self.serves(pid);
             }
-            if self.last.node_events.iter().any(|it| matches!(it, node::Event::Isr { .. })) {
+            if self.last.node_events.iter().any(|it| matches!(it, node::Event::Isr { .. } | node::Event::Leads { .. })) {
                 self.check_isrs(pid);
             }
         }
@@ -145,7 +145,7 @@ impl World {
     fn submit(&mut self, pid: Pid, id: OpId, op: StoreOp) {
         self.digest_store_op(id, &op);
         let (disk_us, sync_us) = (self.setup.disk_us, self.setup.sync_us);
-        let (clock, events) = (self.clock, self.events);
+        let (clock, events, because) = (self.clock, self.events, self.doing);
         let process = &mut self.processes[usize::from(pid.0)];
         let incarnation = process.incarnation;
         let Kind::Broker(broker) = &mut process.kind else { return };
@@ -192,7 +192,7 @@ impl World {
         }
         let number = broker.next_op;
         broker.next_op = broker.next_op.wrapping_add(1);
-        broker.ops.insert(number, (id, op));
+        broker.ops.insert(number, (id, op, because));
         self.queue.push(done, Due::Disk(pid, incarnation, number));
     }
 
@@ -204,7 +204,7 @@ impl World {
             return;
         }
         let Kind::Broker(broker) = &mut process.kind else { return };
-        let Some((id, op)) = broker.ops.remove(&number) else { return };
+        let Some((id, op, because)) = broker.ops.remove(&number) else { return };
         let (log, batches_end) = match &op {
             StoreOp::Mount(log, _) | StoreOp::Flush(log) => (broker.logs.get(log).copied(), None),
             StoreOp::Append(log, _, batches) => {
@@ -227,6 +227,7 @@ impl World {
             (Some(index), Ok(Done::Flushed), _) => self.checks.synced(pid, index),
             _ => {}
         }
+        self.because = because;
         self.tell_node(pid, Input::Stored(id, result));
     }
 
@@ -307,7 +308,7 @@ impl Broker {
         let calls = self.disk.below(10);
         let disk = self.store.disk_mut();
         disk.end_power_at(disk.calls() + calls);
-        for (_, (_, op)) in std::mem::take(&mut self.ops) {
+        for (_, (_, op, _)) in std::mem::take(&mut self.ops) {
             // Nobody hears of it.
             drop(self.store.execute(op));
             drop(self.store.take_changes());

@@ -10,7 +10,7 @@ use protocol::{Instant, Request, Response, Str};
 
 use super::World;
 use crate::link::{LinkId, Packet};
-use crate::narration::Heard;
+use crate::narration::{Because, Heard};
 use crate::queue::{Due, Pid};
 
 /// How long a node waits before it dials again, at first and at most (`reconnect.backoff.ms`, `reconnect.backoff.max.ms`).
@@ -21,7 +21,7 @@ const BACKOFF_MS: (i64, i64) = (50, 1_000);
 pub(crate) struct Calls {
     lines: Vec<Line>,
     /// Calls that came to nothing, for the node to hear.
-    failed: VecDeque<(CallId, CallError)>,
+    failed: VecDeque<(CallId, CallError, Because)>,
 }
 
 /// The way to a listener of another node.
@@ -215,10 +215,10 @@ impl World {
 
     /// The node will hear of each, one after the other.
     fn fail_calls(&mut self, pid: Pid, calls: Vec<CallId>, error: CallError) {
-        let (clock, incarnation) = (self.clock, self.process(pid).incarnation);
+        let (clock, incarnation, because) = (self.clock, self.process(pid).incarnation, self.because);
         for id in calls {
             if let Some(broker) = self.process_mut(pid).broker_mut() {
-                broker.calls.failed.push_back((id, error));
+                broker.calls.failed.push_back((id, error, because));
                 self.queue.push(clock, Due::CallFailed(pid, incarnation));
             }
         }
@@ -230,7 +230,8 @@ impl World {
             return;
         }
         let failed = self.process_mut(pid).broker_mut().and_then(|it| it.calls.failed.pop_front());
-        if let Some((id, error)) = failed {
+        if let Some((id, error, because)) = failed {
+            self.because = because;
             self.tell_node_as(pid, Heard::CallFailed, Input::Answered(id, Err(error)));
         }
     }

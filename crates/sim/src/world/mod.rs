@@ -18,7 +18,7 @@ use crate::action::Action;
 use crate::check::Checks;
 use crate::digest::Digest;
 use crate::link::{Link, LinkId};
-use crate::narration::Last;
+use crate::narration::{Because, Last};
 use crate::queue::{Due, Pid, Queue};
 use crate::random::{Purpose, Random};
 use crate::setup::Setup;
@@ -57,6 +57,10 @@ pub struct World {
     pub(crate) corruptions: Vec<(ApiKey, Pid)>,
     pub(crate) checks: Checks,
     pub(crate) last: Last,
+    /// What is done now: what is sent meanwhile is sent for this.
+    pub(crate) doing: Because,
+    /// What brought what the next event hears.
+    pub(crate) because: Because,
     pub(crate) bugs: Random,
     scratch: Scratch,
 }
@@ -106,6 +110,8 @@ impl World {
             corruptions: Vec::new(),
             checks: Checks::default(),
             last: Last::default(),
+            doing: Because::Itself,
+            because: Because::Itself,
             bugs: Random::stream(setup.seed, Purpose::Bug, 0),
             scratch: Scratch::default(),
             setup: Arc::clone(&setup),
@@ -225,6 +231,7 @@ impl World {
 
     /// Does something to the world, now. Nothing has changed if it cannot be done.
     pub fn act(&mut self, action: &Action) -> Result<(), ActionError> {
+        self.doing = Because::Action(self.actions);
         self.try_act(action)?;
         self.actions += 1;
         self.digest.bytes(action.to_string().as_bytes());
@@ -282,6 +289,7 @@ impl World {
     }
 
     fn run(&mut self, due: Due) {
+        (self.doing, self.because) = (Because::Itself, Because::Itself);
         if let Some(pid) = self.target(due) {
             let process = &mut self.processes[usize::from(pid.0)];
             if process.paused {

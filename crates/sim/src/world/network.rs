@@ -9,6 +9,7 @@ use storage::Disk;
 
 use super::{World, response_through_bytes, through_bytes};
 use crate::link::{Answer, Link, LinkId, Owed, Packet};
+use crate::narration::Because;
 use crate::queue::{Due, Pid};
 use crate::setup::{CONTROLLER_PORT, PlantedBug};
 
@@ -95,19 +96,19 @@ impl World {
         let Some(link) = self.links.get(&id) else { return };
         let (client, node) = (link.client, link.node);
         let latency = self.latency(client, node);
-        let now = self.clock;
+        let (now, because) = (self.clock, self.doing);
         let Some(link) = self.links.get_mut(&id) else { return };
-        let arrives = link.up.send(now, latency, packet);
+        let arrives = link.up.send(now, latency, because, packet);
         self.queue.push(arrives, Due::Up(id));
     }
 
-    fn send_down(&mut self, id: LinkId, packet: Packet<Response>) {
+    fn send_down(&mut self, id: LinkId, because: Because, packet: Packet<Response>) {
         let Some(link) = self.links.get(&id) else { return };
         let (client, node) = (link.client, link.node);
         let latency = self.latency(node, client);
         let now = self.clock;
         let Some(link) = self.links.get_mut(&id) else { return };
-        let arrives = link.down.send(now, latency, packet);
+        let arrives = link.down.send(now, latency, because, packet);
         self.queue.push(arrives, Due::Down(id));
     }
 
@@ -129,6 +130,7 @@ impl World {
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(transit) = link.up.transit.pop_front_if(|it| it.arrives <= now) else { return };
         let (client, node, open) = (link.client, link.node, link.node_open);
+        self.because = transit.because;
         match transit.what {
             Packet::Fin => {
                 link.node_open = false;
@@ -146,6 +148,7 @@ impl World {
                     api,
                     since: self.clock,
                     answer: Answer::None,
+                    because: Because::Itself,
                 });
                 self.damage(client, api, &mut request.body);
                 if self.setup.codec {
@@ -201,8 +204,9 @@ impl World {
 
     fn note_answer(&mut self, conn: ConnId, correlation_id: i32, answer: Answer) {
         let id = link_id(conn);
+        let because = self.doing;
         let Some(link) = self.links.get_mut(&id) else { return };
-        if link.answered(correlation_id, answer) && !link.turn {
+        if link.answered(correlation_id, answer, because) && !link.turn {
             link.turn = true;
             let node = link.node;
             let is_own = link.client == node;
@@ -241,7 +245,7 @@ impl World {
             if self.process(client).broker().is_none() {
                 self.plant_into(&mut response.body);
             }
-            self.send_down(id, Packet::Message(response));
+            self.send_down(id, owed.because, Packet::Message(response));
         }
     }
 
@@ -282,6 +286,7 @@ impl World {
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(transit) = link.down.transit.pop_front_if(|it| it.arrives <= now) else { return };
         let (client, node, conn, open) = (link.client, link.node, link.conn, link.client_open);
+        self.because = transit.because;
         match transit.what {
             Packet::Fin => {
                 self.links.remove(&id);
@@ -326,7 +331,7 @@ impl World {
         let was_open = std::mem::replace(&mut link.node_open, false);
         link.owed.clear();
         if was_open {
-            self.send_down(id, Packet::Fin);
+            self.send_down(id, self.doing, Packet::Fin);
         }
     }
 
@@ -346,7 +351,7 @@ impl World {
         link.owed.clear();
         link.down.transit.clear();
         link.down.stalled = 0;
-        self.send_down(id, Packet::Fin);
+        self.send_down(id, self.doing, Packet::Fin);
         if node_open && self.process(node).power.is_up() {
             self.tell_node(node, Input::Closed(node_conn(id)));
         }
@@ -379,7 +384,7 @@ impl World {
             if silently {
                 link.dark = true;
             } else {
-                self.send_down(id, Packet::Fin);
+                self.send_down(id, self.doing, Packet::Fin);
             }
         }
     }
@@ -404,7 +409,7 @@ impl World {
                 link.up.transit.clear();
                 link.up.stalled = 0;
             }
-            self.send_down(id, Packet::Fin);
+            self.send_down(id, self.doing, Packet::Fin);
         }
     }
 

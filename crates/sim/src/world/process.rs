@@ -12,6 +12,7 @@ use storage::{Cell, LogId, MemoryDisk, OpId, Store, StoreOp};
 use super::calls::Calls;
 use crate::action::Load;
 use crate::link::LinkId;
+use crate::narration::Because;
 use crate::queue::Due;
 use crate::random::Random;
 use crate::setup::WALL_START_MS;
@@ -68,8 +69,8 @@ pub(crate) struct Broker {
     pub(crate) config: Arc<Config>,
     pub(crate) node: Option<Node>,
     pub(crate) store: Store<MemoryDisk>,
-    /// Operations that the disk has not finished.
-    pub(crate) ops: Map<u32, (OpId, StoreOp)>,
+    /// Operations that the disk has not finished, and what each was asked for.
+    pub(crate) ops: Map<u32, (OpId, StoreOp, Because)>,
     pub(crate) next_op: u32,
     /// What each lane is at.
     pub(crate) lanes: Map<DiskLane, LaneState>,
