@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use ordered::Map;
-use protocol::{Instant, Offset, TopicPartition};
+use protocol::{Instant, Offset, Str, TopicPartition};
 use sim::check::Verdict;
+use sim::files::Folder;
 use sim::history::{BranchView, Stamped};
-use sim::script::{Scenario, Step};
+use sim::metadata::Member;
+use sim::script::{Mark, Scenario, Step};
 use sim::view::MessageKind;
 use sim::{Action, History, World};
 
 use crate::bytes::{self, Row};
-use crate::look::{self, Tails};
+use crate::look::{self, Cut, Ghost, Past, Tails};
 use crate::telling::Teller;
 use crate::view::{Partition, Record, View};
 use crate::why::{self, Cause};
@@ -39,13 +41,17 @@ pub(crate) struct Engine {
     /// By the names of branches.
     ticks: Map<String, Ticks>,
     /// The partitions as they were before a broker ended, by the branch and the event that was the last before it.
-    ghosts: Map<(String, u64), Vec<Partition>>,
+    ghosts: Map<(String, u64), Arc<Vec<Partition>>>,
+    /// What the last event that was looked at cut off logs: its branch, its number, and that.
+    cuts: (String, u64, Vec<Cut>),
     /// What was looked at last, as long as time only goes on.
     tails: Tails,
     /// Older records that are looked at, by partition: from which offset to which, and they.
     windows: Map<String, (i64, i64, Arc<Vec<Record>>)>,
     /// What was most worth telling since somebody was told.
     teller: Teller,
+    /// Where each line of the scenario ended.
+    marks: Vec<Mark>,
 }
 
 /// Something to wait for.
@@ -91,11 +97,18 @@ pub(crate) enum Kind {
     Retry,
     /// A broker serves.
     Serves,
+    /// Somebody leads the metadata quorum anew.
+    Election,
+    /// Another set of replicas is in sync, or another leader.
+    Isr,
+    /// A follower's log was cut.
+    Cut,
 }
 
 impl Kind {
     /// All of them, in the order of their numbers.
-    pub(crate) const ALL: [Kind; 4] = [Kind::Ack, Kind::Action, Kind::Retry, Kind::Serves];
+    pub(crate) const ALL: [Kind; 7] =
+        [Kind::Ack, Kind::Action, Kind::Retry, Kind::Serves, Kind::Election, Kind::Isr, Kind::Cut];
 
     /// Its class in the style sheet.
     pub(crate) fn class(self) -> &'static str {
@@ -104,6 +117,9 @@ impl Kind {
             Kind::Action => "k fault",
             Kind::Retry => "k retry",
             Kind::Serves => "k up",
+            Kind::Election => "k vote",
+            Kind::Isr => "k isr",
+            Kind::Cut => "k cut",
         }
     }
 
@@ -113,7 +129,10 @@ impl Kind {
             Kind::Ack => "told ok",
             Kind::Action => "an action",
             Kind::Retry => "a retry",
-            Kind::Serves => "the broker serves",
+            Kind::Serves => "a broker serves",
+            Kind::Election => "a controller elected",
+            Kind::Isr => "leader or ISR",
+            Kind::Cut => "a log cut",
         }
     }
 }
@@ -122,10 +141,12 @@ impl Kind {
 #[derive(Clone, Debug, Default)]
 struct Ticks {
     list: Vec<Tick>,
-    /// The events after which a broker was gone that had been there.
-    ends: Vec<u64>,
+    /// The events after which brokers were gone that had been there, and which: a bit each.
+    ends: Vec<(u64, u64)>,
     /// Which brokers run, a bit each, after the last known event.
     up: u64,
+    /// The newest epoch of the metadata quorum that somebody led by then.
+    quorum_epoch: Option<i32>,
     known: u64,
 }
 
@@ -148,9 +169,11 @@ impl Engine {
             search: None,
             ticks: Map::new(),
             ghosts: Map::new(),
+            cuts: (String::new(), 0, Vec::new()),
             tails: Tails::default(),
             windows: Map::new(),
             teller: Teller::default(),
+            marks: played.marks,
         };
         engine.learn_ticks();
         // Once more, this time with marks for the timeline.
@@ -182,6 +205,32 @@ impl Engine {
     pub(crate) fn seek(&mut self, event: u64) {
         self.forget();
         self.history.seek(event.min(self.last_event()));
+    }
+
+    /// Where each line of the scenario ended.
+    pub(crate) fn marks(&self) -> &[Mark] {
+        &self.marks
+    }
+
+    /// To the moment at which a line of the scenario was done, on the branch that the scenario is.
+    pub(crate) fn stand(&mut self, mark: Mark) {
+        if self.branches().0 != 0 {
+            self.switch(0);
+        }
+        self.seek(mark.event);
+        self.history.stand_at(mark.turns, mark.at);
+    }
+
+    /// The metadata quorum: every node of it, and so many records of each one's log.
+    pub(crate) fn quorum(&self, before: Option<i64>, count: i64) -> Vec<Member> {
+        self.history.world().quorum(before, count)
+    }
+
+    /// A partition's files on a broker's disk.
+    pub(crate) fn folder(&self, broker: &str, partition: &str) -> Folder {
+        let place = partition.rsplit_once('-').and_then(|(topic, it)| Some((topic, it.parse().ok()?)));
+        let Some((topic, partition)) = place else { return Folder::default() };
+        self.history.world().folder(broker, &TopicPartition { topic: topic.into(), partition })
     }
 
     /// Lets so many µs pass, as long as there is time to. What there is no time for is left out: the clock is slower then.
@@ -283,7 +332,8 @@ impl Engine {
                     if before & !now != 0
                         && let Some(seen) = last_look
                     {
-                        self.ghosts.insert((branch.clone(), event), seen);
+                        // Of two that end at one moment the first look saw both.
+                        self.ghosts.entry((branch.clone(), event)).or_insert_with(|| Arc::new(seen));
                     }
                     if let Some(ticks) = self.ticks.get_mut(&branch) {
                         ticks.up = before;
@@ -332,8 +382,9 @@ impl Engine {
     /// The moment as plain data.
     pub(crate) fn view(&mut self) -> View {
         let ghosts = self.ghosts();
+        self.learn_cuts();
         let mut tails = std::mem::take(&mut self.tails);
-        let view = look::view(self, &ghosts, &mut tails);
+        let view = look::view(self, Past { ghosts: &ghosts, cuts: &self.cuts.2 }, &mut tails);
         if std::mem::take(&mut tails.is_rewritten) {
             self.windows.clear();
         }
@@ -341,32 +392,47 @@ impl Engine {
         view
     }
 
-    /// A partition's records from an offset up to another, however long ago they were written.
-    pub(crate) fn records(&mut self, partition: &str, from: i64, to: i64) -> Arc<Vec<Record>> {
-        if let Some((known_from, known_to, records)) = self.windows.get(partition)
+    /// Records from an offset up to another, however long ago they were written: of a copy (`b1/orders-0`), or, as its leader
+    /// has it, of a partition (`orders-0`).
+    pub(crate) fn records(&mut self, log: &str, from: i64, to: i64) -> Arc<Vec<Record>> {
+        if let Some((known_from, known_to, records)) = self.windows.get(log)
             && (*known_from, *known_to) == (from, to)
         {
             return Arc::clone(records);
         }
-        let place = place(partition);
-        let records = Arc::new(place.map_or(Vec::new(), |it| look::window(self.history.world(), &it, from, to)));
+        let place = self.place(log);
+        let records =
+            place.map_or(Vec::new(), |(broker, it)| look::window(self.history.world(), &broker, &it, from, to));
+        let records = Arc::new(records);
         // A window into what is not written yet will have more in it soon.
         if records.last().is_some_and(|it| it.offset + 1 == to) {
-            self.windows.insert(partition.to_owned(), (from, to, Arc::clone(&records)));
+            self.windows.insert(log.to_owned(), (from, to, Arc::clone(&records)));
         }
         records
     }
 
     /// A record, however long ago it was written.
-    pub(crate) fn record(&self, partition: &str, offset: i64) -> Option<Record> {
-        look::window(self.history.world(), &place(partition)?, offset, offset + 1).pop()
+    pub(crate) fn record(&self, log: &str, offset: i64) -> Option<Record> {
+        let (broker, place) = self.place(log)?;
+        look::window(self.history.world(), &broker, &place, offset, offset + 1).pop()
     }
 
     /// The bytes of the batch that holds a record. Nothing if they cannot be read at this moment.
-    pub(crate) fn explain_record(&self, partition: &str, offset: i64) -> Vec<Row> {
-        let batch =
-            place(partition).and_then(|it| self.history.world().batch_bytes(&it, Offset(offset)).ok().flatten());
+    pub(crate) fn explain_record(&self, log: &str, offset: i64) -> Vec<Row> {
+        let batch = self.place(log).and_then(|(broker, place)| {
+            self.history.world().batch_bytes(&broker, &place, Offset(offset)).ok().flatten()
+        });
         batch.map_or(Vec::new(), |it| bytes::of_batch(&it))
+    }
+
+    /// `b1/orders-0` → the broker and the partition; without a broker its leader, or whoever runs and has it.
+    fn place(&self, log: &str) -> Option<(String, TopicPartition)> {
+        let (broker, partition) = log.split_once('/').unwrap_or(("", log));
+        let (topic, number) = partition.rsplit_once('-')?;
+        let place = TopicPartition { topic: topic.into(), partition: number.parse().ok()? };
+        let broker =
+            if broker.is_empty() { self.history.world().reader_of(&place)?.to_string() } else { broker.to_owned() };
+        Some((broker, place))
     }
 
     /// The bytes of a message on its way. Nothing if it is not on its way.
@@ -395,29 +461,81 @@ impl Engine {
         self.teller = Teller::default();
     }
 
-    /// What was in the logs before their broker ended, if it has ended.
-    fn ghosts(&mut self) -> Vec<Partition> {
+    /// What was in the logs of the brokers that do not run before they ended; who ended last is the last.
+    fn ghosts(&mut self) -> Vec<Ghost> {
         let world = self.history.world();
-        let all_run = up(world).count_ones() as usize == world.setup().brokers.len();
-        let (now, turns, clock) = (world.events(), world.turns(), world.clock());
+        let brokers: Vec<Str> = world.setup().brokers.iter().map(|it| it.name.clone()).collect();
+        let (now, up) = (world.events(), up(world));
         let branch = self.history.branch().to_owned();
-        let last = self.ticks.get(&branch).and_then(|it| it.ends.iter().rfind(|it| **it <= now).copied());
-        let Some(last) = last.filter(|_| !all_run) else { return Vec::new() };
-        let key = (branch, last);
+        let mut last: Vec<(u64, String)> = Vec::new();
+        for (index, broker) in brokers.iter().enumerate().filter(|it| up & 1 << it.0 == 0) {
+            let ends = self.ticks.get(&branch).map_or(&[][..], |it| &it.ends);
+            if let Some((event, _)) = ends.iter().rfind(|it| it.0 <= now && it.1 & 1 << index != 0) {
+                last.push((*event, broker.to_string()));
+            }
+        }
+        last.sort();
+        let mut ghosts = Vec::new();
+        for (event, broker) in last {
+            ghosts.push(Ghost { broker, seen: self.seen_before(&branch, event) });
+        }
+        ghosts
+    }
+
+    /// The partitions before a broker ended, which was the event or an action after it.
+    fn seen_before(&mut self, branch: &str, event: u64) -> Arc<Vec<Partition>> {
+        let key = (branch.to_owned(), event);
         if !self.ghosts.contains_key(&key) {
             // It ended by itself, or in a scenario. A look into the past, and back to this moment.
-            let ended_by = |it: &&Stamped| it.after == last && may_end_broker(&it.action);
+            let ended_by = |it: &&Stamped| it.after == event && may_end_broker(&it.action);
             let action = self.history.run().actions.iter().find(ended_by).map(|it| (it.turns, it.at));
-            self.history.seek(last.saturating_sub(1));
-            if let Some((turns, at)) = action {
-                self.history.stand_at(turns, at);
-            }
-            let seen = look::led(self.history.world());
-            self.history.seek(now);
-            self.history.stand_at(turns, clock);
-            self.ghosts.insert(key.clone(), seen);
+            let seen = self.at(event.saturating_sub(1), |history| {
+                if let Some((turns, at)) = action {
+                    history.stand_at(turns, at);
+                }
+                look::led(history.world())
+            });
+            self.ghosts.insert(key.clone(), Arc::new(seen));
         }
         self.ghosts.get(&key).cloned().unwrap_or_default()
+    }
+
+    /// Looks at another moment of the branch, and stands here again.
+    fn at<T>(&mut self, event: u64, look: impl FnOnce(&mut History) -> T) -> T {
+        let world = self.history.world();
+        let (now, turns, clock) = (world.events(), world.turns(), world.clock());
+        self.history.seek(event);
+        let seen = look(&mut self.history);
+        self.history.seek(now);
+        self.history.stand_at(turns, clock);
+        seen
+    }
+
+    /// Knows what the last event cut off logs.
+    fn learn_cuts(&mut self) {
+        let world = self.history.world();
+        let (event, last) = (world.events(), world.last());
+        if (self.cuts.1, &*self.cuts.0) == (event, self.history.branch()) {
+            return;
+        }
+        let broker = world.name(last.process).to_string();
+        let mut cut: Vec<(TopicPartition, i64)> = Vec::new();
+        for it in &last.node_events {
+            if let node::Event::Truncated { topic, partition, offset } = it {
+                cut.push((TopicPartition { topic: topic.clone(), partition: *partition }, offset.0));
+            }
+        }
+        self.cuts = (self.history.branch().to_owned(), event, Vec::new());
+        if !cut.is_empty() {
+            let gone = self.at(event - 1, |history| {
+                let look = |(place, from): &(TopicPartition, i64)| {
+                    let records = look::window(history.world(), &broker, place, *from, i64::MAX);
+                    (broker.clone(), place.to_string(), Arc::new(records))
+                };
+                cut.iter().map(look).collect()
+            });
+            self.cuts.2 = gone;
+        }
     }
 
     pub(crate) fn history(&self) -> &History {
@@ -442,7 +560,19 @@ impl Engine {
         let serves = last.node_events.iter().any(|it| matches!(it, node::Event::Started));
         let retry = last.client_events.iter().any(|it| matches!(it, client::Event::BatchRetried { .. }));
         let ack = last.client_events.iter().any(|it| matches!(it, client::Event::BatchAcked { .. }));
-        let kinds = [(serves, Kind::Serves), (retry, Kind::Retry), (ack, Kind::Ack)];
+        let isr = |it: &node::Event| matches!(it, node::Event::Isr { .. } | node::Event::Leads { .. });
+        let isr = last.node_events.iter().any(isr);
+        let cut = last.node_events.iter().any(|it| matches!(it, node::Event::Truncated { .. }));
+        let quorum_epoch = world.checks().quorum_epoch();
+        let elected = quorum_epoch > std::mem::replace(&mut ticks.quorum_epoch, quorum_epoch);
+        let kinds = [
+            (elected, Kind::Election),
+            (serves, Kind::Serves),
+            (cut, Kind::Cut),
+            (isr, Kind::Isr),
+            (retry, Kind::Retry),
+            (ack, Kind::Ack),
+        ];
         if let Some((_, kind)) = kinds.into_iter().find(|it| it.0)
             && ticks.list.len() < TICKS
         {
@@ -457,8 +587,8 @@ impl Engine {
                 let inherited = branch.from.as_ref().and_then(|(parent, event)| {
                     let parent = self.ticks.get(parent)?;
                     let list = parent.list.iter().filter(|it| it.event <= *event).copied().collect();
-                    let ends = parent.ends.iter().filter(|it| **it <= *event).copied().collect();
-                    Some(Ticks { list, ends, up: 0, known: *event })
+                    let ends = parent.ends.iter().filter(|it| it.0 <= *event).copied().collect();
+                    Some(Ticks { list, ends, up: 0, quorum_epoch: parent.quorum_epoch, known: *event })
                 });
                 self.ticks.insert(branch.name.clone(), inherited.unwrap_or_default());
             }
@@ -492,17 +622,11 @@ fn cluster(brokers: usize) -> String {
     text
 }
 
-/// `orders-0` → the partition.
-fn place(name: &str) -> Option<TopicPartition> {
-    let (topic, partition) = name.rsplit_once('-')?;
-    Some(TopicPartition { topic: topic.into(), partition: partition.parse().ok()? })
-}
-
 impl Ticks {
     /// Knows which brokers run after an event.
     fn note_up(&mut self, event: u64, up: u64) {
         if self.up & !up != 0 {
-            self.ends.push(event);
+            self.ends.push((event, self.up & !up));
         }
         self.up = up;
     }

@@ -5,7 +5,8 @@ use leptos::web_sys::js_sys;
 use wasm_bindgen::JsValue;
 
 use crate::view::{
-    Branch, Broker, Check, Client, Message, Partition, Position, Record, Replica, Role, State, Timer, View, Wait,
+    Branch, Broker, Check, Client, Finding, Message, Partition, Position, Record, Replica, Role, State, Timer, Verdict,
+    View, Wait,
 };
 
 /// The moment, in the shape that view.rs declares for TypeScript.
@@ -21,9 +22,12 @@ pub(crate) fn view(it: &View) -> JsValue {
         ("brokers", list(&it.brokers, broker)),
         ("partitions", list(&it.partitions, partition)),
         ("clients", list(&it.clients, client)),
+        ("links", list(&it.links, pair)),
+        ("cuts", list(&it.cuts, pair)),
         ("messages", list(&it.messages, message)),
         ("timers", list(&it.timers, timer)),
         ("checks", list(&it.checks, check)),
+        ("findings", list(&it.findings, finding)),
     ])
 }
 
@@ -61,6 +65,10 @@ fn text(value: Option<&String>) -> JsValue {
     value.map_or(JsValue::UNDEFINED, |it| (&**it).into())
 }
 
+fn pair((from, to): &(String, String)) -> JsValue {
+    Array::of2(&(&**from).into(), &(&**to).into()).into()
+}
+
 fn state(it: State) -> JsValue {
     match it {
         State::Up => "up",
@@ -86,6 +94,8 @@ fn broker(it: &Broker) -> JsValue {
         ("name", (&*it.name).into()),
         ("id", it.id.into()),
         ("state", state(it.state)),
+        ("isBroker", it.is_broker.into()),
+        ("isController", it.is_controller.into()),
         ("brokerEpoch", known(it.broker_epoch, whole)),
         ("quorumEpoch", known(it.quorum_epoch, JsValue::from)),
         ("fenced", it.fenced.into()),
@@ -120,6 +130,8 @@ fn partition(it: &Partition) -> JsValue {
         ("leader", text(it.leader.as_ref())),
         ("leaderEpoch", it.leader_epoch.into()),
         ("isr", list(&it.isr, |it| (&**it).into())),
+        ("elr", list(&it.elr, |it| (&**it).into())),
+        ("minIsr", count(it.min_isr as u64)),
         ("replicas", list(&it.replicas, replica)),
         ("logStart", whole(it.log_start)),
         ("highWatermark", whole(it.high_watermark)),
@@ -133,11 +145,14 @@ fn replica(it: &Replica) -> JsValue {
     object(&[
         ("broker", (&*it.broker).into()),
         ("isThere", it.is_there.into()),
+        ("standing", it.standing.word().into()),
+        ("led", known(it.led, JsValue::from)),
         ("logStart", whole(it.log_start)),
         ("highWatermark", whole(it.high_watermark)),
         ("synced", whole(it.synced)),
         ("logEnd", whole(it.log_end)),
         ("records", list(&it.records, record)),
+        ("cut", list(&it.cut, record)),
     ])
 }
 
@@ -198,6 +213,22 @@ fn message(it: &Message) -> JsValue {
         ("sentUs", count(it.sent_us)),
         ("arrivesUs", count(it.arrives_us)),
         ("stalled", it.stalled.into()),
+        ("isIdle", it.is_idle.into()),
+    ])
+}
+
+fn finding(it: &Finding) -> JsValue {
+    let verdict = match it.verdict {
+        Verdict::Kept => "kept",
+        Verdict::Allowed => "allowed",
+        Verdict::Bug => "bug",
+    };
+    object(&[
+        ("event", count(it.event)),
+        ("check", (&*it.check).into()),
+        ("verdict", verdict.into()),
+        ("what", (&*it.what).into()),
+        ("acked", count(it.acked)),
     ])
 }
 

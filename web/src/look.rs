@@ -11,8 +11,8 @@ use sim::world::{ADMIN, Power};
 
 use crate::engine::Engine;
 use crate::view::{
-    Branch, Broker, CLOSED, Check, Client, Message, Partition, Position, Record, Replica, Role, State, Timer, View,
-    Wait,
+    Branch, Broker, CLOSED, Check, Client, Finding, Message, Partition, Position, Record, Replica, Role, Standing,
+    State, Timer, View, Wait,
 };
 
 /// The newest records of a partition that are looked at.
@@ -31,9 +31,9 @@ pub(crate) struct Tails {
 }
 
 struct Tail {
-    /// The broker epoch of the life that wrote them, after a restart the log may be shorter; and up to where the log was
-    /// cleaned, of which there may be less then.
-    life: (i64, Option<Offset>),
+    /// The broker epoch of the life that wrote them, after a restart the log may be shorter; up to where the log was cleaned,
+    /// of which there may be less then; and how often it was cut.
+    life: (i64, Option<Offset>, u32),
     /// One past the last of them.
     end: i64,
     records: Arc<Vec<Record>>,
@@ -48,7 +48,8 @@ impl Tails {
         place: &TopicPartition,
         log: &LogView,
     ) -> Arc<Vec<Record>> {
-        let life = (broker.node.as_ref().map_or(-1, |it| it.broker_epoch), log.cleaned_to);
+        let epoch = broker.node.as_ref().map_or(-1, |it| it.broker_epoch);
+        let life = (epoch, log.cleaned_to, world.times_cut(&broker.name, log));
         let (first, end) = ((log.written.0 - RECORDS).max(log.log_start.0), log.written.0);
         let tail = self.tails.entry(format!("{}/{place}", broker.name)).or_insert_with(|| Tail {
             life,
@@ -76,13 +77,13 @@ impl Tails {
     }
 }
 
-/// The records from an offset up to another, wherever in the log that is; fewer if the log does not have them all.
-pub(crate) fn window(world: &World, place: &TopicPartition, from: i64, to: i64) -> Vec<Record> {
+/// The records of a broker's log from an offset up to another, wherever in it that is; fewer if it does not have them all.
+pub(crate) fn window(world: &World, broker: &str, place: &TopicPartition, from: i64, to: i64) -> Vec<Record> {
     let mut found: Vec<Record> = Vec::new();
     let mut next = from;
     while next < to {
         // A log that cannot be read at this moment has no cells.
-        let batches = world.batches(place, Offset(next), WINDOW_BYTES).unwrap_or_default();
+        let batches = world.batches_of(broker, place, Offset(next), WINDOW_BYTES).unwrap_or_default();
         found.extend(batches.iter().flat_map(records).filter(|it| (next..to).contains(&it.offset)));
         let end = batches.last().map_or(0, |it| it.head.next_offset().0);
         if end <= next {
@@ -93,8 +94,25 @@ pub(crate) fn window(world: &World, place: &TopicPartition, from: i64, to: i64) 
     found
 }
 
+/// What was in the logs before a broker ended that does not run now.
+pub(crate) struct Ghost {
+    pub(crate) broker: String,
+    pub(crate) seen: Arc<Vec<Partition>>,
+}
+
+/// What an event cut off a broker's log: the broker, the partition, the records.
+pub(crate) type Cut = (String, String, Arc<Vec<Record>>);
+
+/// What of the past is in sight still.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Past<'a> {
+    /// The one that ended last is the last.
+    pub(crate) ghosts: &'a [Ghost],
+    pub(crate) cuts: &'a [Cut],
+}
+
 /// The moment that is looked at.
-pub(crate) fn view(engine: &Engine, ghosts: &[Partition], tails: &mut Tails) -> View {
+pub(crate) fn view(engine: &Engine, past: Past<'_>, tails: &mut Tails) -> View {
     let world = engine.history().world();
     let (branch, branches) = engine.branches();
     let seen = world.view();
@@ -109,9 +127,18 @@ pub(crate) fn view(engine: &Engine, ghosts: &[Partition], tails: &mut Tails) -> 
             .map(|it| Branch { name: it.name, last_event: it.events, forked_at: it.from.map(|it| it.1) })
             .collect(),
         hash: format!("{:016x}", seen.hash),
-        brokers: seen.brokers.iter().map(|it| broker(it, &seen)).collect(),
-        partitions: partitions(world, &seen, ghosts, tails),
+        brokers: seen.brokers.iter().map(|it| broker(world, it, &seen)).collect(),
+        partitions: partitions(world, &seen, past, tails),
         clients: seen.clients.iter().map(|it| client(it, &seen)).collect(),
+        links: seen.links.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect(),
+        cuts: seen
+            .cuts
+            .iter()
+            .flat_map(|(a, b)| [(a, b), (b, a)])
+            .chain(seen.one_way_cuts.iter().map(|(a, b)| (a, b)))
+            .map(|(a, b)| (a.to_string(), b.to_string()))
+            .collect(),
+        delays: seen.delays.iter().map(|(a, b, us)| (a.to_string(), b.to_string(), *us)).collect(),
         messages: seen.messages.iter().filter(|it| !at_admin(it)).map(message).collect(),
         timers: seen.timers.iter().filter(|it| it.process != *ADMIN).map(|it| timer(it, world)).collect(),
         checks: seen
@@ -123,6 +150,17 @@ pub(crate) fn view(engine: &Engine, ghosts: &[Partition], tails: &mut Tails) -> 
                 meaning: check.meaning().to_owned(),
                 broken_by: broken.as_ref().map(|it| it.what.clone()),
                 broken_at: broken.as_ref().map(|it| it.event),
+            })
+            .collect(),
+        findings: seen
+            .findings
+            .iter()
+            .map(|it| Finding {
+                event: it.event,
+                check: it.check.name().to_owned(),
+                verdict: it.verdict,
+                what: it.what.clone(),
+                acked: it.acked,
             })
             .collect(),
         sentence: seen.narration,
@@ -140,15 +178,20 @@ fn state(power: Power, paused: bool, serving: bool) -> State {
     }
 }
 
-fn broker(it: &seen::Broker, seen: &seen::View) -> Broker {
+fn broker(world: &World, it: &seen::Broker, seen: &seen::View) -> Broker {
+    let id = world.broker_id(&it.name);
+    let setup = world.setup().brokers.iter().find(|setup| setup.name == it.name);
     let waits = seen.requests.iter().filter(|request| request.at == it.name && request.from != *ADMIN);
     Broker {
         name: it.name.to_string(),
-        id: it.node.as_ref().map_or(-1, |it| it.node.0),
+        id: id.0,
         state: state(it.power, it.paused, it.serving),
         broker_epoch: it.node.as_ref().map(|it| it.broker_epoch).filter(|it| *it >= 0),
         quorum_epoch: it.node.as_ref().filter(|it| it.metadata.is_leader).map(|it| it.metadata.leader_epoch.0),
-        fenced: is_fenced(it, seen),
+        is_broker: setup.is_some_and(sim::setup::BrokerSetup::is_broker),
+        is_controller: setup.is_some_and(sim::setup::BrokerSetup::is_controller),
+        fenced: is_fenced(id, seen),
+        slow_us: it.slow_us,
         connections: it.node.as_ref().map_or(0, |it| it.connections.len()),
         waits: waits
             .map(|it| Wait {
@@ -162,11 +205,10 @@ fn broker(it: &seen::Broker, seen: &seen::View) -> Broker {
 }
 
 /// True if the quorum's leader knows a broker and lets it lead nothing.
-fn is_fenced(it: &seen::Broker, seen: &seen::View) -> bool {
+fn is_fenced(id: NodeId, seen: &seen::View) -> bool {
     let leaders = seen.brokers.iter().filter_map(|it| it.node.as_ref()).filter(|it| it.metadata.is_leader);
     let leader = leaders.max_by_key(|it| it.metadata.leader_epoch);
-    let id = it.node.as_ref().map(|it| it.node);
-    leader.is_some_and(|leader| leader.brokers.iter().any(|it| Some(it.id) == id && it.fenced))
+    leader.is_some_and(|leader| leader.brokers.iter().any(|it| it.id == id && it.fenced))
 }
 
 fn timer(it: &seen::Timer, world: &World) -> Timer {
@@ -192,7 +234,7 @@ fn period_us(world: &World, timer: &seen::Timer) -> Option<u64> {
 
 /// Every partition as its leader has it now.
 pub(crate) fn led(world: &World) -> Vec<Partition> {
-    partitions(world, &world.view(), &[], &mut Tails::default())
+    partitions(world, &world.view(), Past::default(), &mut Tails::default())
 }
 
 /// A partition as one of the brokers knows it.
@@ -204,16 +246,17 @@ struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// Who knows of a newer leader knows better, and of these the leader itself.
-    fn rank(&self) -> (i32, bool) {
-        let id = self.broker.node.as_ref().map(|it| it.node);
-        (self.partition.leader_epoch.0, self.partition.leader.is_some() && self.partition.leader == id)
+    /// Who knows of a newer leader knows better, of these the leader itself, and else who has applied most of the metadata.
+    fn rank(&self) -> (i32, bool, i64) {
+        let node = self.broker.node.as_ref();
+        let is_leader = self.partition.leader.is_some() && self.partition.leader == node.map(|it| it.node);
+        (self.partition.leader_epoch.0, is_leader, node.map_or(-1, |it| it.metadata.high_watermark.0))
     }
 }
 
-/// Every partition: as its leader has it, or, while nobody leads it, as it was last (`ghosts`) with the ends that the
-/// ledger of what happened knows.
-fn partitions(world: &World, seen: &seen::View, ghosts: &[Partition], tails: &mut Tails) -> Vec<Partition> {
+/// Every partition: as its leader has it, or, while nobody leads it, as it was last with the ends that the ledger of what
+/// happened knows.
+fn partitions(world: &World, seen: &seen::View, past: Past<'_>, tails: &mut Tails) -> Vec<Partition> {
     let mut known: Map<(Str, i32), Known<'_>> = Map::new();
     for broker in &seen.brokers {
         for topic in broker.node.iter().flat_map(|it| &it.topics) {
@@ -228,61 +271,64 @@ fn partitions(world: &World, seen: &seen::View, ghosts: &[Partition], tails: &mu
     }
     let mut partitions = Vec::new();
     for it in known.values() {
-        partitions.extend(led_now(world, seen, ghosts, tails, *it));
+        partitions.extend(led_now(world, seen, past, tails, *it));
     }
-    let lost_power = seen.brokers.iter().any(|it| it.power == Power::Dark);
     for (topic, partition, start, high_watermark, end) in world.checks().ends() {
         let name = format!("{topic}-{partition}");
-        if partitions.iter().all(|it| it.name != name) {
-            let ghost = ghosts.iter().find(|it| it.name == name);
-            // What a power cut took is gone from the ghost too.
-            let stays = |it: &&Record| !lost_power || ghost.is_some_and(|ghost| it.offset < ghost.synced);
-            let known = known.get(&(topic.clone(), partition));
-            partitions.push(Partition {
-                name,
-                topic: topic.to_string(),
-                partition,
-                leader: None,
-                leader_epoch: ghost.map_or(0, |it| it.leader_epoch),
-                isr: known.map_or(Vec::new(), |it| names(world, seen, &it.partition.isr)),
-                replicas: match known {
-                    Some(it) => replicas(world, seen, ghost, tails, *it),
-                    None => ghost.map_or(Vec::new(), |it| it.replicas.iter().map(gone).collect()),
-                },
-                log_start: start.0,
-                high_watermark: high_watermark.0,
-                synced: ghost.map_or(start.0, |it| it.synced),
-                log_end: end.0,
-                records: Arc::new(ghost.iter().flat_map(|it| it.records.iter()).filter(stays).cloned().collect()),
-            });
+        if partitions.iter().any(|it| it.name == name) {
+            continue;
         }
+        // Who led it when it ended had most of it; else who ended last.
+        let ghosts =
+            || past.ghosts.iter().rev().filter_map(|it| Some((&it.broker, it.seen.iter().find(|it| it.name == name)?)));
+        let ghost = ghosts().find(|(broker, it)| it.leader.as_ref() == Some(broker)).or_else(|| ghosts().next());
+        // What a power cut took is gone from the ghost too.
+        let lost_power = ghost
+            .is_some_and(|(broker, _)| seen.brokers.iter().any(|it| *it.name == **broker && it.power == Power::Dark));
+        let ghost = ghost.map(|it| it.1);
+        let stays = |it: &&Record| !lost_power || ghost.is_some_and(|ghost| it.offset < ghost.synced);
+        let known = known.get(&(topic.clone(), partition));
+        partitions.push(Partition {
+            name,
+            topic: topic.to_string(),
+            partition,
+            leader: None,
+            leader_epoch: known.map(|it| it.partition.leader_epoch.0).max(ghost.map(|it| it.leader_epoch)).unwrap_or(0),
+            isr: known.map_or(Vec::new(), |it| names(world, seen, &it.partition.isr)),
+            elr: known.map_or(Vec::new(), |it| names(world, seen, &it.partition.elr)),
+            min_isr: known.map_or(0, |it| it.partition.min_isr).max(ghost.map_or(0, |it| it.min_isr)),
+            replicas: match known {
+                Some(it) => replicas(world, seen, past, tails, *it),
+                None => all_gone(ghost, past, seen),
+            },
+            log_start: start.0,
+            high_watermark: high_watermark.0,
+            synced: ghost.map_or(start.0, |it| it.synced),
+            log_end: end.0,
+            records: Arc::new(ghost.iter().flat_map(|it| it.records.iter()).filter(stays).cloned().collect()),
+        });
     }
     partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
     partitions
 }
 
 /// A partition as its leader has it, if that runs and has it.
-fn led_now(
-    world: &World,
-    seen: &seen::View,
-    ghosts: &[Partition],
-    tails: &mut Tails,
-    known: Known<'_>,
-) -> Option<Partition> {
+fn led_now(world: &World, seen: &seen::View, past: Past<'_>, tails: &mut Tails, known: Known<'_>) -> Option<Partition> {
     let it = known.partition;
     let place = TopicPartition { topic: known.topic.clone(), partition: it.partition };
-    let name = place.to_string();
     let leader = names(world, seen, &[it.leader?]).pop()?;
     log_of(seen.brokers.iter().find(|it| *it.name == *leader)?, &place)?;
-    let replicas = replicas(world, seen, ghosts.iter().find(|it| it.name == name), tails, known);
+    let replicas = replicas(world, seen, past, tails, known);
     let log = replicas.iter().find(|it| it.broker == leader)?.clone();
     Some(Partition {
-        name,
+        name: place.to_string(),
         topic: known.topic.to_string(),
         partition: it.partition,
         leader: Some(leader),
         leader_epoch: it.leader_epoch.0,
         isr: names(world, seen, &it.isr),
+        elr: names(world, seen, &it.elr),
+        min_isr: it.min_isr,
         replicas,
         log_start: log.log_start,
         high_watermark: log.high_watermark,
@@ -293,38 +339,72 @@ fn led_now(
 }
 
 /// What each broker that should have a partition has of it; of one that does not run what it had last.
-fn replicas(
-    world: &World,
-    seen: &seen::View,
-    ghost: Option<&Partition>,
-    tails: &mut Tails,
-    known: Known<'_>,
-) -> Vec<Replica> {
-    let place = TopicPartition { topic: known.topic.clone(), partition: known.partition.partition };
+fn replicas(world: &World, seen: &seen::View, past: Past<'_>, tails: &mut Tails, known: Known<'_>) -> Vec<Replica> {
+    let it = known.partition;
+    let place = TopicPartition { topic: known.topic.clone(), partition: it.partition };
+    let name = place.to_string();
+    let led: Vec<(i32, String)> = world
+        .checks()
+        .leaders(&place.topic, it.partition)
+        .map(|(epoch, pid)| (epoch, world.name(pid).to_string()))
+        .collect();
     let mut replicas = Vec::new();
-    for name in names(world, seen, &known.partition.replicas) {
-        let broker = seen.brokers.iter().find(|it| *it.name == *name);
-        replicas.push(match broker.and_then(|it| Some((it, log_of(it, &place)?))) {
-            Some((broker, log)) => Replica {
-                broker: name,
+    for id in &it.replicas {
+        let Some(broker) = seen.brokers.iter().find(|it| world.broker_id(&it.name) == *id) else { continue };
+        let mut replica = match log_of(broker, &place) {
+            Some(log) => Replica {
+                broker: broker.name.to_string(),
                 is_there: true,
                 log_start: log.log_start.0,
                 high_watermark: log.high_watermark.0,
                 synced: log.synced.0,
                 log_end: log.end.0,
                 records: tails.newest(world, broker, &place, log),
+                ..Replica::default()
             },
-            None => {
-                let last = ghost.iter().flat_map(|it| &it.replicas).find(|it| it.broker == name);
-                last.map_or(Replica { broker: name, ..Replica::default() }, gone)
-            }
-        });
+            None => gone(broker, &name, past),
+        };
+        replica.standing = match replica.is_there {
+            false => Standing::Offline,
+            true if it.leader == Some(*id) => Standing::Leader,
+            true if is_fenced(*id, seen) => Standing::Fenced,
+            true if it.isr.contains(id) => Standing::InSync,
+            true if it.elr.contains(id) => Standing::Eligible,
+            true => Standing::Behind,
+        };
+        replica.led = led.iter().rfind(|it| it.1 == replica.broker).map(|it| it.0);
+        if let Some((_, _, records)) = past.cuts.iter().find(|it| it.0 == replica.broker && it.1 == name) {
+            replica.cut = Arc::clone(records);
+        }
+        replicas.push(replica);
     }
     replicas
 }
 
-fn gone(replica: &Replica) -> Replica {
-    Replica { is_there: false, ..replica.clone() }
+/// What a broker that does not run had of a partition; of what a power cut took nothing is left.
+fn gone(broker: &seen::Broker, partition: &str, past: Past<'_>) -> Replica {
+    let ghost = past.ghosts.iter().find(|it| *it.broker == *broker.name);
+    let last = ghost.and_then(|it| it.seen.iter().find(|it| it.name == partition));
+    let last = last.and_then(|it| it.replicas.iter().find(|it| *it.broker == *broker.name));
+    let Some(last) = last else { return Replica { broker: broker.name.to_string(), ..Replica::default() } };
+    let mut replica = Replica { is_there: false, standing: Standing::Offline, cut: Arc::default(), ..last.clone() };
+    if broker.power == Power::Dark && replica.log_end > replica.synced {
+        let stays = |it: &&Record| it.offset < replica.synced;
+        replica.records = Arc::new(replica.records.iter().filter(stays).cloned().collect());
+        replica.log_end = replica.synced;
+    }
+    replica
+}
+
+/// The copies of a partition of which nobody who runs knows.
+fn all_gone(last: Option<&Partition>, past: Past<'_>, seen: &seen::View) -> Vec<Replica> {
+    let mut replicas = Vec::new();
+    for it in last.iter().flat_map(|it| &it.replicas) {
+        if let (Some(broker), Some(last)) = (seen.brokers.iter().find(|broker| *broker.name == *it.broker), last) {
+            replicas.push(Replica { led: it.led, ..gone(broker, &last.name, past) });
+        }
+    }
+    replicas
 }
 
 /// A broker's log of a partition, if it runs and the log is mounted.
@@ -414,5 +494,6 @@ fn message(it: &seen::Message) -> Message {
         sent_us: it.sent.0,
         arrives_us: it.arrives.0,
         stalled: it.stalled,
+        is_idle: it.is_idle,
     }
 }

@@ -27,12 +27,20 @@ pub(crate) struct View {
     pub(crate) partitions: Vec<Partition>,
     /// In order of creation.
     pub(crate) clients: Vec<Client>,
+    /// Who has a connection to whom, each pair once.
+    pub(crate) links: Vec<(String, String)>,
+    /// From whom to whom no packet passes.
+    pub(crate) cuts: Vec<(String, String)>,
+    /// Between whom packets take so much longer, in µs.
+    pub(crate) delays: Vec<(String, String, u64)>,
     /// On their way now.
     pub(crate) messages: Vec<Message>,
     /// What will fire, the next first.
     pub(crate) timers: Vec<Timer>,
     /// What is promised, and how it stands.
     pub(crate) checks: Vec<Check>,
+    /// What was lost, repeated or reordered, oldest first.
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// One future of a run.
@@ -92,12 +100,18 @@ pub(crate) struct Broker {
     pub(crate) id: i32,
     /// Whether it runs.
     pub(crate) state: State,
+    /// It keeps partitions and serves clients.
+    pub(crate) is_broker: bool,
+    /// It votes in the metadata quorum.
+    pub(crate) is_controller: bool,
     /// Of its registration; `null` until it is registered.
     pub(crate) broker_epoch: Option<i64>,
     /// The epoch of the metadata quorum that it leads, if it does.
     pub(crate) quorum_epoch: Option<i32>,
     /// It is registered and may lead nothing, as the quorum's leader has it.
     pub(crate) fenced: bool,
+    /// Its disk takes so much longer for each operation, in µs.
+    pub(crate) slow_us: u64,
     /// Who is connected.
     pub(crate) connections: usize,
     /// Requests that it has and has not answered, such as a fetch that waits for records.
@@ -145,6 +159,10 @@ pub(crate) struct Partition {
     pub(crate) leader_epoch: i32,
     /// The names of the brokers that are in sync, as the leader knows it.
     pub(crate) isr: Vec<String>,
+    /// The names of those that are not and have every committed record all the same (KIP-966).
+    pub(crate) elr: Vec<String>,
+    /// As many must be in sync for acks=all.
+    pub(crate) min_isr: usize,
     /// What each broker that should have a copy has of it, in the order of `replicas`.
     pub(crate) replicas: Vec<Replica>,
     /// The first offset.
@@ -159,6 +177,50 @@ pub(crate) struct Partition {
     pub(crate) records: Arc<Vec<Record>>,
 }
 
+/// How a copy of a partition stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its broker does not run, or its log is not open.
+    #[default]
+    Offline,
+    /// It leads.
+    Leader,
+    /// In the ISR.
+    InSync,
+    /// Not in the ISR.
+    Behind,
+    /// Not in the ISR, but eligible: it has every committed record (KIP-966).
+    Eligible,
+    /// Its broker is fenced.
+    Fenced,
+}
+
+impl Standing {
+    /// In a word or two.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Standing::Offline => "offline",
+            Standing::Leader => "leader",
+            Standing::InSync => "in sync",
+            Standing::Behind => "out of sync",
+            Standing::Eligible => "eligible (ELR)",
+            Standing::Fenced => "fenced",
+        }
+    }
+
+    /// As a glyph of index.html's sheet.
+    pub(crate) fn glyph(self) -> &'static str {
+        match self {
+            Standing::Offline => "#g-off",
+            Standing::Leader => "#g-lead",
+            Standing::InSync => "#g-sync",
+            Standing::Behind => "#g-behind",
+            Standing::Eligible => "#g-elr",
+            Standing::Fenced => "#g-fence",
+        }
+    }
+}
+
 /// A broker's copy of a partition. While the broker does not run it is what was seen last.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Replica {
@@ -166,6 +228,12 @@ pub(crate) struct Replica {
     pub(crate) broker: String,
     /// It runs, and the log is mounted.
     pub(crate) is_there: bool,
+    /// How it stands.
+    pub(crate) standing: Standing,
+    /// The last epoch in which its broker wrote as leader.
+    pub(crate) led: Option<i32>,
+    /// What the last event cut off its end, oldest first.
+    pub(crate) cut: Arc<Vec<Record>>,
     /// The first offset.
     pub(crate) log_start: i64,
     /// How far it knows that readers may see.
@@ -282,6 +350,8 @@ pub(crate) struct Message {
     pub(crate) arrives_us: u64,
     /// The way is cut, or the receiver takes nothing at the moment.
     pub(crate) stalled: bool,
+    /// Between brokers, and nothing but a sign of life: a heartbeat, or a fetch that finds nothing.
+    pub(crate) is_idle: bool,
 }
 
 /// An invariant.
@@ -299,6 +369,23 @@ pub(crate) struct Check {
     pub(crate) broken_at: Option<u64>,
 }
 
+/// Something that was lost, repeated or reordered.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Finding {
+    /// The event that showed it.
+    pub(crate) event: u64,
+    /// The name of the check.
+    pub(crate) check: String,
+    /// What it says about the contract.
+    pub(crate) verdict: Verdict,
+    /// What it is.
+    pub(crate) what: String,
+    /// How many acknowledged records are lost by it.
+    pub(crate) acked: u64,
+}
+
+pub(crate) use sim::check::Verdict;
+
 #[wasm_bindgen(typescript_custom_section)]
 const TYPESCRIPT: &'static str = r#"
 /** A moment of a run. Times are virtual microseconds, offsets are Kafka's: ends are exclusive. */
@@ -313,26 +400,31 @@ export interface View {
     brokers: Broker[];
     partitions: Partition[];
     clients: Client[];
+    links: [string, string][];
+    cuts: [string, string][];
     messages: Message[];
     timers: Timer[];
     checks: Check[];
+    findings: Finding[];
 }
 export interface Branch { name: string; lastEvent: number; forkedAt: number | undefined }
 export type State = "up" | "starting" | "stopping" | "down" | "dark" | "paused";
 export interface Broker {
-    name: string; id: number; state: State; brokerEpoch: number | undefined; quorumEpoch: number | undefined; fenced: boolean;
-    connections: number; waits: Wait[];
+    name: string; id: number; state: State; isBroker: boolean; isController: boolean;
+    brokerEpoch: number | undefined; quorumEpoch: number | undefined; fenced: boolean; connections: number; waits: Wait[];
 }
 export interface Wait { client: string; what: string; sinceUs: number; deadlineUs: number | undefined }
 export interface Timer { process: string; what: string; sinceUs: number | undefined; atUs: number }
 export interface Partition {
     name: string; topic: string; partition: number;
-    leader: string | undefined; leaderEpoch: number; isr: string[]; replicas: Replica[];
+    leader: string | undefined; leaderEpoch: number; isr: string[]; elr: string[]; minIsr: number; replicas: Replica[];
     logStart: number; highWatermark: number; synced: number; logEnd: number;
     records: LogRecord[];
 }
 export interface Replica {
-    broker: string; isThere: boolean; logStart: number; highWatermark: number; synced: number; logEnd: number; records: LogRecord[];
+    broker: string; isThere: boolean; standing: "leader" | "in sync" | "out of sync" | "eligible (ELR)" | "fenced" | "offline";
+    led: number | undefined; logStart: number; highWatermark: number; synced: number; logEnd: number;
+    records: LogRecord[]; cut: LogRecord[];
 }
 export interface LogRecord {
     offset: number; leaderEpoch: number; key: string | undefined; value: string | undefined; timestampMs: number;
@@ -344,8 +436,9 @@ export interface Client {
 }
 export interface Position { partition: string; offset: number | undefined; lag: number | undefined }
 export interface Message {
-    id: string; from: string; to: string; what: string; isAnswer: boolean; sentUs: number; arrivesUs: number; stalled: boolean;
+    id: string; from: string; to: string; what: string; isAnswer: boolean; sentUs: number; arrivesUs: number; stalled: boolean; isIdle: boolean;
 }
+export interface Finding { event: number; check: string; verdict: "kept" | "allowed" | "bug"; what: string; acked: number }
 export interface Check {
     name: string; holds: boolean; meaning: string;
     brokenBy: string | undefined; brokenAt: number | undefined;

@@ -115,6 +115,10 @@ pub struct PartitionView {
     pub replicas: Vec<NodeId>,
     /// Who is in sync.
     pub isr: Vec<NodeId>,
+    /// Who is not and has every committed record all the same (KIP-966).
+    pub elr: Vec<NodeId>,
+    /// As many must be in sync for acks=all; 0 if there is no copy here.
+    pub min_isr: usize,
     /// The log here, if it is ready.
     pub log: Option<LogView>,
     /// True if the log's directory failed.
@@ -282,6 +286,8 @@ impl Node {
                 leader_epoch: image.leader_epoch,
                 replicas: image.replicas.clone(),
                 isr: image.isr.clone(),
+                elr: image.elr.clone(),
+                min_isr: partition.map_or(0, Partition::min_isr),
                 log: partition.and_then(Partition::log_view),
                 is_offline: partition.is_some_and(|it| !it.is_online() && !it.is_mounting()),
                 parked: partition.map_or(0, Partition::parked),

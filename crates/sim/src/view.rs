@@ -4,7 +4,10 @@ use bytes::Bytes;
 use node::view::{LogView, View as NodeView};
 use node::{Scope, WakeReason};
 use protocol::records::{self, PureCompressors, Record};
-use protocol::{ApiKey, Instant, Offset, Region, Str, TopicPartition};
+use protocol::messages::fetch_response;
+use protocol::{
+    ApiKey, Instant, Offset, Region, RequestBody, ResponseBody, Str, TopicPartition, Uuid,
+};
 use storage::Disk;
 use storage::tail::TailEntry;
 
@@ -37,6 +40,10 @@ pub struct View {
     pub requests: Vec<Waiting>,
     /// What will fire, the next first.
     pub timers: Vec<Timer>,
+    /// Who has a connection to whom, each pair once.
+    pub links: Vec<(Str, Str)>,
+    /// Pairs of processes between which packets take so much longer, in µs.
+    pub delays: Vec<(Str, Str, u64)>,
     /// Pairs of processes between which no packet passes.
     pub cuts: Vec<(Str, Str)>,
     /// From whom to whom no packet passes, though packets come back.
@@ -64,6 +71,8 @@ pub struct Broker {
     pub disk_operations: usize,
     /// Bytes on its disk.
     pub disk_bytes: u64,
+    /// Its disk takes so much longer for each operation, in µs.
+    pub slow_us: u64,
     /// Its wall clock is ahead by so much.
     pub wall_offset_ms: i64,
 }
@@ -108,6 +117,8 @@ pub struct Message {
     pub arrives: Instant,
     /// The way is cut, or the receiver takes nothing at the moment.
     pub stalled: bool,
+    /// Between nodes, and nothing but a sign of life: a heartbeat, or a fetch that finds nothing.
+    pub is_idle: bool,
 }
 
 /// What a message is.
@@ -179,6 +190,12 @@ impl World {
             timers: self.timers(&brokers, &clients),
             brokers,
             clients,
+            links: self.open_links(),
+            delays: self
+                .delays
+                .iter()
+                .map(|((a, b), us)| (self.name(*a).clone(), self.name(*b).clone(), *us))
+                .collect(),
             cuts: self.cut_ways(|world, a, b| a < b && world.is_cut(b, a)),
             one_way_cuts: self.cut_ways(|world, a, b| !world.is_cut(b, a)),
             checks: Check::ALL.map(|check| (check, self.checks.broken_by(check).cloned())).into(),
@@ -209,6 +226,24 @@ impl World {
         decoded(&pieces)
     }
 
+    /// As [`World::batches`], of the copy that a broker has. Empty if it does not run or has none.
+    pub fn batches_of(
+        &self,
+        broker: &str,
+        partition: &TopicPartition,
+        from: Offset,
+        max_bytes: u32,
+    ) -> Result<Vec<Batch>, String> {
+        let pid = self.pid(broker).map_err(|error| error.0)?;
+        decoded(&self.bytes_on(pid, partition, from, max_bytes)?.unwrap_or_default())
+    }
+
+    /// How often a broker's log was cut in its life: what it has above the cut is another since.
+    pub fn times_cut(&self, broker: &str, log: &LogView) -> u32 {
+        let broker = self.pid(broker).ok().and_then(|pid| self.process(pid).broker());
+        broker.and_then(|it| it.eras.get(&log.id)).map_or(0, |era| era.0)
+    }
+
     fn recent_bytes(&self, pid: Pid, log: &LogView, from: Offset) -> Option<Vec<Bytes>> {
         let broker = self.process(pid).broker()?;
         let era = broker.eras.get(&log.id).copied().unwrap_or_default();
@@ -224,9 +259,15 @@ impl World {
         wanted.map(read).collect()
     }
 
-    /// The bytes of the batch that holds an offset, as they are in the log. `None` if none does.
-    pub fn batch_bytes(&self, partition: &TopicPartition, offset: Offset) -> Result<Option<Bytes>, String> {
-        for bytes in self.log_bytes(partition, offset, 1)? {
+    /// The bytes of the batch that holds an offset, as they are in a broker's log. `None` if none does.
+    pub fn batch_bytes(
+        &self,
+        broker: &str,
+        partition: &TopicPartition,
+        offset: Offset,
+    ) -> Result<Option<Bytes>, String> {
+        let pid = self.pid(broker).map_err(|error| error.0)?;
+        for bytes in self.bytes_on(pid, partition, offset, 1)?.unwrap_or_default() {
             let mut at = 0;
             for batch in records::read(&bytes, &PureCompressors) {
                 let (head, _) = batch.map_err(|error| error.to_string())?;
@@ -268,6 +309,18 @@ impl World {
         cuts.map(|(a, b)| (self.name(*a).clone(), self.name(*b).clone())).collect()
     }
 
+    fn open_links(&self) -> Vec<(Str, Str)> {
+        let mut pairs: Vec<(Pid, Pid)> = Vec::new();
+        for link in self.links.values().filter(|it| it.client_open && it.node_open && it.client != it.node) {
+            let pair = World::pair(link.client, link.node);
+            if !pairs.contains(&pair) && *self.name(link.client) != *ADMIN {
+                pairs.push(pair);
+            }
+        }
+        pairs.sort_unstable();
+        pairs.iter().map(|(a, b)| (self.name(*a).clone(), self.name(*b).clone())).collect()
+    }
+
     fn brokers(&self) -> Vec<Broker> {
         let brokers = self.processes.iter().filter_map(|process| {
             let broker = process.broker()?;
@@ -279,6 +332,7 @@ impl World {
                 node: broker.node.as_ref().map(|node| node.view(&Scope::All)),
                 disk_operations: broker.ops.len(),
                 disk_bytes: broker.store.disk().used(),
+                slow_us: broker.slow_us,
                 wall_offset_ms: process.wall_offset_ms,
             })
         });
@@ -324,6 +378,7 @@ impl World {
             let (client, node) = (self.name(link.client), self.name(link.node));
             let cut_up = link.dark || self.is_cut(link.client, link.node);
             let cut_down = link.dark || self.is_cut(link.node, link.client);
+            let between_nodes = self.process(link.client).broker().is_some();
             messages.extend(link.up.transit.iter().map(|it| Message {
                 link: *id,
                 from: client.clone(),
@@ -335,6 +390,7 @@ impl World {
                 sent: it.sent,
                 arrives: it.arrives,
                 stalled: cut_up || link.up.stalled > 0,
+                is_idle: between_nodes && matches!(&it.what, Packet::Message(it) if is_idle_request(&it.body)),
             }));
             messages.extend(link.down.transit.iter().map(|it| Message {
                 link: *id,
@@ -349,6 +405,7 @@ impl World {
                 sent: it.sent,
                 arrives: it.arrives,
                 stalled: cut_down || link.down.stalled > 0,
+                is_idle: between_nodes && matches!(&it.what, Packet::Message(it) if is_idle_response(&it.body)),
             }));
         }
         ordered::sort_by_key(&mut messages, |it| (it.arrives, it.link));
@@ -422,6 +479,35 @@ impl World {
     }
 }
 
+/// True for what a node asks another one all the time: a heartbeat, a fetch that acknowledges nothing new. A quorum's fetch
+/// names its offset each time, so it is told from the answer whether it found something.
+fn is_idle_request(body: &RequestBody) -> bool {
+    match body {
+        RequestBody::BrokerHeartbeat(_) => true,
+        RequestBody::Fetch(it) => {
+            let metadata = |topic_id: Uuid| topic_id == Uuid::METADATA_TOPIC;
+            it.topics.iter().all(|it| it.partitions.is_empty() || metadata(it.topic_id))
+        }
+        _ => false,
+    }
+}
+
+/// The same of the answer.
+fn is_idle_response(body: &ResponseBody) -> bool {
+    match body {
+        ResponseBody::BrokerHeartbeat(_) => true,
+        ResponseBody::Fetch(it) => {
+            let is_idle = |it: &fetch_response::PartitionData| {
+                it.error_code == 0
+                    && it.records.as_ref().is_none_or(|it| it.is_empty())
+                    && it.diverging_epoch == Default::default()
+            };
+            it.error_code == 0 && it.responses.iter().flat_map(|it| &it.partitions).all(is_idle)
+        }
+        _ => false,
+    }
+}
+
 fn decoded(pieces: &[Bytes]) -> Result<Vec<Batch>, String> {
     let mut batches = Vec::new();
     for bytes in pieces {
@@ -449,6 +535,8 @@ fn reason_words(reason: WakeReason) -> &'static str {
         WakeReason::AlterPartition => "another try of AlterPartition",
         WakeReason::Balance => "leader.imbalance.check.interval.seconds",
         WakeReason::Sessions => "broker.session.timeout.ms",
+        WakeReason::Groups(_) => "a group's next deadline",
+        WakeReason::OffsetExpiry => "offsets.retention.check.interval.ms",
         WakeReason::Forward(_) => "another try of a forwarded request",
         WakeReason::Directories => "another try of AssignReplicasToDirs",
         WakeReason::ControllerRegistration => "another try of ControllerRegistration",

@@ -158,7 +158,7 @@ impl Partition {
     }
 
     /// How many replicas must be in sync: `min.insync.replicas`, or all there are.
-    pub(super) fn min_isr(&self) -> usize {
+    pub(crate) fn min_isr(&self) -> usize {
         let replicas = match &self.role {
             Role::Leader(leader) => leader.others.len() + 1,
             Role::Follower { .. } => usize::MAX,

@@ -292,6 +292,17 @@ impl Checks {
     pub(crate) fn compacted(&mut self, index: usize) {
         self.partitions[index].compacted = true;
     }
+    /// The newest epoch of the metadata quorum in which somebody led it.
+    pub fn quorum_epoch(&self) -> Option<i32> {
+        self.controllers.iter().next_back().map(|it| *it.0)
+    }
+
+    /// Who appended the first record of each epoch of a partition, the oldest epoch first.
+    pub fn leaders(&self, topic: &str, partition: i32) -> impl Iterator<Item = (i32, Pid)> + '_ {
+        let found = self.partitions.iter().find(|it| *it.topic == *topic && it.partition == partition);
+        found.into_iter().flat_map(|it| it.leaders.iter().map(|(epoch, pid)| (*epoch, *pid)))
+    }
+
 
     /// A bit of a partition's log is flipped on a disk.
     pub(crate) fn rotted(&mut self, topic: &Str, partition: i32) {

@@ -204,6 +204,8 @@ fn who_is_in_sync_is_a_replica_and_not_fenced() {
             leader_epoch: LeaderEpoch(0),
             replicas: ids(&[1, 2]),
             isr: ids(isr),
+            elr: Vec::new(),
+            min_isr: 1,
             log: None,
             is_offline: false,
             parked: 0,

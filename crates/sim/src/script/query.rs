@@ -218,14 +218,19 @@ impl World {
 
     /// The bytes of a partition's batches from an offset on, from its leader if it has one.
     pub(crate) fn log_bytes(&self, partition: &TopicPartition, from: Offset, max: u32) -> Result<Vec<Bytes>, String> {
+        let reader = self.reader_pid(partition).map(|pid| self.bytes_on(pid, partition, from, max));
+        reader.transpose()?.flatten().ok_or_else(|| format!("no broker that runs has {partition}"))
+    }
+
+    /// The broker whose copy of a partition counts: its leader, or another that runs while that has none.
+    pub fn reader_of(&self, partition: &TopicPartition) -> Option<&Str> {
+        self.reader_pid(partition).map(|pid| self.name(pid))
+    }
+
+    fn reader_pid(&self, partition: &TopicPartition) -> Option<Pid> {
         let leader = self.partition_view(partition).ok().and_then(|it| it.leader).and_then(|id| self.pid_of(id));
         let others = (0..self.processes.len()).map(|index| Pid(index as u16));
-        for pid in leader.into_iter().chain(others) {
-            if let Some(pieces) = self.bytes_on(pid, partition, from, max)? {
-                return Ok(pieces);
-            }
-        }
-        Err(format!("no broker that runs has {partition}"))
+        leader.into_iter().chain(others).find(|pid| self.log_view(*pid, partition).is_some())
     }
 
     /// The same from a broker's disk; `None` if it does not run or has no such log.
