@@ -104,12 +104,12 @@ fn the_start_of_a_refused_log_is_not_forgotten() {
     }
     delete(&mut rig, 0, 4);
     rig.advance(10_000);
-    // Another topic's, for all that the folder says.
+    // Nobody can tell whose it is.
     let path = "t-0/partition.metadata";
     let disk = rig.store.disk_mut();
     let file = disk.open(DirId(0), path, false).unwrap();
     let good = disk.read_at(&file, 0, 1000).unwrap();
-    disk.write_at(&file, 0, &[bytes::Bytes::from_static(b"version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAg")]).unwrap();
+    disk.write_at(&file, 0, &[bytes::Bytes::from_static(b"version: 0\ntopic_id? AAAAAAAAAAAAAAAAAAAAAg")]).unwrap();
     disk.sync(&file).unwrap();
     let mut rig = rig.restart(&[]);
     assert_eq!(rig.produce("t", 0, -1, batch(&["b"])).0, STORAGE_ERROR);

@@ -1,15 +1,18 @@
 //! The storage lane: one thread that carries out a node's store operations in the order it was given them.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use protocol::{Era, FileId};
-use storage::{CleanStep, Done, LogId, OpId, Store, StoreError, StoreOp};
+use storage::copy::CopyFault;
+use storage::{CleanStep, CopyPlan, Done, LogId, OpId, Store, StoreError, StoreOp};
 
 use crate::cleaner::{Cleaners, Ended};
 use crate::compressors::NativeCompressors;
+use crate::copier::{Copiers, CopyEnded};
 use crate::disk::NativeDisk;
 use crate::file::NativeFile;
 use crate::held::Change;
@@ -44,6 +47,8 @@ pub(crate) enum Message {
     Ops(Vec<(OpId, StoreOp)>),
     /// A clean that ran beside the lane is through.
     Cleaned(Box<Ended>),
+    /// A step of a copy that ran beside the lane is through.
+    Copied(Box<CopyEnded>),
     /// Nothing comes any more.
     Stop,
 }
@@ -66,9 +71,10 @@ impl Lane {
         let (sender, receiver) = channel();
         let inbox = Inbox::default();
         let compressors = Arc::new(NativeCompressors);
+        let copiers = Copiers::new(Sender::clone(&sender));
         let cleaners = Cleaners::new(Sender::clone(&sender), Arc::clone(&compressors) as _);
         let store = Store::with_compressors(disk, compressors);
-        let worker = Worker { store, cleaners, mount_threads, inbox: Arc::clone(&inbox) };
+        let worker = Worker { store, cleaners, copiers, mount_threads, inbox: Arc::clone(&inbox) };
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
             // However it ends: somebody has to notice.
             let ended = WakeAtEnd(wake);
@@ -108,6 +114,7 @@ impl Lane {
 struct Worker {
     store: Store<NativeDisk>,
     cleaners: Cleaners,
+    copiers: Copiers,
     mount_threads: usize,
     inbox: Inbox,
 }
@@ -117,20 +124,23 @@ impl Worker {
         let mut is_running = true;
         while is_running && let Ok(first) = receiver.recv() {
             // Whatever arrived meanwhile joins in: more batches to one write.
-            let (mut ops, mut cleaned) = (Vec::new(), Vec::new());
+            let (mut ops, mut cleaned, mut copied) = (Vec::new(), Vec::new(), Vec::new());
             for message in std::iter::once(first).chain(receiver.try_iter()) {
                 match message {
                     Message::Ops(more) => ops.extend(more),
                     Message::Cleaned(ended) => cleaned.push(ended),
+                    Message::Copied(ended) => copied.push(ended),
                     Message::Stop => is_running = false,
                 }
             }
             let mut finished: Vec<Finished> = cleaned.into_iter().map(|ended| self.cleaned(*ended)).collect();
+            finished.extend(copied.into_iter().map(|ended| self.copied(*ended)));
             finished.extend(self.carry_out(ops));
             self.inbox.lock().unwrap_or_else(PoisonError::into_inner).extend(finished);
             wake();
         }
         self.cleaners.stop();
+        self.copiers.stop();
     }
 
     /// Has a clean run beside the lane. An answer at once is an error.
@@ -146,9 +156,7 @@ impl Worker {
         self.cleaners.ended(op);
         // Whatever it stumbled over is in this one log's bytes, and no reason to serve no other.
         let result = result.unwrap_or_else(|panic| {
-            let what = panic.downcast_ref::<String>().cloned();
-            let what = what.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned())).unwrap_or_default();
-            Err(StoreError::Corrupt(format!("the cleaner panicked over it: {what}")))
+            Err(StoreError::Corrupt(format!("the cleaner panicked over it: {}", said_in_panic(&*panic))))
         });
         if result.as_ref().is_ok_and(|cleaned| cleaned.is_more) {
             self.store.keep_job(log, job);
@@ -156,10 +164,29 @@ impl Worker {
         Finished::of(op, result.map(|cleaned| Done::Cleaned(Box::new(cleaned))))
     }
 
+    /// Has a step of a copy run beside the lane. An answer at once is an error.
+    fn copy(&mut self, op: OpId, log: LogId, plan: CopyPlan) -> Option<Finished> {
+        let failed = match self.store.copy_job(log, plan) {
+            Ok(job) => self.copiers.start(op, log, job, self.store.disk().beside()).map_err(CopyFault::Log).err()?,
+            Err(fault) => fault,
+        };
+        Some(Finished::of(op, self.store.copied(log, None, Err(failed))))
+    }
+
+    fn copied(&mut self, ended: CopyEnded) -> Finished {
+        let CopyEnded { op, log, job, result } = ended;
+        self.copiers.ended(op);
+        let result = result.unwrap_or_else(|panic| {
+            let why = said_in_panic(&*panic);
+            Err(CopyFault::Log(StoreError::Corrupt(format!("the copier panicked over it: {why}"))))
+        });
+        Finished::of(op, self.store.copied(log, Some(job), result))
+    }
+
     fn carry_out(&mut self, ops: Vec<(OpId, StoreOp)>) -> Vec<Finished> {
         let mut finished = Vec::with_capacity(ops.len());
         // They may begin at any time: after the turn's other operations, so that these are not held up.
-        let mut cleans = Vec::new();
+        let (mut cleans, mut copies) = (Vec::new(), Vec::new());
         let mut ops: VecDeque<(OpId, StoreOp)> = ops
             .into_iter()
             .filter_map(|(id, op)| match op {
@@ -167,8 +194,13 @@ impl Worker {
                     cleans.push((id, log, era, step));
                     None
                 }
-                StoreOp::Remove(log) | StoreOp::Truncate(log, ..) => {
+                StoreOp::Copy(log, plan) => {
+                    copies.push((id, log, plan));
+                    None
+                }
+                StoreOp::Remove(log) | StoreOp::Truncate(log, ..) | StoreOp::Move(log) | StoreOp::DropCopy(log) => {
                     self.cleaners.stop_of(log);
+                    self.copiers.wait_for(log);
                     Some((id, op))
                 }
                 other => Some((id, other)),
@@ -188,6 +220,9 @@ impl Worker {
         for (op, log, era, step) in cleans {
             finished.extend(self.clean(op, log, era, step));
         }
+        for (op, log, plan) in copies {
+            finished.extend(self.copy(op, log, plan));
+        }
         // Told with the first answer, so that no later one names a file that the reactor does not know yet.
         if let Some(first) = finished.first_mut() {
             let changes = self.store.take_changes();
@@ -197,6 +232,12 @@ impl Worker {
         }
         finished
     }
+}
+
+/// What a thread said when it panicked.
+fn said_in_panic(panic: &(dyn Any + Send)) -> String {
+    let what = panic.downcast_ref::<String>().cloned();
+    what.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned())).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod calls;
 mod cleaner;
 mod compressors;
 mod connection;
+mod copier;
 mod datadir;
 mod dial;
 mod disk;

@@ -393,7 +393,12 @@ impl Reactor {
             }
         }
         for finished in self.lane.finished() {
-            self.files.extend(finished.opened);
+            for (file, opened) in finished.opened {
+                // A log that has moved has its files under the names that they had.
+                if let Some(old) = self.files.insert(file, opened) {
+                    self.reader.forget(&old);
+                }
+            }
             let now = std::time::Instant::now();
             self.retired.extend(finished.gone.into_iter().map(|file| (now, file)));
             for change in finished.changes {

@@ -96,6 +96,12 @@ pub enum Stored {
     Cleaned,
     /// They are in place.
     Swapped,
+    /// More of a log is copied to another directory, or is not.
+    Copied,
+    /// A log lives in another directory.
+    Moved,
+    /// The folders of a directory were looked at, or put in order.
+    Tidied,
     /// Something was found.
     Found,
     /// Bytes were read.
@@ -118,6 +124,9 @@ impl Stored {
             Done::Removed => Stored::Removed,
             Done::Cleaned(_) => Stored::Cleaned,
             Done::Swapped => Stored::Swapped,
+            Done::Copied(_) | Done::CopyFailed(_) | Done::CopyDropped => Stored::Copied,
+            Done::Moved(_) => Stored::Moved,
+            Done::OnlyCopy | Done::Surveyed(_) | Done::SetAside(_) | Done::Adopted => Stored::Tidied,
             Done::Found(_) | Done::FoundTimestamp(_) => Stored::Found,
             Done::Loaded(_) => Stored::Loaded,
             Done::Put => Stored::Put,
@@ -135,6 +144,9 @@ impl Stored {
             Stored::Removed => "the log is gone",
             Stored::Cleaned => "its segments are written anew",
             Stored::Swapped => "the new segments are in place",
+            Stored::Copied => "more of the log is copied",
+            Stored::Moved => "the log lives in another directory",
+            Stored::Tidied => "the folders are looked at",
             Stored::Found => "an old offset was looked up",
             Stored::Loaded => "bytes were read",
             Stored::Put => "a small file is on disk",
@@ -325,6 +337,11 @@ impl World {
                 self.digest.word(u64::from(log.0) << 40 | (files.len() as u64) << 20 | segments.len() as u64);
             }
             StoreOp::Clean(log, ..) | StoreOp::Find(log, ..) => self.digest.word(u64::from(log.0)),
+            StoreOp::Copy(log, plan) => self.digest.word(u64::from(log.0) << 40 ^ u64::from(plan.to.0)),
+            StoreOp::Move(log) | StoreOp::DropCopy(log) => self.digest.word(u64::from(log.0)),
+            StoreOp::Survey(dir) | StoreOp::SetAside(dir, _) | StoreOp::Adopt(dir, ..) => {
+                self.digest.word(u64::from(dir.0));
+            }
             StoreOp::Load(region) => self.digest.word(region.file.0 ^ u64::from(region.at)),
         }
     }

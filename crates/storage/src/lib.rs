@@ -6,9 +6,11 @@
 mod aborted;
 mod aside;
 pub mod clean;
+pub mod copy;
 pub mod disk;
 pub mod epochs;
 mod find;
+mod folders;
 pub mod index;
 mod json;
 pub mod memory;
@@ -29,7 +31,8 @@ pub use disk::{DirEntry, Disk};
 pub use epochs::{EpochStart, Epochs};
 pub use memory::{MemoryDisk, Survey};
 pub use op::{
-    Cell, CleanStep, DirId, Done, LogId, LogSpec, OpId, Seek, StoreError, StoreOp, TimestampOffset, file_id, log_of,
+    Cell, CleanStep, Copied, CopyPlan, DirId, Done, FoundLog, LogId, LogSpec, OpId, Seek, StoreError, StoreOp,
+    TimestampOffset, file_id, log_of,
 };
 pub use plan::{Lookup, Plan};
 pub use producers::{ProducedBatch, Producer, Producers, Sequence};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use protocol::records::Batches;
-use protocol::{Era, FileId, LeaderEpoch, Offset, Region, Str, Uuid};
+use protocol::{Era, FileId, LeaderEpoch, Offset, Region, Str, TopicPartition, Uuid};
 
 use crate::clean::{CleanPlan, Cleaned};
 use crate::shape::{Segment, Shape};
@@ -75,12 +75,57 @@ pub enum StoreOp {
     /// Any order, and beside everything else. Writes a group of segments anew; answers [`Done::Cleaned`]. The next group is
     /// asked for when the one before is in place. A log has one clean at a time.
     Clean(LogId, Era, CleanStep),
+    /// Any order, and beside everything else. Copies the log on into another directory; answers [`Done::Copied`] or
+    /// [`Done::CopyFailed`]. A log has one copy at a time, which has one step at a time, and is not cleaned meanwhile.
+    Copy(LogId, CopyPlan),
+    /// Lane. Copies what is left and has the log live where its copy is; answers [`Done::Moved`] or [`Done::CopyFailed`]. Files
+    /// keep their ids and the log its era: whatever was planned for it stays true.
+    Move(LogId),
+    /// Lane. Gives the copy up and removes it; answers [`Done::CopyDropped`] or [`Done::CopyFailed`].
+    DropCopy(LogId),
+    /// Any order. Looks for folders of logs that are not mounted; answers [`Done::Surveyed`].
+    Survey(DirId),
+    /// Any order. Gives a folder that is nobody's a name that no log has; answers [`Done::SetAside`].
+    SetAside(DirId, Str),
+    /// Any order. The copy of a log that a directory holds takes the log's place, which is not mounted.
+    Adopt(DirId, TopicPartition, Uuid),
     /// Any order. Looks older offsets or a timestamp up through the files' indexes.
     Find(LogId, Era, Seek),
     /// Any order. Reads a region's bytes into memory (coordinators, KRaft replay; never for a fetch answer).
     Load(Region),
     /// A lane per cell. Replaces a small file atomically and syncs it.
     Put(Cell, Bytes),
+}
+
+/// A step of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyPlan {
+    /// The directory that gets it.
+    pub to: DirId,
+    /// The log's; in another one the answer is [`StoreError::Missing`].
+    pub era: Era,
+    /// The most bytes to copy, exceeded only by a batch that is larger.
+    pub bytes: u64,
+}
+
+/// How far a copy is, all of it on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Bytes of its segments.
+    pub bytes: u64,
+    /// The offset behind its last record.
+    pub end: Offset,
+}
+
+/// A folder of a log that is not mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundLog {
+    /// The folder's name.
+    pub folder: Str,
+    /// The log.
+    pub name: TopicPartition,
+    /// The topic's id, if it is a copy that was being made; zero where the folder does not say.
+    pub copy_of: Option<Uuid>,
 }
 
 /// How far a clean is.
@@ -166,6 +211,22 @@ pub enum Done {
     Cleaned(Box<Cleaned>),
     /// The segments that a clean wrote are the log's.
     Swapped,
+    /// The log was not mounted: of it the directory holds only a copy that was being made.
+    OnlyCopy,
+    /// The copy got on.
+    Copied(Copied),
+    /// The directory that is copied to has failed; the log is as it was.
+    CopyFailed(StoreError),
+    /// The log lives where its copy was made. One of the two directories may have failed on the way.
+    Moved(Option<(DirId, StoreError)>),
+    /// There is no copy any more.
+    CopyDropped,
+    /// The folders of logs that are not mounted.
+    Surveyed(Vec<FoundLog>),
+    /// The folder's new name; `None` if it was not to be set aside any more.
+    SetAside(Option<Str>),
+    /// If there was a copy, it is the log now.
+    Adopted,
     /// Answer to [`Seek::Read`]: regions in order; empty when nothing is there.
     Found(Vec<Region>),
     /// Answer to a timestamp seek; `None` when no such record exists.

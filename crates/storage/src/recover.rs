@@ -11,6 +11,7 @@ use ordered::{Map, Set};
 use protocol::records::{BatchHead, HEAD_SIZE, verify};
 use protocol::{Era, FileId, Offset, TopicPartition, Uuid};
 
+use crate::copy::copied_log;
 use crate::disk::Disk;
 use crate::epochs::Epochs;
 use crate::index::Indexes;
@@ -81,6 +82,11 @@ impl<D: Disk> Store<D> {
             return Err(StoreError::Corrupt(format!("{folder:?} cannot be a folder's name")));
         }
         self.look_into(spec.dir)?;
+        let copies = self.dirs.get(&spec.dir).is_some_and(|state| state.copies.contains(&folder));
+        if spec.create && copies && self.is_only_copy(spec, &folder)? {
+            return Ok(Done::OnlyCopy);
+        }
+        let aside = self.put_other_aside(spec, &folder)?;
         let created = self.enter_folder(spec, &folder)?;
         let name = TopicPartition { topic: spec.topic.clone(), partition: spec.partition };
         let state = self.dirs.entry(spec.dir).or_default();
@@ -109,6 +115,7 @@ impl<D: Disk> Store<D> {
             cut: None,
             lost: None,
             gap: None,
+            aside,
         };
         let mounted = if spec.topic_id == Uuid::METADATA_TOPIC {
             let snapshot = self.newest_snapshot(spec.dir, &folder)?;
@@ -121,6 +128,7 @@ impl<D: Disk> Store<D> {
             log,
             Log {
                 dir: spec.dir,
+                topic_id: spec.topic_id,
                 grave: Self::grave(&spec.topic, spec.partition, spec.topic_id),
                 folder,
                 era: Era(0),
@@ -234,9 +242,12 @@ impl<D: Disk> Store<D> {
         if self.dirs.contains_key(&dir) {
             return Ok(());
         }
-        for entry in self.disk.list(dir, "")? {
-            if entry.is_dir && entry.name.ends_with("-delete") {
+        let mut copies = Set::new();
+        for entry in self.disk.list(dir, "")?.into_iter().filter(|entry| entry.is_dir) {
+            if entry.name.ends_with("-delete") {
                 self.remove_folder(dir, &entry.name)?;
+            } else if let Some(log) = copied_log(&entry.name) {
+                copies.insert(log.to_owned());
             }
         }
         let clean = self.read_file(dir, meta::CLEAN_SHUTDOWN)?;
@@ -249,6 +260,7 @@ impl<D: Disk> Store<D> {
             log_starts: self.read_offsets(dir, meta::LOG_STARTS)?,
             cleaner_offsets: self.read_offsets(dir, meta::CLEANER_OFFSETS)?,
             refused: Set::new(),
+            copies,
         };
         if state.clean {
             // From now on a stop is unclean until proven otherwise.
@@ -262,6 +274,29 @@ impl<D: Disk> Store<D> {
     fn read_offsets(&mut self, dir: DirId, path: &str) -> Result<Map<TopicPartition, Offset>, StoreError> {
         let Some(bytes) = self.read_file(dir, path)? else { return Ok(Map::new()) };
         Ok(meta::parse_offsets(&bytes).map_err(|error| at_path(path, error))?.into_iter().collect())
+    }
+
+    /// True if the log has no folder here, but a copy of it has that was being made: what was appended last may be nowhere but
+    /// in the log itself.
+    fn is_only_copy(&mut self, spec: &LogSpec, folder: &str) -> Result<bool, StoreError> {
+        match self.disk.list(spec.dir, folder) {
+            Err(StoreError::Missing) => Ok(self.find_copy(spec.dir, folder, spec.topic_id)?.is_some()),
+            other => other.map(|_| false),
+        }
+    }
+
+    /// A topic of this name that there was before: its log, which nobody was there to delete, makes room, as in Kafka.
+    fn put_other_aside(&mut self, spec: &LogSpec, folder: &str) -> Result<Option<String>, StoreError> {
+        let path = format!("{folder}/{}", meta::PARTITION_METADATA);
+        let is_known = !spec.topic_id.is_zero() && spec.topic_id != Uuid::METADATA_TOPIC;
+        let Some(bytes) = self.read_file(spec.dir, &path)?.filter(|_| spec.create && is_known) else { return Ok(None) };
+        let found = meta::parse_partition_metadata(&bytes).map_err(|error| at_path(&path, error))?;
+        if found == spec.topic_id {
+            return Ok(None);
+        }
+        let aside = self.set_aside(spec.dir, folder)?;
+        let what = |aside| format!("{folder} is of topic {found}, not of {}: set aside as {aside}", spec.topic_id);
+        Ok(aside.map(what))
     }
 
     /// The log's folder exists and is the topic's. True if it was created.

@@ -87,6 +87,8 @@ pub struct Mounted {
     pub lost: Option<String>,
     /// Offsets that no file holds, for people. Compaction leaves such gaps; nothing else does.
     pub gap: Option<String>,
+    /// A log of another topic that was in the way, for people.
+    pub aside: Option<String>,
 }
 
 /// The topic's settings that an append obeys.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::records::{Batches, Compressors, PureCompressors};
-use protocol::{Era, FileId, Offset, Region, Str, TopicPartition};
+use protocol::{Era, FileId, Offset, Region, Str, TopicPartition, Uuid};
 
 use crate::clean::Job;
+use crate::copy::{Copying, hex};
 use crate::disk::Disk;
 use crate::find::Found;
 use crate::index::Indexes;
@@ -32,6 +33,8 @@ pub struct Store<D: Disk> {
     pub(crate) changes: FileChanges<D::File>,
     /// Cleans that wait to be asked for their next group.
     pub(crate) cleaning: Map<LogId, Job<D::File>>,
+    /// Copies that are being made in other directories.
+    pub(crate) copies: Map<LogId, Copying<D::File>>,
     /// Sealed segments whose indexes are in memory, the longest first.
     cached: VecDeque<FileId>,
     /// The batches before which the latest look-ups ended.
@@ -79,6 +82,8 @@ pub(crate) struct DirState {
     pub(crate) cleaner_offsets: Map<TopicPartition, Offset>,
     /// Logs that are there and could not be mounted: what the checkpoints say of them stays, for who mends them.
     pub(crate) refused: Set<TopicPartition>,
+    /// The folders' names of logs of which there was a copy in the making.
+    pub(crate) copies: Set<String>,
 }
 
 impl DirState {
@@ -103,6 +108,7 @@ impl DirState {
 pub(crate) struct Log<F> {
     pub(crate) dir: DirId,
     pub(crate) folder: String,
+    pub(crate) topic_id: Uuid,
     /// The folder's name once it is to be removed.
     pub(crate) grave: String,
     pub(crate) era: Era,
@@ -169,6 +175,7 @@ impl<D: Disk> Store<D> {
             logs: Map::new(),
             changes: FileChanges::default(),
             cleaning: Map::new(),
+            copies: Map::new(),
             cached: VecDeque::new(),
             ends: VecDeque::new(),
             epochs: Map::new(),
@@ -266,6 +273,14 @@ impl<D: Disk> Store<D> {
                 self.in_lane(self.dir_of(log), |store| store.swap(log, &sources, &segments))
             }
             StoreOp::Clean(log, era, step) => self.clean(log, era, step),
+            StoreOp::Copy(log, plan) => self.copy(log, plan),
+            StoreOp::Move(log) => self.in_lane(self.dir_of(log), |store| store.move_log(log)),
+            StoreOp::DropCopy(log) => self.in_lane(self.dir_of(log), |store| store.drop_copy(log)),
+            StoreOp::Survey(dir) => self.survey(dir),
+            StoreOp::SetAside(dir, folder) => {
+                self.in_lane(Some(dir), |store| Ok(Done::SetAside(store.set_aside(dir, &folder)?)))
+            }
+            StoreOp::Adopt(dir, name, topic_id) => self.in_lane(Some(dir), |store| store.adopt(dir, &name, topic_id)),
             StoreOp::Find(log, era, seek) => self.find(log, era, seek),
             StoreOp::Load(region) => self.load(region),
             StoreOp::Put(cell, bytes) => self.in_lane(self.dir_of_cell(cell), |store| store.put(cell, bytes)),
@@ -567,6 +582,8 @@ impl<D: Disk> Store<D> {
     }
 
     fn remove(&mut self, log: LogId) -> Result<Done, StoreError> {
+        // If its directory has failed, the next operation there tells.
+        self.drop_copy(log)?;
         let it = self.logs.remove(&log).ok_or(StoreError::Missing)?;
         self.epochs.remove(&log);
         self.cleaning.remove(&log);
@@ -662,9 +679,8 @@ impl<D: Disk> Store<D> {
     }
 
     /// The name under which a log's folder is deleted: Kafka's, cut to what a folder's name can have.
-    pub(crate) fn grave(topic: &Str, partition: i32, topic_id: protocol::Uuid) -> String {
-        let id: String = topic_id.0.iter().map(|byte| format!("{byte:02x}")).collect();
-        let suffix = format!("-{partition}.{id}-delete");
+    pub(crate) fn grave(topic: &Str, partition: i32, topic_id: Uuid) -> String {
+        let suffix = format!("-{partition}.{}-delete", hex(topic_id));
         let room = 255usize.saturating_sub(suffix.len()).min(topic.len());
         format!("{}{suffix}", topic.get(..room).unwrap_or("topic"))
     }
@@ -690,8 +706,12 @@ fn take_concerned(gathered: &mut Map<LogId, Gather>, op: &StoreOp) -> Map<LogId,
         | StoreOp::Remove(log)
         | StoreOp::Swap(log, ..)
         | StoreOp::Clean(log, ..)
+        | StoreOp::Copy(log, _)
+        | StoreOp::Move(log)
+        | StoreOp::DropCopy(log)
         | StoreOp::Find(log, ..) => *log,
         StoreOp::Load(region) => log_of(region.file),
+        StoreOp::Survey(_) | StoreOp::SetAside(..) | StoreOp::Adopt(..) => return Map::new(),
         StoreOp::Put(Cell::QuorumState(_) | Cell::LeaderEpochs(_), _) => return Map::new(),
         StoreOp::Put(..) => return std::mem::take(gathered),
     };

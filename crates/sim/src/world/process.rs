@@ -242,9 +242,17 @@ impl Broker {
             | StoreOp::Truncate(log, ..)
             | StoreOp::Delete(log, _)
             | StoreOp::Swap(log, ..)
+            | StoreOp::Move(log)
+            | StoreOp::DropCopy(log)
             | StoreOp::Remove(log) => Some(DiskLane::Log(*log)),
             StoreOp::Put(cell, _) => Some(DiskLane::Cell(*cell)),
-            StoreOp::Clean(..) | StoreOp::Find(..) | StoreOp::Load(_) => None,
+            StoreOp::Clean(..)
+            | StoreOp::Copy(..)
+            | StoreOp::Survey(_)
+            | StoreOp::SetAside(..)
+            | StoreOp::Adopt(..)
+            | StoreOp::Find(..)
+            | StoreOp::Load(_) => None,
         }
     }
 }
