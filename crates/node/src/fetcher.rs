@@ -87,6 +87,11 @@ impl Fetchers {
         self.leader_of.get(key).copied()
     }
 
+    /// All that is fetched, and from whom.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (NodeId, PartitionKey)> + '_ {
+        self.by_leader.iter().flat_map(|(leader, fetcher)| fetcher.followed.keys().map(|key| (*leader, *key)))
+    }
+
     /// A fetcher that may be able to send.
     pub(crate) fn pop_ready(&mut self) -> Option<NodeId> {
         self.ready.pop_first()

@@ -32,6 +32,7 @@ mod membership;
 mod node;
 mod ops;
 pub mod outbox;
+mod observe;
 mod partition;
 mod peers;
 pub mod refusal;

@@ -8,6 +8,7 @@ use protocol::records::{self, Batches, CheckRules, Records};
 use protocol::{ErrorCode, LeaderEpoch, NodeId, Now, Offset, RequestBody, ResponseBody};
 use storage::{Done, LogId, StoreError};
 
+use crate::config::Past;
 use crate::event::Event;
 use crate::gateway::session::FetchParams;
 use crate::lifecycle::Phase;
@@ -58,6 +59,11 @@ impl Node {
                 self.arm_fetcher(leader);
                 continue;
             };
+            if self.config.past == Past::HighWatermarkTruncation {
+                for partition in self.partitions.iter_mut().filter(|it| it.followed() == Some(leader)) {
+                    partition.cut_to_high_watermark(&mut self.ops, out);
+                }
+            }
             let (me, epoch, config) = (self.config.node_id, self.life.broker_epoch(), &self.config.replication);
             let partitions = &self.partitions;
             let position = |key: &PartitionKey| partitions.get(key).and_then(Partition::fetch_position);

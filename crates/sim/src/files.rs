@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use bytes::{Buf, Bytes};
-use protocol::records::{BatchHead, HEAD_SIZE};
 use protocol::TopicPartition;
+use protocol::records::{BatchHead, HEAD_SIZE};
 use storage::meta::{parse_epochs, parse_offsets};
 use storage::{Producers, Survey};
 
@@ -75,7 +75,10 @@ impl World {
         let survey = disk.survey();
         let folder_of = |path: &str| path.split_once('/').map(|it| it.0.to_owned());
         let is_own = |name: &str| name == own || name.strip_prefix(&own).is_some_and(|it| it.starts_with('.'));
-        let mut folder = Folder { name: survey.iter().filter_map(|it| folder_of(&it.path)).find(|it| is_own(it)), ..Folder::default() };
+        let mut folder = Folder {
+            name: survey.iter().filter_map(|it| folder_of(&it.path)).find(|it| is_own(it)),
+            ..Folder::default()
+        };
         let dir = survey.iter().find(|it| folder_of(&it.path) == folder.name).map(|it| it.dir);
         for file in survey.iter().filter(|it| Some(it.dir) == dir) {
             let Some(bytes) = disk.contents(file.dir, &file.path) else { continue };

@@ -115,7 +115,8 @@ impl Member {
 
     /// What its disk says of it.
     fn rests(&mut self, broker: &Broker) {
-        let file = broker.store.disk().contents(DirId(broker.config.metadata_log_dir), &format!("{FOLDER}/quorum-state"));
+        let file =
+            broker.store.disk().contents(DirId(broker.config.metadata_log_dir), &format!("{FOLDER}/quorum-state"));
         if let Some(state) = file.and_then(|it| QuorumState::parse(&it).ok()) {
             self.epoch = state.leader_epoch.0;
             self.voted = state.voted_id;
@@ -188,9 +189,16 @@ fn metadata(record: &Record, topics: &mut Map<Uuid, Str>, name: &impl Fn(i32) ->
             topics.insert(it.topic_id, it.name.clone());
             format!("topic {}", it.name)
         }
-        MetadataRecord::RemoveTopic(it) => format!("topic {} goes", topics.get(&it.topic_id).cloned().unwrap_or_default()),
+        MetadataRecord::RemoveTopic(it) => {
+            format!("topic {} goes", topics.get(&it.topic_id).cloned().unwrap_or_default())
+        }
         MetadataRecord::Partition(it) => {
-            format!("{}: replicas {}, leader {}", place(&it.topic_id, it.partition_id), names(&it.replicas), name(it.leader))
+            format!(
+                "{}: replicas {}, leader {}",
+                place(&it.topic_id, it.partition_id),
+                names(&it.replicas),
+                name(it.leader)
+            )
         }
         MetadataRecord::PartitionChange(it) => {
             let mut what = place(&it.topic_id, it.partition_id);

@@ -3,6 +3,8 @@
 use client::ConfigError;
 use protocol::Str;
 
+use crate::exhibit::Exhibit;
+
 /// Where every broker listens for clients.
 pub const CLIENT_PORT: u16 = 9092;
 /// Where every controller listens.
@@ -28,6 +30,8 @@ pub struct Setup {
     pub codec: bool,
     /// The brokers; each starts at once.
     pub brokers: Vec<BrokerSetup>,
+    /// What the nodes do as Apache Kafka once did.
+    pub past: Option<Exhibit>,
     /// A fault planted into the world, for tests of the checks; no scenario can name it.
     pub bug: Option<PlantedBug>,
 }
@@ -75,19 +79,22 @@ pub enum PlantedBug {
     DeniesWrites,
     /// A field of a request is lost on its way through bytes; only worlds that send messages through bytes show it.
     ForgetsField,
-}
-
-impl PlantedBug {
-    /// All of them.
-    pub const ALL: [PlantedBug; 7] = [
-        PlantedBug::LosesWrittenBatch,
-        PlantedBug::SkipsOffsets,
-        PlantedBug::MovesHighWatermarkBack,
-        PlantedBug::ReadsBeyondHighWatermark,
-        PlantedBug::AppendsTwice,
-        PlantedBug::DeniesWrites,
-        PlantedBug::ForgetsField,
-    ];
+    /// A leader sends a follower other records than it has, with a checksum that fits them.
+    ServesOtherRecords,
+    /// A follower is sent no more records.
+    StarvesFollower,
+    /// A voter that refuses a candidate is heard to grant its vote.
+    GrantsEveryVote,
+    /// A candidate says that its log is longer than any other.
+    BoastsOfLog,
+    /// A follower has two fetchers for a partition.
+    FetchesTwice,
+    /// A broker that is fenced is in sync.
+    KeepsFencedInSync,
+    /// A broker is in sync, and eligible because it is not.
+    KeepsInElr,
+    /// A broker that is no replica is in sync.
+    TakesStrangers,
 }
 
 impl Default for Setup {
@@ -99,6 +106,7 @@ impl Default for Setup {
             sync_us: (200, 2_000),
             codec: false,
             brokers: Vec::new(),
+            past: None,
             bug: None,
         }
     }

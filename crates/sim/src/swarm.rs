@@ -2,11 +2,13 @@
 
 mod cluster;
 mod generate;
+mod museum;
 mod shrink;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::script::{Played, Scenario, Wrong};
+use crate::exhibit::Exhibit;
+use crate::script::{Played, Scenario, Step, Wrong};
 
 pub use shrink::shrink;
 
@@ -19,12 +21,14 @@ pub struct Examined {
     pub hash: u64,
     /// What broke, if anything did.
     pub trouble: Option<Trouble>,
+    /// It was cut off before its end: what was demanded there was not looked at.
+    pub ran_out: bool,
 }
 
 /// What broke.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// The check's name, `expectation` or `panic`.
+    /// The check's name, `expectation`, `converges`, `standstill`, `setup` or `panic`.
     pub check: String,
     /// For people.
     pub what: String,
@@ -51,6 +55,17 @@ impl Scenario {
         generate::random(seed, brokers.max(1))
     }
 
+    /// A small cluster that behaves as Apache Kafka once did, and few faults.
+    pub fn museum(seed: u64, exhibit: Exhibit) -> Scenario {
+        museum::museum(seed, exhibit)
+    }
+
+    /// How many things are done in it.
+    pub fn actions(&self) -> usize {
+        let acts = |step: &Step| matches!(step, Step::Do(_) | Step::At(..) | Step::After(_));
+        self.steps.iter().filter(|(_, step)| acts(step)).count()
+    }
+
     /// The load that `vivarium sim bench` measures: no faults, two producers, two consumers.
     pub fn bench(seed: u64, events: u64) -> Scenario {
         generate::bench(seed, events)
@@ -63,7 +78,8 @@ pub fn examine(scenario: &Scenario, events: u64) -> Examined {
     match played {
         Ok(Ok(played)) => {
             let world = played.history.world();
-            Examined { events: world.events(), hash: world.hash(), trouble: trouble(&played) }
+            let (events, hash) = (world.events(), world.hash());
+            Examined { events, hash, trouble: trouble(&played), ran_out: played.ran_out }
         }
         Ok(Err(error)) => broken("setup", error.0),
         Err(panic) => {
@@ -75,7 +91,8 @@ pub fn examine(scenario: &Scenario, events: u64) -> Examined {
 }
 
 fn broken(check: &str, what: String) -> Examined {
-    Examined { events: 0, hash: 0, trouble: Some(Trouble { check: check.to_owned(), what, event: 0 }) }
+    let trouble = Some(Trouble { check: check.to_owned(), what, event: 0 });
+    Examined { events: 0, hash: 0, trouble, ran_out: false }
 }
 
 fn trouble(played: &Played) -> Option<Trouble> {
@@ -84,7 +101,12 @@ fn trouble(played: &Played) -> Option<Trouble> {
         return Some(Trouble { check, what: finding.what.clone(), event: finding.event });
     }
     // Faults may meet a process that is not there; only what was demanded counts.
-    let failure = played.failures.iter().find(|it| it.wrong == Wrong::NotMet)?;
+    let failure = played.failures.iter().find(|it| it.wrong != Wrong::Refused)?;
+    let check = match failure.wrong {
+        Wrong::Standstill => "standstill",
+        Wrong::NotConverged => "converges",
+        Wrong::Refused | Wrong::NotMet => "expectation",
+    };
     let event = played.history.world().events();
-    Some(Trouble { check: "expectation".to_owned(), what: failure.what.clone(), event })
+    Some(Trouble { check: check.to_owned(), what: failure.what.clone(), event })
 }

@@ -3,11 +3,9 @@
 use bytes::Bytes;
 use node::view::{LogView, View as NodeView};
 use node::{Scope, WakeReason};
-use protocol::records::{self, PureCompressors, Record};
 use protocol::messages::fetch_response;
-use protocol::{
-    ApiKey, Instant, Offset, Region, RequestBody, ResponseBody, Str, TopicPartition, Uuid,
-};
+use protocol::records::{self, PureCompressors, Record};
+use protocol::{ApiKey, Instant, Offset, Region, RequestBody, ResponseBody, Str, TopicPartition, Uuid};
 use storage::Disk;
 use storage::tail::TailEntry;
 
@@ -529,6 +527,7 @@ fn reason_words(reason: WakeReason) -> &'static str {
         WakeReason::Producers => "producer.id.expiration.check.interval.ms",
         WakeReason::Clean => "log.cleaner.backoff.ms",
         WakeReason::Checkpoint => "replica.high.watermark.checkpoint.interval.ms",
+        WakeReason::Moves => "replica.alter.log.dirs.io.max.bytes.per.second",
         WakeReason::Flush => "log.flush.scheduler.interval.ms",
         WakeReason::Fetcher(_) => "replica.fetch.backoff.ms",
         WakeReason::ReplicaLag => "replica.lag.time.max.ms",

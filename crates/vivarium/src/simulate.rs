@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use clap::{Args, Subcommand};
 use sim::check::Check;
+use sim::exhibit::Exhibit;
 use sim::script::Scenario;
 use sim::swarm::{Examined, examine, regressions, shrink};
 
@@ -52,6 +53,18 @@ pub(crate) enum SimCommand {
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=7))]
         brokers: u16,
     },
+    /// Have nodes behave as Apache Kafka once did, and find for each such behaviour a seed by which records are lost
+    Museum {
+        /// How many seeds are tried
+        #[arg(long, default_value_t = 10_000)]
+        seeds: u64,
+        /// Only this exhibit
+        #[arg(long, value_parser = exhibit)]
+        only: Option<Exhibit>,
+        /// Have all behave as today: nothing may be lost
+        #[arg(long)]
+        present: bool,
+    },
     /// Measure events a second on one core, checks and history on
     Bench {
         /// The seed
@@ -81,6 +94,7 @@ pub(crate) fn run(command: SimCommand) -> ExitCode {
         SimCommand::Swarm { seeds, from, shard, events, threads, brokers } => {
             swarm(brokers, seeds, from, shard, events, threads)
         }
+        SimCommand::Museum { seeds, only, present } => museum(seeds, only, present),
         SimCommand::Bench { seed, events } => bench(seed, events),
     }
 }
@@ -205,6 +219,72 @@ fn swarm(
     println!("# made small: save it as a file and play it with `vivarium scenario FILE`");
     print!("{small}");
     ExitCode::FAILURE
+}
+
+fn museum(seeds: u64, only: Option<Exhibit>, present: bool) -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut failed = false;
+    for exhibit in Exhibit::ALL.into_iter().filter(|it| only.is_none_or(|only| only == *it)) {
+        let begun = Instant::now();
+        let scenario_of = |seed: u64| {
+            let mut scenario = Scenario::museum(seed, exhibit);
+            if present {
+                scenario.setup.past = None;
+            }
+            scenario
+        };
+        let found = first(seeds, |seed| {
+            let examined = examine(&scenario_of(seed), EVENTS);
+            examined.trouble.is_some().then_some(examined)
+        });
+        let seconds = begun.elapsed().as_secs_f64();
+        println!("# {}: {}", exhibit.word(), exhibit.meaning());
+        let Some((seed, examined)) = found else {
+            println!("# {seeds} seeds in {seconds:.1} s: nothing is lost");
+            failed |= !present;
+            continue;
+        };
+        failed |= present;
+        if let Some(trouble) = &examined.trouble {
+            println!("# seed {seed} after {seconds:.1} s: {}: {}", trouble.check, trouble.what);
+        }
+        let small = shrink(&scenario_of(seed), &examined, EVENTS);
+        println!("# made small, {} actions:", small.actions());
+        println!("{small}");
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// The lowest seed for which something comes of it, looked for on all cores.
+fn first<T: Send>(seeds: u64, of: impl Fn(u64) -> Option<T> + Sync) -> Option<(u64, T)> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let (next, bound) = (AtomicU64::new(0), AtomicU64::new(seeds));
+    let found = std::sync::Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= bound.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let Some(result) = of(seed) else { continue };
+                    // Seeds below it may still be under way.
+                    bound.fetch_min(seed, Ordering::Relaxed);
+                    let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    if found.as_ref().is_none_or(|(before, _)| seed < *before) {
+                        *found = Some((seed, result));
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn exhibit(text: &str) -> Result<Exhibit, String> {
+    let words = Exhibit::ALL.map(Exhibit::word).join(", ");
+    Exhibit::ALL.into_iter().find(|it| it.word() == text).ok_or_else(|| format!("expected one of {words}"))
 }
 
 fn bench(seed: u64, events: u64) -> ExitCode {

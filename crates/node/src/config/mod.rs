@@ -10,6 +10,7 @@ mod definition;
 mod keys;
 mod listeners;
 mod properties;
+mod past;
 mod quorum;
 mod replication;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use keys::{broker_key, broker_synonyms, topic_key, topic_synonyms};
 pub use listeners::{Listener, Voter};
 pub use properties::parse_properties;
 pub use quorum::QuorumConfig;
+pub use past::Past;
 pub use replication::ReplicationConfig;
 pub use topic::{TimestampPolicy, TopicConfig};
 pub use topic_keys::TOPIC_KEYS;
@@ -151,6 +153,8 @@ pub struct Config {
 
 /// Something about the settings that people should know; nothing is wrong enough to refuse to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
+    /// What the simulator wants done as it once was; no key says so.
+    pub past: Past,
 pub enum Warning {
     /// Apache Kafka does not know the key either; it is ignored, as there.
     Unknown {
@@ -264,6 +268,7 @@ impl Config {
 
     /// The value that the node was given for a key, if it was given one.
     pub fn explicit(&self, key: &str) -> Option<&Str> {
+            past: Past::None,
         self.explicit.get(key)
     }
 

@@ -6,7 +6,7 @@ use protocol::records::Compression;
 use super::cleaner::{Share, share};
 use super::definition::{boolean, list};
 use super::keys::{Conversion, topic_synonyms};
-use super::{Config, TOPIC_KEYS};
+use super::{Config, Past, TOPIC_KEYS};
 use crate::image::{Image, Resource};
 
 /// Whether a record's timestamp is the producer's or the broker's.
@@ -69,6 +69,8 @@ pub struct TopicConfig {
     pub max_compaction_lag_ms: i64,
     /// `preallocate`.
     pub preallocate: bool,
+    /// The node's.
+    pub past: Past,
 }
 
 impl TopicConfig {
@@ -111,6 +113,7 @@ impl TopicConfig {
             min_compaction_lag_ms: long("min.compaction.lag.ms"),
             max_compaction_lag_ms: long("max.compaction.lag.ms"),
             preallocate: flag("preallocate"),
+            past: config.past,
         }
     }
 }

@@ -8,7 +8,7 @@ use protocol::{NodeId, Str, Uuid};
 
 use super::change::{Change, Election, Rules};
 use super::{Controller, MAX_RECORDS_PER_DECISION, Outcome, features};
-use crate::config::Config;
+use crate::config::{Config, Past};
 use crate::image::directory::{LOST, MIGRATING, UNASSIGNED};
 use crate::image::{BrokerImage, PartitionImage, TopicImage};
 use crate::refusal::Refusal;
@@ -237,7 +237,7 @@ impl Controller {
     pub(super) fn rules(&self) -> Rules {
         let metadata_version = self.image().feature(features::METADATA_VERSION);
         Rules {
-            elr: self.image().feature(features::ELR) > 0,
+            elr: self.image().feature(features::ELR) > 0 && self.past != Past::NoElr,
             directories: metadata_version >= features::DIRECTORIES_SINCE,
             bump_on_shrink: metadata_version < features::NO_BUMP_ON_SHRINK_SINCE,
         }

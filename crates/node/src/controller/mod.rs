@@ -21,7 +21,7 @@ use ordered::Map;
 use protocol::messages::{MetadataRecord, ResponseBody};
 use protocol::{Instant, LeaderEpoch, Offset};
 
-use crate::config::Config;
+use crate::config::{Config, Past};
 use crate::image::{Image, ImageError};
 
 pub use brokers::PRODUCER_ID_BLOCK;
@@ -49,12 +49,13 @@ pub struct Controller {
     epoch: Option<LeaderEpoch>,
     /// When each broker was heard of.
     pub contacts: Contacts,
+    past: Past,
 }
 
 impl Controller {
     /// A controller that is not active.
-    pub fn new(_config: &Config) -> Controller {
-        Controller { image: Image::default(), epoch: None, contacts: Contacts::default() }
+    pub fn new(config: &Config) -> Controller {
+        Controller { image: Image::default(), epoch: None, contacts: Contacts::default(), past: config.past }
     }
 
     /// Starts to lead, from the image of everything in the log.

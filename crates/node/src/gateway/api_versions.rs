@@ -8,6 +8,7 @@ use protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, ErrorCode};
 use protocol::{ApiKey, ResponseBody, Str, support};
 
 use super::{Context, Step};
+use crate::config::Past;
 
 /// The APIs that this node serves, in order of their keys.
 pub const SERVED: [ApiKey; 25] = [
@@ -80,7 +81,8 @@ pub fn handle(context: &mut Context<'_>, request: ApiVersionsRequest) -> Step {
         true => &SERVED_BY_CONTROLLERS,
         false => &SERVED,
     };
-    response.api_keys = served.iter().copied().map(advertised).collect();
+    let hidden = (context.config.past == Past::UnvalidatedFetches).then_some(ApiKey::OffsetForLeaderEpoch);
+    response.api_keys = served.iter().copied().filter(|api| Some(*api) != hidden).map(advertised).collect();
     response.supported_features = support::kafka_features()
         .iter()
         // Clients before version 4 fail to read a feature that can be at level 0 (KAFKA-17492).

@@ -19,6 +19,7 @@ use protocol::{ErrorCode, Instant, NodeId, Now, Region, ResponseBody, Str};
 use storage::{Done, StoreOp};
 
 use super::session::{FetchKey, FetchParams, Kind, Merged, Told};
+use crate::config::Past;
 use crate::deferred::{Pending, RequestId, Waiter};
 use crate::node::Node;
 use crate::ops::Purpose;
@@ -63,7 +64,15 @@ struct Pass {
 impl Node {
     pub(crate) fn handle_fetch(&mut self, now: Now, waiter: Waiter, request: FetchRequest, out: &mut Outbox) {
         let replica = if waiter.version >= 15 { request.replica_state.replica_id } else { request.replica_id };
-        let (asked, forgotten) = asked_of(waiter.version, &request);
+        let (mut asked, forgotten) = asked_of(waiter.version, &request);
+        if self.config.past == Past::UnvalidatedFetches {
+            for (_, params) in &mut asked {
+                params.current_leader_epoch = -1;
+                if replica < 0 {
+                    params.last_fetched_epoch = -1;
+                }
+            }
+        }
         let merged = self.sessions.merge(
             now.mono,
             request.session_id,

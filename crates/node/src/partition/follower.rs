@@ -7,6 +7,7 @@ use storage::{AppendError, Shape};
 use super::append::rules_of;
 use super::role::Role;
 use super::{Partition, Sight, State, start_in_lane};
+use crate::config::Past;
 use crate::event::Event;
 use crate::ops::{Ops, Purpose};
 use crate::outbox::Outbox;
@@ -41,7 +42,10 @@ impl Partition {
         }
         Some(FetchPosition {
             offset: online.shape.end(),
-            last_epoch: online.shape.epochs().latest().unwrap_or(LeaderEpoch::NONE),
+            last_epoch: match self.config.past {
+                Past::HighWatermarkTruncation => LeaderEpoch::NONE,
+                _ => online.shape.epochs().latest().unwrap_or(LeaderEpoch::NONE),
+            },
             log_start: online.shape.log_start(),
             leader_epoch: self.leader_epoch,
         })
@@ -92,6 +96,7 @@ impl Partition {
         let State::Online(online) = &self.state else { return };
         let log_end = online.shape.end();
         let cut = match online.shape.epochs().end_offset_for(epoch, log_end) {
+            _ if self.config.past == Past::LoneEpochs => end,
             // An epoch that the leader has and this log has not: cut back to the one before, and ask again (KIP-279).
             Some((known, known_end)) if known != epoch => known_end,
             Some((_, known_end)) => known_end.min(end),
@@ -99,6 +104,15 @@ impl Partition {
             None => end,
         };
         self.truncate(cut.min(log_end), ops, out);
+    }
+
+    /// [`Past::HighWatermarkTruncation`]: cuts what is not known to be committed, once for each leader.
+    pub(crate) fn cut_to_high_watermark(&mut self, ops: &mut Ops, out: &mut Outbox) {
+        let is_settled = self.fetch_position().is_some();
+        let (State::Online(online), Role::Follower { must_cut, .. }) = (&self.state, &mut self.role) else { return };
+        if is_settled && std::mem::take(must_cut) && online.high_watermark < online.shape.end() {
+            self.truncate(online.high_watermark, ops, out);
+        }
     }
 
     /// Cuts the log at an offset, or begins it anew there if it ends before. The log is not ready until the store has done so.

@@ -27,7 +27,7 @@ pub(crate) use role::Sight;
 use cleaning::Cleaning;
 use role::{Leader, Role};
 
-use crate::config::TopicConfig;
+use crate::config::{Past, TopicConfig};
 use crate::deferred::RequestId;
 use crate::event::Event;
 use crate::gateway::produce::Slot;
@@ -138,7 +138,8 @@ impl Partition {
             leader_epoch: LeaderEpoch::NONE,
             partition_epoch: -1,
             me,
-            role: Role::Follower { leader: None, high_watermark: Offset(-1) },
+            role: Role::Follower { leader: None, high_watermark: Offset(-1), must_cut: true },
+            future: None,
             state: State::Mounting,
         };
         partition.take_role(now, image);
@@ -213,19 +214,20 @@ impl Partition {
                 }
                 leader.assign(now, self.me, &image.replicas, &image.isr);
             }
-            Role::Follower { leader, high_watermark } if !leads => {
+            Role::Follower { leader, high_watermark, must_cut } if !leads => {
                 *leader = image.leader;
                 if is_new {
                     // What an unclean leader has committed is its own.
                     *high_watermark = Offset(-1);
                 }
+                *must_cut |= is_new;
             }
             role if leads => {
                 let mut leader = Box::<Leader>::default();
                 leader.assign(now, self.me, &image.replicas, &image.isr);
                 *role = Role::Leader(leader);
             }
-            role => *role = Role::Follower { leader: image.leader, high_watermark: Offset(-1) },
+            role => *role = Role::Follower { leader: image.leader, high_watermark: Offset(-1), must_cut: true },
         }
         is_new
     }
@@ -244,7 +246,10 @@ impl Partition {
 
     /// Moves the high watermark. Answers by how many bytes consumers can read more; at least one if it moved.
     pub(crate) fn reveal(&mut self, sight: Sight<'_>) -> u64 {
-        let min_isr = self.min_isr();
+        let min_isr = match self.config.past {
+            Past::LoneHighWatermark => 0,
+            _ => self.min_isr(),
+        };
         let State::Online(online) = &mut self.state else { return 0 };
         let committed = online.committed(&self.role, min_isr, sight);
         if committed <= online.high_watermark {
@@ -486,6 +491,14 @@ impl Partition {
     pub(crate) fn epoch_of(&self, offset: Offset) -> LeaderEpoch {
         match &self.state {
             State::Online(online) => online.shape.epochs().epoch_at(offset).unwrap_or(LeaderEpoch::NONE),
+    /// Up to where the log is written, and the high watermark; `None` while it is not ready.
+    pub(crate) fn ends(&self) -> Option<(Offset, Offset)> {
+        match &self.state {
+            State::Online(online) => Some((online.shape.written_end(), online.high_watermark)),
+            State::Mounting | State::Offline => None,
+        }
+    }
+
             State::Mounting | State::Offline => LeaderEpoch::NONE,
         }
     }

@@ -5,6 +5,7 @@ use storage::{Lookup, Plan, StoreOp, TimestampOffset};
 
 use super::role::Role;
 use super::{Online, Partition};
+use crate::config::Past;
 
 /// What a reader may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +93,7 @@ impl Partition {
             if offset < log_start {
                 return Err(ErrorCode::OffsetOutOfRange);
             }
-            if online.parts_from(range.offset, range.last_fetched_epoch) {
+            if self.parts_from(range.offset, range.last_fetched_epoch) {
                 return Ok(answer(Data::Diverging { epoch, end }));
             }
         }
@@ -134,7 +135,7 @@ impl Partition {
 
     /// True if the reader's log is not a prefix of this one.
     pub(super) fn parts_from(&self, offset: i64, last_fetched_epoch: i32) -> bool {
-        self.online().is_ok_and(|online| online.parts_from(offset, last_fetched_epoch))
+        self.online().is_ok_and(|online| online.parts_from(offset, last_fetched_epoch, self.config.past))
     }
 
     /// Where the log ends.
@@ -198,8 +199,9 @@ impl Online {
         self.shape.epochs().end_offset_for(LeaderEpoch(epoch), self.shape.written_end())
     }
 
-    fn parts_from(&self, offset: i64, fetched: i32) -> bool {
-        fetched >= 0 && self.end_of(fetched).is_none_or(|(epoch, end)| epoch.0 < fetched || end.0 < offset)
+    fn parts_from(&self, offset: i64, fetched: i32, past: Past) -> bool {
+        let is_lower = |epoch: LeaderEpoch| epoch.0 < fetched && past != Past::LoneEpochs;
+        fetched >= 0 && self.end_of(fetched).is_none_or(|(epoch, end)| is_lower(epoch) || end.0 < offset)
     }
 
     /// The end of what readers of committed transactions may see.

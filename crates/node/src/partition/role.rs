@@ -23,6 +23,8 @@ pub(super) enum Role {
         leader: Option<NodeId>,
         /// What that leader last said; our log may not reach it yet.
         high_watermark: Offset,
+        /// With [`crate::config::Past::HighWatermarkTruncation`]: the log is to be cut before the next fetch.
+        must_cut: bool,
     },
 }
 

@@ -64,6 +64,8 @@ pub(super) struct Reader {
     pub(super) told_by: (Pid, u32),
     /// How often the partition had lost records then.
     pub(super) losses: u32,
+    /// The log was cut below `next`, and the reader was not told so far.
+    pub(super) cut_to: Option<i64>,
 }
 
 /// A partition's records.
@@ -92,6 +94,12 @@ pub(super) struct PartitionLedger {
     lost: Entries<Lost>,
     /// Replicas that came back with less than they had, for the power or the disk was gone, and have not caught up since.
     pub(super) losers: Set<Pid>,
+    /// Replicas whose process died, and that have not caught up since; true for those that are back.
+    pub(super) died: Map<Pid, bool>,
+    /// As the newest committed metadata says.
+    pub(super) leader_epoch: i32,
+    pub(super) partition_epoch: i32,
+    pub(super) isr: Vec<Pid>,
     /// The last record of each client.
     last: Vec<(Pid, u64)>,
 }
@@ -172,6 +180,10 @@ impl PartitionLedger {
             losses: 0,
             lost: Entries::default(),
             losers: Set::new(),
+            died: Map::new(),
+            leader_epoch: -1,
+            partition_epoch: -1,
+            isr: Vec::new(),
             last: Vec::new(),
         }
     }
@@ -206,7 +218,14 @@ impl PartitionLedger {
     /// Who lost records of it is no loser any more once it has again what is committed.
     pub(super) fn forgive(&mut self) {
         let (epochs, replicas, high_watermark) = (&self.epochs, &self.replicas, self.high_watermark);
-        self.losers.retain(|pid| replicas.get(pid).is_some_and(|it| it.epochs.common(epochs) < high_watermark));
+        let is_behind = |pid: &Pid| replicas.get(pid).is_some_and(|it| it.epochs.common(epochs) < high_watermark);
+        self.losers.retain(is_behind);
+        self.died.retain(|pid, is_back| !*is_back || is_behind(pid));
+    }
+
+    /// Up to where a replica has what the partition has.
+    pub(super) fn has(&self, pid: Pid) -> i64 {
+        self.replicas.get(&pid).map_or(0, |it| it.epochs.common(&self.epochs))
     }
 
     pub(super) fn entry(&self, offset: Offset) -> Option<&Entry> {

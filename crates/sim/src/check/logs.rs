@@ -64,6 +64,9 @@ impl Checks {
         if lost_power && had > end.0 {
             partition.losers.insert(pid);
         }
+        if let Some(is_back) = partition.died.get_mut(&pid) {
+            *is_back = true;
+        }
         replica.epochs.cut(end.0);
         replica.written = replica.written.min(end.0);
         replica.synced = replica.synced.min(end.0);
@@ -85,12 +88,15 @@ impl Checks {
 
     /// A broker died. What it lost shows when its logs are mounted.
     pub(crate) fn broker_died(&mut self, pid: Pid) {
-        self.killed.insert(pid);
+        for partition in self.partitions.iter_mut().filter(|it| it.replicas.contains_key(&pid)) {
+            partition.died.insert(pid, false);
+        }
     }
 
     /// A broker's disk is empty.
     pub(crate) fn wiped(&mut self, event: u64, pid: Pid) {
-        self.killed.insert(pid);
+        self.broker_died(pid);
+        self.quorum_wiped(pid);
         for index in 0..self.partitions.len() {
             let partition = &mut self.partitions[index];
             let Some(replica) = partition.replicas.get_mut(&pid) else { continue };
@@ -104,6 +110,7 @@ impl Checks {
     pub(crate) fn removed(&mut self, pid: Pid, index: usize) {
         self.partitions[index].replicas.remove(&pid);
         self.partitions[index].losers.remove(&pid);
+        self.partitions[index].died.remove(&pid);
     }
 
     /// A broker cuts its log of a partition, or begins it anew beyond its end.
@@ -131,7 +138,7 @@ impl Checks {
     }
 
     /// True if settings or lost disks allow that a partition loses even what is committed.
-    fn is_excused(&self, index: usize) -> bool {
+    pub(super) fn is_excused(&self, index: usize) -> bool {
         let partition = &self.partitions[index];
         let promise = self.topics.get(&partition.topic).cloned().unwrap_or_default();
         !partition.is_replicated() || partition.rotten || promise.unclean || self.disks_lost(index, &promise)
@@ -139,7 +146,8 @@ impl Checks {
 
     /// True if as many brokers died as must have a committed record, and one of them has lost it.
     fn disks_lost(&self, index: usize, promise: &Promise) -> bool {
-        !self.partitions[index].losers.is_empty() && self.killed.len() >= promise.min_isr
+        let partition = &self.partitions[index];
+        !partition.losers.is_empty() && partition.died.len() >= promise.min_isr
     }
 
     /// All from an offset on is lost; `broken` says why that must not be.
@@ -151,6 +159,11 @@ impl Checks {
         }
         for author in &lost.authors {
             self.unplaced(*author);
+        }
+        for reader in self.clients.iter_mut().flatten().filter_map(|it| it.read.get_mut(index)) {
+            if reader.next.is_some_and(|next| next > end.0) {
+                reader.cut_to = Some(reader.cut_to.map_or(end.0, |before| before.min(end.0)));
+            }
         }
         let partition = &self.partitions[index];
         let promise = self.topics.get(&partition.topic).cloned().unwrap_or_default();
@@ -214,6 +227,7 @@ impl Checks {
             let replica = partition.replicas.entry(pid).or_default();
             let end = replica.epochs.end();
             let is_behind = base < end;
+            let before = replica.epochs.at(base - 1);
             replica.epochs.push(head.leader_epoch.0, base, next);
             let place = partition.place(head);
             let is_gap = matches!(place, Place::Gap) || (base != end && matches!(place, Place::New));
@@ -228,7 +242,21 @@ impl Checks {
                     self.partitions[index].epochs.push(head.leader_epoch.0, base, next);
                     self.append_new(event, index, head, &payload);
                 }
-                Place::Copy => self.compare(event, pid, index, head, &payload),
+                Place::Copy => {
+                    let partition = &self.partitions[index];
+                    let other = partition.epochs.at(base - 1).filter(|it| before.is_some_and(|own| own != *it));
+                    if let Some(other) = other.filter(|_| !partition.compacted) {
+                        let (label, own) = (partition.label(), before.unwrap_or(-1));
+                        let what = format!(
+                            "process {} has at {label} {} a record of epoch {own} before one of epoch {}; its leader has one of epoch {other}",
+                            pid.0,
+                            base - 1,
+                            head.leader_epoch
+                        );
+                        return self.find(event, Check::LogMatching, Verdict::Bug, what);
+                    }
+                    self.compare(event, pid, index, head, &payload);
+                }
                 Place::Stray | Place::Gap => {
                     let excused = self.is_excused(index);
                     let partition = &mut self.partitions[index];
@@ -285,29 +313,14 @@ impl Checks {
 
     /// A node leads the metadata quorum.
     pub(crate) fn controls(&mut self, event: u64, pid: Pid, epoch: LeaderEpoch) {
-        let leader = *self.controllers.entry(epoch.0).or_insert(pid);
+        let Some(leader) = self.controllers.get(&epoch.0).copied() else {
+            self.controllers.insert(epoch.0, pid);
+            return self.quorum_led(event, pid, epoch.0);
+        };
         if leader != pid {
             let what =
                 format!("two nodes lead the metadata quorum in epoch {epoch}: processes {} and {}", leader.0, pid.0);
             self.find(event, Check::OneLeader, Verdict::Bug, what);
-        }
-    }
-
-    /// What a node knows, as committed: who is in sync is a replica, and is not fenced, unless it is the last one.
-    pub(crate) fn isrs(&mut self, event: u64, view: &node::View) {
-        let fenced = |id| view.brokers.iter().any(|it| it.id == id && it.fenced);
-        for topic in &view.topics {
-            for partition in &topic.partitions {
-                let stranger = partition.isr.iter().find(|id| !partition.replicas.contains(id));
-                let ghost = partition.isr.iter().find(|id| fenced(**id)).filter(|_| partition.isr.len() > 1);
-                let (id, wrong) = match (stranger, ghost) {
-                    (Some(id), _) => (id, "is no replica"),
-                    (None, Some(id)) => (id, "is fenced"),
-                    (None, None) => continue,
-                };
-                let what = format!("{}-{} has {id} in sync, which {wrong}", topic.name, partition.partition);
-                return self.find(event, Check::Isr, Verdict::Bug, what);
-            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! The checks keep a ledger: which records were sent, where each was appended, what became of it. From that follows, for
 //! every record that was lost or repeated, whether it is a loss that the settings allow or a bug.
 
+mod cluster;
 mod ledger;
 mod logs;
 mod replica;
@@ -13,10 +14,11 @@ use client::{Answer, ConsumerRecord, Outcome};
 use ordered::{Map, Set};
 use protocol::messages::FetchResponse;
 use protocol::records::{BatchHead, Records};
-use protocol::{Offset, ResponseBody, Str, TopicPartition, Uuid};
+use protocol::{NodeId, Offset, ResponseBody, Str, TopicPartition, Uuid};
 
 use crate::chunked::Chunked;
 use crate::digest::Digest;
+use crate::exhibit::Exhibit;
 use crate::queue::Pid;
 use crate::setup::Setting;
 
@@ -47,13 +49,25 @@ pub enum Check {
     LogMatching,
     /// An epoch of a partition, and of the metadata quorum, has one leader.
     OneLeader,
-    /// Who is in sync is a replica and not fenced.
+    /// Who is in sync, or eligible to lead, is a replica.
     Isr,
+    /// Who is fenced is not in sync.
+    FencedInSync,
+    /// Who is in sync is not in the ELR.
+    Elr,
+    /// A high watermark covers what all in sync have, and does not move while they are fewer than `min.insync.replicas`.
+    StrongIsr,
+    /// Whoever begins to lead has all that is committed.
+    LeaderCompleteness,
+    /// A follower fetches a partition from one leader.
+    OneFetcher,
+    /// A consumer passes no record over without being told.
+    NoSkips,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Check; 10] = [
+    pub const ALL: [Check; 16] = [
         Check::AckedStays,
         Check::OffsetsDense,
         Check::HighWatermark,
@@ -64,6 +78,12 @@ impl Check {
         Check::LogMatching,
         Check::OneLeader,
         Check::Isr,
+        Check::FencedInSync,
+        Check::Elr,
+        Check::StrongIsr,
+        Check::LeaderCompleteness,
+        Check::OneFetcher,
+        Check::NoSkips,
     ];
 
     /// Its name in scenarios and on screen.
@@ -79,6 +99,12 @@ impl Check {
             Check::LogMatching => "log-matching",
             Check::OneLeader => "one-leader-an-epoch",
             Check::Isr => "isr-within-replicas",
+            Check::FencedInSync => "fenced-not-in-isr",
+            Check::Elr => "elr-disjoint-from-isr",
+            Check::StrongIsr => "strong-isr",
+            Check::LeaderCompleteness => "leader-completeness",
+            Check::OneFetcher => "one-fetcher-a-partition",
+            Check::NoSkips => "no-skips",
         }
     }
 
@@ -96,7 +122,17 @@ impl Check {
                 "Two replicas that have a record of the same epoch at an offset have the same log up to there."
             }
             Check::OneLeader => "An epoch of a partition, and of the metadata quorum, has one leader.",
-            Check::Isr => "Whoever is in sync is a replica of the partition and is not fenced.",
+            Check::Isr => "Whoever is in sync, or eligible to lead, is a replica of the partition.",
+            Check::FencedInSync => "Whoever is fenced is not in sync.",
+            Check::Elr => "Whoever is in sync is not among the eligible leader replicas.",
+            Check::StrongIsr => {
+                "What is committed is at everyone in sync, and nothing is while they are fewer than min.insync.replicas."
+            }
+            Check::LeaderCompleteness => {
+                "Whoever begins to lead a partition, or the metadata quorum, has all that is committed."
+            }
+            Check::OneFetcher => "A follower fetches a partition from one leader at a time.",
+            Check::NoSkips => "A consumer passes no record over without being told that the log was cut.",
         }
     }
 }
@@ -185,10 +221,14 @@ pub struct Checks {
     topics: Map<Str, Promise>,
     /// Topics that are no more: their logs say nothing about others of the same name.
     retired: Set<Uuid>,
-    /// Brokers that died.
-    killed: Set<Pid>,
     /// Who led each epoch of the metadata quorum.
     controllers: Map<i32, Pid>,
+    quorum: cluster::QuorumLedger,
+    nodes: Map<NodeId, Pid>,
+    /// How far the committed metadata was looked at.
+    metadata_offset: Offset,
+    /// What the world's nodes do as it once was done.
+    pub(crate) exhibit: Option<Exhibit>,
     findings: Vec<Finding>,
     /// How many findings of each verdict there were: allowed ones and bugs.
     allowed: u64,
@@ -252,6 +292,17 @@ impl Checks {
             .map(|it| (&it.topic, it.partition, Offset(it.log_start), Offset(it.high_watermark), Offset(it.end())))
     }
 
+    /// The newest epoch of the metadata quorum in which somebody led it.
+    pub fn quorum_epoch(&self) -> Option<i32> {
+        self.controllers.iter().next_back().map(|it| *it.0)
+    }
+
+    /// Who appended the first record of each epoch of a partition, the oldest epoch first.
+    pub fn leaders(&self, topic: &str, partition: i32) -> impl Iterator<Item = (i32, Pid)> + '_ {
+        let found = self.partitions.iter().find(|it| *it.topic == *topic && it.partition == partition);
+        found.into_iter().flat_map(|it| it.leaders.iter().map(|(epoch, pid)| (*epoch, *pid)))
+    }
+
     /// Partitions whose acknowledged records a reader has not been given, though they are there.
     pub fn unread(&self, reader: Pid, topic: &str) -> Option<String> {
         let ledger = self.client_of(reader)?;
@@ -292,17 +343,6 @@ impl Checks {
     pub(crate) fn compacted(&mut self, index: usize) {
         self.partitions[index].compacted = true;
     }
-    /// The newest epoch of the metadata quorum in which somebody led it.
-    pub fn quorum_epoch(&self) -> Option<i32> {
-        self.controllers.iter().next_back().map(|it| *it.0)
-    }
-
-    /// Who appended the first record of each epoch of a partition, the oldest epoch first.
-    pub fn leaders(&self, topic: &str, partition: i32) -> impl Iterator<Item = (i32, Pid)> + '_ {
-        let found = self.partitions.iter().find(|it| *it.topic == *topic && it.partition == partition);
-        found.into_iter().flat_map(|it| it.leaders.iter().map(|(epoch, pid)| (*epoch, *pid)))
-    }
-
 
     /// A bit of a partition's log is flipped on a disk.
     pub(crate) fn rotted(&mut self, topic: &Str, partition: i32) {
@@ -511,6 +551,7 @@ impl Checks {
         let Some(index) = self.find_partition(&partition.topic, partition.partition) else { return };
         if let Some(reader) = self.client_mut(pid).and_then(|client| client.read.get_mut(index)) {
             reader.next = None;
+            reader.cut_to = None;
         }
     }
 
@@ -593,7 +634,9 @@ impl Checks {
         let label = ledger.label();
         let Some(client) = self.client_mut(pid) else { return };
         let name = client.name.clone();
-        let next = client.reader(index).next.replace(offset + 1);
+        let reader = client.reader(index);
+        let next = reader.next.replace(offset + 1);
+        let cut_to = if ghost { None } else { reader.cut_to.take() };
         if !known && !ghost && !gone {
             let what = format!("{name} reads at {label} {offset} what was not appended there");
             return self.find(event, Check::OffsetsDense, verdict, what);
@@ -601,6 +644,10 @@ impl Checks {
         if !ghost && offset >= high_watermark && !gone {
             let what = format!("{name} reads {label} {offset}; the high watermark is {high_watermark}");
             return self.find(event, Check::ReadsBelow, verdict, what);
+        }
+        if let Some(end) = cut_to.filter(|end| *end < offset && !gone) {
+            let what = format!("{name} reads {label} {offset} and was not told that the log was cut to {end} before");
+            return self.find(event, Check::NoSkips, verdict, what);
         }
         if let Some(next) = next
             && offset != next

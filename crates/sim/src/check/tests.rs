@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use client::RecordMetadata;
-use node::Phase;
-use node::view::{BrokerView, MetadataView, PartitionView, RoleKind, TopicView, View};
+use node::image::Image;
+use protocol::MetadataRecord;
+use protocol::messages::{PartitionRecord, RegisterBrokerRecord, TopicRecord};
 use protocol::records::{BatchBuilder, Batches, Compression, PureCompressors, Record};
 use protocol::{LeaderEpoch, NodeId, WallMs};
 use storage::{DirId, LogSpec};
@@ -52,7 +53,7 @@ impl Checks {
         self.written(pid, 0, Offset(base + 1));
     }
 
-    fn committed(&mut self, leader: Pid, offset: i64) {
+    fn committed_to(&mut self, leader: Pid, offset: i64) {
         let said = node::Event::HighWatermark { topic: TOPIC, partition: 0, offset: Offset(offset) };
         self.node_said(1, leader, &said);
     }
@@ -150,7 +151,7 @@ fn a_disk_that_caught_up_excuses_no_loss() {
         for pid in [LEADER, FOLLOWER] {
             checks.has(pid, 1, 0, "a");
         }
-        checks.committed(LEADER, 1);
+        checks.committed_to(LEADER, 1);
         checks.broker_died(FOLLOWER);
         checks.mounted(2, FOLLOWER, 0, (Offset(0), Offset(0)), true);
         checks
@@ -193,53 +194,174 @@ fn an_epoch_has_one_leader() {
     assert_eq!(checks.verdict(), Some(Check::OneLeader));
 }
 
+/// Brokers 1 to 3, the processes above, of which one may be fenced, and a partition of the first two.
+fn image(isr: &[i32], elr: &[i32], leader_epoch: i32, fenced: i32) -> Image {
+    let mut image = Image::default();
+    let brokers = (1..=3).map(|id| {
+        MetadataRecord::RegisterBroker(RegisterBrokerRecord {
+            broker_id: id,
+            fenced: id == fenced,
+            ..RegisterBrokerRecord::default()
+        })
+    });
+    let topic = MetadataRecord::Topic(TopicRecord { name: TOPIC, topic_id: Uuid([7; 16]) });
+    let partition = MetadataRecord::Partition(PartitionRecord {
+        topic_id: Uuid([7; 16]),
+        partition_id: 0,
+        replicas: vec![1, 2],
+        isr: isr.to_vec(),
+        eligible_leader_replicas: Some(elr.to_vec()),
+        leader: isr[0],
+        leader_epoch,
+        partition_epoch: leader_epoch,
+        directories: vec![Uuid([1; 16]); 2],
+        ..PartitionRecord::default()
+    });
+    for (offset, record) in brokers.chain([topic, partition]).enumerate() {
+        image.apply(Offset(offset as i64), &record).expect("it is sound");
+    }
+    image
+}
+
+fn with_nodes(mut checks: Checks) -> Checks {
+    for (id, pid) in [(1, LEADER), (2, FOLLOWER), (3, THIRD)] {
+        checks.node(NodeId(id), pid);
+    }
+    checks
+}
+
 #[test]
 fn who_is_in_sync_is_a_replica_and_not_fenced() {
-    let shown = |isr: &[i32], fenced: i32| {
-        let ids = |ids: &[i32]| ids.iter().map(|id| NodeId(*id)).collect::<Vec<_>>();
-        let broker = |id: i32| BrokerView { id: NodeId(id), epoch: 1, fenced: id == fenced, endpoints: Vec::new() };
-        let partition = PartitionView {
-            partition: 0,
-            leader: Some(NodeId(1)),
-            leader_epoch: LeaderEpoch(0),
-            replicas: ids(&[1, 2]),
-            isr: ids(isr),
-            elr: Vec::new(),
-            min_isr: 1,
-            log: None,
-            is_offline: false,
-            parked: 0,
-        };
-        let view = View {
-            node: NodeId(1),
-            phase: Phase::default(),
-            broker_epoch: 1,
-            metadata: MetadataView {
-                is_leader: true,
-                role: RoleKind::Leader,
-                leader: Some(NodeId(1)),
-                voted: None,
-                is_voter: true,
-                leader_epoch: LeaderEpoch(1),
-                log_end: Offset(0),
-                synced: Offset(0),
-                high_watermark: Offset(0),
-            },
-            brokers: (1..=3).map(broker).collect(),
-            topics: vec![TopicView { name: TOPIC, id: Uuid([7; 16]), partitions: vec![partition] }],
-            connections: Vec::new(),
-            waits: Vec::new(),
-            fetch_sessions: 0,
-            operations: 0,
-            produce_bytes: 0,
-            timers: Vec::new(),
-        };
-        let mut checks = Checks::default();
-        checks.isrs(1, &view);
+    let shown = |isr: &[i32], elr: &[i32], fenced: i32| {
+        let mut checks = with_nodes(Checks::default());
+        checks.check_image(1, &image(isr, elr, 0, fenced), None);
         checks.verdict()
     };
-    assert_eq!(shown(&[1, 2], 3), None);
-    assert_eq!(shown(&[1, 3], 0), Some(Check::Isr), "a stranger");
-    assert_eq!(shown(&[1, 2], 2), Some(Check::Isr), "a fenced one");
-    assert_eq!(shown(&[1], 1), None, "the last one stays");
+    assert_eq!(shown(&[1, 2], &[], 3), None);
+    assert_eq!(shown(&[1, 3], &[], 0), Some(Check::Isr), "a stranger");
+    assert_eq!(shown(&[1], &[3], 0), Some(Check::Isr), "an eligible stranger");
+    assert_eq!(shown(&[1, 2], &[], 2), Some(Check::FencedInSync));
+    assert_eq!(shown(&[1], &[], 1), None, "the last one stays");
+    assert_eq!(shown(&[1], &[2], 1), Some(Check::FencedInSync), "but not with an ELR");
+    assert_eq!(shown(&[1], &[2], 2), None, "who is eligible may be fenced");
+    assert_eq!(shown(&[1, 2], &[2], 0), Some(Check::Elr));
+}
+
+#[test]
+fn who_begins_to_lead_or_is_in_sync_has_what_is_committed() {
+    let begun = || {
+        let mut checks = with_nodes(cluster(&[LEADER, FOLLOWER], &[]));
+        checks.check_image(1, &image(&[1, 2], &[], 0, 0), None);
+        checks.has(LEADER, 0, 0, "a");
+        checks.has(FOLLOWER, 0, 0, "a");
+        checks.has(LEADER, 0, 1, "b");
+        checks
+    };
+    let mut checks = begun();
+    let known = image(&[1, 2], &[], 0, 0);
+    checks.committed(2, &known, &TOPIC, 0, Offset(1));
+    assert_eq!(checks.verdict(), None);
+    checks.committed(2, &known, &TOPIC, 0, Offset(2));
+    assert_eq!(checks.verdict(), Some(Check::StrongIsr), "one in sync does not have it");
+
+    let later = |isr: &[i32]| {
+        let mut image = image(isr, &[], 1, 0);
+        let more = MetadataRecord::Topic(TopicRecord { name: "more".into(), topic_id: Uuid([8; 16]) });
+        image.apply(Offset(9), &more).expect("it is sound");
+        let mut checks = begun();
+        checks.committed_to(LEADER, 2);
+        checks.check_image(3, &image, None);
+        checks.verdict()
+    };
+    assert_eq!(later(&[1]), None);
+    assert_eq!(later(&[1, 2]), Some(Check::StrongIsr));
+    assert_eq!(later(&[2, 1]), Some(Check::LeaderCompleteness));
+}
+
+#[test]
+fn nothing_is_committed_by_too_few() {
+    let moved = |isr: &[i32], exhibit: Option<Exhibit>| {
+        let mut checks = with_nodes(cluster(&[LEADER, FOLLOWER], &[("min.insync.replicas".into(), "2".into())]));
+        checks.exhibit = exhibit;
+        checks.has(LEADER, 0, 0, "a");
+        checks.committed(2, &image(isr, &[], 0, 0), &TOPIC, 0, Offset(1));
+        checks.verdict()
+    };
+    assert_eq!(moved(&[1, 2], None), None);
+    assert_eq!(moved(&[1], None), Some(Check::StrongIsr));
+    assert_eq!(moved(&[1], Some(Exhibit::LoneHighWatermark)), None, "that is what is shown");
+}
+
+#[test]
+fn a_controller_begins_with_all_that_is_committed() {
+    let mut checks = Checks::default();
+    checks.quorum_appended(LEADER, &batch(1, 0, "a"));
+    checks.quorum_appended(FOLLOWER, &batch(1, 0, "a"));
+    checks.quorum_committed(1, LEADER, Offset(1));
+    checks.quorum_appended(LEADER, &batch(1, 1, "b"));
+    checks.controls(2, FOLLOWER, LeaderEpoch(2));
+    assert_eq!(checks.verdict(), None, "the second was not committed");
+    checks.quorum_committed(3, LEADER, Offset(2));
+    checks.controls(4, FOLLOWER, LeaderEpoch(3));
+    assert_eq!(checks.verdict(), Some(Check::LeaderCompleteness));
+
+    let mut checks = Checks::default();
+    checks.quorum_appended(LEADER, &batch(1, 0, "a"));
+    checks.quorum_committed(1, LEADER, Offset(1));
+    checks.quorum_appended(FOLLOWER, &batch(2, 0, "other"));
+    checks.quorum_appended(FOLLOWER, &batch(2, 1, "more"));
+    checks.quorum_committed(2, FOLLOWER, Offset(2));
+    assert_eq!(checks.verdict(), Some(Check::LeaderCompleteness), "what is committed stays");
+}
+
+/// Two records of the same epoch at an offset, and others before them: the cut before KIP-279 left such logs.
+#[test]
+fn logs_with_a_record_in_common_are_the_same_before_it() {
+    let mut checks = cluster(&[LEADER, FOLLOWER, THIRD], &[]);
+    checks.has(LEADER, 1, 0, "a");
+    checks.has(FOLLOWER, 0, 0, "b");
+    checks.has(LEADER, 2, 1, "c");
+    assert_eq!(checks.broken(), None);
+    checks.has(FOLLOWER, 2, 1, "c");
+    assert_eq!(checks.verdict(), Some(Check::LogMatching));
+}
+
+/// A consumer had read five records when the log was cut to three; it goes on at its place in what came instead.
+#[test]
+fn a_consumer_is_told_that_the_log_was_cut() {
+    let read = |is_told: bool| {
+        let unclean = ("unclean.leader.election.enable".into(), "true".into());
+        let mut checks = cluster(&[LEADER, FOLLOWER], &[unclean]);
+        let consume = |checks: &mut Checks, offset: i64, value: &'static str| {
+            let record = ConsumerRecord {
+                partition: TopicPartition { topic: TOPIC, partition: 0 },
+                leader_epoch: LeaderEpoch(1),
+                log_append_time: false,
+                record: Record {
+                    offset: Offset(offset),
+                    timestamp: WallMs(0),
+                    key: None,
+                    value: Some(Bytes::from_static(value.as_bytes())),
+                    headers: Vec::new(),
+                },
+            };
+            checks.consumed(3, CLIENT, &record);
+        };
+        for (offset, value) in ["a", "b"].into_iter().enumerate() {
+            checks.has(LEADER, 1, offset as i64, value);
+            checks.committed_to(LEADER, offset as i64 + 1);
+            consume(&mut checks, offset as i64, value);
+        }
+        for (offset, value) in ["x", "y", "z"].into_iter().enumerate() {
+            checks.has(FOLLOWER, 2, offset as i64, value);
+        }
+        checks.committed_to(FOLLOWER, 3);
+        if is_told {
+            checks.reader_moved(CLIENT, &TopicPartition { topic: TOPIC, partition: 0 });
+        }
+        consume(&mut checks, 2, "z");
+        checks.verdict()
+    };
+    assert_eq!(read(false), Some(Check::NoSkips));
+    assert_eq!(read(true), None);
 }

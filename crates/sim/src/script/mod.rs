@@ -135,6 +135,9 @@ impl fmt::Display for Setup {
         if self.codec {
             writeln!(f, "codec on")?;
         }
+        if let Some(exhibit) = self.past {
+            writeln!(f, "past {}", exhibit.word())?;
+        }
         for broker in &self.brokers {
             write!(f, "broker {}", broker.name)?;
             write_settings(f, &broker.settings)?;

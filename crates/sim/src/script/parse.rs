@@ -7,6 +7,7 @@ use super::query::Query;
 use super::quote::Duration;
 use super::{Condition, PATIENCE, Scenario, Step};
 use crate::action::{Action, CreateTopic, DiskFault, Load, Produce, SeekTo, WireProduce};
+use crate::exhibit::Exhibit;
 use crate::history::Stamped;
 use crate::setup::{BrokerSetup, Setup};
 
@@ -31,7 +32,9 @@ pub(super) fn scenario(text: &str) -> Result<Scenario, ScriptError> {
         let is_setup = set_up(&mut line, &mut setup)?;
         if is_setup && !steps.is_empty() {
             let line = Line::split(index + 1, text)?;
-            return Err(line.error("an action; seed, network, disk, sync, codec and broker come before the first one"));
+            return Err(
+                line.error("an action; seed, network, disk, sync, codec, past and broker come before the first one")
+            );
         }
         if !is_setup {
             steps.push((index + 1, step(&mut line)?));
@@ -56,6 +59,10 @@ fn set_up(line: &mut Line, setup: &mut Setup) -> Result<bool, ScriptError> {
         if !setup.codec && !line.eat("off") {
             return Err(line.error("on or off"));
         }
+    } else if line.eat("past") {
+        let found = Exhibit::ALL.into_iter().find(|it| line.eat(it.word()));
+        let words = Exhibit::ALL.map(Exhibit::word).join(", ");
+        setup.past = Some(found.ok_or_else(|| line.error(&words))?);
     } else if line.eat("broker") {
         let name = line.name("a broker's name")?;
         setup.brokers.push(BrokerSetup { name, settings: line.settings()? });

@@ -1,7 +1,8 @@
 //! What a script can ask of replicas, leaders and controllers.
 
+use node::image::Image;
 use node::view::{LogView, PartitionView};
-use node::{Scope, View};
+use node::{Node, Scope, View};
 use protocol::records::{self, PureCompressors};
 use protocol::{NodeId, Offset, Str, TopicPartition};
 
@@ -100,31 +101,41 @@ impl World {
         Ok(words)
     }
 
+    /// The committed metadata of the node that has most of it.
+    fn best_image(&self) -> Option<&Image> {
+        let running = |pid: Pid| self.process(pid).broker().and_then(|it| it.node.as_ref());
+        let mut best: Option<&Image> = None;
+        for image in self.pids().filter_map(running).map(Node::image) {
+            if best.is_none_or(|best| image.next_offset() > best.next_offset()) {
+                best = Some(image);
+            }
+        }
+        best
+    }
+
     /// Partitions that are not as they should be once all is well: all replicas in sync and with the same log, all of it
-    /// committed, as every broker knows.
+    /// committed, as every broker knows. It is asked after each event, so nothing is put together for it.
     pub(super) fn behind(&self) -> Vec<String> {
-        let Some(best) = self.best_view(&Scope::All) else { return vec!["nobody runs".to_owned()] };
+        let Some(best) = self.best_image() else { return vec!["nobody runs".to_owned()] };
         let mut behind = Vec::new();
-        for topic in &best.topics {
-            for partition in &topic.partitions {
-                let tp = TopicPartition { topic: topic.name.clone(), partition: partition.partition };
-                let mut isr = partition.isr.clone();
-                let mut replicas = partition.replicas.clone();
-                isr.sort_unstable();
-                replicas.sort_unstable();
-                let logs: Vec<Option<LogView>> = replicas
-                    .iter()
-                    .map(|id| {
-                        let pid = self.pid_of(*id).filter(|pid| self.process(*pid).power == Power::Up)?;
-                        self.log_view(pid, &tp)
-                    })
-                    .collect();
-                let end = logs.iter().flatten().map(|it| it.written).max();
-                let is_even = logs.iter().all(|log| {
-                    log.as_ref().is_some_and(|log| Some(log.written) == end && Some(log.high_watermark) == end)
-                });
-                if isr != replicas || partition.leader.is_none() || !is_even {
-                    behind.push(tp.to_string());
+        for topic in best.topics() {
+            for (index, partition) in topic.partitions.iter() {
+                let in_sync = |id: &NodeId| partition.isr.contains(id);
+                let all_in_sync =
+                    partition.isr.len() == partition.replicas.len() && partition.replicas.iter().all(in_sync);
+                let mut all_at = None;
+                let has_all = |id: &NodeId| {
+                    let Some(pid) = self.pid_of(*id).filter(|pid| self.process(*pid).power == Power::Up) else {
+                        return false;
+                    };
+                    let node = self.process(pid).broker().and_then(|it| it.node.as_ref());
+                    let Some((written, high_watermark)) = node.and_then(|it| it.replica_ends(topic.id, *index)) else {
+                        return false;
+                    };
+                    written == high_watermark && *all_at.get_or_insert(written) == written
+                };
+                if !all_in_sync || partition.leader.is_none() || !partition.replicas.iter().all(has_all) {
+                    behind.push(format!("{}-{index}", topic.name));
                 }
             }
         }

@@ -49,7 +49,9 @@ mod tests {
 
     #[test]
     fn lines_that_follow_each_other_are_one_chapter() {
-        let story = read("# Question: Why?\nseed 1\nbroker b1\n#: One\n#: broker.\nrun 1s\n  #: Later.\n#: Still.\n# no more\n");
+        let story = read(
+            "# Question: Why?\nseed 1\nbroker b1\n#: One\n#: broker.\nrun 1s\n  #: Later.\n#: Still.\n# no more\n",
+        );
         let chapter = |line: usize, text: &str| Chapter { line, text: text.to_owned() };
         assert_eq!(story.question, "Why?");
         assert_eq!(story.chapters, [chapter(4, "One broker."), chapter(7, "Later. Still.")]);

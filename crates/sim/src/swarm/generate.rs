@@ -85,7 +85,7 @@ impl Generator {
         let random = &mut self.random;
         let broker = |name: &Str| BrokerSetup { name: name.clone(), settings: settings.clone() };
         let brokers = self.brokers.iter().map(broker).collect();
-        Setup { seed, network_us, disk_us, sync_us, codec: random.once_in(8), brokers, bug: None }
+        Setup { seed, network_us, disk_us, sync_us, codec: random.once_in(8), brokers, past: None, bug: None }
     }
 
     fn topics(&mut self) -> Vec<Str> {

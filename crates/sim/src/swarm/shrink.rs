@@ -20,10 +20,11 @@ const TRIALS: usize = 400;
 pub fn shrink(scenario: &Scenario, found: &Examined, events: u64) -> Scenario {
     let Some(trouble) = &found.trouble else { return scenario.clone() };
     let fails = |candidate: &Scenario| examine(candidate, events).trouble.is_some_and(|it| it.check == trouble.check);
+    let is_demanded = matches!(trouble.check.as_str(), "expectation" | "converges");
     let mut best = scenario.clone();
     let mut trials = 0;
     // Nothing after the event that showed it matters.
-    if trouble.event > 0 && trouble.check != "expectation" {
+    if trouble.event > 0 && !is_demanded {
         let mut candidate = best.clone();
         let acts = |step: &Step| matches!(step, Step::Do(_) | Step::At(..) | Step::After(_));
         candidate.steps.retain(|(_, step)| acts(step));
@@ -42,7 +43,7 @@ pub fn shrink(scenario: &Scenario, found: &Examined, events: u64) -> Scenario {
             let mut candidate = best.clone();
             let left_out = candidate.steps.drain(at..(at + size).min(best.steps.len()));
             // Who demands something must go on doing what it needs; only what happens at a time may go then.
-            let allowed = trouble.check != "expectation" || left_out.as_slice().iter().all(|(_, it)| is_timed(it));
+            let allowed = !is_demanded || left_out.as_slice().iter().all(|(_, it)| is_timed(it));
             drop(left_out);
             if !allowed {
                 at += size;

@@ -4,12 +4,13 @@ use ordered::Map;
 use std::sync::Arc;
 
 use node::{Config, Input, Node, Outbox};
-use protocol::{Instant, NodeId, Str, Uuid};
+use protocol::{Instant, NodeId, Offset, Str, Uuid};
 use storage::{Done, MemoryDisk, OpId, Store, StoreError, StoreOp};
 
 use super::calls::Calls;
 use super::process::{DiskLane, LaneState};
 use super::{ActionError, Broker, Kind, Power, World};
+use crate::exhibit::Exhibit;
 use crate::link::LinkId;
 use crate::narration::{Heard, Stored};
 use crate::queue::{Due, Pid};
@@ -31,6 +32,8 @@ impl World {
                 disk: Random::stream(seed, Purpose::Disk, pid.0),
                 slow_us: 0,
                 logs: Map::new(),
+                metadata_log: None,
+                told_metadata: (Offset(0), Offset(0)),
                 serving: false,
                 eras: Map::new(),
                 lost_power: false,
@@ -38,6 +41,8 @@ impl World {
                 calls: Calls::default(),
             }))
         })?;
+        let id = self.node_id(pid);
+        self.checks.node(id, pid);
         self.boot_node(pid);
         Ok(())
     }
@@ -52,6 +57,8 @@ impl World {
         let disk = std::mem::replace(&mut broker.store, Store::new(MemoryDisk::new())).into_disk();
         broker.store = Store::new(disk);
         broker.logs.clear();
+        broker.metadata_log = None;
+        broker.told_metadata = (Offset(0), Offset(0));
         broker.eras.clear();
         let due = broker.node.as_ref().and_then(Node::wake_at).map(|(at, _)| at);
         let at = due.map(|at| self.process(pid).global(at));
@@ -102,6 +109,7 @@ impl World {
             self.checks.controls(self.events, pid, epoch);
         }
         self.carry_out(pid, &mut out);
+        self.check_metadata(pid);
         let at = due.map(|at| self.process(pid).global(at));
         if std::mem::take(&mut out.stopped) {
             self.stopped(pid);
@@ -121,6 +129,11 @@ impl World {
         if let Some(events) = &mut out.events {
             for event in events.iter() {
                 self.digest_node_event(event);
+                if let node::Event::HighWatermark { topic, partition, offset } = event
+                    && let Some(node) = self.processes[usize::from(pid.0)].broker().and_then(|it| it.node.as_ref())
+                {
+                    self.checks.committed(self.events, node.image(), topic, *partition, *offset);
+                }
                 self.checks.node_said(self.events, pid, event);
             }
             // The buffers change places: neither is allocated again.
@@ -128,9 +141,6 @@ impl World {
             events.clear();
             if self.last.node_events.contains(&node::Event::Started) {
                 self.serves(pid);
-            }
-            if self.last.node_events.iter().any(|it| matches!(it, node::Event::Isr { .. } | node::Event::Leads { .. })) {
-                self.check_isrs(pid);
             }
         }
         for reply in out.replies.drain(..) {
@@ -153,6 +163,8 @@ impl World {
             StoreOp::Append(log, _, batches) => {
                 if let Some(index) = broker.logs.get(log) {
                     self.checks.appended(events, pid, *index, batches);
+                } else if broker.metadata_log == Some(*log) {
+                    self.checks.quorum_appended(pid, batches);
                 }
             }
             StoreOp::Swap(log, ..) => {
@@ -163,12 +175,16 @@ impl World {
             StoreOp::Mount(log, spec) => {
                 if let Some(index) = self.checks.mounting(spec) {
                     broker.logs.insert(*log, index);
+                } else if spec.topic_id == Uuid::METADATA_TOPIC {
+                    broker.metadata_log = Some(*log);
                 }
             }
             StoreOp::Truncate(log, end, era) => {
                 broker.eras.insert(*log, *era);
                 if let Some(index) = broker.logs.get(log) {
                     self.checks.truncated(events, pid, *index, *end);
+                } else if broker.metadata_log == Some(*log) {
+                    self.checks.quorum_ends(pid, *end);
                 }
             }
             StoreOp::Remove(log) => {
@@ -212,6 +228,7 @@ impl World {
             }
             _ => (None, None),
         };
+        let mounted = if let StoreOp::Mount(log, _) = &op { Some(*log) } else { None };
         let mut result = broker.store.execute(op);
         if bug == Some(PlantedBug::LosesWrittenBatch) && log.is_some() && broker.was_killed {
             lose_last_batch(&mut broker.store, &mut result);
@@ -222,6 +239,9 @@ impl World {
             (Some(index), Ok(Done::Mounted(shape)), _) => {
                 let ends = (shape.log_start(), shape.end());
                 self.checks.mounted(self.events + 1, pid, index, ends, broker.lost_power);
+            }
+            (None, Ok(Done::Mounted(shape)), _) if mounted == broker.metadata_log => {
+                self.checks.quorum_ends(pid, shape.end());
             }
             (Some(index), Ok(Done::Appended), Some(end)) => self.checks.written(pid, index, end),
             (Some(index), Ok(Done::Flushed), _) => self.checks.synced(pid, index),
@@ -256,11 +276,18 @@ impl World {
         }
     }
 
-    /// What a node knows of who is in sync.
-    fn check_isrs(&mut self, pid: Pid) {
-        let Some(node) = self.process(pid).broker().and_then(|it| it.node.as_ref()) else { return };
-        let view = node.view(&node::Scope::All);
-        self.checks.isrs(self.events, &view);
+    /// What a node has come to know of the metadata.
+    fn check_metadata(&mut self, pid: Pid) {
+        let Kind::Broker(broker) = &mut self.processes[usize::from(pid.0)].kind else { return };
+        let Some(node) = &broker.node else { return };
+        let told = (node.image().next_offset(), node.quorum_high_watermark());
+        let before = std::mem::replace(&mut broker.told_metadata, told);
+        if told.1 > before.1 {
+            self.checks.quorum_committed(self.events, pid, told.1);
+        }
+        if told.0 != before.0 {
+            self.checks.metadata(self.events, node, self.setup.bug);
+        }
     }
 
     /// Once the node serves, what a power cut took is settled.
@@ -369,13 +396,15 @@ fn broker_config(world: &Setup, index: usize, setup: &BrokerSetup) -> Result<Con
             properties.insert(key.to_owned(), value.to_owned());
         }
     }
-    for (key, value) in &setup.settings {
+    let (setting, past) = (world.past.and_then(Exhibit::setting), world.past.map(Exhibit::past));
+    for (key, value) in setup.settings.iter().chain(&setting) {
         if node::config::broker_key(key).is_none() {
             return Err(ActionError(format!("Kafka's brokers have no configuration {key}")));
         }
         properties.insert(key.to_string(), value.to_string());
     }
     let (mut config, _) = Config::parse(&properties).map_err(|error| ActionError(format!("{name}: {error}")))?;
+    config.past = past.unwrap_or_default();
     config.identity.cluster_id = Str::from_static("vivarium-simulation-00");
     config.identity.directory_ids = directory_ids(id, config.log_dirs.len());
     Ok(config)

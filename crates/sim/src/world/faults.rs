@@ -1,8 +1,8 @@
 //! What goes wrong in the world: processes die, packets stop, and what tests plant to see it found.
 
 use client::Outcome;
-use protocol::records::{self, BatchBuilder, BatchHead, PureCompressors, Records};
-use protocol::{Request, RequestBody, ResponseBody, TopicPartition, WallMs};
+use protocol::records::{self, BatchBuilder, BatchHead, Compression, PureCompressors, Records};
+use protocol::{Request, RequestBody, ResponseBody, TopicPartition, Uuid, WallMs};
 use storage::MemoryDisk;
 use storage::memory::{DiskCall, Fault};
 
@@ -260,6 +260,38 @@ impl World {
         }
     }
 
+    /// The planted bugs in what nodes tell each other.
+    pub(super) fn plant_between(&mut self, follower: Pid, body: &mut ResponseBody) {
+        match (self.setup.bug, body) {
+            (Some(PlantedBug::ServesOtherRecords), ResponseBody::Fetch(fetch)) => {
+                if !self.bug_shows(PlantedBug::ServesOtherRecords) {
+                    return;
+                }
+                for partition in fetch.responses.iter_mut().filter(|it| it.topic_id != Uuid::METADATA_TOPIC) {
+                    partition.partitions.iter_mut().for_each(|it| alter_records(&mut it.records));
+                }
+            }
+            (Some(PlantedBug::StarvesFollower), ResponseBody::Fetch(fetch)) if follower == Pid(0) => {
+                for topic in fetch.responses.iter_mut().filter(|it| it.topic_id != Uuid::METADATA_TOPIC) {
+                    topic.partitions.iter_mut().for_each(|it| it.records = None);
+                }
+            }
+            (Some(PlantedBug::GrantsEveryVote), ResponseBody::Vote(vote)) => {
+                vote.topics.iter_mut().flat_map(|it| &mut it.partitions).for_each(|it| it.vote_granted = true);
+            }
+            _ => {}
+        }
+    }
+
+    /// The planted bug in what a candidate says of itself.
+    pub(super) fn plant_boast(&mut self, body: &mut RequestBody) {
+        if let (Some(PlantedBug::BoastsOfLog), RequestBody::Vote(vote)) = (self.setup.bug, body) {
+            for partition in vote.topics.iter_mut().flat_map(|it| &mut it.partitions) {
+                (partition.last_offset_epoch, partition.last_offset) = (partition.replica_epoch, i64::MAX);
+            }
+        }
+    }
+
     /// [`PlantedBug::DeniesWrites`].
     pub(super) fn plant_denial(&mut self, outcome: Outcome) -> Outcome {
         if matches!(outcome, Outcome::Ok(_)) && self.bug_shows(PlantedBug::DeniesWrites) {
@@ -268,6 +300,23 @@ impl World {
         }
         outcome
     }
+}
+
+/// The last byte of a batch is another, and its checksum fits.
+fn alter_records(records: &mut Option<Records>) {
+    let Some(Records::Bytes(bytes)) = records else { return };
+    let Ok(head) = BatchHead::decode(bytes) else { return };
+    if head.size() > bytes.len() || head.attributes.compression() != Compression::None {
+        return;
+    }
+    let mut altered = bytes[..head.size()].to_vec();
+    if let [.., value, _headers] = &mut altered[..] {
+        *value ^= 1;
+    }
+    // The checksum is at 17, and is of all that follows it.
+    let crc = records::crc32c(&altered[21..]);
+    altered[17..21].copy_from_slice(&crc.to_be_bytes());
+    *records = Some(Records::Bytes(altered.into()));
 }
 
 /// The base offset of the last whole batch, if there are two or more.

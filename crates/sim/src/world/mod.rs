@@ -116,6 +116,7 @@ impl World {
             scratch: Scratch::default(),
             setup: Arc::clone(&setup),
         };
+        world.checks.exhibit = setup.past;
         for (index, broker) in setup.brokers.iter().enumerate() {
             world.add_broker(index, broker)?;
         }

@@ -151,6 +151,9 @@ impl World {
                     because: Because::Itself,
                 });
                 self.damage(client, api, &mut request.body);
+                if self.setup.bug.is_some() {
+                    self.plant_boast(&mut request.body);
+                }
                 if self.setup.codec {
                     let forgets = self.bug_shows(PlantedBug::ForgetsField);
                     let damage = |decoded: &mut Request| {
@@ -244,6 +247,8 @@ impl World {
             }
             if self.process(client).broker().is_none() {
                 self.plant_into(&mut response.body);
+            } else if self.setup.bug.is_some() {
+                self.plant_between(client, &mut response.body);
             }
             self.send_down(id, owed.because, Packet::Message(response));
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use client::{Client, ClientConfig, ConsumerRecord};
 use node::{Config, Node};
-use protocol::{Era, Instant, Now, Request, Response, Str, TopicPartition, WallMs};
+use protocol::{Era, Instant, Now, Offset, Request, Response, Str, TopicPartition, WallMs};
 use storage::{Cell, LogId, MemoryDisk, OpId, Store, StoreOp};
 
 use super::calls::Calls;
@@ -78,6 +78,9 @@ pub(crate) struct Broker {
     pub(crate) slow_us: u64,
     /// The partitions' logs, as the checks number them.
     pub(crate) logs: Map<LogId, usize>,
+    pub(crate) metadata_log: Option<LogId>,
+    /// How much of the metadata the checks have heard of from it: applied, and committed in the log.
+    pub(crate) told_metadata: (Offset, Offset),
     /// It serves requests.
     pub(crate) serving: bool,
     /// The logs that were truncated since the start, and how often.

@@ -1,0 +1,222 @@
+//! What must hold among several nodes: who may lead, who is in sync, and that neither costs what is committed.
+
+use node::Node;
+use node::image::{Image, PartitionImage, TopicImage};
+use ordered::{Map, Set};
+use protocol::records::Batches;
+use protocol::{NodeId, Offset, Str};
+
+use super::replica::Epochs;
+use super::{Check, Checks, Verdict};
+use crate::exhibit::Exhibit;
+use crate::queue::Pid;
+use crate::setup::PlantedBug;
+
+/// The metadata log as its voters and observers have it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct QuorumLedger {
+    replicas: Map<Pid, Epochs>,
+    /// What is committed, of which epochs.
+    committed: Epochs,
+    /// A node has lost its disk: with it go votes and records, and nothing is promised any more.
+    is_wiped: bool,
+}
+
+impl Checks {
+    /// A node of the world, before its first event.
+    pub(crate) fn node(&mut self, id: NodeId, pid: Pid) {
+        self.nodes.insert(id, pid);
+    }
+
+    /// A node has heard of newer metadata. The same metadata is looked at once, whoever hears of it first.
+    pub(crate) fn metadata(&mut self, event: u64, node: &Node, bug: Option<PlantedBug>) {
+        self.check_fetchers(event, node, bug);
+        self.check_image(event, node.image(), bug);
+    }
+
+    pub(super) fn check_image(&mut self, event: u64, image: &Image, bug: Option<PlantedBug>) {
+        if image.next_offset() <= self.metadata_offset {
+            return;
+        }
+        self.metadata_offset = image.next_offset();
+        for topic in image.topics() {
+            for (index, partition) in topic.partitions.iter() {
+                match bug {
+                    None => self.check_assignment(event, image, topic, *index, partition),
+                    Some(bug) => {
+                        let planted = planted(bug, image, partition);
+                        self.check_assignment(event, image, topic, *index, &planted);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Who fetches a partition from two leaders at once would mix their logs.
+    fn check_fetchers(&mut self, event: u64, node: &Node, bug: Option<PlantedBug>) {
+        let mut fetched: Set<_> = Set::new();
+        for (topic_id, partition, leader) in node.fetches() {
+            let is_first = fetched.insert((topic_id, partition)) && bug != Some(PlantedBug::FetchesTwice);
+            if !is_first {
+                let topic = node.image().topic_by_id(topic_id).map_or(Str::new(), |it| it.name.clone());
+                let what = format!("{topic}-{partition} is fetched by two fetchers, one of them from node {leader}");
+                return self.find(event, Check::OneFetcher, Verdict::Bug, what);
+            }
+        }
+    }
+
+    fn check_assignment(
+        &mut self,
+        event: u64,
+        image: &Image,
+        topic: &TopicImage,
+        number: i32,
+        partition: &PartitionImage,
+    ) {
+        let PartitionImage { replicas, isr, elr, .. } = partition;
+        let is_fenced = |id: &NodeId| image.broker(*id).is_some_and(|it| it.fenced);
+        // Without an ELR the last member stays, so that it is known who has everything.
+        let may_be_fenced = isr.len() == 1 && elr.is_empty();
+        let label = || format!("{}-{number}", topic.name);
+        if let Some(id) = isr.iter().chain(elr).find(|id| !replicas.contains(id)) {
+            let what = format!("{} has {id} in sync or eligible, which is no replica", label());
+            return self.find(event, Check::Isr, Verdict::Bug, what);
+        }
+        if let Some(id) = isr.iter().find(|id| is_fenced(id)).filter(|_| !may_be_fenced) {
+            let what = format!("{} has {id} in sync, which is fenced", label());
+            return self.find(event, Check::FencedInSync, Verdict::Bug, what);
+        }
+        if let Some(id) = elr.iter().find(|id| isr.contains(id)) {
+            let what = format!("{} has {id} in sync, and as eligible because it is not", label());
+            return self.find(event, Check::Elr, Verdict::Bug, what);
+        }
+        let found = self.find_partition(&topic.name, number).filter(|it| self.partitions[*it].topic_id == topic.id);
+        let Some(index) = found else { return };
+        let in_sync: Vec<Pid> = isr.iter().filter_map(|id| self.nodes.get(id).copied()).collect();
+        let ledger = &mut self.partitions[index];
+        if ledger.partition_epoch == partition.partition_epoch {
+            return;
+        }
+        let is_new_leader = partition.leader_epoch.0 > ledger.leader_epoch;
+        (ledger.partition_epoch, ledger.leader_epoch) = (partition.partition_epoch, partition.leader_epoch.0);
+        ledger.isr.clone_from(&in_sync);
+        if self.is_excused(index) {
+            return;
+        }
+        let leader = partition.leader.filter(|_| is_new_leader).and_then(|id| self.nodes.get(&id).copied());
+        let ledger = &self.partitions[index];
+        let lacks = |pid: &Pid| ledger.has(*pid) < ledger.high_watermark;
+        let (check, pid, role) = match (leader.filter(lacks), in_sync.into_iter().find(lacks)) {
+            (Some(pid), _) => (Check::LeaderCompleteness, pid, "is elected"),
+            (None, Some(pid)) => (Check::StrongIsr, pid, "is in sync"),
+            (None, None) => return,
+        };
+        let what = format!(
+            "process {} {role} for {} in epoch {} with records up to {}, and {} is committed",
+            pid.0,
+            label(),
+            partition.leader_epoch,
+            ledger.has(pid),
+            ledger.high_watermark
+        );
+        self.find(event, check, Verdict::Bug, what);
+    }
+
+    /// A leader says that its partition's high watermark is at an offset now.
+    pub(crate) fn committed(&mut self, event: u64, image: &Image, topic: &Str, number: i32, offset: Offset) {
+        let Some(index) = self.find_partition(topic, number) else { return };
+        let Some(partition) = image.partition(topic, number) else { return };
+        let ledger = &self.partitions[index];
+        if offset.0 <= ledger.high_watermark || !ledger.is_replicated() {
+            return;
+        }
+        let promise = self.topics.get(topic).cloned().unwrap_or_default();
+        let min_isr = promise.min_isr.min(partition.replicas.len());
+        // The controller's answer may have told the leader of an ISR that its metadata does not have yet.
+        let in_sync = partition.isr.len().max(ledger.isr.len());
+        if in_sync < min_isr && self.exhibit != Some(Exhibit::LoneHighWatermark) {
+            let what = format!("{topic}-{number} is committed up to {offset} with {in_sync} in sync");
+            return self.find(event, Check::StrongIsr, Verdict::Bug, what);
+        }
+        if self.is_excused(index) {
+            return;
+        }
+        let ledger = &self.partitions[index];
+        let pids = partition.isr.iter().filter_map(|id| self.nodes.get(id).copied());
+        let lacks = |pid: &Pid| ledger.isr.contains(pid) && ledger.has(*pid) < offset.0;
+        if let Some(pid) = pids.into_iter().find(lacks) {
+            let what = format!(
+                "{topic}-{number} is committed up to {offset}, and process {}, which is in sync, has it up to {}",
+                pid.0,
+                ledger.has(pid)
+            );
+            self.find(event, Check::StrongIsr, Verdict::Bug, what);
+        }
+    }
+
+    /// A node appends to its metadata log.
+    pub(crate) fn quorum_appended(&mut self, pid: Pid, batches: &Batches) {
+        let log = self.quorum.replicas.entry(pid).or_default();
+        for head in batches.heads() {
+            log.push(head.leader_epoch.0, head.base_offset.0, head.next_offset().0);
+        }
+    }
+
+    /// A node's metadata log ends at an offset now: it was cut, begun anew there, or mounted.
+    pub(crate) fn quorum_ends(&mut self, pid: Pid, end: Offset) {
+        let log = self.quorum.replicas.entry(pid).or_default();
+        if end.0 > log.end() { log.begin_anew(end.0) } else { log.cut(end.0) }
+    }
+
+    /// A node has lost its disk.
+    pub(crate) fn quorum_wiped(&mut self, pid: Pid) {
+        self.quorum.replicas.remove(&pid);
+        self.quorum.is_wiped = true;
+    }
+
+    /// A node has heard that the metadata is committed up to an offset.
+    pub(crate) fn quorum_committed(&mut self, event: u64, pid: Pid, high_watermark: Offset) {
+        let quorum = &mut self.quorum;
+        let Some(log) = quorum.replicas.get(&pid) else { return };
+        if high_watermark.0 <= quorum.committed.end() || log.end() < high_watermark.0 {
+            return;
+        }
+        let is_kept = log.common(&quorum.committed) >= quorum.committed.end();
+        let before = std::mem::replace(&mut quorum.committed, log.clone());
+        quorum.committed.cut(high_watermark.0);
+        if !is_kept && !quorum.is_wiped {
+            let what = format!("process {} commits metadata that is not what was committed to {}", pid.0, before.end());
+            self.find(event, Check::LeaderCompleteness, Verdict::Bug, what);
+        }
+    }
+
+    /// A node has begun to lead the quorum: it has all that is committed.
+    pub(super) fn quorum_led(&mut self, event: u64, pid: Pid, epoch: i32) {
+        let quorum = &self.quorum;
+        let committed = quorum.committed.end();
+        let has = quorum.replicas.get(&pid).map_or(0, |it| it.common(&quorum.committed));
+        if has < committed && !quorum.is_wiped {
+            let what = format!(
+                "process {} leads the metadata quorum in epoch {epoch} with what was committed up to {has}, and {committed} is",
+                pid.0
+            );
+            self.find(event, Check::LeaderCompleteness, Verdict::Bug, what);
+        }
+    }
+}
+
+/// What the checks are shown instead, to see that they notice.
+fn planted(bug: PlantedBug, image: &Image, partition: &PartitionImage) -> PartitionImage {
+    let mut planted = partition.clone();
+    let fenced = partition.replicas.iter().find(|id| image.broker(**id).is_some_and(|it| it.fenced));
+    match (bug, fenced) {
+        (PlantedBug::KeepsFencedInSync, Some(id)) if !planted.isr.contains(id) => planted.isr.push(*id),
+        (PlantedBug::KeepsInElr, Some(id)) if !planted.elr.contains(id) => {
+            planted.elr.push(*id);
+            planted.elr.extend(partition.isr.first());
+        }
+        (PlantedBug::TakesStrangers, Some(_)) => planted.isr.push(NodeId(99)),
+        _ => {}
+    }
+    planted
+}
