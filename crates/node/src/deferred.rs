@@ -7,6 +7,7 @@ use protocol::{Offset, ResponseBody};
 use crate::gateway::delete_records::PendingDeletes;
 use crate::gateway::fetch::PendingFetch;
 use crate::gateway::forward::PendingForward;
+use crate::gateway::groups::PendingGroups;
 use crate::gateway::list_offsets::PendingLookups;
 use crate::gateway::produce::PendingProduce;
 use crate::input::ConnId;
@@ -31,6 +32,7 @@ pub(crate) enum Pending {
     ListOffsets(PendingLookups),
     DeleteRecords(PendingDeletes),
     Forward(PendingForward),
+    Groups(PendingGroups),
 }
 
 /// What happens once the metadata high watermark has passed an outcome's records.

@@ -122,6 +122,11 @@ impl Node {
         }
         let mut created = Vec::new();
         for (offset, record) in committed {
+            if let MetadataRecord::RemoveTopic(removed) = &record
+                && let Some(topic) = self.image.topic_by_id(removed.topic_id)
+            {
+                self.groups.topic_gone(&topic.name);
+            }
             if let Err(error) = self.image.apply(offset, &record) {
                 return self.fail(format!("the metadata log cannot be applied at offset {offset}: {error}"), out);
             }
@@ -179,6 +184,9 @@ impl Node {
         }
         self.image = image;
         let gone: Vec<_> = old.topics().map(|it| it.id).filter(|id| self.image.topic_by_id(*id).is_none()).collect();
+        for topic in gone.iter().filter_map(|id| old.topic_by_id(*id)) {
+            self.groups.topic_gone(&topic.name);
+        }
         for id in gone {
             self.topic_removed(id, out);
         }

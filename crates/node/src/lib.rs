@@ -18,6 +18,7 @@
 mod cleaner;
 pub mod config;
 pub mod controller;
+mod coordinator;
 mod deferred;
 pub mod event;
 mod fetcher;

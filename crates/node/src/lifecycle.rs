@@ -451,6 +451,7 @@ impl Node {
                     warn_of(shape.mounted(), partition.config.compact, out);
                     partition.mounted(sight, *shape, &mut self.ops, out);
                     let has_followers = partition.has_followers();
+                    self.groups.touch(&partition.topic, key);
                     self.refollow(key);
                     if has_followers {
                         self.watch.hurry(now.mono);
@@ -517,6 +518,7 @@ impl Node {
         let epoch = (turn.is_new && partition.leads()).then_some(image.leader_epoch);
         let sight = Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
         let (log, visible) = (partition.log, partition.reveal(sight));
+        self.groups.touch(&topic, key);
         if turn.is_new {
             self.watch.changed(key);
             self.refollow(key);
@@ -544,6 +546,7 @@ impl Node {
     fn replica_removed(&mut self, key: PartitionKey, out: &mut Outbox) {
         self.fetchers.follow(key, None);
         self.watch.changed(key);
+        self.groups.touch_all();
         for (id, slot) in self.partitions.remove(key, &mut self.ops, out) {
             self.fail_produce(id, slot, ErrorCode::NotLeaderOrFollower, out);
         }
@@ -552,6 +555,7 @@ impl Node {
     pub(crate) fn topic_removed(&mut self, topic_id: Uuid, out: &mut Outbox) {
         self.life.chosen.retain(|key, _| key.topic_id != topic_id);
         self.life.sought.retain(|key, _| key.topic_id != topic_id);
+        self.groups.touch_all();
         let keys: Vec<_> = self.partitions.of_topic(topic_id).collect();
         let Some(name) = keys.first().and_then(|key| self.partitions.get(key)).map(|it| it.topic.clone()) else {
             return;
@@ -604,6 +608,8 @@ impl Node {
         let sight = Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
         let Some((_, partition)) = self.partitions.by_log_mut(log) else { return };
         let (key, moved) = (partition.key, partition.written(sight));
+        // A coordinator may wait for the rest of its log.
+        self.groups.touch(&partition.topic, key);
         self.watch.written(key, moved.written);
         if !self.fetchers.is_empty() && partition.fetch_position().is_some() {
             self.fetchers.settled(key);
@@ -617,6 +623,7 @@ impl Node {
         let (topic, offset, leads) = (partition.topic.clone(), partition.high_watermark(), partition.leads());
         let ready = partition.take_ready();
         if moved > 0 {
+            self.groups.touch(&topic, key);
             if leads {
                 out.emit(|| Event::HighWatermark { topic, partition: key.partition, offset });
             }
@@ -676,6 +683,7 @@ impl Node {
             return;
         }
         let name = self.config.log_dirs.get(usize::from(dir.0)).cloned().unwrap_or_default();
+        self.groups.touch_all();
         let mut failed = Vec::new();
         for partition in self.partitions.iter_mut().filter(|it| it.dir == dir) {
             failed.extend(partition.go_offline());

@@ -404,9 +404,14 @@ impl Node {
     pub(crate) fn ask_for_topics(&mut self, names: Vec<Str>, out: &mut Outbox) {
         let topics: Vec<CreatableTopic> = names
             .into_iter()
-            .filter(|name| self.membership.creating.insert(name.clone()))
             .map(|name| CreatableTopic { name, num_partitions: -1, replication_factor: -1, ..Default::default() })
             .collect();
+        self.ask_for_creation(topics, out);
+    }
+
+    /// Has the controller create topics that are not on their way already.
+    pub(crate) fn ask_for_creation(&mut self, mut topics: Vec<CreatableTopic>, out: &mut Outbox) {
+        topics.retain(|topic| self.membership.creating.insert(topic.name.clone()));
         if topics.is_empty() {
             return;
         }

@@ -11,6 +11,7 @@ use storage::{Done, OpId, StoreError};
 
 use crate::config::{Config, broker_key, topic_key};
 use crate::controller::{Controller, Outcome};
+use crate::coordinator::Groups;
 use crate::deferred::{Committed, Deferred, RequestId};
 use crate::event::Event;
 use crate::fetcher::Fetchers;
@@ -48,6 +49,7 @@ pub struct Node {
     pub(crate) controller: Controller,
     pub(crate) life: Life,
     pub(crate) partitions: Partitions,
+    pub(crate) groups: Groups,
     pub(crate) connections: Map<ConnId, Peer>,
     pub(crate) sessions: Sessions,
     pub(crate) producer_ids: ProducerIds,
@@ -77,6 +79,7 @@ impl Node {
             controller: Controller::new(&config),
             life: Life::without(&config.identity.lost),
             partitions: Partitions::default(),
+            groups: Groups::default(),
             connections: Map::new(),
             sessions: Sessions::default(),
             producer_ids: ProducerIds::default(),
@@ -148,6 +151,8 @@ impl Node {
                 WakeReason::Forward(id) => self.send_forward(now, id, out),
                 WakeReason::Sessions => self.watch_sessions(now, out),
                 WakeReason::Balance => self.balance(now, out),
+                WakeReason::Groups(partition) => self.wake_groups(now, partition, out),
+                WakeReason::OffsetExpiry => self.expire_offsets(now, out),
             }
         }
     }
@@ -162,7 +167,7 @@ impl Node {
                 self.wake_fetch(now, id, out);
                 continue;
             }
-            if self.follow_leadership(now, out) || self.follow_controller(now, out) {
+            if self.follow_leadership(now, out) || self.follow_controller(now, out) || self.tend_groups(now, out) {
                 continue;
             }
             self.propose_isrs(now, out);
@@ -207,6 +212,7 @@ impl Node {
                 Err(error) => self.directory_failed(now, dir, &error, out),
             },
             Purpose::Find(id, part) => self.found(now, id, part, result, out),
+            Purpose::Groups(key, epoch) => self.groups_loaded(now, key, epoch, result, out),
             Purpose::Put(cell) => self.cell_written(now, cell, result, out),
             Purpose::LogStarts(dir, id) => {
                 let is_written = result.is_ok();

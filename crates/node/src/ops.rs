@@ -2,11 +2,12 @@
 
 use ordered::Map;
 
-use protocol::{Offset, TopicPartition};
+use protocol::{LeaderEpoch, Offset, TopicPartition};
 use storage::{Cell, DirId, LogId, OpId, StoreOp};
 
 use crate::deferred::RequestId;
 use crate::outbox::Outbox;
+use crate::partition::PartitionKey;
 
 /// What an operation was for.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,8 @@ pub(crate) enum Purpose {
     Remove(DirId, TopicPartition),
     /// Part of the answer to a request that looks up old offsets or timestamps.
     Find(RequestId, u32),
+    /// The log of a partition of the offsets topic is read, in this leader epoch.
+    Groups(PartitionKey, LeaderEpoch),
     /// A small file is on disk.
     Put(Cell),
     /// A directory's log starts are on disk; a request may wait for that.
@@ -60,6 +63,7 @@ impl Purpose {
             | Purpose::Remove(..) => true,
             Purpose::Clean(_, CleanPart::Write | CleanPart::Note)
             | Purpose::Find(..)
+            | Purpose::Groups(..)
             | Purpose::Put(_)
             | Purpose::LogStarts(..) => false,
         }

@@ -45,6 +45,10 @@ pub enum WakeReason {
     Sessions,
     /// At the active controller, `leader.imbalance.check.interval.seconds`: leaders go back to their first replicas.
     Balance,
+    /// Something of a group is due in this partition of the offsets topic: a session, a rebalance, a commit.
+    Groups(i32),
+    /// `offsets.retention.check.interval.ms`: offsets that nobody uses any more.
+    OffsetExpiry,
 }
 
 /// At most one deadline per reason.

@@ -123,10 +123,14 @@ pub const BROKER_KEYS: &[Definition] = &[
     )
     .idle(),
     Definition::new("group.coordinator.threads", Int, Some("4"), AtLeast(1)).idle(),
-    Definition::new("group.initial.rebalance.delay.ms", Int, Some("3000"), Any).idle(),
-    Definition::new("group.max.session.timeout.ms", Int, Some("1800000"), Any).idle(),
-    Definition::new("group.max.size", Int, Some("2147483647"), AtLeast(1)).idle(),
-    Definition::new("group.min.session.timeout.ms", Int, Some("6000"), Any).idle(),
+    Definition::new("group.initial.rebalance.delay.ms", Int, Some("3000"), Any)
+        .doc("Milliseconds that a new group waits for more members before its first rebalance ends."),
+    Definition::new("group.max.session.timeout.ms", Int, Some("1800000"), Any)
+        .doc("The longest session that a member of a group may ask for."),
+    Definition::new("group.max.size", Int, Some("2147483647"), AtLeast(1))
+        .doc("How many members a group may have."),
+    Definition::new("group.min.session.timeout.ms", Int, Some("6000"), Any)
+        .doc("The shortest session that a member of a group may ask for."),
     Definition::new("group.share.assignment.interval.ms", Int, Some("1000"), AtLeast(0)).cluster_wide().idle(),
     Definition::new("group.share.assignors", List, Some("simple"), Any).idle(),
     Definition::new("group.share.delivery.count.limit", Int, Some("5"), Between(2, 10)).idle(),
@@ -344,15 +348,24 @@ pub const BROKER_KEYS: &[Definition] = &[
         .doc("How many threads load logs at the start, for each log directory."),
     Definition::new("num.replica.alter.log.dirs.threads", Int, None, Any).idle(),
     Definition::new("num.replica.fetchers", Int, Some("1"), AtLeast(1)).cluster_wide().idle(),
-    Definition::new("offset.metadata.max.bytes", Int, Some("4096"), Any).idle(),
-    Definition::new("offsets.commit.timeout.ms", Int, Some("5000"), AtLeast(1)).idle(),
-    Definition::new("offsets.load.buffer.size", Int, Some("5242880"), AtLeast(1)).idle(),
-    Definition::new("offsets.retention.check.interval.ms", Long, Some("600000"), AtLeast(1)).idle(),
-    Definition::new("offsets.retention.minutes", Int, Some("10080"), AtLeast(1)).idle(),
-    Definition::new("offsets.topic.compression.codec", Int, Some("0"), Any).idle(),
-    Definition::new("offsets.topic.num.partitions", Int, Some("50"), AtLeast(1)).idle(),
-    Definition::new("offsets.topic.replication.factor", Short, Some("3"), AtLeast(1)).idle(),
-    Definition::new("offsets.topic.segment.bytes", Int, Some("104857600"), AtLeast(1)).idle(),
+    Definition::new("offset.metadata.max.bytes", Int, Some("4096"), Any)
+        .doc("How long the text may be that a consumer commits with an offset."),
+    Definition::new("offsets.commit.timeout.ms", Int, Some("5000"), AtLeast(1))
+        .doc("Milliseconds after which a commit is refused that its replicas do not have."),
+    Definition::new("offsets.load.buffer.size", Int, Some("5242880"), AtLeast(1))
+        .doc("Bytes that a new coordinator reads at once, at most 1 MiB."),
+    Definition::new("offsets.retention.check.interval.ms", Long, Some("600000"), AtLeast(1))
+        .doc("Milliseconds between looks for offsets that are no longer kept."),
+    Definition::new("offsets.retention.minutes", Int, Some("10080"), AtLeast(1))
+        .doc("How long offsets are kept once a group has no members."),
+    Definition::new("offsets.topic.compression.codec", Int, Some("0"), Any)
+        .doc("How groups and offsets are compressed in their topic: 0 is not at all, then gzip, snappy, lz4, zstd."),
+    Definition::new("offsets.topic.num.partitions", Int, Some("50"), AtLeast(1))
+        .doc("Partitions of the topic of groups and offsets, when it is created."),
+    Definition::new("offsets.topic.replication.factor", Short, Some("3"), AtLeast(1))
+        .doc("Copies of the topic of groups and offsets, when it is created; 1 if it is not set and this node is the whole cluster."),
+    Definition::new("offsets.topic.segment.bytes", Int, Some("104857600"), AtLeast(1))
+        .doc("Segment size of the topic of groups and offsets, when it is created."),
     Definition::new(
         "principal.builder.class",
         Class,

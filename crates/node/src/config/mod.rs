@@ -7,6 +7,7 @@ mod broker_keys;
 mod cleaner;
 mod decimal;
 mod definition;
+mod groups;
 mod keys;
 mod listeners;
 mod properties;
@@ -26,6 +27,7 @@ use protocol::{NodeId, Str, Uuid};
 pub use broker_keys::BROKER_KEYS;
 pub use cleaner::{CleanerConfig, Share};
 pub use definition::{ConfigError, Definition, Kind, Rule, Update, list};
+pub use groups::GroupConfig;
 pub use keys::{broker_key, broker_synonyms, topic_key, topic_synonyms};
 pub use listeners::{Listener, Voter};
 pub use properties::parse_properties;
@@ -145,6 +147,8 @@ pub struct Config {
     pub replication: ReplicationConfig,
     /// `controller.quorum.*` and `metadata.*`.
     pub quorum: QuorumConfig,
+    /// `group.*` and `offsets.*`.
+    pub groups: GroupConfig,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i32,
     /// `producer.id.expiration.check.interval.ms`.
@@ -212,6 +216,8 @@ impl Config {
         listeners::check_bootstrap(&quorum.bootstrap_servers, &voters, roles, &network)?;
         let log_dirs = log_dirs(&values)?;
         let metadata_log_dir = metadata_log_dir(&values, &log_dirs)?;
+        let is_alone = roles.broker && roles.controller && voters.len() <= 1 && quorum.bootstrap_servers.is_empty();
+        let groups = GroupConfig::of(&values, is_alone)?;
         Ok(Config {
             identity: Identity::default(),
             node_id,
@@ -255,6 +261,7 @@ impl Config {
             replica_high_watermark_checkpoint_interval_ms: values.long("replica.high.watermark.checkpoint.interval.ms"),
             replication: ReplicationConfig::of(&values),
             quorum,
+            groups,
             producer_id_expiration_ms: values.int("producer.id.expiration.ms"),
             producer_id_expiration_check_interval_ms: values.int("producer.id.expiration.check.interval.ms"),
             explicit,

@@ -20,7 +20,7 @@ pub(super) const TOPIC_OPERATIONS: i32 = bits(&[3, 4, 5, 6, 7, 8, 10, 11]);
 /// Every operation that there is on a cluster.
 pub(super) const CLUSTER_OPERATIONS: i32 = bits(&[5, 7, 8, 9, 10, 11, 12]);
 
-const fn bits(operations: &[u8]) -> i32 {
+pub(super) const fn bits(operations: &[u8]) -> i32 {
     let (mut bits, mut index) = (0, 0);
     while index < operations.len() {
         bits |= 1 << operations[index];

@@ -19,11 +19,14 @@ mod describe_producers;
 pub mod describe_topic_partitions;
 pub mod elect_leaders;
 pub(crate) mod fetch;
+mod find_coordinator;
 pub(crate) mod forward;
+pub(crate) mod groups;
 pub(crate) mod init_producer_id;
 pub(crate) mod list_offsets;
 pub mod metadata;
 mod offset_for_leader_epoch;
+mod offsets;
 pub(crate) mod produce;
 pub mod reassignments;
 mod records;
@@ -99,6 +102,7 @@ impl Node {
         if matches!(request.body, RequestBody::DescribeQuorum(_)) {
             return self.ask_quorum(now, waiter, request.body, out);
         }
+        let Some(request) = self.dispatch_to_coordinator(now, waiter, &peer, request, out) else { return };
         let mut context = Context {
             now,
             config: &self.config,

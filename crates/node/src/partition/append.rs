@@ -134,6 +134,27 @@ impl Partition {
         Ok(Appended { base_offset: first, next_offset: end, append_time, is_duplicate: false })
     }
 
+    /// Appends what a coordinator on this node writes down; where it ends. As in Kafka it is taken even while too few replicas are
+    /// in sync: it is not committed then.
+    pub(crate) fn append_own(
+        &mut self,
+        now: Now,
+        batches: Batches,
+        ops: &mut Ops,
+        out: &mut Outbox,
+    ) -> Result<Offset, ErrorCode> {
+        self.check_leading()?;
+        self.check_size(&batches).map_err(|refused| refused.code)?;
+        let rules = rules_of(&self.config);
+        let State::Online(online) = &mut self.state else { return Err(ErrorCode::KafkaStorageError) };
+        let bytes = batches.bytes() as u64;
+        let appended =
+            online.shape.append(batches, self.leader_epoch, &rules, now.wall).map_err(|error| error.code())?;
+        let end = appended.end();
+        self.hand_over(now.mono, appended, bytes, 0, ops, out);
+        Ok(end)
+    }
+
     fn check_size(&self, batches: &Batches) -> Result<(), Refused> {
         let limit = usize::try_from(self.config.max_message_bytes).unwrap_or_default();
         if let Some(head) = batches.heads().iter().find(|head| head.size() > limit) {

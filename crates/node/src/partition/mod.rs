@@ -459,6 +459,14 @@ impl Partition {
         }
     }
 
+    /// One past the last offset that was given out; -1 while the log is not ready.
+    pub(crate) fn log_end(&self) -> Offset {
+        match &self.state {
+            State::Online(online) => online.shape.end(),
+            State::Mounting | State::Offline => Offset(-1),
+        }
+    }
+
     /// Bytes of the log, and how far it ends behind the high watermark; `None` while it is not ready.
     pub(crate) fn size_and_lag(&self) -> Option<(u64, i64)> {
         let State::Online(online) = &self.state else { return None };

@@ -1,0 +1,67 @@
+//! Groups as others see them: DescribeGroups and ListGroups.
+
+use ordered::Set;
+use protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use protocol::messages::list_groups_response::ListedGroup;
+use protocol::{ErrorCode, Str};
+
+use super::classic::{ClassicGroup, GroupState};
+use super::shard::{Group, Kind, Shard};
+
+impl Shard {
+    /// One group. Since version 6 one that is not there is an error, before it is a dead one.
+    pub(crate) fn describe(&self, id: &Str, version: i16) -> DescribedGroup {
+        let visible = self.group(id).filter(|it| it.since <= self.high_watermark);
+        let why = match visible.and_then(|it| it.kind.as_ref()) {
+            Some(Kind::Classic(group)) => return describe(group),
+            Some(Kind::Other) => format!("Group {id} is not a classic group."),
+            None => format!("Group {id} not found."),
+        };
+        let mut described =
+            DescribedGroup { group_id: id.clone(), group_state: Str::from_static("Dead"), ..Default::default() };
+        if version >= 6 {
+            described.error_code = ErrorCode::GroupIdNotFound.code();
+            described.error_message = Some(Str::from(why));
+        }
+        described
+    }
+
+    /// Those in one of the states and of one of the types, in lower case; an empty set asks for all.
+    pub(crate) fn list(&self, states: &Set<Str>, types: &Set<Str>, listed: &mut Vec<ListedGroup>) {
+        for (id, group) in self.groups.iter() {
+            // Of a group of another protocol its state is not known.
+            let Group { kind: Some(Kind::Classic(group)), since, .. } = &**group else { continue };
+            let state = group.state.name();
+            let is_in_state = states.is_empty() || states.contains(state.to_ascii_lowercase().as_str());
+            let is_of_type = types.is_empty() || types.contains("classic");
+            if is_in_state && is_of_type && *since <= self.high_watermark {
+                listed.push(ListedGroup {
+                    group_id: id.clone(),
+                    protocol_type: group.protocol_type.clone().unwrap_or_default(),
+                    group_state: Str::from_static(state),
+                    group_type: Str::from_static("Classic"),
+                });
+            }
+        }
+    }
+}
+
+fn describe(group: &ClassicGroup) -> DescribedGroup {
+    let protocol = group.protocol_name.clone().filter(|_| group.state == GroupState::Stable);
+    let members = group.members.iter().map(|(id, member)| DescribedGroupMember {
+        member_id: id.clone(),
+        group_instance_id: member.instance.clone(),
+        client_id: member.client_id.clone(),
+        client_host: member.client_host.clone(),
+        member_metadata: protocol.as_ref().map(|it| member.metadata(it)).unwrap_or_default(),
+        member_assignment: member.assignment.clone(),
+    });
+    DescribedGroup {
+        group_id: group.id.clone(),
+        group_state: Str::from_static(group.state.name()),
+        protocol_type: group.protocol_type.clone().unwrap_or_default(),
+        members: members.collect(),
+        protocol_data: protocol.clone().unwrap_or_default(),
+        ..DescribedGroup::default()
+    }
+}

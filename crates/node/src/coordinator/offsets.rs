@@ -1,0 +1,371 @@
+//! Committed offsets: OffsetCommit, OffsetFetch, OffsetDelete, DeleteGroups, and their end.
+
+use protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use protocol::messages::offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic};
+use protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use protocol::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
+};
+use protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse};
+use protocol::{ErrorCode, ResponseBody, Str, TopicPartition, Uuid};
+
+use super::change::{Change, OffsetValue};
+use super::classic::{ClassicGroup, GroupState};
+use super::shard::{Group, Kind, OffsetEntry, Settled, Shard, Then, Turn};
+use crate::deferred::{RequestId, Waiter};
+
+impl Shard {
+    /// `request` names partitions that exist; `response` has the refusals of the others.
+    pub(super) fn commit(
+        &mut self,
+        turn: &mut Turn<'_>,
+        waiter: Waiter,
+        request: OffsetCommitRequest,
+        mut response: OffsetCommitResponse,
+    ) {
+        let outcome = self.check_commit(turn, waiter.version, &request);
+        let now_ms = turn.now.wall.0;
+        let expires_ms = match request.retention_time_ms {
+            -1 => -1,
+            retention_ms => now_ms.saturating_add(retention_ms),
+        };
+        let mut changes = Vec::new();
+        for topic in request.topics {
+            for partition in topic.partitions {
+                let metadata = partition.committed_metadata.unwrap_or_default();
+                let error = match outcome {
+                    Err(error) => error,
+                    // Java counts UTF-16 units.
+                    Ok(()) if metadata.encode_utf16().count() > turn.config.offset_metadata_max_bytes => {
+                        ErrorCode::OffsetMetadataTooLarge
+                    }
+                    Ok(()) => {
+                        let at = TopicPartition { topic: topic.name.clone(), partition: partition.partition_index };
+                        let value = OffsetValue {
+                            offset: partition.committed_offset,
+                            leader_epoch: partition.committed_leader_epoch,
+                            metadata,
+                            committed_ms: now_ms,
+                            expires_ms,
+                            topic_id: topic.topic_id,
+                        };
+                        changes.push(Change::Offset(request.group_id.clone(), at, Some(value)));
+                        ErrorCode::None
+                    }
+                };
+                answer_commit(&mut response, &topic.name, topic.topic_id, partition.partition_index, error);
+            }
+        }
+        if changes.is_empty() {
+            return turn.answer(waiter, ResponseBody::OffsetCommit(response));
+        }
+        let mut body = ResponseBody::OffsetCommit(response);
+        match self.write(turn, changes) {
+            Ok(end) => turn.park(end, Then::Answer(waiter, body)),
+            Err(error) => {
+                super::refuse(&mut body, error);
+                turn.answer(waiter, body);
+            }
+        }
+    }
+
+    fn check_commit(
+        &mut self,
+        turn: &mut Turn<'_>,
+        version: i16,
+        request: &OffsetCommitRequest,
+    ) -> Result<(), ErrorCode> {
+        let generation = request.generation_id_or_member_epoch;
+        let Some(group) = self.group(&request.group_id).and_then(|it| it.kind.as_ref()) else {
+            // A consumer that manages its partitions itself needs no group.
+            return match generation {
+                ..0 => Ok(()),
+                _ if version >= 9 => Err(ErrorCode::GroupIdNotFound),
+                _ => Err(ErrorCode::IllegalGeneration),
+            };
+        };
+        if matches!(group, Kind::Other) {
+            return Err(ErrorCode::UnknownMemberId);
+        }
+        let Some(group) = self.classic(&request.group_id) else { return Err(ErrorCode::UnknownMemberId) };
+        if generation < 0 && group.state == GroupState::Empty {
+            return Ok(());
+        }
+        let (id, instance) = (&request.member_id, request.group_instance_id.as_ref());
+        if generation >= 0 || !id.is_empty() || instance.is_some() {
+            group.check_member(id, instance)?;
+            if generation != group.generation {
+                return Err(ErrorCode::IllegalGeneration);
+            }
+        } else if group.state != GroupState::Empty {
+            return Err(ErrorCode::UnknownMemberId);
+        }
+        match group.state {
+            GroupState::CompletingRebalance => Err(ErrorCode::RebalanceInProgress),
+            GroupState::Stable | GroupState::PreparingRebalance => {
+                group.heard(turn, id);
+                Ok(())
+            }
+            GroupState::Empty => Ok(()),
+        }
+    }
+
+    /// Committed offsets of a group; with `is_stable` the answer waits for those that are on their way.
+    pub(super) fn fetch(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: RequestId,
+        request: &OffsetFetchRequestGroup,
+        is_stable: bool,
+    ) {
+        let answer = self.offsets_of(request, is_stable);
+        match self.uncommitted.back().map(|(end, ..)| *end) {
+            Some(end) if is_stable => turn.park(end, Then::Fetched(id, answer)),
+            _ => turn.settled.push(Settled::Fetched(id, answer)),
+        }
+    }
+
+    fn offsets_of(&self, request: &OffsetFetchRequestGroup, is_latest: bool) -> OffsetFetchResponseGroup {
+        let group = self.group(&request.group_id);
+        let value_of = |entry: &OffsetEntry| match is_latest {
+            true => entry.latest.clone(),
+            false => entry.committed.clone(),
+        };
+        let mut topics: Vec<OffsetFetchResponseTopics> = Vec::new();
+        match &request.topics {
+            Some(asked) => {
+                for topic in asked {
+                    let of = |partition: i32| {
+                        let at = TopicPartition { topic: topic.name.clone(), partition };
+                        let value = group.and_then(|it| it.offsets.get(&at)).and_then(value_of);
+                        // An offset of a topic that was deleted and created again is another topic's.
+                        value.filter(|it| !is_other(it.topic_id, topic.topic_id))
+                    };
+                    let partitions = topic.partition_indexes.iter().map(|it| fetched(*it, of(*it)));
+                    topics.push(OffsetFetchResponseTopics {
+                        name: topic.name.clone(),
+                        topic_id: topic.topic_id,
+                        partitions: partitions.collect(),
+                    });
+                }
+            }
+            None => {
+                for (at, entry) in group.map(|it| it.offsets.iter()).into_iter().flatten() {
+                    let Some(value) = value_of(entry) else { continue };
+                    if topics.last().is_none_or(|it| it.name != at.topic) {
+                        let topic = OffsetFetchResponseTopics { name: at.topic.clone(), ..Default::default() };
+                        topics.push(OffsetFetchResponseTopics { topic_id: value.topic_id, ..topic });
+                    }
+                    if let Some(topic) = topics.last_mut() {
+                        topic.partitions.push(fetched(at.partition, Some(value)));
+                    }
+                }
+            }
+        }
+        OffsetFetchResponseGroup { group_id: request.group_id.clone(), topics, ..Default::default() }
+    }
+
+    /// `request` names partitions that exist; `response` has the refusals of the others.
+    pub(super) fn delete_offsets(
+        &mut self,
+        turn: &mut Turn<'_>,
+        waiter: Waiter,
+        request: OffsetDeleteRequest,
+        mut response: OffsetDeleteResponse,
+    ) {
+        let found = self.group(&request.group_id).filter(|it| it.kind.is_some());
+        let error = match found.and_then(|it| it.kind.as_ref()) {
+            None => ErrorCode::GroupIdNotFound,
+            Some(Kind::Classic(group)) if group.state != GroupState::Empty && !group.is_consumers() => {
+                ErrorCode::NonEmptyGroup
+            }
+            Some(_) => ErrorCode::None,
+        };
+        let Some(group) = found.filter(|_| error == ErrorCode::None) else {
+            let response = OffsetDeleteResponse { error_code: error.code(), ..OffsetDeleteResponse::default() };
+            return turn.answer(waiter, ResponseBody::OffsetDelete(response));
+        };
+        let mut changes = Vec::new();
+        for topic in request.topics {
+            let is_in_use = match &group.kind {
+                Some(Kind::Classic(group)) => group.is_subscribed(&topic.name),
+                // Who is subscribed is not known.
+                _ => true,
+            };
+            let error = if is_in_use { ErrorCode::GroupSubscribedToTopic } else { ErrorCode::None };
+            for partition in topic.partitions {
+                let at = TopicPartition { topic: topic.name.clone(), partition: partition.partition_index };
+                let is_there = group.offsets.get(&at).is_some_and(|it| it.latest.is_some());
+                if is_there && !is_in_use {
+                    changes.push(Change::Offset(request.group_id.clone(), at, None));
+                }
+                answer_delete(&mut response, &topic.name, partition.partition_index, error);
+            }
+        }
+        let mut body = ResponseBody::OffsetDelete(response);
+        if changes.is_empty() {
+            return turn.answer(waiter, body);
+        }
+        match self.write(turn, changes) {
+            Ok(end) => turn.park(end, Then::Answer(waiter, body)),
+            Err(error) => {
+                super::refuse(&mut body, error);
+                turn.answer(waiter, body);
+            }
+        }
+    }
+
+    /// Ends groups that nobody is in, with their offsets.
+    pub(super) fn delete_groups(&mut self, turn: &mut Turn<'_>, id: RequestId, groups: Vec<Str>) {
+        let mut changes = Vec::new();
+        let mut results = Vec::with_capacity(groups.len());
+        for name in groups {
+            let error = match self.group(&name) {
+                Some(group @ Group { kind: Some(Kind::Classic(classic)), .. }) => {
+                    if classic.state == GroupState::Empty {
+                        end_offsets(&name, group, &mut changes);
+                        changes.push(Change::Group(name.clone(), None));
+                        ErrorCode::None
+                    } else {
+                        ErrorCode::NonEmptyGroup
+                    }
+                }
+                // Whether anybody is in it is not known.
+                Some(Group { kind: Some(Kind::Other), .. }) => ErrorCode::NonEmptyGroup,
+                _ => ErrorCode::GroupIdNotFound,
+            };
+            results.push((name, error));
+        }
+        if changes.is_empty() {
+            return turn.settled.push(Settled::Deleted(id, results));
+        }
+        match self.write(turn, changes) {
+            Ok(end) => turn.park(end, Then::Deleted(id, results)),
+            Err(error) => {
+                for (_, code) in results.iter_mut().filter(|(_, code)| *code == ErrorCode::None) {
+                    *code = error;
+                }
+                turn.settled.push(Settled::Deleted(id, results));
+            }
+        }
+    }
+
+    /// Ends offsets that nobody has used for `offsets.retention.minutes`, and groups without members and offsets.
+    pub(super) fn expire(&mut self, turn: &mut Turn<'_>) {
+        let mut changes = Vec::new();
+        for (id, group) in self.groups.iter() {
+            let Some(Kind::Classic(classic)) = &group.kind else { continue };
+            let mut is_all = true;
+            for (at, entry) in group.offsets.iter() {
+                let Some(value) = &entry.latest else { continue };
+                if is_expired(classic, &at.topic, value, turn) {
+                    changes.push(Change::Offset(id.clone(), at.clone(), None));
+                } else {
+                    is_all = false;
+                }
+            }
+            // A group whose members have just been given their ids is not one that is left.
+            if is_all && classic.state == GroupState::Empty && classic.pending_joins.is_empty() {
+                changes.push(Change::Group(id.clone(), None));
+            }
+        }
+        // What is refused is tried again the next time.
+        let _ = self.write_each(turn, changes);
+    }
+
+    /// A topic is gone, and with it what was consumed of it.
+    pub(super) fn forget_topic(&mut self, turn: &mut Turn<'_>, topic: &Str) {
+        let mut changes = Vec::new();
+        for (id, group) in self.groups.iter() {
+            let from = TopicPartition { topic: topic.clone(), partition: 0 };
+            let to = TopicPartition { topic: topic.clone(), partition: i32::MAX };
+            for (at, entry) in group.offsets.range(from..=to) {
+                if entry.latest.is_some() {
+                    changes.push(Change::Offset(id.clone(), at.clone(), None));
+                }
+            }
+        }
+        let _ = self.write_each(turn, changes);
+    }
+}
+
+fn is_expired(group: &ClassicGroup, topic: &Str, value: &OffsetValue, turn: &Turn<'_>) -> bool {
+    if group.is_subscribed(topic) {
+        return false;
+    }
+    let since_ms = match group.state {
+        // A consumer that manages its partitions itself.
+        _ if group.protocol_type.is_none() => value.committed_ms,
+        GroupState::Empty if group.state_since_ms != -1 => group.state_since_ms,
+        GroupState::Empty => value.committed_ms,
+        GroupState::Stable if group.is_consumers() && group.subscribed.is_some() => value.committed_ms,
+        _ => return false,
+    };
+    let now_ms = turn.now.wall.0;
+    match value.expires_ms {
+        -1 => now_ms.saturating_sub(since_ms) >= turn.config.offsets_retention_ms,
+        expires_ms => now_ms >= expires_ms,
+    }
+}
+
+fn end_offsets(id: &Str, group: &Group, changes: &mut Vec<Change>) {
+    for (at, entry) in group.offsets.iter() {
+        if entry.latest.is_some() {
+            changes.push(Change::Offset(id.clone(), at.clone(), None));
+        }
+    }
+}
+
+/// True if both are known and they are not the same topic's.
+fn is_other(one: Uuid, other: Uuid) -> bool {
+    !one.is_zero() && !other.is_zero() && one != other
+}
+
+fn fetched(partition_index: i32, value: Option<OffsetValue>) -> OffsetFetchResponsePartitions {
+    let (committed_offset, committed_leader_epoch, metadata) = match value {
+        Some(value) => (value.offset, value.leader_epoch, value.metadata),
+        None => (-1, -1, Str::new()),
+    };
+    let metadata = Some(metadata);
+    OffsetFetchResponsePartitions {
+        partition_index,
+        committed_offset,
+        committed_leader_epoch,
+        metadata,
+        error_code: ErrorCode::None.code(),
+    }
+}
+
+/// Adds a partition to the answer to OffsetCommit.
+pub(crate) fn answer_commit(
+    response: &mut OffsetCommitResponse,
+    name: &Str,
+    topic_id: Uuid,
+    partition_index: i32,
+    error: ErrorCode,
+) {
+    let is_it = |it: &OffsetCommitResponseTopic| it.name == *name && it.topic_id == topic_id;
+    let index = match response.topics.iter().rposition(is_it) {
+        Some(index) => index,
+        None => {
+            let topic = OffsetCommitResponseTopic { name: name.clone(), topic_id, partitions: Vec::new() };
+            response.topics.push(topic);
+            response.topics.len() - 1
+        }
+    };
+    let error_code = error.code();
+    response.topics[index].partitions.push(OffsetCommitResponsePartition { partition_index, error_code });
+}
+
+/// Adds a partition to the answer to OffsetDelete.
+pub(crate) fn answer_delete(response: &mut OffsetDeleteResponse, name: &Str, partition_index: i32, error: ErrorCode) {
+    let index = match response.topics.iter().rposition(|it| it.name == *name) {
+        Some(index) => index,
+        None => {
+            response.topics.push(OffsetDeleteResponseTopic { name: name.clone(), partitions: Vec::new() });
+            response.topics.len() - 1
+        }
+    };
+    let error_code = error.code();
+    response.topics[index].partitions.push(OffsetDeleteResponsePartition { partition_index, error_code });
+}

@@ -1,0 +1,628 @@
+//! Consumer groups of the classic protocol on one broker: joins, generations, static members, offsets, and bad input.
+
+mod common;
+
+use bytes::Bytes;
+use common::{CLIENT, Rig};
+use node::ConnId;
+use protocol::messages::find_coordinator_response::Coordinator;
+use protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use protocol::messages::leave_group_request::MemberIdentity;
+use protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use protocol::messages::offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
+use protocol::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
+use protocol::messages::sync_group_request::SyncGroupRequestAssignment;
+use protocol::messages::*;
+use protocol::{RequestBody, ResponseBody, Str, Uuid};
+
+const GROUP: &str = "g";
+const REBALANCE_MS: i32 = 60_000;
+const SESSION_MS: i32 = 10_000;
+
+/// A broker whose offsets topic is there, with a topic to consume.
+fn start() -> Rig {
+    start_with(&[])
+}
+
+fn start_with(settings: &[(&str, &str)]) -> Rig {
+    let mut rig = Rig::with(settings);
+    rig.create_topic("t", 3, &[]);
+    let first = find(&mut rig, 4, GROUP);
+    assert_eq!(error(first.error_code), ErrorCode::CoordinatorNotAvailable, "its topic is being created");
+    rig.run();
+    let found = find(&mut rig, 4, GROUP);
+    assert_eq!((error(found.error_code), found.node_id), (ErrorCode::None, 1));
+    rig
+}
+
+fn error(code: i16) -> ErrorCode {
+    ErrorCode::from_code(code)
+}
+
+fn text(text: &str) -> Str {
+    Str::from(text)
+}
+
+fn find(rig: &mut Rig, version: i16, group: &str) -> Coordinator {
+    let mut request = FindCoordinatorRequest::default();
+    if version < 4 {
+        request.key = text(group)
+    } else {
+        request.coordinator_keys = vec![text(group)]
+    }
+    match rig.call(version, RequestBody::FindCoordinator(request)) {
+        ResponseBody::FindCoordinator(mut response) if version >= 4 => response.coordinators.remove(0),
+        ResponseBody::FindCoordinator(it) => {
+            Coordinator { node_id: it.node_id, error_code: it.error_code, ..Coordinator::default() }
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn subscription(topics: &[&str]) -> Bytes {
+    let topics = topics.iter().map(|it| text(it)).collect();
+    let mut subscription = ConsumerProtocolSubscription { topics, ..ConsumerProtocolSubscription::default() };
+    protocol::message::encode_versioned(&mut subscription, 1).expect("it can be written")
+}
+
+fn join_request(member: &str) -> JoinGroupRequest {
+    let protocol = |name| JoinGroupRequestProtocol { name: text(name), metadata: subscription(&["t"]) };
+    JoinGroupRequest {
+        group_id: text(GROUP),
+        session_timeout_ms: SESSION_MS,
+        rebalance_timeout_ms: REBALANCE_MS,
+        member_id: text(member),
+        protocol_type: text("consumer"),
+        protocols: vec![protocol("range"), protocol("roundrobin")],
+        ..JoinGroupRequest::default()
+    }
+}
+
+fn joined(answer: Option<ResponseBody>) -> JoinGroupResponse {
+    match answer {
+        Some(ResponseBody::JoinGroup(response)) => response,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Asks for a member id, and joins with it: the id, and the request that waits.
+fn join(rig: &mut Rig, instance: Option<&str>) -> (Str, i32) {
+    let mut request = join_request("");
+    request.group_instance_id = instance.map(text);
+    if instance.is_some() {
+        let id = rig.send(9, RequestBody::JoinGroup(request));
+        rig.run();
+        return (Str::new(), id);
+    }
+    let given = joined(Some(rig.call(9, RequestBody::JoinGroup(request))));
+    assert_eq!(error(given.error_code), ErrorCode::MemberIdRequired);
+    let id = rig.send(9, RequestBody::JoinGroup(join_request(&given.member_id)));
+    rig.run();
+    (given.member_id, id)
+}
+
+fn rejoin(rig: &mut Rig, member: &str) -> i32 {
+    let id = rig.send(9, RequestBody::JoinGroup(join_request(member)));
+    rig.run();
+    id
+}
+
+fn sync_request(member: &str, generation: i32, assignments: &[(&str, &str)]) -> SyncGroupRequest {
+    let assignments = assignments.iter().map(|(member, assignment)| SyncGroupRequestAssignment {
+        member_id: text(member),
+        assignment: Bytes::copy_from_slice(assignment.as_bytes()),
+    });
+    SyncGroupRequest {
+        group_id: text(GROUP),
+        generation_id: generation,
+        member_id: text(member),
+        protocol_type: Some(text("consumer")),
+        protocol_name: Some(text("range")),
+        assignments: assignments.collect(),
+        ..SyncGroupRequest::default()
+    }
+}
+
+fn synced(answer: Option<ResponseBody>) -> (ErrorCode, String) {
+    match answer {
+        Some(ResponseBody::SyncGroup(it)) => {
+            (error(it.error_code), String::from_utf8_lossy(&it.assignment).into_owned())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn heartbeat(rig: &mut Rig, member: &str, generation: i32) -> ErrorCode {
+    let request = HeartbeatRequest {
+        group_id: text(GROUP),
+        generation_id: generation,
+        member_id: text(member),
+        ..HeartbeatRequest::default()
+    };
+    match rig.call(4, RequestBody::Heartbeat(request)) {
+        ResponseBody::Heartbeat(response) => error(response.error_code),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn leave(rig: &mut Rig, members: &[(&str, Option<&str>)]) -> Vec<ErrorCode> {
+    let members = members.iter().map(|(member, instance)| MemberIdentity {
+        member_id: text(member),
+        group_instance_id: instance.map(text),
+        ..MemberIdentity::default()
+    });
+    let members = members.collect();
+    let request = LeaveGroupRequest { group_id: text(GROUP), members, ..LeaveGroupRequest::default() };
+    match rig.call(5, RequestBody::LeaveGroup(request)) {
+        ResponseBody::LeaveGroup(it) => it.members.iter().map(|it| error(it.error_code)).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A commit by a member, or with generation -1 by nobody.
+fn commit_request(member: &str, generation: i32, partition: i32, offset: i64) -> OffsetCommitRequest {
+    let partition = OffsetCommitRequestPartition {
+        partition_index: partition,
+        committed_offset: offset,
+        committed_leader_epoch: 3,
+        committed_metadata: Some(text("note")),
+    };
+    let topic = OffsetCommitRequestTopic { name: text("t"), partitions: vec![partition], ..Default::default() };
+    OffsetCommitRequest {
+        group_id: text(GROUP),
+        generation_id_or_member_epoch: generation,
+        member_id: text(member),
+        topics: vec![topic],
+        ..OffsetCommitRequest::default()
+    }
+}
+
+fn committed(answer: Option<ResponseBody>) -> ErrorCode {
+    match answer {
+        Some(ResponseBody::OffsetCommit(it)) => error(it.topics[0].partitions[0].error_code),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn commit(rig: &mut Rig, member: &str, generation: i32, partition: i32, offset: i64) -> ErrorCode {
+    committed(Some(rig.call(9, RequestBody::OffsetCommit(commit_request(member, generation, partition, offset)))))
+}
+
+fn fetch_request(partitions: &[i32], require_stable: bool) -> OffsetFetchRequest {
+    let topic = OffsetFetchRequestTopics {
+        name: text("t"),
+        partition_indexes: partitions.to_vec(),
+        ..OffsetFetchRequestTopics::default()
+    };
+    let group = OffsetFetchRequestGroup { group_id: text(GROUP), topics: Some(vec![topic]), ..Default::default() };
+    OffsetFetchRequest { groups: vec![group], require_stable, ..OffsetFetchRequest::default() }
+}
+
+fn fetched(answer: Option<ResponseBody>) -> Vec<i64> {
+    match answer {
+        Some(ResponseBody::OffsetFetch(it)) => {
+            assert_eq!(it.groups[0].error_code, 0);
+            it.groups[0].topics.iter().flat_map(|it| &it.partitions).map(|it| it.committed_offset).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn offsets(rig: &mut Rig, partitions: &[i32]) -> Vec<i64> {
+    fetched(Some(rig.call(9, RequestBody::OffsetFetch(fetch_request(partitions, false)))))
+}
+
+fn describe(rig: &mut Rig) -> describe_groups_response::DescribedGroup {
+    let request = DescribeGroupsRequest { groups: vec![text(GROUP)], ..DescribeGroupsRequest::default() };
+    match rig.call(6, RequestBody::DescribeGroups(request)) {
+        ResponseBody::DescribeGroups(mut response) => response.groups.remove(0),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn state(rig: &mut Rig) -> String {
+    describe(rig).group_state.to_string()
+}
+
+/// Two members in a stable generation: the leader and the other.
+fn two_members(rig: &mut Rig) -> (Str, Str, i32) {
+    let (one, first) = join(rig, None);
+    let (_, second) = join(rig, None);
+    rig.advance(3_000);
+    assert!(rig.answer(first).is_none(), "somebody came in the first delay, so there is another");
+    rig.advance(3_000);
+    let (first, second) = (joined(rig.answer(first)), joined(rig.answer(second)));
+    assert_eq!((first.generation_id, first.leader.as_str()), (1, one.as_str()));
+    assert_eq!((first.members.len(), second.members.len()), (2, 0), "the leader alone is told of all");
+    let other = rig.send(5, RequestBody::SyncGroup(sync_request(&second.member_id, 1, &[])));
+    rig.run();
+    assert!(rig.answer(other).is_none(), "there is no assignment yet");
+    let assignments = [(one.as_str(), "0 1"), (second.member_id.as_str(), "2")];
+    let led = rig.call(5, RequestBody::SyncGroup(sync_request(&one, 1, &assignments)));
+    assert_eq!(synced(Some(led)), (ErrorCode::None, "0 1".to_owned()));
+    assert_eq!(synced(rig.answer(other)), (ErrorCode::None, "2".to_owned()));
+    (one, second.member_id, 1)
+}
+
+#[test]
+fn members_join_share_and_leave() {
+    let mut rig = start();
+    let (one, two, generation) = two_members(&mut rig);
+    assert_eq!(state(&mut rig), "Stable");
+    assert_eq!(heartbeat(&mut rig, &one, generation), ErrorCode::None);
+    assert_eq!(commit(&mut rig, &two, generation, 2, 42), ErrorCode::None);
+    assert_eq!(offsets(&mut rig, &[0, 2]), [-1, 42]);
+    // One leaves: the other hears of it, joins again and is alone.
+    assert_eq!(leave(&mut rig, &[(&one, None)]), [ErrorCode::None]);
+    assert_eq!(heartbeat(&mut rig, &two, generation), ErrorCode::RebalanceInProgress);
+    assert_eq!(heartbeat(&mut rig, &one, generation), ErrorCode::UnknownMemberId);
+    let again = rejoin(&mut rig, &two);
+    let again = joined(rig.answer(again));
+    assert_eq!((again.generation_id, again.leader), (2, two.clone()));
+    assert_eq!(commit(&mut rig, &two, 1, 2, 43), ErrorCode::IllegalGeneration);
+    assert_eq!(commit(&mut rig, &two, 2, 2, 43), ErrorCode::RebalanceInProgress, "it has no assignment yet");
+    let alone = rig.call(5, RequestBody::SyncGroup(sync_request(&two, 2, &[(&two, "all")])));
+    assert_eq!(synced(Some(alone)), (ErrorCode::None, "all".to_owned()));
+    assert_eq!(commit(&mut rig, &two, 2, 2, 43), ErrorCode::None);
+    assert_eq!(leave(&mut rig, &[(&two, None)]), [ErrorCode::None]);
+    assert_eq!(state(&mut rig), "Empty");
+    assert_eq!(offsets(&mut rig, &[2]), [43], "they stay");
+}
+
+#[test]
+fn who_is_silent_is_out_and_who_waits_is_not() {
+    let mut rig = start();
+    let (one, two, generation) = two_members(&mut rig);
+    rig.advance(6_000);
+    assert_eq!(heartbeat(&mut rig, &one, generation), ErrorCode::None);
+    rig.advance(5_000);
+    assert_eq!(heartbeat(&mut rig, &one, generation), ErrorCode::RebalanceInProgress, "the other one is gone");
+    assert_eq!(heartbeat(&mut rig, &two, generation), ErrorCode::UnknownMemberId);
+    // A third wants in; the first is slow to come, and its join waits longer than a session.
+    let (_, third) = join(&mut rig, None);
+    rig.advance(9_000);
+    assert_eq!(heartbeat(&mut rig, &one, generation), ErrorCode::RebalanceInProgress);
+    assert!(rig.answer(third).is_none());
+    let first = rejoin(&mut rig, &one);
+    assert_eq!(joined(rig.answer(first)).members.len(), 2);
+    assert_eq!(joined(rig.answer(third)).generation_id, 2);
+    // Neither asks for its assignment: both are out after the rebalance timeout, and before that by their sessions.
+    rig.advance(11_000);
+    assert_eq!(state(&mut rig), "Empty");
+}
+
+#[test]
+fn a_group_outlives_its_coordinator() {
+    let mut rig = start();
+    let (one, two, generation) = two_members(&mut rig);
+    assert_eq!(commit(&mut rig, &one, generation, 0, 7), ErrorCode::None);
+    assert_eq!(commit(&mut rig, &one, generation, 0, 8), ErrorCode::None);
+    rig.stop();
+    let mut rig = rig.restart(&[]);
+    rig.run();
+    assert_eq!(offsets(&mut rig, &[0, 1]), [8, -1]);
+    let group = describe(&mut rig);
+    assert_eq!((group.group_state.as_str(), group.members.len()), ("Stable", 2));
+    let assignments: Vec<&[u8]> = group.members.iter().map(|it| &it.member_assignment[..]).collect();
+    assert!(assignments.contains(&&b"0 1"[..]) && assignments.contains(&&b"2"[..]));
+    for member in [&one, &two] {
+        assert_eq!(heartbeat(&mut rig, member, generation), ErrorCode::None);
+    }
+    rig.advance(i64::from(SESSION_MS) - 1);
+    assert_eq!(state(&mut rig), "Stable", "each has its whole session again");
+    rig.advance(2);
+    assert_eq!(state(&mut rig), "Empty");
+}
+
+#[test]
+fn a_static_member_keeps_its_place() {
+    let mut rig = start();
+    let (_, first) = join(&mut rig, Some("a"));
+    let (_, second) = join(&mut rig, Some("b"));
+    rig.advance(6_000);
+    let (first, second) = (joined(rig.answer(first)), joined(rig.answer(second)));
+    assert!(first.member_id.starts_with("a-") && second.member_id.starts_with("b-"));
+    let (a, b) = (first.member_id, second.member_id);
+    let sync = |member: &str, instance: &str, assignments: &[(&str, &str)]| {
+        let mut request = sync_request(member, 1, assignments);
+        request.group_instance_id = Some(text(instance));
+        RequestBody::SyncGroup(request)
+    };
+    rig.call(5, sync(&a, "a", &[(&a, "0"), (&b, "1 2")]));
+    assert_eq!(synced(Some(rig.call(5, sync(&b, "b", &[])))), (ErrorCode::None, "1 2".to_owned()));
+    // It comes back without its id: no rebalance, the same assignment, and the old id is fenced.
+    let (_, again) = join(&mut rig, Some("b"));
+    let again = joined(rig.answer(again));
+    assert_eq!((error(again.error_code), again.generation_id, again.skip_assignment), (ErrorCode::None, 1, false));
+    assert_ne!(again.member_id, b);
+    assert_eq!(synced(Some(rig.call(5, sync(&again.member_id, "b", &[])))).1, "1 2");
+    assert_eq!(synced(Some(rig.call(5, sync(&b, "b", &[])))).0, ErrorCode::FencedInstanceId);
+    // The leader is told that it leads, and that there is nothing to assign.
+    let (_, led) = join(&mut rig, Some("a"));
+    let led = joined(rig.answer(led));
+    assert_eq!((&led.leader, led.skip_assignment, led.members.len()), (&led.member_id, true, 2));
+    // That it has another id survives a restart.
+    rig.stop();
+    let mut rig = rig.restart(&[]);
+    rig.run();
+    assert_eq!(synced(Some(rig.call(5, sync(&led.member_id, "a", &[])))), (ErrorCode::None, "0".to_owned()));
+    // An administrator knows the instance only.
+    assert_eq!(leave(&mut rig, &[("", Some("a")), ("", Some("c"))]), [ErrorCode::None, ErrorCode::UnknownMemberId]);
+    assert_eq!(leave(&mut rig, &[(&a, Some("b"))]), [ErrorCode::FencedInstanceId]);
+}
+
+#[test]
+fn nothing_is_told_before_it_is_committed() {
+    let mut rig = start();
+    assert_eq!(commit(&mut rig, "", -1, 0, 1), ErrorCode::None);
+    rig.held = true;
+    let waiting = rig.send(9, RequestBody::OffsetCommit(commit_request("", -1, 0, 2)));
+    rig.run();
+    assert!(rig.answer(waiting).is_none(), "the disk has not written it");
+    assert_eq!(offsets(&mut rig, &[0]), [1], "others see what is committed");
+    let stable = rig.send(9, RequestBody::OffsetFetch(fetch_request(&[0], true)));
+    rig.run();
+    assert!(rig.answer(stable).is_none(), "who wants to be sure waits");
+    rig.held = false;
+    rig.run();
+    assert_eq!(committed(rig.answer(waiting)), ErrorCode::None);
+    assert_eq!(fetched(rig.answer(stable)), [2]);
+    // A disk that does not answer: the client is told to look again, and the commit counts once it is there.
+    rig.held = true;
+    let waiting = rig.send(9, RequestBody::OffsetCommit(commit_request("", -1, 0, 3)));
+    rig.advance(5_000);
+    assert_eq!(committed(rig.answer(waiting)), ErrorCode::CoordinatorNotAvailable);
+    assert_eq!(offsets(&mut rig, &[0]), [2]);
+    rig.held = false;
+    rig.run();
+    assert_eq!(offsets(&mut rig, &[0]), [3]);
+}
+
+#[test]
+fn bad_requests_get_the_codes_of_kafka() {
+    let mut rig = start_with(&[("group.max.size", "2")]);
+    let refused = |rig: &mut Rig, version: i16, change: &dyn Fn(&mut JoinGroupRequest)| {
+        let mut request = join_request("");
+        change(&mut request);
+        error(joined(Some(rig.call(version, RequestBody::JoinGroup(request)))).error_code)
+    };
+    assert_eq!(refused(&mut rig, 9, &|it| it.group_id = Str::new()), ErrorCode::InvalidGroupId);
+    assert_eq!(refused(&mut rig, 9, &|it| it.session_timeout_ms = 5_999), ErrorCode::InvalidSessionTimeout);
+    assert_eq!(refused(&mut rig, 9, &|it| it.session_timeout_ms = 1_800_001), ErrorCode::InvalidSessionTimeout);
+    assert_eq!(refused(&mut rig, 9, &|it| it.protocols.clear()), ErrorCode::InconsistentGroupProtocol);
+    assert_eq!(refused(&mut rig, 9, &|it| it.member_id = text("nobody")), ErrorCode::UnknownMemberId);
+    let (one, two, _) = two_members(&mut rig);
+    assert_eq!(refused(&mut rig, 9, &|it| it.member_id = text("nobody")), ErrorCode::GroupMaxSizeReached);
+    assert_eq!(refused(&mut rig, 9, &|_| {}), ErrorCode::GroupMaxSizeReached);
+    let other_type = |it: &mut JoinGroupRequest| (it.protocol_type, it.member_id) = (text("connect"), one.clone());
+    assert_eq!(refused(&mut rig, 9, &other_type), ErrorCode::InconsistentGroupProtocol);
+    let other_protocol = |it: &mut JoinGroupRequest| {
+        it.member_id = one.clone();
+        it.protocols = vec![JoinGroupRequestProtocol { name: text("sticky"), metadata: Bytes::new() }];
+    };
+    assert_eq!(refused(&mut rig, 9, &other_protocol), ErrorCode::InconsistentGroupProtocol);
+    let instance = |it: &mut JoinGroupRequest| {
+        (it.group_instance_id, it.member_id) = (Some(text("nobody")), one.clone());
+    };
+    assert_eq!(refused(&mut rig, 9, &instance), ErrorCode::UnknownMemberId);
+
+    let sync = |rig: &mut Rig, request: SyncGroupRequest| synced(Some(rig.call(5, RequestBody::SyncGroup(request)))).0;
+    assert_eq!(sync(&mut rig, sync_request(&two, 0, &[])), ErrorCode::IllegalGeneration);
+    assert_eq!(sync(&mut rig, sync_request("nobody", 1, &[])), ErrorCode::UnknownMemberId);
+    let other = SyncGroupRequest { protocol_name: Some(text("sticky")), ..sync_request(&two, 1, &[]) };
+    assert_eq!(sync(&mut rig, other), ErrorCode::InconsistentGroupProtocol);
+    let silent = SyncGroupRequest { protocol_name: None, ..sync_request(&two, 1, &[]) };
+    assert_eq!(sync(&mut rig, silent), ErrorCode::InconsistentGroupProtocol);
+    let elsewhere = SyncGroupRequest { group_id: text("none"), ..sync_request(&two, 1, &[]) };
+    assert_eq!(sync(&mut rig, elsewhere), ErrorCode::UnknownMemberId);
+
+    assert_eq!(heartbeat(&mut rig, &two, 7), ErrorCode::IllegalGeneration);
+    assert_eq!(heartbeat(&mut rig, "nobody", 1), ErrorCode::UnknownMemberId);
+    assert_eq!(leave(&mut rig, &[("nobody", None)]), [ErrorCode::UnknownMemberId]);
+
+    assert_eq!(commit(&mut rig, "", -1, 0, 1), ErrorCode::UnknownMemberId, "the group has members");
+    assert_eq!(commit(&mut rig, "nobody", 1, 0, 1), ErrorCode::UnknownMemberId);
+    assert_eq!(commit(&mut rig, &two, 1, 3, 1), ErrorCode::UnknownTopicOrPartition);
+    let mut long = commit_request(&two, 1, 0, 1);
+    long.topics[0].partitions[0].committed_metadata = Some(text(&"x".repeat(4_097)));
+    assert_eq!(committed(Some(rig.call(9, RequestBody::OffsetCommit(long)))), ErrorCode::OffsetMetadataTooLarge);
+    let by_id = |topic_id| {
+        let mut request = commit_request(&two, 1, 0, 1);
+        request.topics[0].topic_id = topic_id;
+        RequestBody::OffsetCommit(request)
+    };
+    assert_eq!(committed(Some(rig.call(10, by_id(Uuid([9; 16]))))), ErrorCode::UnknownTopicId);
+    for (version, code) in [(8, ErrorCode::IllegalGeneration), (9, ErrorCode::GroupIdNotFound)] {
+        let request = OffsetCommitRequest { group_id: text("none"), ..commit_request("x", 1, 0, 1) };
+        assert_eq!(committed(Some(rig.call(version, RequestBody::OffsetCommit(request)))), code);
+    }
+    // A name of a million bytes is a name; what is written down of it is too much for one batch.
+    let long = OffsetCommitRequest { group_id: text(&"x".repeat(1 << 21)), ..commit_request("", -1, 0, 1) };
+    assert_eq!(committed(Some(rig.call(9, RequestBody::OffsetCommit(long)))), ErrorCode::UnknownServerError);
+    assert_eq!(state(&mut rig), "Stable", "all of this changed nothing");
+}
+
+#[test]
+fn an_assignment_that_cannot_be_written_begins_another_rebalance() {
+    let mut rig = start();
+    let (one, first) = join(&mut rig, None);
+    rig.advance(3_000);
+    assert_eq!(joined(rig.answer(first)).generation_id, 1);
+    let large = "x".repeat(10 << 20);
+    let answer = rig.call(5, RequestBody::SyncGroup(sync_request(&one, 1, &[(&one, &large)])));
+    assert_eq!(synced(Some(answer)).0, ErrorCode::UnknownServerError);
+    assert_eq!(state(&mut rig), "PreparingRebalance");
+    let again = rejoin(&mut rig, &one);
+    assert_eq!(joined(rig.answer(again)).generation_id, 2);
+}
+
+#[test]
+fn groups_are_listed_and_deleted() {
+    let mut rig = start();
+    let (one, two, generation) = two_members(&mut rig);
+    assert_eq!(commit(&mut rig, &one, generation, 0, 5), ErrorCode::None);
+    let simple = OffsetCommitRequest { group_id: text("simple"), ..commit_request("", -1, 0, 9) };
+    rig.call(9, RequestBody::OffsetCommit(simple));
+    let list = |rig: &mut Rig, states: &[&str], types: &[&str]| {
+        let request = ListGroupsRequest {
+            states_filter: states.iter().map(|it| text(it)).collect(),
+            types_filter: types.iter().map(|it| text(it)).collect(),
+        };
+        let ResponseBody::ListGroups(response) = rig.call(5, RequestBody::ListGroups(request)) else { panic!() };
+        assert_eq!(response.error_code, 0);
+        let mut all: Vec<String> = response
+            .groups
+            .iter()
+            .map(|it| format!("{} {} {} {}", it.group_id, it.protocol_type, it.group_state, it.group_type))
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(list(&mut rig, &[], &[]), ["g consumer Stable Classic", "simple  Empty Classic"]);
+    assert_eq!(list(&mut rig, &["STABLE"], &["classic"]), ["g consumer Stable Classic"]);
+    assert!(list(&mut rig, &["Dead"], &[]).is_empty() && list(&mut rig, &[], &["consumer"]).is_empty());
+
+    let delete = |rig: &mut Rig, groups: &[&str]| {
+        let groups_names = groups.iter().map(|it| text(it)).collect();
+        let request = RequestBody::DeleteGroups(DeleteGroupsRequest { groups_names });
+        let ResponseBody::DeleteGroups(mut response) = rig.call(2, request) else { panic!() };
+        response.results.sort_by(|a, b| a.group_id.cmp(&b.group_id));
+        response.results.iter().map(|it| error(it.error_code)).collect::<Vec<_>>()
+    };
+    let none = (ErrorCode::NonEmptyGroup, ErrorCode::GroupIdNotFound, ErrorCode::None);
+    assert_eq!(delete(&mut rig, &["g", "none", "simple"]), [none.0, none.1, none.2]);
+    let delete_offset = |rig: &mut Rig, group: &str, topic: &str| {
+        let partitions = vec![OffsetDeleteRequestPartition { partition_index: 0 }];
+        let topics = vec![OffsetDeleteRequestTopic { name: text(topic), partitions }];
+        let request = RequestBody::OffsetDelete(OffsetDeleteRequest { group_id: text(group), topics });
+        let ResponseBody::OffsetDelete(response) = rig.call(0, request) else { panic!() };
+        match response.topics.first() {
+            Some(topic) if response.error_code == 0 => error(topic.partitions[0].error_code),
+            _ => error(response.error_code),
+        }
+    };
+    assert_eq!(delete_offset(&mut rig, GROUP, "t"), ErrorCode::GroupSubscribedToTopic);
+    assert_eq!(delete_offset(&mut rig, GROUP, "none"), ErrorCode::UnknownTopicOrPartition);
+    assert_eq!(delete_offset(&mut rig, "none", "t"), ErrorCode::GroupIdNotFound);
+    assert_eq!(leave(&mut rig, &[(&one, None), (&two, None)]), [ErrorCode::None, ErrorCode::None]);
+    assert_eq!(delete_offset(&mut rig, GROUP, "t"), ErrorCode::None);
+    assert_eq!(offsets(&mut rig, &[0]), [-1]);
+    assert_eq!(delete(&mut rig, &["g"]), [ErrorCode::None]);
+    assert!(list(&mut rig, &[], &[]).is_empty());
+    assert_eq!(error(describe(&mut rig).error_code), ErrorCode::GroupIdNotFound);
+    rig.stop();
+    let mut rig = rig.restart(&[]);
+    rig.run();
+    assert!(list(&mut rig, &[], &[]).is_empty(), "they do not come back");
+}
+
+#[test]
+fn offsets_end_with_their_time_and_with_their_topic() {
+    let settings = [("offsets.retention.minutes", "60"), ("offsets.retention.check.interval.ms", "60000")];
+    let mut rig = start_with(&settings);
+    assert_eq!(commit(&mut rig, "", -1, 0, 5), ErrorCode::None);
+    rig.advance(59 * 60_000);
+    assert_eq!(commit(&mut rig, "", -1, 1, 6), ErrorCode::None);
+    assert_eq!(offsets(&mut rig, &[0, 1]), [5, 6]);
+    rig.advance(2 * 60_000);
+    assert_eq!(offsets(&mut rig, &[0, 1]), [-1, 6], "each counts from its own commit while nobody was ever a member");
+    let topics = vec![text("t")];
+    let request = DeleteTopicsRequest { topic_names: topics, timeout_ms: 1_000, ..DeleteTopicsRequest::default() };
+    rig.call(5, RequestBody::DeleteTopics(request));
+    rig.create_topic("t", 3, &[]);
+    assert_eq!(offsets(&mut rig, &[0, 1]), [-1, -1], "another topic of the same name");
+    rig.advance(61 * 60_000);
+    assert_eq!(error(describe(&mut rig).error_code), ErrorCode::GroupIdNotFound, "nothing is left of it");
+}
+
+#[test]
+fn old_versions_are_answered_in_their_own_words() {
+    let mut rig = start();
+    for version in 0..=6 {
+        assert_eq!(find(&mut rig, version, GROUP).node_id, 1, "version {version}");
+    }
+    // Version 0: no id is asked for first, and there is one time for everything.
+    let mut request = join_request("");
+    request.rebalance_timeout_ms = -1;
+    let waiting = rig.send(0, RequestBody::JoinGroup(request));
+    rig.advance(3_000);
+    let answer = joined(rig.answer(waiting));
+    assert_eq!((answer.generation_id, answer.protocol_name.as_deref()), (1, Some("range")));
+    let member = answer.member_id;
+    let mut request = sync_request(&member, 1, &[(&member, "x")]);
+    (request.protocol_type, request.protocol_name) = (None, None);
+    assert_eq!(synced(Some(rig.call(0, RequestBody::SyncGroup(request)))).1, "x");
+    let unknown = join_request("nobody");
+    assert_eq!(joined(Some(rig.call(6, RequestBody::JoinGroup(unknown.clone())))).protocol_name.as_deref(), Some(""));
+    assert_eq!(joined(Some(rig.call(7, RequestBody::JoinGroup(unknown)))).protocol_name, None);
+    for version in 2..=9 {
+        let mut request = commit_request(&member, 1, 0, i64::from(version));
+        request.topics[0].partitions[0].committed_leader_epoch = -1;
+        assert_eq!(committed(Some(rig.call(version, RequestBody::OffsetCommit(request)))), ErrorCode::None);
+    }
+    for version in 1..=7 {
+        let topic = OffsetFetchRequestTopic { name: text("t"), partition_indexes: vec![0, 1] };
+        for topics in [Some(vec![topic]), None] {
+            if topics.is_none() && version < 2 {
+                continue;
+            }
+            let count = if topics.is_none() { 1 } else { 2 };
+            let request = OffsetFetchRequest { group_id: text(GROUP), topics, ..OffsetFetchRequest::default() };
+            let ResponseBody::OffsetFetch(response) = rig.call(version, RequestBody::OffsetFetch(request)) else {
+                panic!()
+            };
+            let partitions = &response.topics[0].partitions;
+            assert_eq!((partitions.len(), partitions[0].committed_offset), (count, 9), "version {version}");
+        }
+    }
+    let leaving = LeaveGroupRequest { group_id: text(GROUP), member_id: text("nobody"), ..Default::default() };
+    let ResponseBody::LeaveGroup(response) = rig.call(2, RequestBody::LeaveGroup(leaving)) else { panic!() };
+    assert_eq!((error(response.error_code), response.members.len()), (ErrorCode::UnknownMemberId, 0));
+    let leaving = LeaveGroupRequest { group_id: text(GROUP), member_id: member, ..Default::default() };
+    let ResponseBody::LeaveGroup(response) = rig.call(0, RequestBody::LeaveGroup(leaving)) else { panic!() };
+    assert_eq!(error(response.error_code), ErrorCode::None);
+    let request = DescribeGroupsRequest { groups: vec![text("none")], ..DescribeGroupsRequest::default() };
+    let ResponseBody::DescribeGroups(response) = rig.call(5, RequestBody::DescribeGroups(request)) else { panic!() };
+    assert_eq!((response.groups[0].error_code, response.groups[0].group_state.as_str()), (0, "Dead"));
+}
+
+#[test]
+fn topics_are_named_by_their_ids_since_version_10() {
+    let mut rig = start();
+    let id = rig.view().topics.iter().find(|it| it.name == *"t").expect("it is there").id;
+    let mut request = commit_request("", -1, 0, 4);
+    (request.topics[0].topic_id, request.topics[0].name) = (id, Str::new());
+    assert_eq!(committed(Some(rig.call(10, RequestBody::OffsetCommit(request)))), ErrorCode::None);
+    let topic = |topic_id| OffsetFetchRequestTopics { topic_id, partition_indexes: vec![0], ..Default::default() };
+    for (topics, expected) in
+        [(Some(vec![topic(id), topic(Uuid([5; 16]))]), vec![(4, 0), (-1, 100)]), (None, vec![(4, 0)])]
+    {
+        let group = OffsetFetchRequestGroup { group_id: text(GROUP), topics, ..Default::default() };
+        let request = OffsetFetchRequest { groups: vec![group], ..OffsetFetchRequest::default() };
+        let ResponseBody::OffsetFetch(response) = rig.call(10, RequestBody::OffsetFetch(request)) else { panic!() };
+        let partitions = response.groups[0].topics.iter().flat_map(|it| &it.partitions);
+        assert_eq!(partitions.map(|it| (it.committed_offset, it.error_code)).collect::<Vec<_>>(), expected);
+        assert_eq!(response.groups[0].topics[0].topic_id, id);
+    }
+}
+
+#[test]
+fn a_member_whose_connection_is_gone_holds_nobody_up_for_long() {
+    let mut rig = start();
+    let lost = ConnId(77);
+    rig.open(lost);
+    let request = rig.call(9, RequestBody::JoinGroup(join_request("")));
+    let member = joined(Some(request)).member_id;
+    rig.send_on(lost, 9, RequestBody::JoinGroup(join_request(&member)));
+    rig.input(node::Input::Closed(lost));
+    rig.advance(3_000);
+    // It is the leader of a generation that it never hears of; its session decides.
+    assert_eq!(state(&mut rig), "CompletingRebalance");
+    let (_, waiting) = join(&mut rig, None);
+    rig.advance(i64::from(SESSION_MS));
+    let answer = joined(rig.answer(waiting));
+    assert_eq!((answer.generation_id, answer.members.len()), (2, 1));
+    let _ = CLIENT;
+}
