@@ -9,6 +9,7 @@ use storage::{DirId, LogId, StoreError};
 use crate::config::Config;
 use crate::deferred::Waiter;
 use crate::event::Event;
+use crate::gateway;
 use crate::image::{Image, ResourceType};
 use crate::input::ConnId;
 use crate::lifecycle::Phase;
@@ -21,11 +22,19 @@ use crate::timers::WakeReason;
 /// The metadata log's number; partitions' follow.
 pub(crate) const METADATA_LOG: LogId = LogId(0);
 
+/// Who asked the quorum, and how it is answered.
+#[derive(Clone, Copy, Debug)]
+struct Asker {
+    waiter: Waiter,
+    /// A broker passed the request on: its version and the number that its client gave it.
+    wrapped: Option<(i16, i32)>,
+}
+
 /// Who waits for the quorum's answers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Kraft {
     next: u64,
-    waiters: Map<u64, Waiter>,
+    waiters: Map<u64, Asker>,
     /// When the last snapshot was written, or the first record applied.
     snapshot_at: Option<Instant>,
 }
@@ -33,15 +42,36 @@ pub(crate) struct Kraft {
 impl Node {
     /// A request of another node of the quorum, or of who looks at it.
     pub(crate) fn ask_quorum(&mut self, now: Now, waiter: Waiter, body: RequestBody, out: &mut Outbox) {
+        self.put_to_quorum(now, Asker { waiter, wrapped: None }, waiter.version, body, out);
+    }
+
+    /// As [`Node::ask_quorum`], of a request that a broker has passed on.
+    pub(crate) fn ask_quorum_wrapped(
+        &mut self,
+        now: Now,
+        waiter: Waiter,
+        (version, correlation_id): (i16, i32),
+        body: RequestBody,
+        out: &mut Outbox,
+    ) {
+        self.put_to_quorum(now, Asker { waiter, wrapped: Some((version, correlation_id)) }, version, body, out);
+    }
+
+    fn put_to_quorum(&mut self, now: Now, asker: Asker, version: i16, body: RequestBody, out: &mut Outbox) {
         let token = self.kraft.next;
         self.kraft.next += 1;
-        self.kraft.waiters.insert(token, waiter);
-        self.drive_quorum(now, out, |quorum, output| quorum.request(now, token, waiter.version, body, output));
+        self.kraft.waiters.insert(token, asker);
+        self.drive_quorum(now, out, |quorum, output| quorum.request(now, token, version, body, output));
+    }
+
+    /// The voters become the log's own, as the controller has found that they may.
+    pub(crate) fn upgrade_quorum(&mut self, now: Now, out: &mut Outbox) {
+        self.drive_quorum(now, out, |quorum, output| quorum.upgrade_kraft_version(now, output));
     }
 
     /// A connection is gone, and with it who waits there: a fetch of it may wait for days.
     pub(crate) fn forget_quorum_waiters(&mut self, conn: ConnId) {
-        let gone = self.kraft.waiters.iter().filter(|(_, waiter)| waiter.conn == conn).map(|(token, _)| *token);
+        let gone = self.kraft.waiters.iter().filter(|(_, it)| it.waiter.conn == conn).map(|(token, _)| *token);
         for token in gone.collect::<Vec<_>>() {
             self.kraft.waiters.remove(&token);
             self.quorum.forget(token);
@@ -84,7 +114,11 @@ impl Node {
             self.peers.call(peers::Purpose::Quorum(call.token), &to, call.body, call.timeout_ms, out);
         }
         for (token, body) in output.replies {
-            if let Some(waiter) = self.kraft.waiters.remove(&token) {
+            if let Some(Asker { waiter, wrapped }) = self.kraft.waiters.remove(&token) {
+                let body = match wrapped {
+                    Some((version, correlation_id)) => gateway::controller::wrap(version, correlation_id, body),
+                    None => body,
+                };
                 self.answer(waiter, body, out);
             }
         }
@@ -208,9 +242,6 @@ pub(crate) fn quorum_of(config: &Config, seed: u64) -> Quorum {
     let voters = if !config.voters.is_empty() {
         let voter = |it: &crate::config::Voter| quorum::Endpoint { node: it.id, host: it.host.clone(), port: it.port };
         VoterSource::Static(config.voters.iter().map(voter).collect())
-    } else if config.roles.controller && settings.bootstrap_servers.len() <= 1 {
-        // The one server is this node: the configuration was refused otherwise.
-        VoterSource::Dynamic(Vec::new())
     } else {
         VoterSource::Dynamic(settings.bootstrap_servers.clone())
     };
@@ -230,6 +261,7 @@ pub(crate) fn quorum_of(config: &Config, seed: u64) -> Quorum {
         retry_backoff_ms: i64::from(settings.retry_backoff_ms),
         fetch_max_bytes: settings.fetch_max_bytes,
         fetch_snapshot_max_bytes: settings.fetch_snapshot_max_bytes,
+        auto_join: settings.auto_join_enable,
         ..alone
     })
 }

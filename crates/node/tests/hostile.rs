@@ -190,7 +190,7 @@ fn random_frames_to_a_controller() {
     let broker_epoch = base.view().broker_epoch;
     let mut random = Random::new(12);
     let conn = ConnId(4_000);
-    for api in SERVED_BY_CONTROLLERS {
+    for api in SERVED_BY_CONTROLLERS.iter().copied() {
         for version in api.versions() {
             let mut rig = base.clone();
             for round in 0..20 {

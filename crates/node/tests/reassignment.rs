@@ -151,7 +151,7 @@ fn update(cluster: &mut Cluster, updates: &[(&str, i16, i8)]) -> (ErrorCode, Str
             .collect(),
         ..UpdateFeaturesRequest::default()
     };
-    let outcome = cluster.controller.decide_update_features(&cluster.config, 2, &request);
+    let (outcome, _) = cluster.controller.decide_update_features(&cluster.config, &cluster.quorum, 2, &request);
     let ResponseBody::UpdateFeatures(response) = cluster.commit(outcome) else { panic!("another reply") };
     let message = response.error_message.as_deref().unwrap_or_default();
     let prefix = "The update failed for all features since the following feature had an error: ";

@@ -126,3 +126,6 @@ spoken! {
     ListConfigResources(ListConfigResourcesRequest, ListConfigResourcesResponse),
     DescribeTopicPartitions(DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse),
 }
+    AddRaftVoter(AddRaftVoterRequest, AddRaftVoterResponse),
+    RemoveRaftVoter(RemoveRaftVoterRequest, RemoveRaftVoterResponse),
+    UpdateRaftVoter(UpdateRaftVoterRequest, UpdateRaftVoterResponse),

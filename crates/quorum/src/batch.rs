@@ -9,6 +9,7 @@ use protocol::messages::{
 use protocol::records::{BatchBuilder, Batches, Compression, ControlType, PureCompressors, control};
 use protocol::{LeaderEpoch, NodeId, Offset, WallMs, encode};
 
+pub(crate) use crate::history::newest as newest_metadata_version;
 use crate::voters::VoterSet;
 
 /// One batch with all records of a decision, and the records with their offsets.
@@ -66,21 +67,32 @@ pub(crate) fn leader_change(
     control::quorum_batch(base, epoch, now, &records)
 }
 
+/// Who votes from here on.
+pub(crate) fn voters_change(base: Offset, epoch: LeaderEpoch, now: WallMs, voters: &VoterSet) -> Batches {
+    let record = (ControlType::KRaftVoters, value(&mut voters.to_record()));
+    control::quorum_batch(base, epoch, now, &[record])
+}
+
+/// The voters become the log's own.
+pub(crate) fn voters_begin(base: Offset, epoch: LeaderEpoch, now: WallMs, voters: &VoterSet) -> Batches {
+    control::quorum_batch(base, epoch, now, &voter_records(voters))
+}
+
 /// By which version the quorum runs, and who votes.
 fn voter_records(voters: &VoterSet) -> [(ControlType, Bytes); 2] {
     let mut version = KRaftVersionRecord { kraft_version: 1, ..KRaftVersionRecord::default() };
     [(ControlType::KRaftVersion, value(&mut version)), (ControlType::KRaftVoters, value(&mut voters.to_record()))]
 }
 
-/// The bytes of a snapshot (KIP-630): a header, the voters if they are the log's, the metadata, a footer. Offsets are the
+/// The bytes of a snapshot (KIP-630), written at a time and standing for what was said until a time: a header, the voters if they are the log's, the metadata, a footer. Offsets are the
 /// snapshot's own.
 pub(crate) fn snapshot(
-    now: WallMs,
+    (now, last): (WallMs, WallMs),
     voters: Option<&VoterSet>,
     records: Vec<MetadataRecord>,
     metadata_version: i16,
 ) -> Bytes {
-    let mut header = SnapshotHeaderRecord { last_contained_log_timestamp: now.0, ..SnapshotHeaderRecord::default() };
+    let mut header = SnapshotHeaderRecord { last_contained_log_timestamp: last.0, ..SnapshotHeaderRecord::default() };
     let mut first = vec![(ControlType::SnapshotHeader, value(&mut header))];
     first.extend(voters.into_iter().flat_map(voter_records));
     let mut bytes = BytesMut::new();

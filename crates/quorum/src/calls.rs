@@ -14,6 +14,14 @@ pub(crate) enum Kind {
     /// Of the leader, or of anyone who may know it.
     Fetch,
     Snapshot,
+    /// What a voter to be can do.
+    Versions,
+    /// Has the leader note where this voter is and what it can do.
+    UpdateVoter,
+    /// Asks to vote.
+    AddVoter,
+    /// Has this node's earlier life taken out of the voters.
+    RemoveVoter,
 }
 
 #[derive(Clone, Copy, Debug)]

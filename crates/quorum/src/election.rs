@@ -180,7 +180,9 @@ impl Quorum {
         }
         self.remember(epoch, voted, Some(leader.node), out);
         let until = now.mono.plus_ms(self.setup.fetch_timeout_ms);
-        self.become_role(Role::Follower(Follower { leader, until, is_content: false, snapshot: None }), out);
+        let follower =
+            Follower { leader, until, is_content: false, wish_at: until, has_told_leader: false, snapshot: None };
+        self.become_role(Role::Follower(follower), out);
     }
 
     /// Enters an epoch without knowing who leads it.

@@ -26,6 +26,8 @@ impl Quorum {
             self.become_prospective(now, out);
             return true;
         }
+        self.tell_wish(now, out);
+        let Role::Follower(follower) = &self.role else { return false };
         if !self.log.is_idle() {
             // What an epoch as leader left behind is on disk before it is spoken of.
             self.log.flush(&mut self.ops, out);
@@ -98,6 +100,18 @@ impl Quorum {
             }
             (Kind::Fetch, ResponseBody::Fetch(response)) => self.fetched(now, call, response, out),
             (Kind::Snapshot, ResponseBody::FetchSnapshot(response)) => self.snapshot_fetched(now, response, out),
+            (Kind::Versions, ResponseBody::ApiVersions(response)) => {
+                self.versions_heard(now, call, Some(&response), out)
+            }
+            (Kind::UpdateVoter, ResponseBody::UpdateRaftVoter(response)) => {
+                self.voter_updated(now, messages::heard_of_update(&response), out)
+            }
+            (Kind::AddVoter, ResponseBody::AddRaftVoter(response)) => {
+                self.wish_answered(now, call, ErrorCode::from_code(response.error_code))
+            }
+            (Kind::RemoveVoter, ResponseBody::RemoveRaftVoter(response)) => {
+                self.wish_answered(now, call, ErrorCode::from_code(response.error_code))
+            }
             _ => false,
         }
     }
@@ -122,7 +136,7 @@ impl Quorum {
         true
     }
 
-    fn heard_from_leader(&mut self, now: Now) {
+    pub(crate) fn heard_from_leader(&mut self, now: Now) {
         self.suspicions = 0;
         if let Role::Follower(follower) = &mut self.role {
             follower.is_content = true;

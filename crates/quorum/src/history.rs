@@ -11,6 +11,8 @@ use crate::voters::VoterSet;
 
 /// The feature that says which records may be in the log, and in which versions.
 pub const METADATA_VERSION: &str = "metadata.version";
+/// The feature that says whether the log names the voters (KIP-853).
+pub const KRAFT_VERSION: &str = "kraft.version";
 /// The oldest level (of Kafka 4.0) whose records we write.
 const OLDEST: i16 = 23;
 
@@ -111,6 +113,11 @@ impl History {
         self.kraft_version.newest().map_or(0, |(_, level)| *level)
     }
 
+    /// The level of `kraft.version` by what is below the offset.
+    pub(crate) fn kraft_version_at(&self, end: Offset) -> i16 {
+        self.kraft_version.below(end).copied().unwrap_or(0)
+    }
+
     /// True if the voters are listed in the configuration of each, as before KIP-853.
     pub(crate) fn has_static_voters(&self) -> bool {
         self.kraft_version() == 0
@@ -131,7 +138,12 @@ impl History {
         self.metadata_version.below(end).copied().unwrap_or_else(newest)
     }
 
-    /// The leader's first batch makes the voters the log's own.
+    /// The voters change.
+    pub(crate) fn change_voters(&mut self, at: Offset, voters: VoterSet) {
+        self.voters.set(at, voters);
+    }
+
+    /// The voters become the log's own.
     pub(crate) fn begin(&mut self, at: Offset, voters: VoterSet) {
         self.kraft_version.set(at, 1);
         self.voters.set(at, voters);
@@ -162,7 +174,7 @@ impl History {
         }
         let remembered = state.and_then(|state| state.static_voters.clone());
         if setup.is_alone() {
-            return self.check_alone(setup, remembered);
+            self.check_alone(setup, remembered.as_deref())?;
         }
         let VoterSource::Static(configured) = &setup.voters else { return Ok(()) };
         let list = |ids: &mut Vec<i32>| {
@@ -171,14 +183,15 @@ impl History {
         };
         let configured = list(&mut configured.iter().map(|voter| voter.node.0).collect());
         if let Some((_, voters)) = self.voters() {
-            // The log would win: one that was grown from a single node elects itself, and the others someone else.
-            let logged = list(&mut voters.iter().map(|voter| voter.id.0).collect());
-            return match logged == configured {
-                true => Ok(()),
-                false => Err(format!(
-                    "by its own records its voters are {logged}, and controller.quorum.voters names {configured}; they \
-                     cannot be changed yet: set controller.quorum.voters back to {logged}, or begin a new cluster in empty \
-                     directories"
+            // The log says who votes, as in Kafka. But one that was made by this node alone would elect it, and the others,
+            // whose logs are empty, someone else.
+            let node = setup.node;
+            return match voters.iter().all(|voter| voter.id == node) && configured != node.to_string() {
+                false => Ok(()),
+                true => Err(format!(
+                    "by its own records node {node} alone votes, and controller.quorum.voters names {configured}: set \
+                     controller.quorum.bootstrap.servers instead, format the others with --no-initial-controllers, and make \
+                     them voters by add-controller"
                 )),
             };
         }
@@ -192,25 +205,23 @@ impl History {
         Ok(())
     }
 
-    fn check_alone(&self, setup: &QuorumSetup, remembered: Option<Vec<protocol::NodeId>>) -> Result<(), String> {
+    fn check_alone(&self, setup: &QuorumSetup, remembered: Option<&[protocol::NodeId]>) -> Result<(), String> {
         let node = setup.node;
-        let voters = match self.voters() {
-            Some((_, voters)) => voters.iter().map(|voter| voter.id).collect(),
-            None => remembered.unwrap_or_default(),
-        };
+        // Those that the log names are known by their addresses.
+        let voters = remembered.filter(|_| self.voters().is_none()).unwrap_or_default();
         if let Some(other) = voters.iter().find(|voter| **voter != node) {
             // Alone we would elect ourselves, and the others someone else.
             return Err(format!(
                 "{} vote in this quorum, node {other} among them, and the configuration names none of them; set \
-                 controller.quorum.voters or controller.quorum.bootstrap.servers",
+                 controller.quorum.voters",
                 match voters.len() {
                     1 => "others".to_owned(),
                     count => format!("{count} nodes"),
                 }
             ));
         }
-        let ours = self.voters().and_then(|(_, voters)| voters.get(node)).map(|voter| voter.directory_id);
-        match ours {
+        let ours = self.voters().filter(|(_, voters)| voters.len() == 1).and_then(|(_, voters)| voters.get(node));
+        match ours.map(|voter| voter.directory_id) {
             Some(voter) if !voter.is_zero() && !setup.directory_id.is_zero() && voter != setup.directory_id => {
                 Err(format!(
                     "its voter is node {node} with directory {voter}, and this directory is {}; restore meta.properties",
@@ -223,7 +234,7 @@ impl History {
 }
 
 /// The newest level that we know.
-fn newest() -> i16 {
+pub(crate) fn newest() -> i16 {
     let feature = support::kafka_features().iter().find(|feature| feature.name == METADATA_VERSION);
     feature.map_or(OLDEST, |feature| *feature.levels.end())
 }

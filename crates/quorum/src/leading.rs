@@ -7,6 +7,7 @@ use storage::{Cell, Snapshot, SnapshotId, StoreOp};
 
 use crate::batch;
 use crate::calls::Kind;
+use crate::changes::Change;
 use crate::messages;
 use crate::ops::Purpose;
 use crate::role::{Resigned, Role};
@@ -59,18 +60,25 @@ pub(crate) struct Leader {
     pub(crate) waiting: Vec<Waiting>,
     /// Fetches whose batches are being looked up.
     pub(crate) finding: Map<u64, Waiting>,
+    /// A change of the voters that is under way.
+    pub(crate) change: Option<Change>,
+    /// What static voters have told of themselves, which their log cannot say.
+    pub(crate) updated_voters: Option<VoterSet>,
+    /// This node is no voter any more, and that is committed.
+    pub(crate) is_out: bool,
 }
 
 impl Leader {
-    pub(crate) fn next_wake(&self, voters: usize) -> Option<Instant> {
+    pub(crate) fn next_wake(&self, is_alone: bool) -> Option<Instant> {
         let waiting = self.waiting.iter().map(|it| it.until).min();
         // Whoever tells the other voters of the epoch looks after silent observers too.
         let silent = || self.replicas.values().filter_map(|it| it.fetched_at).min();
-        let timers = match voters > 1 {
-            true => Some(self.quorum_until.min(self.tell_at)),
-            false => silent().map(|at| at.plus_ms(OBSERVER_SESSION_MS)),
+        let timers = match is_alone {
+            false => Some(self.quorum_until.min(self.tell_at)),
+            true => silent().map(|at| at.plus_ms(OBSERVER_SESSION_MS)),
         };
-        waiting.into_iter().chain(timers).min()
+        let change = self.change.as_ref().map(Change::until);
+        waiting.into_iter().chain(timers).chain(change).min()
     }
 
     /// Nobody waits for the answer to this fetch any more.
@@ -113,6 +121,9 @@ impl Quorum {
             tell_at: now.mono,
             waiting: Vec::new(),
             finding: Map::new(),
+            change: None,
+            updated_voters: None,
+            is_out: false,
         };
         self.become_role(Role::Leader(Box::new(leader)), out);
         let voters = self.voters_of_first_batch(base);
@@ -128,6 +139,12 @@ impl Quorum {
         if let Some(voters) = voters {
             self.log.history.begin(base, voters);
         }
+        if self.log.history.has_static_voters() {
+            let voters = self.voters().with(self.setup.voter());
+            if let Role::Leader(leader) = &mut self.role {
+                leader.updated_voters = Some(voters);
+            }
+        }
         if self.is_only_voter() {
             // All that the log kept is committed.
             self.activate(now, out);
@@ -136,13 +153,14 @@ impl Quorum {
     }
 
     /// The voters, if the log has to begin with them: an empty one that is of a quorum of one, or whose voters are in the
-    /// snapshot that the directory was formatted with (KIP-853). Or if this node listens elsewhere than they say.
+    /// snapshot that the directory was formatted with (KIP-853). Or if this node listens elsewhere than they say, or can do
+    /// something else.
     fn voters_of_first_batch(&self, base: Offset) -> Option<VoterSet> {
         let own = self.setup.voter();
         match self.log.history.voters() {
             None => (base == Offset(0) && self.is_only_voter()).then(|| VoterSet::of([own])),
             Some((at, voters)) => {
-                let is_stale = voters.get(own.id).is_some_and(|voter| voter.endpoints != own.endpoints);
+                let is_stale = voters.get(own.id).is_some_and(|voter| voter.key() == own.key() && *voter != own);
                 let is_new = *at < Offset(0) && base == Offset(0);
                 let others = || voters.iter().filter(|voter| voter.id != own.id).cloned();
                 (is_new || is_stale).then(|| VoterSet::of(others().chain([own.clone()])))
@@ -174,7 +192,7 @@ impl Quorum {
         self.log.await_commit(records);
     }
 
-    fn write(&mut self, now: Now, batch: protocol::records::Batches, out: &mut Output) {
+    pub(crate) fn write(&mut self, now: Now, batch: protocol::records::Batches, out: &mut Output) {
         let rules = (self.setup.segment_bytes, now.wall);
         self.log.write(batch, self.epoch, rules, &mut self.ops, out);
     }
@@ -198,6 +216,7 @@ impl Quorum {
         if let Role::Leader(leader) = &mut self.role {
             leader.high_watermark = Some(mark);
         }
+        self.finish_change(mark, out);
         if is_first {
             self.activate(now, out);
             self.log.flush(&mut self.ops, out);
@@ -215,21 +234,18 @@ impl Quorum {
         if key.id < NodeId(0) || key.id == self.setup.node {
             return;
         }
-        let own = self.setup.key();
         let voters = self.voters();
         let is_voter = voters.contains(key);
         let key = match voters.get(key.id).filter(|_| is_voter) {
             Some(voter) => ReplicaKey { id: voter.id, directory_id: voter.directory_id },
             None => key,
         };
-        let others = voters.majority() - usize::from(voters.contains(own));
-        let (deadline, end) = (self.quorum_deadline(now), self.log.end());
+        let end = self.log.end();
         let all = voters.clone();
         let Role::Leader(leader) = &mut self.role else { return };
         if !is_voter && !leader.replicas.contains_key(&key) {
             leader.make_room(&all);
         }
-        let voters = is_voter.then_some(all);
         let it = leader.replicas.entry(key).or_insert(Progress::unseen());
         if let Some(offset) = fetched_from {
             if offset >= end {
@@ -242,13 +258,22 @@ impl Quorum {
         }
         it.fetched_at = Some(now.mono);
         it.last_fetch = now.wall.0;
-        if let Some(voters) = voters {
-            leader.fetched.insert(key.id);
-            leader.fetched.retain(|id| voters.get(*id).is_some());
-            if leader.fetched.len() >= others {
-                leader.fetched.clear();
-                leader.quorum_until = deadline;
-            }
+        if is_voter {
+            self.note_following(now, key.id);
+        }
+    }
+
+    /// A voter follows: with a majority that does, the epoch goes on.
+    pub(crate) fn note_following(&mut self, now: Now, id: NodeId) {
+        let deadline = self.quorum_deadline(now);
+        let voters = self.voters().clone();
+        let others = voters.majority() - usize::from(voters.contains(self.setup.key()));
+        let Role::Leader(leader) = &mut self.role else { return };
+        leader.fetched.insert(id);
+        leader.fetched.retain(|id| voters.get(*id).is_some());
+        if leader.fetched.len() >= others {
+            leader.fetched.clear();
+            leader.quorum_until = deadline;
         }
     }
 
@@ -257,14 +282,15 @@ impl Quorum {
         if leader.waiting.iter().any(|it| it.until <= now.mono) {
             self.serve_expired(now, out);
         }
-        if self.voters().len() <= 1 {
+        self.expire_change(now, out);
+        if self.is_only_voter() {
             if let Role::Leader(leader) = &mut self.role {
                 leader.forget_silent(now.mono);
             }
             return false;
         }
         let Role::Leader(leader) = &self.role else { return false };
-        if leader.quorum_until <= now.mono {
+        if leader.is_out || leader.quorum_until <= now.mono {
             self.step_down(now, out);
             return true;
         }
@@ -300,7 +326,7 @@ impl Quorum {
     /// Leads no more, and has the others elect one that has most of the log. For a stop of the node, or when the majority is
     /// out of reach. Nothing happens where nobody else votes.
     pub fn resign(&mut self, now: Now, out: &mut Output) {
-        if matches!(self.role, Role::Leader(_)) && self.voters().len() > 1 {
+        if matches!(self.role, Role::Leader(_)) && !self.is_only_voter() {
             self.step_down(now, out);
             self.poll(now, out);
         }
@@ -374,7 +400,7 @@ impl Quorum {
         let id = SnapshotId { end, epoch: self.log.epoch_before(end) };
         let voters = (!self.log.history.has_static_voters()).then(|| self.log.history.voters_at(end)).flatten();
         let version = self.log.history.metadata_version_at(end);
-        let bytes = batch::snapshot(now.wall, voters, records, version);
+        let bytes = batch::snapshot((now.wall, now.wall), voters, records, version);
         let op = StoreOp::Put(Cell::Snapshot(self.setup.log, id), bytes.clone());
         self.log.writing = Some(Snapshot { id, bytes });
         self.ops.ask(Purpose::Snapshot(id), op, out);

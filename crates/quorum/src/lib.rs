@@ -15,10 +15,13 @@
 
 mod batch;
 mod calls;
+mod changes;
 mod describe;
 mod election;
 mod following;
+mod format;
 mod history;
+mod joining;
 mod leading;
 mod log;
 mod messages;
@@ -42,8 +45,9 @@ use storage::{Cell, Done, LogSpec, Shape, Snapshot, StoreError, StoreOp};
 
 pub use batch::CORDONED_DIRECTORIES;
 use calls::Calls;
+pub use format::{bootstrap_checkpoint, voters_checkpoint};
 use history::History;
-pub use history::METADATA_VERSION;
+pub use history::{KRAFT_VERSION, METADATA_VERSION};
 use log::Log;
 use messages::Regime;
 use ops::{Ops, Purpose};
@@ -67,7 +71,8 @@ pub struct Call {
     pub token: u64,
     /// Who is called, and where.
     pub to: Endpoint,
-    /// Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch or FetchSnapshot.
+    /// Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch, FetchSnapshot, AddRaftVoter, RemoveRaftVoter, UpdateRaftVoter or
+    /// ApiVersions.
     pub body: RequestBody,
     /// It may be given up after this long.
     pub timeout_ms: i64,
@@ -104,6 +109,9 @@ pub struct Output {
     pub failed: Option<StoreError>,
 }
 
+/// A log that names its voters has named none.
+static NOBODY: VoterSet = VoterSet::nobody();
+
 /// What waits for the epoch and the vote to be on disk.
 #[derive(Clone, Debug, Default)]
 struct Gate {
@@ -136,7 +144,7 @@ pub struct Quorum {
     /// It takes no step of its own any more.
     is_stopping: bool,
     /// Set while this node may have forgotten what it acknowledged and whom it voted for: its log was empty when it started, as
-    /// that of a new cluster is, and that of a voter whose disk was lost. Where the logs of other voters ended since.
+    /// that of a new cluster is, and that of a static voter whose disk was lost. Where the logs of other voters ended since.
     amnesia: Option<Map<NodeId, (LeaderEpoch, Offset)>>,
     /// What a new cluster begins with, by the tool that formatted the directory.
     bootstrap: Vec<MetadataRecord>,
@@ -220,7 +228,20 @@ impl Quorum {
 
     /// Who votes, as the log (or the configuration) of this node says.
     pub fn voters(&self) -> &VoterSet {
-        self.log.history.voters().map_or(&self.configured, |(_, voters)| voters)
+        self.voters_of(&self.log.history)
+    }
+
+    fn voters_of<'a>(&'a self, history: &'a History) -> &'a VoterSet {
+        match history.voters() {
+            Some((_, voters)) => voters,
+            None if history.has_static_voters() => &self.configured,
+            None => &NOBODY,
+        }
+    }
+
+    /// The level of `kraft.version`, as far as it is committed: from 1 on the log says who votes.
+    pub fn kraft_version(&self) -> i16 {
+        self.log.history.kraft_version_at(self.log.high_watermark)
     }
 
     /// Where the next record goes.
@@ -286,6 +307,9 @@ impl Quorum {
             RequestBody::Fetch(request) => self.handle_fetch(now, token, version, &request, out),
             RequestBody::FetchSnapshot(request) => self.handle_fetch_snapshot(now, token, version, &request, out),
             RequestBody::DescribeQuorum(request) => self.handle_describe(now, token, version, &request, out),
+            RequestBody::AddRaftVoter(request) => self.handle_add_voter(now, token, &request, out),
+            RequestBody::RemoveRaftVoter(request) => self.handle_remove_voter(now, token, &request, out),
+            RequestBody::UpdateRaftVoter(request) => self.handle_update_voter(now, token, &request, out),
             other => panic!("{} is no request of the quorum's", other.api_key().name()),
         }
         self.poll(now, out);
@@ -304,6 +328,7 @@ impl Quorum {
         let Some(call) = self.calls.finish(token) else { return };
         let is_used = match result {
             Ok(body) => self.heard(now, call, body, out),
+            Err(_) if call.kind == calls::Kind::Versions => self.versions_heard(now, call, None, out),
             Err(why) => {
                 self.suspect(now, call, why);
                 false
@@ -369,6 +394,10 @@ impl Quorum {
             // Its levels are not this log's yet.
             let records = snapshot::records(bytes, Offset(-1), &mut History::default());
             self.bootstrap = records.map_err(|what| corrupt(format!("bootstrap.checkpoint: {what}")))?;
+            if self.setup.voters == VoterSource::Dynamic(Vec::new()) {
+                // Whoever formatted it has said who votes, or that others do.
+                self.configured = VoterSet::default();
+            }
         }
         let mut from = Offset(0);
         if let Some(snapshot) = shape.take_snapshot() {
@@ -378,7 +407,7 @@ impl Quorum {
         let latest = shape.epochs().latest().unwrap_or_default();
         let is_other = self.log.snapshot.as_ref().is_some_and(|it| it.id.epoch > latest)
             && shape.log_start() < shape.end()
-            && !self.setup.is_alone();
+            && !self.is_alone_by(&history);
         let is_behind = from > shape.end() || is_other;
         if shape.log_start() > from {
             let start = shape.log_start();
@@ -418,12 +447,12 @@ impl Quorum {
     ) -> Result<Offset, String> {
         let Snapshot { id, bytes } = &snapshot;
         let name = id.file_name();
-        if id.end > shape.end() && self.setup.is_alone() {
+        let last = id.end.plus(-1);
+        let records = snapshot::records(bytes, last, history).map_err(|what| format!("{name}: {what}; restore it"))?;
+        if id.end > shape.end() && self.is_alone_by(history) {
             let end = shape.end();
             return Err(format!("{name} stands for more than the log has, which ends at {end}; restore it"));
         }
-        let last = id.end.plus(-1);
-        let records = snapshot::records(bytes, last, history).map_err(|what| format!("{name}: {what}; restore it"))?;
         out.committed.extend(records.into_iter().map(|record| (last, record)));
         let end = id.end;
         self.epoch = self.epoch.max(id.epoch);
@@ -451,7 +480,9 @@ impl Quorum {
             self.stand(now, out);
         } else {
             let is_empty = self.log.end() == Offset(0) && self.log.high_watermark == Offset(0);
-            self.amnesia = is_empty.then(Map::new);
+            // Where the log names voters by their directories, a lost disk is another voter's.
+            let is_static = matches!(self.setup.voters, VoterSource::Static(_)) && self.log.history.has_static_voters();
+            self.amnesia = (is_empty && is_static).then(Map::new);
             self.start_unattached(now);
         }
     }
@@ -460,9 +491,10 @@ impl Quorum {
         let Role::Replaying(replay) = &mut self.role else { return };
         match replay.read(bytes) {
             Ok(records) => {
-                let next = replay.next();
+                let (next, history) = (replay.next(), replay.history.clone());
                 self.log.await_commit(records);
-                if self.setup.is_alone() {
+                // Alone this node has committed whatever it has, and that stays so when others come.
+                if self.is_alone_by(&history) {
                     self.log.commit_to(next, out);
                 }
                 self.replay_on(now, out);
@@ -486,7 +518,11 @@ impl Quorum {
     }
 
     fn is_only_voter(&self) -> bool {
-        let voters = self.voters();
+        self.is_alone_by(&self.log.history)
+    }
+
+    fn is_alone_by(&self, history: &History) -> bool {
+        let voters = self.voters_of(history);
         self.setup.is_controller && voters.len() == 1 && voters.contains(self.setup.key())
     }
 
@@ -580,10 +616,14 @@ impl Quorum {
         let deadline = match &self.role {
             Role::Starting | Role::Replaying(_) | Role::Failed => return None,
             _ if self.waits_for_cut() => return None,
-            Role::Leader(leader) => return leader.next_wake(self.voters().len()),
+            Role::Leader(leader) => return leader.next_wake(self.is_only_voter()),
             Role::Unattached(until) => Some(*until).filter(|_| self.is_voter()),
             Role::Prospective(election) | Role::Candidate(election) => Some(election.until),
-            Role::Follower(follower) => Some(follower.until).filter(|_| self.is_voter()),
+            Role::Follower(follower) => {
+                // What is overdue waits for the leader to be called again, or for its answer.
+                let wish = self.wish_at(follower).filter(|at| *at > now.mono);
+                Some(follower.until).filter(|_| self.is_voter()).into_iter().chain(wish).min()
+            }
             Role::Resigned(resigned) => Some(resigned.until),
         };
         let retry = self.calls.next_retry(now.mono);

@@ -1,10 +1,12 @@
 //! Requests and answers of the quorum's APIs: always of one partition, that of the metadata log.
 
 use protocol::messages::{
-    BeginQuorumEpochRequest, BeginQuorumEpochResponse, EndQuorumEpochRequest, EndQuorumEpochResponse, FetchRequest,
-    FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse, VoteRequest, VoteResponse, begin_quorum_epoch_request,
-    begin_quorum_epoch_response, end_quorum_epoch_request, end_quorum_epoch_response, fetch_request, fetch_response,
-    fetch_snapshot_request, fetch_snapshot_response, vote_request, vote_response,
+    AddRaftVoterRequest, BeginQuorumEpochRequest, BeginQuorumEpochResponse, EndQuorumEpochRequest,
+    EndQuorumEpochResponse, FetchRequest, FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse,
+    RemoveRaftVoterRequest, UpdateRaftVoterRequest, UpdateRaftVoterResponse, VoteRequest, VoteResponse,
+    add_raft_voter_request, begin_quorum_epoch_request, begin_quorum_epoch_response, end_quorum_epoch_request,
+    end_quorum_epoch_response, fetch_request, fetch_response, fetch_snapshot_request, fetch_snapshot_response,
+    update_raft_voter_request, update_raft_voter_response, vote_request, vote_response,
 };
 use protocol::{ErrorCode, LeaderEpoch, NodeId, Offset, Str, Uuid};
 use storage::SnapshotId;
@@ -305,5 +307,72 @@ pub(crate) fn heard_of_snapshot(
     let leader = &it.current_leader;
     heard((it.error_code, leader.leader_epoch, leader.leader_id), &response.node_endpoints, |at| {
         (at.node_id, &at.host, i32::from(at.port))
+    })
+}
+
+pub(crate) fn add_voter_request(setup: &QuorumSetup) -> AddRaftVoterRequest {
+    let listeners = setup.endpoints.iter().map(|(name, host, port)| add_raft_voter_request::Listener {
+        name: name.clone(),
+        host: host.clone(),
+        port: *port,
+    });
+    AddRaftVoterRequest {
+        cluster_id: Some(setup.cluster_id.clone()),
+        timeout_ms: i32::try_from(setup.request_timeout_ms).unwrap_or(i32::MAX),
+        voter_id: setup.node.0,
+        voter_directory_id: setup.directory_id,
+        listeners: listeners.collect(),
+        // Whoever joins helps to commit that it does.
+        ack_when_committed: false,
+    }
+}
+
+pub(crate) fn remove_voter_request(setup: &QuorumSetup, voter: ReplicaKey) -> RemoveRaftVoterRequest {
+    RemoveRaftVoterRequest {
+        cluster_id: Some(setup.cluster_id.clone()),
+        voter_id: voter.id.0,
+        voter_directory_id: voter.directory_id,
+    }
+}
+
+pub(crate) fn update_voter_request(setup: &QuorumSetup, epoch: LeaderEpoch) -> UpdateRaftVoterRequest {
+    let own = setup.voter();
+    let listeners = own.endpoints.iter().map(|(name, host, port)| update_raft_voter_request::Listener {
+        name: name.clone(),
+        host: host.clone(),
+        port: *port,
+    });
+    UpdateRaftVoterRequest {
+        cluster_id: Some(setup.cluster_id.clone()),
+        current_leader_epoch: epoch.0,
+        voter_id: own.id.0,
+        voter_directory_id: own.directory_id,
+        listeners: listeners.collect(),
+        kraft_version_feature: update_raft_voter_request::KRaftVersionFeature {
+            min_supported_version: own.kraft_versions.0,
+            max_supported_version: own.kraft_versions.1,
+        },
+    }
+}
+
+pub(crate) fn update_voter_response(regime: &Regime, error: ErrorCode) -> UpdateRaftVoterResponse {
+    let (host, port) = regime.leader.as_ref().map(|it| (it.host.clone(), it.port)).unwrap_or_default();
+    UpdateRaftVoterResponse {
+        error_code: error.code(),
+        current_leader: update_raft_voter_response::CurrentLeader {
+            leader_id: regime.leader_id(),
+            leader_epoch: regime.epoch.0,
+            host,
+            port: i32::from(port),
+        },
+        ..UpdateRaftVoterResponse::default()
+    }
+}
+
+pub(crate) fn heard_of_update(response: &UpdateRaftVoterResponse) -> Heard {
+    let leader = &response.current_leader;
+    let endpoints: &[_] = if leader.host.is_empty() { &[] } else { std::slice::from_ref(leader) };
+    heard((response.error_code, leader.leader_epoch, leader.leader_id), endpoints, |at| {
+        (at.leader_id, &at.host, at.port)
     })
 }

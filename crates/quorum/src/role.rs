@@ -49,6 +49,10 @@ pub(crate) struct Follower {
     pub(crate) until: Instant,
     /// The leader has answered, and nothing speaks against it since.
     pub(crate) is_content: bool,
+    /// The leader is asked for nothing about the voters before: it may have that already.
+    pub(crate) wish_at: Instant,
+    /// The leader knows where this voter is and what it can do.
+    pub(crate) has_told_leader: bool,
     pub(crate) snapshot: Option<Box<Fetching>>,
 }
 

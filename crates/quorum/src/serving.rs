@@ -76,7 +76,7 @@ impl Quorum {
     }
 
     /// Who fetches must know the epoch, and this node lead it.
-    fn check_leader(&self, epoch: LeaderEpoch) -> Result<(), ErrorCode> {
+    pub(crate) fn check_leader(&self, epoch: LeaderEpoch) -> Result<(), ErrorCode> {
         if epoch < self.epoch {
             Err(ErrorCode::FencedLeaderEpoch)
         } else if epoch > self.epoch {
@@ -196,6 +196,9 @@ impl Quorum {
 
     /// Leads no more: who waits is told whom to ask, as far as that is known.
     pub(crate) fn turn_away(&mut self, leader: Leader, out: &mut Output) {
+        if let Some(change) = leader.change {
+            self.abandon_change(change, ErrorCode::NotLeaderOrFollower, out);
+        }
         for waiting in leader.waiting.into_iter().chain(leader.finding.into_values()) {
             self.refuse_fetch(&waiting, ErrorCode::NotLeaderOrFollower, out);
         }

@@ -21,8 +21,8 @@ pub struct Endpoint {
 pub enum VoterSource {
     /// `controller.quorum.voters`: the same list on every node, as long as the log has none (`kraft.version` 0).
     Static(Vec<Endpoint>),
-    /// The log and its snapshots say who votes (KIP-853); these servers are asked where the leader is. Without any, an empty
-    /// log is that of a quorum of one.
+    /// The log and its snapshots say who votes (KIP-853): that a directory is formatted with, at first. These servers are
+    /// asked where the leader is. Without any, an empty log is that of a quorum of one.
     Dynamic(Vec<(Str, u16)>),
 }
 
@@ -65,6 +65,8 @@ pub struct QuorumSetup {
     pub fetch_max_bytes: i32,
     /// `controller.quorum.fetch.snapshot.max.bytes`.
     pub fetch_snapshot_max_bytes: i32,
+    /// `controller.quorum.auto.join.enable`: a controller that is no voter asks to be one.
+    pub auto_join: bool,
 }
 
 impl QuorumSetup {
@@ -89,6 +91,7 @@ impl QuorumSetup {
             retry_backoff_ms: 20,
             fetch_max_bytes: 1 << 20,
             fetch_snapshot_max_bytes: 1 << 20,
+            auto_join: false,
         }
     }
 
@@ -135,7 +138,8 @@ impl QuorumSetup {
                 id: voter.node,
                 directory_id: Uuid::ZERO,
                 endpoints: vec![(self.listener.clone(), voter.host.clone(), voter.port)],
-                kraft_versions: (0, 1),
+                // It has not said.
+                kraft_versions: (0, 0),
             })),
             _ if self.is_alone() => VoterSet::of([self.voter()]),
             _ => VoterSet::default(),

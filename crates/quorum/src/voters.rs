@@ -14,8 +14,18 @@ pub struct ReplicaKey {
     pub directory_id: Uuid,
 }
 
+impl std::fmt::Display for ReplicaKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ReplicaKey { id, directory_id } = self;
+        match directory_id.is_zero() {
+            true => write!(f, "ReplicaKey(id={id}, directoryId=<undefined>)"),
+            false => write!(f, "ReplicaKey(id={id}, directoryId={directory_id})"),
+        }
+    }
+}
+
 /// A voter as the log's records describe it (KIP-853).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Voter {
     /// Its `node.id`.
     pub id: NodeId,
@@ -33,10 +43,26 @@ impl Voter {
         self.id == key.id && (self.directory_id.is_zero() || self.directory_id == key.directory_id)
     }
 
-    /// Its address at a listener.
+    /// Its number and its directory.
+    pub fn key(&self) -> ReplicaKey {
+        ReplicaKey { id: self.id, directory_id: self.directory_id }
+    }
+
+    /// Its address at a listener, or at the first that it has.
     pub(crate) fn endpoint(&self, listener: &Str) -> Option<Endpoint> {
         let (_, host, port) = self.endpoints.iter().find(|(name, ..)| name == listener).or(self.endpoints.first())?;
         Some(Endpoint { node: self.id, host: host.clone(), port: *port })
+    }
+
+    /// Its address at just this listener.
+    pub(crate) fn endpoint_at(&self, listener: &Str) -> Option<Endpoint> {
+        self.endpoint(listener).filter(|_| self.endpoints.iter().any(|(name, ..)| name == listener))
+    }
+
+    /// Its addresses, for people.
+    pub(crate) fn listeners(&self) -> String {
+        let all = self.endpoints.iter().map(|(name, host, port)| format!("{name}://{host}:{port}"));
+        all.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -45,11 +71,17 @@ impl Voter {
 pub struct VoterSet(Vec<Voter>);
 
 impl VoterSet {
-    pub(crate) fn of(voters: impl IntoIterator<Item = Voter>) -> VoterSet {
+    /// These voters.
+    pub fn of(voters: impl IntoIterator<Item = Voter>) -> VoterSet {
         let mut voters: Vec<Voter> = voters.into_iter().collect();
         ordered::sort_by(&mut voters, |a, b| a.id.cmp(&b.id));
         voters.dedup_by(|a, b| a.id == b.id);
         VoterSet(voters)
+    }
+
+    /// None.
+    pub(crate) const fn nobody() -> VoterSet {
+        VoterSet(Vec::new())
     }
 
     /// All of them.
@@ -75,6 +107,23 @@ impl VoterSet {
     /// True if the replica votes.
     pub fn contains(&self, key: ReplicaKey) -> bool {
         self.get(key.id).is_some_and(|voter| voter.is(key))
+    }
+
+    /// As this, with the voter in the place of the one of its number.
+    pub(crate) fn with(&self, voter: Voter) -> VoterSet {
+        VoterSet(self.0.iter().map(|it| if it.id == voter.id { voter.clone() } else { it.clone() }).collect())
+    }
+
+    /// As this without the voter, if it is one and not the last.
+    pub(crate) fn without(&self, key: ReplicaKey) -> Option<VoterSet> {
+        let rest: Vec<Voter> = self.0.iter().filter(|voter| voter.key() != key).cloned().collect();
+        (rest.len() < self.0.len() && !rest.is_empty()).then_some(VoterSet(rest))
+    }
+
+    /// Who they are, for people.
+    pub(crate) fn keys(&self) -> String {
+        let all: Vec<String> = self.0.iter().map(|voter| voter.key().to_string()).collect();
+        format!("[{}]", all.join(", "))
     }
 
     /// More than half.

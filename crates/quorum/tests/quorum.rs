@@ -9,7 +9,7 @@ use protocol::messages::{
 };
 use protocol::records::{BatchBuilder, Compression, ControlType, PureCompressors, Record, control, read};
 use protocol::{Instant, LeaderEpoch, NodeId, Now, Offset, Uuid, WallMs, decode, encode};
-use quorum::{Endpoint, Output, Quorum, QuorumSetup, Ticket, VoterSource};
+use quorum::{Endpoint, Output, Quorum, QuorumSetup, RoleKind, Ticket, Voter, VoterSet, VoterSource};
 use storage::{DirId, Disk, LogId, MemoryDisk, Store, StoreError, StoreOp};
 
 const NOW: Now = Now { mono: Instant(1), wall: WallMs(1_700_000_000_000) };
@@ -330,12 +330,21 @@ fn voters(ids: &[i32]) -> Bytes {
         voter_id: *id,
         voter_directory_id: DIRECTORY,
         endpoints: vec![endpoint()],
-        ..Default::default()
+        kraft_version_feature: voters_record::KRaftVersionFeature { max_supported_version: 1, ..Default::default() },
     };
     let mut record = VotersRecord { voters: ids.iter().map(voter).collect(), ..VotersRecord::default() };
     let mut bytes = BytesMut::new();
     encode(&mut record, 0, &mut bytes).expect("fits");
     bytes.freeze()
+}
+
+fn voter_set(ids: &[i32]) -> VoterSet {
+    VoterSet::of(ids.iter().map(|id| Voter {
+        id: NodeId(*id),
+        directory_id: DIRECTORY,
+        endpoints: vec![("CONTROLLER".into(), "here".into(), 9093)],
+        kraft_versions: (0, 1),
+    }))
 }
 
 fn failure(rig: &Rig) -> &str {
@@ -382,8 +391,6 @@ fn snapshots_that_do_not_hold_are_refused() {
         (snapshot(None, &[], false), "its end is missing"),
         (snapshot(None, &[feature("metadata.version", 31)], true), "metadata.version 31, of a later Apache Kafka"),
         (snapshot(None, &[feature("metadata.version", 21)], true), "kafka-features.sh upgrade"),
-        (snapshot(Some(voters(&[1, 2, 3])), &[], true), "3 nodes vote in this quorum, node 2 among them"),
-        (snapshot(Some(voters(&[2])), &[], true), "others vote in this quorum, node 2 among them"),
     ] {
         let rig = Rig::booted(disk_with(&[(path, bytes)]));
         assert!(failure(&rig).contains(says), "{says}: {}", failure(&rig));
@@ -394,11 +401,31 @@ fn snapshots_that_do_not_hold_are_refused() {
     assert!(failure(&rig).contains("stands for more than the log has"), "{}", failure(&rig));
 }
 
+/// Whatever the configuration says or does not say of others: they are in the log, with their addresses.
+#[test]
+fn who_is_not_named_by_the_log_does_not_elect_itself() {
+    let path = "__cluster_metadata-0/00000000000000000000-0000000000.checkpoint";
+    for (voters, role) in [(&[2][..], RoleKind::Unattached), (&[1, 2, 3], RoleKind::Unattached)] {
+        let bytes = quorum::voters_checkpoint(NOW.wall, &voter_set(voters));
+        let rig = Rig::booted(disk_with(&[(path, bytes)]));
+        assert_eq!((rig.failed, rig.quorum.role()), (None, role));
+    }
+    let bytes = quorum::voters_checkpoint(NOW.wall, &voter_set(&[1]));
+    let rig = Rig::booted(disk_with(&[(path, bytes)]));
+    assert!(rig.quorum.is_leader(), "it is named, alone: {:?}", rig.failed);
+    assert_eq!((rig.quorum.kraft_version(), rig.quorum.log_end()), (1, Offset(3)));
+}
+
 #[test]
 fn a_formatted_directory_says_what_a_cluster_begins_with() {
     let records = [feature("metadata.version", 25), feature("group.version", 1)];
     let bytes = snapshot(None, &records, true);
-    let mut rig = Rig::booted(disk_with(&[("bootstrap.checkpoint", bytes)]));
+    // Without voters it was formatted to join others, and waits for them.
+    let rig = Rig::booted(disk_with(&[("bootstrap.checkpoint", bytes.clone())]));
+    assert_eq!((&rig.failed, rig.quorum.role()), (&None, RoleKind::Unattached));
+    let first = "__cluster_metadata-0/00000000000000000000-0000000000.checkpoint";
+    let alone = quorum::voters_checkpoint(NOW.wall, &voter_set(&[1]));
+    let mut rig = Rig::booted(disk_with(&[("bootstrap.checkpoint", bytes), (first, alone)]));
     assert_eq!(rig.failed, None);
     assert_eq!(rig.quorum.take_bootstrap(), records);
     rig.append(records.to_vec());
@@ -420,7 +447,7 @@ fn voters_of_the_log_are_not_changed_by_the_configuration() {
         assert_ne!(rig.quorum.is_leader(), is_refused);
         if is_refused {
             assert!(
-                failure(&rig).contains("its voters are 1, and controller.quorum.voters names 1,2,3"),
+                failure(&rig).contains("node 1 alone votes, and controller.quorum.voters names 1,2,3"),
                 "{:?}",
                 rig.failed
             );

@@ -8,6 +8,8 @@ use protocol::messages::FeatureLevelRecord;
 
 /// Seeds that once found a fault, each with what it was, before those that a run takes in turn.
 const REGRESSIONS: &[u64] = &[];
+/// As these, of worlds whose voters change.
+const CHANGING_REGRESSIONS: &[u64] = &[];
 
 #[expect(clippy::disallowed_methods, reason = "a longer run is asked for by name")]
 fn seeds() -> u64 {
@@ -42,6 +44,28 @@ fn invariants_hold_over_many_seeds() {
         cut_tails > seeds() && restored > seeds() / 4,
         "{cut_tails} tails were cut, {restored} snapshots taken over"
     );
+}
+
+/// Voters come and go, and some lose their disks and come back as others, while all else goes wrong too.
+#[test]
+fn invariants_hold_while_the_voters_change() {
+    let (mut granted, mut wiped, mut changes, mut elections) = (0, 0, 0, 0);
+    for seed in CHANGING_REGRESSIONS.iter().copied().chain(0..seeds()) {
+        let (voters, observers) = [(3, 1), (3, 2), (1, 2), (2, 2)][(seed % 4) as usize];
+        let mut world = World::dynamic(seed, voters, observers, Bug::None);
+        if seed % 3 == 0 {
+            world = world.with_snapshots(3_000);
+        }
+        world.trouble_until(40_000_000);
+        world.settle();
+        assert!(world.violations.is_empty(), "seed {seed}: {:?}", world.violations);
+        granted += world.stats.granted;
+        changes += world.stats.changes;
+        wiped += world.stats.wiped;
+        elections += world.stats.elections;
+    }
+    assert!(changes > 4 * seeds() && granted > seeds(), "{granted} of {changes} changes");
+    assert!(wiped > seeds() / 4 && elections > seeds(), "{wiped} disks were lost, {elections} elections in all");
 }
 
 /// What was committed on two of three stays committed though one of the two loses its disk and the other is away: the third,
@@ -116,8 +140,30 @@ fn found(bug: Bug, first: u64, invariant: &str) {
 
 #[test]
 fn two_leaders_of_an_epoch_are_found() {
-    found(Bug::ForgottenVotes, 382, "election safety");
+    found(Bug::ForgottenVotes, 167, "election safety");
     found(Bug::GenerousVoters, 7, "election safety");
+}
+
+fn found_while_voters_change(bug: Bug, first: u64, invariant: &str) {
+    for seed in first..first + 100 {
+        let mut world = World::dynamic(seed, 3, 2, bug);
+        world.trouble_until(40_000_000);
+        world.settle();
+        if world.violations.iter().any(|what| what.starts_with(invariant)) {
+            return;
+        }
+    }
+    panic!("no seed shows {bug:?} as a violation of {invariant}");
+}
+
+#[test]
+fn a_second_quorum_of_the_same_cluster_is_found() {
+    found_while_voters_change(Bug::FormattedAlone, 0, "election safety");
+}
+
+#[test]
+fn voters_that_count_with_what_they_do_not_have_are_found() {
+    found_while_voters_change(Bug::BoastfulVoters, 0, "leader completeness");
 }
 
 #[test]

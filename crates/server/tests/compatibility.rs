@@ -72,7 +72,7 @@ fn page() -> String {
     let mut row = |text: String| writeln!(page, "{text}").unwrap();
     row(format!("\n## APIs that are served ({})\n", SERVED.len()));
     row("| API | key | versions | |\n| --- | ---: | --- | --- |".into());
-    for api in SERVED {
+    for api in SERVED.iter().copied() {
         let versions = support::kafka_range(api).expect("what is served, Kafka serves too");
         let note = NOTES.iter().find(|it| it.0 == api).map_or("", |it| it.1);
         row(format!("| {} | {} | {} – {} | {note} |", api.name(), api.code(), versions.start(), versions.end()));

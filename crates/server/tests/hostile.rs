@@ -411,7 +411,7 @@ fn fuzzed_frames_at_every_api_and_version() {
     let mut client = rig.client();
     let mut sent = 0;
     for round in 0..rounds {
-        for api in SERVED {
+        for api in SERVED.iter().copied() {
             for version in api.versions() {
                 let frame = fuzzed(&mut random, api, version, round);
                 client.send_frame(&frame);

@@ -57,7 +57,8 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("controller.performance.always.log.threshold.ms", Long, Some("2000"), AtLeast(0)).internal().idle(),
     Definition::new("controller.performance.sample.period.ms", Long, Some("60000"), AtLeast(100)).internal().idle(),
     Definition::new("controller.quorum.append.linger.ms", Int, Some("25"), AtLeast(0)).idle(),
-    Definition::new("controller.quorum.auto.join.enable", Boolean, Some("false"), Any).idle(),
+    Definition::new("controller.quorum.auto.join.enable", Boolean, Some("false"), Any)
+        .doc("A controller that is no voter asks to become one."),
     Definition::new("controller.quorum.bootstrap.servers", List, Some(""), Any)
         .doc("Where a node finds the metadata quorum."),
     Definition::new("controller.quorum.election.backoff.max.ms", Int, Some("1000"), AtLeast(0)),

@@ -103,7 +103,7 @@ impl Network {
     }
 
     /// True if a controller's listener of this node is bound or advertised there.
-    fn is_own_controller(&self, host: &str, port: u16) -> bool {
+    pub(super) fn is_own_controller(&self, host: &str, port: u16) -> bool {
         let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
         let is_there = |it: &&Listener| {
             let is_local = matches!(it.host.as_str(), "" | "0.0.0.0" | "::") || is_loopback(&it.host);
@@ -272,13 +272,6 @@ fn inter_broker_name(
 /// `controller.quorum.voters`, which must agree with the node's roles.
 pub(super) fn voters(values: &Values<'_>, node_id: NodeId, roles: Roles) -> Result<Vec<Voter>, ConfigError> {
     let servers = values.items("controller.quorum.bootstrap.servers");
-    if servers.len() > 1 {
-        return Err(ConfigError(format!(
-            "controller.quorum.bootstrap.servers={}: a quorum of several controllers that is found by its bootstrap servers is not \
-             supported yet; use controller.quorum.voters",
-            servers.join(",")
-        )));
-    }
     let mut voters: Vec<Voter> = Vec::new();
     for entry in values.items("controller.quorum.voters") {
         let voter = entry.split_once('@').and_then(|(id, address)| {
@@ -309,27 +302,11 @@ pub(super) fn voters(values: &Values<'_>, node_id: NodeId, roles: Roles) -> Resu
             ids()
         ))),
         (false, false) if voters.is_empty() && servers.is_empty() => Err(ConfigError(
-            "process.roles=broker: controller.quorum.voters must name the controllers, as id@host:port".into(),
+            "process.roles=broker: controller.quorum.bootstrap.servers must name the controllers, as host:port, or \
+             controller.quorum.voters, as id@host:port"
+                .into(),
         )),
         _ => Ok(voters),
-    }
-}
-
-/// A controller without `controller.quorum.voters` elects itself, so the one server that leads to the quorum must be itself:
-/// with another's address there would be two clusters.
-pub(super) fn check_bootstrap(
-    servers: &[(Str, u16)],
-    voters: &[Voter],
-    roles: Roles,
-    network: &Network,
-) -> Result<(), ConfigError> {
-    let foreign = servers.iter().find(|(host, port)| !network.is_own_controller(host, *port));
-    match foreign {
-        Some((host, port)) if roles.controller && voters.is_empty() => Err(ConfigError(format!(
-            "controller.quorum.bootstrap.servers={host}:{port} is none of this node's own controller listeners, and a quorum whose \
-             voters are in its log is not supported yet; name the voters in controller.quorum.voters of every node"
-        ))),
-        _ => Ok(()),
     }
 }
 

@@ -212,8 +212,12 @@ impl Config {
         let roles = roles(&values)?;
         let network = listeners::Network::parse(&values, roles)?;
         let voters = listeners::voters(&values, node_id, roles)?;
-        let quorum = QuorumConfig::of(&values)?;
-        listeners::check_bootstrap(&quorum.bootstrap_servers, &voters, roles, &network)?;
+        let mut quorum = QuorumConfig::of(&values)?;
+        quorum.bootstrap_servers.retain(|(host, port)| !network.is_own_controller(host, *port));
+        if quorum.auto_join_enable && !roles.controller {
+            let what = "controller.quorum.auto.join.enable is only supported when process.roles contains the 'controller' role.";
+            return Err(ConfigError(what.into()));
+        }
         let log_dirs = log_dirs(&values)?;
         let metadata_log_dir = metadata_log_dir(&values, &log_dirs)?;
         let is_alone = roles.broker && roles.controller && voters.len() <= 1 && quorum.bootstrap_servers.is_empty();
@@ -290,7 +294,10 @@ impl Config {
 
     /// True if the node is all there is to its cluster's quorum and needs no other.
     pub fn is_alone(&self) -> bool {
-        self.roles.broker && self.roles.controller && self.voters.len() <= 1
+        self.roles.broker
+            && self.roles.controller
+            && self.voters.len() <= 1
+            && (!self.voters.is_empty() || self.quorum.bootstrap_servers.is_empty())
     }
 
     /// True for a listener on which only controllers' requests arrive.

@@ -7,8 +7,10 @@ use super::{ConfigError, Values};
 /// `controller.quorum.*` and `metadata.*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuorumConfig {
-    /// `controller.quorum.bootstrap.servers`.
+    /// `controller.quorum.bootstrap.servers` without this node itself.
     pub bootstrap_servers: Vec<(Str, u16)>,
+    /// `controller.quorum.auto.join.enable`.
+    pub auto_join_enable: bool,
     /// `controller.quorum.election.timeout.ms`.
     pub election_timeout_ms: i32,
     /// `controller.quorum.fetch.timeout.ms`.
@@ -46,6 +48,7 @@ impl QuorumConfig {
         let servers = values.items("controller.quorum.bootstrap.servers").into_iter().map(server);
         Ok(QuorumConfig {
             bootstrap_servers: servers.collect::<Result<_, _>>()?,
+            auto_join_enable: values.flag("controller.quorum.auto.join.enable"),
             election_timeout_ms: values.int("controller.quorum.election.timeout.ms"),
             fetch_timeout_ms: values.int("controller.quorum.fetch.timeout.ms"),
             election_backoff_max_ms: values.int("controller.quorum.election.backoff.max.ms"),

@@ -182,15 +182,16 @@ fn the_nodes_of_a_cluster_are_voters_brokers_or_both() {
     listening_controller[2].1 = "CONTROLLER://a:9093,PLAINTEXT://a:9092";
     assert!(cluster(&listening_controller).expect_err("a controller serves").contains("must only contain KRaft"));
     let lonely = refusal(&[broker[0], broker[1], broker[2], ("controller.listener.names", "CONTROLLER")]);
-    assert!(lonely.starts_with("process.roles=broker: controller.quorum.voters must name the controllers"), "{lonely}");
+    assert!(lonely.starts_with("process.roles=broker: controller.quorum.bootstrap.servers must name the controllers"), "{lonely}");
 }
 
-/// A controller that nobody named as a voter elects itself, so that with another's address there would be two clusters.
+/// A combined node whose bootstrap servers are itself is a quorum of its own until it is told otherwise.
 #[test]
-fn a_controllers_one_bootstrap_server_is_itself() {
-    let parse = |listeners: &str, server: &str| {
-        let more = [("listeners", listeners), ("controller.quorum.bootstrap.servers", server)];
-        Config::parse(&combined(&more)).map(|it| it.0.is_alone()).map_err(|it| it.to_string())
+fn a_node_does_not_look_for_itself() {
+    let parse = |listeners: &str, servers: &str| {
+        let more = [("listeners", listeners), ("controller.quorum.bootstrap.servers", servers)];
+        let (config, _) = Config::parse(&combined(&more)).expect("valid");
+        (config.is_alone(), config.quorum.bootstrap_servers.len())
     };
     let own = "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093";
     let wild = "PLAINTEXT://:9092,CONTROLLER://:9093";
@@ -199,7 +200,8 @@ fn a_controllers_one_bootstrap_server_is_itself() {
     for (listeners, server) in
         [(own, "localhost:9093"), (wild, "localhost:9093"), (named, "a:9093"), (six, "[::1]:9093")]
     {
-        assert_eq!(parse(listeners, server), Ok(true), "{listeners} {server}");
+        assert_eq!(parse(listeners, server), (true, 0), "{listeners} {server}");
+        assert_eq!(parse(listeners, &format!("{server},b:9093,c:9093")), (false, 2), "{listeners} {server}");
     }
     for (listeners, server) in [
         (own, "127.0.0.1:9092"),
@@ -208,13 +210,18 @@ fn a_controllers_one_bootstrap_server_is_itself() {
         (wild, "other:9093"),
         (named, "localhost:9093"),
     ] {
-        let why = parse(listeners, server).expect_err("another's");
-        assert!(why.contains("none of this node's own") && why.contains("not supported yet"), "{why}");
+        assert_eq!(parse(listeners, server), (false, 1), "{listeners} {server}");
     }
     let advertised = [("advertised.listeners", "CONTROLLER://other:9093,PLAINTEXT://other:9092")];
     let all = [&advertised[..], &[("controller.quorum.bootstrap.servers", "other:9093")]].concat();
-    assert!(Config::parse(&combined(&all)).is_ok());
-    assert!(refusal(&[("controller.quorum.bootstrap.servers", "other:9093")]).contains("none of this node's own"));
+    assert!(Config::parse(&combined(&all)).expect("valid").0.is_alone());
+    let broker = combined(&[
+        ("process.roles", "broker"),
+        ("listeners", "PLAINTEXT://a:9092"),
+        ("controller.quorum.auto.join.enable", "true"),
+    ]);
+    let why = Config::parse(&broker).expect_err("it cannot vote").to_string();
+    assert!(why.contains("only supported when process.roles contains the 'controller' role"), "{why}");
 }
 
 #[test]

@@ -5,19 +5,21 @@ use ordered::Set;
 use protocol::messages::update_features_request::FeatureUpdateKey;
 use protocol::messages::update_features_response::UpdatableFeatureResult;
 use protocol::messages::{
-    ErrorCode, FeatureLevelRecord, MetadataRecord, ResponseBody, UpdateFeaturesRequest, UpdateFeaturesResponse,
+    ErrorCode, FeatureLevelRecord, MetadataRecord, NoOpRecord, ResponseBody, UpdateFeaturesRequest,
+    UpdateFeaturesResponse,
 };
 use protocol::{Str, support};
+use quorum::Quorum;
 
 use super::{Controller, Outcome};
 use crate::config::Config;
 use crate::image::Resource;
 use crate::refusal::Refusal;
 
+/// Voters as records (KIP-853). Its level is in the quorum's own records.
+use quorum::KRAFT_VERSION;
 /// The format of the metadata log (KIP-778).
 pub(super) use quorum::METADATA_VERSION;
-/// Voters as records (KIP-853). Its level is in the quorum's own records.
-const KRAFT_VERSION: &str = "kraft.version";
 /// Eligible leader replicas (KIP-966).
 pub(super) const ELR: &str = "eligible.leader.replicas.version";
 /// The metadata.version since which a smaller ISR is no new leader epoch (3.6-IV0).
@@ -50,23 +52,42 @@ pub(super) fn has_elr(records: &[MetadataRecord]) -> bool {
     records.iter().any(is_elr)
 }
 
+/// What comes of one feature's update.
+enum Change {
+    Nothing,
+    Level(FeatureLevelRecord),
+    /// Of `kraft.version`: whether the level is another.
+    Quorum(bool),
+}
+
 impl Controller {
-    /// UpdateFeatures, versions 0 to 2 (KIP-584, KIP-778): levels that every broker and controller can run.
-    ///
-    /// Gap: kraft.version, whose level is in the quorum's own records.
-    pub fn decide_update_features(&self, config: &Config, version: i16, request: &UpdateFeaturesRequest) -> Outcome {
+    /// UpdateFeatures, versions 0 to 2 (KIP-584, KIP-778): levels that every broker and controller can run. True if the
+    /// quorum's voters are to become the log's own with it.
+    pub fn decide_update_features(
+        &self,
+        config: &Config,
+        quorum: &Quorum,
+        version: i16,
+        request: &UpdateFeaturesRequest,
+    ) -> (Outcome, bool) {
+        let mut is_upgrade = false;
         let mut reply = UpdateFeaturesResponse { error_message: None, ..UpdateFeaturesResponse::default() };
         let mut records = Vec::new();
         let mut seen = Set::new();
         for asked in &request.feature_updates {
             let checked = if seen.insert(asked.feature.clone()) {
-                self.update_feature(version, asked, request)
+                self.update_feature(version, asked, request, quorum)
             } else {
                 Err(Refusal::new(ErrorCode::InvalidRequest, "Each feature must appear at most once."))
             };
             match checked {
-                Ok(None) => {}
-                Ok(Some(record)) => {
+                Ok(Change::Nothing) => {}
+                Ok(Change::Quorum(is_change)) => {
+                    is_upgrade |= is_change;
+                    // The quorum's own records are nobody's to wait for; so Kafka adds one that says nothing.
+                    records.push(NoOpRecord::default().into());
+                }
+                Ok(Change::Level(record)) => {
                     if asked.feature == ELR && record.feature_level > 0 && self.image().feature(ELR) == 0 {
                         records.extend(self.shared_min_isr(config));
                     }
@@ -75,6 +96,7 @@ impl Controller {
                 Err(refusal) => {
                     // Nothing of it is done.
                     records.clear();
+                    is_upgrade = false;
                     reply.error_code = refusal.code.code();
                     let why = "The update failed for all features since the following feature had an error";
                     reply.error_message = Some(Str::from(format!("{why}: {}", refusal.message)));
@@ -92,8 +114,9 @@ impl Controller {
         }
         if request.validate_only {
             records.clear();
+            is_upgrade = false;
         }
-        Outcome { records, reply: ResponseBody::UpdateFeatures(reply) }
+        (Outcome { records, reply: ResponseBody::UpdateFeatures(reply) }, is_upgrade)
     }
 
     fn update_feature(
@@ -101,7 +124,8 @@ impl Controller {
         version: i16,
         asked: &FeatureUpdateKey,
         request: &UpdateFeaturesRequest,
-    ) -> Result<Option<FeatureLevelRecord>, Refusal> {
+        quorum: &Quorum,
+    ) -> Result<Change, Refusal> {
         let (name, level) = (&asked.feature, asked.max_version_level);
         let invalid = |why: String| {
             let what = format!("Invalid update version {level} for feature {name}. {why}");
@@ -121,7 +145,7 @@ impl Controller {
         if let Some(why) = self.unsupported(name, level) {
             return invalid(why);
         }
-        let present = self.image().feature(name);
+        let present = if name == KRAFT_VERSION { quorum.kraft_version() } else { self.image().feature(name) };
         if level < present && upgrade_type == UPGRADE {
             return invalid(
                 "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe \
@@ -133,7 +157,14 @@ impl Controller {
             return invalid("Can't downgrade to a newer version.".into());
         }
         if name == KRAFT_VERSION {
-            return invalid("This version of the quorum's records cannot be changed while the cluster runs.".into());
+            if upgrade_type != UPGRADE {
+                return match level == present {
+                    true => Ok(Change::Nothing),
+                    false => invalid("Can't downgrade the version of this feature.".into()),
+                };
+            }
+            let checked = quorum.check_kraft_version(level).map(Change::Quorum);
+            return checked.map_err(|why| Refusal::new(ErrorCode::InvalidUpdateVersion, why));
         }
         if name == METADATA_VERSION && level < present {
             // Between such levels a kind of record changed, so going back could lose what those records say.
@@ -156,7 +187,7 @@ impl Controller {
                 ));
             }
         }
-        Ok(Some(FeatureLevelRecord { name: name.clone(), feature_level: level }))
+        Ok(Change::Level(FeatureLevelRecord { name: name.clone(), feature_level: level }))
     }
 
     /// With eligible leaders, all brokers must mean the same by the minimum: it becomes the cluster's (KIP-966).

@@ -11,7 +11,7 @@ use super::{Context, Step};
 use crate::config::Past;
 
 /// The APIs that this node serves, in order of their keys.
-pub const SERVED: [ApiKey; 36] = [
+pub const SERVED: &[ApiKey] = &[
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
@@ -33,6 +33,7 @@ pub const SERVED: [ApiKey; 36] = [
     ApiKey::OffsetForLeaderEpoch,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
+    ApiKey::AlterReplicaLogDirs,
     ApiKey::DescribeLogDirs,
     ApiKey::CreatePartitions,
     ApiKey::DeleteGroups,
@@ -48,10 +49,12 @@ pub const SERVED: [ApiKey; 36] = [
     ApiKey::UnregisterBroker,
     ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
+    ApiKey::AddRaftVoter,
+    ApiKey::RemoveRaftVoter,
 ];
 
 /// The APIs that are served on a controller listener, in order of their keys.
-pub const SERVED_BY_CONTROLLERS: [ApiKey; 26] = [
+pub const SERVED_BY_CONTROLLERS: &[ApiKey] = &[
     ApiKey::Fetch,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
@@ -78,6 +81,9 @@ pub const SERVED_BY_CONTROLLERS: [ApiKey; 26] = [
     ApiKey::AllocateProducerIds,
     ApiKey::ControllerRegistration,
     ApiKey::AssignReplicasToDirs,
+    ApiKey::AddRaftVoter,
+    ApiKey::RemoveRaftVoter,
+    ApiKey::UpdateRaftVoter,
 ];
 
 /// Answers what this node speaks on the listener of who asks.
@@ -89,8 +95,8 @@ pub fn handle(context: &mut Context<'_>, request: ApiVersionsRequest) -> Step {
         return Step::Answer(ResponseBody::ApiVersions(response));
     }
     let served: &[ApiKey] = match context.config.is_controller_listener(&context.peer.listener) {
-        true => &SERVED_BY_CONTROLLERS,
-        false => &SERVED,
+        true => SERVED_BY_CONTROLLERS,
+        false => SERVED,
     };
     let hidden = (context.config.past == Past::UnvalidatedFetches).then_some(ApiKey::OffsetForLeaderEpoch);
     response.api_keys = served.iter().copied().filter(|api| Some(*api) != hidden).map(advertised).collect();
@@ -113,6 +119,15 @@ pub fn handle(context: &mut Context<'_>, request: ApiVersionsRequest) -> Step {
             min_version_level: level,
         })
         .collect();
+    // It is no record of the metadata: the quorum's own say it.
+    let kraft_version = context.quorum.kraft_version();
+    if kraft_version > 0 {
+        response.finalized_features.push(FinalizedFeatureKey {
+            name: Str::from_static(quorum::KRAFT_VERSION),
+            max_version_level: kraft_version,
+            min_version_level: kraft_version,
+        });
+    }
     response.finalized_features_epoch = context.image.next_offset().0 - 1;
     Step::Answer(ResponseBody::ApiVersions(response))
 }

@@ -32,7 +32,14 @@ pub(crate) fn is_forwarded(api: ApiKey) -> bool {
             | ApiKey::UpdateFeatures
             | ApiKey::DescribeQuorum
             | ApiKey::UnregisterBroker
+            | ApiKey::AddRaftVoter
+            | ApiKey::RemoveRaftVoter
     )
+}
+
+/// What the quorum answers for itself, whoever asks.
+pub(super) fn is_of_quorum(body: &RequestBody) -> bool {
+    matches!(body, RequestBody::DescribeQuorum(_) | RequestBody::AddRaftVoter(_) | RequestBody::RemoveRaftVoter(_))
 }
 
 /// Has the controller decide what only it can; `None` for any other request.
@@ -69,6 +76,7 @@ impl Node {
             image: &self.image,
             controller: &self.controller,
             random: &mut self.random,
+            quorum: &self.quorum,
             peer,
             version: waiter.version,
         };
@@ -80,7 +88,10 @@ impl Node {
             | RequestBody::EndQuorumEpoch(_)
             | RequestBody::Fetch(_)
             | RequestBody::FetchSnapshot(_)
-            | RequestBody::DescribeQuorum(_) => return self.ask_quorum(now, waiter, body, out),
+            | RequestBody::DescribeQuorum(_)
+            | RequestBody::AddRaftVoter(_)
+            | RequestBody::RemoveRaftVoter(_)
+            | RequestBody::UpdateRaftVoter(_) => return self.ask_quorum(now, waiter, body, out),
             RequestBody::Envelope(request) => return self.handle_envelope(now, waiter, peer, request, out),
             RequestBody::ApiVersions(request) => super::api_versions::handle(&mut context, request),
             RequestBody::DescribeCluster(request) => super::describe_cluster::handle(&mut context, request),
@@ -111,9 +122,6 @@ impl Node {
 
     /// A broker passes a client's request on: what is decided goes back in an envelope of its own.
     fn handle_envelope(&mut self, now: Now, waiter: Waiter, peer: &Peer, request: EnvelopeRequest, out: &mut Outbox) {
-        let answer = |error: ErrorCode, data: Option<Bytes>| {
-            ResponseBody::Envelope(EnvelopeResponse { error_code: error.code(), response_data: data })
-        };
         if !self.controller.is_active() {
             return self.answer(waiter, answer(ErrorCode::NotController, None), out);
         }
@@ -129,36 +137,52 @@ impl Node {
             Err(error) => return self.close(waiter.conn, format!("Envelope: {error}"), out),
         };
         let Request { version, correlation_id, body, .. } = inner;
+        if is_of_quorum(&body) {
+            return self.ask_quorum_wrapped(now, waiter, (version, correlation_id), body, out);
+        }
         let mut context = Context {
             now,
             config: &self.config,
             image: &self.image,
             controller: &self.controller,
             random: &mut self.random,
+            quorum: &self.quorum,
             peer,
             version,
         };
         let Some(step) = decide(&mut context, body) else {
             return self.answer(waiter, answer(ErrorCode::InvalidRequest, None), out);
         };
-        let wrapped = |body: ResponseBody| {
-            let mut response = Response { version, correlation_id, body };
-            let bytes = frame::encode_response(&mut response).ok().and_then(|frame| frame.bytes());
-            match bytes {
-                // Without the size, which the frame around it has.
-                Some(bytes) => answer(ErrorCode::None, Some(bytes.slice(4..))),
-                None => answer(ErrorCode::UnknownServerError, None),
-            }
-        };
+        let wrapped = |body: ResponseBody| wrap(version, correlation_id, body);
         match step {
             Step::Answer(body) => self.answer(waiter, wrapped(body), out),
             Step::Ask(_, body) => self.answer(waiter, wrapped(body), out),
+            Step::Upgrade(Outcome { records, reply }) => {
+                self.upgrade_quorum(now, out);
+                let outcome = Outcome { records, reply: wrapped(reply) };
+                self.commit(now, outcome, |reply| Committed::Answer(waiter, reply), out);
+            }
             Step::Decided(Outcome { records, reply }) => {
                 let outcome = Outcome { records, reply: wrapped(reply) };
                 self.commit(now, outcome, |reply| Committed::Answer(waiter, reply), out);
             }
         }
     }
+}
+
+/// An answer in an envelope.
+pub(crate) fn wrap(version: i16, correlation_id: i32, body: ResponseBody) -> ResponseBody {
+    let mut response = Response { version, correlation_id, body };
+    let bytes = frame::encode_response(&mut response).ok().and_then(|frame| frame.bytes());
+    match bytes {
+        // Without the size, which the frame around it has.
+        Some(bytes) => answer(ErrorCode::None, Some(bytes.slice(4..))),
+        None => answer(ErrorCode::UnknownServerError, None),
+    }
+}
+
+fn answer(error: ErrorCode, data: Option<Bytes>) -> ResponseBody {
+    ResponseBody::Envelope(EnvelopeResponse { error_code: error.code(), response_data: data })
 }
 
 /// Whether a broker's request was accepted, as its answer says.

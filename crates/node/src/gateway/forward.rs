@@ -150,6 +150,7 @@ impl Node {
             image: &self.image,
             controller: &nobody,
             random: &mut self.random,
+            quorum: &self.quorum,
             peer: &peer,
             version: waiter.version,
         };

@@ -50,6 +50,7 @@ use crate::outbox::{Outbox, Reply};
 use crate::timers::WakeReason;
 use protocol::Random;
 
+use quorum::Quorum;
 /// What a handler may look at.
 pub struct Context<'a> {
     /// Both clocks.
@@ -63,6 +64,8 @@ pub struct Context<'a> {
     /// For topic ids and the placement of replicas.
     pub random: &'a mut Random,
     /// Who asks.
+    /// The quorum below the metadata log.
+    pub quorum: &'a Quorum,
     pub peer: &'a Peer,
     /// The request's version.
     pub version: i16,
@@ -76,6 +79,8 @@ pub enum Step {
     /// Records first; the reply waits until they (and all before them) are committed.
     Decided(Outcome),
     /// The answer goes out at once; the active controller, which is another node, is asked to create these topics meanwhile.
+    /// As decided, but first the quorum's voters become the log's own (`kraft.version` 1).
+    Upgrade(Outcome),
     Ask(Vec<Str>, ResponseBody),
 }
 
@@ -99,7 +104,7 @@ impl Node {
         if controller::is_forwarded(api) && !self.controller.is_active() {
             return self.forward(now, waiter, &peer, request, out);
         }
-        if matches!(request.body, RequestBody::DescribeQuorum(_)) {
+        if controller::is_of_quorum(&request.body) {
             return self.ask_quorum(now, waiter, request.body, out);
         }
         let Some(request) = self.dispatch_to_coordinator(now, waiter, &peer, request, out) else { return };
@@ -110,6 +115,7 @@ impl Node {
             controller: &self.controller,
             random: &mut self.random,
             peer: &peer,
+            quorum: &self.quorum,
             version,
         };
         let step = match request.body {
@@ -145,6 +151,10 @@ impl Node {
             Step::Ask(names, body) => {
                 self.ask_for_topics(names, out);
                 self.answer(waiter, body, out);
+            }
+            Step::Upgrade(outcome) => {
+                self.upgrade_quorum(now, out);
+                self.commit(now, outcome, |reply| Committed::Answer(waiter, reply), out);
             }
         }
     }

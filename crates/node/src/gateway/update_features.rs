@@ -10,7 +10,9 @@ use super::{Context, Step};
 /// UpdateFeatures: has the controller decide.
 pub fn handle(context: &mut Context<'_>, request: &UpdateFeaturesRequest) -> Step {
     if context.controller.is_active() {
-        return Step::Decided(context.controller.decide_update_features(context.config, context.version, request));
+        let (outcome, is_upgrade) =
+            context.controller.decide_update_features(context.config, context.quorum, context.version, request);
+        return if is_upgrade { Step::Upgrade(outcome) } else { Step::Decided(outcome) };
     }
     let error_code = ErrorCode::NotController.code();
     Step::Answer(ResponseBody::UpdateFeatures(UpdateFeaturesResponse { error_code, ..Default::default() }))

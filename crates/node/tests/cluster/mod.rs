@@ -14,6 +14,8 @@ use protocol::messages::create_topics_request::{CreatableReplicaAssignment, Crea
 use protocol::messages::create_topics_response::CreatableTopicResult;
 use protocol::messages::*;
 use protocol::{LeaderEpoch, NodeId, Now, Str, Uuid};
+use quorum::{Quorum, QuorumSetup};
+use storage::{DirId, LogId};
 
 pub const DIRECTORY: Uuid = Uuid([9; 16]);
 
@@ -42,6 +44,7 @@ pub const SUBTRACT: i8 = 3;
 pub struct Cluster {
     pub config: Config,
     pub controller: Controller,
+    pub quorum: Quorum,
     pub random: Random,
     pub log: Vec<MetadataRecord>,
     /// Of broker 1; others have as many of their own.
@@ -59,6 +62,7 @@ impl Cluster {
         let mut cluster = Cluster {
             config,
             controller,
+            quorum: Quorum::new(QuorumSetup::alone(NodeId(1), LogId(0), DirId(0))),
             random: Random::new(7),
             log: Vec::new(),
             directories: vec![DIRECTORY],
@@ -251,12 +255,13 @@ impl Cluster {
             image: &image,
             controller: &self.controller,
             random: &mut self.random,
+            quorum: &self.quorum,
             peer: &peer,
             version,
         };
         match handle(&mut context) {
             Step::Answer(body) => body,
-            Step::Decided(outcome) => self.commit(outcome),
+            Step::Decided(outcome) | Step::Upgrade(outcome) => self.commit(outcome),
             Step::Ask(..) => panic!("this controller is active"),
         }
     }

@@ -5,13 +5,19 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use protocol::frame::{decode_request, decode_response, encode_request, encode_response};
-use protocol::messages::{FeatureLevelRecord, MetadataRecord};
+use protocol::messages::{
+    AddRaftVoterRequest, ApiVersionsResponse, FeatureLevelRecord, MetadataRecord, RemoveRaftVoterRequest,
+    add_raft_voter_request, api_versions_response,
+};
 use protocol::records::Records;
 use protocol::{
     Instant, LeaderEpoch, NodeId, Now, Offset, Random, Request, RequestBody, Response, ResponseBody, Uuid, WallMs,
 };
-use quorum::{Call, Endpoint, NoAnswer, Output, Quorum, QuorumSetup, RoleKind, Ticket, VoterSource};
-use storage::{Cell, DirId, Done, LogId, MemoryDisk, Store, StoreOp};
+use quorum::{
+    Call, Endpoint, NoAnswer, Output, Quorum, QuorumSetup, RoleKind, Ticket, Voter, VoterSet, VoterSource,
+    voters_checkpoint,
+};
+use storage::{Cell, DirId, Disk, Done, LogId, MemoryDisk, Store, StoreOp};
 
 /// What is wrong with the world that the checks must notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +35,11 @@ pub(crate) enum Bug {
     NoDivergence,
     /// A node counts as the same that was started anew: its high watermark begins at the snapshot again.
     Rebirth,
+    /// Who is to join was formatted as a quorum of its own.
+    FormattedAlone,
+    /// The leader believes that a majority has what one of the voters that count has: on the wire, every fetch of a voter
+    /// names the leader's end.
+    BoastfulVoters,
 }
 
 /// What is carried out in order (the contract of [`StoreOp`]); between lanes there is no order but chance.
@@ -60,6 +71,8 @@ struct Member {
     busy: BTreeSet<Lane>,
     life: u64,
     is_voter: bool,
+    /// How often its disk was lost: each time its directory becomes another.
+    losses: u8,
     /// What the state machine made of the committed records: the newest level of each name.
     state: BTreeMap<String, i16>,
     high_watermark: Offset,
@@ -92,10 +105,13 @@ pub(crate) struct World {
     next: u64,
     next_token: u64,
     askers: BTreeMap<(usize, u64), Asker>,
+    changes: BTreeSet<(usize, u64)>,
     /// No message goes from the one to the other.
     cut: Vec<(usize, usize)>,
     bug: Bug,
     pub(crate) calm: bool,
+    /// The log names the voters (KIP-853), and they change.
+    is_dynamic: bool,
     /// Who led which epoch.
     leaders: BTreeMap<LeaderEpoch, NodeId>,
     /// The state after each committed offset, as the first to commit it saw it.
@@ -113,12 +129,25 @@ pub(crate) struct Stats {
     pub(crate) faults: u64,
     pub(crate) restored: u64,
     pub(crate) cut_tails: u64,
+    /// Changes of the voters that were asked for, and that were granted.
+    pub(crate) changes: u64,
+    pub(crate) granted: u64,
+    pub(crate) wiped: u64,
 }
 
 const VERSIONS: fn(&RequestBody) -> i16 = |body| *body.api_key().versions().end();
 
 impl World {
     pub(crate) fn new(seed: u64, voters: usize, observers: usize, bug: Bug) -> World {
+        World::of(seed, voters, observers, bug, false)
+    }
+
+    /// A quorum whose log names the voters; the observers are controllers that may become some.
+    pub(crate) fn dynamic(seed: u64, voters: usize, observers: usize, bug: Bug) -> World {
+        World::of(seed, voters, observers, bug, true)
+    }
+
+    fn of(seed: u64, voters: usize, observers: usize, bug: Bug, is_dynamic: bool) -> World {
         let mut world = World {
             now: 1,
             random: Random::new(seed),
@@ -127,9 +156,11 @@ impl World {
             next: 0,
             next_token: 0,
             askers: BTreeMap::new(),
+            changes: BTreeSet::new(),
             cut: Vec::new(),
             bug,
             calm: false,
+            is_dynamic,
             leaders: BTreeMap::new(),
             states: BTreeMap::new(),
             appended: 0,
@@ -147,16 +178,60 @@ impl World {
                 busy: BTreeSet::new(),
                 life: 0,
                 is_voter: index < voters,
+                losses: 0,
                 state: BTreeMap::new(),
                 high_watermark: Offset(0),
                 was_leader_in: None,
                 failed: None,
             });
         }
+        if is_dynamic {
+            let first: Vec<Voter> = (0..voters).map(|node| world.voter(node)).collect();
+            for node in 0..voters {
+                world.format(node, first.iter().cloned());
+            }
+            for node in voters..voters + observers {
+                if bug == Bug::FormattedAlone {
+                    let alone = world.voter(node);
+                    world.format(node, [alone]);
+                }
+            }
+        }
         for node in 0..voters + observers {
             world.start(node);
         }
         world
+    }
+
+    fn directory(&self, node: usize) -> Uuid {
+        let member = &self.members[node];
+        let mut bytes = [member.id.0 as u8; 16];
+        bytes[15] = member.losses;
+        Uuid(bytes)
+    }
+
+    fn voter(&self, node: usize) -> Voter {
+        let at = endpoint(self.members[node].id);
+        Voter {
+            id: at.node,
+            directory_id: self.directory(node),
+            endpoints: vec![("CONTROLLER".into(), at.host, at.port)],
+            kraft_versions: (0, 1),
+        }
+    }
+
+    /// As `storage format --initial-controllers` does.
+    fn format(&mut self, node: usize, voters: impl IntoIterator<Item = Voter>) {
+        let bytes = voters_checkpoint(self.now().wall, &VoterSet::of(voters));
+        let Some(disk) = &mut self.members[node].disk else { return };
+        let folder = "__cluster_metadata-0";
+        disk.create_dir(DirId(0), folder).expect("created");
+        let path = format!("{folder}/00000000000000000000-0000000000.checkpoint");
+        let file = disk.open(DirId(0), &path, true).expect("created");
+        disk.write_at(&file, 0, &[bytes]).expect("written");
+        disk.sync(&file).expect("synced");
+        disk.sync_dir(DirId(0), folder).expect("synced");
+        disk.sync_dir(DirId(0), "").expect("synced");
     }
 
     pub(crate) fn with_snapshots(mut self, every: u64) -> World {
@@ -174,7 +249,19 @@ impl World {
     }
 
     fn start(&mut self, node: usize) {
-        let voters = self.members.iter().filter(|it| it.is_voter).map(|it| endpoint(it.id)).collect();
+        let voters = match self.is_dynamic {
+            false => {
+                let voters = self.members.iter().filter(|it| it.is_voter);
+                VoterSource::Static(voters.map(|it| endpoint(it.id)).collect())
+            }
+            true => {
+                let servers = self.members.iter().map(|it| endpoint(it.id));
+                VoterSource::Dynamic(servers.map(|it| (it.host, it.port)).collect())
+            }
+        };
+        let (directory_id, is_dynamic) = (self.directory(node), self.is_dynamic);
+        // Who was no voter waits to be made one by hand, in half of the worlds.
+        let auto_join = is_dynamic && (self.members[node].is_voter || seed_of(&self.random) % 2 == 0);
         let seed = self.random.next_u64();
         let now = self.now();
         let member = &mut self.members[node];
@@ -182,10 +269,11 @@ impl World {
         let at = endpoint(member.id);
         let quorum = Quorum::new(QuorumSetup {
             cluster_id: "cluster".into(),
-            directory_id: Uuid([member.id.0 as u8; 16]),
+            directory_id,
             endpoints: vec![("CONTROLLER".into(), at.host, at.port)],
-            voters: VoterSource::Static(voters),
-            is_controller: member.is_voter,
+            voters,
+            is_controller: member.is_voter || is_dynamic,
+            auto_join,
             seed,
             segment_bytes: 2_000,
             fetch_max_bytes: 1_500,
@@ -238,7 +326,69 @@ impl World {
     /// Ends a process whose disk is lost with it.
     pub(crate) fn wipe(&mut self, node: usize) {
         self.stop(node, true);
-        self.members[node].disk = Some(MemoryDisk::new());
+        self.stats.wiped += 1;
+        let member = &mut self.members[node];
+        member.disk = Some(MemoryDisk::new());
+        // The directory goes with it where the log knows voters by their directories.
+        member.losses += u8::from(self.is_dynamic);
+    }
+
+    /// Ends a voter and loses its disk, if the others that vote are still a majority without it.
+    fn lose_disk(&mut self, node: usize) {
+        let Some(leader) = self.leader().and_then(|it| self.quorum(it)) else { return };
+        // Else it is not known whose majority is meant.
+        let agrees = |it: usize| self.quorum(it).is_some_and(|it| it.voters() == leader.voters());
+        let is_settled = leader.high_watermark() == leader.log_end() && (0..self.members.len()).all(agrees);
+        if is_settled && self.has_majority_without(leader, node) {
+            self.wipe(node);
+        }
+    }
+
+    /// True if most of the voters besides the node have their disks, so that they can go on without it.
+    fn has_majority_without(&self, leader: &Quorum, node: usize) -> bool {
+        let has_disk = |voter: &&Voter| {
+            let at = voter.id.0 as usize - 1;
+            at != node && self.directory(at) == voter.directory_id
+        };
+        let voters = leader.voters();
+        voters.iter().filter(has_disk).count() > voters.len() / 2
+    }
+
+    /// Asks whoever leads to make somebody a voter, or none any more.
+    fn change_voters(&mut self, node: usize) {
+        let Some(leader) = self.leader() else { return };
+        let now = self.now();
+        let voter = self.voter(node);
+        let known = self.quorum(leader).expect("it leads");
+        let is_voter = known.voters().contains(voter.key());
+        if is_voter && !self.has_majority_without(known, node) {
+            return;
+        }
+        let body = if is_voter {
+            RequestBody::RemoveRaftVoter(RemoveRaftVoterRequest {
+                cluster_id: Some("cluster".into()),
+                voter_id: voter.id.0,
+                voter_directory_id: voter.directory_id,
+            })
+        } else {
+            let listener = |(name, host, port): &(protocol::Str, protocol::Str, u16)| {
+                add_raft_voter_request::Listener { name: name.clone(), host: host.clone(), port: *port }
+            };
+            RequestBody::AddRaftVoter(AddRaftVoterRequest {
+                cluster_id: Some("cluster".into()),
+                timeout_ms: 1_000,
+                voter_id: voter.id.0,
+                voter_directory_id: voter.directory_id,
+                listeners: voter.endpoints.iter().map(listener).collect(),
+                ack_when_committed: true,
+            })
+        };
+        self.stats.changes += 1;
+        let token = self.next_token;
+        self.next_token += 1;
+        // Nobody waits: an answer is counted in passing.
+        self.changes.insert((leader, token));
+        self.act(leader, |quorum, out| quorum.request(now, token, VERSIONS(&body), body, out));
     }
 
     pub(crate) fn restart(&mut self, node: usize) {
@@ -412,7 +562,9 @@ impl World {
     }
 
     fn send(&mut self, from: usize, call: Call) {
-        let to = usize::try_from(call.to.node.0 - 1).expect("a known node");
+        // A bootstrap server has no number.
+        let host = call.to.host.strip_prefix("node-").and_then(|it| it.parse::<usize>().ok());
+        let to = host.expect("a known node") - 1;
         let life = self.members[from].life;
         let timeout = call.timeout_ms as u64 * 1_000;
         // Everything must fit the wire.
@@ -443,13 +595,42 @@ impl World {
             return self.push(delay, Event::Answer { to: from, life, token, result: Err(NoAnswer::Broken) });
         }
         let version = VERSIONS(&body);
+        let body = self.boast(from, to, body);
+        if matches!(body, RequestBody::ApiVersions(_)) {
+            let result = Ok(ResponseBody::ApiVersions(versions()));
+            let delay = self.delay();
+            return self.push(delay, Event::Answer { to: from, life, token, result });
+        }
         let own = self.next_token;
         self.next_token += 1;
         self.askers.insert((to, own), Asker { from, life, token, version });
         self.act(to, |quorum, out| quorum.request(now, own, version, body, out));
     }
 
+    /// What a voter asks for says what it has.
+    fn boast(&self, from: usize, to: usize, mut body: RequestBody) -> RequestBody {
+        if self.bug == Bug::BoastfulVoters
+            && let RequestBody::Fetch(fetch) = &mut body
+            && let Some(leader) = self.quorum(to).filter(|it| it.role() == RoleKind::Leader)
+            && leader.voters().get(self.members[from].id).is_some()
+        {
+            for it in fetch.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+                it.fetch_offset = leader.log_end().0;
+                it.last_fetched_epoch = leader.leader_epoch().0;
+            }
+        }
+        body
+    }
+
     fn reply(&mut self, node: usize, token: u64, body: ResponseBody) {
+        if self.changes.remove(&(node, token)) {
+            let error = match &body {
+                ResponseBody::AddRaftVoter(it) => it.error_code,
+                ResponseBody::RemoveRaftVoter(it) => it.error_code,
+                other => panic!("{other:?} answers no change"),
+            };
+            self.stats.granted += u64::from(error == 0);
+        }
         let Some(asker) = self.askers.remove(&(node, token)) else { return };
         let Some(body) = self.resolve(node, body) else {
             return self.push(
@@ -566,7 +747,9 @@ impl World {
         self.stats.faults += 1;
         let node = self.random.below(self.members.len() as u64) as usize;
         let other = self.random.below(self.members.len() as u64) as usize;
-        match self.random.below(10) {
+        match self.random.below(if self.is_dynamic { 18 } else { 10 }) {
+            10..=12 => self.lose_disk(node),
+            13..=17 => self.change_voters(node),
             0..=2 => self.stop(node, true),
             3 => self.stop(node, false),
             4 | 5 if node != other => self.cut(node, other),
@@ -645,8 +828,15 @@ impl World {
             }
             if member.state.get("last") != Some(&1) {
                 let role = member.quorum.as_ref().map(Quorum::role);
-                self.violations
-                    .push(format!("convergence: node {} is {role:?} and has not got the last record", member.id));
+                let voters = member.quorum.as_ref().map(|it| {
+                    let ids = it.voters().iter().map(|it| (it.id.0, it.directory_id.0[15]));
+                    (it.leader_epoch(), it.log_end(), ids.collect::<Vec<_>>())
+                });
+                let losses = member.losses;
+                self.violations.push(format!(
+                    "convergence: node {}-{losses} is {role:?} and has not got the last record: {voters:?}",
+                    member.id
+                ));
             }
         }
     }
@@ -654,6 +844,20 @@ impl World {
 
 fn endpoint(id: NodeId) -> Endpoint {
     Endpoint { node: id, host: format!("node-{id}").into(), port: 9093 }
+}
+
+/// What a node of this release says it can do.
+fn versions() -> ApiVersionsResponse {
+    let feature = api_versions_response::SupportedFeatureKey {
+        name: quorum::KRAFT_VERSION.into(),
+        min_version: 0,
+        max_version: 1,
+    };
+    ApiVersionsResponse { supported_features: vec![feature], ..Default::default() }
+}
+
+fn seed_of(random: &Random) -> u64 {
+    random.clone().next_u64()
 }
 
 type BatchMap = BTreeMap<i64, (i32, Bytes)>;
