@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::rooms;
 use super::scene::Scene;
 use super::state::{Motion, Room};
 use super::{clock, glyph, grouped, live};
@@ -18,7 +19,7 @@ const UNTIL: [(&str, &str, Until); 5] = [
 ];
 
 /// The keys: key, what it does.
-const KEYS: [(&str, &str); 13] = [
+const KEYS: [(&str, &str); 14] = [
     ("Space", "play or pause"),
     ("→", "one step"),
     ("←", "one step back"),
@@ -26,6 +27,7 @@ const KEYS: [(&str, &str); 13] = [
     ("End", "to the furthest step"),
     ("+ −", "faster, slower"),
     ("w", "why did this happen?"),
+    ("n p", "on and back in a story"),
     ("a", "add a record"),
     ("k", "kill or start the broker"),
     ("l", "lose an answer"),
@@ -43,7 +45,7 @@ pub(crate) fn bar(room: Room) -> AnyView {
     view! {
         <header class="bar">
             <div class="brand"><svg width="22" height="22" aria-hidden="true"><use href="#g-brand"/></svg><span>"Vivarium"</span></div>
-            <h1>"A Kafka cluster under glass"</h1>
+            <h1><span class="sr">"A Kafka cluster under glass"</span><select id="rooms" aria-label="Room">{rooms::options()}</select></h1>
             <nav class="transport" aria-label="Transport">
                 {tool(room, "to-start", "To the beginning", "To the beginning (Home)", "#i-start", |it| it.seek(0))}
                 {tool(room, "back", "Step back", "Step back (←)", "#i-back", Room::back)}

@@ -8,7 +8,7 @@ use wasm_bindgen::JsCast;
 
 use super::scene::Selection;
 use super::state::Room;
-use super::{bar, story, terminal};
+use super::{bar, rooms, story, terminal};
 
 /// Listens to the whole page.
 pub(crate) fn listen(room: Room) {
@@ -68,6 +68,18 @@ fn do_(room: Room, deed: &str) {
                 room.change(|scene| scene.scroll(partition, way * scene.columns));
             }
         }
+        "chapter" => drop(what.parse().map(|it| room.turn_to(it))),
+        "entry" => room.change(|scene| scene.quorum.chosen = what.parse().ok()),
+        "quorum" => room.change(|scene| scene.quorum.scroll(if what == "1" { 1 } else { -1 })),
+        "files" => {
+            if let Some((partition, broker)) = what.split_once(':') {
+                room.change(|scene| {
+                    scene.files.partition = partition.to_owned();
+                    scene.files.broker = broker.to_owned();
+                });
+            }
+        }
+        "act" => drop(room.act(what)),
         "branch" => drop(what.parse().map(|it| room.switch(it))),
         "seek" => drop(what.parse().map(|it| room.seek(it))),
         "why" => room.ask_why(),
@@ -111,6 +123,7 @@ fn chosen(room: Room, event: &Event) {
             set_value(&id, "");
         }
         "rate" => story::set_rate(room, &value),
+        "rooms" => rooms::choose(room, &value),
         _ => {}
     }
 }
@@ -167,6 +180,8 @@ fn pressed(room: Room, event: &KeyboardEvent) -> bool {
         "+" | "=" => hasten(room, 0.1),
         "-" => hasten(room, -0.1),
         "w" => room.ask_why(),
+        "n" => turn(room, 1),
+        "p" => turn(room, -1),
         "k" => story::kill_or_start(room),
         "l" => story::lose_answer(room),
         "a" => focus("key"),
@@ -208,6 +223,13 @@ fn in_log(room: Room, name: &str, key: &str) -> bool {
         _ => return false,
     }
     true
+}
+
+/// On in the story, or back.
+fn turn(room: Room, way: isize) {
+    if let Some(chapter) = room.with(|it| rooms::neighbour(it, way)) {
+        room.turn_to(chapter);
+    }
 }
 
 fn hasten(room: Room, by: f64) {

@@ -6,9 +6,12 @@
 mod bar;
 mod canvas;
 mod drawings;
+mod files;
 mod keys;
 mod log;
 mod plan;
+mod quorum;
+mod rooms;
 mod scene;
 mod side;
 mod stage;
@@ -16,6 +19,7 @@ mod state;
 mod story;
 mod terminal;
 mod timeline;
+mod verdict;
 
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;
@@ -46,6 +50,7 @@ pub(crate) fn open(engine: Engine, place: leptos::web_sys::HtmlElement) -> Resul
     // As the scenario's producers do.
     keys::set_value("rate", "30 records/s");
     keys::listen(room);
+    rooms::open(room);
     Ok(())
 }
 
@@ -53,6 +58,7 @@ pub(crate) fn open(engine: Engine, place: leptos::web_sys::HtmlElement) -> Resul
 fn frame() -> AnyView {
     view! {
         <section class="glass" id="glass" aria-label="Cluster and log"><div id="cluster"></div><div id="logs"></div><canvas id="canvas" aria-hidden="true" hidden></canvas></section>
+        <div class="under"><div id="quorum"></div><div id="folder"></div></div>
         <aside class="side" id="side"></aside>
         <section class="time" id="time" aria-label="Timeline"></section>
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use ordered::Map;
 
+use super::rooms::Lesson;
 use super::state::Motion;
+use super::{files, quorum};
 use crate::bytes::Row;
 use crate::engine::{Engine, Kind};
 use crate::view::{Broker, Client, Message, Partition, Record, Role, View};
@@ -96,6 +98,10 @@ pub(crate) struct Scene {
     pub(crate) sights: Map<String, Sight>,
     /// The key of the record that a person is about to send.
     pub(crate) key: String,
+    /// What the room tells, if it is a scenario.
+    pub(crate) lesson: Option<Lesson>,
+    pub(crate) quorum: quorum::Sight,
+    pub(crate) files: files::Sight,
 }
 
 impl Scene {
@@ -124,6 +130,9 @@ impl Scene {
             cell: 44.0,
             sights: Map::new(),
             key: "eva".to_owned(),
+            lesson: None,
+            quorum: quorum::Sight::default(),
+            files: files::Sight::default(),
         }
     }
 
@@ -150,6 +159,12 @@ impl Scene {
             self.focus(engine, partition);
         }
         self.view.partitions = partitions;
+        // These read whole files: while time passes, twice a second is enough.
+        if self.is_still() || self.frames.is_multiple_of(32) {
+            self.quorum.members = engine.quorum(self.quorum.before, quorum::COLUMNS);
+            self.files.settle(&self.view);
+            self.files.folder = engine.folder(&self.files.broker, &self.files.partition);
+        }
         self.record = match &self.selection {
             Selection::Record(name, offset) => self.find_record(engine, name, *offset),
             _ => None,

@@ -3,7 +3,7 @@
 use client::partition_of_key;
 
 use super::scene::{Scene, Selection};
-use super::{grouped, left, stamp};
+use super::{grouped, left, stamp, verdict};
 use crate::bytes::Row;
 use crate::draw::{Shape, classed, glyph, shape};
 use crate::view::{Broker, Client, Message, Record, Role};
@@ -15,7 +15,7 @@ type Fact = (&'static str, String);
 pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let inspector = classed("section", "inspector").set("aria-label", "Inspector").with_all(inspect(scene));
     let note = "Not modelled: TLS, CPU load, disk seeks. Not in this room yet: more brokers, groups, transactions.";
-    vec![inspector, outcomes(scene), checks(scene), classed("p", "note").say(note)]
+    vec![inspector, outcomes(scene), verdict::draw(scene), checks(scene), classed("p", "note").say(note)]
 }
 
 /// What the producers were told about their records, in the three words there are.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use leptos::prelude::*;
 
 use super::drawings::Drawings;
+use super::rooms::{Choice, Lesson};
 use super::scene::{Chrome, Scene, Selection};
 use crate::engine::{Engine, Until};
 
@@ -128,6 +129,37 @@ impl Room {
     /// To the furthest event.
     pub(crate) fn seek_end(self) {
         self.seek(u64::MAX);
+    }
+
+    /// To the moment that a chapter of the story tells of.
+    pub(crate) fn turn_to(self, chapter: usize) {
+        let moment = self.with(|it| it.lesson.as_ref().and_then(|it| it.moment(chapter)));
+        if let Some(moment) = moment {
+            self.travel(|engine| engine.stand(moment));
+        }
+    }
+
+    /// Into another room. What was done in this one is gone.
+    pub(crate) fn enter(self, choice: &Choice) {
+        self.stop();
+        match Engine::new(choice.text) {
+            Ok(engine) => {
+                let inner = self.inner();
+                let mut scene = Scene::new(engine.seed());
+                {
+                    let old = inner.scene.borrow();
+                    (scene.columns, scene.cell, scene.narrow, scene.speed) =
+                        (old.columns, old.cell, old.narrow, old.speed);
+                }
+                scene.lesson = Lesson::of(choice, &engine);
+                inner.engine.replace(engine);
+                inner.scene.replace(scene);
+                self.leave("");
+                if self.with(|it| it.lesson.is_some()) { self.turn_to(0) } else { self.draw() }
+            }
+            // A room of ours always plays; if it does not, that is said and nothing is lost.
+            Err(error) => self.say(error),
+        }
     }
 
     /// To the end of a branch.

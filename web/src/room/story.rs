@@ -30,6 +30,7 @@ pub(crate) fn story(room: Room) -> AnyView {
     };
     view! {
         <section class="story" aria-label="Story">
+            <div id="lesson"></div>
             <div id="told"></div>
             <form class="panel" on:submit=submit>
                 <h2>"Add a record"</h2>
