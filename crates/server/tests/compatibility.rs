@@ -22,13 +22,15 @@ advertises it; nothing else is advertised. A request of any other API or version
 Kafka, except ApiVersions: that is answered in version 0 with UNSUPPORTED_VERSION and the versions that there are (KIP-511).
 ";
 
-const NOTES: [(ApiKey, &str); 5] = [
+const NOTES: [(ApiKey, &str); 7] = [
     (ApiKey::Produce, "0 to 2 are advertised for old librdkafka and refused, as by Kafka; no transactions"),
     (
         ApiKey::Fetch,
         "sessions (KIP-227), topic ids (KIP-516), replicas by their broker epoch (KIP-903), reads at followers (KIP-392)",
     ),
     (ApiKey::DeleteRecords, "answered once the leader has it on disk; Kafka waits for all live replicas instead"),
+    (ApiKey::FindCoordinator, "groups; of transactions and share groups there are no coordinators"),
+    (ApiKey::JoinGroup, "the classic protocol: eager and cooperative, static members (KIP-345, KIP-814)"),
     (ApiKey::InitProducerId, "idempotent producers; a transactional id is refused"),
     (ApiKey::ApiVersions, "any other version is answered in version 0 with UNSUPPORTED_VERSION"),
 ];
@@ -49,6 +51,8 @@ Seen by sending both the same bytes. No client that keeps to the protocol meets 
 | a partition twice in one Produce request | the last is taken | the first is taken, the second is INVALID_REQUEST |
 | an array or records of length −2 or less | null | the connection is closed |
 | several requests at once on a connection | one after the other | side by side, answered in order |
+| JoinGroup or SyncGroup of a member whose last one still waits | the last one is never answered | the last one is answered REBALANCE_IN_PROGRESS |
+| DeleteGroups; before its end is committed, others | still see the group | do not |
 
 What a start says of a directory that is not as it was left:
 

@@ -1,6 +1,7 @@
 """Cases for confluent-kafka: `python confluent.py HOST:PORT CASE`. An assertion that fails ends it with its traceback."""
 
 import sys
+import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec, ResourceType
@@ -122,6 +123,66 @@ def errors():
         found = code_of(admin.create_topics([topic]))
         assert found == expected, (topic.topic, found, expected)
     assert code_of(admin.delete_topics(["absent"])) == KafkaError.UNKNOWN_TOPIC_OR_PART
+
+
+def group():
+    """Two members share a topic, one leaves, and what was committed is where the next one goes on."""
+    topic, count = "confluent-group", 600
+    create(topic, 6)
+    produce(topic, [(f"k{it}", f"v{it}", [], 0, it % 6) for it in range(count)], acks="all")
+    owned = {}
+
+    def member(name, **settings):
+        def assigned(_, partitions):
+            owned.setdefault(name, set()).update(it.partition for it in partitions)
+
+        def revoked(_, partitions):
+            owned[name] -= {it.partition for it in partitions}
+
+        consumer = Consumer(
+            BROKER
+            | {"group.id": topic, "auto.offset.reset": "earliest", "enable.auto.commit": False}
+            | {"heartbeat.interval.ms": 200, "session.timeout.ms": 6_000}
+            | settings
+        )
+        consumer.subscribe([topic], on_assign=assigned, on_revoke=revoked)
+        return consumer
+
+    def until(consumers, is_done):
+        end = time.monotonic() + 4 * PATIENCE
+        found = []
+        while not is_done(found):
+            assert time.monotonic() < end, (owned, len(found))
+            for consumer in consumers:
+                message = consumer.poll(0.05)
+                if message is not None:
+                    assert not message.error(), message.error()
+                    found.append(message)
+        return found
+
+    for strategy in ("range", "cooperative-sticky"):
+        owned.clear()
+        one = member("one", **{"partition.assignment.strategy": strategy})
+        first = until([one], lambda it: len(owned.get("one", ())) == 6 and len(it) >= (count if strategy == "range" else 0))
+        assert strategy != "range" or sorted(it.value() for it in first) == sorted(f"v{it}".encode() for it in range(count))
+        two = member("two", **{"partition.assignment.strategy": strategy})
+        again = until([one, two], lambda _: len(owned.get("one", ())) == 3 and len(owned.get("two", ())) == 3)
+        assert owned["one"].isdisjoint(owned["two"]), owned
+        assert strategy == "range" or not again, "cooperative members keep what they read"
+        ends = [TopicPartition(topic, it, 100) for it in sorted(owned["two"])]
+        two.commit(offsets=ends, asynchronous=False)
+        two.close()
+        until([one], lambda _: len(owned["one"]) == 6)
+        found = one.committed([TopicPartition(topic, it) for it in range(6)], timeout=PATIENCE)
+        if strategy == "range":
+            assert {it.partition for it in found if it.offset == 100} == {it.partition for it in ends}, found
+            one.commit(offsets=[TopicPartition(topic, it, 100) for it in range(6)], asynchronous=False)
+        else:
+            assert all(it.offset == 100 for it in found), found
+        one.close()
+    admin = AdminClient(BROKER)
+    described = admin.describe_consumer_groups([topic])[topic].result(PATIENCE)
+    assert described.state.name == "EMPTY" and not described.members, described.state
 
 
 globals()[sys.argv[2]]()

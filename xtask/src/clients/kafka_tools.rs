@@ -1,8 +1,11 @@
 //! Kafka's own console tools: the Java client.
 
+use std::process::Command;
+
 use anyhow::{Result, ensure};
 
 use super::{Client, Place, feed};
+use crate::lab::Broker;
 use crate::{oracle, process};
 
 pub(super) const CLIENT: Client = Client {
@@ -13,6 +16,8 @@ pub(super) const CLIENT: Client = Client {
         ("kafka-console-consumer reads what kafka-console-producer wrote", console),
         ("kafka-configs changes a topic", configs),
         ("kafka-get-offsets knows the ends", offsets),
+        ("kafka-console-consumer reads in a group, and kafka-consumer-groups sees and moves it", groups),
+        ("kafka-dump-log reads what the coordinator wrote", dumped),
     ],
 };
 
@@ -88,5 +93,68 @@ fn offsets(place: &Place) -> Result<()> {
     let said = tool(place, "kafka-get-offsets", &["--topic", "tools-offsets"])?;
     let ends: Vec<u32> = said.lines().filter_map(|it| it.rsplit(':').next()?.parse().ok()).collect();
     ensure!(ends.len() == 2 && ends.iter().sum::<u32>() == 4, "{said}");
+    Ok(())
+}
+
+fn groups(place: &Place) -> Result<()> {
+    create(place, "tools-groups", "2")?;
+    let written: String = (0..200).map(|it| format!("key {it}:value {it}\n")).collect();
+    produce(place, "tools-groups", &written)?;
+    let consume = |count: &str| {
+        let topic = ["--topic", "tools-groups", "--group", "tools", "--from-beginning", "--timeout-ms", "20000"];
+        tool(place, "kafka-console-consumer", &[&topic[..], &["--max-messages", count]].concat())
+    };
+    let read = consume("200")?;
+    let mut values: Vec<&str> = read.lines().collect();
+    values.sort_by_key(|it| it.trim_start_matches("value ").parse::<u32>().unwrap_or(u32::MAX));
+    let expected: Vec<String> = (0..200).map(|it| format!("value {it}")).collect();
+    ensure!(values == expected, "{} records were read", values.len());
+    let group = ["--group", "tools"];
+    let tell = |args: &[&str]| tool(place, "kafka-consumer-groups", &[args, &group[..]].concat());
+    let lag = |said: &str| -> i64 {
+        let lines = said.lines().filter(|it| it.starts_with("tools "));
+        lines.filter_map(|it| it.split_whitespace().nth(5)?.parse::<i64>().ok()).sum()
+    };
+    let said = tell(&["--describe"])?;
+    ensure!(said.matches("tools-groups").count() == 2 && lag(&said) == 0, "{said}");
+    let said = tell(&["--describe", "--state"])?;
+    ensure!(said.contains("Empty"), "{said}");
+    let topic = ["--reset-offsets", "--topic", "tools-groups"];
+    tell(&[&topic[..], &["--shift-by", "-10", "--execute"]].concat())?;
+    let said = tell(&["--describe"])?;
+    ensure!(lag(&said) == 20, "after a shift by -10:\n{said}");
+    let read = consume("20")?;
+    ensure!(read.lines().count() == 20, "{read}");
+    let listed = tool(place, "kafka-consumer-groups", &["--list"])?;
+    ensure!(listed.lines().any(|it| it == "tools"), "{listed}");
+    tell(&["--delete-offsets", "--topic", "tools-groups"])?;
+    tell(&["--delete"])?;
+    let listed = tool(place, "kafka-consumer-groups", &["--list"])?;
+    ensure!(!listed.lines().any(|it| it == "tools"), "still listed:\n{listed}");
+    Ok(())
+}
+
+/// Offsets and groups as another Kafka's tool decodes them from the files.
+fn dumped(place: &Place) -> Result<()> {
+    let data = place.folder.join("dumped");
+    let mut command = Command::new(&place.binary);
+    let one = ["--port", "0", "--set", "offsets.topic.num.partitions=1"];
+    let broker = Broker::spawn(command.arg("server").arg("--data").arg(&data).args(one))?;
+    let own = Place { broker: broker.address.clone(), binary: place.binary.clone(), folder: place.folder.clone() };
+    create(&own, "dumped", "1")?;
+    produce(&own, "dumped", "a:1\nb:2\n")?;
+    let topic = ["--topic", "dumped", "--group", "dumped", "--from-beginning", "--timeout-ms", "20000"];
+    tool(&own, "kafka-console-consumer", &[&topic[..], &["--max-messages", "2"]].concat())?;
+    drop(broker);
+    let file = data.join("__consumer_offsets-0/00000000000000000000.log");
+    let mut command = oracle::tool("kafka-dump-log")?;
+    let said = process::output(command.args(["--offsets-decoder", "--files"]).arg(file))?;
+    for expected in [
+        r#"key: {"type":"1","data":{"group":"dumped","topic":"dumped","partition":0}} payload: {"version":"4","data":{"offset":2,"#,
+        r#""protocolType":"consumer","generation":1,"protocol":"range""#,
+        r#""assignment":{"assignedPartitions":[{"topic":"dumped","partitions":[0]}]"#,
+    ] {
+        ensure!(said.contains(expected), "no {expected} in\n{said}");
+    }
     Ok(())
 }

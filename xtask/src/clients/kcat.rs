@@ -16,6 +16,7 @@ pub(super) const CLIENT: Client = Client {
         ("reads what it wrote, in every compression", round_trips),
         ("reads from a moment and from the end", seeks),
         ("finds what was acked after kill -9", survives),
+        ("goes on where its group was before kill -9", group_survives),
     ],
 };
 
@@ -90,5 +91,29 @@ fn survives(place: &Place) -> Result<()> {
     let found = read(&broker.address, "kcat-survives", "beginning")?;
     ensure!(found == before.clone() + "k:after\n", "{} bytes of {} came back", found.len(), before.len() + 8);
     ensure!(read(&broker.address, "kcat-survives", "1000")? == "k:after\n", "the record after is not at offset 1000");
+    Ok(())
+}
+
+/// A group's offsets survive the kill of its coordinator.
+fn group_survives(place: &Place) -> Result<()> {
+    let data = place.folder.join("group");
+    let start = || {
+        let mut command = Command::new(&place.binary);
+        Broker::spawn(command.arg("server").arg("--data").arg(&data).args(["--port", "0"]))
+    };
+    let consume = |broker: &Broker| {
+        let group = ["-G", "kcat-group", "-q", "-e", "-K:", "-X", "auto.offset.reset=earliest", "kcat-group"];
+        process::output(&mut kcat(&broker.address, &group))
+    };
+    let broker = start()?;
+    let before: String = (0..1000).map(|it| format!("k:before {it}\n")).collect();
+    write(&broker.address, "kcat-group", &["-X", "acks=all"], &before)?;
+    let read = consume(&broker)?;
+    ensure!(read == before, "{} bytes of {} were read by the group", read.len(), before.len());
+    drop(broker);
+    let broker = start()?;
+    write(&broker.address, "kcat-group", &["-X", "acks=all"], "k:after\n")?;
+    let read = consume(&broker)?;
+    ensure!(read == "k:after\n", "the group did not go on where it was: {} bytes were read", read.len());
     Ok(())
 }

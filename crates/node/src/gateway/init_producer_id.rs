@@ -3,7 +3,7 @@
 //! - Ids come in blocks of 1000 from the controller (`ProducerIdsRecord`), as on every broker, so that an id is never
 //!   handed out twice, restarts included. Requests wait while a block is on its way.
 //! - Gap: transactions. A transactional id gets UNSUPPORTED_VERSION, on which producers give up with an error of their own;
-//!   the usual ones fail before that because FindCoordinator is not advertised.
+//!   the usual ones ask for its coordinator before that, and find none.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,6 @@
 //! Metadata, versions 0 to 13 (KIP-4, KIP-516): brokers, topics and their leaders, and automatic creation of topics.
 //!
-//! Topics of the coordinators are never created this way: there are no coordinators yet.
+//! Topics of the coordinators are never created this way, but by [`super::find_coordinator`].
 
 use ordered::Set;
 
