@@ -125,7 +125,7 @@ spoken! {
     AssignReplicasToDirs(AssignReplicasToDirsRequest, AssignReplicasToDirsResponse),
     ListConfigResources(ListConfigResourcesRequest, ListConfigResourcesResponse),
     DescribeTopicPartitions(DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse),
-}
     AddRaftVoter(AddRaftVoterRequest, AddRaftVoterResponse),
     RemoveRaftVoter(RemoveRaftVoterRequest, RemoveRaftVoterResponse),
     UpdateRaftVoter(UpdateRaftVoterRequest, UpdateRaftVoterResponse),
+}
