@@ -49,7 +49,7 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
         Some(it) => {
             let votes = sight.members.iter().filter(|member| member.is_voter && member.leader == Some(it.id)).count();
             let voters = sight.members.iter().filter(|it| it.is_voter).count();
-            format!("{} leads · epoch {} · followed by {votes} of {voters} voters, itself included", it.name, it.epoch)
+            format!("{} leads in epoch {} · {votes} of {voters} voters know it", it.name, it.epoch)
         }
         None => "nobody leads: metadata cannot change".to_owned(),
     };

@@ -86,7 +86,11 @@ pub(crate) struct Lesson {
 impl Lesson {
     /// What a room tells; nothing if it is no scenario, or tells nothing.
     pub(crate) fn of(choice: &Choice, engine: &Engine) -> Option<Lesson> {
-        let story = story::read(choice.text);
+        let mut story = story::read(choice.text);
+        if let Some(first) = story.question.get(..1) {
+            let first = first.to_uppercase();
+            story.question.replace_range(..1, &first);
+        }
         let moment = |line: usize| engine.marks().iter().rfind(|it| it.line < line).copied();
         let chapters: Vec<_> = story.chapters.into_iter().filter_map(|it| Some((it.text, moment(it.line)?))).collect();
         (!chapters.is_empty()).then_some(Lesson { title: choice.title, question: story.question, chapters })
@@ -181,6 +185,11 @@ mod tests {
             for (text, _) in &lesson.chapters {
                 let words = text.split_whitespace().count();
                 assert!((4..=40).contains(&words), "{}: {words} words: {text}", choice.title);
+            }
+            // A moment is found again by its turn: an action of the same turn would be done there too.
+            for (text, mark) in &lesson.chapters {
+                let later = engine.history().run().actions.into_iter().filter(|it| it.turns == mark.turns && it.at >= mark.at);
+                assert_eq!(later.map(|it| it.action.to_string()).collect::<Vec<_>>(), [""; 0], "{}: {text}", choice.title);
             }
             for (index, pair) in lesson.chapters.windows(2).enumerate() {
                 assert!(
