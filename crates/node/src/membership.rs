@@ -24,6 +24,9 @@ use crate::timers::WakeReason;
 const RETRY_MS: i64 = 50;
 /// While a controlled shutdown is under way the controller is asked so often, as in Kafka.
 const LEAVING_INTERVAL_MS: i64 = 10;
+/// Who wants to stop waits no longer for a controller that is not there. An election takes less, unless a majority is gone; then
+/// there is nobody who could move a leader. (Kafka waits five minutes for it.)
+const LEAVING_PATIENCE_MS: i64 = 1_500;
 
 /// What a broker or controller asked of the active controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +145,16 @@ impl Node {
             (Asked::Heartbeat, Ok(ResponseBody::BrokerHeartbeat(response))) => {
                 self.heartbeat_answered(now, &response, out);
             }
-            (Asked::Heartbeat, _) => self.heartbeat_failed(now, out),
+            // Paused, slow or cut off it would still be the controller, and refuse nothing. Our own, which waits for nobody
+            // but a majority, is none without one.
+            (Asked::Heartbeat, result) => {
+                let is_gone = match result {
+                    Err(CallError::Refused | CallError::Reset) => true,
+                    Err(CallError::TimedOut) => self.controller.is_active(),
+                    Err(CallError::Malformed) | Ok(_) => false,
+                };
+                self.heartbeat_failed(now, is_gone, out);
+            }
             (Asked::ControllerRegistration, Ok(ResponseBody::ControllerRegistration(response)))
                 if response.error_code == ErrorCode::None.code() => {}
             (Asked::ControllerRegistration, _) => {
@@ -270,9 +282,11 @@ impl Node {
             offline_log_dirs: self.offline_directories(),
             ..BrokerHeartbeatRequest::default()
         };
-        let timeout_ms = self.heartbeat_timeout_ms();
+        // A controller in this very process answers soon, unless nothing can be committed any more.
+        let is_own = phase == Phase::Leaving && self.controller.is_active();
+        let timeout_ms = if is_own { LEAVING_PATIENCE_MS } else { self.heartbeat_timeout_ms() };
         if !self.ask(Asked::Heartbeat, RequestBody::BrokerHeartbeat(request), timeout_ms, out) {
-            self.heartbeat_failed(now, out);
+            self.heartbeat_failed(now, true, out);
         }
     }
 
@@ -295,7 +309,7 @@ impl Node {
                     what: format!("the controller refuses this broker's heartbeats: {}", error.name()),
                 });
             }
-            return self.heartbeat_failed(now, out);
+            return self.heartbeat_failed(now, error == ErrorCode::NotController, out);
         }
         self.membership.in_flight = false;
         self.membership.answered_at = now.mono;
@@ -311,11 +325,13 @@ impl Node {
         }
     }
 
-    fn heartbeat_failed(&mut self, now: Now, out: &mut Outbox) {
+    /// A heartbeat was not accepted; `is_gone` if there is no controller where it was looked for.
+    fn heartbeat_failed(&mut self, now: Now, is_gone: bool, out: &mut Outbox) {
         self.membership.in_flight = false;
         // After a session without an answer the controller, if there is one, has fenced this broker: who wants to stop need
-        // not wait for its leave.
-        let timeout_ms = i64::from(self.config.broker_session_timeout_ms);
+        // not wait for its leave, and even less for that of one that is gone.
+        let session_ms = i64::from(self.config.broker_session_timeout_ms);
+        let timeout_ms = if is_gone { session_ms.min(LEAVING_PATIENCE_MS) } else { session_ms };
         if self.life.phase() == Phase::Leaving && self.membership.answered_at.plus_ms(timeout_ms) <= now.mono {
             out.emit(|| Event::Warning {
                 what: "no controller answered the wish to stop; stopping without its leave".to_owned(),

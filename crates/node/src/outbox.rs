@@ -42,6 +42,8 @@ pub enum Lane {
     Life,
     /// Requests of clients are passed on.
     Forward,
+    /// Whether anybody listens: a connection that was open before says nothing of that.
+    Knock,
     /// All else.
     Other,
 }
@@ -54,6 +56,7 @@ impl Call {
             ApiKey::Vote | ApiKey::BeginQuorumEpoch | ApiKey::EndQuorumEpoch => Lane::Vote,
             ApiKey::BrokerRegistration | ApiKey::ControllerRegistration | ApiKey::BrokerHeartbeat => Lane::Life,
             ApiKey::Envelope => Lane::Forward,
+            ApiKey::ApiVersions => Lane::Knock,
             _ => Lane::Other,
         }
     }

@@ -4,7 +4,7 @@
 use protocol::messages::ApiVersionsRequest;
 use protocol::{ErrorCode, LeaderEpoch, NodeId, Now, RequestBody, ResponseBody, Str};
 
-use crate::controller::Due;
+use crate::controller::{Due, KNOCK_INTERVAL_MS};
 use crate::deferred::Committed;
 use crate::event::Event;
 use crate::gateway::refusals::refuse;
@@ -15,8 +15,6 @@ use crate::outbox::{CallError, Outbox};
 use crate::peers::{Endpoint, Purpose};
 use crate::timers::WakeReason;
 
-/// A broker whose port answers, though its connection broke, is knocked at again after so long.
-const KNOCK_INTERVAL_MS: i64 = 100;
 /// A knock that is not answered in this time says nothing.
 const KNOCK_TIMEOUT_MS: i64 = 1_000;
 
@@ -146,10 +144,9 @@ impl Node {
         if is_refused && contacts.refused(id) {
             self.fence(now, id, "nobody listens on its port any more", out);
         } else {
-            if !is_refused {
-                contacts.unrefused(id);
-            }
-            contacts.knock_again(id, Some(now.mono.plus_ms(KNOCK_INTERVAL_MS)));
+            let is_broken_off = matches!(result, Err(CallError::Reset));
+            let wait_ms = if is_refused { KNOCK_INTERVAL_MS } else { contacts.unrefused(id, is_broken_off) };
+            contacts.knock_again(id, Some(now.mono.plus_ms(wait_ms)));
         }
         self.arm_sessions();
     }

@@ -97,7 +97,8 @@ impl Calls {
     /// Asks another node.
     pub(crate) fn call(&mut self, now: Instant, call: Call) {
         let deadline = now + Duration::from_millis(u64::try_from(call.timeout_ms).unwrap_or(0));
-        let key = (call.to, call.host.clone(), call.port, call.lane());
+        let lane = call.lane();
+        let key = (call.to, call.host.clone(), call.port, lane);
         let index = match self.by_peer.get(&key) {
             Some(index) => *index,
             None => {
@@ -107,6 +108,10 @@ impl Calls {
             }
         };
         self.lines[index].waiting.push_back((deadline, call));
+        if lane == Lane::Knock {
+            // Who knocks has pauses of its own, and asks how it is now.
+            self.lines[index].dial_at = now;
+        }
         self.dial(index, now);
         self.send(index, now);
     }
@@ -175,14 +180,16 @@ impl Calls {
             return;
         }
         match found {
-            Ok(addresses) => self.try_next(index, addresses.into(), "the name has no address", now),
-            Err(error) => self.unreachable(index, &error.to_string(), now),
+            Ok(addresses) => {
+                let why = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+                self.try_next(index, addresses.into(), why, now);
+            }
+            Err(error) => self.unreachable(index, &error, now),
         }
     }
 
     /// Connects to the first of the addresses that can be tried.
-    fn try_next(&mut self, index: usize, mut addresses: VecDeque<SocketAddr>, why: &str, now: Instant) {
-        let mut why = why.to_owned();
+    fn try_next(&mut self, index: usize, mut addresses: VecDeque<SocketAddr>, mut why: io::Error, now: Instant) {
         while let Some(address) = addresses.pop_front() {
             match self.open(address) {
                 Ok((connection, token)) => {
@@ -190,7 +197,7 @@ impl Calls {
                     self.lines[index].state = State::Connecting(Box::new(connection), token, addresses, now + SETUP);
                     return;
                 }
-                Err(error) => why = error.to_string(),
+                Err(error) => why = error,
             }
         }
         self.unreachable(index, &why, now);
@@ -208,7 +215,7 @@ impl Calls {
         let line = &mut self.lines[index];
         let State::Connecting(connection, token, ..) = &mut line.state else { return };
         let why = match connection.stream().take_error() {
-            Ok(Some(error)) | Err(error) => error.to_string(),
+            Ok(Some(error)) | Err(error) => error,
             Ok(None) => match connection.stream().peer_addr() {
                 Ok(_) => {
                     let token = *token;
@@ -222,15 +229,15 @@ impl Calls {
                 }
                 // Not yet: the socket tells again.
                 Err(error) if error.kind() == io::ErrorKind::NotConnected => return,
-                Err(error) => error.to_string(),
+                Err(error) => error,
             },
         };
         let addresses = self.hang_up(index);
-        self.try_next(index, addresses, &why, now);
+        self.try_next(index, addresses, why, now);
     }
 
     /// Nobody can be reached there: the calls that wait hear of it.
-    fn unreachable(&mut self, index: usize, why: &str, now: Instant) {
+    fn unreachable(&mut self, index: usize, why: &io::Error, now: Instant) {
         self.hang_up(index);
         let line = &mut self.lines[index];
         line.back_off(now);
@@ -238,8 +245,12 @@ impl Calls {
             let (peer, host, port) = (line.peer, &line.host, line.port);
             tracing::warn!("cannot reach node {peer} at {host}:{port}: {why}; trying again");
         }
-        let refused = std::mem::take(&mut line.waiting);
-        self.finished.extend(refused.into_iter().map(|(_, call)| (call.id, Err(CallError::Refused))));
+        // Refused is what a host says of a port where nobody listens. A name that cannot be looked up, a host that is away
+        // and a silence say nothing of the process.
+        let is_refused = why.kind() == io::ErrorKind::ConnectionRefused;
+        let error = if is_refused { CallError::Refused } else { CallError::Reset };
+        let waiting = std::mem::take(&mut line.waiting);
+        self.finished.extend(waiting.into_iter().map(|(_, call)| (call.id, Err(error))));
     }
 
     /// Forgets the socket, which closes it; tells which addresses were left to try.
@@ -329,7 +340,7 @@ impl Calls {
             && until <= now
         {
             let addresses = self.hang_up(index);
-            self.try_next(index, addresses, "no answer", now);
+            self.try_next(index, addresses, io::Error::new(io::ErrorKind::TimedOut, "no answer"), now);
         }
         let line = &mut self.lines[index];
         let finished = &mut self.finished;
@@ -513,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_resolved_beside_the_core_and_one_that_is_none_is_refused() {
+    fn a_name_is_resolved_beside_the_core_and_one_that_is_none_says_nothing_of_the_process() {
         let (listener, port) = peer();
         let far = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
@@ -527,7 +538,7 @@ mod tests {
         assert!(is_answer(&finished, 1), "{finished:?}");
         drop(far.join().unwrap());
         rig.ask(2, "no-such-host.invalid", 9092, PATIENT_MS);
-        assert_eq!(rig.next(), (CallId(2), Err(CallError::Refused)));
+        assert_eq!(rig.next(), (CallId(2), Err(CallError::Reset)));
     }
 
     #[test]

@@ -600,7 +600,7 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("unclean.leader.election.interval.ms", Long, Some("300000"), AtLeast(1)).internal().idle(),
     Definition::new("unstable.api.versions.enable", Boolean, Some("false"), Any).internal().idle(),
     Definition::new("unstable.feature.versions.enable", Boolean, Some("false"), Any).internal().idle(),
-    Definition::new("vivarium.broker.session.reset.grace.ms", Int, Some("20"), AtLeast(0))
+    Definition::new("vivarium.broker.session.reset.grace.ms", Int, Some("0"), AtLeast(0))
         .internal()
         .doc(
             "Milliseconds after which the controller knocks at the port of a broker whose connection broke; if that is \

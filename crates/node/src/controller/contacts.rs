@@ -2,10 +2,12 @@
 //!
 //! A broker is fenced `broker.session.timeout.ms` after its last heartbeat, as in Kafka. There is evidence that comes
 //! sooner: a process that ends closes its connections, and then nobody listens on its port. So when the connection of a
-//! broker's heartbeats closes and it does not come back on another within `vivarium.broker.session.reset.grace.ms`, its port
-//! is knocked at; it is fenced at once if that is refused. Who was not heard of since the term began is knocked at as soon,
-//! for it may have ended together with the last controller, but no connection is known to have broken: one refusal is no
-//! proof, two in a row are. A broker that is paused, slow or cut off refuses nothing and is treated exactly as Kafka would.
+//! broker's heartbeats closes, its port is knocked at, at once or after `vivarium.broker.session.reset.grace.ms` if it does not
+//! come back on another connection before that; it is fenced at once if that is refused. The usual grace is none: the two
+//! together are proof that the process is gone, and a client that lost its leader asks for the next one some 20 ms later. Who
+//! was not heard of since the term began is knocked at as soon, for it may have ended together with the last controller, but
+//! no connection is known to have broken: one refusal is no proof, two in a row are. A broker that is paused, slow or cut off
+//! refuses nothing and is treated exactly as Kafka would.
 
 use ordered::Map;
 
@@ -13,6 +15,11 @@ use protocol::{Instant, NodeId, Offset};
 
 use crate::image::Image;
 use crate::input::ConnId;
+
+/// A broker whose port answers, though its connection broke, is knocked at again after so long.
+pub const KNOCK_INTERVAL_MS: i64 = 100;
+/// The first pause after a knock that was broken off. Each further one doubles it.
+const BROKEN_OFF_MS: i64 = 3;
 
 /// The connection of a broker's heartbeats, as far as this term has seen one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +44,8 @@ struct Contact {
     line: Line,
     /// The last knock was refused.
     refused: bool,
+    /// How often in a row a knock was let in and broken off.
+    broken_off: u32,
     /// When its port is knocked at, unless it is heard of before.
     knock_at: Option<Instant>,
 }
@@ -68,6 +77,7 @@ impl Contacts {
                 shutdown_offset: None,
                 line: Line::Unheard,
                 refused: false,
+                broken_off: 0,
                 knock_at: Some(now.plus_ms(grace_ms)),
             };
             self.by_broker.insert(broker.id, contact);
@@ -89,6 +99,7 @@ impl Contacts {
             shutdown_offset: before.and_then(|it| it.shutdown_offset),
             line: Line::Open(conn),
             refused: false,
+            broken_off: 0,
             knock_at: None,
         };
         self.by_broker.insert(id, contact);
@@ -134,10 +145,16 @@ impl Contacts {
         contact.line == Line::Broken || (contact.line == Line::Unheard && was_refused)
     }
 
-    /// A knock was answered in a way that says nothing: refusals are counted anew.
-    pub fn unrefused(&mut self, id: NodeId) {
-        if let Some(contact) = self.by_broker.get_mut(&id) {
-            contact.refused = false;
+    /// A knock was answered in a way that says nothing, so refusals are counted anew; answers after how many ms to knock
+    /// again. A process that ends closes what it has open one by one: one that lets us in and breaks off at once may be about
+    /// to close its port.
+    pub fn unrefused(&mut self, id: NodeId, is_broken_off: bool) -> i64 {
+        let Some(contact) = self.by_broker.get_mut(&id) else { return KNOCK_INTERVAL_MS };
+        contact.refused = false;
+        contact.broken_off = if is_broken_off { contact.broken_off + 1 } else { 0 };
+        match contact.broken_off {
+            0 => KNOCK_INTERVAL_MS,
+            times => KNOCK_INTERVAL_MS.min(BROKEN_OFF_MS << (times - 1).min(16)),
         }
     }
 
@@ -182,5 +199,42 @@ impl Contacts {
             it.knock_at.map_or(end, |at| at.min(end))
         });
         ends.min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BROKER: NodeId = NodeId(2);
+    const SESSION_MS: i64 = 9_000;
+
+    fn heard() -> Contacts {
+        let mut contacts = Contacts::default();
+        contacts.heard(BROKER, 7, None, ConnId(1), Instant(0));
+        contacts
+    }
+
+    #[test]
+    fn a_broken_connection_is_knocked_at_at_once_or_after_the_grace() {
+        for grace_ms in [0, 20] {
+            let mut contacts = heard();
+            let now = Instant(0).plus_ms(100);
+            assert_eq!(contacts.due(now, SESSION_MS), None);
+            contacts.closed(ConnId(1), now, grace_ms);
+            assert_eq!(contacts.next(SESSION_MS), Some(now.plus_ms(grace_ms)));
+            assert_eq!(contacts.due(now.plus_ms(grace_ms), SESSION_MS), Some(Due::Knock(BROKER)));
+            assert!(contacts.refused(BROKER), "both together are proof");
+        }
+    }
+
+    #[test]
+    fn a_port_that_lets_in_and_breaks_off_is_knocked_at_again_soon_and_then_later() {
+        let mut contacts = heard();
+        contacts.closed(ConnId(1), Instant(0), 0);
+        let pauses: Vec<i64> = (0..8).map(|_| contacts.unrefused(BROKER, true)).collect();
+        assert_eq!(pauses, [3, 6, 12, 24, 48, 96, 100, 100]);
+        assert_eq!(contacts.unrefused(BROKER, false), KNOCK_INTERVAL_MS, "it lives, or stands still");
+        assert_eq!(contacts.unrefused(BROKER, true), 3);
     }
 }
