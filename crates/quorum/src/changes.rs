@@ -364,6 +364,11 @@ impl Quorum {
         let batch = batch::voters_change(base, self.epoch, now.wall, &voters);
         self.write(now, batch, out);
         self.log.history.change_voters(base, voters);
+        // Those who are the majority now have their time to be heard of: who was alone has waited for nobody.
+        let deadline = self.quorum_deadline(now);
+        if let Role::Leader(leader) = &mut self.role {
+            leader.quorum_until = leader.quorum_until.max(deadline);
+        }
         self.log.flush(&mut self.ops, out);
         base
     }

@@ -53,7 +53,7 @@ pub(crate) struct Leader {
     /// Voters that have fetched since the majority last had.
     fetched: Set<NodeId>,
     /// Without a majority that fetches, the epoch ends here.
-    quorum_until: Instant,
+    pub(crate) quorum_until: Instant,
     /// When voters that do not fetch are told of the epoch again.
     tell_at: Instant,
     /// Fetches that wait for something to say.
@@ -224,7 +224,7 @@ impl Quorum {
         self.serve_waiting(now, out);
     }
 
-    fn quorum_deadline(&self, now: Now) -> Instant {
+    pub(crate) fn quorum_deadline(&self, now: Now) -> Instant {
         // Half as much again as a follower would wait: who is only slow has voted no other leader in by then.
         now.mono.plus_ms(self.setup.fetch_timeout_ms.saturating_mul(3) / 2)
     }

@@ -87,6 +87,14 @@ impl DataDir {
         Ok(None)
     }
 
+    /// Writes a file of a directory that is being formatted, durably; its folder is made if it is missing.
+    pub fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), DataDirError> {
+        let path = self.path.join(name);
+        let folder = path.parent().filter(|folder| !folder.exists());
+        let made = folder.map(|folder| fs::create_dir(folder).and_then(|()| File::open(&self.path)?.sync_all()));
+        made.unwrap_or(Ok(())).and_then(|()| replace(&path, bytes)).map_err(|error| DataDirError::Io(path, error))
+    }
+
     /// Replaces `meta.properties`, durably.
     pub fn write_meta(&self, text: &str) -> Result<(), DataDirError> {
         let path = self.path.join("meta.properties");

@@ -81,9 +81,12 @@ fn new_cluster(config: &Config, dirs: &[DataDir]) -> Result<Str, StartError> {
         return Ok(Str::from(id.to_string()));
     }
     let Some(dir) = dirs.first() else { return Err(StartError::Ended("log.dirs names no directory".into())) };
-    // A controller without named voters is the only one: the configuration was refused otherwise.
     let (flag, which) = match config.roles.controller {
-        true => ("--standalone", "an id of `vivarium storage random-uuid`"),
+        true => (
+            "--standalone",
+            "an id of `vivarium storage random-uuid` for the first controller of a new cluster, --initial-controllers for \
+             each of several, or --no-initial-controllers and the cluster's id for one that joins",
+        ),
         false => ("--no-initial-controllers", "that cluster's id"),
     };
     Err(refuse(

@@ -2,9 +2,11 @@
 
 use ordered::Map;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use node::config::Config;
-use protocol::Uuid;
+use protocol::{NodeId, Str, Uuid, WallMs};
+use quorum::{Voter, VoterSet};
 use server::DataDir;
 use storage::meta::MetaProperties;
 
@@ -25,10 +27,10 @@ pub(crate) enum StorageCommand {
         /// This node alone votes: its log says so from its first start on
         #[arg(short = 's', long, conflicts_with_all = ["initial_controllers", "no_initial_controllers"])]
         standalone: bool,
-        /// The voters of a dynamic quorum, as id@host:port:directory (not supported yet)
+        /// The voters of a new cluster, as id@host:port:directory,…: the same on each of them
         #[arg(short = 'I', long, value_name = "CONTROLLERS", conflicts_with = "no_initial_controllers")]
         initial_controllers: Option<String>,
-        /// No voters: a broker (a controller that joins others is not supported yet)
+        /// This node joins a cluster that is there: a broker, or a controller that becomes a voter by add-controller
         #[arg(short = 'N', long)]
         no_initial_controllers: bool,
     },
@@ -57,36 +59,89 @@ pub(crate) fn run(command: StorageCommand) -> Result<(), String> {
             no_initial_controllers,
         } => {
             let config = parse(&config)?;
-            check_voters(&config, standalone, initial_controllers.as_deref(), no_initial_controllers)?;
-            format(&config, &cluster_id, ignore_formatted)
+            let voters = voters_of(&config, standalone, initial_controllers.as_deref(), no_initial_controllers)?;
+            format(&config, &cluster_id, voters.as_ref(), ignore_formatted)
         }
         StorageCommand::Info { config } => info(&parse(&config)?),
     }
 }
 
-/// Who votes is said once: by the configuration of each node, or by the log of a dynamic quorum.
-fn check_voters(config: &Config, standalone: bool, initial: Option<&str>, none: bool) -> Result<(), String> {
+/// Who votes in a new cluster, by the flags; none where the configuration of each node says so, or the log of others.
+fn voters_of(config: &Config, standalone: bool, initial: Option<&str>, none: bool) -> Result<Option<VoterSet>, String> {
     if !config.voters.is_empty() && (standalone || initial.is_some()) {
         return Err("You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone. \
                     If you want to use dynamic quorum, please remove controller.quorum.voters and specify \
                     controller.quorum.bootstrap.servers instead."
             .into());
     }
-    if standalone && !config.roles.controller {
+    if standalone {
+        return alone(config).map(Some);
+    }
+    if let Some(text) = initial {
+        return initial_controllers(config, text).map(Some);
+    }
+    if !none && config.roles.controller && config.voters.is_empty() {
+        return Err(
+            "Because controller.quorum.voters is not set on this controller, you must specify one of the following: \
+                    --standalone, --initial-controllers, or --no-initial-controllers."
+                .into(),
+        );
+    }
+    Ok(None)
+}
+
+/// This node alone, where it tells others that it listens.
+fn alone(config: &Config) -> Result<VoterSet, String> {
+    if !config.roles.controller {
         return Err("You can only use --standalone on a controller.".into());
     }
-    if none && config.roles.controller {
-        return Err("--no-initial-controllers on a controller: a quorum whose voters are in its log is not supported yet; name \
-                    them in controller.quorum.voters of every node, and leave the flag out"
-            .into());
+    let listener = config.advertised_listeners.iter().find(|it| config.is_controller_listener(&it.name));
+    let listener = listener.ok_or("No controller listeners found.")?;
+    let host = if listener.host.is_empty() { Str::from_static("localhost") } else { listener.host.clone() };
+    let directory_id = server::random_id().map_err(|error| error.to_string())?;
+    Ok(VoterSet::of([voter(config, config.node_id, host, listener.port, directory_id)]))
+}
+
+/// `1@host:port:directory,2@…`, as Kafka reads it.
+fn initial_controllers(config: &Config, text: &str) -> Result<VoterSet, String> {
+    let mut voters: Vec<Voter> = Vec::new();
+    for entry in text.split(',') {
+        let entry = entry.trim();
+        let (id, rest) = entry.split_once('@').ok_or("No @ found in dynamic voter string.")?;
+        if id.is_empty() {
+            return Err("Invalid @ at beginning of dynamic voter string.".into());
+        }
+        let id: i32 = id.parse().map_err(|_| "Failed to parse node id in dynamic voter string.")?;
+        if id < 0 {
+            return Err(format!("Invalid negative node id {id} in dynamic voter string."));
+        }
+        if rest.is_empty() {
+            return Err("No hostname found after node id.".into());
+        }
+        let (host, rest) = match rest.strip_prefix('[') {
+            Some(rest) => {
+                let what = "Hostname began with left bracket, but no right bracket was found.";
+                let (host, rest) = rest.split_once(']').ok_or(what)?;
+                (host, rest.strip_prefix(':').ok_or("Port section must start with a colon.")?)
+            }
+            None => rest.split_once(':').ok_or("No colon following hostname could be found.")?,
+        };
+        let (port, directory_id) = rest.split_once(':').ok_or("No colon following port could be found.")?;
+        let number: i32 = port.parse().map_err(|_| "Failed to parse port in dynamic voter string.")?;
+        let port = u16::try_from(number).map_err(|_| format!("Invalid port {number} in dynamic voter string."))?;
+        let directory_id: Uuid =
+            directory_id.parse().map_err(|_| "Failed to parse directory ID in dynamic voter string.")?;
+        if voters.iter().any(|it| it.id == NodeId(id)) {
+            return Err(format!("Node id {id} was specified more than once."));
+        }
+        voters.push(voter(config, NodeId(id), Str::from(host), port, directory_id));
     }
-    match initial {
-        Some(voters) => Err(format!(
-            "--initial-controllers {voters}: a quorum whose voters are in its log is not supported yet; name them in \
-             controller.quorum.voters of every node"
-        )),
-        None => Ok(()),
-    }
+    Ok(VoterSet::of(voters))
+}
+
+fn voter(config: &Config, id: NodeId, host: Str, port: u16, directory_id: Uuid) -> Voter {
+    let listener = config.controller_listener_names.first().cloned().unwrap_or(Str::from_static("CONTROLLER"));
+    Voter { id, directory_id, endpoints: vec![(listener, host, port)], kraft_versions: (0, 1) }
 }
 
 fn parse(path: &Path) -> Result<Config, String> {
@@ -96,15 +151,15 @@ fn parse(path: &Path) -> Result<Config, String> {
     Ok(config)
 }
 
-fn format(config: &Config, cluster_id: &str, ignore_formatted: bool) -> Result<(), String> {
+fn format(config: &Config, cluster_id: &str, voters: Option<&VoterSet>, ignore_formatted: bool) -> Result<(), String> {
     let id: Uuid = cluster_id
         .parse()
         .map_err(|error| format!("Cluster ID string {cluster_id} does not appear to be a valid UUID: {error}"))?;
     let mut empty = Vec::new();
-    for path in &config.log_dirs {
+    for (index, path) in config.log_dirs.iter().enumerate() {
         let dir = DataDir::open(Path::new(path.as_str())).map_err(|error| error.to_string())?;
         match server::read_meta(&dir).map_err(|error| error.to_string())? {
-            None => empty.push(dir),
+            None => empty.push((dir, index == usize::from(config.metadata_log_dir))),
             Some(_) if ignore_formatted => {}
             Some(_) => {
                 return Err(format!(
@@ -116,11 +171,29 @@ fn format(config: &Config, cluster_id: &str, ignore_formatted: bool) -> Result<(
     if empty.is_empty() {
         println!("All of the log directories are already formatted.");
     }
-    for dir in empty {
-        let directory_id = server::random_id().map_err(|error| error.to_string())?;
+    let now = WallMs(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_millis() as i64));
+    for (dir, is_metadata) in empty {
+        let own = voters.filter(|_| is_metadata).and_then(|voters| voters.get(config.node_id));
+        let kind = match (is_metadata, own, voters) {
+            (false, ..) => "data directory",
+            (true, Some(_), _) => "dynamic metadata voter directory",
+            (true, None, Some(_)) => "dynamic metadata directory",
+            (true, None, None) => "metadata directory",
+        };
+        println!("Formatting {kind} {} with metadata.version {METADATA_VERSION}.", dir.path.display());
+        let random = || server::random_id().map_err(|error| error.to_string());
+        let directory_id = own.map_or_else(random, |voter| Ok(voter.directory_id))?;
+        // Before the file that says that the directory is formatted, as Kafka does.
+        if is_metadata {
+            let write = |name: &str, bytes: &[u8]| dir.write_file(name, bytes).map_err(|error| error.to_string());
+            let bytes = quorum::bootstrap_checkpoint(now, node::controller::initial_features());
+            write("bootstrap.checkpoint", &bytes)?;
+            if let Some(voters) = voters {
+                write(FIRST_SNAPSHOT, &quorum::voters_checkpoint(now, voters))?;
+            }
+        }
         let meta = MetaProperties { cluster_id: id.to_string().as_str().into(), node_id: config.node_id, directory_id };
         dir.write_meta(&meta.format()).map_err(|error| error.to_string())?;
-        println!("Formatting data directory {} with metadata.version {METADATA_VERSION}.", dir.path.display());
     }
     Ok(())
 }
@@ -161,6 +234,8 @@ fn info(config: &Config) -> Result<(), String> {
     Err(format!("Found problem{}:\n  {}", if problems.len() == 1 { "" } else { "s" }, problems.join("\n  ")))
 }
 
+/// Of the metadata log: what stands for nothing but the voters.
+const FIRST_SNAPSHOT: &str = "__cluster_metadata-0/00000000000000000000-0000000000.checkpoint";
 /// The level that a new cluster starts at, by its name in Kafka's MetadataVersion.
 const METADATA_VERSION: &str = "4.3-IV0";
 
@@ -168,33 +243,71 @@ const METADATA_VERSION: &str = "4.3-IV0";
 mod tests {
     use super::*;
 
+    fn config(pairs: &[(&str, &str)]) -> Config {
+        let properties = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Config::parse(&properties).unwrap().0
+    }
+
+    const CONTROLLER: [(&str, &str); 5] = [
+        ("process.roles", "broker,controller"),
+        ("node.id", "1"),
+        ("controller.listener.names", "CONTROLLER"),
+        ("listeners", "PLAINTEXT://:9092,CONTROLLER://a:9093"),
+        ("controller.quorum.bootstrap.servers", "a:9093,b:9093"),
+    ];
+
     #[test]
     fn voters_are_named_once() {
-        let config = |pairs: &[(&str, &str)]| {
-            let properties = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-            Config::parse(&properties).unwrap().0
-        };
-        let alone = Config::default();
-        assert_eq!(check_voters(&alone, true, None, false), Ok(()));
-        assert!(check_voters(&alone, false, Some("1@a:9093:id"), false).unwrap_err().contains("not supported yet"));
+        let joining = config(&CONTROLLER);
+        let why = voters_of(&joining, false, None, false).unwrap_err();
+        assert!(why.ends_with("--standalone, --initial-controllers, or --no-initial-controllers."), "{why}");
+        assert_eq!(voters_of(&joining, false, None, true), Ok(None));
+        let alone = voters_of(&joining, true, None, false).unwrap().unwrap();
+        let voter = alone.get(NodeId(1)).unwrap();
+        assert_eq!((alone.len(), &voter.endpoints[..]), (1, &[("CONTROLLER".into(), "a".into(), 9093)][..]));
+        assert!(!voter.directory_id.is_zero());
         let named = [("controller.quorum.voters", "1@a:9093,2@b:9093"), ("controller.listener.names", "CONTROLLER")];
-        let voter = config(&[&named[..], &[("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093")]].concat());
-        assert_eq!(check_voters(&voter, false, None, false), Ok(()));
-        assert!(
-            check_voters(&voter, true, None, false)
-                .unwrap_err()
-                .starts_with("You cannot specify controller.quorum.voters")
-        );
+        let named = config(&[&named[..], &[("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093")]].concat());
+        assert_eq!(voters_of(&named, false, None, false), Ok(None));
+        let why = voters_of(&named, true, None, false).unwrap_err();
+        assert!(why.starts_with("You cannot specify controller.quorum.voters"));
         let broker = [("process.roles", "broker"), ("node.id", "3"), ("controller.quorum.bootstrap.servers", "a:9093")];
         let broker = config(&[&broker[..], &[("controller.listener.names", "CONTROLLER")]].concat());
         assert_eq!(
-            check_voters(&broker, true, None, false).unwrap_err(),
+            voters_of(&broker, true, None, false).unwrap_err(),
             "You can only use --standalone on a controller."
         );
-        assert_eq!(check_voters(&broker, false, None, true), Ok(()));
-        // Started, it would elect itself.
-        for controller in [&alone, &voter] {
-            assert!(check_voters(controller, false, None, true).unwrap_err().contains("not supported yet"));
+        assert_eq!(voters_of(&broker, false, None, true), Ok(None));
+        assert_eq!(voters_of(&broker, false, None, false), Ok(None));
+    }
+
+    #[test]
+    fn initial_controllers_are_read_as_kafka_does() {
+        let config = config(&CONTROLLER);
+        let id = "AAAAAAAAAAAAAAAAAAAAAQ";
+        let voters = initial_controllers(&config, &format!("2@[::1]:9094:{id}, 1@a:9093:{id}")).unwrap();
+        let places: Vec<_> =
+            voters.iter().map(|it| (it.id.0, it.endpoints[0].1.to_string(), it.endpoints[0].2)).collect();
+        assert_eq!(places, [(1, "a".to_owned(), 9093), (2, "::1".to_owned(), 9094)]);
+        assert_eq!(voters.get(NodeId(1)).unwrap().directory_id.to_string(), id);
+        for (text, why) in [
+            ("a:9093", "No @ found"),
+            ("@a:9093", "Invalid @ at beginning"),
+            ("x@a:9093", "Failed to parse node id"),
+            ("-1@a:9093", "Invalid negative node id -1"),
+            ("1@", "No hostname found"),
+            ("1@[::1:9093", "no right bracket"),
+            ("1@[::1]9093", "Port section must start with a colon"),
+            ("1@a", "No colon following hostname"),
+            ("1@a:9093", "No colon following port"),
+            ("1@a:x:y", "Failed to parse port"),
+            ("1@a:70000:y", "Invalid port 70000"),
+            ("1@a:9093:y", "Failed to parse directory ID"),
+        ] {
+            let error = initial_controllers(&config, text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
         }
+        let twice = format!("1@a:9093:{id},1@b:9093:{id}");
+        assert!(initial_controllers(&config, &twice).unwrap_err().contains("more than once"));
     }
 }

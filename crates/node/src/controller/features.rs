@@ -37,7 +37,7 @@ const UNSAFE_DOWNGRADE: i8 = 3;
 
 /// The levels of a new cluster, as Apache Kafka formats one: metadata.version first, for who reads the log must know it
 /// before anything else, then the others in order of name.
-pub(super) fn initial() -> Vec<MetadataRecord> {
+pub fn initial() -> Vec<MetadataRecord> {
     let mut levels: Vec<(&str, i16)> = support::kafka_finalized_features().to_vec();
     levels.retain(|(name, level)| *name != KRAFT_VERSION && *level > 0);
     ordered::sort_by_key(&mut levels, |(name, _)| (*name != METADATA_VERSION, *name));

@@ -1,6 +1,4 @@
 //! DescribeCluster, versions 0 to 2 (KIP-700, KIP-919, KIP-1073): of brokers on their listeners, of controllers on theirs.
-//!
-//! Gap: a controller that is not active does not say who is.
 
 use protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use protocol::messages::{DescribeClusterRequest, DescribeClusterResponse, ErrorCode};
@@ -36,7 +34,7 @@ pub fn handle(context: &mut Context<'_>, request: DescribeClusterRequest) -> Ste
     response.endpoint_type = own;
     response.cluster_id = context.config.identity.cluster_id.clone();
     if own == CONTROLLERS {
-        response.controller_id = if context.controller.is_active() { context.config.node_id.0 } else { -1 };
+        response.controller_id = context.quorum.leader().map_or(-1, |it| it.node.0);
         let shown =
             context.image.controllers().filter_map(|it| Some((it.id, it.endpoints.get(&context.peer.listener)?)));
         response.brokers = shown
