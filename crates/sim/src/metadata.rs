@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use bytes::Bytes;
 use node::view::{MetadataView, RoleKind};
 use ordered::Map;
 use protocol::messages::LeaderChangeMessage;
@@ -163,7 +162,7 @@ fn control(record: &Record, name: &impl Fn(i32) -> String) -> (&'static str, Str
 }
 
 fn metadata(record: &Record, topics: &mut Map<Uuid, Str>, name: &impl Fn(i32) -> String) -> (&'static str, String) {
-    let value = record.value.clone().unwrap_or_else(Bytes::new);
+    let value = record.value.clone().unwrap_or_default();
     let Ok(decoded) = MetadataRecord::decode(value) else { return ("unknown record", String::new()) };
     let names = |ids: &[i32]| ids.iter().map(|id| name(*id)).collect::<Vec<_>>().join(" ");
     let place = |topic: &Uuid, partition: i32| {

@@ -29,7 +29,7 @@ const KEYS: [(&str, &str); 14] = [
     ("w", "why did this happen?"),
     ("n p", "on and back in a story"),
     ("a", "add a record"),
-    ("k", "kill or start the broker"),
+    ("k", "kill or start the chosen node"),
     ("l", "lose an answer"),
     ("/", "type an action"),
     ("Esc", "leave a field, select nothing"),

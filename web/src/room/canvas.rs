@@ -6,12 +6,12 @@
 use std::f64::consts::{FRAC_PI_2, PI};
 
 use leptos::prelude::{document, window};
+use leptos::web_sys::js_sys::Array;
 use leptos::web_sys::{CanvasRenderingContext2d, CssStyleDeclaration, Element, HtmlCanvasElement};
 use wasm_bindgen::JsCast;
 
-use super::plan::Plan;
 use super::scene::Scene;
-use super::{log, stage};
+use super::{flight, log, stage};
 
 /// A part of the canvas, in CSS pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -41,11 +41,10 @@ pub(crate) struct Ink {
     /// Pixels of a small digit and of a label.
     pub(crate) small: f64,
     pub(crate) label: f64,
-    /// In a row: where cells begin, how high they are, how far down rules go, where pointers are.
+    /// In a row: where cells begin, how high they are, and how far it is from one line to the next.
     pub(crate) cells: f64,
     pub(crate) high: f64,
-    pub(crate) rules: f64,
-    pub(crate) pointers: f64,
+    pub(crate) pitch: f64,
 }
 
 /// What draws. A context refuses nothing that is asked of it here: our colours, fonts and numbers are its own words.
@@ -134,14 +133,14 @@ impl Canvas {
         let (place, scale) = self.stage(scene);
         let is_in = |it: &Area| (it.x..it.x + it.w).contains(&x) && (it.y..it.y + it.h).contains(&y);
         match self.rows.iter().find(|it| is_in(&it.1)) {
-            Some((name, area)) => log::deed_at(scene, scene.partition(name)?, x - area.x),
-            None => stage::deed_at(scene, (x - place.x) / scale, (y - place.y) / scale),
+            Some((name, area)) => log::deed_at(scene, scene.partition(name)?, &self.pen, x - area.x, y - area.y),
+            None => flight::deed_at(scene, stage::plan(scene), (x - place.x) / scale, (y - place.y) / scale),
         }
     }
 
     /// Where the cluster's drawing begins, and how large its units are: it is fitted into the middle of its place.
     fn stage(&self, scene: &Scene) -> (Area, f64) {
-        let ((width, height), it) = (Plan { narrow: scene.narrow }.size(), self.stage);
+        let ((width, height), it) = (stage::plan(scene).size(), self.stage);
         let scale = (it.w / width).min(it.h / height);
         let (x, y) = (it.x + (it.w - width * scale) / 2.0, it.y + (it.h - height * scale) / 2.0);
         (Area { x, y, ..it }, scale)
@@ -177,8 +176,7 @@ impl Ink {
             label: pixels("--t1"),
             cells: pixels("--rec-top"),
             high: pixels("--rec"),
-            rules: pixels("--rule"),
-            pointers: pixels("--ptr"),
+            pitch: pixels("--pitch"),
             glass,
             text,
         }
@@ -218,6 +216,15 @@ impl Pen {
         self.context.set_stroke_style_str(colour);
         self.context.set_line_width(width);
         self.context.stroke();
+    }
+
+    /// Fills the path with nothing and draws its line in dashes: what was.
+    pub(crate) fn dashed(&self, colour: &str) {
+        self.fill(&self.ink.glass);
+        let dashes = Array::of2(&4.into(), &3.into());
+        let _ = self.context.set_line_dash(&dashes);
+        self.edge(colour, 1.0);
+        let _ = self.context.set_line_dash(&Array::new());
     }
 
     /// How what is said next looks: the font, its colour, and which end of it is at its place.

@@ -8,7 +8,8 @@ use wasm_bindgen::JsCast;
 
 use super::scene::Selection;
 use super::state::Room;
-use super::{bar, rooms, story, terminal};
+use super::{bar, log, rooms, story, terminal};
+use crate::view::Partition;
 
 /// Listens to the whole page.
 pub(crate) fn listen(room: Room) {
@@ -47,7 +48,12 @@ fn deed_of(element: &Element) -> Option<String> {
 fn do_(room: Room, deed: &str) {
     let Some((verb, what)) = deed.split_once(':') else { return };
     match verb {
-        "process" => room.select(Selection::Process(what.to_owned())),
+        "process" => {
+            if room.with(|it| it.view.brokers.iter().any(|it| it.name == what)) {
+                room.change(|scene| scene.target = what.to_owned());
+            }
+            room.select(Selection::Process(what.to_owned()));
+        }
         "message" => {
             let found = room.with(|it| it.view.messages.iter().find(|it| it.id == what).cloned());
             if let Some(message) = found {
@@ -79,7 +85,12 @@ fn do_(room: Room, deed: &str) {
                 });
             }
         }
-        "act" => drop(room.act(what)),
+        "act" => what.lines().for_each(|line| {
+            room.act(line);
+        }),
+        "choose" => room.change(|scene| scene.chosen = what.to_owned()),
+        "target" => room.change(|scene| scene.target = what.to_owned()),
+        "other" => room.change(|scene| scene.other = what.to_owned()),
         "branch" => drop(what.parse().map(|it| room.switch(it))),
         "seek" => drop(what.parse().map(|it| room.seek(it))),
         "why" => room.ask_why(),
@@ -187,42 +198,77 @@ fn pressed(room: Room, event: &KeyboardEvent) -> bool {
         "a" => focus("key"),
         "/" => focus("line"),
         "?" => room.change(|scene| scene.help = !scene.help),
-        _ => return false,
+        _ => return choose(room, &key),
     }
     true
 }
 
-/// Keys of a log: choose a record, scroll. True if this one is.
+/// Keys of a log: choose a record, another copy, scroll. True if this one is.
 fn in_log(room: Room, name: &str, key: &str) -> bool {
     let chosen = room.with(|it| match &it.selection {
-        Selection::Record(row, offset) if row == name => Some(*offset),
+        Selection::Record(copy, offset) if copy.split_once('/').is_some_and(|it| it.1 == name) => {
+            Some((copy.clone(), *offset))
+        }
         _ => None,
     });
-    let ends = room.with(|it| it.partition(name).map(|it| (it.log_start, it.log_end)));
+    let first_of = |it: &Partition| {
+        let of_leader = it.replicas.iter().find(|replica| Some(&replica.broker) == it.leader.as_ref());
+        Some(log::key(it, of_leader.or(it.replicas.first())?))
+    };
+    let copy = chosen.as_ref().map(|it| it.0.clone()).or_else(|| room.with(|it| first_of(it.partition(name)?)));
+    let Some(copy) = copy else { return false };
+    let chosen = chosen.map(|it| it.1);
+    let ends = room.with(|it| it.replica(&copy).map(|it| (it.1.log_start, it.1.log_end)));
     let (Some((start, end)), Some((first, columns))) =
         (ends, room.with(|it| Some((it.sights.get(name)?.first, it.columns))))
     else {
         return false;
     };
-    let choose = |offset: i64| {
+    let choose = |copy: String, offset: i64| {
         let offset = offset.clamp(start, (end - 1).max(start));
         if offset < first {
             room.change(|scene| scene.scroll(name, offset - first));
         } else if offset >= first + columns {
             room.change(|scene| scene.scroll(name, offset + 1 - columns - first));
         }
-        room.select(Selection::Record(name.to_owned(), offset));
+        room.select(Selection::Record(copy, offset));
+    };
+    let beside = |way: isize| {
+        room.with(|it| {
+            let (partition, replica) = it.replica(&copy)?;
+            let at = partition.replicas.iter().position(|it| it.broker == replica.broker)?;
+            Some(log::key(partition, partition.replicas.get(at.checked_add_signed(way)?)?))
+        })
     };
     match key {
-        "ArrowLeft" => choose(chosen.map_or(end - 1, |it| it - 1)),
-        "ArrowRight" => choose(chosen.map_or(first, |it| it + 1)),
-        "Home" => choose(start),
-        "End" => choose(end - 1),
+        "ArrowLeft" => choose(copy, chosen.map_or(end - 1, |it| it - 1)),
+        "ArrowRight" => choose(copy, chosen.map_or(first, |it| it + 1)),
+        "ArrowUp" | "ArrowDown" => {
+            if let Some(other) = beside(if key == "ArrowUp" { -1 } else { 1 }) {
+                choose(other, chosen.unwrap_or(end - 1));
+            }
+        }
+        "Home" => choose(copy, start),
+        "End" => choose(copy, end - 1),
         "PageUp" => room.change(|scene| scene.scroll(name, -columns)),
         "PageDown" => room.change(|scene| scene.scroll(name, columns)),
         _ => return false,
     }
     true
+}
+
+/// Shows the copies of the partition of that number. False if there is none.
+fn choose(room: Room, number: &str) -> bool {
+    let found = room.with(|it| {
+        let topic = &it.chosen_partition()?.topic;
+        let is = |partition: &&Partition| partition.topic == *topic && partition.partition.to_string() == number;
+        it.view.partitions.iter().find(is).map(|it| it.name.clone())
+    });
+    let is_there = found.is_some();
+    if let Some(name) = found {
+        room.change(|scene| scene.chosen = name);
+    }
+    is_there
 }
 
 /// On in the story, or back.

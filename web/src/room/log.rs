@@ -1,36 +1,74 @@
-//! The partitions as logs. A row is a partition on its own axis of absolute offsets: cells are records, rules are ends
-//! (exclusive), pointers are consumers' positions. Only the offsets in sight are drawn.
+//! A partition as a log: a line for each copy, a column for each absolute offset, all on one axis. Cells are records, rules are
+//! ends (exclusive), pointers are consumers' positions. Where each partition has but one copy, all of them are shown, one below
+//! the other. Only the offsets in sight are drawn.
 
 use super::canvas::Pen;
 use super::grouped;
 use super::scene::{Scene, Selection, Sight};
 use crate::draw::{Shape, classed, glyph, shape, tenths, text};
-use crate::view::{Partition, Record, Role};
+use crate::view::{Partition, Record, Replica, Role, Standing};
 
-/// All logs.
+/// The logs in sight.
 pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
-    let partitions = &scene.view.partitions;
-    let leader = match partitions.first() {
-        Some(it) => format!(
-            "partitions {} · leader {} · epoch {}",
-            partitions.len(),
-            it.leader.as_deref().unwrap_or("–"),
-            it.leader_epoch
-        ),
-        None => "not created yet".to_owned(),
+    let rows = scene.shown().into_iter().filter_map(|it| Some(row(scene, it, scene.sights.get(&it.name)?))).collect();
+    vec![classed("div", "log").with([head(scene), classed("div", "rows").with_all(rows)])]
+}
+
+/// Which partition, how it stands, and the others.
+fn head(scene: &Scene) -> Shape {
+    let Some(partition) = scene.chosen_partition() else {
+        return classed("div", "head").with([shape("h2").say("Logs ").with([shape("small").say("no topic yet")])]);
     };
-    let head = classed("div", "head").with([
-        shape("h2").say("orders ").with([shape("small").say(leader)]),
-        classed("div", "legend").with([classed("span", "opt").say("ends are exclusive")]),
-    ]);
-    let rows = partitions.iter().filter_map(|it| Some(row(scene, it, scene.sights.get(&it.name)?))).collect();
-    vec![classed("div", "log").with([head, classed("div", "rows").with_all(rows)])]
+    let is_alone = partition.replicas.len() < 2;
+    let partitions = scene.partitions_of(&partition.topic);
+    let leader = partition.leader.as_deref().unwrap_or("–");
+    let title = if is_alone { partition.topic.clone() } else { partition.name.clone() };
+    let mut words = format!("leader {leader} · epoch {}", partition.leader_epoch);
+    if is_alone {
+        words = format!("partitions {} · {words}", partitions.len());
+    } else {
+        let enough = match partition.min_isr {
+            least if partition.isr.len() < least => format!(", fewer than min.insync.replicas {least}"),
+            least if least > 1 && partition.isr.len() == least => {
+                format!(", just enough for min.insync.replicas {least}")
+            }
+            _ => String::new(),
+        };
+        words.push_str(&format!(" · ISR {}{enough}", listed(&partition.isr)));
+        if !partition.elr.is_empty() {
+            words.push_str(&format!(" · ELR {}", listed(&partition.elr)));
+        }
+    }
+    let mut tabs = Vec::new();
+    for it in partitions.iter().filter(|_| !is_alone && partitions.len() > 1) {
+        let is_on = it.name == partition.name;
+        tabs.push(
+            classed("button", if is_on { "tab on" } else { "tab" })
+                .set("data-do", format!("choose:{}", it.name))
+                .set("aria-pressed", if is_on { "true" } else { "false" })
+                .set("title", format!("{} (key: {})", it.name, it.partition))
+                .say(it.partition.to_string()),
+        );
+    }
+    if !tabs.is_empty() {
+        tabs.insert(0, classed("span", "opt").say("partition"));
+    }
+    let about = shape("h2").say(format!("{title} ")).with([shape("small").set("id", "about").say(words)]);
+    classed("div", "head").with([about, classed("div", "tabs").set("aria-label", "Partitions").with_all(tabs)])
+}
+
+/// "b1 b2", or "–" if it is nobody.
+pub(crate) fn listed(names: &[String]) -> String {
+    if names.is_empty() { "–".to_owned() } else { names.join(" ") }
+}
+
+/// The name of a copy: what a click on one of its records and its window are found by.
+pub(crate) fn key(partition: &Partition, replica: &Replica) -> String {
+    format!("{}/{}", replica.broker, partition.name)
 }
 
 fn row(scene: &Scene, partition: &Partition, sight: &Sight) -> Shape {
-    let is_led = partition.leader.is_some();
     let name = &partition.name;
-    let leader = partition.leader.as_ref().map_or("no leader".to_owned(), |it| format!("led by {it}"));
     let scroll = |way: i64, sign: &'static str, label: &'static str, title: &'static str, off: bool| {
         shape("button")
             .set("aria-label", label)
@@ -40,38 +78,88 @@ fn row(scene: &Scene, partition: &Partition, sight: &Sight) -> Shape {
             .say(sign)
     };
     let at_start = sight.first <= partition.log_start;
-    let who = classed("div", "who").with([
-        shape("b").say(partition.partition.to_string()),
-        glyph(if is_led { "#g-lead" } else { "#g-off" }),
-        classed("small", "opt").say(leader),
-        classed("span", "scroll").with([
-            scroll(-1, "‹", "Earlier records", "Earlier records (Page Up)", at_start),
-            scroll(1, "›", "Later records", "Later records (Page Down)", sight.held.is_none()),
-        ]),
-    ]);
+    let is_alone = partition.replicas.len() < 2;
+    let mut who = vec![classed("span", "scroll").with([
+        scroll(-1, "‹", "Earlier records", "Earlier records (Page Up)", at_start),
+        scroll(1, "›", "Later records", "Later records (Page Down)", sight.held.is_none()),
+    ])];
+    for (line, replica) in partition.replicas.iter().enumerate() {
+        let (title, word) = match (is_alone, replica.standing) {
+            (true, Standing::Leader) => (partition.partition.to_string(), format!("led by {}", replica.broker)),
+            (true, _) => (partition.partition.to_string(), "no leader".to_owned()),
+            (false, Standing::Leader) => (replica.broker.clone(), format!("leader, e{}", partition.leader_epoch)),
+            (false, it) => (replica.broker.clone(), it.word().to_owned()),
+        };
+        let class = if replica.standing == Standing::Leader { "who lead" } else { "who" };
+        who.push(
+            classed("div", class)
+                .named(&replica.broker)
+                .set("style", format!("--l:{line}"))
+                .set("data-replica", replica.broker.clone())
+                .with([shape("b").say(title), glyph(replica.standing.glyph()), shape("small").say(word)]),
+        );
+    }
     let pointers = pointers(scene, name);
     let mut told = format!(
         "{name}: log start {}, high watermark {}, log end {}",
         partition.log_start, partition.high_watermark, partition.log_end
     );
+    for replica in partition.replicas.iter().filter(|_| !is_alone) {
+        let (ends, word) = ((replica.high_watermark, replica.log_end), replica.standing.word());
+        told.push_str(&format!(", {} {word} with high watermark {} and log end {}", replica.broker, ends.0, ends.1));
+    }
     for (who, _, at) in &pointers {
         told.push_str(&format!(", {who} at {at}"));
     }
     let axis = classed("div", "axis").set("tabindex", "0").set("role", "group").set("aria-label", told);
-    // While time passes, what a leader has is on the canvas.
-    let on_axis = if is_led && scene.flies() { Vec::new() } else { elements(scene, partition, sight, &pointers) };
-    classed("div", if is_led { "row" } else { "row ghost" })
+    // While time passes, what there is is on the canvas.
+    let on_axis = if scene.flies() { Vec::new() } else { elements(scene, partition, sight, &pointers) };
+    let is_gone = partition.leader.is_none();
+    classed("div", if is_gone { "row ghost" } else { "row" })
         .named(name)
+        .set("style", format!("--lines:{}", partition.replicas.len()))
         .set("data-partition", name.clone())
-        .with([who, axis.with_all(on_axis)])
+        .with([classed("div", "whose").with_all(who), axis.with_all(on_axis)])
 }
 
 /// Cells, rules and pointers.
 fn elements(scene: &Scene, partition: &Partition, sight: &Sight, pointers: &[(&str, usize, i64)]) -> Vec<Shape> {
     let left = |offset: i64| format!("left:{}px", tenths((offset - sight.first) as f64 * scene.cell));
     let in_sight = |offset: i64| (sight.first..=sight.first + scene.columns).contains(&offset).then(|| left(offset));
-    let cells = sight.cells().iter().map(|it| cell(scene, &partition.name, it).set("style", left(it.offset)));
-    let mut shapes: Vec<Shape> = cells.collect();
+    let mut shapes = Vec::new();
+    let end = partition.replicas.iter().map(|it| it.log_end).max().unwrap_or(0).max(partition.log_end);
+    for offset in sight.first..end.min(sight.first + scene.columns) {
+        shapes
+            .push(classed("b", "off").keyed(offset.cast_unsigned()).set("style", left(offset)).say(offset.to_string()));
+    }
+    for (line, replica) in partition.replicas.iter().enumerate() {
+        let key = key(partition, replica);
+        let bed = classed("i", "bed").named(&key).set("style", format!("--l:{line}"));
+        shapes.push(bed);
+        for it in sight.cells(line) {
+            let style = format!("{};--l:{line}", left(it.offset));
+            let about = (&*key, replica.is_there);
+            shapes.push(cell(scene, about, it).set("style", style).keyed(place_of(line, it.offset)));
+        }
+        for it in &*replica.cut {
+            if let Some(at) = in_sight(it.offset) {
+                let style = format!("{at};--l:{line}");
+                let cut = cell(scene, (&key, false), it).set("class", "rec struck").set("style", style);
+                shapes.push(cut.keyed(place_of(line + 32, it.offset)));
+            }
+        }
+        // The leader's ends go through all lines; a copy's own are shown where they are others.
+        if replica.high_watermark != partition.high_watermark
+            && let Some(at) = in_sight(replica.high_watermark)
+        {
+            shapes.push(classed("i", "own hw").named(&format!("hw {key}")).set("style", format!("{at};--l:{line}")));
+        }
+        if replica.log_end != partition.log_end
+            && let Some(at) = in_sight(replica.log_end)
+        {
+            shapes.push(classed("i", "own le").named(&format!("le {key}")).set("style", format!("{at};--l:{line}")));
+        }
+    }
     let rule = |class: &'static str, offset: i64, words: Vec<Shape>| {
         Some(classed("i", class).named(class).set("style", in_sight(offset)?).with([shape("span").with_all(words)]))
     };
@@ -92,52 +180,81 @@ fn elements(scene: &Scene, partition: &Partition, sight: &Sight, pointers: &[(&s
     shapes
 }
 
+/// A record's place among all that are drawn: no two of a drawing share one.
+fn place_of(line: usize, offset: i64) -> u64 {
+    offset.cast_unsigned() << 6 | line as u64 & 63
+}
+
 fn number(offset: i64) -> String {
     grouped(offset.max(0).cast_unsigned())
 }
 
 /// What a click on a row means while its cells are on the canvas.
-pub(crate) fn deed_at(scene: &Scene, partition: &Partition, x: f64) -> Option<String> {
+pub(crate) fn deed_at(scene: &Scene, partition: &Partition, pen: &Pen, x: f64, y: f64) -> Option<String> {
     let offset = scene.sights.get(&partition.name)?.first + (x / scene.cell) as i64;
-    (offset < partition.log_end).then(|| format!("record:{}:{offset}", partition.name))
+    let line =
+        (((y - pen.ink.cells) / pen.ink.pitch).max(0.0) as usize).min(partition.replicas.len().saturating_sub(1));
+    let replica = partition.replicas.get(line)?;
+    (offset < replica.log_end).then(|| format!("record:{}:{offset}", key(partition, replica)))
 }
 
 /// The same on the canvas, from the left end of the axis on.
 pub(crate) fn paint(scene: &Scene, partition: &Partition, sight: &Sight, pen: &Pen) {
-    if partition.leader.is_none() {
-        return;
-    }
     let ink = &pen.ink;
     let x = |offset: i64| (offset - sight.first) as f64 * scene.cell;
     let chosen = match &scene.selection {
-        Selection::Record(row, offset) if *row == partition.name => Some(*offset),
+        Selection::Record(row, offset) => Some((&**row, *offset)),
         _ => None,
     };
-    let cells = sight.cells();
-    for run in cells.chunk_by(|a, b| a.leader_epoch == b.leader_epoch) {
-        pen.begin();
-        for it in run {
-            pen.rect(x(it.offset) + 2.0, ink.cells + 0.5, scene.cell - 4.0, ink.high - 1.0, 4.0);
-        }
-        let (inside, edge) = &ink.epochs[run[0].leader_epoch.rem_euclid(4) as usize];
-        pen.fill(inside);
-        pen.edge(edge, 1.0);
-    }
-    if let Some(it) = cells.iter().find(|it| chosen == Some(it.offset)) {
-        pen.begin();
-        pen.rect(x(it.offset) + 1.0, ink.cells - 1.0, scene.cell - 2.0, ink.high + 2.0, 5.0);
-        pen.edge(&ink.act, 2.0);
-    }
     let middle = |it: &Record| x(it.offset) + scene.cell / 2.0;
-    pen.voice(&ink.fonts[0], &ink.text, "center");
-    for it in cells {
-        let key = it.key.as_deref().unwrap_or("–");
-        pen.say(key, middle(it), ink.cells + ink.high * 0.45, scene.cell - 7.0);
-    }
-    pen.voice(&ink.fonts[1], &ink.dim, "center");
-    for it in cells {
-        pen.say(&format!("e{}", it.leader_epoch), middle(it), ink.cells + ink.high * 0.8, scene.cell);
-        pen.say(&it.offset.to_string(), middle(it), ink.cells - ink.small * 0.5, scene.cell + 8.0);
+    let mut next = sight.first;
+    for (line, replica) in partition.replicas.iter().enumerate() {
+        let top = ink.cells + line as f64 * ink.pitch;
+        let cells = sight.cells(line);
+        for run in cells.chunk_by(|a, b| a.leader_epoch == b.leader_epoch) {
+            pen.begin();
+            for it in run {
+                pen.rect(x(it.offset) + 2.0, top + 0.5, scene.cell - 4.0, ink.high - 1.0, 4.0);
+            }
+            let (inside, edge) = &ink.epochs[run[0].leader_epoch.rem_euclid(4) as usize];
+            if replica.is_there {
+                pen.fill(inside);
+                pen.edge(edge, 1.0);
+            } else {
+                pen.dashed(&ink.dim);
+            }
+        }
+        if let Some((row, offset)) = chosen
+            && row == key(partition, replica)
+            && let Some(it) = cells.iter().find(|it| it.offset == offset)
+        {
+            pen.begin();
+            pen.rect(x(it.offset) + 1.0, top - 1.0, scene.cell - 2.0, ink.high + 2.0, 5.0);
+            pen.edge(&ink.act, 2.0);
+        }
+        pen.voice(&ink.fonts[0], &ink.text, "center");
+        for it in cells {
+            let key = it.key.as_deref().unwrap_or("–");
+            pen.say(key, middle(it), top + ink.high * 0.45, scene.cell - 7.0);
+        }
+        pen.voice(&ink.fonts[1], &ink.dim, "center");
+        for it in cells {
+            pen.say(&format!("e{}", it.leader_epoch), middle(it), top + ink.high * 0.8, scene.cell);
+            // What one copy has, another needs no number for.
+            if it.offset >= next {
+                pen.say(&it.offset.to_string(), middle(it), ink.cells - ink.small * 0.5, scene.cell + 8.0);
+                next = it.offset + 1;
+            }
+        }
+        let own = |offset: i64, of: i64, colour: &str, width: f64| {
+            if offset != of && (sight.first..=sight.first + scene.columns).contains(&offset) {
+                pen.begin();
+                pen.line(&[(x(offset), top - 2.0), (x(offset), top + ink.high + 2.0)]);
+                pen.edge(colour, width);
+            }
+        };
+        own(replica.high_watermark, partition.high_watermark, &ink.act, 2.0);
+        own(replica.log_end, partition.log_end, &ink.dim, 1.5);
     }
     paint_ends(scene, partition, sight, pen);
 }
@@ -145,13 +262,14 @@ pub(crate) fn paint(scene: &Scene, partition: &Partition, sight: &Sight, pen: &P
 /// Rules and pointers on the canvas.
 fn paint_ends(scene: &Scene, partition: &Partition, sight: &Sight, pen: &Pen) {
     let ink = &pen.ink;
+    let bottom = ink.cells + partition.replicas.len() as f64 * ink.pitch;
     let in_sight = |offset: i64| {
         let at = (offset - sight.first) as f64 * scene.cell;
         (sight.first..=sight.first + scene.columns).contains(&offset).then_some(at)
     };
     let rule = |x: f64, colour: &str, width: f64| {
         pen.begin();
-        pen.line(&[(x, 0.0), (x, ink.rules)]);
+        pen.line(&[(x, 0.0), (x, bottom)]);
         pen.edge(colour, width);
     };
     // The line of a label: how high it is, and where its words stand.
@@ -181,10 +299,10 @@ fn paint_ends(scene: &Scene, partition: &Partition, sight: &Sight, pen: &Pen) {
         let Some(x) = in_sight(offset) else { continue };
         let (align, side) = if index % 2 == 1 { ("left", 12.0) } else { ("right", -12.0) };
         pen.begin();
-        pen.line(&[(x - 6.0, ink.pointers + 9.0), (x, ink.pointers), (x + 6.0, ink.pointers + 9.0)]);
+        pen.line(&[(x - 6.0, bottom + 9.0), (x, bottom), (x + 6.0, bottom + 9.0)]);
         pen.fill(&ink.text);
         pen.voice(&ink.fonts[2], &ink.text, align);
-        pen.say(&format!("{who} {}", number(offset)), x + side, ink.pointers + ink.label, 200.0);
+        pen.say(&format!("{who} {}", number(offset)), x + side, bottom + ink.label, 200.0);
     }
 }
 
@@ -198,20 +316,16 @@ fn pointers<'a>(scene: &'a Scene, partition: &str) -> Vec<(&'a str, usize, i64)>
     consumers.filter_map(pointer).collect()
 }
 
-/// A record in its place.
-fn cell(scene: &Scene, partition: &str, record: &Record) -> Shape {
+/// A record of a copy: the copy's name, and whether its broker runs.
+fn cell(scene: &Scene, (row, is_there): (&str, bool), record: &Record) -> Shape {
     let offset = record.offset;
-    let chosen = matches!(&scene.selection, Selection::Record(row, at) if row == partition && *at == offset);
+    let chosen = matches!(&scene.selection, Selection::Record(it, at) if it == row && *at == offset);
     let epoch = record.leader_epoch;
-    let class = format!("rec e{}{}", epoch.rem_euclid(4), if chosen { " on" } else { "" });
+    let ghost = if is_there { "" } else { " past" };
+    let class = format!("rec e{}{}{ghost}", epoch.rem_euclid(4), if chosen { " on" } else { "" });
     let key = record.key.clone().unwrap_or_else(|| "–".to_owned());
     classed("i", class)
-        .keyed(offset.cast_unsigned())
         .number("data-offset", offset)
-        .set("data-do", format!("record:{partition}:{offset}"))
-        .with([
-            classed("b", "off").say(offset.to_string()),
-            shape("span").say(key),
-            shape("small").say(format!("e{epoch}")),
-        ])
+        .set("data-do", format!("record:{row}:{offset}"))
+        .with([shape("span").say(key), shape("small").say(format!("e{epoch}"))])
 }

@@ -1,4 +1,4 @@
-//! The lab's first room: one broker, a topic, producers and consumers, under glass.
+//! The lab's room: brokers, a topic, producers and consumers, under glass.
 //!
 //! The bar, the forms and the terminal's line are Leptos; whatever changes with the clock is a drawing (`crate::draw`), a
 //! function of the [`scene::Scene`]. What a click on a drawing does, its `data-do` says.
@@ -6,7 +6,9 @@
 mod bar;
 mod canvas;
 mod drawings;
+mod faults;
 mod files;
+mod flight;
 mod keys;
 mod log;
 mod plan;

@@ -6,12 +6,14 @@ use ordered::Map;
 
 use super::rooms::Lesson;
 use super::state::Motion;
-use super::{files, quorum};
+use super::{faults, files, log, quorum, stage};
 use crate::bytes::Row;
 use crate::engine::{Engine, Kind};
-use crate::view::{Broker, Client, Message, Partition, Record, Role, View};
+use crate::view::{Broker, Client, Message, Partition, Record, Replica, Role, View};
 use crate::why::Cause;
 
+/// Logs in sight at most.
+const LOGS: usize = 6;
 /// Lines that the terminal keeps.
 const LINES: usize = 200;
 
@@ -21,7 +23,7 @@ pub(crate) enum Selection {
     /// Nothing in particular.
     #[default]
     Nothing,
-    /// A record: the partition's name and the offset.
+    /// A record: its copy (`b1/orders-0`) and the offset.
     Record(String, i64),
     /// A broker or a client, by its name.
     Process(String),
@@ -47,14 +49,14 @@ pub(crate) struct Sight {
     pub(crate) first: i64,
     /// One past the last offset in sight.
     end: i64,
-    /// The records in sight, and others.
-    records: Arc<Vec<Record>>,
+    /// Of each copy the records in sight, and others.
+    lines: Vec<Arc<Vec<Record>>>,
 }
 
 impl Sight {
-    /// The records in sight.
-    pub(crate) fn cells(&self) -> &[Record] {
-        within(&self.records, self.first, self.end)
+    /// A copy's records in sight.
+    pub(crate) fn cells(&self, line: usize) -> &[Record] {
+        self.lines.get(line).map_or(&[], |it| within(it, self.first, self.end))
     }
 }
 
@@ -63,7 +65,6 @@ impl Sight {
 pub(crate) struct Chrome {
     pub(crate) playing: bool,
     pub(crate) speed: f64,
-    pub(crate) broker_runs: bool,
     pub(crate) producers: Vec<String>,
 }
 
@@ -98,6 +99,11 @@ pub(crate) struct Scene {
     pub(crate) sights: Map<String, Sight>,
     /// The key of the record that a person is about to send.
     pub(crate) key: String,
+    /// The partition whose copies are in sight; the first unless somebody chose.
+    pub(crate) chosen: String,
+    /// The node that is to be broken, and the other end of the way that is to be.
+    pub(crate) target: String,
+    pub(crate) other: String,
     /// What the room tells, if it is a scenario.
     pub(crate) lesson: Option<Lesson>,
     pub(crate) quorum: quorum::Sight,
@@ -130,6 +136,9 @@ impl Scene {
             cell: 44.0,
             sights: Map::new(),
             key: "eva".to_owned(),
+            chosen: String::new(),
+            target: String::new(),
+            other: String::new(),
             lesson: None,
             quorum: quorum::Sight::default(),
             files: files::Sight::default(),
@@ -142,7 +151,7 @@ impl Scene {
         // What is looked at anew is let go first: where nobody else holds them, the newest records grow in place.
         self.view = View::default();
         for sight in self.sights.values_mut() {
-            sight.records = Arc::default();
+            sight.lines.clear();
         }
         self.view = engine.view();
         let moved = (self.view.event, self.view.branch) != before;
@@ -154,8 +163,10 @@ impl Scene {
         if self.is_still() || self.frames.is_multiple_of(8) {
             self.mark(engine);
         }
+        self.settle();
+        let shown: Vec<String> = self.shown().into_iter().map(|it| it.name.clone()).collect();
         let partitions = std::mem::take(&mut self.view.partitions);
-        for partition in &partitions {
+        for partition in partitions.iter().filter(|it| shown.contains(&it.name)) {
             self.focus(engine, partition);
         }
         self.view.partitions = partitions;
@@ -188,41 +199,97 @@ impl Scene {
 
     /// What the bar, the forms and the buttons show.
     pub(crate) fn chrome(&self) -> Chrome {
-        Chrome {
-            playing: !self.is_still(),
-            speed: self.speed,
-            broker_runs: self.broker().is_some_and(|it| it.state.runs()),
-            producers: self.producers(),
-        }
+        Chrome { playing: !self.is_still(), speed: self.speed, producers: self.producers() }
     }
 
     /// Brings a row's records up to date.
     fn focus(&mut self, engine: &mut Engine, partition: &Partition) {
         let sight = self.sights.entry(partition.name.clone()).or_default();
-        // One column stays free for what comes next.
-        let follow = (partition.log_end + 1 - self.columns).max(0);
+        // One column stays free for what comes next. A copy may have more than its leader: until it is cut.
+        let end = partition.replicas.iter().map(|it| it.log_end).max().unwrap_or(0).max(partition.log_end);
+        let follow = (end + 1 - self.columns).max(0);
         sight.first = sight.held.map_or(follow, |it| it.clamp(partition.log_start.min(follow), follow));
         let (from, to) = (sight.first, sight.first + self.columns);
-        let newest = &partition.records;
-        let is_older = newest.first().is_none_or(|it| it.offset > from.max(partition.log_start));
         sight.end = to;
-        sight.records = if is_older && partition.leader.is_some() {
-            engine.records(&partition.name, from, to.min(partition.log_end))
-        } else {
-            Arc::clone(newest)
-        };
+        sight.lines.clear();
+        for replica in &partition.replicas {
+            let newest = &replica.records;
+            let is_older = newest.first().is_none_or(|it| it.offset > from.max(replica.log_start));
+            sight.lines.push(if is_older && replica.is_there && replica.log_end > from {
+                engine.records(&log::key(partition, replica), from, to.min(replica.log_end))
+            } else {
+                Arc::clone(newest)
+            });
+        }
     }
 
-    fn find_record(&self, engine: &mut Engine, name: &str, offset: i64) -> Option<Record> {
-        let partition = self.partition(name)?;
-        let newest = within(&partition.records, offset, offset + 1).first().cloned();
-        let in_sight = || self.sights.get(name).and_then(|it| within(it.cells(), offset, offset + 1).first().cloned());
+    fn find_record(&self, engine: &mut Engine, copy: &str, offset: i64) -> Option<Record> {
+        let (_, replica) = self.replica(copy)?;
+        let newest = within(&replica.records, offset, offset + 1).first().cloned();
         let older = || {
-            let readable = partition.leader.is_some() && (partition.log_start..partition.log_end).contains(&offset);
-            // A window of its own: the row's stays as it is.
-            readable.then(|| engine.record(name, offset)).flatten()
+            let readable = replica.is_there && (replica.log_start..replica.log_end).contains(&offset);
+            readable.then(|| engine.record(copy, offset)).flatten()
         };
-        newest.or_else(in_sight).or_else(older)
+        newest.or_else(older)
+    }
+
+    /// What nobody has chosen, or is not there, is the first that is.
+    fn settle(&mut self) {
+        if self.partition(&self.chosen).is_none() {
+            let first = self.view.partitions.iter().find(|it| !stage::is_internal(it)).or(self.view.partitions.first());
+            self.chosen = first.map_or(String::new(), |it| it.name.clone());
+        }
+        if self.target().is_none_or(|it| it.name != self.target) {
+            self.target = self.target().map_or(String::new(), |it| it.name.clone());
+        }
+    }
+
+    /// The partition whose copies are in sight.
+    pub(crate) fn chosen_partition(&self) -> Option<&Partition> {
+        self.partition(&self.chosen)
+    }
+
+    /// The partitions of a topic.
+    pub(crate) fn partitions_of(&self, topic: &str) -> Vec<&Partition> {
+        self.view.partitions.iter().filter(|it| it.topic == topic).collect()
+    }
+
+    /// The partitions whose logs are in sight: the chosen one, or, where each has but one copy, those of its topic.
+    pub(crate) fn shown(&self) -> Vec<&Partition> {
+        let Some(chosen) = self.chosen_partition() else { return Vec::new() };
+        let of_topic = self.partitions_of(&chosen.topic);
+        let alone = of_topic.len() <= LOGS && of_topic.iter().all(|it| it.replicas.len() < 2);
+        if alone { of_topic } else { vec![chosen] }
+    }
+
+    /// A copy by its name (`b1/orders-0`), and the partition that it is of.
+    pub(crate) fn replica(&self, copy: &str) -> Option<(&Partition, &Replica)> {
+        let (broker, partition) = copy.split_once('/')?;
+        let partition = self.partition(partition)?;
+        Some((partition, partition.replicas.iter().find(|it| it.broker == broker)?))
+    }
+
+    /// The node that is to be broken.
+    pub(crate) fn target(&self) -> Option<&Broker> {
+        let brokers = &self.view.brokers;
+        brokers.iter().find(|it| it.name == self.target).or(brokers.first())
+    }
+
+    /// Everybody else.
+    pub(crate) fn others(&self, name: &str) -> Vec<String> {
+        let nodes = self.view.brokers.iter().map(|it| it.name.clone());
+        nodes.chain(self.view.clients.iter().map(|it| it.name.clone())).filter(|it| it != name).collect()
+    }
+
+    /// The other end of the way that is to be broken: one, or all.
+    pub(crate) fn other(&self, name: &str) -> String {
+        let others = self.others(name);
+        let chosen = others.iter().find(|it| **it == self.other);
+        if self.other == faults::ALL {
+            self.other.clone()
+        } else {
+            chosen.or(others.first()).cloned().unwrap_or_default()
+        }
     }
 
     /// A partition by name.
@@ -233,11 +300,6 @@ impl Scene {
     /// A client by name.
     pub(crate) fn client(&self, name: &str) -> Option<&Client> {
         self.view.clients.iter().find(|it| it.name == name)
-    }
-
-    /// The room's one broker.
-    pub(crate) fn broker(&self) -> Option<&Broker> {
-        self.view.brokers.first()
     }
 
     /// The names of all producers.
@@ -257,7 +319,8 @@ impl Scene {
 
     /// Scrolls a row.
     pub(crate) fn scroll(&mut self, name: &str, by: i64) {
-        let Some(end) = self.partition(name).map(|it| it.log_end) else { return };
+        let Some(partition) = self.partition(name) else { return };
+        let end = partition.replicas.iter().map(|it| it.log_end).max().unwrap_or(0).max(partition.log_end);
         let columns = self.columns;
         if let Some(sight) = self.sights.get_mut(name) {
             let to = sight.first + by;

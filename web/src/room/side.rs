@@ -3,10 +3,13 @@
 use client::partition_of_key;
 
 use super::scene::{Scene, Selection};
-use super::{grouped, left, stamp, verdict};
+use super::{grouped, left, log, stage, stamp, verdict};
 use crate::bytes::Row;
 use crate::draw::{Shape, classed, glyph, shape};
 use crate::view::{Broker, Client, Message, Record, Role};
+
+/// Partitions in the table at most.
+const PARTITIONS: usize = 12;
 
 /// A line of a table: what, how much.
 type Fact = (&'static str, String);
@@ -14,8 +17,45 @@ type Fact = (&'static str, String);
 /// The right side.
 pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let inspector = classed("section", "inspector").set("aria-label", "Inspector").with_all(inspect(scene));
-    let note = "Not modelled: TLS, CPU load, disk seeks. Not in this room yet: more brokers, groups, transactions.";
-    vec![inspector, outcomes(scene), verdict::draw(scene), checks(scene), classed("p", "note").say(note)]
+    let note = "Not modelled: TLS, CPU load, disk seeks. Not in this room yet: groups, transactions.";
+    vec![
+        inspector,
+        partitions(scene),
+        outcomes(scene),
+        verdict::draw(scene),
+        checks(scene),
+        classed("p", "note").say(note),
+    ]
+}
+
+/// Every partition: who leads it in which epoch, who is in sync, how far readers see. And who leads the metadata quorum.
+fn partitions(scene: &Scene) -> Shape {
+    let leads = scene.view.brokers.iter().filter_map(|it| Some((it.quorum_epoch?, &it.name))).max();
+    let quorum = match leads {
+        Some((epoch, name)) => format!("metadata quorum led by {name} in epoch {epoch}"),
+        None => "nobody leads the metadata quorum".to_owned(),
+    };
+    let shown = scene.view.partitions.iter().filter(|it| !stage::is_internal(it)).take(PARTITIONS);
+    let rows = shown.map(|it| {
+        let cell = |words: String| shape("td").say(words);
+        let isr = if it.isr.len() < it.min_isr { "harm" } else { "" };
+        shape("tr").named(&it.name).when(it.name == scene.chosen, "class", "on").with([
+            shape("th")
+                .set("scope", "row")
+                .with([classed("button", "line").set("data-do", format!("choose:{}", it.name)).say(it.name.clone())]),
+            cell(it.leader.clone().unwrap_or_else(|| "–".to_owned())),
+            cell(it.leader_epoch.to_string()),
+            classed("td", isr).say(log::listed(&it.isr)),
+            cell(log::listed(&it.elr)),
+            cell(grouped(it.high_watermark.max(0).cast_unsigned())),
+        ])
+    });
+    let heads = ["partition", "leader", "epoch", "ISR", "ELR", "HW"].map(|it| shape("th").set("scope", "col").say(it));
+    let table = classed("table", "parts")
+        .set("id", "parts")
+        .with([shape("thead").with([shape("tr").with(heads)]), shape("tbody").with_all(rows.collect())]);
+    let head = shape("h2").say("Partitions ").with([shape("small").set("id", "leads").say(quorum)]);
+    shape("section").set("aria-label", "Partitions").with([head, table])
 }
 
 /// What the producers were told about their records, in the three words there are.
@@ -64,22 +104,23 @@ fn checks(scene: &Scene) -> Shape {
 fn inspect(scene: &Scene) -> Vec<Shape> {
     match &scene.selection {
         Selection::Nothing => now(scene),
-        Selection::Record(name, offset) => {
-            let Some(partition) = scene.partition(name) else {
-                return gone(format!("{name} does not exist at this moment."));
+        Selection::Record(copy, offset) => {
+            let Some((partition, replica)) = scene.replica(copy) else {
+                return gone(format!("{copy} does not exist at this moment."));
             };
+            let (name, broker) = (&partition.name, &replica.broker);
             let Some(record) = &scene.record else {
-                let why = if *offset >= partition.log_end {
-                    format!("Offset {offset} of {name} is not written yet at this moment.")
-                } else if *offset < partition.log_start {
-                    format!("Offset {offset} of {name} is gone: the log begins at {}.", partition.log_start)
+                let why = if *offset >= replica.log_end {
+                    format!("Offset {offset} of {name} is not written on {broker} at this moment.")
+                } else if *offset < replica.log_start {
+                    format!("Offset {offset} of {name} is gone: the log begins at {}.", replica.log_start)
                 } else {
-                    format!("Offset {offset} of {name} cannot be read at this moment: no broker that runs leads it.")
+                    format!("Offset {offset} of {name} cannot be read on {broker} at this moment: it does not run.")
                 };
                 return gone(why);
             };
-            let mut shapes =
-                table(format!("Record {offset} "), name.clone(), record_facts(record, scene.view.partitions.len()));
+            let facts = record_facts(record, scene.partitions_of(&partition.topic).len());
+            let mut shapes = table(format!("Record {offset} "), format!("{name} on {broker}"), facts);
             shapes.extend(bytes("Its batch", &scene.bytes));
             shapes
         }
@@ -100,7 +141,12 @@ fn inspect(scene: &Scene) -> Vec<Shape> {
             }
             match scene.view.brokers.iter().find(|it| it.name == *name) {
                 Some(broker) => {
-                    table(format!("{name} "), "broker and controller".to_owned(), broker_facts(scene, broker))
+                    let about = match (broker.is_broker, broker.is_controller) {
+                        (true, true) => "broker and controller",
+                        (true, false) => "broker",
+                        (false, _) => "controller",
+                    };
+                    table(format!("{name} "), about.to_owned(), broker_facts(scene, broker))
                 }
                 None => gone(format!("{name} does not exist at this moment.")),
             }
@@ -235,11 +281,20 @@ fn client_facts(scene: &Scene, client: &Client) -> Vec<Fact> {
 
 fn broker_facts(scene: &Scene, broker: &Broker) -> Vec<Fact> {
     let mut facts = vec![
-        ("state", broker.state.word().to_owned()),
+        ("state", stage::condition(broker)),
         ("node.id", broker.id.to_string()),
         ("broker epoch", broker.broker_epoch.map_or("– not registered".to_owned(), |it| it.to_string())),
         ("connections", broker.connections.to_string()),
     ];
+    if let Some(epoch) = broker.quorum_epoch {
+        facts.insert(1, ("controller", format!("active, leads the quorum in epoch {epoch}")));
+    }
+    for partition in &scene.view.partitions {
+        if let Some(it) = partition.replicas.iter().find(|it| it.broker == broker.name) {
+            let words = format!("{}, {}, log end {}", partition.name, it.standing.word(), it.log_end);
+            facts.push(("copy", words));
+        }
+    }
     facts.extend(broker.waits.iter().map(|it| {
         let until = it
             .deadline_us
@@ -262,9 +317,9 @@ mod tests {
     #[test]
     fn what_is_not_there_is_said_and_not_shown() {
         let mut scene = Scene::new(1);
-        scene.selection = Selection::Record("orders-0".to_owned(), 7);
+        scene.selection = Selection::Record("b1/orders-0".to_owned(), 7);
         let words: String = inspect(&scene).iter().map(Shape::words).collect();
-        assert_eq!(words, "Inspectororders-0 does not exist at this moment.");
+        assert_eq!(words, "Inspectorb1/orders-0 does not exist at this moment.");
         assert_eq!(bytes("Its batch", &[]), None);
     }
 }

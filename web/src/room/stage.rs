@@ -1,87 +1,182 @@
-//! The cluster as a drawing: clients left and right (on a phone above and below), the broker between, messages on their way,
-//! requests that wait, and timers that run.
+//! The cluster as a drawing: clients left and right (on a phone above and below), brokers between, each with what it has of the
+//! partitions, requests that wait, and timers that run. What is on its way is flight.rs.
 
 use super::canvas::Pen;
-use super::plan::{Link, Place, Plan, point, svg_curve};
+use super::flight;
+use super::plan::{Link, Place, Plan, Seat, point, svg_curve};
 use super::scene::{Scene, Selection};
 use super::{grouped, left};
 use crate::draw::{Shape, classed, glyph, shape, tenths, text};
-use crate::view::{Broker, CLOSED, Client, Message, Partition, Role, State, Timer, Wait};
+use crate::view::{Broker, Client, Partition, Replica, Role, Standing, State, Timer, Wait};
 
-/// Messages that are drawn at once; beyond it they are a number.
-const DRAWN: usize = 24;
-/// With at most so many on their way each has its name beside it.
-const NAMED: usize = 7;
-/// Partitions that have a slot in the broker.
+/// Partitions that have a slot in a broker.
 const SLOTS: usize = 3;
+/// With at most so many requests waiting each has its words beside it.
+const TOLD: usize = 3;
+/// What the glyphs mean.
+const LEGEND: [(&str, &str); 8] = [
+    ("#g-lead", "leader"),
+    ("#g-sync", "in sync"),
+    ("#g-behind", "out of sync"),
+    ("#g-elr", "eligible"),
+    ("#g-fence", "fenced"),
+    ("#g-off", "offline"),
+    ("#msg-up", "request"),
+    ("#msg-down", "answer"),
+];
 
 /// The cluster.
 pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
-    let plan = Plan { narrow: scene.narrow };
+    let plan = plan(scene);
     let (width, height) = plan.size();
-    let messages = &scene.view.messages;
-    let more = messages.len().saturating_sub(DRAWN);
-    // While time passes this would change with every message.
-    let note =
-        if more > 0 && !scene.flies() { format!("{} more on their way", grouped(more as u64)) } else { String::new() };
-    let key = |picture: &'static str, word: &'static str| shape("span").with([glyph(picture), text(word)]);
-    let legend = classed("div", "legend").with([
-        key("#msg-up", "request"),
-        key("#msg-down", "answer"),
-        key("#g-wait", "waits"),
-        classed("span", "note").say(note),
-    ]);
-    let head = classed("div", "head").with([shape("h2").say("Cluster"), legend]);
-
-    let seats = seats(scene, plan);
-    let mut drawn: Vec<Shape> = seats.iter().map(|it| link(it)).collect();
-    drawn.extend(seats.iter().map(|it| client_card(scene, it)));
-    if let Some(broker) = scene.broker() {
-        drawn.push(broker_card(scene, broker, plan.broker()));
-        if !scene.flies() {
-            drawn.extend(seats.iter().filter_map(|it| waiting(scene, broker, it)));
-        }
+    let spots = spots(scene, plan);
+    let key = |(picture, word): (&'static str, &'static str)| shape("span").with([glyph(picture), text(word)]);
+    let head =
+        classed("div", "head").with([shape("h2").say("Cluster"), classed("div", "legend keys").with(LEGEND.map(key))]);
+    let mut drawn = links(scene, plan, &spots);
+    for spot in &spots {
+        drawn.push(match &spot.who {
+            Who::Client(client) => client_card(scene, client, spot.place),
+            Who::Node(node) if spot.seat == Seat::Controller => hexagon(scene, node, spot.place),
+            Who::Node(node) => broker_card(scene, node, spot.place),
+        });
     }
     if !scene.flies() {
-        let names = messages.len() <= NAMED;
-        drawn.extend(messages.iter().take(DRAWN).filter_map(|it| envelope(scene, it, &seats, names)));
+        let waits = waits(scene, plan, &spots);
+        let told = waits.len() <= TOLD;
+        drawn.extend(waits.iter().map(|it| waiting(scene, it, told)));
+        drawn.extend(flight::draw(scene, plan, &spots));
     }
     let stage = classed("svg", "stage")
         .set("id", "stage")
         .set("viewBox", format!("0 0 {} {}", tenths(width), tenths(height)))
+        .set("style", format!("--wide:{};--high:{}", tenths(width), tenths(height)))
         .set("role", "group")
         .set("aria-label", "Cluster")
         .with_all(drawn);
     vec![head, stage]
 }
 
-/// A client and where it is.
-struct Seat<'a> {
-    client: &'a Client,
-    place: Place,
-    link: Link,
+/// How the cluster lies.
+pub(crate) fn plan(scene: &Scene) -> Plan {
+    let brokers = scene.view.brokers.iter().filter(|it| it.is_broker).count();
+    let shown = scene.view.partitions.iter().filter(|it| !is_internal(it)).count();
+    Plan {
+        narrow: scene.narrow,
+        brokers,
+        controllers: scene.view.brokers.len() - brokers,
+        slots: shown.clamp(1, SLOTS),
+    }
 }
 
-fn seats(scene: &Scene, plan: Plan) -> Vec<Seat<'_>> {
-    let clients = &scene.view.clients;
-    let is_consumer = |it: &Client| it.role == Role::Consumer;
-    let mut counts = [0, 0];
-    let all = [false, true].map(|side| clients.iter().filter(|it| is_consumer(it) == side).count());
-    clients
-        .iter()
-        .map(|client| {
-            let side = usize::from(is_consumer(client));
-            let (index, count) = (counts[side], all[side]);
-            counts[side] += 1;
-            let place = plan.client(client.role, index, count);
-            Seat { client, place, link: plan.link(place, client.role, index, count) }
-        })
-        .collect()
+/// True for a partition of Kafka's own.
+pub(crate) fn is_internal(partition: &Partition) -> bool {
+    partition.topic.starts_with("__")
 }
 
-fn link(seat: &Seat<'_>) -> Shape {
-    let class = if seat.client.connected { "link" } else { "link cut" };
-    classed("path", class).named(&seat.client.name).set("d", svg_curve(seat.link))
+/// A process.
+pub(crate) enum Who<'a> {
+    Client(&'a Client),
+    Node(&'a Broker),
+}
+
+/// A process and where it is.
+pub(crate) struct Spot<'a> {
+    pub(crate) who: Who<'a>,
+    pub(crate) place: Place,
+    pub(crate) seat: Seat,
+}
+
+impl Spot<'_> {
+    pub(crate) fn name(&self) -> &str {
+        match self.who {
+            Who::Client(it) => &it.name,
+            Who::Node(it) => &it.name,
+        }
+    }
+
+    pub(crate) fn is_node(&self) -> bool {
+        matches!(self.who, Who::Node(_))
+    }
+}
+
+/// Everybody in their places.
+pub(crate) fn spots(scene: &Scene, plan: Plan) -> Vec<Spot<'_>> {
+    let mut spots = Vec::new();
+    let (mut brokers, mut controllers) = (0, 0);
+    for node in &scene.view.brokers {
+        let (place, seat) = if node.is_broker {
+            brokers += 1;
+            plan.broker(brokers - 1)
+        } else {
+            controllers += 1;
+            (plan.controller(controllers - 1), Seat::Controller)
+        };
+        spots.push(Spot { who: Who::Node(node), place, seat });
+    }
+    let seat = |it: &Client| if it.role == Role::Consumer { Seat::Right } else { Seat::Left };
+    for side in [Seat::Left, Seat::Right] {
+        let of_side: Vec<&Client> = scene.view.clients.iter().filter(|it| seat(it) == side).collect();
+        for (index, client) in of_side.iter().enumerate() {
+            let place = plan.client(side, index, of_side.len());
+            spots.push(Spot { who: Who::Client(client), place, seat: side });
+        }
+    }
+    spots
+}
+
+/// The way between two processes.
+pub(crate) fn way(plan: Plan, spots: &[Spot<'_>], from: &str, to: &str) -> Option<Link> {
+    let find = |name: &str| spots.iter().find(|it| it.name() == name).map(|it| (it.place, it.seat));
+    if from == to { None } else { Some(plan.link(find(from)?, find(to)?)) }
+}
+
+/// Who is connected with whom, and what is wrong with the way between two.
+fn links(scene: &Scene, plan: Plan, spots: &[Spot<'_>]) -> Vec<Shape> {
+    let view = &scene.view;
+    let mut shapes = Vec::new();
+    let is_client = |name: &str| spots.iter().any(|it| it.name() == name && !it.is_node());
+    for (a, b) in &view.links {
+        if let Some(link) = way(plan, spots, a, b) {
+            let class = if is_client(a) || is_client(b) { "link" } else { "link inner" };
+            shapes.push(classed("path", class).named(&format!("{a} {b}")).set("d", svg_curve(link)));
+        }
+    }
+    let is_cut = |from: &str, to: &str| view.cuts.iter().any(|it| it.0 == from && it.1 == to);
+    for (from, to) in &view.cuts {
+        let both = is_cut(to, from);
+        if both && from > to {
+            continue;
+        }
+        if let Some(link) = way(plan, spots, from, to) {
+            // One way it is cut just before who hears nothing.
+            let (x, y) = point(link, if both { 0.5 } else { 0.72 });
+            let words = if both { "cut".to_owned() } else { format!("cut to {to}") };
+            let label = if both { format!("cut between {from} and {to}") } else { format!("cut from {from} to {to}") };
+            let sign =
+                classed("g", "cut").named(&format!("cut {from} {to}")).set("role", "img").set("aria-label", label);
+            shapes.push(
+                sign.with([
+                    classed("path", "band").set("d", svg_curve(link)),
+                    shape("use")
+                        .set("href", "#g-off")
+                        .at("x", x - 7.0)
+                        .at("y", y - 7.0)
+                        .set("width", "14")
+                        .set("height", "14"),
+                    says("c tiny", x, y + 19.0, words),
+                ]),
+            );
+        }
+    }
+    for (a, b, us) in &view.delays {
+        if let Some(link) = way(plan, spots, a, b) {
+            let (x, y) = point(link, 0.5);
+            let slow = classed("g", "slow").named(&format!("slow {a} {b}"));
+            shapes.push(slow.with([says("c tiny", x, y - 5.0, format!("+{}", left(*us)))]));
+        }
+    }
+    shapes
 }
 
 /// A card that can be selected.
@@ -106,13 +201,16 @@ fn rect(place: Place, radius: &'static str) -> Shape {
     shape("rect").at("x", place.x).at("y", place.y).at("width", place.w).at("height", place.h).set("rx", radius)
 }
 
-fn words(class: &'static str, x: f64, y: f64, words: String) -> Shape {
+pub(crate) fn says(class: &'static str, x: f64, y: f64, words: String) -> Shape {
     classed("text", class).at("x", x).at("y", y).say(words)
 }
 
-fn client_card(scene: &Scene, seat: &Seat<'_>) -> Shape {
-    let Seat { client, place, .. } = seat;
-    let Place { x, y, .. } = *place;
+fn picture(name: &'static str, x: f64, y: f64) -> Shape {
+    shape("use").set("href", name).at("x", x).at("y", y).set("width", "12").set("height", "12")
+}
+
+fn client_card(scene: &Scene, client: &Client, place: Place) -> Shape {
+    let Place { x, y, .. } = place;
     let title = format!("{} {}", client.role.word(), client.name);
     let first = match client.role {
         Role::Consumer => format!("{} read", grouped(client.consumed)),
@@ -132,12 +230,12 @@ fn client_card(scene: &Scene, seat: &Seat<'_>) -> Shape {
     let label = format!("{title}, {first}, {second}");
     card(scene, &client.name, "card", !client.state.runs(), label)
         .with([
-            rect(*place, "9"),
-            words("b", x + 11.0, y + 20.0, title),
-            words("dim", x + 11.0, y + 36.0, first),
-            words("dim", x + 11.0, y + 51.0, second),
+            rect(place, "9"),
+            says("b", x + 11.0, y + 20.0, title),
+            says("dim", x + 11.0, y + 36.0, first),
+            says("dim", x + 11.0, y + 51.0, second),
         ])
-        .with_all(next_timer(scene, &client.name, timer_place(*place)))
+        .with_all(next_timer(scene, &client.name, timer_place(place)))
 }
 
 /// Where in a client's card its timer is.
@@ -147,7 +245,7 @@ fn timer_place(card: Place) -> (f64, f64) {
 
 /// Where in the broker's card its timer is.
 fn broker_timer_place(card: Place) -> (f64, f64) {
-    (card.x + card.w - 17.0, card.y + 19.0)
+    (card.x + card.w - 16.0, card.y + 20.0)
 }
 
 /// A process's next deadline that has a name and a beginning, and that.
@@ -164,7 +262,7 @@ fn next_timer(scene: &Scene, process: &str, (x, y): (f64, f64)) -> Vec<Shape> {
     arc.children.push(shape("title").say(told));
     vec![
         arc.set("data-timer", timer.what.clone()),
-        words("dim r tiny", x - 10.0, y + 4.0, left(timer.at_us - scene.view.time_us)),
+        says("dim r tiny", x - 10.0, y + 4.0, left(timer.at_us - scene.view.time_us)),
     ]
 }
 
@@ -187,64 +285,184 @@ fn arc(now_us: u64, since_us: u64, until_us: u64, x: f64, y: f64, radius: f64) -
     ])
 }
 
-fn broker_card(scene: &Scene, broker: &Broker, place: Place) -> Shape {
-    let Place { x, y, w, .. } = place;
-    let mark = match broker.state {
+/// How a broker is, in words.
+pub(crate) fn condition(broker: &Broker) -> String {
+    let mut words = broker.state.word().to_owned();
+    if broker.fenced && broker.state.runs() {
+        words = format!("fenced, {words}");
+    }
+    if broker.slow_us > 0 {
+        words.push_str(", slow disk");
+    }
+    words
+}
+
+fn mark(broker: &Broker) -> &'static str {
+    match broker.state {
+        State::Up if broker.fenced => "#g-fence",
         State::Up => "#g-ok",
         State::Starting | State::Stopping => "#g-wait",
         State::Paused => "#i-pause",
         State::Down => "#g-off",
         State::Dark => "#g-power",
-    };
-    let runs = broker.state.runs();
-    let label = format!("broker {}, {}", broker.name, broker.state.word());
-    let mut slots = Vec::new();
-    for (index, partition) in scene.view.partitions.iter().take(SLOTS).enumerate() {
-        slots.extend(slot(partition, x + 6.0, y + 34.0 + 26.0 * index as f64, w - 12.0));
     }
+}
+
+/// A node that is only a controller.
+fn hexagon(scene: &Scene, node: &Broker, place: Place) -> Shape {
+    let Place { x, y, w, h } = place;
+    let runs = node.state.runs();
+    let active = node.quorum_epoch.is_some();
+    let label = format!("controller {}, {}{}", node.name, condition(node), if active { ", active" } else { "" });
+    let edge = [(0.25, 0.0), (0.75, 0.0), (1.0, 0.5), (0.75, 1.0), (0.25, 1.0), (0.0, 0.5)];
+    let points: Vec<String> =
+        edge.iter().map(|(dx, dy)| format!("{},{}", tenths(x + w * dx), tenths(y + h * dy))).collect();
+    let under = match node.quorum_epoch {
+        Some(epoch) => format!("epoch {epoch}"),
+        None if runs && node.state == State::Up => String::new(),
+        None => node.state.word().to_owned(),
+    };
+    let mut shape = card(scene, &node.name, "card hexagon", !runs, label).with([
+        crate::draw::shape("polygon").set("points", points.join(" ")),
+        says("b c", x + w / 2.0, y + h / 2.0 + 4.0, node.name.clone()),
+        says("c tiny", x + w / 2.0, y + h + 10.0, under),
+    ]);
+    if active {
+        shape.children.push(picture("#g-lead", x + w / 2.0 - 6.0, y - 7.0));
+    }
+    shape
+}
+
+fn broker_card(scene: &Scene, broker: &Broker, place: Place) -> Shape {
+    let Place { x, y, w, h } = place;
+    let runs = broker.state.runs();
+    let chosen = scene.chosen_partition();
+    let here = chosen.and_then(|it| it.replicas.iter().find(|it| it.broker == broker.name));
+    let mut label = format!("broker {}, {}", broker.name, condition(broker));
+    let mut chips = Vec::new();
+    if let (Some(partition), Some(replica)) = (chosen, here) {
+        let leads = replica.standing == Standing::Leader;
+        if leads {
+            label.push_str(&format!(", leads {} in epoch {}", partition.name, partition.leader_epoch));
+            let words = format!("leader · epoch {}", partition.leader_epoch);
+            let class = format!("chip e{}", partition.leader_epoch.rem_euclid(4));
+            chips.push(chip(class, Some("#g-lead"), words, x + 10.0, y, w < 150.0));
+        } else if let Some(epoch) =
+            replica.led.filter(|_| matches!(replica.standing, Standing::Offline | Standing::Fenced | Standing::Behind))
+        {
+            label.push_str(&format!(", led {} in epoch {epoch}", partition.name));
+            let class = format!("chip was e{}", epoch.rem_euclid(4));
+            chips.push(chip(class, None, format!("led epoch {epoch}"), x + 10.0, y, false));
+        }
+    }
+    if let Some(epoch) = broker.quorum_epoch {
+        label.push_str(&format!(", active controller in epoch {epoch}"));
+        let words = if w < 150.0 { format!("controller {epoch}") } else { format!("controller · epoch {epoch}") };
+        let wide = 24.0 + words.chars().count() as f64 * 5.7;
+        chips.push(chip("chip control".to_owned(), Some("#g-hex"), words, x + w - wide - 8.0, y + h, false));
+    }
+    let slots = slots(scene, broker, Place { x: x + 6.0, y: y + 32.0, w: w - 12.0, h: 20.0 });
+    let said = if w < 150.0 && broker.state == State::Up && !broker.fenced && broker.slow_us == 0 {
+        String::new()
+    } else {
+        condition(broker)
+    };
+    let state = says("dim", x + 55.0, y + 24.0, said).set("data-state", broker.name.clone());
     card(scene, &broker.name, "card broker", !runs, label)
         .with([
             rect(place, "10"),
-            words("big", x + 13.0, y + 25.0, broker.name.clone()),
-            shape("use")
-                .set("href", mark)
-                .at("x", x + 38.0)
-                .at("y", y + 14.0)
-                .set("width", "12")
-                .set("height", "12")
-                .when(!runs, "class", "harm"),
-            words("dim", x + 55.0, y + 24.0, broker.state.word().to_owned()).set("id", "broker-state"),
+            says("big", x + 12.0, y + 25.0, broker.name.clone()),
+            picture(mark(broker), x + 38.0, y + 14.0).when(!runs, "class", "harm"),
+            if broker.name == "b1" { state.set("id", "broker-state") } else { state },
         ])
-        .with_all(if runs { next_timer(scene, &broker.name, broker_timer_place(place)) } else { Vec::new() })
+        .with_all(if runs && w > 150.0 {
+            next_timer(scene, &broker.name, broker_timer_place(place))
+        } else {
+            Vec::new()
+        })
         .with_all(slots)
+        .with_all(chips)
 }
 
-/// A partition in its broker: how much it holds, and who led it when that was written.
-fn slot(partition: &Partition, x: f64, y: f64, w: f64) -> Vec<Shape> {
-    let badge = if partition.leader.is_some() { "#g-lead" } else { "#g-off" };
+/// A badge on the edge of a card.
+fn chip(class: String, picture: Option<&'static str>, words: String, x: f64, y: f64, short: bool) -> Shape {
+    let words = if short { words.replace("epoch ", "") } else { words };
+    let inset = if picture.is_some() { 20.0 } else { 9.0 };
+    let wide = inset + 4.0 + words.chars().count() as f64 * 5.7;
+    let mut shape = classed("g", class)
+        .with([rect(Place { x, y: y - 9.0, w: wide, h: 18.0 }, "9"), says("b", x + inset, y + 4.0, words)]);
+    if let Some(name) = picture {
+        shape.children.push(self::picture(name, x + 6.0, y - 6.0));
+    }
+    shape
+}
+
+/// What a broker has of the partitions: the chosen one for certain.
+fn slots(scene: &Scene, broker: &Broker, first: Place) -> Vec<Shape> {
+    let of = |it: &Partition| it.replicas.iter().position(|it| it.broker == broker.name);
+    let mut here: Vec<(&Partition, &Replica)> = Vec::new();
+    for partition in scene.view.partitions.iter().filter(|it| !is_internal(it)) {
+        if let Some(index) = of(partition) {
+            here.push((partition, &partition.replicas[index]));
+        }
+    }
+    let more = here.len().saturating_sub(SLOTS);
+    if let Some(chosen) = here.iter().position(|it| it.0.name == scene.chosen)
+        && chosen >= SLOTS
+    {
+        here.swap(SLOTS - 1, chosen);
+    }
+    here.truncate(SLOTS);
+    let mut shapes = Vec::new();
+    for (index, (partition, replica)) in here.into_iter().enumerate() {
+        let place = Place { y: first.y + 21.0 * index as f64, ..first };
+        shapes.push(slot(scene, partition, replica, place));
+    }
+    if more > 0 {
+        let words = format!("and {more} more");
+        shapes.push(says("dim r tiny", first.x + first.w, first.y - 9.0, words));
+    }
+    shapes
+}
+
+/// A partition in its broker: how its copy stands, how much it holds, and who led it when that was written.
+fn slot(scene: &Scene, partition: &Partition, replica: &Replica, place: Place) -> Shape {
+    let Place { x, y, w, .. } = place;
+    let end = grouped(replica.log_end.max(0).cast_unsigned());
+    let is_on = partition.name == scene.chosen && scene.view.partitions.len() > 1;
     let mut shapes = vec![
-        classed("rect", "slot").at("x", x).at("y", y).at("width", w).set("height", "20").set("rx", "4"),
-        shape("use").set("href", badge).at("x", x + 5.0).at("y", y + 4.0).set("width", "12").set("height", "12"),
-        shape("text").at("x", x + 21.0).at("y", y + 14.0).say(partition.name.clone()),
+        classed("rect", "slot").at("x", x).at("y", y).at("width", w).set("height", "19").set("rx", "4"),
+        picture(replica.standing.glyph(), x + 5.0, y + 3.5),
+        says(if is_on { "b" } else { "" }, x + 21.0, y + 13.5, partition.name.clone()),
     ];
     // Of the newest records, as many as there is place for.
-    let room = ((w - 118.0) / 6.0) as usize;
-    let newest = &partition.records[partition.records.len().saturating_sub(room)..];
+    let from = 27.0 + partition.name.len() as f64 * 6.1;
+    let room = ((w - from - 14.0 - end.chars().count() as f64 * 6.6) / 6.0).max(0.0) as usize;
+    let newest = &replica.records[replica.records.len().saturating_sub(room)..];
     let mut at = 0;
     for run in newest.chunk_by(|a, b| a.leader_epoch == b.leader_epoch) {
         let mut path = String::new();
         for index in at..at + run.len() {
-            path.push_str(&format!("M{} {}h5v10h-5z", tenths(x + 70.0 + index as f64 * 6.0), tenths(y + 5.0)));
+            path.push_str(&format!("M{} {}h5v10h-5z", tenths(x + from + index as f64 * 6.0), tenths(y + 4.5)));
         }
         at += run.len();
         shapes.push(classed("path", format!("mini e{}", run[0].leader_epoch.rem_euclid(4))).set("d", path));
     }
-    shapes.push(words("m r", x + w - 7.0, y + 14.0, grouped(partition.log_end.max(0).cast_unsigned())));
-    shapes
+    shapes.push(says("m r", x + w - 7.0, y + 13.5, end.clone()));
+    let label = format!("{} on {}: {}, log end {end}", partition.name, replica.broker, replica.standing.word());
+    classed("g", if is_on { "part on" } else { "part" })
+        .named(&partition.name)
+        .set("data-do", format!("choose:{}", partition.name))
+        .set("tabindex", "0")
+        .set("role", "button")
+        .set("aria-label", label)
+        .with_all(shapes)
 }
 
-/// A client's request that waits at the broker for something that may not come, such as a fetch for records.
+/// A client's request that waits at a broker for something that may not come, such as a fetch for records.
 struct Waiting<'a> {
+    client: &'a str,
+    broker: &'a str,
     wait: &'a Wait,
     until_us: u64,
     /// The API, and how many wait if it is more than one.
@@ -257,164 +475,74 @@ struct Waiting<'a> {
     words: (f64, f64),
 }
 
-impl Waiting<'_> {
-    fn of<'a>(scene: &Scene, broker: &'a Broker, seat: &Seat<'_>) -> Option<Waiting<'a>> {
-        let of = |it: &&Wait| it.client == seat.client.name && it.deadline_us.is_some();
-        let wait = broker.waits.iter().find(of)?;
-        let until_us = wait.deadline_us?;
-        let count = broker.waits.iter().filter(of).count();
-        let more = if count > 1 { format!(" ×{count}") } else { String::new() };
-        Some(Waiting {
-            wait,
-            until_us,
-            what: format!("{}{more}", wait.what),
-            rest: left(until_us.saturating_sub(scene.view.time_us)),
-            at: point(seat.link, 0.86),
-            words: if scene.narrow { (11.0, 4.0) } else { (0.0, 19.0) },
-        })
+/// All that wait.
+fn waits<'a>(scene: &'a Scene, plan: Plan, spots: &'a [Spot<'a>]) -> Vec<Waiting<'a>> {
+    let mut waits = Vec::new();
+    for spot in spots {
+        let Who::Node(broker) = spot.who else { continue };
+        for client in spots.iter().filter(|it| !it.is_node()) {
+            let of = |it: &&Wait| it.client == client.name() && it.deadline_us.is_some();
+            let Some(wait) = broker.waits.iter().find(of) else { continue };
+            let Some(link) = way(plan, spots, client.name(), &broker.name) else { continue };
+            let until_us = wait.deadline_us.unwrap_or_default();
+            let count = broker.waits.iter().filter(of).count();
+            let more = if count > 1 { format!(" ×{count}") } else { String::new() };
+            waits.push(Waiting {
+                client: client.name(),
+                broker: &broker.name,
+                wait,
+                until_us,
+                what: format!("{}{more}", wait.what),
+                rest: left(until_us.saturating_sub(scene.view.time_us)),
+                at: point(link, 0.86),
+                words: if scene.narrow { (11.0, 4.0) } else { (0.0, 19.0) },
+            });
+        }
     }
+    waits
 }
 
-fn waiting(scene: &Scene, broker: &Broker, seat: &Seat<'_>) -> Option<Shape> {
-    let Waiting { wait, until_us, what, rest, at: (x, y), words: (dx, dy) } = Waiting::of(scene, broker, seat)?;
-    let label = format!("{what} of {} waits, {rest} left", seat.client.name);
+fn waiting(scene: &Scene, it: &Waiting<'_>, told: bool) -> Shape {
+    let Waiting { client, broker, wait, until_us, what, rest, at: (x, y), words: (dx, dy) } = it;
+    let label = format!("{what} of {client} waits, {rest} left");
     let class = if scene.narrow { "tiny" } else { "c tiny" };
-    let mut arc = arc(scene.view.time_us, wait.since_us, until_us, x, y, 7.0);
+    let mut arc = arc(scene.view.time_us, wait.since_us, *until_us, *x, *y, if told { 7.0 } else { 5.0 });
     arc.children.push(shape("title").say(label.clone()));
-    Some(
-        classed("g", "wait")
-            .named(&format!("wait of {}", seat.client.name))
-            .set("data-wait", seat.client.name.clone())
-            .set("data-do", format!("process:{}", broker.name))
-            .set("role", "img")
-            .set("aria-label", label)
-            .with([arc, words(class, x + dx, y + dy, format!("{what} waits {rest}"))]),
-    )
-}
-
-/// Where a message is between its two ends: as far as its time has passed.
-fn position(scene: &Scene, message: &Message, seats: &[Seat<'_>]) -> Option<(f64, f64)> {
-    let seat = |name: &str| seats.iter().find(|it| it.client.name == name);
-    let link = match (seat(&message.from), seat(&message.to)) {
-        (Some(from), _) => from.link,
-        // Towards a client the curve is followed from its other end.
-        (None, Some(to)) => [to.link[3], to.link[2], to.link[1], to.link[0]],
-        (None, None) => return None,
-    };
-    let took = scene.view.time_us.saturating_sub(message.sent_us) as f64;
-    let whole = message.arrives_us.saturating_sub(message.sent_us).max(1) as f64;
-    Some(point(link, (took / whole).clamp(0.0, 1.0)))
-}
-
-fn is_chosen(scene: &Scene, message: &Message) -> bool {
-    matches!(&scene.selection, Selection::Message(it) if it.id == message.id)
-}
-
-/// A message on its way.
-fn envelope(scene: &Scene, message: &Message, seats: &[Seat<'_>], named: bool) -> Option<Shape> {
-    let (x, y) = position(scene, message, seats)?;
-    let is_close = message.what == CLOSED;
-    let picture = match (is_close, message.is_answer) {
-        (true, _) => "#g-off",
-        (false, true) => "#msg-down",
-        (false, false) => "#msg-up",
-    };
-    let way = if message.is_answer { "answer to " } else { "" };
-    let label = format!("{way}{} from {} to {}", message.what, message.from, message.to);
-    let name = if named { message.what.clone() } else { String::new() };
-    Some(
-        classed("g", if is_chosen(scene, message) { "msg on" } else { "msg" })
-            .named(&message.id)
-            .set("transform", format!("translate({} {})", tenths(x), tenths(y)))
-            .set("data-what", message.what.clone())
-            .set("data-do", format!("message:{}", message.id))
-            .set("tabindex", "0")
-            .set("role", "button")
-            .set("aria-label", label)
-            .with([
-                // Larger than it looks: it moves, and fingers are thick.
-                classed("rect", "hit").set("x", "-17").set("y", "-17").set("width", "34").set("height", "34"),
-                shape("use")
-                    .set("href", picture)
-                    .when(is_close, "class", "close")
-                    .set("x", "-9")
-                    .set("y", "-6.5")
-                    .set("width", "18")
-                    .set("height", "13"),
-                words("c", 0.0, if message.is_answer { 20.0 } else { -11.0 }, name),
-            ]),
-    )
+    let said = if told { format!("{what} waits {rest}") } else { String::new() };
+    classed("g", "wait")
+        .named(&format!("wait of {client} at {broker}"))
+        .set("data-wait", (*client).to_owned())
+        .set("data-do", format!("process:{broker}"))
+        .set("role", "img")
+        .set("aria-label", label)
+        .with([arc, says(class, x + dx, y + dy, said)])
 }
 
 /// What moves in the cluster, in its own units.
 pub(crate) fn paint(scene: &Scene, pen: &Pen) {
-    let plan = Plan { narrow: scene.narrow };
-    let seats = seats(scene, plan);
+    let plan = plan(scene);
+    let spots = spots(scene, plan);
     let now = scene.view.time_us;
-    let mut arcs: Vec<(&str, (f64, f64))> = seats.iter().map(|it| (&*it.client.name, timer_place(it.place))).collect();
-    arcs.extend(scene.broker().filter(|it| it.state.runs()).map(|it| (&*it.name, broker_timer_place(plan.broker()))));
-    for (process, (x, y)) in arcs {
-        if let Some((timer, since_us)) = due(scene, process) {
-            pen.arc(x, y, 5.5, rest(now, since_us, timer.at_us));
+    for spot in &spots {
+        let at = match &spot.who {
+            Who::Client(_) => timer_place(spot.place),
+            Who::Node(it) if it.is_broker && it.state.runs() && spot.place.w > 150.0 => broker_timer_place(spot.place),
+            Who::Node(_) => continue,
+        };
+        if let Some((timer, since_us)) = due(scene, spot.name()) {
+            pen.arc(at.0, at.1, 5.5, rest(now, since_us, timer.at_us));
             pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, "right");
-            pen.say(&left(timer.at_us - now), x - 10.0, y + 4.0, 60.0);
+            pen.say(&left(timer.at_us - now), at.0 - 10.0, at.1 + 4.0, 60.0);
         }
     }
-    for it in scene.broker().iter().flat_map(|broker| seats.iter().filter_map(|it| Waiting::of(scene, broker, it))) {
-        pen.arc(it.at.0, it.at.1, 7.0, rest(now, it.wait.since_us, it.until_us));
-        pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, if scene.narrow { "left" } else { "center" });
-        pen.say_over(&format!("{} waits {}", it.what, it.rest), it.at.0 + it.words.0, it.at.1 + it.words.1);
-    }
-    let messages = &scene.view.messages;
-    for message in messages.iter().take(DRAWN) {
-        if let Some((x, y)) = position(scene, message, &seats) {
-            paint_message(scene, message, (x, y), pen);
-            if messages.len() <= NAMED {
-                pen.voice(&pen.ink.stage_fonts[0], &pen.ink.text, "center");
-                pen.say_over(&message.what, x, y + if message.is_answer { 20.0 } else { -11.0 });
-            }
+    let waits = waits(scene, plan, &spots);
+    let told = waits.len() <= TOLD;
+    for it in &waits {
+        pen.arc(it.at.0, it.at.1, if told { 7.0 } else { 5.0 }, rest(now, it.wait.since_us, it.until_us));
+        if told {
+            pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, if scene.narrow { "left" } else { "center" });
+            pen.say_over(&format!("{} waits {}", it.what, it.rest), it.at.0 + it.words.0, it.at.1 + it.words.1);
         }
     }
-    let more = messages.len().saturating_sub(DRAWN);
-    if more > 0 {
-        pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, "right");
-        pen.say(&format!("{} more on their way", grouped(more as u64)), plan.size().0, 8.0, 200.0);
-    }
-}
-
-/// An envelope, as index.html's glyphs have it.
-fn paint_message(scene: &Scene, message: &Message, (x, y): (f64, f64), pen: &Pen) {
-    let ink = &pen.ink;
-    pen.begin();
-    if message.what == CLOSED {
-        pen.line(&[(x - 5.0, y - 5.0), (x + 5.0, y + 5.0)]);
-        pen.line(&[(x + 5.0, y - 5.0), (x - 5.0, y + 5.0)]);
-        pen.edge(&ink.harm, 2.2);
-    } else {
-        let (inside, outside) = if message.is_answer { (&ink.glass, &ink.act) } else { (&ink.act, &ink.glass) };
-        pen.rect(x - 8.2, y - 5.7, 16.4, 11.4, 2.0);
-        pen.fill(inside);
-        pen.edge(&ink.act, 1.6);
-        pen.begin();
-        pen.line(&[(x - 6.1, y - 2.8), (x, y + 1.2), (x + 6.1, y - 2.8)]);
-        pen.edge(outside, 1.3);
-    }
-    if is_chosen(scene, message) {
-        pen.begin();
-        pen.rect(x - 14.0, y - 11.0, 28.0, 22.0, 4.0);
-        pen.edge(&ink.act, 2.0);
-    }
-}
-
-/// What a click at a place means while messages move: it is meant for the nearest, and fingers are thick.
-pub(crate) fn deed_at(scene: &Scene, x: f64, y: f64) -> Option<String> {
-    let seats = seats(scene, Plan { narrow: scene.narrow });
-    let away = |message: &Message| {
-        let at = position(scene, message, &seats)?;
-        let (dx, dy) = ((at.0 - x).abs(), (at.1 - y).abs());
-        (dx.max(dy) <= 17.0).then_some(dx + dy)
-    };
-    let messages = scene.view.messages.iter().take(DRAWN);
-    let nearest = messages.filter_map(|it| Some((away(it)?, it))).min_by(|a, b| a.0.total_cmp(&b.0));
-    nearest.map(|it| format!("message:{}", it.1.id))
+    flight::paint(scene, plan, &spots, pen);
 }

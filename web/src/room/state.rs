@@ -203,7 +203,7 @@ impl Room {
     pub(crate) fn select(self, selection: Selection) {
         let inner = self.inner();
         inner.scene.borrow_mut().bytes = match &selection {
-            Selection::Record(partition, offset) => inner.engine.borrow().explain_record(partition, *offset),
+            Selection::Record(copy, offset) => inner.engine.borrow().explain_record(copy, *offset),
             Selection::Message(message) => inner.engine.borrow().explain_message(&message.id),
             Selection::Nothing | Selection::Process(_) => Vec::new(),
         };
@@ -358,6 +358,15 @@ fn deed(line: &str) -> String {
             format!("You cut the power of {name}: what was not synced to its disk is gone, and nobody is told.")
         }
         "start" => format!("You started {name} on the disk that it had."),
+        "stop" => format!("You asked {name} to stop: it hands its partitions over first, and only then goes."),
+        "pause" => format!("You paused {name}: it does nothing, and its connections stay open. Nobody is told."),
+        "resume" => format!("You let {name} go on. It does not know how long it stood still."),
+        "wipe" => format!("You wiped {name}’s disk: what it had is gone, its vote and its epoch too."),
+        "cut" => "You cut the way: what is sent waits, and nobody is told.".to_owned(),
+        "heal" => "You healed the way: what waited arrives now.".to_owned(),
+        "delay" => "You changed how long packets take on that way.".to_owned(),
+        "disk-full" => format!("{name}’s disk takes no more bytes: its next write fails."),
+        "slow-disk" => format!("You changed how long each call to {name}’s disk takes."),
         "drop" => "You will lose the next such answer: its request is carried out, but its client will never hear so."
             .to_owned(),
         "produce" => format!("You handed {name} a record to send."),

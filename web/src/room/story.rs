@@ -9,7 +9,7 @@ use super::bar::option;
 use super::keys::value_of;
 use super::scene::Scene;
 use super::state::{Motion, Room};
-use super::{glyph, grouped, live, stamp};
+use super::{glyph, grouped, stamp};
 use crate::draw::{Shape, classed, shape, text};
 use crate::view::State;
 use crate::why::{Cause, End};
@@ -43,17 +43,9 @@ pub(crate) fn story(room: Room) -> AnyView {
                 <datalist id="names">{names}</datalist>
                 <p class="why" id="why"></p>
             </form>
+            <div class="panel" id="faults"></div>
             <div class="panel">
-                <h2>"Break it"</h2>
                 <div class="faults">
-                    <button id="kill" class="act" title="Key: k" on:click=move |_| kill_or_start(room)>
-                        <svg class="g" aria-hidden="true"><use href=live(room, |it| if runs(it) { "#g-off" } else { "#i-play" }.to_owned())/></svg>
-                        {live(room, |it| if runs(it) { "Kill b1" } else { "Start b1" }.to_owned())}
-                        <small>{live(room, |it| if runs(it) { "kill -9, the OOM killer" } else { "on the same disk" }.to_owned())}</small>
-                    </button>
-                    <button id="power" class="act" disabled=move || !room.watch(runs) on:click=move |_| { room.act("power-cut b1"); }>
-                        {glyph("#g-power")}"Cut its power"<small>"the page cache is gone"</small>
-                    </button>
                     <div class="act"><button id="drop" title="Key: l" on:click=move |_| lose_answer(room)>{glyph("#g-drop")}"Lose an answer"</button>
                         <label class="of"><span class="sr">"the next Produce to "</span><select id="victim">{producers(room)}</select></label>
                     </div>
@@ -73,10 +65,6 @@ pub(crate) fn story(room: Room) -> AnyView {
 fn producers(room: Room) -> AnyView {
     let choices = move || room.watch(Scene::producers).into_iter().map(|it| option(it.clone(), it)).collect::<Vec<_>>();
     choices.into_any()
-}
-
-fn runs(scene: &Scene) -> bool {
-    scene.chrome().broker_runs
 }
 
 /// Sends the record that is in the form.
@@ -108,9 +96,9 @@ pub(crate) fn set_rate(room: Room, words: &str) {
     }
 }
 
-/// Kills the broker, or starts it if there is none.
+/// Kills the chosen node, or starts it if it does not run.
 pub(crate) fn kill_or_start(room: Room) {
-    let Some((name, state)) = room.with(|it| it.broker().map(|it| (it.name.clone(), it.state))) else { return };
+    let Some((name, state)) = room.with(|it| it.target().map(|it| (it.name.clone(), it.state))) else { return };
     match state {
         State::Down | State::Dark => room.act(&format!("start {name}")),
         State::Up | State::Starting | State::Stopping | State::Paused => room.act(&format!("kill {name}")),

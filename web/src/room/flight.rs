@@ -1,0 +1,140 @@
+//! What is on its way between processes: as elements while time stands still, on the canvas while it passes.
+
+use super::canvas::Pen;
+use super::grouped;
+use super::plan::{Plan, beside, point};
+use super::scene::{Scene, Selection};
+use super::stage::{Spot, says, spots, way};
+use crate::draw::{Shape, classed, shape, tenths};
+use crate::view::{CLOSED, Message};
+
+/// Messages that are drawn at once; beyond it they are a number.
+const DRAWN: usize = 24;
+/// With at most so many on their way each has its name beside it.
+const NAMED: usize = 7;
+
+/// What is worth a look: heartbeats and fetches that find nothing go on all the time.
+fn telling(scene: &Scene) -> impl Iterator<Item = &Message> {
+    scene.view.messages.iter().filter(|it| it.from != it.to && (!it.is_idle || is_chosen(scene, it)))
+}
+
+/// The messages as elements.
+pub(crate) fn draw(scene: &Scene, plan: Plan, spots: &[Spot<'_>]) -> Vec<Shape> {
+    let count = telling(scene).count();
+    let mut shapes: Vec<Shape> =
+        telling(scene).take(DRAWN).filter_map(|it| envelope(scene, it, plan, spots, count <= NAMED)).collect();
+    let more = count.saturating_sub(DRAWN);
+    if more > 0 {
+        shapes.push(says("dim r tiny", plan.size().0, 8.0, format!("{} more on their way", grouped(more as u64))));
+    }
+    shapes
+}
+
+/// Where a message is between its two ends: as far as its time has passed.
+fn position(scene: &Scene, message: &Message, plan: Plan, spots: &[Spot<'_>]) -> Option<(f64, f64)> {
+    let link = way(plan, spots, &message.from, &message.to)?;
+    let is_node = |name: &str| spots.iter().any(|it| it.is_node() && it.name() == name);
+    let link = if is_node(&message.from) && is_node(&message.to) { beside(link) } else { link };
+    let took = scene.view.time_us.saturating_sub(message.sent_us) as f64;
+    let whole = message.arrives_us.saturating_sub(message.sent_us).max(1) as f64;
+    let share = (took / whole).clamp(0.0, 1.0);
+    // What a cut holds up is seen before it.
+    Some(point(link, if message.stalled { share.min(0.42) } else { share }))
+}
+
+fn is_chosen(scene: &Scene, message: &Message) -> bool {
+    matches!(&scene.selection, Selection::Message(it) if it.id == message.id)
+}
+
+/// A message on its way.
+fn envelope(scene: &Scene, message: &Message, plan: Plan, spots: &[Spot<'_>], named: bool) -> Option<Shape> {
+    let (x, y) = position(scene, message, plan, spots)?;
+    let is_close = message.what == CLOSED;
+    let picture = match (is_close, message.is_answer) {
+        (true, _) => "#g-off",
+        (false, true) => "#msg-down",
+        (false, false) => "#msg-up",
+    };
+    let way = if message.is_answer { "answer to " } else { "" };
+    let label = format!("{way}{} from {} to {}", message.what, message.from, message.to);
+    let name = if named { message.what.clone() } else { String::new() };
+    Some(
+        classed("g", if is_chosen(scene, message) { "msg on" } else { "msg" })
+            .named(&message.id)
+            .set("transform", format!("translate({} {})", tenths(x), tenths(y)))
+            .set("data-what", message.what.clone())
+            .set("data-do", format!("message:{}", message.id))
+            .set("tabindex", "0")
+            .set("role", "button")
+            .set("aria-label", label)
+            .with([
+                // Larger than it looks: it moves, and fingers are thick.
+                classed("rect", "hit").set("x", "-17").set("y", "-17").set("width", "34").set("height", "34"),
+                shape("use")
+                    .set("href", picture)
+                    .when(is_close, "class", "close")
+                    .set("x", "-9")
+                    .set("y", "-6.5")
+                    .set("width", "18")
+                    .set("height", "13"),
+                says("c", 0.0, if message.is_answer { 20.0 } else { -11.0 }, name),
+            ]),
+    )
+}
+
+/// The same on the canvas.
+pub(crate) fn paint(scene: &Scene, plan: Plan, spots: &[Spot<'_>], pen: &Pen) {
+    let count = telling(scene).count();
+    for message in telling(scene).take(DRAWN) {
+        if let Some((x, y)) = position(scene, message, plan, spots) {
+            paint_message(scene, message, (x, y), pen);
+            if count <= NAMED {
+                pen.voice(&pen.ink.stage_fonts[0], &pen.ink.text, "center");
+                pen.say_over(&message.what, x, y + if message.is_answer { 20.0 } else { -11.0 });
+            }
+        }
+    }
+    let more = count.saturating_sub(DRAWN);
+    if more > 0 {
+        pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, "right");
+        pen.say(&format!("{} more on their way", grouped(more as u64)), plan.size().0, 8.0, 200.0);
+    }
+}
+
+/// An envelope, as index.html's glyphs have it.
+fn paint_message(scene: &Scene, message: &Message, (x, y): (f64, f64), pen: &Pen) {
+    let ink = &pen.ink;
+    pen.begin();
+    if message.what == CLOSED {
+        pen.line(&[(x - 5.0, y - 5.0), (x + 5.0, y + 5.0)]);
+        pen.line(&[(x + 5.0, y - 5.0), (x - 5.0, y + 5.0)]);
+        pen.edge(&ink.harm, 2.2);
+    } else {
+        let (inside, outside) = if message.is_answer { (&ink.glass, &ink.act) } else { (&ink.act, &ink.glass) };
+        pen.rect(x - 8.2, y - 5.7, 16.4, 11.4, 2.0);
+        pen.fill(inside);
+        pen.edge(&ink.act, 1.6);
+        pen.begin();
+        pen.line(&[(x - 6.1, y - 2.8), (x, y + 1.2), (x + 6.1, y - 2.8)]);
+        pen.edge(outside, 1.3);
+    }
+    if is_chosen(scene, message) {
+        pen.begin();
+        pen.rect(x - 14.0, y - 11.0, 28.0, 22.0, 4.0);
+        pen.edge(&ink.act, 2.0);
+    }
+}
+
+/// What a click at a place means while messages move: it is meant for the nearest, and fingers are thick.
+pub(crate) fn deed_at(scene: &Scene, plan: Plan, x: f64, y: f64) -> Option<String> {
+    let spots = spots(scene, plan);
+    let mut nearest: Option<(f64, &Message)> = None;
+    for message in telling(scene).take(DRAWN) {
+        let Some(at) = position(scene, message, plan, &spots) else { continue };
+        let (dx, dy) = ((at.0 - x).abs(), (at.1 - y).abs());
+        if dx.max(dy) <= 17.0 && nearest.is_none_or(|it| dx + dy < it.0) {
+            nearest = Some((dx + dy, message));
+        }
+    }
+    nearest.map(|it| format!("message:{}", it.1.id))
+}
