@@ -43,6 +43,8 @@ pub enum Action {
     Close(Str),
     /// A wire client asks for a producer id.
     InitProducerId(Str),
+    /// A wire client asks for an election: of the preferred leader, or of anyone alive.
+    Elect(Str, Election, TopicPartition),
     /// A wire client produces a batch of its own making.
     WireProduce(WireProduce),
     /// A process starts.
@@ -85,6 +87,28 @@ pub enum Action {
     DropResponse(ApiKey, Str),
     /// A bit of the records in the next request of an API from a client flips on its way.
     CorruptRequest(ApiKey, Str),
+}
+
+/// Whom a partition is to get as its leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Election {
+    /// Its first replica.
+    Preferred,
+    /// Anyone alive, though records may be lost.
+    Unclean,
+}
+
+impl Election {
+    /// All of them, in the order of Kafka's numbers.
+    pub const ALL: [Election; 2] = [Election::Preferred, Election::Unclean];
+
+    /// As an action names it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Election::Preferred => "preferred",
+            Election::Unclean => "unclean",
+        }
+    }
 }
 
 /// What a disk fails at.
@@ -225,6 +249,7 @@ impl fmt::Display for Action {
             Action::Follow(client, topic) => write!(f, "follow {client} {topic}"),
             Action::Close(client) => write!(f, "close {client}"),
             Action::InitProducerId(client) => write!(f, "init-producer-id {client}"),
+            Action::Elect(client, election, partition) => write!(f, "elect {client} {} {partition}", election.word()),
             Action::WireProduce(it) => it.fmt(f),
             Action::Start(name) => write!(f, "start {name}"),
             Action::Kill(name) => write!(f, "kill {name}"),

@@ -4,6 +4,7 @@
 use node::config::Past;
 use protocol::Str;
 
+use crate::check::Check;
 use crate::setup::Setting;
 
 /// A behaviour that loses records.
@@ -67,6 +68,18 @@ impl Exhibit {
             Exhibit::UncleanElection => {
                 "With unclean.leader.election.enable a replica may lead that lacks what was committed."
             }
+        }
+    }
+
+    /// Which check shows what is lost.
+    pub fn loss(self) -> Check {
+        match self {
+            Exhibit::LoneEpochs => Check::LogMatching,
+            Exhibit::UnvalidatedFetches => Check::NoSkips,
+            Exhibit::HighWatermarkTruncation
+            | Exhibit::LoneHighWatermark
+            | Exhibit::NoElr
+            | Exhibit::UncleanElection => Check::AckedStays,
         }
     }
 

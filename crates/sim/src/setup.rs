@@ -87,6 +87,8 @@ pub enum PlantedBug {
     GrantsEveryVote,
     /// A candidate says that its log is longer than any other.
     BoastsOfLog,
+    /// A leader commits what too few have.
+    CommitsAlone,
     /// A follower has two fetchers for a partition.
     FetchesTwice,
     /// A broker that is fenced is in sync.

@@ -6,9 +6,9 @@ use ordered::{Map, Set};
 use protocol::records::Batches;
 use protocol::{NodeId, Offset, Str};
 
+use super::ledger::PartitionLedger;
 use super::replica::Epochs;
 use super::{Check, Checks, Verdict};
-use crate::exhibit::Exhibit;
 use crate::queue::Pid;
 use crate::setup::PlantedBug;
 
@@ -99,7 +99,6 @@ impl Checks {
         }
         let is_new_leader = partition.leader_epoch.0 > ledger.leader_epoch;
         (ledger.partition_epoch, ledger.leader_epoch) = (partition.partition_epoch, partition.leader_epoch.0);
-        ledger.isr.clone_from(&in_sync);
         if self.is_excused(index) {
             return;
         }
@@ -122,33 +121,38 @@ impl Checks {
         self.find(event, check, Verdict::Bug, what);
     }
 
-    /// A leader says that its partition's high watermark is at an offset now.
-    pub(crate) fn committed(&mut self, event: u64, image: &Image, topic: &Str, number: i32, offset: Offset) {
-        let Some(index) = self.find_partition(topic, number) else { return };
-        let Some(partition) = image.partition(topic, number) else { return };
+    /// A leader says who is in sync now.
+    pub(super) fn in_sync(&mut self, pid: Pid, index: usize, isr: &[NodeId]) {
+        let pids = isr.iter().filter_map(|id| self.nodes.get(id).copied()).collect();
+        if let Some(replica) = self.partitions[index].replicas.get_mut(&pid) {
+            replica.isr = pids;
+        }
+    }
+
+    /// A leader's high watermark is about to move to an offset.
+    pub(super) fn committed(&mut self, event: u64, pid: Pid, index: usize, offset: i64) {
         let ledger = &self.partitions[index];
-        if offset.0 <= ledger.high_watermark || !ledger.is_replicated() {
+        let Some(leader) = ledger.replicas.get(&pid) else { return };
+        if offset <= ledger.high_watermark || leader.isr.is_empty() {
             return;
         }
-        let promise = self.topics.get(topic).cloned().unwrap_or_default();
-        let min_isr = promise.min_isr.min(partition.replicas.len());
-        // The controller's answer may have told the leader of an ISR that its metadata does not have yet.
-        let in_sync = partition.isr.len().max(ledger.isr.len());
-        if in_sync < min_isr && self.exhibit != Some(Exhibit::LoneHighWatermark) {
-            let what = format!("{topic}-{number} is committed up to {offset} with {in_sync} in sync");
+        let label = ledger.label();
+        let promise = self.topics.get(&ledger.topic).cloned().unwrap_or_default();
+        let min_isr = promise.min_isr.min(ledger.replicas.len());
+        let in_sync = leader.isr.len();
+        if in_sync < min_isr {
+            let what = format!("{label} is committed up to {offset} with {in_sync} in sync, and not {min_isr}");
             return self.find(event, Check::StrongIsr, Verdict::Bug, what);
         }
         if self.is_excused(index) {
             return;
         }
         let ledger = &self.partitions[index];
-        let pids = partition.isr.iter().filter_map(|id| self.nodes.get(id).copied());
-        let lacks = |pid: &Pid| ledger.isr.contains(pid) && ledger.has(*pid) < offset.0;
-        if let Some(pid) = pids.into_iter().find(lacks) {
+        if let Some(pid) = leader_isr(ledger, pid).iter().find(|it| ledger.has(**it) < offset) {
             let what = format!(
-                "{topic}-{number} is committed up to {offset}, and process {}, which is in sync, has it up to {}",
+                "{label} is committed up to {offset}, and process {}, which is in sync, has it up to {}",
                 pid.0,
-                ledger.has(pid)
+                ledger.has(*pid)
             );
             self.find(event, Check::StrongIsr, Verdict::Bug, what);
         }
@@ -203,6 +207,11 @@ impl Checks {
             self.find(event, Check::LeaderCompleteness, Verdict::Bug, what);
         }
     }
+}
+
+/// Who is in sync, as a leader last said.
+fn leader_isr(ledger: &PartitionLedger, leader: Pid) -> &[Pid] {
+    ledger.replicas.get(&leader).map_or(&[], |it| &it.isr)
 }
 
 /// What the checks are shown instead, to see that they notice.

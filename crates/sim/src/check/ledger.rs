@@ -99,7 +99,6 @@ pub(super) struct PartitionLedger {
     /// As the newest committed metadata says.
     pub(super) leader_epoch: i32,
     pub(super) partition_epoch: i32,
-    pub(super) isr: Vec<Pid>,
     /// The last record of each client.
     last: Vec<(Pid, u64)>,
 }
@@ -108,7 +107,9 @@ pub(super) struct PartitionLedger {
 #[derive(Clone, Copy, Debug)]
 struct Lost {
     offset: i64,
-    print: u64,
+    /// Of which leader's epoch it is.
+    epoch: i32,
+    entry: Entry,
     /// Even if all replicas in sync had it: the settings, or what became of disks, allow that.
     excused: bool,
 }
@@ -183,7 +184,6 @@ impl PartitionLedger {
             died: Map::new(),
             leader_epoch: -1,
             partition_epoch: -1,
-            isr: Vec::new(),
             last: Vec::new(),
         }
     }
@@ -211,8 +211,24 @@ impl PartitionLedger {
     }
 
     /// A record that was appended where it will not stay.
-    pub(super) fn strayed(&mut self, offset: Offset, print: u64, excused: bool) {
-        self.lost.push(Lost { offset: offset.0, print, excused });
+    pub(super) fn strayed(&mut self, offset: Offset, epoch: i32, entry: Entry, excused: bool) {
+        self.lost.push(Lost { offset: offset.0, epoch, entry, excused });
+    }
+
+    /// A leader appends at an offset, and has records before it that were lost to another's: they are the partition's again.
+    /// Tells who sent them.
+    pub(super) fn regain(&mut self, leader: Pid, base: i64) -> Vec<(Author, i64)> {
+        let mut authors = Vec::new();
+        while self.end() < base {
+            let offset = self.end();
+            let Some(epoch) = self.replicas.get(&leader).and_then(|it| it.epochs.at(offset)) else { return authors };
+            let is_it = |it: &&Lost| (it.offset, it.epoch) == (offset, epoch);
+            let Some(lost) = self.lost.iter_from(0).find(is_it).copied() else { return authors };
+            self.epochs.push(epoch, offset, offset + 1);
+            self.push(lost.entry);
+            authors.extend(lost.entry.author.map(|author| (author, offset)));
+        }
+        authors
     }
 
     /// Who lost records of it is no loser any more once it has again what is committed.
@@ -261,7 +277,9 @@ impl PartitionLedger {
             loss.acked += u64::from(entry.acked);
             loss.committed += u64::from(entry.acked_by_all || (self.is_replicated() && from + index < high_watermark));
             loss.authors.extend(entry.author);
-            self.lost.push(Lost { offset: (from + index) as i64, print: entry.print, excused });
+            let offset = (from + index) as i64;
+            let epoch = self.epochs.at(offset).unwrap_or(-1);
+            self.lost.push(Lost { offset, epoch, entry: *entry, excused });
         }
         if loss.records > 0 {
             self.entries.truncate(from);
@@ -277,7 +295,7 @@ impl PartitionLedger {
 
     /// True if this very record was here and is lost; with `committed`, only if it may be although it was committed.
     pub(super) fn was_lost(&self, offset: Offset, print: u64, committed: bool) -> bool {
-        let is_it = |it: &Lost| (it.offset, it.print) == (offset.0, print) && (it.excused || !committed);
+        let is_it = |it: &Lost| (it.offset, it.entry.print) == (offset.0, print) && (it.excused || !committed);
         self.lost.len() > 0 && self.lost.iter_from(0).any(is_it)
     }
 }

@@ -229,6 +229,10 @@ impl Checks {
             let is_behind = base < end;
             let before = replica.epochs.at(base - 1);
             replica.epochs.push(head.leader_epoch.0, base, next);
+            if end == base && partition.epochs.last() < head.leader_epoch.0 {
+                self.take_over(event, pid, index, base);
+            }
+            let partition = &self.partitions[index];
             let place = partition.place(head);
             let is_gap = matches!(place, Place::Gap) || (base != end && matches!(place, Place::New));
             if is_behind || is_gap {
@@ -238,6 +242,10 @@ impl Checks {
             match place {
                 Place::New => {
                     self.lose(event, index, head.base_offset, false, None);
+                    if self.is_regained(event, pid, index, head) {
+                        self.compare(event, pid, index, head, &payload);
+                        continue;
+                    }
                     self.led(event, pid, index, head.leader_epoch, head.base_offset);
                     self.partitions[index].epochs.push(head.leader_epoch.0, base, next);
                     self.append_new(event, index, head, &payload);
@@ -260,12 +268,47 @@ impl Checks {
                 Place::Stray | Place::Gap => {
                     let excused = self.is_excused(index);
                     let partition = &mut self.partitions[index];
+                    let (origins, clients) = (&self.origins, &self.clients);
                     ledger::each_record(head, &payload, |offset, key, value| {
-                        partition.strayed(offset, Digest::of_record(key, value), excused);
+                        let print = Digest::of_record(key, value);
+                        let author = origins.find(print, value, clients);
+                        let entry = Entry { print, author, acked: false, acked_by_all: false };
+                        partition.strayed(offset, head.leader_epoch.0, entry, excused);
                     });
                 }
             }
             self.partitions[index].forgive();
+        }
+    }
+
+    /// A leader begins to append: its log is the partition's. Unclean elections may bring back what was lost to another leader.
+    fn take_over(&mut self, event: u64, pid: Pid, index: usize, base: i64) {
+        let partition = &self.partitions[index];
+        let Some(replica) = partition.replicas.get(&pid) else { return };
+        // Its new batch is in its log already, and in no other.
+        let mut before = replica.epochs.clone();
+        before.cut(base);
+        let common = before.common(&partition.epochs);
+        if common >= base {
+            return;
+        }
+        self.lose(event, index, Offset(common), false, None);
+        self.regain(event, pid, index, base);
+    }
+
+    /// A follower copies what was lost to another leader, and is the partition's again as an unclean election brought it back.
+    fn is_regained(&mut self, event: u64, pid: Pid, index: usize, head: &BatchHead) -> bool {
+        let leader = self.partitions[index].leaders.get(&head.leader_epoch.0);
+        if leader.is_none_or(|it| *it == pid) {
+            return false;
+        }
+        self.regain(event, pid, index, head.next_offset().0);
+        self.partitions[index].end() >= head.next_offset().0
+    }
+
+    fn regain(&mut self, event: u64, pid: Pid, index: usize, end: i64) {
+        for (author, offset) in self.partitions[index].regain(pid, end) {
+            self.placed(event, index, offset, author);
         }
     }
 

@@ -505,6 +505,7 @@ impl Checks {
         match said {
             node::Event::HighWatermark { topic, partition, offset } => {
                 let Some(index) = self.find_partition(topic, *partition) else { return };
+                self.committed(event, pid, index, offset.0);
                 let ledger = &mut self.partitions[index];
                 let is_replicated = ledger.is_replicated();
                 let most = ledger.high_watermark;
@@ -517,6 +518,11 @@ impl Checks {
                     let what =
                         format!("the high watermark of {topic}-{partition} moves from {before} back to {offset}");
                     self.find(event, Check::HighWatermark, Verdict::Bug, what);
+                }
+            }
+            node::Event::Isr { topic, partition, isr } | node::Event::Leads { topic, partition, isr, .. } => {
+                if let Some(index) = self.find_partition(topic, *partition) {
+                    self.in_sync(pid, index, isr);
                 }
             }
             node::Event::TopicDeleted { topic } => {
@@ -664,6 +670,11 @@ impl Checks {
     }
 
     fn find(&mut self, event: u64, check: Check, verdict: Verdict, what: String) {
+        // An exhibit is there to show what is lost, not that it is bound to be.
+        let is_cause = matches!(check, Check::StrongIsr | Check::LeaderCompleteness);
+        if is_cause && self.exhibit.is_some() {
+            return;
+        }
         match verdict {
             Verdict::Kept => {}
             Verdict::Allowed => self.allowed += 1,

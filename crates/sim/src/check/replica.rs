@@ -1,5 +1,7 @@
 //! What a broker has of a partition, and what it and others have in common.
 
+use crate::queue::Pid;
+
 /// Of which leader's epoch the records of a log are: where each epoch begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Epochs {
@@ -16,6 +18,8 @@ pub(super) struct Replica {
     pub(super) synced: i64,
     /// As leader: the last that it told, since it was started.
     pub(super) high_watermark: i64,
+    /// As leader: who is in sync, as it last told.
+    pub(super) isr: Vec<Pid>,
 }
 
 impl Epochs {

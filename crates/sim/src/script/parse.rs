@@ -6,7 +6,7 @@ use super::line::{Line, ScriptError};
 use super::query::Query;
 use super::quote::Duration;
 use super::{Condition, PATIENCE, Scenario, Step};
-use crate::action::{Action, CreateTopic, DiskFault, Load, Produce, SeekTo, WireProduce};
+use crate::action::{Action, CreateTopic, DiskFault, Election, Load, Produce, SeekTo, WireProduce};
 use crate::exhibit::Exhibit;
 use crate::history::Stamped;
 use crate::setup::{BrokerSetup, Setup};
@@ -226,6 +226,12 @@ pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
     }
     if line.eat("wire-produce") {
         return wire_produce(line);
+    }
+    if line.eat("elect") {
+        let client = line.name("a wire client's name")?;
+        let election = Election::ALL.into_iter().find(|it| line.eat(it.word()));
+        let election = election.ok_or_else(|| line.error("preferred or unclean"))?;
+        return Ok(Action::Elect(client, election, line.partition()?));
     }
     if line.eat("assign") {
         let client = line.name("a consumer's name")?;

@@ -188,6 +188,11 @@ impl World {
             }) => {
                 vec![code(*error_code), producer_id.to_string(), producer_epoch.to_string()]
             }
+            ResponseBody::ElectLeaders(it) if it.error_code != 0 => vec![code(it.error_code)],
+            ResponseBody::ElectLeaders(it) => {
+                let results = it.replica_election_results.iter().flat_map(|it| &it.partition_result);
+                results.map(|it| code(it.error_code)).collect()
+            }
             other => vec![other.api_key().name().to_owned()],
         };
         Ok(words)

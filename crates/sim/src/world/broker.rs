@@ -3,6 +3,7 @@
 use ordered::Map;
 use std::sync::Arc;
 
+use node::config::Past;
 use node::{Config, Input, Node, Outbox};
 use protocol::{Instant, NodeId, Offset, Str, Uuid};
 use storage::{Done, MemoryDisk, OpId, Store, StoreError, StoreOp};
@@ -129,11 +130,6 @@ impl World {
         if let Some(events) = &mut out.events {
             for event in events.iter() {
                 self.digest_node_event(event);
-                if let node::Event::HighWatermark { topic, partition, offset } = event
-                    && let Some(node) = self.processes[usize::from(pid.0)].broker().and_then(|it| it.node.as_ref())
-                {
-                    self.checks.committed(self.events, node.image(), topic, *partition, *offset);
-                }
                 self.checks.node_said(self.events, pid, event);
             }
             // The buffers change places: neither is allocated again.
@@ -404,7 +400,10 @@ fn broker_config(world: &Setup, index: usize, setup: &BrokerSetup) -> Result<Con
         properties.insert(key.to_string(), value.to_string());
     }
     let (mut config, _) = Config::parse(&properties).map_err(|error| ActionError(format!("{name}: {error}")))?;
-    config.past = past.unwrap_or_default();
+    config.past = match world.bug {
+        Some(PlantedBug::CommitsAlone) => Past::LoneHighWatermark,
+        _ => past.unwrap_or_default(),
+    };
     config.identity.cluster_id = Str::from_static("vivarium-simulation-00");
     config.identity.directory_ids = directory_ids(id, config.log_dirs.len());
     Ok(config)

@@ -257,6 +257,7 @@ impl World {
             Action::Follow(name, topic) => self.follow(name, topic),
             Action::Close(name) => self.operate(name, client::Operation::Close { timeout_ms: 30_000 }),
             Action::InitProducerId(name) => self.wire_init_producer_id(name),
+            Action::Elect(name, election, partition) => self.wire_elect(name, *election, partition),
             Action::WireProduce(it) => self.wire_produce(it),
             Action::Start(name) => self.start(name),
             Action::Kill(name) => self.kill(name),

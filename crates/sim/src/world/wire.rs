@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 
 use client::{ConnId, Connect};
+use protocol::messages::elect_leaders_request::TopicPartitions;
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use protocol::messages::{InitProducerIdRequest, ProduceRequest};
+use protocol::messages::{ElectLeadersRequest, InitProducerIdRequest, ProduceRequest};
 use protocol::records::{BatchBuilder, Compression, PureCompressors, Records};
-use protocol::{ProducerEpoch, ProducerId, Request, RequestBody, Response, Str};
+use protocol::{ProducerEpoch, ProducerId, Request, RequestBody, Response, Str, TopicPartition};
 
 use super::{ActionError, Kind, Power, Wire, World};
-use crate::action::WireProduce;
+use crate::action::{Election, WireProduce};
 use crate::link::{LinkId, Packet};
 use crate::narration::Heard;
 use crate::queue::Pid;
@@ -18,6 +19,7 @@ use crate::setup::CLIENT_PORT;
 /// The version of Produce that names topics by name.
 const PRODUCE_VERSION: i16 = 12;
 const INIT_PRODUCER_ID_VERSION: i16 = 4;
+const ELECT_LEADERS_VERSION: i16 = 2;
 
 impl World {
     pub(super) fn add_wire(&mut self, name: &Str, broker: &Str) -> Result<(), ActionError> {
@@ -43,6 +45,21 @@ impl World {
             ..InitProducerIdRequest::default()
         };
         self.say(name, INIT_PRODUCER_ID_VERSION, RequestBody::InitProducerId(body))
+    }
+
+    pub(super) fn wire_elect(
+        &mut self,
+        name: &str,
+        election: Election,
+        partition: &TopicPartition,
+    ) -> Result<(), ActionError> {
+        let topic = TopicPartitions { topic: partition.topic.clone(), partitions: vec![partition.partition] };
+        let body = ElectLeadersRequest {
+            election_type: election as i8,
+            topic_partitions: Some(vec![topic]),
+            timeout_ms: 30_000,
+        };
+        self.say(name, ELECT_LEADERS_VERSION, RequestBody::ElectLeaders(body))
     }
 
     pub(super) fn wire_produce(&mut self, it: &WireProduce) -> Result<(), ActionError> {
