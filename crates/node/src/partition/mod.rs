@@ -487,6 +487,14 @@ impl Partition {
         }
     }
 
+    /// Up to where the log is written, and the high watermark; `None` while it is not ready.
+    pub(crate) fn ends(&self) -> Option<(Offset, Offset)> {
+        match &self.state {
+            State::Online(online) => Some((online.shape.written_end(), online.high_watermark)),
+            State::Mounting | State::Offline => None,
+        }
+    }
+
     /// Everything below is on disk.
     pub(crate) fn recovery_point(&self) -> Offset {
         match &self.state {
@@ -499,14 +507,6 @@ impl Partition {
     pub(crate) fn epoch_of(&self, offset: Offset) -> LeaderEpoch {
         match &self.state {
             State::Online(online) => online.shape.epochs().epoch_at(offset).unwrap_or(LeaderEpoch::NONE),
-    /// Up to where the log is written, and the high watermark; `None` while it is not ready.
-    pub(crate) fn ends(&self) -> Option<(Offset, Offset)> {
-        match &self.state {
-            State::Online(online) => Some((online.shape.written_end(), online.high_watermark)),
-            State::Mounting | State::Offline => None,
-        }
-    }
-
             State::Mounting | State::Offline => LeaderEpoch::NONE,
         }
     }
