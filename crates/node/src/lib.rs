@@ -30,6 +30,7 @@ mod kraft;
 mod lifecycle;
 mod limits;
 mod membership;
+mod moves;
 mod node;
 mod ops;
 pub mod outbox;

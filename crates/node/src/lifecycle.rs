@@ -68,6 +68,8 @@ pub(crate) struct Life {
     chosen: Map<PartitionKey, DirId>,
     /// Replicas that are looked for, and where.
     sought: Map<PartitionKey, DirId>,
+    /// Replicas that are looked for, as the directory that should hold them has but a copy that was being made.
+    copied: Map<PartitionKey, DirId>,
     /// Checkpoints as they were last written.
     written: Map<Cell, Bytes>,
     pub(crate) waiting: VecDeque<(ConnId, Request)>,
@@ -198,6 +200,7 @@ impl Node {
         self.arm_expiry(now);
         // From here on it is known what a start must find.
         self.write_all_checkpoints(out);
+        self.survey(out);
         self.limits.started(out);
         for (conn, request) in std::mem::take(&mut self.life.waiting) {
             self.dispatch(now, conn, request, out);
@@ -219,6 +222,7 @@ impl Node {
             WakeReason::Checkpoint,
             WakeReason::Clean,
             WakeReason::Flush,
+            WakeReason::Moves,
             WakeReason::ReplicaLag,
             WakeReason::Directories,
         ] {
@@ -368,20 +372,37 @@ impl Node {
             return;
         }
         let directory = image.directory_of(self.config.node_id).unwrap_or(Uuid::ZERO);
+        let preferred = self.moves.preferred(&topic.name, key.partition);
+        let preferred = preferred.filter(|dir| self.dir_of(directory) != Some(*dir));
+        if let Some(dir) = preferred.filter(|dir| self.online_dirs().contains(dir)) {
+            self.life.chosen.insert(key, dir);
+            return self.ask_for_own_directory(now, key, dir, out);
+        }
         match self.dir_of(directory) {
+            // It was wanted elsewhere before it was there, and the controller does not know yet.
+            Some(dir) if self.life.chosen.get(&key).is_some_and(|chosen| *chosen != dir) => {}
             Some(dir) => {
                 self.life.chosen.remove(&key);
                 self.mount_in(now, key, dir, true, out);
             }
             None if directory == UNASSIGNED => self.choose_directory(now, key, out),
             // It may be in any directory: whoever noted where knew another one, or knew it for lost.
-            None => {
-                if let Some(dir) = self.online_dirs().first().copied() {
-                    self.life.sought.insert(key, dir);
-                    self.mount_in(now, key, dir, false, out);
-                }
-            }
+            None => self.seek(now, key, out),
         }
+    }
+
+    /// Looks for a replica in one directory after the other.
+    fn seek(&mut self, now: Now, key: PartitionKey, out: &mut Outbox) {
+        if let Some(dir) = self.online_dirs().first().copied() {
+            self.life.sought.insert(key, dir);
+            self.mount_in(now, key, dir, false, out);
+        }
+    }
+
+    /// A copy is the log now: it is mounted.
+    pub(crate) fn mount_adopted(&mut self, now: Now, key: PartitionKey, dir: DirId, out: &mut Outbox) {
+        self.life.chosen.remove(&key);
+        self.mount_in(now, key, dir, true, out);
     }
 
     fn mount_in(&mut self, now: Now, key: PartitionKey, dir: DirId, create: bool, out: &mut Outbox) {
@@ -399,6 +420,11 @@ impl Node {
         if let Some(next) = self.online_dirs().into_iter().find(|it| *it > dir) {
             self.life.sought.insert(key, next);
             return self.mount_in(now, key, next, false, out);
+        }
+        if let Some(dir) = self.life.copied.remove(&key) {
+            let Some(name) = self.image.topic_by_id(key.topic_id).map(|topic| topic.name.clone()) else { return };
+            self.life.chosen.insert(key, dir);
+            return self.adopt(key, dir, name, key.topic_id, out);
         }
         let Some((lost, _)) = self.config.identity.lost.first() else { return self.choose_directory(now, key, out) };
         let Some(topic) = self.image.topic_by_id(key.topic_id) else { return };
@@ -433,6 +459,7 @@ impl Node {
 
     /// Tells the controller again where replicas are to be.
     pub(crate) fn ask_for_directories(&mut self, now: Now, out: &mut Outbox) {
+        self.ask_for_futures(now, out);
         let chosen: Vec<_> = self.life.chosen.iter().map(|(key, dir)| (*key, *dir)).collect();
         for (key, dir) in chosen {
             if let Some(id) = self.config.identity.directory_ids.get(usize::from(dir.0)).copied() {
@@ -457,6 +484,7 @@ impl Node {
                         self.watch.hurry(now.mono);
                         self.arm_lag(now);
                     }
+                    self.life.copied.remove(&key);
                     if self.life.sought.remove(&key).is_some()
                         && let Some(id) = self.config.identity.directory_ids.get(usize::from(dir.0)).copied()
                     {
@@ -464,6 +492,13 @@ impl Node {
                     }
                 }
                 self.arm_cleaner(now);
+            }
+            Ok(Done::OnlyCopy) => {
+                // What was appended last may be in the log alone, so that is looked for first.
+                let Some((key, partition)) = self.partitions.by_log_mut(log) else { return };
+                self.life.copied.insert(key, partition.dir);
+                self.partitions.forget(key);
+                self.seek(now, key, out);
             }
             Ok(other) => panic!("a mount was answered with {other:?}"),
             Err(error @ (StoreError::Corrupt(_) | StoreError::Missing)) => {
@@ -513,6 +548,7 @@ impl Node {
             return self.replica_removed(key, out);
         }
         let turn = partition.assigned(now.mono, image, &mut self.ops, out);
+        let is_moving = partition.future().is_some();
         let (topic, isr, has_followers) =
             (partition.topic.clone(), partition.isr().to_vec(), partition.has_followers());
         let epoch = (turn.is_new && partition.leads()).then_some(image.leader_epoch);
@@ -540,6 +576,9 @@ impl Node {
         if has_followers {
             self.arm_lag(now);
         }
+        if is_moving {
+            self.drive_moves(now, out);
+        }
     }
 
     /// A reassignment has moved the replica to another broker.
@@ -555,6 +594,7 @@ impl Node {
     pub(crate) fn topic_removed(&mut self, topic_id: Uuid, out: &mut Outbox) {
         self.life.chosen.retain(|key, _| key.topic_id != topic_id);
         self.life.sought.retain(|key, _| key.topic_id != topic_id);
+        self.life.copied.retain(|key, _| key.topic_id != topic_id);
         self.groups.touch_all();
         let keys: Vec<_> = self.partitions.of_topic(topic_id).collect();
         let Some(name) = keys.first().and_then(|key| self.partitions.get(key)).map(|it| it.topic.clone()) else {
@@ -693,6 +733,7 @@ impl Node {
         for (id, slot) in failed {
             self.fail_produce(id, slot, ErrorCode::KafkaStorageError, out);
         }
+        self.futures_failed(now, dir, out);
         // The disk's own words name the file, and so the directory.
         if self.online_dirs().is_empty() {
             return self.fail(format!("no log directory is left: {error}"), out);
@@ -723,7 +764,7 @@ impl Node {
 /// Tells people what a mount found.
 pub(crate) fn warn_of(mounted: &storage::Mounted, is_compacted: bool, out: &mut Outbox) {
     let gap = mounted.gap.as_ref().filter(|_| !is_compacted);
-    for what in [mounted.cut.as_ref(), mounted.lost.as_ref(), gap].into_iter().flatten() {
+    for what in [mounted.cut.as_ref(), mounted.lost.as_ref(), mounted.aside.as_ref(), gap].into_iter().flatten() {
         out.emit(|| Event::Warning { what: what.clone() });
     }
 }

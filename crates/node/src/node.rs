@@ -25,6 +25,7 @@ use crate::kraft::{Kraft, quorum_of};
 use crate::lifecycle::{Life, Phase, warn_of};
 use crate::limits::Limits;
 use crate::membership::Membership;
+use crate::moves::Moves;
 use crate::ops::{Ops, Purpose};
 use crate::outbox::{CallError, CallId, Outbox};
 use crate::partition::Partitions;
@@ -61,6 +62,7 @@ pub struct Node {
     pub(crate) peers: Peers,
     pub(crate) fetchers: Fetchers,
     pub(crate) isr_proposals: IsrProposals,
+    pub(crate) moves: Moves,
     pub(crate) membership: Membership,
 }
 
@@ -91,6 +93,7 @@ impl Node {
             peers: Peers::default(),
             fetchers: Fetchers::default(),
             isr_proposals: IsrProposals::default(),
+            moves: Moves::default(),
             membership: Membership::default(),
             config,
         }
@@ -142,6 +145,7 @@ impl Node {
                 WakeReason::Checkpoint => self.checkpoint(now, out),
                 WakeReason::Clean => self.clean(now, out),
                 WakeReason::Flush => self.flush_old(now, out),
+                WakeReason::Moves => self.drive_moves(now, out),
                 WakeReason::Fetcher(leader) => self.fetchers.wake(leader),
                 WakeReason::ReplicaLag => self.check_lag(now, out),
                 WakeReason::AlterPartition => self.retry_proposals(),
@@ -198,6 +202,14 @@ impl Node {
             }
             Purpose::Clean(log, part) => self.clean_answered(now, log, part, result, out),
             Purpose::Truncate(log) => self.log_cut(now, log, result, out),
+            Purpose::Copy(log, part) => self.copy_answered(now, log, part, result, out),
+            Purpose::Survey(dir) => match result {
+                Ok(Done::Surveyed(found)) => self.surveyed(now, dir, found, out),
+                Ok(other) => panic!("a survey was answered with {other:?}"),
+                Err(error) => self.directory_failed(now, dir, &error, out),
+            },
+            Purpose::SetAside(dir, folder, why) => self.set_aside(now, (dir, folder, why), result, out),
+            Purpose::Adopt(key, dir) => self.adopted(now, key, dir, result, out),
             Purpose::Flush(log, end) => self.flushed(now, log, end, result, out),
             Purpose::Remove(dir, name) => match result {
                 // A log that could not be mounted is nobody's to remove.

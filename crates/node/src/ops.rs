@@ -2,7 +2,7 @@
 
 use ordered::Map;
 
-use protocol::{LeaderEpoch, Offset, TopicPartition};
+use protocol::{LeaderEpoch, Offset, Str, TopicPartition};
 use storage::{Cell, DirId, LogId, OpId, StoreOp};
 
 use crate::deferred::RequestId;
@@ -22,6 +22,14 @@ pub(crate) enum Purpose {
     Lane(LogId),
     /// A step of a log's compaction.
     Clean(LogId, CleanPart),
+    /// A step of a log's way to another directory.
+    Copy(LogId, CopyPart),
+    /// Folders of a directory that no log was mounted from are looked for.
+    Survey(DirId),
+    /// A folder of a directory gets another name, and why.
+    SetAside(DirId, Str, &'static str),
+    /// A copy of a replica takes its place.
+    Adopt(PartitionKey, DirId),
     /// Everything of the log is on disk up to this offset.
     Flush(LogId, Offset),
     /// A follower's log is cut where its leader's parts from it.
@@ -36,6 +44,19 @@ pub(crate) enum Purpose {
     Put(Cell),
     /// A directory's log starts are on disk; a request may wait for that.
     LogStarts(DirId, Option<RequestId>),
+}
+
+/// What was asked for while a log is on its way to another directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CopyPart {
+    /// To copy more of it.
+    Step,
+    /// To write its start down in the new directory.
+    Note,
+    /// To have it live there.
+    Move,
+    /// To remove the copy.
+    Drop,
 }
 
 /// What was asked for in the course of a log's compaction.
@@ -60,8 +81,13 @@ impl Purpose {
             | Purpose::Flush(..)
             | Purpose::Truncate(_)
             | Purpose::Clean(_, CleanPart::Swap)
+            | Purpose::Copy(_, CopyPart::Move | CopyPart::Drop)
             | Purpose::Remove(..) => true,
             Purpose::Clean(_, CleanPart::Write | CleanPart::Note)
+            | Purpose::Copy(_, CopyPart::Step | CopyPart::Note)
+            | Purpose::Survey(_)
+            | Purpose::SetAside(..)
+            | Purpose::Adopt(..)
             | Purpose::Find(..)
             | Purpose::Groups(..)
             | Purpose::Put(_)
@@ -71,7 +97,7 @@ impl Purpose {
 
     /// True for the write of a small file.
     pub(crate) fn is_put(&self) -> bool {
-        matches!(self, Purpose::Put(_) | Purpose::LogStarts(..) | Purpose::Clean(_, CleanPart::Note))
+        matches!(self, Purpose::Put(_) | Purpose::LogStarts(..) | Purpose::Clean(_, CleanPart::Note) | Purpose::Copy(_, CopyPart::Note))
     }
 }
 
@@ -99,6 +125,11 @@ impl Ops {
     /// How many are in flight.
     pub(crate) fn len(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// How many in flight satisfy a condition.
+    pub(crate) fn count(&self, condition: impl Fn(&Purpose) -> bool) -> usize {
+        self.in_flight.values().filter(|purpose| condition(purpose)).count()
     }
 
     /// True if any operation in flight satisfies the condition.

@@ -25,6 +25,8 @@ pub enum WakeReason {
     Checkpoint,
     /// `log.cleaner.backoff.ms`: logs to compact are looked for, if any topic is compacted.
     Clean,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`, or another try: a replica moves on to another directory.
+    Moves,
     /// `log.flush.scheduler.interval.ms`: logs that have waited for `flush.ms` are looked for.
     Flush,
     /// `replica.fetch.backoff.ms`, at most: a leader, or partitions of it, are asked again.

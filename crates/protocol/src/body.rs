@@ -99,6 +99,7 @@ spoken! {
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse),
     DescribeConfigs(DescribeConfigsRequest, DescribeConfigsResponse),
     AlterConfigs(AlterConfigsRequest, AlterConfigsResponse),
+    AlterReplicaLogDirs(AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse),
     DescribeLogDirs(DescribeLogDirsRequest, DescribeLogDirsResponse),
     CreatePartitions(CreatePartitionsRequest, CreatePartitionsResponse),
     DeleteGroups(DeleteGroupsRequest, DeleteGroupsResponse),

@@ -347,7 +347,8 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("num.recovery.threads.per.data.dir", Int, Some("2"), AtLeast(1))
         .cluster_wide()
         .doc("How many threads load logs at the start, for each log directory."),
-    Definition::new("num.replica.alter.log.dirs.threads", Int, None, Any).idle(),
+    Definition::new("num.replica.alter.log.dirs.threads", Int, None, Any)
+        .doc("How many replicas are copied to other log directories at once; as many as there are directories if not set."),
     Definition::new("num.replica.fetchers", Int, Some("1"), AtLeast(1)).cluster_wide().idle(),
     Definition::new("offset.metadata.max.bytes", Int, Some("4096"), Any)
         .doc("How long the text may be that a consumer commits with an offset."),
@@ -434,7 +435,7 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("replica.alter.log.dirs.io.max.bytes.per.second", Long, Some("9223372036854775807"), AtLeast(0))
         .cluster_wide()
         .internal()
-        .idle(),
+        .doc("The most bytes a second that replicas are copied with from one log directory to another."),
     Definition::new("replica.fetch.backoff.ms", Int, Some("1000"), AtLeast(0)),
     Definition::new("replica.fetch.max.bytes", Int, Some("1048576"), AtLeast(0)),
     Definition::new("replica.fetch.min.bytes", Int, Some("1"), Any),

@@ -36,8 +36,8 @@ impl Node {
             let partitions = topic.partitions.iter().map(|asked| {
                 let (low_watermark, error) =
                     match self.delete_records(&topic.name, asked.partition_index, asked.offset, out) {
-                        Ok((offset, dir)) => {
-                            dirs.insert(dir);
+                        Ok((offset, at)) => {
+                            dirs.extend(at);
                             (offset.0, ErrorCode::None)
                         }
                         Err(error) => (-1, error),
@@ -67,7 +67,7 @@ impl Node {
         partition: i32,
         offset: i64,
         out: &mut Outbox,
-    ) -> Result<(Offset, DirId), ErrorCode> {
+    ) -> Result<(Offset, Vec<DirId>), ErrorCode> {
         let topic = self.image.topic(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         if crate::controller::is_internal(&topic.name) {
             return Err(ErrorCode::InvalidTopicException);
@@ -76,7 +76,9 @@ impl Node {
         let key = PartitionKey { topic_id: topic.id, partition };
         let partition = self.partitions.get_mut(&key).ok_or(ErrorCode::NotLeaderOrFollower)?;
         let start = partition.delete_records(offset, &mut self.ops, out)?;
-        Ok((start, partition.dir))
+        // A replica on its way may be in the other directory after a restart.
+        let dirs = std::iter::once(partition.dir).chain(partition.future().map(|it| it.dir));
+        Ok((start, dirs.collect()))
     }
 
     /// A directory's log starts are on disk (or never will be), for the request that asked for this write of them.

@@ -1,7 +1,7 @@
 //! DescribeLogDirs, versions 1 to 5 (KIP-113): which logs are in which directory, and how large they are.
 //!
 //! - The sizes of volumes are -1, Kafka's word for unknown: the core sees no volumes.
-//! - There are no future replicas: AlterReplicaLogDirs is not served yet.
+//! - A replica on its way to another directory is named in both.
 
 use ordered::{Map, Set};
 
@@ -45,9 +45,14 @@ impl Node {
 
     fn logs_in(&self, dir: DirId, asked: Option<&Set<(Str, i32)>>) -> Vec<DescribeLogDirsTopic> {
         let mut topics: Map<Str, Vec<DescribeLogDirsPartition>> = Map::new();
-        for partition in self.partitions.iter().filter(|it| it.dir == dir) {
+        for partition in self.partitions.iter() {
+            let is_future = partition.future().is_some_and(|future| future.dir == dir);
+            if partition.dir != dir && !is_future {
+                continue;
+            }
             let name = (partition.topic.clone(), partition.key.partition);
-            let Some((size, lag)) = partition.size_and_lag() else { continue };
+            let found = if is_future { partition.future_size_and_lag() } else { partition.size_and_lag() };
+            let Some((size, lag)) = found else { continue };
             if asked.is_some_and(|asked| !asked.contains(&name)) {
                 continue;
             }
@@ -55,7 +60,7 @@ impl Node {
                 partition_index: name.1,
                 partition_size: i64::try_from(size).unwrap_or(i64::MAX),
                 offset_lag: lag,
-                is_future_key: false,
+                is_future_key: is_future,
             });
         }
         topics.into_iter().map(|(name, partitions)| DescribeLogDirsTopic { name, partitions }).collect()

@@ -5,6 +5,7 @@
 //! reply is parked until the metadata high watermark passes them. The data plane's handlers are methods of
 //! [`Node`], because what they answer depends on logs and on what was written.
 
+mod alter_replica_log_dirs;
 pub mod api_versions;
 pub mod broker_life;
 pub mod configs;
@@ -127,6 +128,9 @@ impl Node {
             }
             RequestBody::DeleteRecords(request) => return self.handle_delete_records(waiter, request, out),
             RequestBody::InitProducerId(request) => return self.handle_init_producer_id(waiter, &request, out),
+            RequestBody::AlterReplicaLogDirs(request) => {
+                return self.handle_alter_replica_log_dirs(now, waiter, request, out);
+            }
             RequestBody::DescribeLogDirs(request) => return self.handle_describe_log_dirs(waiter, request, out),
             RequestBody::DescribeProducers(request) => return self.handle_describe_producers(waiter, request, out),
             RequestBody::ApiVersions(request) => api_versions::handle(&mut context, request),

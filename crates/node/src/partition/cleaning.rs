@@ -80,6 +80,10 @@ impl Partition {
     /// What is to be cleaned, if it is enough or has waited for too long.
     pub(crate) fn dirt(&self, now: WallMs) -> Option<Dirt> {
         let State::Online(online) = &self.state else { return None };
+        // A copy of the log is to be the same files.
+        if self.future.is_some() {
+            return None;
+        }
         if !self.config.compact || online.cleaning.given_up || online.shape.is_cleaning() || online.truncating {
             return None;
         }

@@ -5,6 +5,7 @@
 mod append;
 mod cleaning;
 mod follower;
+mod future;
 mod leader;
 mod partitions;
 mod read;
@@ -19,6 +20,7 @@ use storage::{DirId, LogId, Retention, Shape, StoreOp};
 pub(crate) use append::{Acks, AppendRequest, Refused};
 pub(crate) use cleaning::CleanOutcome;
 pub(crate) use follower::FetchPosition;
+pub(crate) use future::{Future, FutureTask};
 pub(crate) use leader::{IsrDecision, IsrProposal, ReplicaFetch};
 pub(crate) use partitions::Partitions;
 pub(crate) use read::{Bound, Data, Isolation, Position, ReadRange};
@@ -61,6 +63,8 @@ pub(crate) struct Partition {
     /// This broker.
     me: NodeId,
     role: Role,
+    /// The other log directory that it is on its way to.
+    future: Option<Future>,
     state: State,
 }
 
@@ -487,14 +491,6 @@ impl Partition {
         }
     }
 
-    /// Up to where the log is written, and the high watermark; `None` while it is not ready.
-    pub(crate) fn ends(&self) -> Option<(Offset, Offset)> {
-        match &self.state {
-            State::Online(online) => Some((online.shape.written_end(), online.high_watermark)),
-            State::Mounting | State::Offline => None,
-        }
-    }
-
     /// Everything below is on disk.
     pub(crate) fn recovery_point(&self) -> Offset {
         match &self.state {
@@ -507,14 +503,24 @@ impl Partition {
     pub(crate) fn epoch_of(&self, offset: Offset) -> LeaderEpoch {
         match &self.state {
             State::Online(online) => online.shape.epochs().epoch_at(offset).unwrap_or(LeaderEpoch::NONE),
+    /// Up to where the log is written, and the high watermark; `None` while it is not ready.
+    pub(crate) fn ends(&self) -> Option<(Offset, Offset)> {
+        match &self.state {
+            State::Online(online) => Some((online.shape.written_end(), online.high_watermark)),
+            State::Mounting | State::Offline => None,
+        }
+    }
+
             State::Mounting | State::Offline => LeaderEpoch::NONE,
         }
     }
 
     /// How often the log was cut.
-    #[cfg(test)]
     pub(crate) fn era(&self) -> protocol::Era {
-        self.online().map_or(protocol::Era(0), |online| online.shape.era())
+        match &self.state {
+            State::Online(online) => online.shape.era(),
+            State::Mounting | State::Offline => protocol::Era(0),
+        }
     }
 
     pub(crate) fn is_mounting(&self) -> bool {

@@ -169,11 +169,12 @@ impl Partitions {
     ) -> Bytes {
         let metadata =
             metadata.map(|offset| (TopicPartition { topic: Str::from_static(quorum::TOPIC), partition: 0 }, offset));
-        let online = self.iter().filter(|partition| partition.dir == dir && partition.is_online());
+        let online = self.iter().filter(|partition| partition.is_online());
         let entries: Map<TopicPartition, Offset> = online
-            .map(|partition| {
+            .filter_map(|partition| {
+                let held = partition.held_in(dir)?;
                 let name = TopicPartition { topic: partition.topic.clone(), partition: partition.key.partition };
-                (name, offset(partition))
+                Some((name, offset(partition).min(held)))
             })
             .chain(metadata)
             .collect();

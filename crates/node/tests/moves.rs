@@ -1,0 +1,345 @@
+//! Replicas that move to other log directories (KIP-113), at every moment of which the node may die.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use common::{Rig, batch, config};
+use node::Event;
+use protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
+use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use protocol::messages::{
+    AlterReplicaLogDirsRequest, DeleteRecordsRequest, DescribeLogDirsRequest, IncrementalAlterConfigsRequest,
+};
+use protocol::{ErrorCode, Offset, RequestBody, ResponseBody, Str};
+use storage::memory::{DiskCall, Fault};
+use storage::{DirId, Disk, StoreOp};
+
+const DIRS: [(&str, &str); 1] = [("log.dirs", "/a,/b")];
+const PATHS: [&str; 2] = ["/a", "/b"];
+const SMALL: [(&str, &str); 2] = [("internal.segment.bytes", "300"), ("flush.messages", "1")];
+
+fn alter(rig: &mut Rig, path: &str, topic: &str, partition: i32) -> ErrorCode {
+    let topics = vec![AlterReplicaLogDirTopic { name: topic.into(), partitions: vec![partition] }];
+    let dirs = vec![AlterReplicaLogDir { path: path.into(), topics }];
+    let body = RequestBody::AlterReplicaLogDirs(AlterReplicaLogDirsRequest { dirs });
+    let id = rig.send(2, body);
+    let Some(ResponseBody::AlterReplicaLogDirs(response)) = rig.answer(id) else { panic!("it is answered at once") };
+    let answer = &response.results[0];
+    assert_eq!((answer.topic_name.as_str(), answer.partitions[0].partition_index), (topic, partition));
+    ErrorCode::from_code(answer.partitions[0].error_code)
+}
+
+/// Directory, partition, size, lag, and whether it is a future replica: of each log that DescribeLogDirs names.
+fn described(rig: &mut Rig) -> Vec<(Str, i32, i64, i64, bool)> {
+    let id = rig.send(4, RequestBody::DescribeLogDirs(DescribeLogDirsRequest { topics: None }));
+    let Some(ResponseBody::DescribeLogDirs(response)) = rig.answer(id) else { panic!() };
+    let mut logs = Vec::new();
+    for dir in response.results {
+        for it in dir.topics.into_iter().flat_map(|topic| topic.partitions) {
+            logs.push((dir.log_dir.clone(), it.partition_index, it.partition_size, it.offset_lag, it.is_future_key));
+        }
+    }
+    logs
+}
+
+/// A node with two directories and a log of several segments in one of them; and the other.
+fn loaded() -> (Rig, usize, usize) {
+    let mut rig = Rig::with(&DIRS);
+    rig.create_topic("t", 1, &SMALL);
+    for index in 0..8 {
+        assert_eq!(rig.produce("t", 0, -1, batch(&[format!("value {index}").as_str(); 3])), (0, index * 3));
+    }
+    let from = home(&rig).unwrap();
+    (rig, from, 1 - from)
+}
+
+fn folders(rig: &Rig, dir: usize) -> Vec<String> {
+    let entries = rig.store.disk().list(DirId(dir as u16), "").unwrap();
+    entries.into_iter().filter(|it| it.is_dir && !it.name.starts_with("__cluster")).map(|it| it.name).collect()
+}
+
+/// The only directory with the log and nothing else of it anywhere.
+fn home(rig: &Rig) -> Option<usize> {
+    match [folders(rig, 0), folders(rig, 1)] {
+        [a, b] if a == ["t-0"] && b.is_empty() => Some(0),
+        [a, b] if b == ["t-0"] && a.is_empty() => Some(1),
+        _ => None,
+    }
+}
+
+fn values(rig: &mut Rig) -> Vec<String> {
+    let (start, end) = (rig.log("t", 0).log_start.0, rig.log("t", 0).end.0);
+    let mut values = Vec::new();
+    let mut next = start;
+    while next < end {
+        let response = rig.fetch("t", 0, next);
+        assert_eq!(response.responses[0].partitions[0].error_code, 0);
+        let more = rig.values(&response);
+        next = more.last().expect("there is more").0 + 1;
+        values.extend(more.into_iter().map(|(_, value)| value));
+    }
+    values
+}
+
+#[test]
+fn a_replica_moves_under_load() {
+    let (mut rig, from, to) = loaded();
+    rig.held = true;
+    assert_eq!(alter(&mut rig, PATHS[to], "t", 0), ErrorCode::None);
+    let logs = described(&mut rig);
+    assert_eq!(logs.len(), 2, "{logs:?}");
+    assert_eq!(
+        (logs[from].4, logs[to].4, logs[to].2, logs[to].3),
+        (false, true, 0, 24),
+        "nothing is there yet: {logs:?}"
+    );
+    assert!(rig.store_one());
+    let logs = described(&mut rig);
+    assert_eq!((logs[to].2, logs[to].3), (logs[from].2, 0), "{logs:?}");
+    rig.held = false;
+    for index in 8..20 {
+        assert_eq!(rig.produce("t", 0, -1, batch(&[format!("value {index}").as_str(); 3])), (0, index * 3));
+    }
+    rig.advance(1000);
+    assert_eq!(home(&rig), Some(to));
+    let logs = described(&mut rig);
+    assert_eq!(logs.iter().map(|it| (it.0.as_str(), it.4)).collect::<Vec<_>>(), [(PATHS[to], false)]);
+    let expected: Vec<String> = (0..60).map(|it| format!("value {}", it / 3)).collect();
+    assert_eq!(values(&mut rig), expected);
+    assert_eq!(alter(&mut rig, PATHS[to], "t", 0), ErrorCode::None, "it is there already");
+    rig.stop();
+    let mut rig = rig.restart(&DIRS);
+    assert_eq!((home(&rig), values(&mut rig)), (Some(to), expected));
+    assert_eq!(rig.log("t", 0).high_watermark, Offset(60));
+    // And back.
+    assert_eq!(alter(&mut rig, PATHS[from], "t", 0), ErrorCode::None);
+    rig.advance(1000);
+    assert_eq!((home(&rig), values(&mut rig).len()), (Some(from), 60));
+}
+
+/// Kills the node, or cuts its power, before each operation of a move; what was acknowledged is there, and the move goes on.
+#[test]
+fn a_move_survives_a_crash_before_each_of_its_operations() {
+    let (mut first, _, to) = loaded();
+    first.held = true;
+    assert_eq!(alter(&mut first, PATHS[to], "t", 0), ErrorCode::None);
+    let mut moved = 0;
+    for steps in 0.. {
+        let mut rig = first.clone();
+        let is_over = (0..steps).any(|_| !rig.store_one());
+        for has_power in [true, false] {
+            let mut rig = rig.clone();
+            if !has_power {
+                rig.store.disk_mut().power_cut();
+            }
+            rig.held = false;
+            let mut rig = rig.restart(&DIRS);
+            assert_eq!(values(&mut rig).len(), 24, "{steps} {has_power}");
+            assert_eq!(rig.produce("t", 0, -1, batch(&["later"])), (0, 24));
+            rig.advance(2000);
+            let at = home(&rig);
+            assert!(at.is_some(), "{steps} {has_power}: {:?} {:?}", folders(&rig, 0), folders(&rig, 1));
+            moved += usize::from(at == Some(to));
+            assert_eq!(values(&mut rig).len(), 25);
+            // Where the controller has noted it.
+            let mut rig = rig.restart(&DIRS);
+            assert_eq!((home(&rig), values(&mut rig).len()), (at, 25), "{steps} {has_power}");
+        }
+        if is_over {
+            break;
+        }
+        assert!(steps < 100);
+    }
+    assert!(moved > 10, "{moved}");
+}
+
+#[test]
+fn refusals_are_kafkas() {
+    let (mut rig, from, to) = loaded();
+    assert_eq!(alter(&mut rig, "/c", "t", 0), ErrorCode::LogDirNotFound);
+    assert_eq!(alter(&mut rig, PATHS[to], "t", 1), ErrorCode::UnknownTopicOrPartition);
+    assert_eq!(alter(&mut rig, PATHS[to], &"x".repeat(213), 0), ErrorCode::UnknownTopicOrPartition);
+    assert_eq!(alter(&mut rig, PATHS[to], &"x".repeat(214), 0), ErrorCode::InvalidTopicException);
+    // Replicas that are not there yet go where they are wanted.
+    for (topic, dir) in [("u", from), ("v", to)] {
+        assert_eq!(alter(&mut rig, PATHS[dir], topic, 0), ErrorCode::UnknownTopicOrPartition);
+        rig.create_topic(topic, 1, &[]);
+        assert!(
+            folders(&rig, dir).contains(&format!("{topic}-0")),
+            "{topic} {dir}: {:?} {:?}",
+            folders(&rig, 0),
+            folders(&rig, 1)
+        );
+    }
+    let mut config = config(&DIRS);
+    config.identity.directory_ids[1] = protocol::Uuid::ZERO;
+    config.identity.lost = vec![(1, "log directory /b: Input/output error".into())];
+    let mut rig = rig.restart_as(config);
+    assert_eq!(alter(&mut rig, "/b", "t", 0), ErrorCode::KafkaStorageError);
+    let expected = if from == 0 { ErrorCode::None } else { ErrorCode::KafkaStorageError };
+    assert_eq!(alter(&mut rig, "/a", "t", 0), expected);
+}
+
+fn limit(rig: &mut Rig, bytes: &str) {
+    let config = AlterableConfig {
+        name: "replica.alter.log.dirs.io.max.bytes.per.second".into(),
+        value: Some(bytes.into()),
+        ..Default::default()
+    };
+    let resources = vec![AlterConfigsResource { resource_type: 4, resource_name: "1".into(), configs: vec![config] }];
+    let request = IncrementalAlterConfigsRequest { resources, validate_only: false };
+    let ResponseBody::IncrementalAlterConfigs(response) = rig.call(1, RequestBody::IncrementalAlterConfigs(request))
+    else {
+        panic!()
+    };
+    assert_eq!(response.responses[0].error_code, 0, "{:?}", response.responses[0].error_message);
+}
+
+#[test]
+fn a_limit_slows_a_move_down_and_a_client_may_change_its_mind() {
+    let mut rig = Rig::with(&DIRS);
+    rig.create_topic("t", 1, &[]);
+    let from = home(&rig).unwrap();
+    let to = 1 - from;
+    limit(&mut rig, "100000");
+    let large = "x".repeat(100_000);
+    for _ in 0..100 {
+        rig.produce("t", 0, -1, batch(&[&large]));
+    }
+    assert_eq!(alter(&mut rig, PATHS[to], "t", 0), ErrorCode::None);
+    rig.advance(10_000);
+    let logs = described(&mut rig);
+    let copied = logs.iter().find(|it| it.4).unwrap_or_else(|| panic!("{logs:?} {:?}", rig.events)).2;
+    assert!((700_000..1_500_000).contains(&copied), "{copied} bytes in ten seconds");
+    // Compaction and a change of mind: to where it is.
+    assert_eq!(alter(&mut rig, PATHS[from], "t", 0), ErrorCode::None);
+    rig.advance(1000);
+    assert_eq!(home(&rig), Some(from));
+    assert_eq!(described(&mut rig).len(), 1);
+    limit(&mut rig, "100000000");
+    assert_eq!(alter(&mut rig, PATHS[to], "t", 0), ErrorCode::None);
+    rig.advance(20_000);
+    assert_eq!(home(&rig), Some(to));
+}
+
+#[test]
+fn deleted_records_stay_deleted_wherever_the_log_is() {
+    let (mut first, _, to) = loaded();
+    first.held = true;
+    assert_eq!(alter(&mut first, PATHS[to], "t", 0), ErrorCode::None);
+    let mut seen = 0;
+    for steps in 0..40 {
+        let mut rig = first.clone();
+        if (0..steps).any(|_| !rig.store_one()) {
+            break;
+        }
+        rig.held = false;
+        let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset: 10 }];
+        let topics = vec![DeleteRecordsTopic { name: "t".into(), partitions }];
+        let id = rig.send(2, RequestBody::DeleteRecords(DeleteRecordsRequest { topics, timeout_ms: 1000 }));
+        let Some(answer) = (0..30).find_map(|_| {
+            rig.store_one();
+            rig.answer(id)
+        }) else {
+            panic!("it is answered")
+        };
+        let ResponseBody::DeleteRecords(response) = answer else { panic!() };
+        assert_eq!(response.topics[0].partitions[0].error_code, 0);
+        rig.store.disk_mut().power_cut();
+        let mut rig = rig.restart(&DIRS);
+        assert_eq!(rig.log("t", 0).log_start, Offset(10), "{steps}");
+        rig.advance(2000);
+        assert_eq!((rig.log("t", 0).log_start, home(&rig).is_some()), (Offset(10), true), "{steps}");
+        seen += 1;
+    }
+    assert!(seen > 4, "{seen}");
+}
+
+#[test]
+fn a_directory_that_fails_ends_the_moves_to_it() {
+    for path in ["-future/0", "-future/partition.metadata", "log-start-offset-checkpoint"] {
+        let (mut rig, from, to) = loaded();
+        if from != 0 {
+            // The metadata log's directory is not one of those that may fail.
+            assert_eq!(alter(&mut rig, PATHS[to], "t", 0), ErrorCode::None);
+            rig.advance(1000);
+        }
+        rig.store.disk_mut().inject(Fault {
+            call: DiskCall::Write,
+            path: path.into(),
+            after: 0,
+            lasting: true,
+            full: true,
+        });
+        assert_eq!(alter(&mut rig, "/b", "t", 0), ErrorCode::None);
+        rig.advance(1000);
+        let offline = |event: &Event| matches!(event, Event::StorageFailed { what } if what.contains("/b is offline"));
+        assert!(rig.events.iter().any(offline), "{path}: {:?}", rig.events);
+        assert_eq!(rig.produce("t", 0, -1, batch(&["a"])), (0, 24), "{path}");
+        assert_eq!(alter(&mut rig, "/b", "t", 0), ErrorCode::KafkaStorageError);
+        rig.store.disk_mut().heal();
+        let mut rig = rig.restart(&DIRS);
+        assert_eq!(values(&mut rig).len(), 25);
+        rig.advance(2000);
+        // What there is of the copy is gone on with, if anyone can tell what it is of.
+        let is_known = path != "-future/partition.metadata";
+        assert_eq!((home(&rig).is_some(), values(&mut rig).len()), (is_known, 25), "{path}");
+        assert!(is_known || folders(&rig, 1)[0].ends_with("-stray"));
+    }
+}
+
+#[test]
+fn what_is_nobodys_is_set_aside_at_the_start() {
+    let (mut rig, from, to) = loaded();
+    rig.stop();
+    let disk = rig.store.disk_mut();
+    for (dir, folder) in [(0, "gone-2"), (to, "t-7"), (from, "not a log"), (to, "gone-1.abc-future")] {
+        disk.create_dir(DirId(dir as u16), folder).unwrap();
+    }
+    // Twice: a crash between the two steps of a move leaves it so.
+    disk.create_dir(DirId(to as u16), "t-0").unwrap();
+    let mut rig = rig.restart(&DIRS);
+    let mut left = [folders(&rig, 0), folders(&rig, 1)].concat();
+    left.sort();
+    let zero = "0".repeat(32);
+    let stray = |name: &str| format!("{name}.{zero}-stray");
+    let mut expected =
+        vec![stray("gone-1"), stray("gone-2"), "not a log".into(), "t-0".into(), stray("t-0"), stray("t-7")];
+    expected.sort();
+    assert_eq!(left, expected);
+    assert!(folders(&rig, from).contains(&"t-0".to_owned()));
+    let told = rig.events.iter().filter(|it| matches!(it, Event::Warning { what } if what.contains("set aside as")));
+    assert_eq!(told.count(), 4);
+    assert_eq!(values(&mut rig).len(), 24);
+}
+
+/// The directory that the controller has noted is the one of the copy, and the other one is gone with the log.
+#[test]
+fn a_copy_stands_for_a_log_that_is_lost() {
+    let (mut rig, from, to) = loaded();
+    if from == 0 {
+        assert_eq!(alter(&mut rig, "/b", "t", 0), ErrorCode::None);
+        rig.advance(1000);
+    }
+    let _ = to;
+    rig.held = true;
+    assert_eq!(alter(&mut rig, "/a", "t", 0), ErrorCode::None);
+    // Up to the operation by which the log moves.
+    while !rig.queue.iter().any(|(_, op)| matches!(op, StoreOp::Move(_))) {
+        assert!(rig.store_one());
+    }
+    rig.held = false;
+    let mut config = config(&DIRS);
+    config.identity.directory_ids[1] = protocol::Uuid::ZERO;
+    config.identity.lost = vec![(1, "log directory /b: Input/output error".into())];
+    let mut rig = rig.restart_as(config);
+    assert_eq!(values(&mut rig).len(), 24);
+    assert_eq!(rig.produce("t", 0, -1, batch(&["b"])), (0, 24));
+    assert!(folders(&rig, 0).contains(&"t-0".to_owned()));
+    // The log that was lost is back, and is not the log any more.
+    let mut rig = rig.restart(&DIRS);
+    assert_eq!(values(&mut rig).len(), 25);
+    assert!(folders(&rig, 1).iter().all(|it| it.ends_with("-stray")), "{:?}", folders(&rig, 1));
+}
