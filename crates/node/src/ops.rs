@@ -97,7 +97,13 @@ impl Purpose {
 
     /// True for the write of a small file.
     pub(crate) fn is_put(&self) -> bool {
-        matches!(self, Purpose::Put(_) | Purpose::LogStarts(..) | Purpose::Clean(_, CleanPart::Note) | Purpose::Copy(_, CopyPart::Note))
+        matches!(
+            self,
+            Purpose::Put(_)
+                | Purpose::LogStarts(..)
+                | Purpose::Clean(_, CleanPart::Note)
+                | Purpose::Copy(_, CopyPart::Note)
+        )
     }
 }
 

@@ -536,8 +536,6 @@ fn reason_words(reason: WakeReason) -> &'static str {
         WakeReason::Sessions => "broker.session.timeout.ms",
         WakeReason::Groups(_) => "a group's next deadline",
         WakeReason::OffsetExpiry => "offsets.retention.check.interval.ms",
-        WakeReason::Groups(_) => "a group's next deadline",
-        WakeReason::OffsetExpiry => "offsets.retention.check.interval.ms",
         WakeReason::Forward(_) => "another try of a forwarded request",
         WakeReason::Directories => "another try of AssignReplicasToDirs",
         WakeReason::ControllerRegistration => "another try of ControllerRegistration",

@@ -50,8 +50,8 @@ use crate::node::Node;
 use crate::outbox::{Outbox, Reply};
 use crate::timers::WakeReason;
 use protocol::Random;
-
 use quorum::Quorum;
+
 /// What a handler may look at.
 pub struct Context<'a> {
     /// Both clocks.
@@ -64,9 +64,9 @@ pub struct Context<'a> {
     pub controller: &'a Controller,
     /// For topic ids and the placement of replicas.
     pub random: &'a mut Random,
-    /// Who asks.
     /// The quorum below the metadata log.
     pub quorum: &'a Quorum,
+    /// Who asks.
     pub peer: &'a Peer,
     /// The request's version.
     pub version: i16,
@@ -79,9 +79,9 @@ pub enum Step {
     Answer(ResponseBody),
     /// Records first; the reply waits until they (and all before them) are committed.
     Decided(Outcome),
-    /// The answer goes out at once; the active controller, which is another node, is asked to create these topics meanwhile.
     /// As decided, but first the quorum's voters become the log's own (`kraft.version` 1).
     Upgrade(Outcome),
+    /// The answer goes out at once; the active controller, which is another node, is asked to create these topics meanwhile.
     Ask(Vec<Str>, ResponseBody),
 }
 
@@ -115,8 +115,8 @@ impl Node {
             image: &self.image,
             controller: &self.controller,
             random: &mut self.random,
-            peer: &peer,
             quorum: &self.quorum,
+            peer: &peer,
             version,
         };
         let step = match request.body {
@@ -152,13 +152,13 @@ impl Node {
         match step {
             Step::Answer(body) => self.answer(waiter, body, out),
             Step::Decided(outcome) => self.commit(now, outcome, |reply| Committed::Answer(waiter, reply), out),
-            Step::Ask(names, body) => {
-                self.ask_for_topics(names, out);
-                self.answer(waiter, body, out);
-            }
             Step::Upgrade(outcome) => {
                 self.upgrade_quorum(now, out);
                 self.commit(now, outcome, |reply| Committed::Answer(waiter, reply), out);
+            }
+            Step::Ask(names, body) => {
+                self.ask_for_topics(names, out);
+                self.answer(waiter, body, out);
             }
         }
     }

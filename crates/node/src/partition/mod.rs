@@ -220,11 +220,11 @@ impl Partition {
             }
             Role::Follower { leader, high_watermark, must_cut } if !leads => {
                 *leader = image.leader;
+                *must_cut |= is_new;
                 if is_new {
                     // What an unclean leader has committed is its own.
                     *high_watermark = Offset(-1);
                 }
-                *must_cut |= is_new;
             }
             role if leads => {
                 let mut leader = Box::<Leader>::default();
@@ -491,6 +491,14 @@ impl Partition {
         }
     }
 
+    /// Up to where the log is written, and the high watermark; `None` while it is not ready.
+    pub(crate) fn ends(&self) -> Option<(Offset, Offset)> {
+        match &self.state {
+            State::Online(online) => Some((online.shape.written_end(), online.high_watermark)),
+            State::Mounting | State::Offline => None,
+        }
+    }
+
     /// Everything below is on disk.
     pub(crate) fn recovery_point(&self) -> Offset {
         match &self.state {
@@ -503,14 +511,6 @@ impl Partition {
     pub(crate) fn epoch_of(&self, offset: Offset) -> LeaderEpoch {
         match &self.state {
             State::Online(online) => online.shape.epochs().epoch_at(offset).unwrap_or(LeaderEpoch::NONE),
-    /// Up to where the log is written, and the high watermark; `None` while it is not ready.
-    pub(crate) fn ends(&self) -> Option<(Offset, Offset)> {
-        match &self.state {
-            State::Online(online) => Some((online.shape.written_end(), online.high_watermark)),
-            State::Mounting | State::Offline => None,
-        }
-    }
-
             State::Mounting | State::Offline => LeaderEpoch::NONE,
         }
     }
