@@ -55,7 +55,7 @@ fn without_a_connection_that_broke_one_refusal_proves_nothing() {
     let contacts = &mut cluster.controller.contacts;
     assert!(contacts.is_in_doubt(NodeId(2)) && !contacts.is_broken(NodeId(2)));
     assert!(!contacts.refused(NodeId(2)), "it may only be out of reach for a moment");
-    contacts.unrefused(NodeId(2));
+    contacts.unrefused(NodeId(2), false);
     assert!(!contacts.refused(NodeId(2)), "it was not refused twice in a row");
     assert!(contacts.refused(NodeId(2)));
     // A connection that broke is evidence of its own, and one that is open is of the contrary.

@@ -10,8 +10,8 @@ mod definition;
 mod groups;
 mod keys;
 mod listeners;
-mod properties;
 mod past;
+mod properties;
 mod quorum;
 mod replication;
 #[cfg(test)]
@@ -30,9 +30,9 @@ pub use definition::{ConfigError, Definition, Kind, Rule, Update, list};
 pub use groups::GroupConfig;
 pub use keys::{broker_key, broker_synonyms, topic_key, topic_synonyms};
 pub use listeners::{Listener, Voter};
+pub use past::Past;
 pub use properties::parse_properties;
 pub use quorum::QuorumConfig;
-pub use past::Past;
 pub use replication::ReplicationConfig;
 pub use topic::{TimestampPolicy, TopicConfig};
 pub use topic_keys::TOPIC_KEYS;
@@ -153,12 +153,12 @@ pub struct Config {
     pub producer_id_expiration_ms: i32,
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval_ms: i32,
+    /// What the simulator wants done as it once was; no key says so.
+    pub past: Past,
 }
 
 /// Something about the settings that people should know; nothing is wrong enough to refuse to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-    /// What the simulator wants done as it once was; no key says so.
-    pub past: Past,
 pub enum Warning {
     /// Apache Kafka does not know the key either; it is ignored, as there.
     Unknown {
@@ -268,6 +268,7 @@ impl Config {
             groups,
             producer_id_expiration_ms: values.int("producer.id.expiration.ms"),
             producer_id_expiration_check_interval_ms: values.int("producer.id.expiration.check.interval.ms"),
+            past: Past::None,
             explicit,
         })
     }
@@ -279,7 +280,6 @@ impl Config {
 
     /// The value that the node was given for a key, if it was given one.
     pub fn explicit(&self, key: &str) -> Option<&Str> {
-            past: Past::None,
         self.explicit.get(key)
     }
 
