@@ -646,7 +646,7 @@ fn may_end_broker(action: &Action) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::{Role, State};
+    use crate::view::{Role, Standing, State};
 
     fn room() -> Engine {
         Engine::new("1").unwrap()
@@ -672,6 +672,76 @@ mod tests {
             assert_eq!(offsets, (0..partition.log_end).collect::<Vec<_>>(), "every record is in sight");
         }
         assert!(view.checks.iter().all(|it| it.holds));
+    }
+
+    #[test]
+    fn a_room_by_number_is_a_cluster_of_so_many_with_copies_on_three() {
+        for brokers in [2, 3, 5, 7] {
+            let mut engine = Engine::new(&brokers.to_string()).unwrap();
+            let view = engine.view();
+            assert_eq!(view.brokers.len(), brokers);
+            assert!(
+                view.brokers.iter().all(|it| it.state == State::Up && it.is_broker && it.is_controller && !it.fenced)
+            );
+            assert_eq!(view.brokers.iter().filter(|it| it.quorum_epoch.is_some()).count(), 1);
+            for it in &view.partitions {
+                assert_eq!((it.replicas.len(), it.min_isr), (brokers.min(3), brokers.min(3).div_ceil(2)), "{it:?}");
+                let leaders = it.replicas.iter().filter(|it| it.standing == Standing::Leader);
+                assert_eq!(leaders.map(|it| &it.broker).collect::<Vec<_>>(), it.leader.iter().collect::<Vec<_>>());
+                assert!(it.replicas.iter().all(|it| it.is_there && it.led.is_none_or(|led| led == 0)));
+            }
+            assert!(view.links.len() > brokers);
+        }
+        assert!(Engine::new("8").is_err(), "neither a room nor a scenario");
+    }
+
+    #[test]
+    fn each_broker_that_is_gone_has_what_it_had_itself() {
+        let mut engine = Engine::new("3").unwrap();
+        let copy = |view: &View, broker: &str| {
+            let it = view.partitions[0].replicas.iter().find(|it| it.broker == broker).unwrap().clone();
+            (it.log_end, it.records, it.standing)
+        };
+        let first = copy(&engine.view(), "b1");
+        for line in ["kill b1", "run 2s"] {
+            engine.act(line).unwrap();
+        }
+        let second = copy(&engine.view(), "b2");
+        assert!(second.0 > first.0, "the log went on without b1");
+        for line in ["power-cut b2", "run 2s"] {
+            engine.act(line).unwrap();
+        }
+        let view = engine.view();
+        assert_eq!(copy(&view, "b1"), (first.0, first.1, Standing::Offline), "as it was when it was killed");
+        let b2 = copy(&view, "b2");
+        assert!(b2.0 <= second.0 && b2.0 == b2.1.last().map_or(0, |it| it.offset + 1), "what was synced: {b2:?}");
+        assert!(second.1.starts_with(&b2.1));
+        engine.ghosts.clear();
+        assert!(engine.view() == view, "also to who did not look");
+        let (partition, epoch) = (&view.partitions[0], view.partitions[0].leader_epoch);
+        assert!(epoch > 0 && partition.replicas[0].led == Some(0), "{partition:?}");
+        engine.act("start b1").unwrap();
+        engine.act("run 4s").unwrap();
+        assert!(engine.view().partitions[0].replicas[0].is_there);
+    }
+
+    #[test]
+    fn what_is_cut_off_a_log_is_in_sight_for_one_event() {
+        let text = include_str!("../../crates/sim/scenarios/01-acks-1-loss-on-a-clean-failover.scenario");
+        let mut engine = Engine::new(text).unwrap();
+        let cut = engine.ticks().iter().find(|it| it.kind == Kind::Cut).map(|it| it.event).unwrap();
+        engine.seek(cut);
+        let offsets = |view: &View| {
+            let b1 = view.partitions[0].replicas.iter().find(|it| it.broker == "b1").unwrap();
+            b1.cut.iter().map(|it| (it.offset, it.value.clone().unwrap_or_default())).collect::<Vec<_>>()
+        };
+        let view = engine.view();
+        assert_eq!(offsets(&view), [(2, "x".into()), (3, "y".into()), (4, "z".into())]);
+        assert_eq!(engine.view().event, cut, "a look into the past comes back");
+        engine.step();
+        assert_eq!(offsets(&engine.view()), []);
+        assert_eq!(engine.records("b1/orders-0", 0, 9).last().map(|it| it.offset), Some(1));
+        assert_eq!(engine.records("b2/orders-0", 0, 9).last().map(|it| it.offset), Some(2), "each copy has its own");
     }
 
     #[test]

@@ -63,7 +63,20 @@ fn follow(history: &mut History, actions: &[Stamped], causes: &mut Vec<Cause>) {
         if causes.len() >= LINKS {
             return;
         }
-        let found = match last.because {
+        let cut = last.node_events.iter().find_map(|it| match it {
+            node::Event::Truncated { topic, partition, .. } => Some((topic.clone(), *partition)),
+            _ => None,
+        });
+        let (event, because, heard) = (last.event, last.because, last.heard);
+        // The message that told of it is not why: another leader began an epoch with another log.
+        let elected = cut.and_then(|(topic, partition)| {
+            let leads = |it: &node::Event| matches!(it, node::Event::Leads { topic: of, partition: at, .. } if *of == topic && *at == partition);
+            latest(history, event, FAR, |world| world.last().node_events.iter().any(leads))
+        });
+        let found = match because {
+            _ if elected.is_some() => elected.map_or(Found::Nothing, Found::Event),
+            // Whoever asked for it: it failed for what was done to the disk.
+            _ if heard == Heard::Stored(Stored::Failed) => by_itself(history, actions),
             Because::Event(event) => Found::Event(event),
             Because::Action(number) => actions.get(number as usize).map_or(Found::Nothing, Found::Action),
             Because::Itself => by_itself(history, actions),

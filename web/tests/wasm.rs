@@ -15,7 +15,7 @@ fn mounting_replaces_the_skeleton_by_the_room() {
     document().body().unwrap().append_child(&lab).unwrap();
     web::mount().unwrap();
     assert_eq!(document().get_element_by_id("engine").unwrap().text_content().unwrap(), web::version());
-    assert!(document().query_selector("[data-partition='orders-2']").unwrap().is_some());
+    assert!(document().query_selector("[data-partition='orders-0'] [data-replica='b3']").unwrap().is_some());
     lab.remove();
 }
 

@@ -86,7 +86,7 @@ const PLAY: &str = r"
     const choose = (id, value, kind) => { const it = document.getElementById(id); it.value = value; it.dispatchEvent(new Event(kind, { bubbles: true })); };
     choose('rate', '1,000 records/s', 'change');
     choose('speed', '0', 'input');
-    const ends = () => [...document.querySelectorAll('.axis')].reduce((sum, it) => sum + Number(/log end (\d+)/.exec(it.ariaLabel)[1]), 0);
+    const ends = () => [...document.querySelectorAll('#parts td:last-child')].reduce((sum, it) => sum + Number(it.textContent.replace(/\D/g, '')), 0);
     document.getElementById('play').click();
     await new Promise((done) => setTimeout(done, 1000));
     const before = ends();

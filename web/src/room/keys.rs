@@ -48,11 +48,12 @@ fn deed_of(element: &Element) -> Option<String> {
 fn do_(room: Room, deed: &str) {
     let Some((verb, what)) = deed.split_once(':') else { return };
     match verb {
-        "process" => {
-            if room.with(|it| it.view.brokers.iter().any(|it| it.name == what)) {
-                room.change(|scene| scene.target = what.to_owned());
+        "process" => process(room, what),
+        "slot" => {
+            if let Some((broker, partition)) = what.split_once('/') {
+                room.change(|scene| scene.chosen = partition.to_owned());
+                process(room, broker);
             }
-            room.select(Selection::Process(what.to_owned()));
         }
         "message" => {
             let found = room.with(|it| it.view.messages.iter().find(|it| it.id == what).cloned());
@@ -99,6 +100,14 @@ fn do_(room: Room, deed: &str) {
         // A drawing of ours names no other verb.
         _ => {}
     }
+}
+
+/// Looks at a process; a node is also the one that is to be broken.
+fn process(room: Room, name: &str) {
+    if room.with(|it| it.view.brokers.iter().any(|it| it.name == name)) {
+        room.change(|scene| scene.target = name.to_owned());
+    }
+    room.select(Selection::Process(name.to_owned()));
 }
 
 /// What is typed or dragged.

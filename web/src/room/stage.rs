@@ -452,7 +452,7 @@ fn slot(scene: &Scene, partition: &Partition, replica: &Replica, place: Place) -
     let label = format!("{} on {}: {}, log end {end}", partition.name, replica.broker, replica.standing.word());
     classed("g", if is_on { "part on" } else { "part" })
         .named(&partition.name)
-        .set("data-do", format!("choose:{}", partition.name))
+        .set("data-do", format!("slot:{}/{}", replica.broker, partition.name))
         .set("tabindex", "0")
         .set("role", "button")
         .set("aria-label", label)
