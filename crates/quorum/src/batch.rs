@@ -12,22 +12,18 @@ use protocol::{LeaderEpoch, NodeId, Offset, WallMs, encode};
 pub(crate) use crate::history::newest as newest_metadata_version;
 use crate::voters::VoterSet;
 
-/// One batch with all records of a decision, and the records with their offsets.
-pub(crate) fn of_records(
-    base: Offset,
-    epoch: LeaderEpoch,
-    now: WallMs,
-    records: Vec<MetadataRecord>,
-    metadata_version: i16,
-) -> (Batches, Vec<(Offset, MetadataRecord)>) {
+/// A record's bytes.
+pub(crate) fn encode_record(record: &mut MetadataRecord, metadata_version: i16) -> Bytes {
+    record.encode(version_of(record, metadata_version)).expect("a decided record fits its version")
+}
+
+/// One batch of records by their bytes.
+pub(crate) fn of_values(base: Offset, epoch: LeaderEpoch, now: WallMs, values: &[Bytes]) -> Batches {
     let mut builder = BatchBuilder::new(Compression::None).place(base, epoch);
-    let mut placed = Vec::with_capacity(records.len());
-    for (index, mut record) in records.into_iter().enumerate() {
-        let value = record.encode(version_of(&record, metadata_version)).expect("a decided record fits its version");
-        builder.push(now, None, Some(&value), &[]);
-        placed.push((base.plus(index as i64), record));
+    for value in values {
+        builder.push(now, None, Some(value), &[]);
     }
-    (builder.build_batches(&PureCompressors).expect("nothing is compressed"), placed)
+    builder.build_batches(&PureCompressors).expect("nothing is compressed")
 }
 
 /// The level of metadata.version (4.3-IV0) that has directories closed to new replicas.
@@ -106,8 +102,9 @@ pub(crate) fn snapshot(
     push(control::quorum_batch(next, LeaderEpoch(0), now, &first), &mut next);
     let mut rest = records.into_iter().peekable();
     while rest.peek().is_some() {
-        let piece: Vec<MetadataRecord> = rest.by_ref().take(SNAPSHOT_BATCH).collect();
-        push(of_records(next, LeaderEpoch(0), now, piece, metadata_version).0, &mut next);
+        let piece = rest.by_ref().take(SNAPSHOT_BATCH);
+        let values: Vec<Bytes> = piece.map(|mut record| encode_record(&mut record, metadata_version)).collect();
+        push(of_values(next, LeaderEpoch(0), now, &values), &mut next);
     }
     let mut footer = SnapshotFooterRecord::default();
     push(

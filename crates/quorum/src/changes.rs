@@ -360,6 +360,7 @@ impl Quorum {
 
     /// Appends who votes from here on.
     fn append_voters(&mut self, now: Now, voters: VoterSet, out: &mut Output) -> Offset {
+        self.write_held(out);
         let base = self.log.end();
         let batch = batch::voters_change(base, self.epoch, now.wall, &voters);
         self.write(now, batch, out);
@@ -402,6 +403,7 @@ impl Quorum {
     pub fn upgrade_kraft_version(&mut self, now: Now, out: &mut Output) {
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(voters) = leader.updated_voters.take() else { return };
+        self.write_held(out);
         let base = self.log.end();
         let batch = batch::voters_begin(base, self.epoch, now.wall, &voters);
         self.write(now, batch, out);

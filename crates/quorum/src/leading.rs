@@ -2,7 +2,8 @@
 
 use ordered::{Map, Set};
 use protocol::messages::{AbortTransactionRecord, MetadataRecord};
-use protocol::{Instant, NodeId, Now, Offset, RequestBody};
+use protocol::records::Batches;
+use protocol::{Instant, NodeId, Now, Offset, RequestBody, WallMs};
 use storage::{Cell, Snapshot, SnapshotId, StoreOp};
 
 use crate::batch;
@@ -187,13 +188,27 @@ impl Quorum {
             self.log.history.metadata(base.plus(index as i64), record);
         }
         let version = self.log.history.metadata_version();
-        let (batch, records) = batch::of_records(base, self.epoch, now.wall, records, version);
-        self.write(now, batch, out);
-        self.log.await_commit(records);
+        self.log.hold(now.wall, records, version);
+        if !self.log.is_busy() || self.log.is_full() {
+            self.write_held(out);
+        }
     }
 
-    pub(crate) fn write(&mut self, now: Now, batch: protocol::records::Batches, out: &mut Output) {
-        let rules = (self.setup.segment_bytes, now.wall);
+    /// Appends the decisions that were held back while others were on their way to the disk, as one batch: they share its
+    /// sync, and a power cut leaves all of it or nothing.
+    pub(crate) fn write_held(&mut self, out: &mut Output) {
+        if let Some((now, batch)) = self.log.take_held(self.epoch) {
+            self.append_batch(now, batch, out);
+        }
+    }
+
+    /// Appends a batch that was placed at the log's end, where nothing is held back.
+    pub(crate) fn write(&mut self, now: Now, batch: Batches, out: &mut Output) {
+        self.append_batch(now.wall, batch, out);
+    }
+
+    fn append_batch(&mut self, now: WallMs, batch: Batches, out: &mut Output) {
+        let rules = (self.setup.segment_bytes, now);
         self.log.write(batch, self.epoch, rules, &mut self.ops, out);
     }
 

@@ -355,6 +355,7 @@ impl Quorum {
             (Purpose::Vote, Done::Put) => self.remembered(out),
             (Purpose::Flush(end), Done::Flushed) => {
                 self.log.flushed(end);
+                self.write_held(out);
                 self.advance(now, out);
                 self.log.flush(&mut self.ops, out);
             }
@@ -576,6 +577,7 @@ impl Quorum {
         let old = std::mem::replace(&mut self.role, role);
         self.calls.forget();
         if let Role::Leader(leader) = old {
+            self.log.drop_held();
             if leader.is_active {
                 out.lost_leadership = true;
             }

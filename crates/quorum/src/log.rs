@@ -8,11 +8,15 @@ use protocol::records::{Batches, PureCompressors, read};
 use protocol::{LeaderEpoch, Offset, WallMs};
 use storage::{LogRules, Shape, Snapshot, SnapshotId, StoreError, StoreOp};
 
+use crate::batch;
 use crate::history::History;
 use crate::ops::{Ops, Purpose};
 use crate::snapshot;
 use crate::transaction::Transactions;
 use crate::{Output, TOPIC};
+
+/// Records that are held back at most: a batch of them is a few hundred KiB.
+const MOST_HELD: usize = 4_096;
 
 /// Where a follower stands in the leader's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,10 @@ pub(crate) struct Log {
     pub(crate) shape: Option<Box<Shape>>,
     pub(crate) high_watermark: Offset,
     pub(crate) history: History,
+    /// Records of decisions that wait for a sync under way, with the time of the last: they are at the log's end, behind what
+    /// its shape knows.
+    held: Vec<Bytes>,
+    held_at: WallMs,
     /// Appended, not yet committed.
     pending: VecDeque<(Offset, MetadataRecord)>,
     transactions: Transactions,
@@ -52,7 +60,8 @@ pub(crate) struct Log {
 impl Log {
     /// Where the next record goes.
     pub(crate) fn end(&self) -> Offset {
-        self.shape.as_ref().map_or(Offset(0), |shape| shape.end())
+        let end = self.shape.as_ref().map_or(Offset(0), |shape| shape.end());
+        end.plus(self.held.len() as i64)
     }
 
     /// Everything below is on disk.
@@ -81,6 +90,43 @@ impl Log {
     pub(crate) fn is_idle(&self) -> bool {
         let is_still = !self.is_cutting() && !self.flushing && self.appending == 0 && self.storing.is_none();
         is_still && self.synced_end() == self.end()
+    }
+
+    /// True while something that was appended is on its way to the disk.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.flushing || self.appending > 0
+    }
+
+    /// True if no more decisions are to be held back.
+    pub(crate) fn is_full(&self) -> bool {
+        self.held.len() >= MOST_HELD
+    }
+
+    /// Holds a decision's records back, at the log's end.
+    pub(crate) fn hold(&mut self, now: WallMs, records: Vec<MetadataRecord>, metadata_version: i16) {
+        let mut at = self.end();
+        self.held_at = now;
+        for mut record in records {
+            self.held.push(batch::encode_record(&mut record, metadata_version));
+            self.pending.push_back((at, record));
+            at = at.plus(1);
+        }
+    }
+
+    /// Forgets what is held back: it is in no log, and who decided it decides no more.
+    pub(crate) fn drop_held(&mut self) {
+        self.held.clear();
+        let end = self.end();
+        self.forget_from(end);
+    }
+
+    /// What is held back as one batch of the epoch, and its time.
+    pub(crate) fn take_held(&mut self, epoch: LeaderEpoch) -> Option<(WallMs, Batches)> {
+        if self.held.is_empty() {
+            return None;
+        }
+        let held = std::mem::take(&mut self.held);
+        Some((self.held_at, batch::of_values(self.end(), epoch, self.held_at, &held)))
     }
 
     /// True while the log is being cut.
@@ -200,11 +246,15 @@ impl Log {
         let Some(shape) = &mut self.shape else { return };
         let op = shape.truncate(offset);
         self.cutting += 1;
+        self.forget_from(offset);
+        ops.ask(Purpose::Truncate, op, out);
+    }
+
+    fn forget_from(&mut self, offset: Offset) {
         while self.pending.back().is_some_and(|(at, _)| *at >= offset) {
             self.pending.pop_back();
         }
         self.history.cut(offset);
-        ops.ask(Purpose::Truncate, op, out);
     }
 
     /// Gives up every record and goes on at the offset. A cut there would keep what is below it, which may be of an epoch

@@ -163,11 +163,17 @@ fn one_sync_covers_what_was_appended_while_another_ran() {
     for level in 1..=5 {
         rig.append(vec![feature("a", level)]);
     }
-    let mut flushes = 0;
+    assert_eq!(rig.quorum.log_end(), Offset(8), "what is held back has its place");
+    let (mut flushes, mut appends) = (0, 0);
     while let Some(op) = rig.step() {
         flushes += usize::from(matches!(op, StoreOp::Flush(_)));
+        appends += usize::from(matches!(op, StoreOp::Append(..)));
     }
-    assert_eq!((flushes, rig.quorum.high_watermark(), rig.committed.len()), (2, Offset(8), 5));
+    // A log of which all is synced syncs before each further append, too.
+    assert_eq!((appends, flushes, rig.quorum.high_watermark(), rig.committed.len()), (2, 2, Offset(8), 5));
+    let log = rig.file(".log");
+    let batches: Vec<_> = read(&log, &PureCompressors).collect::<Result<_, _>>().expect("whole batches");
+    assert_eq!(batches.iter().map(|(head, _)| head.record_count).collect::<Vec<_>>(), [3, 1, 4]);
 }
 
 #[test]
