@@ -22,13 +22,17 @@ advertises it; nothing else is advertised. A request of any other API or version
 Kafka, except ApiVersions: that is answered in version 0 with UNSUPPORTED_VERSION and the versions that there are (KIP-511).
 ";
 
-const NOTES: [(ApiKey, &str); 7] = [
+const NOTES: [(ApiKey, &str); 8] = [
     (ApiKey::Produce, "0 to 2 are advertised for old librdkafka and refused, as by Kafka; no transactions"),
     (
         ApiKey::Fetch,
         "sessions (KIP-227), topic ids (KIP-516), replicas by their broker epoch (KIP-903), reads at followers (KIP-392)",
     ),
     (ApiKey::DeleteRecords, "answered once the leader has it on disk; Kafka waits for all live replicas instead"),
+    (
+        ApiKey::AlterReplicaLogDirs,
+        "a replica that changes its mind once the controller has noted its new directory goes there first",
+    ),
     (ApiKey::FindCoordinator, "groups; of transactions and share groups there are no coordinators"),
     (ApiKey::JoinGroup, "the classic protocol: eager and cooperative, static members (KIP-345, KIP-814)"),
     (ApiKey::InitProducerId, "idempotent producers; a transactional id is refused"),
@@ -61,6 +65,8 @@ What a start says of a directory that is not as it was left:
 | a bad batch in the metadata log, with good ones behind it or below what the last checkpoint noted | after a kill it is cut there: the topics are gone | the node does not start, and says what to do |
 | a bad batch in a partition's log below its recovery point | after a kill it is cut there, or not noticed | the partition is offline (KAFKA_STORAGE_ERROR), and the log says what to do |
 | a segment that is missing, empty or shorter than the recovery point | the rest is served | the rest is served, and a warning names the offsets |
+| a partition's folder in two directories | the broker does not start | the one in the directory that the controller has noted is served, the other one is renamed to `-stray` |
+| a future replica in the directory that the controller has noted, and the replica in another one | the future replica takes its place, with what it has | the copy is brought up to date first |
 
 What becomes of a broker:
 

@@ -8,7 +8,9 @@ use std::fs;
 use std::path::Path;
 
 use common::{Client, batch, config};
-use protocol::ErrorCode;
+use protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
+use protocol::messages::{AlterReplicaLogDirsRequest, DescribeLogDirsRequest};
+use protocol::{ErrorCode, RequestBody, ResponseBody};
 use server::{Server, StartError};
 
 fn start(root: &Path) -> Result<Server, StartError> {
@@ -85,5 +87,75 @@ fn a_directory_that_goes_while_the_node_runs_costs_only_what_is_in_it() {
     while produced(&mut client) != expected {}
     client.create_topic("new", 3);
     assert_eq!(client.produce("new", 2, batch(&["n"])).0, ErrorCode::None);
+    server.stop().unwrap();
+}
+
+/// Asks for a replica in a directory.
+fn alter(client: &mut Client, path: &Path, partition: i32) -> ErrorCode {
+    let topics = vec![AlterReplicaLogDirTopic { name: "t".into(), partitions: vec![partition] }];
+    let dirs = vec![AlterReplicaLogDir { path: path.display().to_string().into(), topics }];
+    let answer = client.call(2, RequestBody::AlterReplicaLogDirs(AlterReplicaLogDirsRequest { dirs }));
+    let ResponseBody::AlterReplicaLogDirs(response) = answer else { panic!("{answer:?}") };
+    ErrorCode::from_code(response.results[0].partitions[0].error_code)
+}
+
+/// How many replicas are on their way.
+fn moving(client: &mut Client) -> usize {
+    let answer = client.call(4, RequestBody::DescribeLogDirs(DescribeLogDirsRequest { topics: None }));
+    let ResponseBody::DescribeLogDirs(response) = answer else { panic!("{answer:?}") };
+    let logs = response.results.iter().flat_map(|dir| &dir.topics).flat_map(|topic| &topic.partitions);
+    logs.filter(|it| it.is_future_key).count()
+}
+
+#[test]
+fn replicas_move_between_directories_while_they_are_written_to_and_read() {
+    let root = tempfile::tempdir().unwrap();
+    let server = start(root.path()).unwrap();
+    let mut client = Client::connect(server.addresses()[0]);
+    client.create_topic("t", 6);
+    let large = "x".repeat(900_000);
+    let mut expected = vec![Vec::new(); 6];
+    let mut write = |client: &mut Client, expected: &mut Vec<Vec<String>>, value: &str| {
+        for (partition, values) in (0..).zip(expected.iter_mut()) {
+            assert_eq!(client.produce("t", partition, batch(&[value])), (ErrorCode::None, values.len() as i64));
+            values.push(value.to_owned());
+        }
+    };
+    for _ in 0..12 {
+        write(&mut client, &mut expected, &large);
+    }
+    let dirs = [root.path().join("a"), root.path().join("b")];
+    let home = |partition| dirs.iter().position(|dir| is_in(dir, partition)).unwrap();
+    let before: Vec<usize> = (0..6).map(home).collect();
+    assert_eq!(alter(&mut client, &root.path().join("c"), 0), ErrorCode::LogDirNotFound);
+    for turn in 0..3 {
+        for partition in 0..6 {
+            assert_eq!(
+                alter(&mut client, &dirs[(before[partition as usize] + 1 + turn) % 2], partition),
+                ErrorCode::None
+            );
+        }
+        let mut index = 0;
+        while moving(&mut client) > 0 {
+            index += 1;
+            write(&mut client, &mut expected, &format!("turn {turn}, {index}"));
+        }
+        for partition in 0..6 {
+            assert_eq!(home(partition), (before[partition as usize] + 1 + turn) % 2);
+            assert!(
+                client.values("t", partition) == expected[partition as usize],
+                "turn {turn}, partition {partition}"
+            );
+        }
+    }
+    server.stop().unwrap();
+    let names = |dir: &Path| fs::read_dir(dir).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+    let left: Vec<String> = dirs.iter().flat_map(|it| names(it)).filter(|it| it.starts_with("t-")).collect();
+    assert!(left.len() == 6 && left.iter().all(|it| it.len() == 3), "{left:?}");
+    let server = start(root.path()).unwrap();
+    let mut client = Client::connect(server.addresses()[0]);
+    for partition in 0..6 {
+        assert!(client.values("t", partition) == expected[partition as usize], "partition {partition}");
+    }
     server.stop().unwrap();
 }
