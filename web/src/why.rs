@@ -6,8 +6,10 @@ use sim::{Action, History, Pid, World};
 
 /// How many events back a cause is looked for that no message and no operation leads to.
 const REACH: u64 = 3_000;
+/// The same for an election, which may be long ago.
+const FAR: u64 = 20_000;
 /// Links of a chain that are shown at most.
-const LINKS: usize = 16;
+const LINKS: usize = 24;
 /// A connection that somebody broke is noticed within that, in µs: `request.timeout.ms` of Kafka's clients.
 const NOTICED_US: u64 = 30_000_000;
 
@@ -129,11 +131,12 @@ fn by_itself<'a>(history: &mut History, actions: &'a [Stamped]) -> Found<'a> {
         Heard::Stored(Stored::Failed) => acted(&["disk-full", "disk-error"]),
         Heard::Disconnected | Heard::ConnectFailed | Heard::Closed(_) | Heard::CallFailed => {
             let ends = Ends::of(world);
-            broken(actions, event, last.at.0, heard == Heard::ConnectFailed, &ends).map_or(Found::Nothing, Found::Action)
+            broken(actions, event, last.at.0, heard == Heard::ConnectFailed, &ends)
+                .map_or(Found::Nothing, Found::Action)
         }
         Heard::Wake if retries => {
             let broke = |world: &World| world.last().process == process && world.last().heard == Heard::Disconnected;
-            latest(history, event, broke).map_or(Found::Timer, Found::Event)
+            latest(history, event, REACH, broke).map_or(Found::Timer, Found::Event)
         }
         Heard::Wake => Found::Timer,
         Heard::Nothing
@@ -146,8 +149,8 @@ fn by_itself<'a>(history: &mut History, actions: &'a [Stamped]) -> Found<'a> {
 }
 
 /// The latest event before another of which something is true. The history stands elsewhere afterwards.
-fn latest(history: &mut History, event: u64, so: impl Fn(&World) -> bool) -> Option<u64> {
-    history.seek(event.saturating_sub(REACH));
+fn latest(history: &mut History, event: u64, reach: u64, so: impl Fn(&World) -> bool) -> Option<u64> {
+    history.seek(event.saturating_sub(reach));
     let mut found = None;
     while history.step() && history.world().events() < event {
         if so(history.world()) {
@@ -248,10 +251,62 @@ fn ran_out(history: &mut History, actions: &[Stamped], causes: &mut Vec<Cause>) 
     let what = due.map_or_else(|| "a deadline of its own".to_owned(), |it| it.what);
     let is_election = what == "the quorum's next deadline";
     let end = Some(if what.contains(".ms") { End::Key } else { End::Untold });
+    // A process wakes first because somebody has started it.
+    let began = |it: &&Stamped| matches!(&it.action, Action::Start(who) if *who == name) && it.at.0 == time_us;
+    if let Some(action) = actions.iter().rev().filter(|it| it.after < event).find(began) {
+        return causes.push(done(action));
+    }
     causes.push(Cause { event: event.saturating_sub(1), time_us, what, end });
     if (fenced.is_some() || isr || is_election)
         && let Some(action) = broken(actions, event, time_us, true, &ends).filter(|_| causes.len() < LINKS)
     {
         causes.push(done(action));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Engine;
+
+    /// The chain from the first event that is told so.
+    fn chain_of(scenario: &str, told: &str) -> Vec<Cause> {
+        let mut engine = Engine::new(scenario).unwrap();
+        let end = engine.history().world().events();
+        engine.seek(0);
+        while !engine.history().world().narrate().contains(told) {
+            assert!(engine.history().world().events() < end && engine.step(), "{told} is never told");
+        }
+        engine.why()
+    }
+
+    fn text(chain: &[Cause]) -> String {
+        chain.iter().map(|it| format!("{:?} {}\n", it.end, it.what)).collect()
+    }
+
+    const CLEAN_FAILOVER: &str = include_str!("../../crates/sim/scenarios/01-acks-1-loss-on-a-clean-failover.scenario");
+    const ZOMBIE: &str = include_str!("../../crates/sim/scenarios/12-zombie-leader.scenario");
+    const LAST_STANDING: &str = include_str!("../../crates/sim/scenarios/09-last-replica-standing-and-elr.scenario");
+
+    /// Every chain leads through the brokers to what somebody did, or to a key and then to that.
+    #[test]
+    fn chains_lead_through_brokers_and_controllers_back_to_an_action() {
+        for (scenario, told, through, end) in [
+            (CLEAN_FAILOVER, "b1 is fenced", "nobody listens on its port", "kill b1"),
+            (CLEAN_FAILOVER, "leads orders-0 in epoch 1", "k2 gets no answer", "kill b1"),
+            (CLEAN_FAILOVER, "is cut at 2", "b2 gets the answer to Fetch; it leads orders-0 in epoch 1", "kill b1"),
+            (ZOMBIE, "b1 is fenced", "broker.session.timeout.ms", "cut b1 k3"),
+            (ZOMBIE, "leads orders-0 in epoch 1", "broker.session.timeout.ms", "cut b1 k3"),
+            (ZOMBIE, "is cut at 2", "broker.session.timeout.ms", "cut b1 k3"),
+            (ZOMBIE, "it refuses: Produce", "b1 gets Produce from w1", "wire-produce w1 orders-0 acks=1 value=late"),
+            (LAST_STANDING, "in sync in orders-0: b1, b3", "BrokerHeartbeat from b2", "stop b2"),
+            (LAST_STANDING, "leads orders-0 in epoch 2", "BrokerRegistration from b3", "start b3"),
+        ] {
+            let chain = chain_of(scenario, told);
+            let text = text(&chain);
+            assert!(text.contains(through), "{told}:\n{text}");
+            let last = chain.last().map(|it| (&*it.what, it.end));
+            assert_eq!(last, Some((end, Some(End::Action))), "{told}:\n{text}");
+        }
     }
 }

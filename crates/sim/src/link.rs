@@ -83,6 +83,8 @@ pub(crate) struct Link {
     pub(crate) listener: Str,
     /// What the client calls it.
     pub(crate) conn: ConnId,
+    /// What it was opened for.
+    pub(crate) because: Because,
     pub(crate) client_open: bool,
     pub(crate) node_open: bool,
     /// The node's machine lost its power while the connection was open: nobody tells the client until it is back.
@@ -100,12 +102,13 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(client: Pid, node: Pid, listener: Str, conn: ConnId) -> Link {
+    pub(crate) fn new(client: Pid, node: Pid, listener: Str, conn: ConnId, because: Because) -> Link {
         Link {
             client,
             node,
             listener,
             conn,
+            because,
             client_open: true,
             node_open: false,
             dark: false,

@@ -171,7 +171,9 @@ fn elements(scene: &Scene, partition: &Partition, sight: &Sight, pointers: &[(&s
         classed("span", "phone").say("HW "),
         text(number(partition.high_watermark)),
     ];
-    shapes.extend(rule("rule hw", partition.high_watermark, high));
+    // Beside the beginning of the axis there is no room for its words.
+    let near = partition.high_watermark - sight.first < 3;
+    shapes.extend(rule(if near { "rule hw near" } else { "rule hw" }, partition.high_watermark, high));
     shapes.extend(pointers.iter().filter_map(|(who, index, offset)| {
         let class = if index % 2 == 1 { "ptr second" } else { "ptr" };
         let words = shape("span").say(format!("{who} ")).with([shape("b").say(number(*offset))]);
@@ -234,7 +236,7 @@ pub(crate) fn paint(scene: &Scene, partition: &Partition, sight: &Sight, pen: &P
         }
         pen.voice(&ink.fonts[0], &ink.text, "center");
         for it in cells {
-            let key = it.key.as_deref().unwrap_or("–");
+            let key = it.key.as_deref().or(it.value.as_deref()).unwrap_or("–");
             pen.say(key, middle(it), top + ink.high * 0.45, scene.cell - 7.0);
         }
         pen.voice(&ink.fonts[1], &ink.dim, "center");
@@ -323,7 +325,7 @@ fn cell(scene: &Scene, (row, is_there): (&str, bool), record: &Record) -> Shape 
     let epoch = record.leader_epoch;
     let ghost = if is_there { "" } else { " past" };
     let class = format!("rec e{}{}{ghost}", epoch.rem_euclid(4), if chosen { " on" } else { "" });
-    let key = record.key.clone().unwrap_or_else(|| "–".to_owned());
+    let key = record.key.clone().or_else(|| record.value.clone()).unwrap_or_else(|| "–".to_owned());
     classed("i", class)
         .number("data-offset", offset)
         .set("data-do", format!("record:{row}:{offset}"))

@@ -33,7 +33,8 @@ struct Line {
     link: Option<LinkId>,
     /// The link is open, so that what is asked is sent at once.
     is_open: bool,
-    waiting: VecDeque<(Instant, Call)>,
+    /// What was asked, until when, and for what.
+    waiting: VecDeque<(Instant, Call, Because)>,
     sent: VecDeque<(Instant, CallId)>,
     /// The oldest of `sent`; the others follow.
     first_correlation_id: i32,
@@ -91,13 +92,14 @@ impl World {
     pub(super) fn carry_call(&mut self, pid: Pid, call: Call) {
         self.digest.word(call.id.0 << 16 | u64::from(call.body.api_key() as u16));
         let deadline = self.clock.plus_ms(call.timeout_ms.max(0));
+        let because = self.doing;
         let process = self.process_mut(pid);
         let name = process.name.clone();
         let Some(broker) = process.broker_mut() else { return };
         let host = if call.to == broker.config.node_id { name } else { call.host.clone() };
         let index = broker.calls.line(host, call.port, call.lane());
         let line = &mut broker.calls.lines[index];
-        line.waiting.push_back((deadline, call));
+        line.waiting.push_back((deadline, call, because));
         if line.is_open {
             self.send_waiting(pid, index);
         }
@@ -118,8 +120,8 @@ impl World {
         let Some(line) = self.line_of(pid, index).filter(|it| it.turn.is_some_and(|at| at <= clock)) else { return };
         line.turn = None;
         let mut late: Vec<CallId> =
-            line.waiting.iter().filter(|(at, _)| *at <= clock).map(|(_, call)| call.id).collect();
-        line.waiting.retain(|(at, _)| *at > clock);
+            line.waiting.iter().filter(|it| it.0 <= clock).map(|it| it.1.id).collect();
+        line.waiting.retain(|it| it.0 > clock);
         let mut lost = Vec::new();
         if line.sent.iter().any(|(at, _)| *at <= clock) {
             // Answers come in order: behind one that is missed no other will come, so the connection is given up.
@@ -166,12 +168,13 @@ impl World {
         let client_id = Some(self.process(pid).name.clone());
         loop {
             let Some(line) = self.line_of(pid, index) else { return };
-            let (Some(link), Some((deadline, call))) = (line.link, line.waiting.pop_front()) else { return };
+            let (Some(link), Some((deadline, call, because))) = (line.link, line.waiting.pop_front()) else { return };
             let correlation_id = line.first_correlation_id.wrapping_add(line.sent.len() as i32);
             line.sent.push_back((deadline, call.id));
             let client_id = client_id.clone();
             let request = Request { version: call.version, correlation_id, client_id, body: call.body };
             self.digest_request(&request);
+            self.doing = because;
             self.send_up(link, Packet::Message(request));
         }
     }
@@ -185,7 +188,7 @@ impl World {
             line.failures = 0;
             return self.send_waiting(pid, index);
         }
-        let refused = std::mem::take(&mut line.waiting).into_iter().map(|(_, call)| call.id).collect();
+        let refused = std::mem::take(&mut line.waiting).into_iter().map(|it| it.1.id).collect();
         line.lose(clock);
         self.fail_calls(pid, refused, CallError::Refused);
     }

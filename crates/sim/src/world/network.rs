@@ -35,7 +35,7 @@ impl World {
         let listener = if connect.port == CONTROLLER_PORT { "CONTROLLER" } else { "PLAINTEXT" };
         // A name that does not resolve is refused by the machine itself, at once.
         let node = target.unwrap_or(client);
-        let link = Link::new(client, node, Str::from_static(listener), connect.conn);
+        let link = Link::new(client, node, Str::from_static(listener), connect.conn, self.doing);
         self.links.insert(id, link);
         if target.is_some() {
             let latency = self.latency(client, node);
@@ -69,7 +69,9 @@ impl World {
             };
             let Some(link) = self.links.get_mut(&id) else { return };
             link.node_open = true;
+            let because = link.because;
             let peer = Peer { listener: link.listener.clone(), host };
+            self.because = because;
             self.tell_node(node, Input::Opened(node_conn(id), peer));
         }
     }
@@ -85,7 +87,9 @@ impl World {
         if !link.client_open {
             return;
         }
-        if !open {
+        if open {
+            self.because = link.because;
+        } else {
             self.links.remove(&id);
         }
         self.client_connected(client, id, conn, open);

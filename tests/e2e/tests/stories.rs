@@ -1,0 +1,121 @@
+//! Rooms that are chosen, scenarios that tell their story, and the views below the glass: the quorum and a partition's files.
+
+use anyhow::{Result, ensure};
+use e2e::{Browser, Scheme};
+use serde_json::json;
+
+const ENTER: char = '\u{E007}';
+
+fn at(path: &str, ready: &str) -> Result<Browser> {
+    let browser = Browser::start()?;
+    browser.open(path)?;
+    browser.until(ready)?;
+    Ok(browser)
+}
+
+fn quiet(browser: &Browser) -> Result<()> {
+    assert_eq!(browser.errors()?, [""; 0]);
+    Ok(())
+}
+
+/// Chosen from the menu, gone through by button and by key: what is told, and what the ledger says at its end.
+#[test]
+fn a_scenario_is_chosen_and_gone_through_to_its_verdict() -> Result<()> {
+    let browser = at("", "document.querySelector('#engine')")?;
+    browser.run("const it = document.querySelector('#rooms'); it.value = '1'; it.dispatchEvent(new Event('change', { bubbles: true }))")?;
+    browser.until("document.querySelector('#chapter')")?;
+    assert_eq!(browser.run("return location.hash")?, json!("#1"), "the room has an address");
+    ensure!(browser.text("#chapter")?.contains("b1 leads orders-0"), "{}", browser.text("#chapter")?);
+    assert_eq!(browser.run("return document.querySelector('#chapter-back').hasAttribute('disabled')")?, json!(true));
+    let mut told = vec![browser.text("#chapter")?];
+    for _ in 0..3 {
+        browser.click("#chapter-on")?;
+        told.push(browser.text("#chapter")?);
+    }
+    for _ in 0..3 {
+        browser.keys("n")?;
+        told.push(browser.text("#chapter")?);
+    }
+    let count = told.len();
+    told.sort();
+    told.dedup();
+    assert_eq!((told.len(), count), (7, 7), "every chapter tells something else");
+    ensure!(browser.text("#allowed")?.contains("3 of them acknowledged: acks=1"), "{}", browser.text("#allowed")?);
+    assert_eq!(browser.run("return document.querySelectorAll('.sq.lost').length")?, json!(3));
+    browser.keys("p")?;
+    ensure!(browser.text("#chapter")?.contains("cuts off x, y and z"), "{}", browser.text("#chapter")?);
+    quiet(&browser)
+}
+
+/// Who acts in a story leaves it by a branch, is told so, and comes back.
+#[test]
+fn acting_in_a_story_leaves_it_and_the_way_back_is_shown() -> Result<()> {
+    let browser = at("#1", "document.querySelector('#chapter')")?;
+    browser.keys("/")?;
+    browser.keys(&format!("kill b2{ENTER}"))?;
+    browser.until("document.querySelectorAll('.branch').length === 2")?;
+    ensure!(browser.text("#chapter")?.contains("left the story"), "{}", browser.text("#chapter")?);
+    browser.click("#chapter-back")?;
+    ensure!(browser.text("#chapter")?.contains("b1 leads orders-0"), "{}", browser.text("#chapter")?);
+    quiet(&browser)
+}
+
+/// Controllers and brokers with their copies of the metadata log, who leads it, and each record in words.
+#[test]
+fn the_quorum_shows_its_log_its_leader_and_who_is_behind() -> Result<()> {
+    let browser = at("#14", "document.querySelector('#chapter')")?;
+    let rows = "[...document.querySelectorAll('.quorum .qrow:not(.axisline)')].map((it) => it.ariaLabel)";
+    let before = browser.run(&format!("return {rows}"))?;
+    ensure!(before.as_array().is_some_and(|it| it.len() == 3), "{before}");
+    ensure!(before[2].as_str().is_some_and(|it| it.contains("leader, voted for itself, epoch 1")), "{before}");
+    browser.keys("nn")?;
+    let after = browser.run(&format!("return {rows}"))?;
+    ensure!(after[1].as_str().is_some_and(|it| it.contains("leader, voted for itself")), "{after}");
+    ensure!(after[2].as_str().is_some_and(|it| it.contains("not running")), "{after}");
+    ensure!(browser.text("#metadata")?.contains("b2 leads the quorum, by the votes of b1 b2"), "{}", browser.text("#metadata")?);
+    browser.click(".quorum .qrow:not(.axisline) .q")?;
+    let told = browser.run("return document.querySelector('#metadata tr.on').innerText")?;
+    ensure!(told.as_str().is_some_and(|it| it.starts_with('0') && it.contains("LEADER_CHANGE")), "{told}");
+    quiet(&browser)
+}
+
+/// Segments and what lies beside them; what a power cut would take is said before, and gone after.
+#[test]
+fn the_files_say_what_a_power_cut_takes() -> Result<()> {
+    let browser = at("#one", "document.querySelector('#files')")?;
+    ensure!(browser.text("#files")?.contains("in the page cache alone"), "{}", browser.text("#files")?);
+    browser.run("[...document.querySelectorAll('.deed')].find((it) => it.innerText === 'Roll every 2 s').click()")?;
+    assert_eq!(browser.text("#lines li:last-child b")?, "alter orders segment.ms=2000");
+    browser.keys("/")?;
+    browser.keys(&format!("run 6s{ENTER}"))?;
+    browser.until("document.querySelectorAll('.seg').length > 1")?;
+    for part in [".index", ".timeindex", ".snapshot", "leader-epoch-checkpoint", "offsets 0 to"] {
+        ensure!(browser.text("#files")?.contains(part), "{part} in {}", browser.text("#files")?);
+    }
+    browser.run("document.querySelector('.deed.harm').click()")?;
+    assert_eq!(browser.text("#lines li:last-child b")?, "power-cut b1");
+    ensure!(!browser.text("#folder")?.contains("page cache alone"), "{}", browser.text("#folder")?);
+    browser.run("[...document.querySelectorAll('.pick')].find((it) => it.innerText === 'orders-1').click()")?;
+    ensure!(browser.text("#folder h2")?.contains("orders-1"), "{}", browser.text("#folder h2")?);
+    quiet(&browser)
+}
+
+/// Nothing is wider than the page, in either scheme, and everything can be reached by Tab.
+#[test]
+fn a_story_fits_a_phone_and_a_desk_in_both_schemes() -> Result<()> {
+    let browser = at("#12", "document.querySelector('#chapter')")?;
+    for scheme in [Scheme::Light, Scheme::Dark] {
+        for (width, height) in [(390, 844), (1440, 900), (3840, 2160)] {
+            browser.view(width, height, scheme)?;
+            browser.run("await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")?;
+            let wide = browser.run("return document.documentElement.scrollWidth - innerWidth")?;
+            ensure!(wide.as_i64().is_some_and(|it| it <= 0), "{width} px: {wide} px too wide");
+            browser.screenshot(&format!("story-{width}-{}", scheme.name()))?;
+        }
+    }
+    let hidden = browser.run(
+        "return [...document.querySelectorAll('#lesson button, .pages button, .pick, .deed')].filter((it) => it.tabIndex < 0).length",
+    )?;
+    assert_eq!(hidden, json!(0));
+    quiet(&browser)
+}
