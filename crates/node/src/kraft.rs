@@ -3,14 +3,14 @@
 use ordered::Map;
 
 use protocol::{Instant, MetadataRecord, Now, RequestBody, ResponseBody};
-use quorum::{NoAnswer, Quorum, QuorumSetup, VoterSource};
+use quorum::{NoAnswer, Quorum, QuorumSetup, SnapshotWriter, VoterSource};
 use storage::{DirId, LogId, StoreError};
 
 use crate::config::Config;
 use crate::deferred::Waiter;
 use crate::event::Event;
 use crate::gateway;
-use crate::image::{Image, ResourceType};
+use crate::image::{FrozenImage, Image, ResourceType};
 use crate::input::ConnId;
 use crate::lifecycle::Phase;
 use crate::node::Node;
@@ -21,6 +21,9 @@ use crate::timers::WakeReason;
 
 /// The metadata log's number; partitions' follow.
 pub(crate) const METADATA_LOG: LogId = LogId(0);
+
+/// Records of a snapshot that are written in one turn: well under a millisecond's work.
+const SNAPSHOT_PIECE: usize = 512;
 
 /// Who asked the quorum, and how it is answered.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +38,10 @@ struct Asker {
 pub(crate) struct Kraft {
     next: u64,
     waiters: Map<u64, Asker>,
-    /// When the last snapshot was written, or the first record applied.
+    /// When the last snapshot was begun, or the first record applied.
     snapshot_at: Option<Instant>,
+    /// What is left to write of a snapshot, and what is written.
+    snapshot: Option<Box<(FrozenImage, SnapshotWriter)>>,
 }
 
 impl Node {
@@ -190,10 +195,35 @@ impl Node {
         let has_grown =
             self.quorum.bytes_since_snapshot() >= settings.max_bytes_between_snapshots.max(0).unsigned_abs();
         if (is_time || has_grown) && self.quorum.can_snapshot() {
-            self.kraft.snapshot_at = Some(now.mono);
-            let records = self.image.records();
-            self.drive_quorum(now, out, |quorum, output| quorum.write_snapshot(now, records, output));
+            self.begin_snapshot(now, out);
         }
+    }
+
+    fn begin_snapshot(&mut self, now: Now, out: &mut Outbox) {
+        if self.kraft.snapshot.is_some() {
+            return;
+        }
+        if let Some(writer) = self.quorum.begin_snapshot(now) {
+            self.kraft.snapshot_at = Some(now.mono);
+            self.kraft.snapshot = Some(Box::new((self.image.frozen(), writer)));
+            self.write_snapshot_on(now, out);
+        }
+    }
+
+    /// Writes some more records of a snapshot: requests and heartbeats do not wait for all of them.
+    pub(crate) fn write_snapshot_on(&mut self, now: Now, out: &mut Outbox) {
+        let Some(mut snapshot) = self.kraft.snapshot.take() else { return };
+        let (image, writer) = &mut *snapshot;
+        let records = image.take(SNAPSHOT_PIECE);
+        let is_whole = records.len() < SNAPSHOT_PIECE;
+        writer.push(records);
+        if is_whole {
+            let (_, writer) = *snapshot;
+            return self.drive_quorum(now, out, |quorum, output| quorum.finish_snapshot(writer, output));
+        }
+        self.kraft.snapshot = Some(snapshot);
+        // The next turn is another one, and comes at once.
+        self.timers.arm(WakeReason::Snapshot, Instant(now.mono.0.saturating_add(1)));
     }
 
     /// Has segments of the metadata log given up that a snapshot stands for.

@@ -155,6 +155,7 @@ impl Node {
                 WakeReason::Forward(id) => self.send_forward(now, id, out),
                 WakeReason::Sessions => self.watch_sessions(now, out),
                 WakeReason::Balance => self.balance(now, out),
+                WakeReason::Snapshot => self.write_snapshot_on(now, out),
                 WakeReason::Groups(partition) => self.wake_groups(now, partition, out),
                 WakeReason::OffsetExpiry => self.expire_offsets(now, out),
             }

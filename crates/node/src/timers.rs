@@ -49,6 +49,8 @@ pub enum WakeReason {
     Balance,
     /// Something of a group is due in this partition of the offsets topic: a session, a rebalance, a commit.
     Groups(i32),
+    /// A snapshot of the metadata is being written, some records a turn.
+    Snapshot,
     /// `offsets.retention.check.interval.ms`: offsets that nobody uses any more.
     OffsetExpiry,
 }

@@ -2,14 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use protocol::message::Message;
-use protocol::messages::{
-    KRaftVersionRecord, LeaderChangeMessage, MetadataRecord, SnapshotFooterRecord, SnapshotHeaderRecord,
-    leader_change_message,
-};
+use protocol::messages::{KRaftVersionRecord, LeaderChangeMessage, MetadataRecord, leader_change_message};
 use protocol::records::{BatchBuilder, Batches, Compression, ControlType, PureCompressors, control};
 use protocol::{LeaderEpoch, NodeId, Offset, WallMs, encode};
 
-pub(crate) use crate::history::newest as newest_metadata_version;
 use crate::voters::VoterSet;
 
 /// A record's bytes.
@@ -75,49 +71,13 @@ pub(crate) fn voters_begin(base: Offset, epoch: LeaderEpoch, now: WallMs, voters
 }
 
 /// By which version the quorum runs, and who votes.
-fn voter_records(voters: &VoterSet) -> [(ControlType, Bytes); 2] {
+pub(crate) fn voter_records(voters: &VoterSet) -> [(ControlType, Bytes); 2] {
     let mut version = KRaftVersionRecord { kraft_version: 1, ..KRaftVersionRecord::default() };
     [(ControlType::KRaftVersion, value(&mut version)), (ControlType::KRaftVoters, value(&mut voters.to_record()))]
 }
 
-/// The bytes of a snapshot (KIP-630), written at a time and standing for what was said until a time: a header, the voters if they are the log's, the metadata, a footer. Offsets are the
-/// snapshot's own.
-pub(crate) fn snapshot(
-    (now, last): (WallMs, WallMs),
-    voters: Option<&VoterSet>,
-    records: Vec<MetadataRecord>,
-    metadata_version: i16,
-) -> Bytes {
-    let mut header = SnapshotHeaderRecord { last_contained_log_timestamp: last.0, ..SnapshotHeaderRecord::default() };
-    let mut first = vec![(ControlType::SnapshotHeader, value(&mut header))];
-    first.extend(voters.into_iter().flat_map(voter_records));
-    let mut bytes = BytesMut::new();
-    let mut next = Offset(0);
-    let mut push = |batch: Batches, next: &mut Offset| {
-        *next = next.plus(batch.record_count());
-        for piece in batch.write_pieces() {
-            bytes.extend_from_slice(&piece);
-        }
-    };
-    push(control::quorum_batch(next, LeaderEpoch(0), now, &first), &mut next);
-    let mut rest = records.into_iter().peekable();
-    while rest.peek().is_some() {
-        let piece = rest.by_ref().take(SNAPSHOT_BATCH);
-        let values: Vec<Bytes> = piece.map(|mut record| encode_record(&mut record, metadata_version)).collect();
-        push(of_values(next, LeaderEpoch(0), now, &values), &mut next);
-    }
-    let mut footer = SnapshotFooterRecord::default();
-    push(
-        control::quorum_batch(next, LeaderEpoch(0), now, &[(ControlType::SnapshotFooter, value(&mut footer))]),
-        &mut next,
-    );
-    bytes.freeze()
-}
-
-/// Records in a batch of a snapshot: a reader holds one batch in memory.
-const SNAPSHOT_BATCH: usize = 1024;
-
-fn value<M: Message>(message: &mut M) -> Bytes {
+/// A control record's value.
+pub(crate) fn value<M: Message>(message: &mut M) -> Bytes {
     let mut out = BytesMut::new();
     encode(message, 0, &mut out).expect("our own control records fit version 0");
     out.freeze()

@@ -14,6 +14,7 @@ use crate::ops::Purpose;
 use crate::role::{Resigned, Role};
 use crate::serving::Waiting;
 use crate::voters::{ReplicaKey, Voter, VoterSet, high_watermark};
+use crate::writer::SnapshotWriter;
 use crate::{Output, Quorum};
 
 /// A replica that does not vote is forgotten when it has not fetched for so long, as in Kafka.
@@ -406,16 +407,28 @@ impl Quorum {
         !is_open && !self.log.is_in_transaction() && self.log.writing.is_none() && newest < self.log.high_watermark
     }
 
-    /// Writes a snapshot (KIP-630) of what is committed, given as records: all of it up to the high watermark.
-    pub fn write_snapshot(&mut self, now: Now, records: Vec<MetadataRecord>, out: &mut Output) {
+    /// Begins a snapshot (KIP-630) of what is committed, all of it up to the high watermark, if one can be written. The records
+    /// are pushed in whatever pieces, one snapshot at a time.
+    pub fn begin_snapshot(&self, now: Now) -> Option<SnapshotWriter> {
         if !self.can_snapshot() {
-            return;
+            return None;
         }
         let end = self.log.high_watermark;
         let id = SnapshotId { end, epoch: self.log.epoch_before(end) };
-        let voters = (!self.log.history.has_static_voters()).then(|| self.log.history.voters_at(end)).flatten();
+        let is_static = self.log.history.kraft_version_at(end) == 0;
+        let voters = (!is_static).then(|| self.log.history.voters_at(end)).flatten();
         let version = self.log.history.metadata_version_at(end);
-        let bytes = batch::snapshot((now.wall, now.wall), voters, records, version);
+        Some(SnapshotWriter::new(id, (now.wall, now.wall), voters, version))
+    }
+
+    /// Has a snapshot put on the disk that has all its records, unless a later one has come from the leader meanwhile.
+    pub fn finish_snapshot(&mut self, writer: SnapshotWriter, out: &mut Output) {
+        let is_newest = self.log.snapshot.as_ref().is_none_or(|it| it.id < writer.id);
+        if !is_newest || self.log.storing.is_some() || matches!(self.role, Role::Failed) {
+            return;
+        }
+        let id = writer.id;
+        let bytes = writer.finish();
         let op = StoreOp::Put(Cell::Snapshot(self.setup.log, id), bytes.clone());
         self.log.writing = Some(Snapshot { id, bytes });
         self.ops.ask(Purpose::Snapshot(id), op, out);

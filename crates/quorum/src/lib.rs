@@ -33,6 +33,7 @@ mod setup;
 mod snapshot;
 mod transaction;
 pub mod voters;
+mod writer;
 
 use std::sync::Arc;
 
@@ -56,6 +57,7 @@ use role::Role;
 pub use role::RoleKind;
 pub use setup::{Endpoint, QuorumSetup, VoterSource};
 pub use voters::{ReplicaKey, Voter, VoterSet};
+pub use writer::SnapshotWriter;
 
 /// The topic of the metadata log.
 pub const TOPIC: &str = "__cluster_metadata";

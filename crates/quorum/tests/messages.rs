@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use protocol::messages::{
     BeginQuorumEpochRequest, DescribeQuorumRequest, EndQuorumEpochRequest, FeatureLevelRecord, FetchRequest,
-    FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse, VoteRequest, begin_quorum_epoch_request,
-    describe_quorum_request, end_quorum_epoch_request, fetch_request, fetch_response, fetch_snapshot_request,
-    fetch_snapshot_response, vote_request, vote_response,
+    FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse, MetadataRecord, VoteRequest,
+    begin_quorum_epoch_request, describe_quorum_request, end_quorum_epoch_request, fetch_request, fetch_response,
+    fetch_snapshot_request, fetch_snapshot_response, vote_request, vote_response,
 };
 use protocol::records::Records;
 use protocol::{ErrorCode, Instant, LeaderEpoch, NodeId, Now, Offset, RequestBody, ResponseBody, Uuid, WallMs};
@@ -160,6 +160,13 @@ impl Rig {
         let (_, ResponseBody::Fetch(response)) = self.replies.pop()? else { panic!("no answer to a fetch") };
         Some(response.responses[0].partitions[0].clone())
     }
+}
+
+/// A snapshot of these records, at once.
+fn write_snapshot(quorum: &mut Quorum, now: Now, records: Vec<MetadataRecord>, out: &mut Output) {
+    let Some(mut writer) = quorum.begin_snapshot(now) else { return };
+    writer.push(records);
+    quorum.finish_snapshot(writer, out);
 }
 
 fn vote(epoch: LeaderEpoch, granted: bool) -> protocol::messages::VoteResponse {
@@ -423,7 +430,7 @@ fn a_snapshot_is_given_in_pieces_and_only_the_newest() {
     let epoch = rig.quorum.leader_epoch().0;
     rig.fetch(fetch_from(2, epoch, (1, epoch)));
     let records = vec![FeatureLevelRecord { name: "a".into(), feature_level: 1 }.into()];
-    rig.act(|quorum, now, out| quorum.write_snapshot(now, records, out));
+    rig.act(|quorum, now, out| write_snapshot(quorum, now, records, out));
     rig.settle();
     let fresh = rig.fetch(fetch_from(3, epoch, (0, 0))).expect("an answer").snapshot_id;
     assert_eq!((fresh.end_offset, fresh.epoch), (1, epoch));
@@ -578,7 +585,7 @@ fn snapshot_bytes() -> bytes::Bytes {
     let epoch = rig.quorum.leader_epoch().0;
     rig.fetch(fetch_from(2, epoch, (1, epoch)));
     let records = vec![FeatureLevelRecord { name: "a".into(), feature_level: 1 }.into()];
-    rig.act(|quorum, now, out| quorum.write_snapshot(now, records, out));
+    rig.act(|quorum, now, out| write_snapshot(quorum, now, records, out));
     rig.settle();
     let files = rig.store.disk().files();
     files.into_iter().find(|(_, path, _)| path.ends_with(".checkpoint")).expect("a snapshot").2

@@ -13,6 +13,7 @@ use ordered::SharedMap;
 use protocol::{NodeId, Offset, Str, Uuid};
 
 pub use apply::ImageError;
+pub(crate) use snapshot::FrozenImage;
 pub use cluster::{BrokerImage, ControllerImage, Endpoint, SecurityProtocol, VersionRange};
 pub use topic::{PartitionImage, TopicImage};
 

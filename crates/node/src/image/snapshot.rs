@@ -9,10 +9,96 @@ use quorum::{CORDONED_DIRECTORIES, METADATA_VERSION};
 
 use super::{BrokerImage, ControllerImage, Image, PartitionImage, TopicImage};
 
+/// An image that becomes records piece by piece, while the one it was goes on.
+#[derive(Clone, Debug)]
+pub(crate) struct FrozenImage {
+    image: Image,
+    /// Records that are next, the last first.
+    ready: Vec<MetadataRecord>,
+    next: Next,
+}
+
+/// What comes after the records that are ready.
+#[derive(Clone, Debug)]
+enum Next {
+    Head,
+    /// The first topic whose name is not less.
+    Topic(Str),
+    /// Of a topic, the first partition that is not less.
+    Partition(Str, i32),
+    Tail,
+    Nothing,
+}
+
+/// Partitions whose records are made at once.
+const PARTITIONS_AT_ONCE: usize = 64;
+
+impl FrozenImage {
+    /// The next records, fewer than asked for only at the end.
+    pub(crate) fn take(&mut self, most: usize) -> Vec<MetadataRecord> {
+        let mut records = Vec::new();
+        while records.len() < most {
+            match self.ready.pop() {
+                Some(record) => records.push(record),
+                None if matches!(self.next, Next::Nothing) => break,
+                None => {
+                    self.ready = self.step();
+                    self.ready.reverse();
+                }
+            }
+        }
+        records
+    }
+
+    fn step(&mut self) -> Vec<MetadataRecord> {
+        let image = &self.image;
+        match std::mem::replace(&mut self.next, Next::Nothing) {
+            Next::Head => {
+                self.next = Next::Topic(Str::new());
+                image.head_records()
+            }
+            Next::Topic(name) => match image.topics_from(&name).next() {
+                Some(topic) => {
+                    self.next = Next::Partition(topic.name.clone(), i32::MIN);
+                    vec![TopicRecord { name: topic.name.clone(), topic_id: topic.id }.into()]
+                }
+                None => {
+                    self.next = Next::Tail;
+                    Vec::new()
+                }
+            },
+            Next::Partition(name, from) => {
+                let Some(topic) = image.topic(&name) else { return Vec::new() };
+                let mut left = topic.partitions.range(from..);
+                let records: Vec<MetadataRecord> = left
+                    .by_ref()
+                    .take(PARTITIONS_AT_ONCE)
+                    .map(|(index, it)| partition_record(topic, *index, it))
+                    .collect();
+                // The name that comes right after this one is this one and a zero.
+                let after = || Next::Topic(Str::from(format!("{name}\0")));
+                self.next = left.next().map_or_else(after, |(index, _)| Next::Partition(name.clone(), *index));
+                records
+            }
+            Next::Tail => image.tail_records(),
+            Next::Nothing => Vec::new(),
+        }
+    }
+}
+
 impl Image {
     /// The records that make this image out of an empty one, in the order in which Apache Kafka writes them: the level of
     /// the metadata first, because it says how to read the rest.
     pub fn records(&self) -> Vec<MetadataRecord> {
+        self.frozen().take(usize::MAX)
+    }
+
+    /// This image as it is now, to be taken as records.
+    pub(crate) fn frozen(&self) -> FrozenImage {
+        FrozenImage { image: self.clone(), ready: Vec::new(), next: Next::Head }
+    }
+
+    fn head_records(&self) -> Vec<MetadataRecord> {
         let mut records = Vec::new();
         let level = |name: &Str, level: i16| FeatureLevelRecord { name: name.clone(), feature_level: level }.into();
         let is_version = |name: &Str| *name == *METADATA_VERSION;
@@ -21,10 +107,11 @@ impl Image {
         let has_cordons = self.feature(METADATA_VERSION) >= CORDONED_DIRECTORIES;
         records.extend(self.brokers().map(|broker| registration(broker, has_cordons)));
         records.extend(self.controllers().map(controller_registration));
-        for topic in self.topics() {
-            records.push(TopicRecord { name: topic.name.clone(), topic_id: topic.id }.into());
-            records.extend(topic.partitions.iter().map(|(index, it)| partition_record(topic, *index, it)));
-        }
+        records
+    }
+
+    fn tail_records(&self) -> Vec<MetadataRecord> {
+        let mut records = Vec::new();
         for resource in self.configured() {
             let settings = self.settings(resource).into_iter().flat_map(|settings| settings.iter());
             records.extend(settings.map(|(name, value)| {
@@ -190,6 +277,19 @@ mod tests {
             again.apply(Offset(-1), &read).unwrap();
         }
         assert_eq!(again, image);
+        for piece in 1..=records.len() + 1 {
+            let mut frozen = image.frozen();
+            let mut taken = Vec::new();
+            loop {
+                let some = frozen.take(piece);
+                let is_last = some.len() < piece;
+                taken.extend(some);
+                if is_last {
+                    break;
+                }
+            }
+            assert_eq!(taken, records, "in pieces of {piece}");
+        }
         assert!(matches!(&records[0], MetadataRecord::FeatureLevel(it) if it.name == *"metadata.version"));
         again.apply(Offset(0), &FenceBrokerRecord { id: 1, epoch: 4 }.into()).unwrap();
     }

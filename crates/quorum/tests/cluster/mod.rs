@@ -801,7 +801,7 @@ impl World {
             .iter()
             .map(|(name, level)| FeatureLevelRecord { name: name.as_str().into(), feature_level: *level }.into())
             .collect();
-        self.act(node, |quorum, out| quorum.write_snapshot(now, records, out));
+        self.act(node, |quorum, out| write_snapshot(quorum, now, records, out));
         self.act(node, |quorum, out| quorum.retain(1_000, out));
     }
 
@@ -858,6 +858,13 @@ fn versions() -> ApiVersionsResponse {
 
 fn seed_of(random: &Random) -> u64 {
     random.clone().next_u64()
+}
+
+/// A snapshot of these records, at once.
+fn write_snapshot(quorum: &mut Quorum, now: Now, records: Vec<MetadataRecord>, out: &mut Output) {
+    let Some(mut writer) = quorum.begin_snapshot(now) else { return };
+    writer.push(records);
+    quorum.finish_snapshot(writer, out);
 }
 
 type BatchMap = BTreeMap<i64, (i32, Bytes)>;
