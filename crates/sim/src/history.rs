@@ -65,6 +65,8 @@ pub struct History {
     current: usize,
     world: World,
     refused: Option<HistoryError>,
+    /// Nobody will go back far, so nothing is kept to go back by.
+    is_bare: bool,
 }
 
 /// A branch, for people.
@@ -135,7 +137,12 @@ impl History {
             known: 0,
             scale: 1,
         };
-        Ok(History { setup, branches: vec![branch], current: 0, world, refused: None })
+        Ok(History { setup, branches: vec![branch], current: 0, world, refused: None, is_bare: false })
+    }
+
+    /// The same to be played once: going back means beginning again.
+    pub fn bare(setup: Arc<Setup>) -> Result<History, ActionError> {
+        Ok(History { is_bare: true, ..History::new(setup)? })
     }
 
     /// A recorded run, at its beginning. Its actions are done when their moments come.
@@ -344,7 +351,7 @@ impl History {
             return;
         }
         branch.known = events;
-        if events.is_multiple_of(SPACING) {
+        if events.is_multiple_of(SPACING) && !self.is_bare {
             branch.snapshots.push(self.world.clone());
             branch.thin_out();
         }

@@ -99,7 +99,10 @@ impl Checks {
         }
         let is_new_leader = partition.leader_epoch.0 > ledger.leader_epoch;
         (ledger.partition_epoch, ledger.leader_epoch) = (partition.partition_epoch, partition.leader_epoch.0);
-        if self.is_excused(index) {
+        let is_excused = self.is_excused(index);
+        self.partitions[index].isr.clone_from(&in_sync);
+        self.partitions[index].forgive();
+        if is_excused {
             return;
         }
         let leader = partition.leader.filter(|_| is_new_leader).and_then(|id| self.nodes.get(&id).copied());

@@ -27,6 +27,8 @@ pub(super) struct Sent {
 pub(super) struct Entry {
     pub(super) print: u64,
     pub(super) author: Option<Author>,
+    /// Its batch's checksum: a copy with the same is the same.
+    pub(super) crc: u32,
     pub(super) acked: bool,
     /// Its producer waited for all replicas in sync.
     pub(super) acked_by_all: bool,
@@ -94,11 +96,12 @@ pub(super) struct PartitionLedger {
     lost: Entries<Lost>,
     /// Replicas that came back with less than they had, for the power or the disk was gone, and have not caught up since.
     pub(super) losers: Set<Pid>,
-    /// Replicas whose process died, and that have not caught up since; true for those that are back.
+    /// Replicas whose process died, and that were not in sync since; true for those that are back.
     pub(super) died: Map<Pid, bool>,
     /// As the newest committed metadata says.
     pub(super) leader_epoch: i32,
     pub(super) partition_epoch: i32,
+    pub(super) isr: Vec<Pid>,
     /// The last record of each client.
     last: Vec<(Pid, u64)>,
 }
@@ -184,6 +187,7 @@ impl PartitionLedger {
             died: Map::new(),
             leader_epoch: -1,
             partition_epoch: -1,
+            isr: Vec::new(),
             last: Vec::new(),
         }
     }
@@ -236,7 +240,9 @@ impl PartitionLedger {
         let (epochs, replicas, high_watermark) = (&self.epochs, &self.replicas, self.high_watermark);
         let is_behind = |pid: &Pid| replicas.get(pid).is_some_and(|it| it.epochs.common(epochs) < high_watermark);
         self.losers.retain(is_behind);
-        self.died.retain(|pid, is_back| !*is_back || is_behind(pid));
+        // Who came back after a crash counts for nothing before it is in sync again, whatever it has.
+        let isr = &self.isr;
+        self.died.retain(|pid, is_back| !*is_back || !isr.contains(pid) || is_behind(pid));
     }
 
     /// Up to where a replica has what the partition has.

@@ -74,6 +74,8 @@ impl Checks {
         let acked = was_written && partition.acked_end > end.0;
         if partition.is_replicated() {
             let why = match (was_synced, lost_power) {
+                // What is behind a rotten bit is cut off, and copied again.
+                _ if partition.rotten => return self.gone(event, index, lost_power),
                 (true, _) => "they were synced to the disk",
                 (false, false) if acked => "a crash of the process loses nothing that is written",
                 (false, _) => return self.gone(event, index, lost_power),
@@ -272,7 +274,7 @@ impl Checks {
                     ledger::each_record(head, &payload, |offset, key, value| {
                         let print = Digest::of_record(key, value);
                         let author = origins.find(print, value, clients);
-                        let entry = Entry { print, author, acked: false, acked_by_all: false };
+                        let entry = Entry { print, author, crc: head.crc, acked: false, acked_by_all: false };
                         partition.strayed(offset, head.leader_epoch.0, entry, excused);
                     });
                 }
@@ -310,6 +312,12 @@ impl Checks {
         for (author, offset) in self.partitions[index].regain(pid, end) {
             self.placed(event, index, offset, author);
         }
+        // Who had read them has read them still.
+        let end = self.partitions[index].end();
+        for reader in self.clients.iter_mut().flatten().filter_map(|it| it.read.get_mut(index)) {
+            let next = reader.next.unwrap_or(0);
+            reader.cut_to = reader.cut_to.map(|cut| cut.max(end)).filter(|cut| *cut < next);
+        }
     }
 
     fn append_new(&mut self, event: u64, index: usize, head: &BatchHead, payload: &[u8]) {
@@ -317,7 +325,7 @@ impl Checks {
             let print = Digest::of_record(key, value);
             let offset = self.partitions[index].end();
             let author = self.origins.find(print, value, &self.clients);
-            self.partitions[index].push(Entry { print, author, acked: false, acked_by_all: false });
+            self.partitions[index].push(Entry { print, author, crc: head.crc, acked: false, acked_by_all: false });
             if let Some(author) = author {
                 self.placed(event, index, offset, author);
             }
@@ -328,6 +336,9 @@ impl Checks {
     fn compare(&mut self, event: u64, pid: Pid, index: usize, head: &BatchHead, payload: &[u8]) {
         let mut differs = None;
         let partition = &self.partitions[index];
+        if partition.entry(head.base_offset).is_some_and(|it| it.crc == head.crc) {
+            return;
+        }
         ledger::each_record(head, payload, |offset, key, value| {
             let print = Digest::of_record(key, value);
             if partition.entry(offset).is_none_or(|entry| entry.print != print) {

@@ -1,6 +1,6 @@
 //! What goes wrong with several brokers.
 
-use protocol::Str;
+use protocol::{ApiKey, Str, TopicPartition};
 
 use super::generate::{Generator, SECOND, disk_fault, setting, word};
 use crate::action::Action;
@@ -41,7 +41,12 @@ impl Generator {
     fn loss(&mut self, at: u64, back: u64, broker: Str) -> Vec<(u64, Action)> {
         let start = (back, Action::Start(broker.clone()));
         // No disk is wiped: a voter that forgets its vote is no fault that a quorum of static voters can bear.
-        match self.random.below(3) {
+        match self.random.below(4) {
+            3 => {
+                self.rots = true;
+                let partition = TopicPartition { topic: Str::from_static("orders"), partition: 0 };
+                vec![(at, Action::BitRot(broker, partition, self.random.below(20_000)))]
+            }
             0 => vec![(at, Action::PowerCut(broker)), start],
             1 => vec![(at, Action::PowerCutTorn(broker)), start],
             _ => {
@@ -55,7 +60,7 @@ impl Generator {
         let others: Vec<Str> = self.brokers.iter().filter(|it| **it != broker).cloned().collect();
         let random = &mut self.random;
         let other = random.pick(&others).clone();
-        match random.below(9) {
+        match random.below(12) {
             0 | 1 => vec![(at, Action::Kill(broker.clone())), (back, Action::Start(broker))],
             2 => vec![(at, Action::Stop(broker.clone())), (back, Action::Start(broker))],
             3 => vec![(at, Action::Pause(broker.clone())), (back, Action::Resume(broker))],
@@ -68,6 +73,16 @@ impl Generator {
                 others.iter().flat_map(alone).chain(others.iter().flat_map(again)).collect()
             }
             7 => {
+                // Hours, as a machine that lost its time server; nothing but records' times may hang on it.
+                let skew = Action::SkewClock(broker.clone(), random.within(0, 7_200_000).cast_signed() - 3_600_000);
+                vec![(at, skew), (back, Action::SkewClock(broker, 0))]
+            }
+            8 => {
+                let api = *random.pick(&[ApiKey::Fetch, ApiKey::AlterPartition, ApiKey::BrokerHeartbeat, ApiKey::Vote]);
+                (0..random.within(1, 4)).map(|_| (at, Action::DropResponse(api, broker.clone()))).collect()
+            }
+            9 => vec![(at, Action::CutOneWay(other.clone(), broker.clone())), (back, Action::Heal(other, broker))],
+            10 => {
                 let us = random.within(1_000, 1_500_000);
                 let slow = Action::Delay(broker.clone(), other.clone(), us);
                 vec![(at, slow), (back, Action::Delay(broker, other, 0))]

@@ -38,6 +38,7 @@ pub(super) fn random(seed: u64, brokers: usize) -> Scenario {
         brokers: (1..=brokers).map(|number| Str::from(format!("b{number}"))).collect(),
         steps: Vec::new(),
         timed: Vec::new(),
+        rots: false,
     };
     let setup = it.setup(seed);
     if it.is_cluster() {
@@ -66,6 +67,8 @@ pub(super) struct Generator {
     pub(super) brokers: Vec<Str>,
     steps: Vec<Step>,
     pub(super) timed: Vec<(u64, Action)>,
+    /// A bit rots: who reads there is told so for ever, and a follower never gets past it.
+    pub(super) rots: bool,
 }
 
 impl Generator {
@@ -254,6 +257,9 @@ impl Generator {
         }
         let patience = Duration(300 * SECOND);
         self.wait_for_all();
+        if self.rots {
+            return;
+        }
         for name in producers {
             self.steps.push(Step::RunUntil(Condition::Idle(name.clone()), patience));
         }
