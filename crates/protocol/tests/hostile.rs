@@ -356,8 +356,8 @@ fn requests_that_cannot_be_served_are_told_apart() {
     );
     // Kafka knows it, nobody here does.
     assert_eq!(
-        request(&[0, 11, 0, 0, 0, 0, 0, 7, 0xff, 0xff]),
-        RequestError::UnspokenApi { api: ApiKey::JoinGroup, version: 0 }
+        request(&[0, 24, 0, 0, 0, 0, 0, 7, 0xff, 0xff]),
+        RequestError::UnspokenApi { api: ApiKey::AddPartitionsToTxn, version: 0 }
     );
     // LeaderAndIsr was retired in Kafka 4.
     assert_eq!(request(&[0, 4, 0, 1, 0, 0, 0, 7]), RequestError::UnknownApi { api_key: 4, version: 1 });
