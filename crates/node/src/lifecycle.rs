@@ -105,6 +105,11 @@ impl Life {
         self.previous_broker_epoch.unwrap_or(-1)
     }
 
+    /// A stop has come so far that nothing more is appended.
+    pub(crate) fn is_flushing(&self) -> bool {
+        self.is_leaving() && self.phase != Phase::Leaving
+    }
+
     pub(crate) fn is_leaving(&self) -> bool {
         matches!(self.phase, Phase::Leaving | Phase::Flushing | Phase::Checkpointing | Phase::Marking | Phase::Stopped)
     }
@@ -245,6 +250,8 @@ impl Node {
     pub(crate) fn flush_all(&mut self, now: Now, out: &mut Outbox) {
         self.life.phase = Phase::Flushing;
         self.timers.disarm(WakeReason::Heartbeat);
+        // Coordinators write nothing more.
+        self.groups.touch_all();
         for partition in self.partitions.iter_mut() {
             partition.flush(now.mono, &mut self.ops, out);
         }

@@ -3,7 +3,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::{CLIENT, Rig};
+use common::Rig;
 use node::ConnId;
 use protocol::messages::find_coordinator_response::Coordinator;
 use protocol::messages::join_group_request::JoinGroupRequestProtocol;
@@ -624,5 +624,18 @@ fn a_member_whose_connection_is_gone_holds_nobody_up_for_long() {
     rig.advance(i64::from(SESSION_MS));
     let answer = joined(rig.answer(waiting));
     assert_eq!((answer.generation_id, answer.members.len()), (2, 1));
-    let _ = CLIENT;
+}
+
+#[test]
+fn who_waits_while_the_node_stops_is_told() {
+    let mut rig = start();
+    let (one, two, generation) = two_members(&mut rig);
+    let waiting = rejoin(&mut rig, &one);
+    assert!(rig.answer(waiting).is_none(), "the other one has not come");
+    rig.stop();
+    assert_eq!(error(joined(rig.answer(waiting)).error_code), ErrorCode::NotCoordinator);
+    let mut rig = rig.restart(&[]);
+    rig.run();
+    assert_eq!(describe(&mut rig).members.len(), 2);
+    assert_eq!(heartbeat(&mut rig, &two, generation), ErrorCode::None);
 }

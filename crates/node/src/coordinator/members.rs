@@ -311,7 +311,13 @@ impl ClassicGroup {
                 assignment: member.assignment.clone(),
                 ..SyncGroupResponse::default()
             };
-            turn.answer(waiter, ResponseBody::SyncGroup(response));
+            // A new coordinator may have read an assignment that is not committed, and that the next one does not have.
+            let (end, body) = (turn.log.log_end(), ResponseBody::SyncGroup(response));
+            if end > turn.log.high_watermark() {
+                turn.park(end, Then::Answer(waiter, body));
+            } else {
+                turn.answer(waiter, body);
+            }
             return Ok(());
         }
         if let Some(before) = member.awaiting_sync.replace(waiter) {

@@ -118,7 +118,8 @@ impl Node {
             return true;
         }
         let Some(key) = self.groups.touched.pop_first() else { return false };
-        let led = self.partitions.get(&key).filter(|it| it.check_leading().is_ok());
+        let is_flushing = self.life.is_flushing();
+        let led = self.partitions.get(&key).filter(|it| !is_flushing && it.check_leading().is_ok());
         let led = led.map(|it| (it.leader_epoch, it.log_start()));
         match (self.groups.shards.get_mut(&key), led) {
             (None, None) => {}
@@ -314,6 +315,11 @@ pub(crate) fn refuse(body: &mut ResponseBody, error: ErrorCode) {
         ResponseBody::OffsetDelete(it) => {
             it.error_code = code;
             it.topics.clear();
+        }
+        ResponseBody::SyncGroup(it) => {
+            it.error_code = code;
+            (it.protocol_type, it.protocol_name) = (None, None);
+            it.assignment.clear();
         }
         ResponseBody::LeaveGroup(it) => {
             it.error_code = code;

@@ -3,6 +3,7 @@
 
 mod failover;
 mod following;
+mod groups;
 mod isr;
 
 use std::collections::VecDeque;
@@ -366,7 +367,9 @@ impl World {
             .collect();
         let is_any = !proposals.is_empty();
         for (id, proposal) in proposals {
-            let before = self.partition();
+            let PartitionKey { topic_id, partition } = proposal.key;
+            let topic = self.image.topic_by_id(topic_id).expect("its topic is there");
+            let before = topic.partitions.get(&partition).expect("and it is").clone();
             let fits =
                 before.leader_epoch == proposal.leader_epoch && before.partition_epoch == proposal.partition_epoch;
             let mut answer = alter_partition_response::PartitionData {
@@ -376,8 +379,8 @@ impl World {
             if fits && !self.brokers[&id].is_deaf {
                 let isr: Vec<i32> = proposal.isr.iter().map(|it| it.0.0).collect();
                 self.commit(MetadataRecord::PartitionChange(PartitionChangeRecord {
-                    topic_id: TOPIC,
-                    partition_id: 0,
+                    topic_id,
+                    partition_id: partition,
                     isr: Some(isr.clone()),
                     ..PartitionChangeRecord::default()
                 }));
@@ -385,7 +388,8 @@ impl World {
                 (answer.isr, answer.leader_epoch) = (isr, before.leader_epoch.0);
                 answer.partition_epoch = before.partition_epoch + 1;
             }
-            let topic = alter_partition_response::TopicData { topic_id: TOPIC, partitions: vec![answer] };
+            answer.partition_index = partition;
+            let topic = alter_partition_response::TopicData { topic_id, partitions: vec![answer] };
             let response = AlterPartitionResponse { topics: vec![topic], ..Default::default() };
             let broker = self.brokers.get_mut(&id).expect("it lives");
             let mut out = Outbox::with_events();
