@@ -74,12 +74,15 @@ impl Process {
     }
 }
 
+/// What may be there or not, by sequence.
+type Unsure = VecDeque<(i32, String)>;
+
 /// A producer and its topic.
 struct Load {
     topic: Str,
     acks: i16,
-    /// Of an idempotent producer: its id, and of each partition what it does not know to be there, by sequence.
-    idempotent: Option<(i64, Vec<VecDeque<(i32, String)>>)>,
+    /// Of an idempotent producer: its id, and of each partition what it does not know to be there.
+    idempotent: Option<(i64, Vec<Unsure>)>,
     /// How many records it has sent.
     sent: i32,
     /// By partition and offset.
