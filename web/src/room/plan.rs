@@ -163,16 +163,17 @@ impl Plan {
     /// The curve from one place to another.
     pub(crate) fn link(self, (from, here): (Place, Seat), (to, there): (Place, Seat)) -> Link {
         match (here, there) {
-            (Seat::Left | Seat::Right, _) => self.from_client(from, here, to, there),
+            (Seat::Left | Seat::Right, _) => self.to_node(from, here, to, there),
             (_, Seat::Left | Seat::Right) => {
-                let [a, b, c, d] = self.from_client(to, there, from, here);
+                let [a, b, c, d] = self.to_node(to, there, from, here);
                 [d, c, b, a]
             }
             _ => straight(from, to),
         }
     }
 
-    fn from_client(self, client: Place, side: Seat, to: Place, there: Seat) -> Link {
+    /// From a client to a node.
+    fn to_node(self, client: Place, side: Seat, to: Place, there: Seat) -> Link {
         let right = side == Seat::Right;
         if self.narrow {
             let (from, end) = if right { (client.y, to.y + to.h) } else { (client.y + client.h, to.y) };

@@ -127,6 +127,12 @@ fn inspect(scene: &Scene) -> Vec<Shape> {
         Selection::Message(message) => {
             let about = format!("{} → {}", message.from, message.to);
             let mut shapes = table(format!("{} ", title(message)), about, message_facts(scene, message));
+            let there = scene.view.messages.iter().any(|it| it.id == message.id && it.sent_us == message.sent_us);
+            if there && !message.stalled {
+                let line = format!("cut {} -> {}", message.from, message.to);
+                let hold = classed("button", "knob").set("id", "hold").set("data-do", format!("act:{line}"));
+                shapes.push(hold.set("title", line).say("Hold it up: cut its way"));
+            }
             shapes.extend(bytes("Its frame", &scene.bytes));
             shapes
         }

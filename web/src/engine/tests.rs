@@ -1,0 +1,347 @@
+use super::*;
+use crate::view::{Role, Standing, State};
+
+fn room() -> Engine {
+    Engine::new("1").unwrap()
+}
+
+#[test]
+fn the_room_is_one_broker_three_partitions_three_producers_and_two_consumers() {
+    let mut engine = room();
+    let view = engine.view();
+    let names =
+        |role: Role| view.clients.iter().filter(|it| it.role == role).map(|it| it.name.as_str()).collect::<Vec<_>>();
+    assert_eq!(names(Role::Producer), ["p1", "p2", "p3"]);
+    assert_eq!(names(Role::Consumer), ["A", "B"]);
+    assert_eq!(view.brokers.iter().map(|it| (it.name.as_str(), it.state)).collect::<Vec<_>>(), [("b1", State::Up)]);
+    assert_eq!(
+        view.partitions.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
+        ["orders-0", "orders-1", "orders-2"]
+    );
+    for partition in &view.partitions {
+        assert_eq!(partition.leader.as_deref(), Some("b1"));
+        let offsets: Vec<i64> = partition.records.iter().map(|it| it.offset).collect();
+        assert_eq!(offsets, (0..partition.log_end).collect::<Vec<_>>(), "every record is in sight");
+    }
+    assert!(view.checks.iter().all(|it| it.holds));
+}
+
+#[test]
+fn a_room_by_number_is_a_cluster_of_so_many_with_copies_on_three() {
+    for brokers in [2, 3, 5, 7] {
+        let mut engine = Engine::new(&brokers.to_string()).unwrap();
+        let view = engine.view();
+        assert_eq!(view.brokers.len(), brokers);
+        assert!(view.brokers.iter().all(|it| it.state == State::Up && it.is_broker && it.is_controller && !it.fenced));
+        assert_eq!(view.brokers.iter().filter(|it| it.quorum_epoch.is_some()).count(), 1);
+        for it in &view.partitions {
+            assert_eq!((it.replicas.len(), it.min_isr), (brokers.min(3), brokers.min(3).div_ceil(2)), "{it:?}");
+            let leaders = it.replicas.iter().filter(|it| it.standing == Standing::Leader);
+            assert_eq!(leaders.map(|it| &it.broker).collect::<Vec<_>>(), it.leader.iter().collect::<Vec<_>>());
+            assert!(it.replicas.iter().all(|it| it.is_there && it.led.is_none_or(|led| led == 0)));
+        }
+        assert!(view.links.len() > brokers);
+    }
+    assert!(Engine::new("8").is_err(), "neither a room nor a scenario");
+}
+
+#[test]
+fn each_broker_that_is_gone_has_what_it_had_itself() {
+    let mut engine = Engine::new("3").unwrap();
+    let copy = |view: &View, broker: &str| {
+        let it = view.partitions[0].replicas.iter().find(|it| it.broker == broker).unwrap().clone();
+        (it.log_end, it.records, it.standing)
+    };
+    let first = copy(&engine.view(), "b1");
+    for line in ["kill b1", "run 2s"] {
+        engine.act(line).unwrap();
+    }
+    let second = copy(&engine.view(), "b2");
+    assert!(second.0 > first.0, "the log went on without b1");
+    for line in ["power-cut b2", "run 2s"] {
+        engine.act(line).unwrap();
+    }
+    let view = engine.view();
+    assert_eq!(copy(&view, "b1"), (first.0, first.1, Standing::Offline), "as it was when it was killed");
+    let b2 = copy(&view, "b2");
+    assert!(b2.0 <= second.0 && b2.0 == b2.1.last().map_or(0, |it| it.offset + 1), "what was synced: {b2:?}");
+    assert!(second.1.starts_with(&b2.1));
+    engine.ghosts.clear();
+    assert!(engine.view() == view, "also to who did not look");
+    let (partition, epoch) = (&view.partitions[0], view.partitions[0].leader_epoch);
+    assert!(epoch > 0 && partition.replicas[0].led == Some(0), "{partition:?}");
+    engine.act("start b1").unwrap();
+    engine.act("run 4s").unwrap();
+    assert!(engine.view().partitions[0].replicas[0].is_there);
+}
+
+#[test]
+fn what_is_cut_off_a_log_is_in_sight_for_one_event() {
+    let text = include_str!("../../../crates/sim/scenarios/01-acks-1-loss-on-a-clean-failover.scenario");
+    let mut engine = Engine::new(text).unwrap();
+    let cut = engine.ticks().iter().find(|it| it.kind == Kind::Cut).map(|it| it.event).unwrap();
+    engine.seek(cut);
+    let offsets = |view: &View| {
+        let b1 = view.partitions[0].replicas.iter().find(|it| it.broker == "b1").unwrap();
+        b1.cut.iter().map(|it| (it.offset, it.value.clone().unwrap_or_default())).collect::<Vec<_>>()
+    };
+    let view = engine.view();
+    assert_eq!(offsets(&view), [(2, "x".into()), (3, "y".into()), (4, "z".into())]);
+    assert_eq!(engine.view().event, cut, "a look into the past comes back");
+    engine.step();
+    assert_eq!(offsets(&engine.view()), []);
+    assert_eq!(engine.records("b1/orders-0", 0, 9).last().map(|it| it.offset), Some(1));
+    assert_eq!(engine.records("b2/orders-0", 0, 9).last().map(|it| it.offset), Some(2), "each copy has its own");
+}
+
+#[test]
+fn a_record_goes_where_the_explanation_says() {
+    let mut engine = room();
+    for key in ["eva", "tom", "lea", "ä b"] {
+        engine.act(&format!("produce p1 orders key=\"{key}\" value=here")).unwrap();
+        engine.act("run 300ms").unwrap();
+        let (partition, _) = client::partition_of_key(key.as_bytes(), 3);
+        let view = engine.view();
+        let found = view.partitions.iter().find(|it| it.records.iter().any(|it| it.key.as_deref() == Some(key)));
+        assert_eq!(found.map(|it| it.partition), Some(partition), "{key}");
+    }
+}
+
+#[test]
+fn seeking_shows_what_was_there_and_acting_in_the_past_keeps_both_futures() {
+    let mut engine = room();
+    let end = engine.view();
+    engine.seek(200);
+    assert_eq!(engine.view().event, 200);
+    engine.act("kill b1").unwrap();
+    engine.act("run 500ms").unwrap();
+    let changed = engine.view();
+    assert_eq!((changed.branch, changed.branches.len(), changed.branches[1].forked_at), (1, 2, Some(200)));
+    assert_eq!(changed.brokers[0].state, State::Down);
+    let ghosts = |view: &View| {
+        view.partitions.iter().all(|it| it.leader.is_none() && it.records.len() as i64 >= it.high_watermark)
+    };
+    assert!(ghosts(&changed), "what was in the logs stays in sight");
+    engine.ghosts.clear();
+    assert_eq!((engine.view().hash, ghosts(&engine.view())), (changed.hash.clone(), true), "also to who did not look");
+    assert!(engine.switch(0));
+    assert_eq!(engine.view().hash, end.hash);
+}
+
+/// Its name, its end, and the offsets in sight, of each partition.
+fn in_sight(view: &View) -> Vec<(String, i64, Vec<i64>)> {
+    let offsets = |it: &Partition| it.records.iter().map(|it| it.offset).collect();
+    view.partitions.iter().map(|it| (it.name.clone(), it.leader_epoch.into(), offsets(it))).collect()
+}
+
+#[test]
+fn what_a_torn_power_cut_left_for_certain_stays_in_sight() {
+    let mut engine = room();
+    for line in ["stop b1", "run 2s", "start b1", "run 2s"] {
+        engine.act(line).unwrap();
+    }
+    let before = engine.view();
+    assert!(before.partitions.iter().all(|it| 0 < it.synced && it.leader_epoch > 0), "{:?}", in_sight(&before));
+    engine.act("power-cut b1 torn").unwrap();
+    let mut certain = in_sight(&before);
+    for (partition, it) in certain.iter_mut().zip(&before.partitions) {
+        partition.2.retain(|offset| *offset < it.synced);
+    }
+    assert_eq!(in_sight(&engine.view()), certain);
+}
+
+#[test]
+fn a_broker_that_ends_by_itself_leaves_what_it_had_then() {
+    let mut engine = room();
+    for line in ["kill b1", "start b1", "run 2s", "disk-error b1 write"] {
+        engine.act(line).unwrap();
+    }
+    let mut before = engine.view();
+    while engine.view().brokers[0].state.runs() {
+        before = engine.view();
+        assert!(engine.step());
+    }
+    assert!(before.partitions.iter().all(|it| !it.records.is_empty()));
+    assert_eq!(in_sight(&engine.view()), in_sight(&before), "and not what it had when it was killed");
+}
+
+#[test]
+fn what_compaction_took_is_out_of_sight() {
+    let scenario = "seed 32\nbroker b1 log.cleaner.backoff.ms=1000\n\
+        topic accounts partitions=1 cleanup.policy=compact segment.ms=1000 min.cleanable.dirty.ratio=0.01\n\
+        producer p1 linger.ms=0\nproduce p1 accounts key=a value=1\nrun 2s\nproduce p1 accounts key=a value=2\nrun 2s\n\
+        produce p1 accounts key=b value=3\nrun until acked p1 3\n";
+    let mut engine = Engine::new(scenario).unwrap();
+    let (mut cleaned, mut windows) = (0, 0);
+    for _ in 0..40 {
+        let looked = in_sight(&engine.view());
+        let window = engine.records("accounts-0", 0, 3);
+        engine.tails = Tails::default();
+        assert_eq!(looked, in_sight(&engine.view()));
+        engine.windows.clear();
+        assert_eq!(window, engine.records("accounts-0", 0, 3));
+        cleaned += usize::from(looked[0].2 == [1, 2]);
+        windows += usize::from(window.len() == 3);
+        engine.run_until(engine.history.world().clock().0 + 100_000);
+    }
+    assert!(cleaned > 0 && windows > 0, "it was looked at before and after: {cleaned}, {windows}");
+}
+
+#[test]
+fn of_a_cluster_every_replica_is_in_sight() {
+    let cluster = "seed 7\nbroker b1\nbroker b2\nbroker b3\nrun 5s\ntopic orders partitions=2\nproducer p1 acks=all\n\
+        run 1s\nload p1 orders every=20ms keys=5 size=0\nrun 3s\nunload p1\nrun 1s\n";
+    let mut engine = Engine::new(cluster).unwrap();
+    let view = engine.view();
+    assert_eq!(view.brokers.iter().filter(|it| it.quorum_epoch.is_some()).count(), 1);
+    assert_eq!(view.partitions.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["orders-0", "orders-1"]);
+    for partition in &view.partitions {
+        assert!(partition.leader.is_some() && partition.isr.len() == 3 && partition.log_end > 0, "{partition:?}");
+        for replica in &partition.replicas {
+            assert!(replica.is_there && replica.records == partition.records, "{replica:?}");
+        }
+    }
+    let leader = view.partitions[0].leader.clone().unwrap();
+    engine.act(&format!("kill {leader}")).unwrap();
+    engine.act("run 20s").unwrap();
+    let after = &engine.view().partitions[0];
+    assert!(after.leader_epoch > view.partitions[0].leader_epoch && after.isr.len() == 2, "{after:?}");
+    assert!(after.leader.is_some() && after.leader != view.partitions[0].leader);
+    let ghost = after.replicas.iter().find(|it| it.broker == leader).unwrap();
+    assert!(!ghost.is_there && ghost.records == view.partitions[0].records, "what it had stays in sight");
+}
+
+#[test]
+fn who_is_to_blame_had_to_do_with_it() {
+    let blamed = |lines: &[&str], who: &str| {
+        let mut engine = room();
+        for line in lines {
+            engine.act(line).unwrap();
+        }
+        for _ in 0..20_000 {
+            let sentence = engine.view().sentence;
+            if sentence.starts_with(who) && sentence.contains("loses its connection") {
+                return engine.why().pop().map(|it| (it.what, it.end));
+            }
+            assert!(engine.step());
+        }
+        None
+    };
+    let action = |line: &str| Some((line.to_owned(), Some(crate::why::End::Action)));
+    let lost = "drop next response of Produce to p1";
+    assert_eq!(blamed(&[lost, "kill p3"], "p1"), action(lost), "p3's death broke nothing of p1's");
+    assert_eq!(blamed(&["kill b1"], "A"), action("kill b1"));
+    assert_eq!(blamed(&["disk-error b1 write", "pause p3"], "A"), action("disk-error b1 write"));
+}
+
+#[test]
+fn a_line_that_is_wrong_says_where_and_changes_nothing() {
+    let mut engine = room();
+    let before = engine.view();
+    for (line, said) in [
+        ("kill", "column 5: expected a process's name, found the end of the line"),
+        ("kill b9", "there is no process b9; there are A, B, b1, p1, p2, p3"),
+        ("start b1", "b1 runs already"),
+        ("seed 3", "the world was made already: seed, network, disk, sync, codec and broker are its first lines"),
+    ] {
+        assert_eq!(engine.act(line).unwrap_err(), said, "{line}");
+    }
+    assert_eq!(engine.view().hash, before.hash);
+}
+
+#[test]
+fn looking_often_and_looking_once_show_the_same() {
+    let (mut often, mut once) = (room(), room());
+    for engine in [&mut often, &mut once] {
+        for producer in ["p1", "p2", "p3"] {
+            engine.act(&format!("load {producer} orders every=3ms keys=5 size=0")).unwrap();
+        }
+    }
+    let script = [(400, "power-cut b1"), (100, "start b1"), (900, "kill b1"), (50, "start b1"), (600, "run 1ms")];
+    for (steps, line) in script {
+        for _ in 0..steps {
+            often.step();
+            once.step();
+            often.view();
+        }
+        once.tails = Tails::default();
+        assert!(often.view() == once.view(), "before {line}");
+        often.act(line).unwrap();
+        once.act(line).unwrap();
+    }
+}
+
+#[test]
+fn a_search_stops_where_it_came() {
+    let mut engine = room();
+    engine.expect(Until::Records);
+    let before: u64 = engine.view().clients.iter().map(|it| it.consumed).sum();
+    assert!(engine.search(|| true).is_some());
+    assert!(engine.view().clients.iter().map(|it| it.consumed).sum::<u64>() > before);
+    engine.expect(Until::BrokenCheck);
+    assert_eq!(engine.search(|| true).as_deref(), Some("Nothing of the kind within 30 s of virtual time."));
+}
+
+#[test]
+fn time_that_is_less_than_a_microsecond_adds_up() {
+    let mut engine = room();
+    let before = engine.view().time_us;
+    for _ in 0..10 {
+        engine.advance(0.25, || true);
+    }
+    assert_eq!(engine.view().time_us, before + 2);
+}
+
+#[test]
+fn old_records_are_there_and_their_bytes_too() {
+    let mut engine = room();
+    for producer in ["p1", "p2", "p3"] {
+        engine.act(&format!("load {producer} orders every=3ms keys=5 size=0")).unwrap();
+    }
+    engine.act("run 2s").unwrap();
+    let view = engine.view();
+    let partition = view.partitions.iter().max_by_key(|it| it.log_end).unwrap();
+    assert!(partition.records[0].offset > 200, "more than is kept at hand");
+    let all = engine.records(&partition.name, 0, partition.log_end);
+    assert_eq!(all.iter().map(|it| it.offset).collect::<Vec<_>>(), (0..partition.log_end).collect::<Vec<_>>());
+    assert_eq!(engine.record(&partition.name, 7).as_ref(), all.get(7));
+    assert_eq!(engine.records(&partition.name, partition.log_end, i64::MAX).len(), 0);
+    let rows = engine.explain_record(&partition.name, 7);
+    assert_eq!((&*rows[1].name, rows[1].from, rows[1].to), ("BaseOffset", 0, 8));
+    assert_eq!(rows[1].value, all[7].base_offset.to_string());
+    assert_eq!(engine.explain_record("orders-9", 0), []);
+    assert_eq!(engine.explain_record("nonsense", 0), []);
+}
+
+#[test]
+fn every_message_on_its_way_has_its_bytes() {
+    let mut engine = room();
+    let mut seen = 0;
+    for _ in 0..60 {
+        engine.step();
+        for message in engine.view().messages {
+            let rows = engine.explain_message(&message.id);
+            assert!(rows.len() > 3 && rows.iter().all(|it| it.name != "no further"), "{message:?}: {rows:?}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 60);
+    assert_eq!(engine.explain_message("0/0/request"), []);
+}
+
+#[test]
+fn causes_lead_back_to_what_a_person_did() {
+    let mut engine = room();
+    engine.expect(Until::Records);
+    assert!(engine.search(|| true).is_some());
+    let before = engine.view();
+    let chain = engine.why();
+    assert!(engine.view() == before, "asking changes nothing");
+    assert_eq!(chain[0].event, before.event);
+    let last = chain.last().unwrap();
+    assert_eq!(last.end, Some(crate::why::End::Action), "{chain:#?}");
+    assert!(last.what.starts_with("load p"), "{chain:?}");
+    assert!(chain.windows(2).all(|it| it[1].event < it[0].event), "{chain:?}");
+    engine.seek(0);
+    assert_eq!(engine.why(), []);
+}
