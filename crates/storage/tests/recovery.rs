@@ -276,11 +276,11 @@ fn garbage_in_checkpoints_is_named() {
 }
 
 #[test]
-fn another_topics_folder_is_refused() {
+fn another_topics_folder_is_refused_by_who_only_looks() {
     let mut node = Node::new();
     node.append(batch(1));
     let mut store = Store::new(node.store.into_disk());
-    let other = LogSpec { topic_id: Uuid([6; 16]), ..spec() };
+    let other = LogSpec { topic_id: Uuid([6; 16]), create: false, ..spec() };
     let Err(StoreError::Corrupt(error)) = store.execute(StoreOp::Mount(LOG, other)) else { panic!() };
     assert!(error.contains("orders-0/partition.metadata"), "{error}");
     assert_eq!(mounted(&mut store).unwrap().end(), Offset(1), "whose it is may have it");
