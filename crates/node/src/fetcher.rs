@@ -14,6 +14,8 @@ use crate::partition::{FetchPosition, PartitionKey};
 
 /// The first wait after a refusal. Each further one doubles it, up to `replica.fetch.backoff.ms`.
 const FIRST_RETRY_MS: i64 = 20;
+/// A leader whose connection broke is in doubt for so long: another one leads within that time, or this was no death.
+const IN_DOUBT_MS: i64 = 200;
 
 /// All fetchers, and whose partition is whose.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +24,8 @@ pub(crate) struct Fetchers {
     leader_of: Map<PartitionKey, NodeId>,
     /// Those that may be able to send.
     ready: Set<NodeId>,
+    /// Leaders whose connection broke, and when.
+    broken: Map<NodeId, Instant>,
 }
 
 /// What one leader is asked for.
@@ -157,8 +161,19 @@ impl Fetchers {
         !self.by_leader.contains_key(&leader)
     }
 
+    /// The connection to a leader broke, or nobody listens there. Only the first time says something new.
+    pub(crate) fn broke(&mut self, now: Instant, leader: NodeId) {
+        self.broken.entry(leader).or_insert(now);
+    }
+
+    /// True while a leader may well be gone, though nobody has said so yet.
+    pub(crate) fn is_in_doubt(&self, now: Instant, leader: NodeId) -> bool {
+        self.broken.get(&leader).is_some_and(|at| now < at.plus_ms(IN_DOUBT_MS))
+    }
+
     /// The leader is another process now: what it was asked for is not answered any more, and it knows of no session.
     pub(crate) fn restarted(&mut self, leader: NodeId) {
+        self.broken.remove(&leader);
         let Some(fetcher) = self.by_leader.get_mut(&leader) else { return };
         (fetcher.is_waiting, fetcher.session_id, fetcher.session_epoch) = (false, 0, 0);
         (fetcher.retry_at, fetcher.failures) = (None, 0);
@@ -203,6 +218,7 @@ impl Fetchers {
 
     /// The leader has answered. False if the whole answer is to be passed over; the session then begins anew.
     pub(crate) fn answered(&mut self, now: Instant, leader: NodeId, response: &FetchResponse, most_ms: i32) -> bool {
+        self.broken.remove(&leader);
         let Some(fetcher) = self.by_leader.get_mut(&leader) else { return false };
         (fetcher.is_waiting, fetcher.failures) = (false, 0);
         self.ready.insert(leader);
@@ -436,6 +452,23 @@ mod tests {
         assert_eq!(fetchers.retry_at(LEADER), at(51), "time passes between two tries");
         fetchers.writes(key(2));
         assert_eq!(fetchers.retry_at(LEADER), None, "the disk wakes it");
+    }
+
+    #[test]
+    fn a_leader_whose_connection_broke_is_in_doubt_for_a_moment() {
+        let mut fetchers = Fetchers::default();
+        fetchers.follow(key(0), Some(LEADER));
+        assert!(!fetchers.is_in_doubt(Instant(0), LEADER));
+        let at = |ms| Instant(0).plus_ms(ms);
+        fetchers.broke(at(10), LEADER);
+        fetchers.broke(at(30), LEADER);
+        assert!(fetchers.is_in_doubt(at(10), LEADER) && fetchers.is_in_doubt(at(209), LEADER));
+        assert!(!fetchers.is_in_doubt(at(210), LEADER), "it refuses us alone, or nobody is there to elect another");
+        fetchers.broke(at(1_000), LEADER);
+        assert!(!fetchers.is_in_doubt(at(1_000), LEADER), "that it still does is no news");
+        fetchers.restarted(LEADER);
+        fetchers.broke(at(2_000), LEADER);
+        assert!(fetchers.is_in_doubt(at(2_000), LEADER));
     }
 
     #[test]

@@ -112,6 +112,9 @@ impl Node {
             return;
         }
         let most_ms = self.config.replication.fetch_backoff_ms;
+        if matches!(result, Err(CallError::Refused | CallError::Reset)) {
+            self.fetchers.broke(now.mono, leader);
+        }
         let Ok(ResponseBody::Fetch(response)) = result else {
             self.fetchers.failed(now.mono, leader, most_ms);
             return self.arm_fetcher(leader);

@@ -88,6 +88,19 @@ pub fn handle(context: &mut Context<'_>, request: MetadataRequest) -> Step {
     if records.is_empty() { Step::Answer(reply) } else { Step::Decided(Outcome { records, reply }) }
 }
 
+/// Names no leader of whom this broker has just seen the connection break. Who lost a leader asks at once, before anybody can
+/// have another one elected: told of the old one again, librdkafka looks anew only a second later, and told that there is none
+/// at the moment, after a tenth of that.
+pub(super) fn doubt(step: &mut Step, is_in_doubt: impl Fn(NodeId) -> bool) {
+    let Step::Answer(ResponseBody::Metadata(answer)) = step else { return };
+    for partition in answer.topics.iter_mut().flat_map(|it| &mut it.partitions) {
+        if partition.leader_id >= 0 && is_in_doubt(NodeId(partition.leader_id)) {
+            partition.leader_id = -1;
+            partition.error_code = ErrorCode::LeaderNotAvailable.code();
+        }
+    }
+}
+
 fn response(context: &Context<'_>, topics: Vec<MetadataResponseTopic>, cluster_operations: bool) -> ResponseBody {
     let listener = &context.peer.listener;
     let alive = context.image.brokers().filter_map(|broker| Some((broker, reachable(broker, listener)?)));

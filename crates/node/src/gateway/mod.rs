@@ -134,7 +134,11 @@ impl Node {
             RequestBody::DescribeLogDirs(request) => return self.handle_describe_log_dirs(waiter, request, out),
             RequestBody::DescribeProducers(request) => return self.handle_describe_producers(waiter, request, out),
             RequestBody::ApiVersions(request) => api_versions::handle(&mut context, request),
-            RequestBody::Metadata(request) => metadata::handle(&mut context, request),
+            RequestBody::Metadata(request) => {
+                let mut step = metadata::handle(&mut context, request);
+                metadata::doubt(&mut step, |leader| self.fetchers.is_in_doubt(now.mono, leader));
+                step
+            }
             RequestBody::DescribeConfigs(request) => configs::describe(&mut context, request),
             RequestBody::ListConfigResources(request) => configs::list_resources(&mut context, request),
             RequestBody::DescribeCluster(request) => describe_cluster::handle(&mut context, request),
