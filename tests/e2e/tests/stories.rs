@@ -72,7 +72,11 @@ fn the_quorum_shows_its_log_its_leader_and_who_is_behind() -> Result<()> {
     let after = browser.run(&format!("return {rows}"))?;
     ensure!(after[1].as_str().is_some_and(|it| it.contains("leader, voted for itself")), "{after}");
     ensure!(after[2].as_str().is_some_and(|it| it.contains("not running")), "{after}");
-    ensure!(browser.text("#metadata")?.contains("b2 leads the quorum, by the votes of b1 b2"), "{}", browser.text("#metadata")?);
+    ensure!(
+        browser.text("#metadata")?.contains("b2 leads the quorum, by the votes of b1 b2"),
+        "{}",
+        browser.text("#metadata")?
+    );
     browser.click(".quorum .qrow:not(.axisline) .q")?;
     let told = browser.run("return document.querySelector('#metadata tr.on').innerText")?;
     ensure!(told.as_str().is_some_and(|it| it.starts_with('0') && it.contains("LEADER_CHANGE")), "{told}");

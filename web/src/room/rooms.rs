@@ -188,8 +188,14 @@ mod tests {
             }
             // A moment is found again by its turn: an action of the same turn would be done there too.
             for (text, mark) in &lesson.chapters {
-                let later = engine.history().run().actions.into_iter().filter(|it| it.turns == mark.turns && it.at >= mark.at);
-                assert_eq!(later.map(|it| it.action.to_string()).collect::<Vec<_>>(), [""; 0], "{}: {text}", choice.title);
+                let later =
+                    engine.history().run().actions.into_iter().filter(|it| it.turns == mark.turns && it.at >= mark.at);
+                assert_eq!(
+                    later.map(|it| it.action.to_string()).collect::<Vec<_>>(),
+                    [""; 0],
+                    "{}: {text}",
+                    choice.title
+                );
             }
             for (index, pair) in lesson.chapters.windows(2).enumerate() {
                 assert!(

@@ -119,8 +119,7 @@ impl World {
         }
         let Some(line) = self.line_of(pid, index).filter(|it| it.turn.is_some_and(|at| at <= clock)) else { return };
         line.turn = None;
-        let mut late: Vec<CallId> =
-            line.waiting.iter().filter(|it| it.0 <= clock).map(|it| it.1.id).collect();
+        let mut late: Vec<CallId> = line.waiting.iter().filter(|it| it.0 <= clock).map(|it| it.1.id).collect();
         line.waiting.retain(|it| it.0 > clock);
         let mut lost = Vec::new();
         if line.sent.iter().any(|(at, _)| *at <= clock) {
