@@ -351,7 +351,8 @@ impl Node {
     pub(crate) fn hurry_for_leaving(&mut self, now: Now, out: &mut Outbox) {
         let own = self.config.node_id;
         let is_leaving = |it: &crate::image::BrokerImage| it.id != own && it.in_controlled_shutdown && !it.fenced;
-        if self.life.phase() == Phase::Serving && self.image.brokers().any(is_leaving) {
+        let serves = self.config.roles.broker && self.life.phase() == Phase::Serving;
+        if serves && self.image.brokers().any(is_leaving) {
             self.heartbeat(now, out);
         }
     }

@@ -56,6 +56,7 @@ Seen by sending both the same bytes. No client that keeps to the protocol meets 
 | an array or records of length −2 or less | null | the connection is closed |
 | several requests at once on a connection | one after the other | side by side, answered in order |
 | JoinGroup or SyncGroup of a member whose last one still waits | the last one is never answered | the last one is answered REBALANCE_IN_PROGRESS |
+| AddRaftVoter, RemoveRaftVoter; the order in which voters are listed in an error | any | by their numbers |
 | DeleteGroups; before its end is committed, others | still see the group | do not |
 
 What a start says of a directory that is not as it was left:
@@ -65,6 +66,8 @@ What a start says of a directory that is not as it was left:
 | a bad batch in the metadata log, with good ones behind it or below what the last checkpoint noted | after a kill it is cut there: the topics are gone | the node does not start, and says what to do |
 | a bad batch in a partition's log below its recovery point | after a kill it is cut there, or not noticed | the partition is offline (KAFKA_STORAGE_ERROR), and the log says what to do |
 | a segment that is missing, empty or shorter than the recovery point | the rest is served | the rest is served, and a warning names the offsets |
+| the empty metadata log of a static voter (`controller.quorum.voters`, `kraft.version` 0) | it votes for whoever asks | it votes for whoever has no less than each other voter, and for empty logs; where the log names voters by their directories both leave it out |
+| a controller formatted by nobody whose `controller.quorum.bootstrap.servers` name only itself | it does not start | it is formatted as a cluster of its own, if it is a broker too |
 | a partition's folder in two directories | the broker does not start | the one in the directory that the controller has noted is served, the other one is renamed to `-stray` |
 | a future replica in the directory that the controller has noted, and the replica in another one | the future replica takes its place, with what it has | the copy is brought up to date first |
 

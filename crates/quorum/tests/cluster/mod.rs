@@ -261,7 +261,7 @@ impl World {
         };
         let (directory_id, is_dynamic) = (self.directory(node), self.is_dynamic);
         // Who was no voter waits to be made one by hand, in half of the worlds.
-        let auto_join = is_dynamic && (self.members[node].is_voter || seed_of(&self.random) % 2 == 0);
+        let auto_join = is_dynamic && (self.members[node].is_voter || seed_of(&self.random).is_multiple_of(2));
         let seed = self.random.next_u64();
         let now = self.now();
         let member = &mut self.members[node];
