@@ -83,8 +83,8 @@ pub enum PlantedBug {
     ServesOtherRecords,
     /// A follower is sent no more records.
     StarvesFollower,
-    /// A voter that refuses a candidate is heard to grant its vote.
-    GrantsEveryVote,
+    /// Another node is taken for the leader of the metadata quorum, too.
+    LeadsTwice,
     /// A candidate says that its log is longer than any other.
     BoastsOfLog,
     /// A leader commits what too few have.

@@ -66,6 +66,11 @@ impl Scenario {
         self.steps.iter().filter(|(_, step)| acts(step)).count()
     }
 
+    /// Several brokers with ten records a second and one consumer, for so long: how much faster than the clock does it run?
+    pub fn quiet(seed: u64, brokers: usize, seconds: u64) -> Scenario {
+        generate::quiet(seed, brokers, seconds)
+    }
+
     /// The load that `vivarium sim bench` measures: no faults, two producers, two consumers.
     pub fn bench(seed: u64, events: u64) -> Scenario {
         generate::bench(seed, events)

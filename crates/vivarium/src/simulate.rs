@@ -73,6 +73,9 @@ pub(crate) enum SimCommand {
         /// How many events: inputs of a node or a client
         #[arg(long, default_value_t = 1_000_000)]
         events: u64,
+        /// With several, tell how much faster than the clock an hour of ten records a second and one consumer goes by
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=7))]
+        brokers: u16,
     },
 }
 
@@ -86,6 +89,9 @@ pub(crate) struct ScenarioArguments {
     /// Print each event in a sentence instead
     #[arg(long, conflicts_with = "quiet")]
     events: bool,
+    /// Play it against real processes instead of the simulator; exits with 77 if they cannot be made to do all of it
+    #[arg(long, conflicts_with_all = ["quiet", "events"])]
+    native: bool,
 }
 
 pub(crate) fn run(command: SimCommand) -> ExitCode {
@@ -95,7 +101,8 @@ pub(crate) fn run(command: SimCommand) -> ExitCode {
             swarm(brokers, seeds, from, shard, events, threads)
         }
         SimCommand::Museum { seeds, only, present } => museum(seeds, only, present),
-        SimCommand::Bench { seed, events } => bench(seed, events),
+        SimCommand::Bench { seed, events, brokers: 1 } => bench(seed, events),
+        SimCommand::Bench { seed, brokers, .. } => quiet(seed, brokers),
     }
 }
 
@@ -110,6 +117,9 @@ pub(crate) fn scenario(arguments: &ScenarioArguments) -> ExitCode {
         Ok(scenario) => scenario,
         Err(error) => return complain(&format!("{name}: {error}")),
     };
+    if arguments.native {
+        return crate::native::run(&name.to_string(), &scenario);
+    }
     let mut played = match scenario.play() {
         Ok(played) => played,
         Err(error) => return complain(&format!("{name}: {error}")),
@@ -286,6 +296,28 @@ fn first<T: Send>(seeds: u64, of: impl Fn(u64) -> Option<T> + Sync) -> Option<(u
 fn exhibit(text: &str) -> Result<Exhibit, String> {
     let words = Exhibit::ALL.map(Exhibit::word).join(", ");
     Exhibit::ALL.into_iter().find(|it| it.word() == text).ok_or_else(|| format!("expected one of {words}"))
+}
+
+fn quiet(seed: u64, brokers: u16) -> ExitCode {
+    const SECONDS: u64 = 3_600;
+    let scenario = Scenario::quiet(seed, usize::from(brokers), SECONDS);
+    let begun = Instant::now();
+    let played = match scenario.play_limited(u64::MAX - 1) {
+        Ok(played) => played,
+        Err(error) => return complain(&error.to_string()),
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    let world = played.history.world();
+    if let Some(finding) = world.checks().broken() {
+        return complain(&format!("{} is broken: {}", finding.check.name(), finding.what));
+    }
+    println!(
+        "{SECONDS} s of {brokers} brokers in {seconds:.2} s: {:.0} x; {} events, {:.0} events/s",
+        SECONDS as f64 / seconds,
+        world.events(),
+        world.events() as f64 / seconds
+    );
+    ExitCode::SUCCESS
 }
 
 fn bench(seed: u64, events: u64) -> ExitCode {

@@ -61,6 +61,8 @@ pub(super) struct ClientLedger {
 pub(super) struct Reader {
     /// The next offset it must be given; `None` if any may come.
     pub(super) next: Option<i64>,
+    /// Where it was set back to, and has read nothing since.
+    pub(super) reset_to: Option<i64>,
     pub(super) high_watermark: i64,
     /// Who told it, and in which of its lives: another one may know of a lower one.
     pub(super) told_by: (Pid, u32),

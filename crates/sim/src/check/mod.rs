@@ -307,7 +307,7 @@ impl Checks {
     pub fn unread(&self, reader: Pid, topic: &str) -> Option<String> {
         let ledger = self.client_of(reader)?;
         for (index, partition) in self.partitions.iter().enumerate().filter(|(_, it)| it.topic == *topic) {
-            let next = ledger.read.get(index).and_then(|it| it.next).unwrap_or(partition.log_start);
+            let next = ledger.read.get(index).and_then(|it| it.next.or(it.reset_to)).unwrap_or(partition.log_start);
             if next < partition.acked_end.min(partition.end()) {
                 return Some(format!(
                     "{} has read {topic}-{} up to {next}, and records up to {} are acknowledged",
@@ -543,6 +543,13 @@ impl Checks {
         if let client::Event::PositionReset { partition, .. } | client::Event::Truncated { partition, .. } = said {
             self.reader_moved(pid, partition);
         }
+        // Nothing may come there any more: then it has read all there is.
+        if let client::Event::PositionReset { partition, offset } = said
+            && let Some(index) = self.find_partition(&partition.topic, partition.partition)
+            && let Some(client) = self.client_mut(pid)
+        {
+            client.reader(index).reset_to = Some(offset.0);
+        }
     }
 
     /// A reader begins anew: it may read anything again.
@@ -558,6 +565,7 @@ impl Checks {
         if let Some(reader) = self.client_mut(pid).and_then(|client| client.read.get_mut(index)) {
             reader.next = None;
             reader.cut_to = None;
+            reader.reset_to = None;
         }
     }
 

@@ -32,6 +32,33 @@ pub(super) fn bench(seed: u64, events: u64) -> Scenario {
     Scenario { setup: Setup::single(seed), steps: numbered(steps) }
 }
 
+pub(super) fn quiet(seed: u64, brokers: usize, seconds: u64) -> Scenario {
+    let setup = Setup::cluster(seed, brokers);
+    let serving = |it: &BrokerSetup| Step::RunUntil(Condition::Serving(it.name.clone()), Duration(60 * SECOND));
+    let mut steps: Vec<Step> = setup.brokers.iter().map(serving).collect();
+    let topic = Str::from_static("orders");
+    let (producer, consumer) = (Str::from_static("p1"), Str::from_static("c1"));
+    let load = Load {
+        client: producer.clone(),
+        topic: topic.clone(),
+        every_us: SECOND / 10,
+        count: None,
+        keys: 16,
+        size: 100,
+    };
+    steps.push(Step::Do(Action::CreateTopic(CreateTopic {
+        name: topic.clone(),
+        partitions: 1,
+        ..CreateTopic::default()
+    })));
+    steps.push(Step::Do(Action::Consumer(consumer.clone(), vec![setting("auto.offset.reset", "earliest")])));
+    steps.push(Step::Do(Action::Follow(consumer, topic)));
+    steps.push(Step::Do(Action::Producer(producer, Vec::new())));
+    steps.push(Step::Do(Action::Load(load)));
+    steps.push(Step::Run(Duration(seconds * SECOND)));
+    Scenario { setup, steps: numbered(steps) }
+}
+
 pub(super) fn random(seed: u64, brokers: usize) -> Scenario {
     let mut it = Generator {
         random: Random::stream(seed, Purpose::Scenario, brokers as u16 - 1),

@@ -108,6 +108,9 @@ impl World {
         self.begin_event(pid, heard);
         if let Some(epoch) = leads {
             self.checks.controls(self.events, pid, epoch);
+            if self.setup.bug == Some(PlantedBug::LeadsTwice) {
+                self.checks.controls(self.events, Pid(pid.0 ^ 1), epoch);
+            }
         }
         self.carry_out(pid, &mut out);
         self.check_metadata(pid);

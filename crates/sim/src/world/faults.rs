@@ -276,9 +276,6 @@ impl World {
                     topic.partitions.iter_mut().for_each(|it| it.records = None);
                 }
             }
-            (Some(PlantedBug::GrantsEveryVote), ResponseBody::Vote(vote)) => {
-                vote.topics.iter_mut().flat_map(|it| &mut it.partitions).for_each(|it| it.vote_granted = true);
-            }
             _ => {}
         }
     }
