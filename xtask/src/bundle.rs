@@ -1,4 +1,4 @@
-//! The page: `web` as wasm with its JavaScript, the static files beside it, everything gzipped, in web/dist.
+//! The page: `web` as wasm with its JavaScript, the static files beside it, everything compressed twice, in web/dist.
 
 use std::fs;
 use std::num::NonZeroU64;
@@ -46,8 +46,8 @@ pub(crate) fn page() -> Result<()> {
     let root = paths::root();
     let stamp = stamp(&compiled, toolchain)?;
     let stamp_file = root.join(STAMP);
-    let fresh =
-        fs::read_to_string(&stamp_file).is_ok_and(|it| it == stamp) && dist.join("vivarium_bg.wasm.gz").exists();
+    let fresh = fs::read_to_string(&stamp_file).is_ok_and(|it| it == stamp)
+        && twins(&dist.join("vivarium_bg.wasm")).iter().all(|it| it.exists());
     if !fresh {
         let (trimmed, bound) = (root.join(TRIMMED), dist.join("vivarium_bg.wasm"));
         rewrite("trim", &compiled, &trimmed)?;
@@ -56,7 +56,7 @@ pub(crate) fn page() -> Result<()> {
         // gzip leaves an eighth more. It inlines.
         rewrite("pack", &bound, &bound)?;
         for name in ["vivarium.js", "vivarium_bg.wasm"] {
-            gzip(&dist.join(name))?;
+            compress(&dist.join(name))?;
         }
         fs::write(&stamp_file, stamp)?;
     }
@@ -120,27 +120,37 @@ fn rewrite(pass: &str, from: &Path, to: &Path) -> Result<()> {
     process::step(&format!("making the wasm smaller: {pass}"), || process::run(&mut rewrite))
 }
 
-/// Writes a file and its gzipped twin unless it is there already.
+/// Writes a file and its compressed twins unless they are there already.
 fn put(path: &Path, bytes: &[u8]) -> Result<()> {
-    if fs::read(path).is_ok_and(|it| it == bytes) && twin(path).exists() {
+    if fs::read(path).is_ok_and(|it| it == bytes) && twins(path).iter().all(|it| it.exists()) {
         return Ok(());
     }
     fs::write(path, bytes).with_context(|| format!("write {}", path.display()))?;
-    gzip(path)
+    compress(path)
 }
 
-fn gzip(path: &Path) -> Result<()> {
+/// By gzip, which every browser takes, and by Brotli, which those take that trust where the page comes from.
+fn compress(path: &Path) -> Result<()> {
     // More rounds take seconds each, for 0.2 %.
     let options = zopfli::Options { iteration_count: NonZeroU64::MIN, ..Default::default() };
     let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    let [gzipped, brotli] = twins(path);
     let mut out = Vec::new();
     zopfli::compress(options, zopfli::Format::Gzip, bytes.as_slice(), &mut out)?;
-    fs::write(twin(path), out).with_context(|| format!("write {}", twin(path).display()))
+    fs::write(&gzipped, out).with_context(|| format!("write {}", gzipped.display()))?;
+    // As large a window as every decoder has.
+    let options =
+        brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 24, size_hint: bytes.len(), ..Default::default() };
+    let mut out = Vec::new();
+    brotli::BrotliCompress(&mut bytes.as_slice(), &mut out, &options)?;
+    fs::write(&brotli, out).with_context(|| format!("write {}", brotli.display()))
 }
 
-/// `page.html` → `page.html.gz`.
-pub(crate) fn twin(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".gz");
-    name.into()
+/// `page.html` → `page.html.gz` and `page.html.br`.
+pub(crate) fn twins(path: &Path) -> [PathBuf; 2] {
+    [".gz", ".br"].map(|ending| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        name.into()
+    })
 }

@@ -46,6 +46,7 @@ struct Request {
     method: String,
     target: String,
     gzip: bool,
+    brotli: bool,
     known: Option<String>,
     close: bool,
 }
@@ -99,6 +100,7 @@ fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
         method: method.to_owned(),
         target: target.to_owned(),
         gzip: false,
+        brotli: false,
         known: None,
         close: version != "HTTP/1.1",
     };
@@ -110,7 +112,10 @@ fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
         let (name, value) = line.split_once(':').ok_or_else(malformed)?;
         let value = value.trim();
         match name.to_ascii_lowercase().as_str() {
-            "accept-encoding" => request.gzip = accepts_gzip(value),
+            "accept-encoding" => {
+                request.gzip = accepts(value, "gzip");
+                request.brotli = accepts(value, "br");
+            }
             "if-none-match" => request.known = Some(value.to_owned()),
             "connection" => request.close |= value.eq_ignore_ascii_case("close"),
             // A body would be taken for the next request: none is expected, so none is waited for.
@@ -137,11 +142,11 @@ fn malformed() -> io::Error {
     io::ErrorKind::InvalidData.into()
 }
 
-fn accepts_gzip(value: &str) -> bool {
+fn accepts(value: &str, wanted: &str) -> bool {
     value.split(',').any(|it| {
         let (coding, parameters) = it.split_once(';').unwrap_or((it, "q=1"));
         let quality = parameters.trim().strip_prefix("q=").and_then(|it| it.parse::<f32>().ok());
-        coding.trim() == "gzip" && quality.is_some_and(|it| it > 0.0)
+        coding.trim() == wanted && quality.is_some_and(|it| it > 0.0)
     })
 }
 
@@ -153,9 +158,9 @@ fn answer(request: &Request, folder: &Path) -> Answer {
     }
     let Some(name) = name(&request.target) else { return plain("400 Bad Request", "not a path of this site") };
     let path = folder.join(&name);
-    let packed = bundle::twin(&path);
+    let [gzipped, brotli] = bundle::twins(&path);
     // Only what was built to be served has a gzipped twin.
-    let (Ok(about), true) = (fs::metadata(&path), packed.is_file()) else {
+    let (Ok(about), true) = (fs::metadata(&path), gzipped.is_file()) else {
         return plain("404 Not Found", "there is no such page");
     };
     let modified = about.modified().ok().and_then(|it| it.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
@@ -166,9 +171,12 @@ fn answer(request: &Request, folder: &Path) -> Answer {
         return Answer { status: "304 Not Modified", headers, body: Vec::new() };
     }
     headers.push(("Content-Type", mime(&name).to_owned()));
-    let file = if request.gzip {
+    let file = if request.brotli && brotli.is_file() {
+        headers.push(("Content-Encoding", "br".to_owned()));
+        brotli
+    } else if request.gzip {
         headers.push(("Content-Encoding", "gzip".to_owned()));
-        packed
+        gzipped
     } else {
         path
     };
@@ -244,7 +252,9 @@ mod tests {
         {
             fs::write(folder.join(file), text).unwrap();
             if file != "secret" {
-                fs::write(bundle::twin(&folder.join(file)), "packed").unwrap();
+                let [gzipped, brotli] = bundle::twins(&folder.join(file));
+                fs::write(gzipped, "packed").unwrap();
+                fs::write(brotli, "pressed").unwrap();
             }
         }
         folder
@@ -261,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn serves_files_with_their_type_and_twin() {
+    fn serves_files_with_their_type_and_smallest_twin() {
         let folder = folder("types");
         let address = serve(bind(0).unwrap(), folder.clone()).unwrap();
         let page = ask(address, "GET /?seed=1 HTTP/1.1\r\n\r\n");
@@ -270,9 +280,12 @@ mod tests {
             page.contains("Content-Type: text/html; charset=utf-8\r\n") && page.ends_with("\r\n\r\n<p>hi"),
             "{page}"
         );
-        let packed = ask(address, "GET /a.wasm HTTP/1.1\r\nAccept-Encoding: br, gzip\r\n\r\n");
-        assert!(packed.contains("Content-Type: application/wasm\r\n"), "{packed}");
-        assert!(packed.contains("Content-Encoding: gzip\r\n") && packed.ends_with("\r\n\r\npacked"), "{packed}");
+        for (accepted, coding, body) in [("gzip, br", "br", "pressed"), ("br;q=0, gzip", "gzip", "packed")] {
+            let said = ask(address, &format!("GET /a.wasm HTTP/1.1\r\nAccept-Encoding: {accepted}\r\n\r\n"));
+            assert!(said.contains("Content-Type: application/wasm\r\n"), "{said}");
+            assert!(said.contains(&format!("Content-Encoding: {coding}\r\n")), "{said}");
+            assert!(said.ends_with(&format!("\r\n\r\n{body}")), "{said}");
+        }
         assert!(ask(address, "GET /deep/ HTTP/1.1\r\n\r\n").ends_with("deep"));
         let head = ask(address, "HEAD / HTTP/1.1\r\n\r\n");
         assert!(head.contains("Content-Length: 5\r\n") && head.ends_with("\r\n\r\n"), "{head}");
@@ -346,7 +359,7 @@ mod tests {
         for (value, accepted) in
             [("gzip", true), ("br, gzip;q=0.5", true), ("gzip;q=0", false), ("gzip; q=0.000", false), ("br", false)]
         {
-            assert_eq!(accepts_gzip(value), accepted, "{value}");
+            assert_eq!(accepts(value, "gzip"), accepted, "{value}");
         }
     }
 }

@@ -9,8 +9,9 @@ use crate::{bundle, paths};
 
 /// What all files of the page are to weigh, gzipped. Not reached: docs/benchmarks.md says where the rest is.
 const GOAL: u64 = 450 * 1024;
-/// What they may weigh today: lowered with every saving, until it is the goal; raised once, when the engine became a cluster's.
-const LIMIT: u64 = 640 * 1024;
+/// What they may weigh today: lowered with every saving, until it is the goal; raised twice, when the engine became a cluster's and
+/// when consumer groups, moves between directories and the lab's room of a cluster came into it.
+const LIMIT: u64 = 780 * 1024;
 
 /// Builds the page, prints its sizes, and fails over the limit.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -24,17 +25,19 @@ pub(crate) fn check() -> Result<()> {
     let mut files = Vec::new();
     served(&paths::dist(), &mut files)?;
     files.sort();
-    let (mut raw, mut gzipped) = (0, 0);
-    println!("{:>10} {:>10}", "raw", "gzipped");
+    let (mut raw, mut gzipped, mut brotli) = (0, 0, 0);
+    println!("{:>10} {:>10} {:>10}", "raw", "gzipped", "brotli");
     for name in &files {
         let path = Path::new(name);
-        let sizes = (fs::metadata(path)?.len(), fs::metadata(bundle::twin(path))?.len());
+        let [by_gzip, by_brotli] = bundle::twins(path);
+        let sizes = (fs::metadata(path)?.len(), fs::metadata(by_gzip)?.len(), fs::metadata(by_brotli)?.len());
         let shown = path.strip_prefix(paths::dist()).unwrap_or(path);
-        println!("{:>10} {:>10}  {}", sizes.0, sizes.1, shown.display());
+        println!("{:>10} {:>10} {:>10}  {}", sizes.0, sizes.1, sizes.2, shown.display());
         raw += sizes.0;
         gzipped += sizes.1;
+        brotli += sizes.2;
     }
-    println!("{raw:>10} {gzipped:>10}  in all; the limit is {LIMIT} gzipped");
+    println!("{raw:>10} {gzipped:>10} {brotli:>10}  in all; the limit is {LIMIT} gzipped");
     if gzipped > GOAL {
         println!("the goal of {GOAL} is missed by {} bytes: docs/benchmarks.md says where they are", gzipped - GOAL);
     }
@@ -48,7 +51,7 @@ fn served(folder: &Path, found: &mut Vec<std::path::PathBuf>) -> Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             served(&path, found)?;
-        } else if bundle::twin(&path).exists() {
+        } else if bundle::twins(&path)[0].exists() {
             found.push(path);
         }
     }
