@@ -161,6 +161,18 @@ impl Kafka {
 
     /// The same with settings, `key=value` each, behind our own.
     pub(crate) fn start_with(folder: &Path, port: u16, settings: &[&str]) -> Result<(Kafka, Instant)> {
+        let (mut kafka, started) = Kafka::spawn(folder, port, settings, None)?;
+        kafka.wait_until_ready(folder, port)?;
+        Ok((kafka, started))
+    }
+
+    /// The same without waiting: nodes of one cluster, which are ready only together, have the same id.
+    pub(crate) fn spawn(
+        folder: &Path,
+        port: u16,
+        settings: &[&str],
+        cluster_id: Option<&str>,
+    ) -> Result<(Kafka, Instant)> {
         let jars = jars()?;
         fs::create_dir_all(folder)?;
         let properties = folder.join("server.properties");
@@ -177,7 +189,10 @@ impl Kafka {
         );
         fs::write(&properties, text)?;
         if !folder.join("logs/meta.properties").exists() {
-            let id = process::output(tool("kafka-storage")?.arg("random-uuid"))?;
+            let id = match cluster_id {
+                Some(id) => id.to_owned(),
+                None => process::output(tool("kafka-storage")?.arg("random-uuid"))?,
+            };
             let mut format = tool("kafka-storage")?;
             format.args(["format", "-t", id.trim(), "-c"]).arg(&properties);
             process::output(&mut format).context("format Apache Kafka's directory")?;
@@ -191,9 +206,7 @@ impl Kafka {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let started = Instant::now();
         let child = command.spawn().context("start Apache Kafka")?;
-        let mut kafka = Kafka { child, address: format!("127.0.0.1:{port}") };
-        kafka.wait_until_ready(folder, port)?;
-        Ok((kafka, started))
+        Ok((Kafka { child, address: format!("127.0.0.1:{port}") }, started))
     }
 
     /// Its process.

@@ -5,6 +5,7 @@
 
 mod account;
 mod client;
+mod cluster;
 mod cold;
 mod compact;
 mod group_commit;
@@ -28,8 +29,9 @@ use peer::Peer;
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut args = Args::new(args);
     let plan = Plan { rounds: args.value("--rounds", 5)?, seconds: args.value("--seconds", 10.0)? };
+    let (without_kafka, with_kafka) = (args.switch("--without-kafka"), args.switch("--with-kafka"));
     let wanted = args.rest()?;
-    const PARTS: [&str; 11] = [
+    const PARTS: [&str; 13] = [
         "start",
         "produce",
         "consume",
@@ -39,6 +41,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         "recovery",
         "partitions",
         "compact",
+        "cluster",
+        "cluster-partitions",
         "lab",
         "wasm",
     ];
@@ -67,6 +71,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     if wants("cold") {
         cold::run(&client, &folder, &plan)?;
+    }
+    if wants("cluster") {
+        cluster::run(&client, &folder, &plan, without_kafka)?;
+    }
+    if wants("cluster-partitions") {
+        // Kafka's takes minutes to create them.
+        cluster::failover(&folder, &plan, with_kafka)?;
     }
     if wants("group-commit") {
         group_commit::run(&client, &folder, &plan)?;

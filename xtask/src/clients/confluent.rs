@@ -24,12 +24,12 @@ pub(super) const CLIENT: Client = Client {
     ],
 };
 
-pub(super) fn python() -> Result<PathBuf> {
+pub(crate) fn python() -> Result<PathBuf> {
     Ok(paths::cache("python")?.join("bin/python"))
 }
 
 /// Makes an environment in the cache that has the package.
-pub(super) fn set_up() -> Result<()> {
+pub(crate) fn set_up() -> Result<()> {
     let import = || process::output(Command::new(python()?).args(["-c", "import confluent_kafka"]));
     if import().is_ok() {
         return Ok(());

@@ -1,6 +1,6 @@
 //! Clients that others wrote, against our broker on a free port. One file a client; a client is a row in `CLIENTS`.
 
-mod confluent;
+pub(crate) mod confluent;
 mod interop;
 mod kafka_tools;
 mod kcat;
