@@ -5,6 +5,7 @@ mod dump_log;
 mod ephemeral;
 mod explain;
 mod log;
+mod native;
 mod native_client;
 mod serve;
 mod simulate;

@@ -1,0 +1,175 @@
+//! A scenario's broker or controller as a process of its own, behind doors.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use protocol::Str;
+use rustix::process::{Pid, Signal, kill_process};
+use sim::setup::BrokerSetup;
+
+use super::link::{Door, Links};
+
+/// A node of the scenario.
+pub(crate) struct Machine {
+    pub(crate) name: Str,
+    pub(crate) id: i32,
+    pub(crate) is_broker: bool,
+    pub(crate) is_controller: bool,
+    /// Its own ports: for brokers and clients, and for controllers. Only this process goes there directly, to look.
+    pub(crate) client_port: u16,
+    pub(crate) controller_port: u16,
+    pub(crate) client_door: Door,
+    pub(crate) controller_door: Door,
+    pub(crate) dir: PathBuf,
+    settings: Vec<String>,
+    child: Option<Child>,
+    is_ready: Arc<AtomicBool>,
+}
+
+impl Machine {
+    pub(crate) fn new(setup: &BrokerSetup, id: i32, folder: &std::path::Path) -> std::io::Result<Machine> {
+        let held = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+        let (client_port, controller_port) = (held[0].local_addr()?.port(), held[1].local_addr()?.port());
+        Ok(Machine {
+            name: setup.name.clone(),
+            id,
+            is_broker: setup.is_broker(),
+            is_controller: setup.is_controller(),
+            client_port,
+            controller_port,
+            client_door: Door::new(setup.name.clone(), client_port)?,
+            controller_door: Door::new(setup.name.clone(), controller_port)?,
+            dir: folder.join(&*setup.name),
+            settings: setup.settings.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+            child: None,
+            is_ready: Arc::default(),
+        })
+    }
+
+    /// The voters are those that the others reach.
+    pub(crate) fn configure(&mut self, voters: &str) {
+        let (mut own, mut advertised) = (Vec::new(), Vec::new());
+        if self.is_broker {
+            own.push(format!("PLAINTEXT://127.0.0.1:{}", self.client_port));
+            advertised.push(format!("PLAINTEXT://127.0.0.1:{}", self.client_door.port));
+        }
+        if self.is_controller {
+            own.push(format!("CONTROLLER://127.0.0.1:{}", self.controller_port));
+            advertised.push(format!("CONTROLLER://127.0.0.1:{}", self.controller_door.port));
+        }
+        let given = std::mem::take(&mut self.settings);
+        self.settings = vec![
+            "process.roles=broker,controller".to_owned(),
+            format!("node.id={}", self.id),
+            format!("listeners={}", own.join(",")),
+            format!("advertised.listeners={}", advertised.join(",")),
+            "controller.listener.names=CONTROLLER".to_owned(),
+            format!("controller.quorum.voters={voters}"),
+            format!("log.dirs={}", self.dir.display()),
+        ];
+        self.settings.extend(given);
+    }
+
+    pub(crate) fn start(&mut self, links: &Arc<Links>) -> Result<(), String> {
+        if self.child.is_some() {
+            return Err(format!("{} runs already", self.name));
+        }
+        let fail = |error: std::io::Error| format!("{} cannot be started: {error}", self.name);
+        fs::create_dir_all(&self.dir).map_err(fail)?;
+        let mut command = Command::new(std::env::current_exe().map_err(fail)?);
+        command.arg("server");
+        for setting in &self.settings {
+            command.args(["--set", setting]);
+        }
+        // It ends with this process, and stops in good order when its input ends.
+        command.arg("--stop-at-end-of-input").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut errors = self.dir.clone().into_os_string();
+        errors.push(".err");
+        command.stderr(File::options().create(true).append(true).open(errors).map_err(fail)?);
+        let mut child = command.spawn().map_err(fail)?;
+        self.is_ready = Arc::default();
+        if let Some(out) = child.stdout.take() {
+            let is_ready = self.is_ready.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(out).lines().map_while(Result::ok) {
+                    if line.starts_with("ready ") {
+                        is_ready.store(true, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+        self.child = Some(child);
+        let opened = self.doors().try_for_each(|door| door.open(links));
+        opened.map_err(|error| format!("the doors of {} cannot be opened: {error}", self.name))
+    }
+
+    fn doors(&mut self) -> impl Iterator<Item = &mut Door> {
+        let client = self.is_broker.then_some(&mut self.client_door);
+        client.into_iter().chain(self.is_controller.then_some(&mut self.controller_door))
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.child.is_some()
+    }
+
+    pub(crate) fn is_serving(&self) -> bool {
+        self.is_up() && self.is_ready.load(Ordering::SeqCst)
+    }
+
+    /// Notices that it has ended by itself.
+    pub(crate) fn reap(&mut self) {
+        if matches!(self.child.as_mut().map(Child::try_wait), Some(Ok(Some(_)))) {
+            self.ended();
+        }
+    }
+
+    fn ended(&mut self) {
+        self.child = None;
+        self.doors().for_each(Door::close);
+    }
+
+    pub(crate) fn kill(&mut self) -> Result<(), String> {
+        let child = self.child.as_mut().ok_or(format!("{} does not run", self.name))?;
+        let killed = child.kill().and_then(|()| child.wait());
+        killed.map_err(|error| format!("{} cannot be killed: {error}", self.name))?;
+        self.ended();
+        Ok(())
+    }
+
+    /// Asks for a controlled shutdown.
+    pub(crate) fn stop(&mut self) -> Result<(), String> {
+        let child = self.child.as_mut().ok_or(format!("{} does not run", self.name))?;
+        drop(child.stdin.take());
+        Ok(())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), String> {
+        let child = self.child.as_ref().ok_or(format!("{} does not run", self.name))?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or("a process has an id")?;
+        kill_process(pid, signal).map_err(|error| format!("{}: {error}", self.name))
+    }
+
+    /// All that it had is gone.
+    pub(crate) fn wipe(&mut self) -> Result<(), String> {
+        if self.is_up() {
+            return Err(format!("{} runs: its disk cannot be taken out", self.name));
+        }
+        fs::remove_dir_all(&self.dir).map_err(|error| format!("{}: {error}", self.dir.display()))
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // A paused process dies of this as well; there is nobody left to tell of an error.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
