@@ -158,8 +158,7 @@ impl Load {
     }
 
     /// Produces until the server is gone, what an earlier one may have taken or not first.
-    fn run(mut self, address: SocketAddr, acked: &Sender<()>) -> Load {
-        let mut client = Client::connect(address);
+    fn run(mut self, mut client: Client, acked: &Sender<()>) -> Load {
         let mut again = VecDeque::new();
         for (partition, unsure) in (0..).zip(self.idempotent.iter().flat_map(|it| &it.1)) {
             again.extend(unsure.iter().map(|(sequence, value)| (partition, *sequence, value.clone())));
@@ -268,8 +267,9 @@ fn what_was_acknowledged_survives_kill_9() {
         let threads: Vec<JoinHandle<Load>> = std::mem::take(&mut loads)
             .into_iter()
             .map(|load| {
-                let (address, sender) = (process.address, sender.clone());
-                std::thread::spawn(move || load.run(address, &sender))
+                // Whoever came too late would find nobody to speak to.
+                let (client, sender) = (Client::connect(process.address), sender.clone());
+                std::thread::spawn(move || load.run(client, &sender))
             })
             .collect();
         // A different moment in each cycle.
@@ -307,8 +307,8 @@ fn what_was_acknowledged_survives_a_stop_under_load() {
         let threads: Vec<JoinHandle<Load>> = std::mem::take(&mut loads)
             .into_iter()
             .map(|load| {
-                let (address, sender) = (rig.address(), sender.clone());
-                std::thread::spawn(move || load.run(address, &sender))
+                let (client, sender) = (rig.client(), sender.clone());
+                std::thread::spawn(move || load.run(client, &sender))
             })
             .collect();
         for _ in 0..200 {
