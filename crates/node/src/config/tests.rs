@@ -182,7 +182,10 @@ fn the_nodes_of_a_cluster_are_voters_brokers_or_both() {
     listening_controller[2].1 = "CONTROLLER://a:9093,PLAINTEXT://a:9092";
     assert!(cluster(&listening_controller).expect_err("a controller serves").contains("must only contain KRaft"));
     let lonely = refusal(&[broker[0], broker[1], broker[2], ("controller.listener.names", "CONTROLLER")]);
-    assert!(lonely.starts_with("process.roles=broker: controller.quorum.bootstrap.servers must name the controllers"), "{lonely}");
+    assert!(
+        lonely.starts_with("process.roles=broker: controller.quorum.bootstrap.servers must name the controllers"),
+        "{lonely}"
+    );
 }
 
 /// A combined node whose bootstrap servers are itself is a quorum of its own until it is told otherwise.

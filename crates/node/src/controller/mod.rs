@@ -26,8 +26,8 @@ use crate::image::{Image, ImageError};
 
 pub use brokers::PRODUCER_ID_BLOCK;
 pub use configs::Origin;
-pub use features::initial as initial_features;
 pub use contacts::{Contacts, Due, KNOCK_INTERVAL_MS};
+pub use features::initial as initial_features;
 pub use reassignment::ongoing_reassignments;
 pub use topics::{check_name, is_internal};
 

@@ -13,8 +13,8 @@ use ordered::SharedMap;
 use protocol::{NodeId, Offset, Str, Uuid};
 
 pub use apply::ImageError;
-pub(crate) use snapshot::FrozenImage;
 pub use cluster::{BrokerImage, ControllerImage, Endpoint, SecurityProtocol, VersionRange};
+pub(crate) use snapshot::FrozenImage;
 pub use topic::{PartitionImage, TopicImage};
 
 /// What kind of resource a configuration belongs to. Kafka's numbers, as in `ConfigRecord` and the config APIs.
