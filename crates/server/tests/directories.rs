@@ -115,7 +115,7 @@ fn replicas_move_between_directories_while_they_are_written_to_and_read() {
     client.create_topic("t", 6);
     let large = "x".repeat(900_000);
     let mut expected = vec![Vec::new(); 6];
-    let mut write = |client: &mut Client, expected: &mut Vec<Vec<String>>, value: &str| {
+    let write = |client: &mut Client, expected: &mut Vec<Vec<String>>, value: &str| {
         for (partition, values) in (0..).zip(expected.iter_mut()) {
             assert_eq!(client.produce("t", partition, batch(&[value])), (ErrorCode::None, values.len() as i64));
             values.push(value.to_owned());
