@@ -5,31 +5,27 @@
 
 mod common;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::thread;
 
 use common::{Client, batch, config};
 use protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
 use protocol::messages::{CreateTopicsRequest, DescribeClusterRequest};
 use protocol::{ErrorCode, RequestBody, ResponseBody, Str};
-use server::{Ended, Server};
-
-fn free_ports(count: usize) -> Vec<u16> {
-    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    held.iter().map(|it| it.local_addr().unwrap().port()).collect()
-}
+use server::{Ended, ReservedPort, Server};
 
 /// Starts three nodes at once: each serves once a majority of them is there.
 fn start(folder: &std::path::Path) -> Vec<Server> {
-    let controllers = free_ports(3);
-    let voters: Vec<String> = (1..).zip(&controllers).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
+    let controllers = [(); 3].map(|()| ReservedPort::any().unwrap());
+    let voters = (1..).zip(&controllers).map(|(id, port)| format!("{id}@127.0.0.1:{}", port.number()));
+    let voters: Vec<String> = voters.collect();
     let configs = (1..).zip(&controllers).map(|(id, port)| {
         config(
             &folder.join(format!("node-{id}")),
             &[
                 ("process.roles", "broker,controller"),
                 ("node.id", &id.to_string()),
-                ("listeners", &format!("PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:{port}")),
+                ("listeners", &format!("PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:{}", port.number())),
                 ("controller.listener.names", "CONTROLLER"),
                 ("controller.quorum.voters", &voters.join(",")),
             ],

@@ -1,7 +1,6 @@
 //! `vivarium cluster`: several nodes on this machine, each a process of its own, with one command.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -9,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use protocol::{NodeId, Str};
-use server::DataDir;
+use server::{DataDir, ReservedPort};
 use storage::meta::MetaProperties;
 
 use crate::ephemeral::EphemeralDir;
@@ -74,14 +73,15 @@ pub(crate) fn run(arguments: ClusterArguments) -> Result<(), String> {
         arguments.data.clone().unwrap_or_else(|| "vivarium-data".into())
     };
     let count = arguments.nodes;
-    let (clients, controllers) = ports(count, arguments.port)?;
+    let ports = Ports::of(count, arguments.port)?;
+    let (clients, controllers) = (&ports.clients, &ports.controllers);
     let dirs: Vec<PathBuf> = (1..=count).map(|id| data.join(format!("node-{id}"))).collect();
     format_all(&dirs)?;
-    let voters: Vec<String> = (1..).zip(&controllers).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
+    let voters: Vec<String> = (1..).zip(controllers).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
     let mut nodes = Vec::new();
     let mut readers = Vec::new();
     for (index, dir) in dirs.iter().enumerate() {
-        let settings = settings(index, &clients, &controllers, &voters, dir);
+        let settings = settings(index, clients, controllers, &voters, dir);
         match start(&settings, &arguments.set) {
             Ok(mut child) => {
                 readers.extend(listen(index, &mut child, &sender));
@@ -105,25 +105,31 @@ pub(crate) fn run(arguments: ClusterArguments) -> Result<(), String> {
     result
 }
 
-/// The ports for clients and those of the controllers.
-fn ports(count: u16, first: u16) -> Result<(Vec<u16>, Vec<u16>), String> {
-    if first == 0 {
-        let free = free_ports(usize::from(count) * 2).map_err(|error| error.to_string())?;
-        let (clients, controllers) = free.split_at(usize::from(count));
-        return Ok((clients.to_vec(), controllers.to_vec()));
-    }
-    let above = |from: u16| -> Option<Vec<u16>> { (0..count).map(|it| from.checked_add(it)).collect() };
-    let pair = above(first).zip(first.checked_add(CONTROLLER_PORTS).and_then(above));
-    pair.ok_or_else(|| {
-        format!("--port {first}: the controllers listen {CONTROLLER_PORTS} above it, and there are no such ports")
-    })
+/// Where the nodes listen.
+struct Ports {
+    clients: Vec<u16>,
+    controllers: Vec<u16>,
+    /// Nobody else is given them before the nodes listen there.
+    _reserved: Vec<ReservedPort>,
 }
 
-/// Ports that are free at this moment.
-fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
-    let held: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
-    held.iter().map(|it| it.local_addr().map(|it| it.port())).collect()
+impl Ports {
+    /// The clients' from `first`, the controllers' above them; any free ones if `first` is 0.
+    fn of(count: u16, first: u16) -> Result<Ports, String> {
+        if first == 0 {
+            let reserved = (0..2 * count).map(|_| ReservedPort::any()).collect::<std::io::Result<Vec<_>>>();
+            let reserved = reserved.map_err(|error| format!("no free ports: {error}"))?;
+            let numbers: Vec<u16> = reserved.iter().map(ReservedPort::number).collect();
+            let (clients, controllers) = numbers.split_at(usize::from(count));
+            return Ok(Ports { clients: clients.to_vec(), controllers: controllers.to_vec(), _reserved: reserved });
+        }
+        let above = |from: u16| -> Option<Vec<u16>> { (0..count).map(|it| from.checked_add(it)).collect() };
+        let pair = above(first).zip(first.checked_add(CONTROLLER_PORTS).and_then(above));
+        let (clients, controllers) = pair.ok_or_else(|| {
+            format!("--port {first}: the controllers listen {CONTROLLER_PORTS} above it, and there are no such ports")
+        })?;
+        Ok(Ports { clients, controllers, _reserved: Vec::new() })
+    }
 }
 
 /// Formats the nodes' directories if none is. One among formatted ones has lost its disk, or is one node more than the cluster
@@ -309,13 +315,16 @@ mod tests {
 
     #[test]
     fn ports_follow_the_first() {
-        assert_eq!(ports(3, 9092), Ok((vec![9092, 9093, 9094], vec![10_092, 10_093, 10_094])));
-        assert!(ports(3, 65_000).is_err());
-        let (clients, controllers) = ports(3, 0).unwrap();
-        let mut all: Vec<u16> = clients.into_iter().chain(controllers).collect();
-        all.sort_unstable();
-        all.dedup();
-        assert_eq!(all.len(), 6);
+        let ports = Ports::of(3, 9092).unwrap();
+        assert_eq!((ports.clients, ports.controllers), (vec![9092, 9093, 9094], vec![10_092, 10_093, 10_094]));
+        assert!(Ports::of(3, 65_000).is_err());
+    }
+
+    #[test]
+    fn two_clusters_on_any_ports_have_none_in_common() {
+        let clusters = [(); 20].map(|()| Ports::of(7, 0).unwrap());
+        let all = clusters.iter().flat_map(|it| it.clients.iter().chain(&it.controllers));
+        assert_eq!(all.collect::<ordered::Set<_>>().len(), 20 * 14);
     }
 
     #[test]

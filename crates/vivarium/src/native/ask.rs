@@ -33,7 +33,9 @@ fn leads_in(machine: &Machine) -> Option<LeaderEpoch> {
     let partitions = vec![describe_quorum_request::PartitionData { partition_index: 0 }];
     let topics = vec![describe_quorum_request::TopicData { topic_name: METADATA, partitions }];
     let body = RequestBody::DescribeQuorum(DescribeQuorumRequest { topics });
-    let Ok(ResponseBody::DescribeQuorum(answer)) = wire::ask(machine.controller_port, 1, body) else { return None };
+    let Ok(ResponseBody::DescribeQuorum(answer)) = wire::ask(machine.controller_port.number(), 1, body) else {
+        return None;
+    };
     let it = answer.topics.first()?.partitions.first()?;
     let leads = it.error_code == ErrorCode::None.code() && it.leader_id == machine.id;
     leads.then_some(LeaderEpoch(it.leader_epoch))
@@ -64,7 +66,7 @@ pub(crate) fn image(machines: &[Machine]) -> Option<Image> {
             }],
             ..FetchRequest::default()
         };
-        let answer = wire::ask(controller.controller_port, 17, RequestBody::Fetch(request));
+        let answer = wire::ask(controller.controller_port.number(), 17, RequestBody::Fetch(request));
         let Ok(ResponseBody::Fetch(mut answer)) = answer else { return None };
         let data = answer.responses.pop()?.partitions.pop().filter(|it| it.error_code == ErrorCode::None.code())?;
         let Some(Records::Bytes(bytes)) = data.records else { return Some(image) };
@@ -127,7 +129,7 @@ pub(crate) fn high_watermark(machine: &Machine, of: &TopicPartition) -> Result<O
     };
     let topic = FetchTopic { topic: of.topic.clone(), partitions: vec![partition], ..FetchTopic::default() };
     let request = FetchRequest { max_bytes: 1, topics: vec![topic], session_epoch: -1, ..FetchRequest::default() };
-    let answer = wire::ask(machine.client_port, 12, RequestBody::Fetch(request));
+    let answer = wire::ask(machine.client_port.number(), 12, RequestBody::Fetch(request));
     let Ok(ResponseBody::Fetch(mut answer)) = answer else { return Err(format!("{} does not answer", machine.name)) };
     let data =
         answer.responses.pop().and_then(|mut it| it.partitions.pop()).ok_or("an answer without the partition")?;

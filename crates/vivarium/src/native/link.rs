@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use ordered::{Map, Set};
 use protocol::Str;
+use server::ReservedPort;
 
 /// Pieces that are on their way in one direction of a connection.
 const IN_FLIGHT: usize = 256;
@@ -93,7 +94,7 @@ impl Links {
 
 /// A port that leads to a node's own. Open while the node runs: where it does not, nobody listens here either.
 pub(crate) struct Door {
-    pub(crate) port: u16,
+    port: ReservedPort,
     target: u16,
     to: Str,
     listener: Option<TcpListener>,
@@ -102,12 +103,15 @@ pub(crate) struct Door {
 impl Door {
     /// A door on any free port; it is closed at first.
     pub(crate) fn new(to: Str, target: u16) -> io::Result<Door> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        Ok(Door { port, target, to, listener: None })
+        Ok(Door { port: ReservedPort::any()?, target, to, listener: None })
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port.number()
     }
 
     pub(crate) fn open(&mut self, links: &Arc<Links>) -> io::Result<()> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port))?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port()))?;
         let (accepting, links) = (listener.try_clone()?, links.clone());
         let (to, target) = (self.to.clone(), self.target);
         thread::Builder::new().name(format!("door of {to}")).spawn(move || {
@@ -203,7 +207,7 @@ mod tests {
         door.open(&links).unwrap();
         links.cut(&"b1".into(), &"b2".into());
         let said = |id: &str| {
-            let mut near = TcpStream::connect(("127.0.0.1", door.port)).unwrap();
+            let mut near = TcpStream::connect(("127.0.0.1", door.port())).unwrap();
             near.write_all(&request(id)).unwrap();
             let (inside, _) = far.accept().unwrap();
             (near, inside)
@@ -233,7 +237,7 @@ mod tests {
     fn a_closed_door_refuses() {
         let links = Arc::new(Links::default());
         let mut door = Door::new("b1".into(), 1).unwrap();
-        let refuses = |door: &Door| TcpStream::connect(("127.0.0.1", door.port)).is_err();
+        let refuses = |door: &Door| TcpStream::connect(("127.0.0.1", door.port())).is_err();
         assert!(refuses(&door));
         for _ in 0..2 {
             door.open(&links).unwrap();

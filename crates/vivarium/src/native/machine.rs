@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use std::thread;
 
 use protocol::Str;
 use rustix::process::{Pid, Signal, kill_process};
+use server::ReservedPort;
 use sim::setup::BrokerSetup;
 
 use super::link::{Door, Links};
@@ -22,8 +22,8 @@ pub(crate) struct Machine {
     pub(crate) is_broker: bool,
     pub(crate) is_controller: bool,
     /// Its own ports: for brokers and clients, and for controllers. Only this process goes there directly, to look.
-    pub(crate) client_port: u16,
-    pub(crate) controller_port: u16,
+    pub(crate) client_port: ReservedPort,
+    pub(crate) controller_port: ReservedPort,
     pub(crate) client_door: Door,
     pub(crate) controller_door: Door,
     pub(crate) dir: PathBuf,
@@ -34,17 +34,16 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn new(setup: &BrokerSetup, id: i32, folder: &std::path::Path) -> std::io::Result<Machine> {
-        let held = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
-        let (client_port, controller_port) = (held[0].local_addr()?.port(), held[1].local_addr()?.port());
+        let (client_port, controller_port) = (ReservedPort::any()?, ReservedPort::any()?);
         Ok(Machine {
             name: setup.name.clone(),
             id,
             is_broker: setup.is_broker(),
             is_controller: setup.is_controller(),
+            client_door: Door::new(setup.name.clone(), client_port.number())?,
+            controller_door: Door::new(setup.name.clone(), controller_port.number())?,
             client_port,
             controller_port,
-            client_door: Door::new(setup.name.clone(), client_port)?,
-            controller_door: Door::new(setup.name.clone(), controller_port)?,
             dir: folder.join(&*setup.name),
             settings: setup.settings.iter().map(|(key, value)| format!("{key}={value}")).collect(),
             child: None,
@@ -56,12 +55,12 @@ impl Machine {
     pub(crate) fn configure(&mut self, voters: &str) {
         let (mut own, mut advertised) = (Vec::new(), Vec::new());
         if self.is_broker {
-            own.push(format!("PLAINTEXT://127.0.0.1:{}", self.client_port));
-            advertised.push(format!("PLAINTEXT://127.0.0.1:{}", self.client_door.port));
+            own.push(format!("PLAINTEXT://127.0.0.1:{}", self.client_port.number()));
+            advertised.push(format!("PLAINTEXT://127.0.0.1:{}", self.client_door.port()));
         }
         if self.is_controller {
-            own.push(format!("CONTROLLER://127.0.0.1:{}", self.controller_port));
-            advertised.push(format!("CONTROLLER://127.0.0.1:{}", self.controller_door.port));
+            own.push(format!("CONTROLLER://127.0.0.1:{}", self.controller_port.number()));
+            advertised.push(format!("CONTROLLER://127.0.0.1:{}", self.controller_door.port()));
         }
         let given = std::mem::take(&mut self.settings);
         self.settings = vec![

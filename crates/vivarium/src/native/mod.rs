@@ -162,7 +162,8 @@ impl Stage {
         let mut machines: Vec<Machine> =
             machines.collect::<Result<_, _>>().map_err(|error| format!("no free ports: {error}"))?;
         let voters = machines.iter().filter(|it| it.is_controller);
-        let voters: Vec<String> = voters.map(|it| format!("{}@127.0.0.1:{}", it.id, it.controller_door.port)).collect();
+        let voters: Vec<String> =
+            voters.map(|it| format!("{}@127.0.0.1:{}", it.id, it.controller_door.port())).collect();
         for machine in &mut machines {
             links.name(Str::from(machine.id.to_string()), machine.name.clone());
             machine.configure(&voters.join(","));
@@ -269,7 +270,7 @@ impl Stage {
                 self.actors.insert(name.clone(), Actor::start(config, self.seed));
             }
             Action::Wire(name, broker) => {
-                let port = self.machine(broker)?.client_door.port;
+                let port = self.machine(broker)?.client_door.port();
                 self.wires.insert(name.clone(), Wire::new(name.clone(), port));
             }
             Action::CreateTopic(it) => return self.create_topic(it),
@@ -437,7 +438,7 @@ impl Stage {
 
 fn client_config(name: &str, machines: &[Machine], settings: &[Setting]) -> Result<ClientConfig, String> {
     let servers = machines.iter().filter(|it| it.is_broker);
-    let servers = servers.map(|it| (Str::from_static("127.0.0.1"), it.client_door.port));
+    let servers = servers.map(|it| (Str::from_static("127.0.0.1"), it.client_door.port()));
     let mut config = ClientConfig::bootstrapped(servers);
     config.client_id = Str::from(name);
     for (key, value) in settings {
