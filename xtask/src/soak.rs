@@ -26,7 +26,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             failed.push(what.to_owned());
         }
     };
-    part("tests in their long forms (15 min)", &tests);
+    part("tests in their long forms (25 min)", &tests);
     part(&format!("{seeds} seeds from {from} on"), &|| swarm(seeds, from));
     part(&format!("fuzzing ({fuzz_seconds} s a target)"), &|| fuzz(fuzz_seconds));
     ensure!(failed.is_empty(), "{}", failed.join("; "));

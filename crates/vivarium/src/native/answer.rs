@@ -1,7 +1,7 @@
 //! What a scenario can ask of processes, in the words in which the simulator answers.
 
 use bytes::Bytes;
-use ordered::Set;
+use ordered::{Map, Set};
 use protocol::{ErrorCode, NodeId, Offset, ResponseBody, Str, TopicPartition};
 use sim::check::Check;
 use sim::script::{Query, Step};
@@ -195,22 +195,24 @@ impl Stage {
         let actors: Vec<(bool, Vec<super::actor::Sent>)> =
             self.actors.values().map(|it| (it.is_idempotent, it.books().sent.clone())).collect();
         for (is_idempotent, sent) in actors {
-            let mut last: Option<(TopicPartition, i64)> = None;
-            let places: Set<TopicPartition> = sent.iter().filter_map(|it| it.place.clone()).collect();
-            let logs: Vec<(TopicPartition, Batches)> = places
-                .into_iter()
-                .map(|place| {
-                    let log = self.log(&place, None).unwrap_or_default();
-                    (place, log)
-                })
-                .collect();
+            let mut offsets: Map<TopicPartition, Map<Option<Bytes>, Vec<i64>>> = Map::new();
+            for place in sent.iter().filter_map(|it| it.place.clone()).collect::<Set<_>>() {
+                let log = self.log(&place, None).unwrap_or_default();
+                let of_place = offsets.entry(place).or_default();
+                for it in log.into_iter().flat_map(|(_, records)| records) {
+                    of_place.entry(it.value).or_default().push(it.offset.0);
+                }
+            }
+            let mut last: Map<&TopicPartition, i64> = Map::new();
             for it in sent.iter().filter(|it| it.told == Told::Ok) {
                 let Some(place) = &it.place else { continue };
-                let records = logs.iter().filter(|(of, _)| of == place).flat_map(|(_, log)| log).flat_map(|it| &it.1);
-                let found: Vec<i64> = records.filter(|record| record.value == it.value).map(|it| it.offset.0).collect();
-                let is_late = last.as_ref().is_some_and(|(of, offset)| of == place && found.first() < Some(offset));
+                let found =
+                    offsets.get(place).and_then(|of_place| of_place.get(&it.value)).map_or(&[][..], Vec::as_slice);
+                let is_late = last.get(place).is_some_and(|offset| found.first() < Some(offset));
                 wrong += usize::from(found.is_empty() || (is_idempotent && found.len() > 1) || is_late);
-                last = found.last().map(|offset| (place.clone(), *offset));
+                if let Some(offset) = found.last() {
+                    last.insert(place, *offset);
+                }
             }
         }
         wrong
