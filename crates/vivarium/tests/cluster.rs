@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 fn start(arguments: &[&str], temp: &Path) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vivarium"));
@@ -88,4 +89,24 @@ fn a_cluster_is_stopped_before_it_serves() {
     cluster.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(cluster.wait().unwrap().success(), "{said}");
     assert_eq!(count(temp.path()), 0, "{said}");
+}
+
+/// Nobody is left to hand partitions over to, nor a majority that could decide it: who waits for that waits in vain.
+#[test]
+fn nodes_that_are_stopped_at_once_end_soon() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut cluster = start(&CLUSTER, temp.path());
+    let mut line = String::new();
+    BufReader::new(cluster.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let addresses = line.strip_prefix("ready ").unwrap().trim();
+    let mut topics = start(&["topics", "--bootstrap-server", addresses, "--create", "--topic", "t"], temp.path());
+    assert!(topics.wait().unwrap().success());
+    let nodes = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", cluster.id())).unwrap();
+    assert_eq!(nodes.split_whitespace().count(), 3, "{nodes}");
+    let asked = Instant::now();
+    assert!(Command::new("kill").arg("-TERM").args(nodes.split_whitespace()).status().unwrap().success());
+    let mut said = String::new();
+    cluster.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(cluster.wait().unwrap().success(), "{said}");
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}: {said}", asked.elapsed());
 }
