@@ -68,7 +68,7 @@ impl Node {
         let Some(broker) = self.controller.image().broker(id) else { return };
         let (epoch, is_leaving, is_fenced) = (broker.epoch, broker.in_controlled_shutdown, broker.fenced);
         let contacts = &mut self.controller.contacts;
-        contacts.heard(id, epoch, metadata_offset, conn, now.mono);
+        contacts.heard(id, epoch, metadata_offset, !is_fenced, conn, now.mono);
         contacts.leaving(id, (is_leaving && !is_fenced).then(|| end.plus(-1)));
         self.arm_sessions();
     }
@@ -97,7 +97,8 @@ impl Node {
         while let Some(due) = self.controller.contacts.due(now.mono, self.session_timeout_ms()) {
             match due {
                 // What is one process with the controller lives while that does.
-                Due::Expired(id) | Due::Knock(id) if id == self.config.node_id => self.controller.contacts.forget(id),
+                Due::Expired(id) if id == self.config.node_id => self.controller.contacts.forget(id),
+                Due::Knock(id) if id == self.config.node_id => self.controller.contacts.knocking(id),
                 Due::Expired(id) => self.fence(now, id, "its session has timed out", out),
                 Due::Knock(id) => self.knock(id, out),
             }
@@ -115,7 +116,7 @@ impl Node {
     }
 
     fn knock(&mut self, id: NodeId, out: &mut Outbox) {
-        self.controller.contacts.knock_again(id, None);
+        self.controller.contacts.knocking(id);
         let Some(broker) = self.controller.image().broker(id).filter(|it| !it.fenced) else { return };
         let Some(to) = door_of(broker, &self.config.inter_broker_listener_name) else { return };
         let body = RequestBody::ApiVersions(ApiVersionsRequest {
@@ -146,7 +147,7 @@ impl Node {
         } else {
             let is_broken_off = matches!(result, Err(CallError::Reset));
             let wait_ms = if is_refused { KNOCK_INTERVAL_MS } else { contacts.unrefused(id, is_broken_off) };
-            contacts.knock_again(id, Some(now.mono.plus_ms(wait_ms)));
+            contacts.knock_again(id, now.mono.plus_ms(wait_ms));
         }
         self.arm_sessions();
     }

@@ -44,7 +44,7 @@ fn a_broken_connection_has_the_port_knocked_at_unless_the_broker_comes_back() {
     cluster.beat(3);
     let contacts = &mut cluster.controller.contacts;
     assert_eq!(contacts.due(at(120).mono, TIMEOUT_MS), Some(Due::Knock(NodeId(2))));
-    contacts.knock_again(NodeId(2), None);
+    contacts.knocking(NodeId(2));
     assert_eq!(contacts.due(at(9_000).mono, TIMEOUT_MS), None, "its session goes on");
 }
 

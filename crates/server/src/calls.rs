@@ -44,6 +44,8 @@ pub(crate) struct Calls {
     next_token: usize,
     /// Peers that cannot be reached, of which people were told.
     told: HashSet<(Str, u16)>,
+    /// Where somebody let us in: a refusal there is news of the process.
+    reached: HashSet<(Str, u16)>,
     finished: VecDeque<Finished>,
     /// Requests are bytes; nothing of a file is sent.
     nothing_held: Held,
@@ -60,6 +62,8 @@ struct Line {
     /// How often in a row it could not be opened or broke, and when to dial again.
     failures: u32,
     dial_at: Instant,
+    /// Each address that was tried this time refused.
+    is_refused: bool,
 }
 
 enum State {
@@ -89,6 +93,7 @@ impl Calls {
             by_token: HashMap::new(),
             next_token: FIRST_CALL,
             told: HashSet::new(),
+            reached: HashSet::new(),
             finished: VecDeque::new(),
             nothing_held: Held::new(0),
         }
@@ -181,6 +186,7 @@ impl Calls {
         }
         match found {
             Ok(addresses) => {
+                self.lines[index].is_refused = true;
                 let why = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
                 self.try_next(index, addresses.into(), why, now);
             }
@@ -197,10 +203,18 @@ impl Calls {
                     self.lines[index].state = State::Connecting(Box::new(connection), token, addresses, now + SETUP);
                     return;
                 }
-                Err(error) => why = error,
+                Err(error) => {
+                    self.note(index, &error);
+                    why = error;
+                }
             }
         }
         self.unreachable(index, &why, now);
+    }
+
+    /// An address failed.
+    fn note(&mut self, index: usize, why: &io::Error) {
+        self.lines[index].is_refused &= why.kind() == io::ErrorKind::ConnectionRefused;
     }
 
     fn open(&mut self, address: SocketAddr) -> io::Result<(Connection, usize)> {
@@ -224,7 +238,9 @@ impl Calls {
                     };
                     line.state = State::Open(connection, token);
                     line.failures = 0;
-                    self.told.remove(&(line.host.clone(), line.port));
+                    let door = (line.host.clone(), line.port);
+                    self.told.remove(&door);
+                    self.reached.insert(door);
                     return;
                 }
                 // Not yet: the socket tells again.
@@ -232,6 +248,7 @@ impl Calls {
                 Err(error) => error,
             },
         };
+        self.note(index, &why);
         let addresses = self.hang_up(index);
         self.try_next(index, addresses, why, now);
     }
@@ -245,10 +262,11 @@ impl Calls {
             let (peer, host, port) = (line.peer, &line.host, line.port);
             tracing::warn!("cannot reach node {peer} at {host}:{port}: {why}; trying again");
         }
-        // Refused is what a host says of a port where nobody listens. A name that cannot be looked up, a host that is away
-        // and a silence say nothing of the process.
-        let is_refused = why.kind() == io::ErrorKind::ConnectionRefused;
-        let error = if is_refused { CallError::Refused } else { CallError::Reset };
+        // Refused is what a host says of a port where nobody listens, if it is not a firewall that says so always. A name that
+        // cannot be looked up, a host that is away, a silence and a lack of descriptors say nothing of the process.
+        let is_refused = line.is_refused && why.kind() == io::ErrorKind::ConnectionRefused;
+        let is_proof = is_refused && self.reached.contains(&(line.host.clone(), line.port));
+        let error = if is_proof { CallError::Refused } else { CallError::TimedOut };
         let waiting = std::mem::take(&mut line.waiting);
         self.finished.extend(waiting.into_iter().map(|(_, call)| (call.id, Err(error))));
     }
@@ -340,7 +358,9 @@ impl Calls {
             && until <= now
         {
             let addresses = self.hang_up(index);
-            self.try_next(index, addresses, io::Error::new(io::ErrorKind::TimedOut, "no answer"), now);
+            let why = io::Error::new(io::ErrorKind::TimedOut, "no answer");
+            self.note(index, &why);
+            self.try_next(index, addresses, why, now);
         }
         let line = &mut self.lines[index];
         let finished = &mut self.finished;
@@ -375,6 +395,7 @@ impl Line {
             sent: VecDeque::new(),
             failures: 0,
             dial_at: now,
+            is_refused: false,
         }
     }
 
@@ -538,16 +559,17 @@ mod tests {
         assert!(is_answer(&finished, 1), "{finished:?}");
         drop(far.join().unwrap());
         rig.ask(2, "no-such-host.invalid", 9092, PATIENT_MS);
-        assert_eq!(rig.next(), (CallId(2), Err(CallError::Reset)));
+        assert_eq!(rig.next(), (CallId(2), Err(CallError::TimedOut)));
     }
 
+    /// A firewall refuses in the name of who lives: only a door that has let us in once can tell that its process is gone.
     #[test]
-    fn nobody_there_is_a_refusal_and_later_calls_dial_again() {
+    fn nobody_there_is_a_refusal_if_somebody_was_and_later_calls_dial_again() {
         let (listener, port) = peer();
         drop(listener);
         let mut rig = Rig::new();
         rig.ask(1, "127.0.0.1", port, PATIENT_MS);
-        assert_eq!(rig.next(), (CallId(1), Err(CallError::Refused)));
+        assert_eq!(rig.next(), (CallId(1), Err(CallError::TimedOut)));
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let far = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
@@ -559,6 +581,13 @@ mod tests {
         let finished = rig.next();
         assert!(is_answer(&finished, 2), "{finished:?}");
         drop(far.join().unwrap());
+        // The first may still find the old connection, which has just broken.
+        let mut errors = Vec::new();
+        for id in 3..5 {
+            rig.ask(id, "127.0.0.1", port, PATIENT_MS);
+            errors.push(rig.next().1.expect_err("nobody is there"));
+        }
+        assert_eq!(errors[1], CallError::Refused, "{errors:?}");
     }
 
     #[test]
@@ -638,7 +667,7 @@ mod tests {
             let (to, host) = (NodeId(2), Str::from_static("127.0.0.1"));
             let timeout_ms = 1_000_000;
             rig.calls.call(now, Call { id: CallId(id), to, host, port, version: 1, body: body(), timeout_ms });
-            assert_eq!(rig.next(), (CallId(id), Err(CallError::Refused)));
+            assert_eq!(rig.next(), (CallId(id), Err(CallError::TimedOut)));
             now += 2 * FORGOTTEN_AFTER;
         }
         assert_eq!((rig.calls.lines.len(), rig.calls.by_peer.len(), rig.calls.told.len()), (1, 1, 1));

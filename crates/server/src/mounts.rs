@@ -24,6 +24,10 @@ pub(crate) fn mount_all(
     let dirs: Vec<DirId> =
         mounts.iter().filter_map(|(_, op)| dir_of(op)).collect::<BTreeSet<_>>().into_iter().collect();
     let count = mounts.len();
+    // One alone needs nobody beside.
+    if count.min(threads * dirs.len()) < 2 {
+        return store.execute_all(mounts);
+    }
     let mut asides = Vec::new();
     for _ in 0..count.min(threads * dirs.len()) {
         let disk = store.disk().beside();
@@ -32,9 +36,6 @@ pub(crate) fn mount_all(
             // Each mount finds the same, and answers with it.
             Err(_) => return store.execute_all(mounts),
         }
-    }
-    if asides.len() < 2 {
-        return store.execute_all(mounts);
     }
     let dirs: Vec<Option<DirId>> = mounts.iter().map(|(_, op)| dir_of(op)).collect();
     let mounts = Mutex::new(mounts.into_iter().enumerate());

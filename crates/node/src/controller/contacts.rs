@@ -7,7 +7,8 @@
 //! together are proof that the process is gone, and a client that lost its leader asks for the next one some 20 ms later. Who
 //! was not heard of since the term began is knocked at as soon, for it may have ended together with the last controller, but
 //! no connection is known to have broken: one refusal is no proof, two in a row are. A broker that is paused, slow or cut off
-//! refuses nothing and is treated exactly as Kafka would.
+//! refuses nothing and is treated exactly as Kafka would. A door that never let this controller in proves nothing either: a
+//! firewall may refuse in the broker's name. So each broker's is knocked at once while it is known to live.
 
 use ordered::Map;
 
@@ -48,6 +49,8 @@ struct Contact {
     broken_off: u32,
     /// When its port is knocked at, unless it is heard of before.
     knock_at: Option<Instant>,
+    /// Its port was knocked at while it served.
+    greeted: bool,
 }
 
 /// All brokers of which the active controller has heard.
@@ -79,6 +82,7 @@ impl Contacts {
                 refused: false,
                 broken_off: 0,
                 knock_at: Some(now.plus_ms(grace_ms)),
+                greeted: false,
             };
             self.by_broker.insert(broker.id, contact);
         }
@@ -89,9 +93,18 @@ impl Contacts {
         self.by_broker.clear();
     }
 
-    /// A registration or heartbeat came.
-    pub fn heard(&mut self, id: NodeId, epoch: i64, metadata_offset: Option<i64>, conn: ConnId, now: Instant) {
+    /// A registration or heartbeat came, of a broker that serves or does not yet.
+    pub fn heard(
+        &mut self,
+        id: NodeId,
+        epoch: i64,
+        metadata_offset: Option<i64>,
+        serves: bool,
+        conn: ConnId,
+        now: Instant,
+    ) {
         let before = self.by_broker.get(&id).filter(|it| it.epoch == epoch);
+        let was_greeted = before.is_some_and(|it| it.greeted);
         let contact = Contact {
             epoch,
             last: now,
@@ -100,7 +113,8 @@ impl Contacts {
             line: Line::Open(conn),
             refused: false,
             broken_off: 0,
-            knock_at: None,
+            knock_at: (serves && !was_greeted).then_some(now),
+            greeted: serves || was_greeted,
         };
         self.by_broker.insert(id, contact);
     }
@@ -166,10 +180,17 @@ impl Contacts {
         }
     }
 
-    /// A knock was sent, or was answered in a way that says nothing: the next comes later.
-    pub fn knock_again(&mut self, id: NodeId, at: Option<Instant>) {
+    /// A knock is sent.
+    pub fn knocking(&mut self, id: NodeId) {
+        if let Some(contact) = self.by_broker.get_mut(&id) {
+            contact.knock_at = None;
+        }
+    }
+
+    /// A knock was answered in a way that says nothing: the next comes later.
+    pub fn knock_again(&mut self, id: NodeId, at: Instant) {
         if let Some(contact) = self.by_broker.get_mut(&id).filter(|it| !matches!(it.line, Line::Open(_))) {
-            contact.knock_at = at;
+            contact.knock_at = Some(at);
         }
     }
 
@@ -211,7 +232,7 @@ mod tests {
 
     fn heard() -> Contacts {
         let mut contacts = Contacts::default();
-        contacts.heard(BROKER, 7, None, ConnId(1), Instant(0));
+        contacts.heard(BROKER, 7, None, false, ConnId(1), Instant(0));
         contacts
     }
 
@@ -226,6 +247,19 @@ mod tests {
             assert_eq!(contacts.due(now.plus_ms(grace_ms), SESSION_MS), Some(Due::Knock(BROKER)));
             assert!(contacts.refused(BROKER), "both together are proof");
         }
+    }
+
+    #[test]
+    fn a_door_is_tried_once_while_its_broker_is_known_to_serve() {
+        let mut contacts = heard();
+        let now = Instant(0).plus_ms(10);
+        assert_eq!(contacts.due(now, SESSION_MS), None, "nobody is let in yet");
+        contacts.heard(BROKER, 7, None, true, ConnId(1), now);
+        assert_eq!(contacts.due(now, SESSION_MS), Some(Due::Knock(BROKER)));
+        contacts.knocking(BROKER);
+        assert!(!contacts.is_in_doubt(BROKER), "whatever comes of it");
+        contacts.heard(BROKER, 7, None, true, ConnId(1), now);
+        assert_eq!(contacts.due(now, SESSION_MS), None);
     }
 
     #[test]

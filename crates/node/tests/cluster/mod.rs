@@ -156,7 +156,7 @@ impl Cluster {
         let broker = self.image().broker(NodeId(id)).expect("it is registered").clone();
         let end = self.image().next_offset();
         let contacts = &mut self.controller.contacts;
-        contacts.heard(broker.id, broker.epoch, offset, ConnId(id as u64), self.now.mono);
+        contacts.heard(broker.id, broker.epoch, offset, false, ConnId(id as u64), self.now.mono);
         contacts.leaving(broker.id, (broker.in_controlled_shutdown && !broker.fenced).then(|| end.plus(-1)));
     }
 
