@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use protocol::{NodeId, Request, ResponseBody, Str};
-use storage::{Done, OpId, StoreError};
+use storage::{Done, LogId, OpId, StoreError};
 
 use crate::outbox::{CallError, CallId};
 
@@ -48,4 +48,6 @@ pub enum Input {
     Answered(CallId, Result<ResponseBody, CallError>),
     /// A store operation is done or has failed.
     Stored(OpId, Result<Done, StoreError>),
+    /// Bytes of a log that an answer names could not be read when it was sent. The connection is closed, or about to be.
+    Unreadable(LogId, StoreError),
 }

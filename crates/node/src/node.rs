@@ -7,7 +7,7 @@ use protocol::messages::ConfigRecord;
 use protocol::records::{Compressors, PureCompressors};
 use protocol::{Instant, MetadataRecord, Now, ResponseBody};
 use quorum::Quorum;
-use storage::{Done, OpId, StoreError};
+use storage::{DirId, Done, LogId, OpId, StoreError};
 
 use crate::config::{Config, broker_key, topic_key};
 use crate::controller::{Controller, Outcome};
@@ -21,7 +21,7 @@ use crate::gateway::session::Sessions;
 use crate::image::{Image, ResourceType};
 use crate::input::{ConnId, Input, Peer};
 use crate::isr::IsrProposals;
-use crate::kraft::{Kraft, quorum_of};
+use crate::kraft::{Kraft, METADATA_LOG, quorum_of};
 use crate::lifecycle::{Life, Phase, warn_of};
 use crate::limits::Limits;
 use crate::membership::Membership;
@@ -123,6 +123,7 @@ impl Node {
             }
             Input::Answered(call, result) => self.answered(now, call, result, out),
             Input::Stored(op, result) => self.stored(now, op, result, out),
+            Input::Unreadable(log, error) => self.read_failed(now, log, &error, out),
         }
         self.fire_timers(now, out);
         self.settle(now, out);
@@ -192,7 +193,14 @@ impl Node {
                     self.life.previous(shape.mounted());
                     warn_of(shape.mounted(), false, out);
                 }
+                let failed = result.as_ref().err().filter(|it| it.is_disk()).cloned();
                 self.drive_quorum(now, out, |quorum, output| quorum.stored(now, ticket, result, output));
+                if let Some(error) = failed
+                    && self.life.phase() != Phase::Stopped
+                {
+                    // It refused whoever it looked something up for, and went on.
+                    self.read_failed(now, METADATA_LOG, &error, out);
+                }
             }
             Purpose::Mount(log) => self.mounted(now, log, result, out),
             Purpose::Append(log, bytes) => self.written(now, log, bytes, result, out),
@@ -224,8 +232,17 @@ impl Node {
                 }
                 Err(error) => self.directory_failed(now, dir, &error, out),
             },
-            Purpose::Find(id, part) => self.found(now, id, part, result, out),
-            Purpose::Groups(key, epoch) => self.groups_loaded(now, key, epoch, result, out),
+            Purpose::Find(log, id, part) => {
+                if let Err(error) = &result {
+                    self.read_failed(now, log, error, out);
+                }
+                self.found(now, id, part, result, out);
+            }
+            Purpose::Groups(key, epoch) => match (result, self.partitions.get(&key).map(|it| it.log)) {
+                // Its coordinator goes with the partition.
+                (Err(error), Some(log)) if error.is_disk() => self.read_failed(now, log, &error, out),
+                (result, _) => self.groups_loaded(now, key, epoch, result, out),
+            },
             Purpose::Put(cell) => self.cell_written(now, cell, result, out),
             Purpose::LogStarts(dir, id) => {
                 let is_written = result.is_ok();
@@ -251,11 +268,21 @@ impl Node {
         }
     }
 
-    fn found(&mut self, now: Now, id: RequestId, part: u32, result: Result<Done, StoreError>, out: &mut Outbox) {
-        // What is missing was deleted meanwhile.
-        if let Err(error @ (StoreError::Io(_) | StoreError::Full(_) | StoreError::Corrupt(_))) = &result {
-            out.emit(|| Event::Warning { what: format!("a read failed: {error}") });
+    /// A disk that cannot be read is no better than one that cannot be written: its directory is offline, as in Kafka, and
+    /// replicas on other brokers can serve.
+    fn read_failed(&mut self, now: Now, log: LogId, error: &StoreError, out: &mut Outbox) {
+        match error {
+            StoreError::Io(_) | StoreError::Full(_) if log == METADATA_LOG => {
+                self.directory_failed(now, DirId(self.config.metadata_log_dir), error, out);
+            }
+            StoreError::Io(_) | StoreError::Full(_) => self.storage_failed(now, log, error, out),
+            StoreError::Corrupt(_) => out.emit(|| Event::Warning { what: format!("a read failed: {error}") }),
+            // It was deleted meanwhile.
+            StoreError::Missing => {}
         }
+    }
+
+    fn found(&mut self, now: Now, id: RequestId, part: u32, result: Result<Done, StoreError>, out: &mut Outbox) {
         match self.deferred.pending_mut(id) {
             Some(crate::deferred::Pending::Fetch(_)) => self.found_for_fetch(now, id, part, result, out),
             Some(crate::deferred::Pending::ListOffsets(_)) => self.found_for_list_offsets(id, part, result, out),

@@ -1,6 +1,7 @@
 //! What checks look at after every input: cheaper than a view, which is put together to be shown.
 
-use protocol::{NodeId, Offset, Uuid};
+use protocol::{FileId, NodeId, Offset, Uuid};
+use storage::LogId;
 
 use crate::image::Image;
 use crate::node::Node;
@@ -15,6 +16,11 @@ impl Node {
     /// Everything below is committed in the metadata log, as far as this node has heard.
     pub fn quorum_high_watermark(&self) -> Offset {
         self.quorum.high_watermark()
+    }
+
+    /// While a replica's log here is being cut: what goes, as [`storage::Shape::cut`] tells it.
+    pub fn cut_of(&self, log: LogId) -> Option<Vec<(FileId, u32)>> {
+        self.partitions.iter().find(|it| it.log == log)?.cut()
     }
 
     /// Up to where a replica here is written, and its high watermark; `None` while its log is not ready.

@@ -36,8 +36,8 @@ pub(crate) enum Purpose {
     Truncate(LogId),
     /// The log of a deleted topic is gone from the directory.
     Remove(DirId, TopicPartition),
-    /// Part of the answer to a request that looks up old offsets or timestamps.
-    Find(RequestId, u32),
+    /// Part of the answer to a request that looks up old offsets or timestamps in a log.
+    Find(LogId, RequestId, u32),
     /// The log of a partition of the offsets topic is read, in this leader epoch.
     Groups(PartitionKey, LeaderEpoch),
     /// A small file is on disk.

@@ -5,11 +5,14 @@
 mod common;
 
 use common::{Rig, batch, config};
-use node::Event;
+use node::{Event, Input};
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
-use protocol::messages::{DeleteRecordsRequest, DeleteTopicsRequest, DescribeLogDirsRequest};
+use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use protocol::messages::{DeleteRecordsRequest, DeleteTopicsRequest, DescribeLogDirsRequest, ListOffsetsRequest};
+use protocol::records::Records;
 use protocol::{Offset, RequestBody, ResponseBody, Uuid};
-use storage::{DirId, Disk};
+use storage::memory::{DiskCall, Fault};
+use storage::{DirId, Disk, LogId, StoreError, log_of};
 
 const DIRS: [(&str, &str); 1] = [("log.dirs", "/a,/b")];
 const STORAGE_ERROR: i16 = 56;
@@ -85,6 +88,91 @@ fn a_topic_can_be_deleted_without_its_directory() {
     rig.create_topic("t", 2, &[]);
     assert_eq!(rig.produce("t", 0, -1, batch(&["b"])), (0, 0));
     assert!(!rig.stopped);
+}
+
+fn unreadable(path: &str) -> Fault {
+    Fault { call: DiskCall::Read, path: path.to_owned(), after: 0, lasting: true, full: false }
+}
+
+fn failed_with(rig: &Rig, what: &str) -> bool {
+    rig.events.iter().any(|it| matches!(it, Event::Failed { what: said } if said.contains(what)))
+}
+
+/// A node, and a partition of it of whose batches the oldest are looked up on the disk.
+fn with_old_batches(mut rig: Rig, partition: i32) -> Rig {
+    for _ in 0..5000 {
+        assert_eq!(rig.produce("t", partition, 1, batch(&["x"])).0, 0);
+    }
+    rig
+}
+
+/// What an answer names of a log.
+fn log_in(rig: &mut Rig, partition: i32) -> LogId {
+    let response = rig.fetch("t", partition, 0);
+    let Some(Records::Regions(regions)) = &response.responses[0].partitions[0].records else { panic!() };
+    log_of(regions[0].file)
+}
+
+fn assert_second_is_lost(rig: &mut Rig, second: &[i32]) {
+    let said = |event: &Event| matches!(event, Event::StorageFailed { what } if what.contains("/b"));
+    assert_eq!(rig.events.iter().filter(|it| said(it)).count(), 1, "once: {:?}", rig.events);
+    for partition in 0..6 {
+        let expected = if second.contains(&partition) { STORAGE_ERROR } else { 0 };
+        assert_eq!(rig.produce("t", partition, -1, batch(&["b"])).0, expected, "{partition}");
+        let response = rig.fetch("t", partition, 0);
+        assert_eq!(response.responses[0].partitions[0].error_code, expected, "{partition}");
+    }
+    assert!(!rig.stopped);
+}
+
+#[test]
+fn a_look_up_that_the_disk_refuses_costs_the_directory() {
+    let (rig, second) = two_directories();
+    let mut rig = with_old_batches(rig, second[0]);
+    rig.store.disk_mut().inject(unreadable(&format!("t-{}/", second[0])));
+    let response = rig.fetch("t", second[0], 7);
+    assert_eq!(response.responses[0].partitions[0].error_code, STORAGE_ERROR);
+    assert_second_is_lost(&mut rig, &second);
+}
+
+#[test]
+fn a_look_up_by_time_that_the_disk_refuses_costs_the_directory() {
+    let (rig, second) = two_directories();
+    let mut rig = with_old_batches(rig, second[0]);
+    rig.store.disk_mut().inject(unreadable(&format!("t-{}/", second[0])));
+    let asked = ListOffsetsPartition { partition_index: second[0], timestamp: 0, ..Default::default() };
+    let topics = vec![ListOffsetsTopic { name: "t".into(), partitions: vec![asked] }];
+    let request = ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };
+    let ResponseBody::ListOffsets(response) = rig.call(7, RequestBody::ListOffsets(request)) else { panic!() };
+    assert_eq!(response.topics[0].partitions[0].error_code, STORAGE_ERROR);
+    assert_second_is_lost(&mut rig, &second);
+}
+
+#[test]
+fn bytes_that_the_disk_refuses_to_send_cost_the_directory() {
+    let (mut rig, second) = two_directories();
+    let log = log_in(&mut rig, second[0]);
+    // A file that was deleted meanwhile is nobody's fault, and neither is one of a log that is gone.
+    rig.input(Input::Unreadable(log, StoreError::Missing));
+    rig.input(Input::Unreadable(LogId(999), StoreError::Io("bad sector".into())));
+    assert_eq!(rig.produce("t", second[0], -1, batch(&["b"])).0, 0);
+    rig.input(Input::Unreadable(log, StoreError::Io("bad sector".into())));
+    assert_second_is_lost(&mut rig, &second);
+}
+
+#[test]
+fn a_node_whose_only_directory_cannot_be_read_stops() {
+    let mut rig = Rig::start();
+    rig.create_topic("t", 1, &[]);
+    let mut rig = with_old_batches(rig, 0);
+    let mut other = rig.clone();
+    rig.store.disk_mut().inject(unreadable("t-0/"));
+    rig.send(12, RequestBody::Fetch(common::fetch("t", 0, 7)));
+    rig.run();
+    assert!(rig.stopped && failed_with(&rig, "input/output error"), "{:?}", rig.events.last());
+    // Its metadata are in a log like any other.
+    other.input(Input::Unreadable(LogId(0), StoreError::Io("bad sector".into())));
+    assert!(other.stopped && failed_with(&other, "bad sector"), "{:?}", other.events.last());
 }
 
 /// What DeleteRecords wrote down of one log was all that was known of any other that could not be mounted.

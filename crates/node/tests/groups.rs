@@ -4,7 +4,7 @@ mod common;
 
 use bytes::Bytes;
 use common::Rig;
-use node::ConnId;
+use node::{ConnId, Event, Input};
 use protocol::messages::find_coordinator_response::Coordinator;
 use protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use protocol::messages::leave_group_request::MemberIdentity;
@@ -16,6 +16,7 @@ use protocol::messages::offset_fetch_request::{
 use protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use protocol::messages::*;
 use protocol::{RequestBody, ResponseBody, Str, Uuid};
+use storage::{LogId, Store, StoreError, StoreOp, log_of};
 
 const GROUP: &str = "g";
 const REBALANCE_MS: i32 = 60_000;
@@ -638,4 +639,26 @@ fn who_waits_while_the_node_stops_is_told() {
     rig.run();
     assert_eq!(describe(&mut rig).members.len(), 2);
     assert_eq!(heartbeat(&mut rig, &two, generation), ErrorCode::None);
+}
+
+/// The disk has failed, and not this one coordinator.
+#[test]
+fn offsets_that_the_disk_refuses_to_read_cost_the_directory() {
+    let mut rig = start();
+    assert_eq!(commit(&mut rig, "", -1, 0, 5), ErrorCode::None);
+    let mut disk = rig.store.into_disk();
+    disk.crash();
+    let mut rig = Rig::cold(common::config(&[]), Store::new(disk));
+    rig.held = true;
+    let load = loop {
+        rig.run();
+        match rig.queue.front() {
+            Some((id, StoreOp::Load(region))) if log_of(region.file) != LogId(0) => break *id,
+            _ => assert!(rig.store_one(), "the coordinator loads"),
+        }
+    };
+    rig.queue.pop_front();
+    rig.input(Input::Stored(load, Err(StoreError::Io("bad sector".into()))));
+    let said = |event: &Event| matches!(event, Event::Failed { what } if what.contains("bad sector"));
+    assert!(rig.stopped && rig.events.iter().any(said), "{:?}", rig.events.last());
 }

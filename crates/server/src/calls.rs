@@ -346,7 +346,7 @@ impl Calls {
                     tracing::warn!("node {peer} at {host}:{port} sends a frame of {size} bytes");
                     CallError::Malformed
                 }
-                Err(Fault::Io(_) | Fault::ShortFile) => CallError::Reset,
+                Err(Fault::Io(_) | Fault::ShortFile | Fault::Disk(..)) => CallError::Reset,
             };
             self.lose(index, error, now);
         }

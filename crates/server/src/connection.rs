@@ -7,7 +7,10 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 use mio::net::TcpStream;
+use rustix::io::Errno;
+use storage::StoreError;
 
+use crate::disk::failed;
 use crate::file::NativeFile;
 use crate::held::Held;
 
@@ -84,6 +87,8 @@ pub(crate) enum Fault {
     Size(i32),
     /// The log's file ended before the region did.
     ShortFile,
+    /// The disk refuses to read the file with this serial number.
+    Disk(u64, StoreError),
 }
 
 impl std::fmt::Display for Fault {
@@ -93,6 +98,7 @@ impl std::fmt::Display for Fault {
             Fault::Size(size) if *size < 0 => write!(f, "a frame of {size} bytes: is this a Kafka client without TLS?"),
             Fault::Size(size) => write!(f, "a frame of {size} bytes is larger than socket.request.max.bytes"),
             Fault::ShortFile => f.write_str("a log file is shorter than the region being sent"),
+            Fault::Disk(_, error) => error.fmt(f),
         }
     }
 }
@@ -151,11 +157,14 @@ impl Connection {
         self.output_bytes
     }
 
-    /// True if something that it has not sent yet is in one of these files, by serial number.
-    pub(crate) fn has_to_send_from(&self, files: &[u64]) -> bool {
+    /// True if something that it has not sent yet is in one of these files, by serial number, from this position on.
+    pub(crate) fn has_to_send_beyond(&self, cuts: &[(u64, u64)]) -> bool {
         let waiting = self.pending.iter().flat_map(|it| it.answer.iter().flatten());
-        let mut chunks = self.output.iter().chain(waiting);
-        chunks.any(|it| matches!(it, Chunk::File { file, .. } if files.contains(&file.serial())))
+        let is_beyond = |chunk: &Chunk| match chunk {
+            Chunk::Bytes(_) => false,
+            Chunk::File { file, at, len } => cuts.iter().any(|cut| cut.0 == file.serial() && at + len > cut.1),
+        };
+        self.output.iter().chain(waiting).any(is_beyond)
     }
 
     /// When bytes last came or went.
@@ -267,7 +276,13 @@ impl Connection {
                     if !file.is_cached(*at, step) {
                         return Ok(Sent::Disk { file: file.clone(), at: *at, len: *len });
                     }
-                    send_file(&self.stream, file, *at, step)
+                    match send_file(&self.stream, file, *at, step) {
+                        // No socket says this.
+                        Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
+                            return Err(refused(file, &error));
+                        }
+                        sent => sent,
+                    }
                 }
             };
             match sent {
@@ -349,8 +364,12 @@ fn read_cached(file: &NativeFile, at: u64, len: u64) -> Result<Option<Bytes>, Fa
     let len = usize::try_from(len).map_err(|_| Fault::ShortFile)?;
     file.read_cached(at, len).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => Fault::ShortFile,
-        _ => Fault::Io(error),
+        _ => refused(file, &error),
     })
+}
+
+fn refused(file: &NativeFile, error: &io::Error) -> Fault {
+    Fault::Disk(file.serial(), failed("read", file.path(), error, error.kind()))
 }
 
 /// The kernel copies from the page cache to the socket; the bytes never pass through this process.
@@ -474,19 +493,35 @@ mod tests {
         }
     }
 
+    /// Nothing is at the beginning of a process's memory, and the kernel says so as it does of a bad sector.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_disk_that_refuses_is_told_from_a_socket_that_breaks() {
+        let path = std::path::Path::new("/proc/self/mem");
+        let file = NativeFile::new(std::fs::File::open(path).unwrap(), path, 7, None).unwrap();
+        let (mut connection, far) = pair();
+        connection.queue(vec![Chunk::File { file, at: 0, len: 100 }]);
+        let fault = connection.write(&Held::new(0)).unwrap_err();
+        assert!(matches!(fault, Fault::Disk(7, StoreError::Io(_))), "{fault}");
+        drop(far);
+    }
+
     #[test]
     fn what_is_still_to_be_sent_from_a_file_is_known() {
         let (file, _) = counting(3_000_000);
         let (mut connection, far) = pair();
         let [first, second] = [7, 8].map(|id| connection.admit(id));
-        assert!(!connection.has_to_send_from(&[1]));
+        assert!(!connection.has_to_send_beyond(&[(1, 0)]));
         // It waits for its turn, behind an answer that is not there yet.
         connection.answer(second, vec![Chunk::File { file: file.clone(), at: 5, len: 10 }]);
-        assert!(connection.has_to_send_from(&[0, 1]) && !connection.has_to_send_from(&[0, 2]));
+        let beyond = |connection: &Connection, at| connection.has_to_send_beyond(&[(0, 0), (1, at)]);
+        // Up to the cut it is what it was.
+        assert_eq!([0, 14, 15, 100].map(|at| beyond(&connection, at)), [true, true, false, false]);
+        assert!(!connection.has_to_send_beyond(&[(0, 0), (2, 0)]));
         connection.answer(first, vec![Chunk::Bytes(Bytes::from_static(b"<"))]);
-        assert!(connection.has_to_send_from(&[1]));
+        assert!(beyond(&connection, 14) && !beyond(&connection, 15));
         assert!(matches!(connection.write(&Held::new(0)).unwrap(), Sent::All));
-        assert!(!connection.has_to_send_from(&[1]));
+        assert!(!beyond(&connection, 0));
         drop(far);
     }
 

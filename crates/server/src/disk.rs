@@ -79,7 +79,8 @@ impl NativeDisk {
     }
 }
 
-fn failed(verb: &str, path: &Path, error: &dyn Display, kind: io::ErrorKind) -> StoreError {
+/// A file system's error in words that say what was tried, and where.
+pub(crate) fn failed(verb: &str, path: &Path, error: &dyn Display, kind: io::ErrorKind) -> StoreError {
     let what = format!("cannot {verb} {}: {error}", path.display());
     match kind {
         io::ErrorKind::NotFound => StoreError::Missing,

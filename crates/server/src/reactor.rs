@@ -22,7 +22,7 @@ use protocol::frame::{self, Piece};
 use protocol::frame::{Request, Response};
 use protocol::messages::{ApiKey, ResponseBody};
 use protocol::{Era, FileId, Instant, NodeId, Now, RequestError, Str, WallMs};
-use storage::{LogId, OpId, StoreOp, log_of};
+use storage::{OpId, StoreError, StoreOp, log_of};
 
 use crate::calls::{Calls, FIRST_CALL};
 use crate::compressors::NativeCompressors;
@@ -30,7 +30,7 @@ use crate::connection::{Chunk, Connection, Fault, Read, Sent};
 use crate::file::NativeFile;
 use crate::lane::Lane;
 use crate::own_calls::{Advertised, OwnCalls, own_listener};
-use crate::reader::Reader;
+use crate::reader::{ReadFault, Reader};
 
 /// The waker and the stop signal; listeners follow, then connections.
 pub(crate) const WAKE: Token = Token(0);
@@ -113,8 +113,8 @@ pub(crate) struct Reactor {
     /// Files that no new answer will name. One that waits for its other partitions may have named them before.
     retired: VecDeque<(std::time::Instant, FileId)>,
     files: HashMap<FileId, NativeFile>,
-    /// Of logs that were cut; what an earlier era names is not there any more.
-    eras: HashMap<LogId, Era>,
+    /// Of logs that were cut: what an era before this one names from this position on is not there any more.
+    cuts: HashMap<FileId, (Era, u64)>,
     booted: std::time::Instant,
     started: bool,
     failure: Option<String>,
@@ -154,7 +154,7 @@ impl Reactor {
             own_calls: OwnCalls::default(),
             retired: VecDeque::new(),
             files: HashMap::new(),
-            eras: HashMap::new(),
+            cuts: HashMap::new(),
             booted: std::time::Instant::now(),
             started: false,
             failure: None,
@@ -380,6 +380,7 @@ impl Reactor {
     fn take_finished(&mut self) {
         let mut unused = Vec::new();
         while let Some((_, file)) = self.retired.pop_front_if(|(since, _)| since.elapsed() >= RETIRED_FOR) {
+            self.cuts.remove(&file);
             if let Some(file) = self.files.remove(&file) {
                 self.reader.forget(&file);
                 unused.push(file);
@@ -422,8 +423,12 @@ impl Reactor {
             for conn in arrival.conns {
                 match &arrival.fault {
                     None => self.write(conn),
-                    Some(fault) => self.close(conn, Some(fault)),
+                    Some(ReadFault::Gone(why)) => self.close(conn, Some(why)),
+                    Some(ReadFault::Disk(_, error)) => self.close(conn, Some(&error.to_string())),
                 }
+            }
+            if let Some(ReadFault::Disk(file, error)) = arrival.fault {
+                self.unreadable(file, error);
             }
         }
     }
@@ -466,22 +471,30 @@ impl Reactor {
         }
     }
 
-    /// Only a cut changes bytes under who sends them: nobody does any more when the lane hears of it, and no answer that
-    /// names what was there before is sent afterwards.
+    /// Only a cut changes bytes under who sends them: nobody sends what lies beyond it any more when the lane hears of it, and
+    /// no answer that names that is sent afterwards.
     fn before(&mut self, op: &StoreOp) {
         match op {
             StoreOp::Truncate(log, _, era) => {
-                self.eras.insert(*log, *era);
-                let files = self.files.iter().filter(|(file, _)| log_of(**file) == *log);
-                let files: Vec<u64> = files.map(|(_, file)| file.serial()).collect();
-                let sending = self.connections.iter().filter(|(_, it)| it.has_to_send_from(&files));
+                // Of the metadata log it is not known what goes, and nobody but its followers reads that.
+                let parts = self.node.cut_of(*log).unwrap_or_else(|| {
+                    self.files.keys().filter(|file| log_of(**file) == *log).map(|file| (*file, 0)).collect()
+                });
+                let mut cuts = Vec::new();
+                for (file, at) in parts {
+                    let at = u64::from(at);
+                    let cut = self.cuts.entry(file).or_insert((*era, at));
+                    *cut = (*era, at.min(cut.1));
+                    cuts.extend(self.files.get(&file).map(|it| (it.serial(), at)));
+                }
+                let sending = self.connections.iter().filter(|(_, it)| it.has_to_send_beyond(&cuts));
                 let mut sending: Vec<ConnId> = sending.map(|(conn, _)| *conn).collect();
                 sending.sort_unstable();
                 for conn in sending {
                     self.close(conn, Some("the log that it is sent from is cut"));
                 }
             }
-            StoreOp::Remove(log) => drop(self.eras.remove(log)),
+            StoreOp::Remove(log) => self.cuts.retain(|file, _| log_of(*file) != *log),
             _ => {}
         }
     }
@@ -555,11 +568,12 @@ impl Reactor {
         match piece {
             Piece::Bytes(bytes) => Some(Chunk::Bytes(bytes)),
             Piece::Region(region) => {
-                if self.eras.get(&log_of(region.file)).is_some_and(|era| region.era < *era) {
+                let (at, len) = (u64::from(region.at), u64::from(region.len));
+                if self.cuts.get(&region.file).is_some_and(|cut| region.era < cut.0 && at + len > cut.1) {
                     return None;
                 }
                 let file = self.files.get(&region.file)?.clone();
-                Some(Chunk::File { file, at: u64::from(region.at), len: u64::from(region.len) })
+                Some(Chunk::File { file, at, len })
             }
         }
     }
@@ -582,7 +596,19 @@ impl Reactor {
             }
             Ok(_) if connection.starved => self.enqueue(conn),
             Ok(_) => {}
-            Err(fault) => self.close(conn, Some(&fault.to_string())),
+            Err(fault) => {
+                self.close(conn, Some(&fault.to_string()));
+                if let Fault::Disk(file, error) = fault {
+                    self.unreadable(file, error);
+                }
+            }
+        }
+    }
+
+    /// The disk refuses to read what an answer names. The node is told, unless the file is no log's any more.
+    fn unreadable(&mut self, serial: u64, error: StoreError) {
+        if let Some(file) = self.files.iter().find(|(_, file)| file.serial() == serial).map(|(file, _)| *file) {
+            self.feed(Input::Unreadable(log_of(file), error));
         }
     }
 

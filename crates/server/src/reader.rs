@@ -9,7 +9,10 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use node::input::ConnId;
 
+use storage::StoreError;
+
 use crate::aligned::{LARGEST, Pool, block_floor};
+use crate::disk::failed;
 use crate::file::{DIRECT_FROM, NativeFile};
 use crate::held::{Change, Held, Origin, Piece};
 
@@ -74,7 +77,16 @@ pub(crate) struct Arrival {
     /// Who waited for it.
     pub(crate) conns: Vec<ConnId>,
     /// Why there is nothing.
-    pub(crate) fault: Option<String>,
+    pub(crate) fault: Option<ReadFault>,
+}
+
+/// Why there is nothing to send.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ReadFault {
+    /// What was wanted is not in the file any more.
+    Gone(String),
+    /// The disk refuses to read the file with this serial number.
+    Disk(u64, StoreError),
 }
 
 /// What the core's thread holds of the files, and its way to the rest.
@@ -235,14 +247,20 @@ impl Reader {
         let loaded = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
         let (file, at) = (loaded.file.serial(), loaded.at);
         self.pending.retain(|it| (it.0, it.1) != (file, at));
+        let is_cut = loaded.file.cuts() != loaded.cuts;
         let fault = match loaded.result {
-            // Looked at here and not where it was read: a cut that comes later reaches us as a change.
-            Ok(_) if loaded.file.cuts() != loaded.cuts => Some("the log was cut while it was read".to_owned()),
+            // Looked at here and not where it was read: a cut that comes later reaches us as a change. Those who waited want
+            // what lies before the cut, or they would be closed, and have it read again.
+            Ok(_) if is_cut => None,
+            Err(error) if is_cut && error.kind() == io::ErrorKind::UnexpectedEof => None,
             Ok(bytes) => {
                 self.held.insert(Origin::ReadAhead, Piece { file, at, bytes });
                 None
             }
-            Err(error) => Some(format!("{}: {error}", loaded.file.path().display())),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Some(ReadFault::Gone(format!("{}: {error}", loaded.file.path().display())))
+            }
+            Err(error) => Some(ReadFault::Disk(file, failed("read", loaded.file.path(), &error, error.kind()))),
         };
         // Those whose turn has not come are told by the read that they wait for.
         let pending = &self.pending;
@@ -513,6 +531,44 @@ mod tests {
         bench.settle();
         assert!(bench.reader.streams.is_empty());
         assert_eq!(file.handles(), 1);
+    }
+
+    /// Nothing is at the beginning of a process's memory, and the kernel says so as it does of a bad sector.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_the_disk_refuses_to_read_is_told_of_the_file() {
+        let mut bench = Bench::new();
+        let path = std::path::Path::new("/proc/self/mem");
+        let file = NativeFile::new(std::fs::File::open(path).unwrap(), path, 7, None).unwrap();
+        file.note_written(1000);
+        assert!(bench.reader.want(ONE, &file, 0, 1000));
+        bench.woken.recv().unwrap();
+        let arrival = bench.reader.next_arrival().unwrap();
+        assert_eq!(arrival.conns, [ONE]);
+        let Some(ReadFault::Disk(7, StoreError::Io(what))) = &arrival.fault else { panic!("{arrival:?}") };
+        assert!(what.contains("cannot read /proc/self/mem"), "{what}");
+        // A file that is too short says nothing of its disk.
+        let file = bench.file(8, 10);
+        file.note_written(1000);
+        assert!(bench.reader.want(ONE, &file, 0, 1000));
+        bench.woken.recv().unwrap();
+        let arrival = bench.reader.next_arrival().unwrap();
+        assert!(matches!(arrival.fault, Some(ReadFault::Gone(_))), "{arrival:?}");
+    }
+
+    #[test]
+    fn what_was_read_while_the_log_was_cut_is_read_again() {
+        let mut bench = Bench::new();
+        let file = bench.file(1, 1 << 20);
+        assert!(bench.reader.want(ONE, &file, 0, 1000));
+        bench.woken.recv().unwrap();
+        file.set_len(1000).unwrap();
+        let arrival = bench.reader.next_arrival().unwrap();
+        assert_eq!((arrival.conns, arrival.fault), (vec![ONE], None));
+        assert_eq!(bench.reader.held.end_from(1, 0), 0, "nothing of it is held");
+        bench.reader.apply(Change::Cut(1, 1000));
+        assert_eq!(bench.send(ONE, &file, 0, 1000), 1);
+        assert!(!bench.reader.want(ONE, &file, 1000, 1), "and what is gone is not waited for");
     }
 
     #[test]

@@ -90,6 +90,44 @@ fn a_directory_that_goes_while_the_node_runs_costs_only_what_is_in_it() {
     server.stop().unwrap();
 }
 
+#[test]
+fn a_directory_that_cannot_be_read_costs_only_what_is_in_it() {
+    let root = tempfile::tempdir().unwrap();
+    let dirs = format!("{},{}", root.path().join("a").display(), root.path().join("b").display());
+    let start =
+        || Server::start(config(root.path(), &[("log.dirs", &dirs), ("log.segment.bytes", "1048576")])).unwrap();
+    let server = start();
+    let mut client = Client::connect(server.addresses()[0]);
+    client.create_topic("t", 6);
+    let large = "x".repeat(900_000);
+    for turn in 0..3 {
+        for partition in 0..6 {
+            assert_eq!(client.produce("t", partition, batch(&[&large])), (ErrorCode::None, turn));
+        }
+    }
+    server.stop().unwrap();
+    let lost: Vec<bool> = (0..6).map(|it| is_in(&root.path().join("b"), it)).collect();
+    let bad = lost.iter().position(|it| *it).unwrap();
+    let server = start();
+    let mut client = Client::connect(server.addresses()[0]);
+    // Where the oldest records are is looked up in a file that cannot be read any more.
+    let index = root.path().join(format!("b/t-{bad}/00000000000000000000.index"));
+    fs::remove_file(&index).unwrap();
+    fs::create_dir(&index).unwrap();
+    assert_eq!(client.fetch("t", bad as i32, 0).0, ErrorCode::KafkaStorageError);
+    for (error, lost) in produced(&mut client).into_iter().zip(&lost) {
+        assert_eq!(error, if *lost { ErrorCode::KafkaStorageError } else { ErrorCode::None });
+    }
+    assert_eq!(client.values("t", lost.iter().position(|it| !it).unwrap() as i32).len(), 4);
+    server.stop().unwrap();
+    // Put right it serves again, and nothing is missing.
+    fs::remove_dir(&index).unwrap();
+    let server = start();
+    let mut client = Client::connect(server.addresses()[0]);
+    assert_eq!(client.values("t", bad as i32).len(), 3);
+    server.stop().unwrap();
+}
+
 /// Asks for a replica in a directory.
 fn alter(client: &mut Client, path: &Path, partition: i32) -> ErrorCode {
     let topics = vec![AlterReplicaLogDirTopic { name: "t".into(), partitions: vec![partition] }];

@@ -248,7 +248,7 @@ pub struct TimestampOffset {
     pub leader_epoch: LeaderEpoch,
 }
 
-/// Why an operation failed. A failed lane operation takes its log directory offline.
+/// Why an operation failed. A failed lane operation takes its log directory offline, and so does a read that the disk refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
     /// The disk refused: the text says what and where.
@@ -259,6 +259,13 @@ pub enum StoreError {
     Corrupt(String),
     /// The log, file or era does not exist (any more).
     Missing,
+}
+
+impl StoreError {
+    /// True if the disk has failed, and not what was asked of it.
+    pub fn is_disk(&self) -> bool {
+        matches!(self, StoreError::Io(_) | StoreError::Full(_))
+    }
 }
 
 impl std::fmt::Display for StoreError {

@@ -437,6 +437,22 @@ impl Shape {
         StoreOp::Truncate(self.log, offset, self.era)
     }
 
+    /// What the truncation that is on its way takes from the files: from which byte on, of each that loses any. Whoever sends
+    /// what lies before that need not stop.
+    pub fn cut(&self) -> Vec<(FileId, u32)> {
+        // A batch that holds the offset goes as a whole.
+        let size = |it: &TailEntry| if it.last < self.end { it.size } else { 0 };
+        let kept = self.tail.iter().next_back().map(|it| (it.file, it.at + size(it)));
+        // Where nothing is behind what is kept, the log begins anew behind its end.
+        let is_anew = kept == Some((self.active.file, self.active.size));
+        let later = self.segments().filter(|segment| is_anew || segment.base > self.end);
+        let mut parts: Vec<(FileId, u32)> = later.map(|segment| (segment.file, 0)).collect();
+        if !is_anew && let Some(holder) = self.segments().rev().find(|segment| segment.base <= self.end) {
+            parts.push((holder.file, kept.filter(|(file, _)| *file == holder.file).map_or(0, |(_, at)| at)));
+        }
+        parts
+    }
+
     /// Gives up epochs that begin at or above the log's end: a leader began them and wrote nothing. The operation writes the
     /// checkpoint and is `None` if there are none.
     pub fn forget_epochs(&mut self, end: Offset) -> Option<StoreOp> {

@@ -22,8 +22,8 @@ const CACHED_INDEXES: usize = 16;
 
 /// The logs of a node, on its disks.
 ///
-/// After a lane operation failed with [`StoreError::Io`] or [`StoreError::Full`] its log directory is offline: all later
-/// lane operations there fail with the same error.
+/// After a lane operation or a read failed with [`StoreError::Io`] or [`StoreError::Full`] its log directory is offline: all
+/// later lane operations there fail with the same error.
 #[derive(Clone)]
 pub struct Store<D: Disk> {
     pub(crate) disk: D,
@@ -281,8 +281,14 @@ impl<D: Disk> Store<D> {
                 self.in_lane(Some(dir), |store| Ok(Done::SetAside(store.set_aside(dir, &folder)?)))
             }
             StoreOp::Adopt(dir, name, topic_id) => self.in_lane(Some(dir), |store| store.adopt(dir, &name, topic_id)),
-            StoreOp::Find(log, era, seek) => self.find(log, era, seek),
-            StoreOp::Load(region) => self.load(region),
+            StoreOp::Find(log, era, seek) => {
+                let found = self.find(log, era, seek);
+                self.was_read(log, found)
+            }
+            StoreOp::Load(region) => {
+                let loaded = self.load(region);
+                self.was_read(log_of(region.file), loaded)
+            }
             StoreOp::Put(cell, bytes) => self.in_lane(self.dir_of_cell(cell), |store| store.put(cell, bytes)),
         }
     }
@@ -339,6 +345,16 @@ impl<D: Disk> Store<D> {
         let result = operation(self);
         if let Err(error @ (StoreError::Io(_) | StoreError::Full(_))) = &result {
             self.dirs.entry(dir).or_default().failed = Some(error.clone());
+        }
+        result
+    }
+
+    /// A read that the disk refused fails the directory, as a write does; other reads are still tried there.
+    fn was_read(&mut self, log: LogId, result: Result<Done, StoreError>) -> Result<Done, StoreError> {
+        if let (Err(error), Some(dir)) = (&result, self.dir_of(log))
+            && error.is_disk()
+        {
+            self.dirs.entry(dir).or_default().failed.get_or_insert(error.clone());
         }
         result
     }

@@ -7,7 +7,9 @@ mod common;
 use common::{FIRST, LOG, Node, batch, batch_of, small_segments};
 use protocol::records::TimestampType;
 use protocol::{Era, FileId, LeaderEpoch, Offset, Region, WallMs};
-use storage::{AppendError, Cell, LogRules, Lookup, Plan, Retention, Seek, Shape, StoreOp, TimestampOffset, file_id};
+use storage::{
+    AppendError, Cell, Done, LogRules, Lookup, Plan, Retention, Seek, Shape, StoreOp, TimestampOffset, file_id,
+};
 
 fn empty(base: i64) -> Shape {
     Shape::new(LOG, Offset(base), FIRST, Era(0))
@@ -332,4 +334,35 @@ fn a_clone_is_another_world() {
     node.truncate(100);
     assert_eq!((other.shape.end(), other.spans().len()), (Offset(301), 301));
     assert_eq!((node.shape.end(), node.spans().len()), (Offset(100), 100));
+}
+
+#[test]
+fn a_cut_takes_what_lies_behind_it_and_no_more() {
+    let size = batch(2).bytes() as u32;
+    let mut full = Node::new().rules(small_segments(2 * size as i32));
+    for _ in 0..5 {
+        full.append(batch(2));
+    }
+    let bases: Vec<i64> = full.shape.segments().map(|it| it.base.0).collect();
+    assert_eq!(bases, [0, 4, 8]);
+    let cut = |offset: i64| {
+        let mut node = full.clone();
+        let op = node.shape.truncate(Offset(offset));
+        let parts = node.shape.cut();
+        let old: Vec<_> = full.shape.segments().map(|it| (it.file, it.size)).collect();
+        assert!(matches!(node.store.execute(op), Ok(Done::Truncated(_))));
+        for (file, size) in old {
+            // As much of each file is left as it said.
+            let left = parts.iter().find(|it| it.0 == file).map_or(size, |it| it.1);
+            let is_there = |len: u32| node.store.resolve(Region { file, at: 0, len, era: Era(1) }).is_ok();
+            assert!(left == 0 || is_there(left), "{offset}: {file} has less than {left}");
+            assert!(!is_there(left + 1), "{offset}: {file} has more than {left}");
+        }
+        parts
+    };
+    assert_eq!(cut(6), [(file(2), 0), (file(1), size)]);
+    assert_eq!(cut(7), [(file(2), 0), (file(1), size)], "a batch goes as a whole");
+    assert_eq!([cut(8), cut(9)], [[(file(2), 0)], [(file(2), 0)]]);
+    assert_eq!(cut(1), [(file(1), 0), (file(2), 0), (file(0), 0)]);
+    assert_eq!(cut(100), [(file(0), 0), (file(1), 0), (file(2), 0)], "the log begins anew");
 }

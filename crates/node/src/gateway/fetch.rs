@@ -16,7 +16,7 @@ use protocol::messages::fetch_response::{
 use protocol::messages::{FetchRequest, FetchResponse};
 use protocol::records::Records;
 use protocol::{ErrorCode, Instant, NodeId, Now, Region, ResponseBody, Str};
-use storage::{Done, StoreOp};
+use storage::{Done, LogId, StoreOp};
 
 use super::session::{FetchKey, FetchParams, Kind, Merged, Told};
 use crate::config::Past;
@@ -53,7 +53,7 @@ struct Lookups {
 /// What one pass over a fetch's partitions found.
 struct Pass {
     answers: Vec<PartitionData>,
-    lookups: Vec<(u32, Option<u64>, StoreOp)>,
+    lookups: Vec<(u32, Option<u64>, LogId, StoreOp)>,
     bytes: u64,
     /// An error or a divergence: there is nothing to wait for.
     is_urgent: bool,
@@ -170,11 +170,11 @@ impl Node {
             return self.finish_fetch(now.mono, fetch, pass.answers, out);
         }
         let id = self.deferred.number();
-        let outstanding = pass.lookups.iter().map(|(slot, limit, _)| (*slot, *limit)).collect();
+        let outstanding = pass.lookups.iter().map(|(slot, limit, ..)| (*slot, *limit)).collect();
         fetch.lookups = Some(Lookups { answers: pass.answers, outstanding });
         self.deferred.hold(id, Pending::Fetch(fetch));
-        for (slot, _, op) in pass.lookups {
-            self.ops.start(Purpose::Find(id, slot), op, out);
+        for (slot, _, log, op) in pass.lookups {
+            self.ops.start(Purpose::Find(log, id, slot), op, out);
         }
     }
 
@@ -272,7 +272,7 @@ impl Node {
                     budget = budget.saturating_sub(range.max_bytes);
                     pass.is_urgent = true;
                     let limit = (!range.at_least_one).then_some(range.max_bytes);
-                    pass.lookups.push((slot as u32, limit, op));
+                    pass.lookups.push((slot as u32, limit, partition.log, op));
                 }
             }
             pass.answers.push(answer);

@@ -70,10 +70,10 @@ impl Node {
                 };
                 match answer {
                     Ok(Position::Known(position)) => fill(&mut response, position, waiter.version),
-                    Ok(Position::Lookup(op)) => {
+                    Ok(Position::Lookup(log, op)) => {
                         let number = lookups.len() as u32;
                         pending.outstanding.insert(number, (topic_index, partition_index));
-                        lookups.push((number, op));
+                        lookups.push((number, log, op));
                     }
                     Err(error) => response.error_code = error.code(),
                 }
@@ -85,8 +85,8 @@ impl Node {
             return self.answer(waiter, ResponseBody::ListOffsets(pending.response), out);
         }
         self.deferred.hold(id, Pending::ListOffsets(pending));
-        for (number, op) in lookups {
-            self.ops.start(Purpose::Find(id, number), op, out);
+        for (number, log, op) in lookups {
+            self.ops.start(Purpose::Find(log, id, number), op, out);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Following: a leader's batches as they are, and the cut where two histories part (KIP-101, KIP-279, KIP-595).
 
 use protocol::records::Batches;
-use protocol::{LeaderEpoch, NodeId, Now, Offset};
+use protocol::{FileId, LeaderEpoch, NodeId, Now, Offset};
 use storage::{AppendError, Shape};
 
 use super::append::rules_of;
@@ -140,6 +140,12 @@ impl Partition {
         }
         let (topic, partition) = (self.topic.clone(), self.key.partition);
         out.emit(|| Event::Truncated { topic, partition, offset });
+    }
+
+    /// While the log is being cut: what goes of its files.
+    pub(crate) fn cut(&self) -> Option<Vec<(FileId, u32)>> {
+        let State::Online(online) = &self.state else { return None };
+        online.truncating.then(|| online.shape.cut())
     }
 
     /// The store has cut the log.

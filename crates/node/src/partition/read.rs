@@ -1,7 +1,7 @@
 //! Reading as leader: where the bytes of an offset are, and what fences the reader.
 
 use protocol::{ErrorCode, LeaderEpoch, Offset, ProducerId, Region};
-use storage::{Lookup, Plan, StoreOp, TimestampOffset};
+use storage::{LogId, Lookup, Plan, StoreOp, TimestampOffset};
 
 use super::role::Role;
 use super::{Online, Partition};
@@ -70,8 +70,8 @@ pub(crate) enum Data {
 pub(crate) enum Position {
     /// It is this one, or there is none.
     Known(Option<TimestampOffset>),
-    /// The store must look.
-    Lookup(StoreOp),
+    /// The store must look in this log.
+    Lookup(LogId, StoreOp),
 }
 
 impl Partition {
@@ -184,7 +184,7 @@ impl Partition {
         match lookup {
             Lookup::Found(found) => Position::Known(Some(found)),
             Lookup::Nothing => Position::Known(None),
-            Lookup::Seek(seek) => Position::Lookup(StoreOp::Find(self.log, online.shape.era(), seek)),
+            Lookup::Seek(seek) => Position::Lookup(self.log, StoreOp::Find(self.log, online.shape.era(), seek)),
         }
     }
 

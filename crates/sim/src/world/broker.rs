@@ -313,10 +313,8 @@ impl World {
             Input::Closed(conn) => Heard::Closed(from(*conn)),
             Input::Answered(_, Ok(body)) => Heard::Response(body.api_key(), 0),
             Input::Answered(_, Err(_)) => Heard::CallFailed,
-            Input::Stored(_, result) => Heard::Stored(match result {
-                Ok(done) => Stored::of(done),
-                Err(_) => Stored::Failed,
-            }),
+            Input::Stored(_, Ok(done)) => Heard::Stored(Stored::of(done)),
+            Input::Stored(_, Err(_)) | Input::Unreadable(..) => Heard::Stored(Stored::Failed),
         }
     }
 

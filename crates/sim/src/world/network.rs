@@ -5,7 +5,7 @@ use node::{ConnId, Credit, Input, Peer, PeerHost, Reply};
 use protocol::messages::FetchResponse;
 use protocol::records::Records;
 use protocol::{ApiKey, Request, RequestBody, Response, ResponseBody, Str};
-use storage::Disk;
+use storage::{Disk, LogId, StoreError, log_of};
 
 use super::{World, response_through_bytes, through_bytes};
 use crate::link::{Answer, Link, LinkId, Owed, Packet};
@@ -231,10 +231,14 @@ impl World {
             let Some(link) = self.links.get(&id) else { return };
             let (client, node) = (link.client, link.node);
             if let ResponseBody::Fetch(fetch) = &mut response.body
-                && !self.resolve(node, fetch)
+                && let Err(fault) = self.resolve(node, fetch)
             {
-                // The bytes were cut or their file is gone; what was promised cannot be sent.
-                return self.break_link(id);
+                // The bytes were cut, their file is gone or the disk refuses; what was promised cannot be sent.
+                self.break_link(id);
+                if let Some((log, error)) = fault {
+                    self.tell_node(node, Input::Unreadable(log, error));
+                }
+                return;
             }
             let mut response = *response;
             if self.setup.codec {
@@ -258,23 +262,25 @@ impl World {
         }
     }
 
-    /// Reads the regions of an answer. False if one is gone.
-    fn resolve(&self, node: Pid, fetch: &mut FetchResponse) -> bool {
-        let Some(broker) = self.process(node).broker() else { return false };
+    /// Reads the regions of an answer. An error if one is gone, with the log if it is there and the disk refuses to read it.
+    fn resolve(&self, node: Pid, fetch: &mut FetchResponse) -> Result<(), Option<(LogId, StoreError)>> {
+        let broker = self.process(node).broker().ok_or(None)?;
         for partition in fetch.responses.iter_mut().flat_map(|it| &mut it.partitions) {
             let Some(Records::Regions(regions)) = &partition.records else { continue };
             let mut pieces = Vec::with_capacity(regions.len());
             for region in regions {
-                let Ok(place) = broker.store.resolve(*region) else { return false };
-                match broker.store.disk().read_at(&place.file, place.at, place.len as usize) {
-                    Ok(bytes) if bytes.len() == place.len as usize => pieces.push(bytes),
-                    Ok(_) | Err(_) => return false,
+                let place = broker.store.resolve(*region).map_err(|_| None)?;
+                let read = broker.store.disk().read_at(&place.file, place.at, place.len as usize);
+                let bytes = read.map_err(|error| Some((log_of(region.file), error)))?;
+                if bytes.len() != place.len as usize {
+                    return Err(None);
                 }
+                pieces.push(bytes);
             }
             let bytes = if pieces.len() == 1 { pieces.remove(0) } else { pieces.concat().into() };
             partition.records = Some(Records::Bytes(bytes));
         }
-        true
+        Ok(())
     }
 
     /// An answer, or the news that the node is gone, arrives.
