@@ -32,7 +32,7 @@ fn a_script_imports_the_engine() -> Result<()> {
 #[test]
 fn a_fault_of_the_engine_is_told_with_the_run_that_leads_to_it() -> Result<()> {
     let browser = Browser::start()?;
-    browser.open("")?;
+    browser.open("#one")?;
     browser.until("document.querySelector('#engine')")?;
     browser.run(
         "window.left = []; new MutationObserver((changes) => left.push(...changes.map((it) => it.oldValue)))
@@ -40,7 +40,7 @@ fn a_fault_of_the_engine_is_told_with_the_run_that_leads_to_it() -> Result<()> {
          document.querySelector('#line').value = 'kill b1'; document.querySelector('.term form').requestSubmit();",
     )?;
     browser.until("left.some((it) => it?.endsWith('\\nkill b1\\n'))")?;
-    // Nobody is told ok any more: the search gives up after 30 s of virtual time.
+    // In the room of one broker nobody is told ok any more: the search gives up after 30 s of virtual time.
     browser.run(
         "const until = document.querySelector('#until'); until.value = 'ack'; until.dispatchEvent(new Event('change', { bubbles: true }))",
     )?;
