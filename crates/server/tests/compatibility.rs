@@ -70,6 +70,7 @@ What a start says of a directory that is not as it was left:
 | a controller formatted by nobody whose `controller.quorum.bootstrap.servers` name only itself | it does not start | it is formatted as a cluster of its own, if it is a broker too |
 | a partition's folder in two directories | the broker does not start | the one in the directory that the controller has noted is served, the other one is renamed to `-stray` |
 | a future replica in the directory that the controller has noted, and the replica in another one | the future replica takes its place, with what it has | the copy is brought up to date first |
+| a segment of more than 2 GiB | the broker does not start | the partition is offline (KAFKA_STORAGE_ERROR), and the log says why |
 
 What becomes of a broker:
 

@@ -1,0 +1,161 @@
+//! What else may be found where a log should be: it is served or refused as by Apache Kafka, in one line, and stays as it is.
+
+#![allow(clippy::unwrap_used)] // what a test expects and does not find fails it
+
+mod common;
+
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+
+use common::{Client, Rig, batch, config};
+use protocol::messages::create_topics_request::CreatableTopic;
+use protocol::messages::{CreateTopicsRequest, DescribeLogDirsRequest};
+use protocol::{ErrorCode, RequestBody, ResponseBody};
+use server::{Ended, Server};
+
+/// A folder that a node served from and left, with three records in `t-0`.
+fn used() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::at(folder.path());
+    let mut client = rig.client();
+    client.create_topic("t", 1);
+    for value in ["a", "b", "c"] {
+        assert_eq!(client.produce("t", 0, batch(&[value])).0, ErrorCode::None);
+    }
+    rig.stop();
+    folder
+}
+
+/// The line that a server ends with which starts here.
+fn ends(folder: &Path) -> String {
+    let line = match Server::start(config(folder, &[])) {
+        Err(error) => error.to_string(),
+        Ok(server) => match server.wait().unwrap() {
+            Ended::StorageFailed(what) => what,
+            Ended::Stopped => panic!("nobody stopped it"),
+        },
+    };
+    assert!(!line.contains('\n') && !line.is_empty(), "{line:?}");
+    line
+}
+
+/// Nobody is refused anything as root but by a file system that nothing can be written to.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_directory_that_cannot_be_written_is_done_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = folder.path().join("a");
+    let dirs = format!("{},/proc/self", first.display());
+    let server = Server::start(config(folder.path(), &[("log.dirs", &dirs)])).unwrap();
+    let mut client = Client::connect(server.addresses()[0]);
+    client.create_topic("t", 3);
+    for partition in 0..3 {
+        assert_eq!(client.produce("t", partition, batch(&["x"])).0, ErrorCode::None);
+        assert!(first.join(format!("t-{partition}")).is_dir());
+    }
+    let answer = client.call(4, RequestBody::DescribeLogDirs(DescribeLogDirsRequest { topics: None }));
+    let ResponseBody::DescribeLogDirs(response) = answer else { panic!("{answer:?}") };
+    let errors: Vec<_> = response.results.iter().map(|it| ErrorCode::from_code(it.error_code)).collect();
+    assert_eq!(errors, [ErrorCode::None, ErrorCode::KafkaStorageError]);
+    server.stop().unwrap();
+}
+
+#[test]
+fn a_file_where_a_new_log_should_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::at(folder.path());
+    let file = folder.path().join("t-0");
+    fs::write(&file, "mine").unwrap();
+    let mut client = rig.client();
+    let topic =
+        CreatableTopic { name: "t".into(), num_partitions: 1, replication_factor: 1, ..CreatableTopic::default() };
+    client.send(7, RequestBody::CreateTopics(CreateTopicsRequest { topics: vec![topic], ..Default::default() }));
+    // The directory is offline, as in Kafka, and there is no other.
+    let Ended::StorageFailed(line) = rig.server.wait().unwrap() else { panic!("nobody stopped it") };
+    assert!(line.contains(&file.display().to_string()), "{line}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+}
+
+#[test]
+fn a_file_where_a_log_was() {
+    let folder = used();
+    let (log, away) = (folder.path().join("t-0"), folder.path().join("away"));
+    fs::rename(&log, &away).unwrap();
+    fs::write(&log, "mine").unwrap();
+    let line = ends(folder.path());
+    assert!(line.contains(&log.display().to_string()), "{line}");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "mine");
+    fs::remove_file(&log).unwrap();
+    fs::rename(&away, &log).unwrap();
+    let rig = Rig::at(folder.path());
+    assert_eq!(rig.client().values("t", 0), ["a", "b", "c"]);
+    rig.stop();
+}
+
+#[test]
+fn a_link_to_a_log_elsewhere() {
+    let (folder, elsewhere) = (used(), tempfile::tempdir().unwrap());
+    let (log, there) = (folder.path().join("t-0"), elsewhere.path().join("moved"));
+    fs::rename(&log, &there).unwrap();
+    std::os::unix::fs::symlink(&there, &log).unwrap();
+    for expected in 3..5 {
+        let rig = Rig::at(folder.path());
+        let mut client = rig.client();
+        while client.end_of("t", 0).is_none() {
+            std::thread::yield_now();
+        }
+        assert_eq!(client.values("t", 0).len(), expected);
+        assert_eq!(client.produce("t", 0, batch(&["d"])), (ErrorCode::None, expected as i64));
+        rig.stop();
+    }
+    assert!(log.is_symlink() && there.join("00000000000000000000.log").is_file());
+}
+
+/// Kafka does not start; here it costs the one partition.
+#[test]
+fn a_segment_that_is_larger_than_any_can_be() {
+    let folder = used();
+    let path = folder.path().join("t-0/00000000000000000000.log");
+    let length = fs::metadata(&path).unwrap().len();
+    let large = 3 << 30;
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(large).unwrap();
+    let rig = Rig::at(folder.path());
+    let mut client = rig.client();
+    while client.produce("t", 0, batch(&["d"])).0 == ErrorCode::NotLeaderOrFollower {
+        std::thread::yield_now();
+    }
+    assert_eq!(client.produce("t", 0, batch(&["d"])).0, ErrorCode::KafkaStorageError);
+    client.create_topic("other", 1);
+    client.assert_served("other");
+    rig.stop();
+    assert_eq!(fs::metadata(&path).unwrap().len(), large, "nothing was cut off");
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(length).unwrap();
+    let rig = Rig::at(folder.path());
+    assert_eq!(rig.client().values("t", 0), ["a", "b", "c"]);
+    rig.stop();
+}
+
+#[test]
+fn a_directory_of_a_newer_version_or_another_cluster() {
+    let folder = used();
+    let path = folder.path().join("meta.properties");
+    let good = fs::read_to_string(&path).unwrap();
+    let newer = good.replace("version=1", "version=2");
+    assert_ne!(newer, good);
+    fs::write(&path, &newer).unwrap();
+    let line = ends(folder.path());
+    assert!(line.contains("meta.properties") || line.contains(&folder.path().display().to_string()), "{line}");
+    assert!(line.contains("version is 2"), "{line}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), newer);
+    // The metadata in it are of the cluster that it was formatted for.
+    let second = used();
+    let dirs = format!("{},{}", folder.path().display(), second.path().display());
+    fs::write(&path, &good).unwrap();
+    let refused = Server::start(config(folder.path(), &[("log.dirs", &dirs)])).expect_err("it must not start");
+    assert!(refused.to_string().contains("of cluster"), "{refused}");
+    for data in [&folder, &second] {
+        let rig = Rig::at(data.path());
+        assert_eq!(rig.client().values("t", 0), ["a", "b", "c"]);
+        rig.stop();
+    }
+}
