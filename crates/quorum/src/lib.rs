@@ -397,8 +397,8 @@ impl Quorum {
             // Its levels are not this log's yet.
             let records = snapshot::records(bytes, Offset(-1), &mut History::default());
             self.bootstrap = records.map_err(|what| corrupt(format!("bootstrap.checkpoint: {what}")))?;
-            if self.setup.voters == VoterSource::Dynamic(Vec::new()) {
-                // Whoever formatted it has said who votes, or that others do.
+            // Whoever formatted it for static voters has not said who they are: a node to which nobody names any is alone.
+            if self.setup.voters == VoterSource::Dynamic(Vec::new()) && shape.mounted().snapshot.is_some() {
                 self.configured = VoterSet::default();
             }
         }
