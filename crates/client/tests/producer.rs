@@ -219,6 +219,25 @@ fn a_refusal_for_good_bumps_the_epoch_and_numbers_start_again() {
     assert_eq!(stage.take_produce().only(), (1, 0, vec!["b"]));
 }
 
+/// The batch was written, and nobody heard of it; the next leader's clock is behind, and it takes no records from the future.
+#[test]
+fn a_refusal_after_a_lost_answer_leaves_a_doubt() {
+    let refused = |is_lost: bool| {
+        let mut stage = producer(&[("linger.ms", "0")]);
+        let op = stage.send("t", None, None, "a");
+        let mut produce = stage.take_produce();
+        if is_lost {
+            stage.input(Input::Closed(produce.conn));
+            stage.advance(2_000);
+            produce = stage.take_produce();
+        }
+        stage.produced(&produce, ErrorCode::InvalidTimestamp, -1);
+        stage.outcome(op).cloned()
+    };
+    assert!(matches!(refused(false), Some(Outcome::Failed(_))));
+    assert!(matches!(refused(true), Some(Outcome::Unknown(_))));
+}
+
 #[test]
 fn a_gap_that_cannot_close_bumps_the_epoch() {
     let mut stage = producer(&[("linger.ms", "0")]);

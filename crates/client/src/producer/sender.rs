@@ -489,7 +489,9 @@ impl Producer {
                     ),
                 ),
             };
-            self.settle(pending.index, pending.op, Outcome::Failed(failure), context);
+            // The attempt before may have been written: its answer was lost, and this broker's clock is another.
+            let outcome = if batch.maybe_written { Outcome::Unknown(failure) } else { Outcome::Failed(failure) };
+            self.settle(pending.index, pending.op, outcome, context);
         }
     }
 }

@@ -10,7 +10,7 @@ use client::wire::{ApiKey, Request, RequestBody, Response, ResponseBody};
 use client::{Answer, Client, ClientConfig, ConnId, Event, Input, OpId, Operation, Outbox, Outcome, ProducerRecord};
 use protocol::messages::api_versions_response::ApiVersion;
 use protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
-use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use protocol::messages::produce_response::{BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse};
 use protocol::messages::{
     ApiVersionsResponse, FetchRequest, InitProducerIdResponse, MetadataResponse, ProduceRequest, ProduceResponse,
 };
@@ -275,6 +275,11 @@ impl Stage {
                     index: data.index,
                     error_code: error.code(),
                     base_offset: if error == ErrorCode::None { base_offset } else { -1 },
+                    // KIP-467: the broker names the record that it does not like.
+                    record_errors: match error {
+                        ErrorCode::InvalidTimestamp => vec![BatchIndexAndErrorMessage::default()],
+                        _ => Vec::new(),
+                    },
                     ..Default::default()
                 })
                 .collect(),
