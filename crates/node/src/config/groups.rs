@@ -27,7 +27,7 @@ pub struct GroupConfig {
     pub offsets_retention_check_interval_ms: i64,
     /// `offsets.topic.num.partitions`.
     pub topic_partitions: i32,
-    /// `offsets.topic.replication.factor`. A node that is all of its cluster and was not told otherwise takes 1, as the
+    /// `offsets.topic.replication.factor`. A broker that is all of its cluster and was not told otherwise takes 1, as the
     /// configuration does that Apache Kafka is shipped with.
     pub topic_replication_factor: i16,
     /// `offsets.topic.segment.bytes`.
@@ -37,11 +37,7 @@ pub struct GroupConfig {
 }
 
 impl GroupConfig {
-    pub(super) fn of(values: &Values<'_>, is_alone: bool) -> Result<GroupConfig, ConfigError> {
-        let factor = match values.explicit("offsets.topic.replication.factor") {
-            None if is_alone => 1,
-            _ => values.int("offsets.topic.replication.factor") as i16,
-        };
+    pub(super) fn of(values: &Values<'_>) -> Result<GroupConfig, ConfigError> {
         let codec = values.int("offsets.topic.compression.codec");
         let codecs = [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
         let compression = usize::try_from(codec).ok().and_then(|it| codecs.get(it).copied());
@@ -56,7 +52,7 @@ impl GroupConfig {
             offsets_retention_ms: values.long("offsets.retention.minutes").saturating_mul(60_000),
             offsets_retention_check_interval_ms: values.long("offsets.retention.check.interval.ms"),
             topic_partitions: values.int("offsets.topic.num.partitions"),
-            topic_replication_factor: factor,
+            topic_replication_factor: values.int("offsets.topic.replication.factor") as i16,
             topic_segment_bytes: values.int("offsets.topic.segment.bytes"),
             topic_compression: compression.ok_or_else(|| {
                 ConfigError(format!(

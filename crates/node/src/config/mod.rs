@@ -220,8 +220,7 @@ impl Config {
         }
         let log_dirs = log_dirs(&values)?;
         let metadata_log_dir = metadata_log_dir(&values, &log_dirs)?;
-        let is_alone = roles.broker && roles.controller && voters.len() <= 1 && quorum.bootstrap_servers.is_empty();
-        let groups = GroupConfig::of(&values, is_alone)?;
+        let groups = GroupConfig::of(&values)?;
         Ok(Config {
             identity: Identity::default(),
             node_id,

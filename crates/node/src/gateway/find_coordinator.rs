@@ -87,6 +87,10 @@ impl Node {
     /// Has the controller create the topic of groups and offsets.
     pub(crate) fn ask_for_offsets_topic(&mut self, out: &mut Outbox) {
         let config = &self.config.groups;
+        // What its configuration says of the quorum is no more than what it began with; others may have joined since.
+        let is_alone = self.config.is_alone() && self.image.brokers().count() <= 1;
+        let is_given = self.config.explicit("offsets.topic.replication.factor").is_some();
+        let replication_factor = if is_alone && !is_given { 1 } else { config.topic_replication_factor };
         let segment_bytes = config.topic_segment_bytes.to_string();
         let configs =
             [("cleanup.policy", "compact"), ("compression.type", "producer"), ("segment.bytes", &segment_bytes)];
@@ -96,7 +100,7 @@ impl Node {
         let topic = CreatableTopic {
             name: Str::from_static(OFFSETS_TOPIC),
             num_partitions: config.topic_partitions,
-            replication_factor: config.topic_replication_factor,
+            replication_factor,
             configs: configs.collect(),
             ..CreatableTopic::default()
         };
