@@ -264,11 +264,14 @@ impl Node {
                 let sight =
                     Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
                 let Some((key, partition)) = self.partitions.by_log_mut(log) else { return };
-                partition.truncated(sight, *shape, &mut self.ops, out);
+                let visible = partition.truncated(sight, *shape, &mut self.ops, out);
                 let dir = partition.dir;
+                // Elected meanwhile, it can lead from now on.
+                self.groups.touch(&partition.topic, key);
                 self.fetchers.settled(key);
                 self.watch.changed(key);
                 self.write_log_starts(dir, None, out);
+                self.revealed_in(log, visible, out);
             }
             Ok(other) => panic!("a cut was answered with {other:?}"),
             Err(error) => self.storage_failed(now, log, &error, out),

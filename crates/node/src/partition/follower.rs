@@ -148,14 +148,14 @@ impl Partition {
         online.truncating.then(|| online.shape.cut())
     }
 
-    /// The store has cut the log.
-    pub(crate) fn truncated(&mut self, sight: Sight<'_>, shape: Shape, ops: &mut Ops, out: &mut Outbox) {
-        let State::Online(online) = &mut self.state else { return };
+    /// The store has cut the log. Answers by how many bytes consumers can read more.
+    pub(crate) fn truncated(&mut self, sight: Sight<'_>, shape: Shape, ops: &mut Ops, out: &mut Outbox) -> u64 {
+        let State::Online(online) = &mut self.state else { return 0 };
         online.shape.adopt(shape);
         online.truncating = false;
         online.high_watermark = online.high_watermark.clamp(online.shape.log_start(), online.shape.end());
         // The metadata may have made this broker the leader meanwhile.
         self.begin_epoch(ops, out);
-        self.reveal(sight);
+        self.reveal(sight)
     }
 }
