@@ -4,7 +4,7 @@ mod common;
 
 use bytes::Bytes;
 use common::Rig;
-use node::{ConnId, Event, Input};
+use node::{ConnId, Event, Input, Peer, PeerHost};
 use protocol::messages::find_coordinator_response::Coordinator;
 use protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use protocol::messages::leave_group_request::MemberIdentity;
@@ -625,6 +625,156 @@ fn a_member_whose_connection_is_gone_holds_nobody_up_for_long() {
     rig.advance(i64::from(SESSION_MS));
     let answer = joined(rig.answer(waiting));
     assert_eq!((answer.generation_id, answer.members.len()), (2, 1));
+}
+
+/// Its deadlines are now, and stay there while time stands still.
+#[test]
+fn members_who_give_others_no_time_do_not_stop_it() {
+    let mut rig = start();
+    let (_, first) = join(&mut rig, Some("a"));
+    let (_, second) = join(&mut rig, Some("b"));
+    rig.advance(6_000);
+    let (a, b) = (joined(rig.answer(first)).member_id, joined(rig.answer(second)).member_id);
+    let sync = |member: &str, instance: &str| {
+        let mut request = sync_request(member, 1, &[(&a, "0"), (&b, "1")]);
+        request.group_instance_id = Some(text(instance));
+        RequestBody::SyncGroup(request)
+    };
+    rig.call(5, sync(&a, "a"));
+    rig.call(5, sync(&b, "b"));
+    for instance in ["a", "b"] {
+        let mut request = join_request("");
+        (request.group_instance_id, request.rebalance_timeout_ms) = (Some(text(instance)), i32::MIN);
+        let answer = joined(Some(rig.call(9, RequestBody::JoinGroup(request))));
+        assert_eq!((error(answer.error_code), answer.generation_id), (ErrorCode::None, 1));
+    }
+    // The other one is static, too, and not there: it is waited for, again and again.
+    assert_eq!(leave(&mut rig, &[("", Some("a"))]), [ErrorCode::None]);
+    rig.advance(100);
+    assert_eq!(state(&mut rig), "PreparingRebalance");
+    rig.advance(i64::from(SESSION_MS));
+    assert_eq!(state(&mut rig), "Empty");
+}
+
+/// The answers of a connection go out in order: without this one it would be silent for good.
+#[test]
+fn who_leaves_while_it_waits_for_its_assignment_is_answered() {
+    let mut rig = start();
+    let (_, first) = join(&mut rig, None);
+    let (two, second) = join(&mut rig, None);
+    rig.advance(6_000);
+    assert!(rig.answer(first).is_some() && rig.answer(second).is_some());
+    let waiting = rig.send(5, RequestBody::SyncGroup(sync_request(&two, 1, &[])));
+    rig.run();
+    assert!(rig.answer(waiting).is_none(), "the leader has assigned nothing");
+    assert_eq!(leave(&mut rig, &[(&two, None)]), [ErrorCode::None]);
+    assert_eq!(synced(rig.answer(waiting)).0, ErrorCode::UnknownMemberId);
+}
+
+#[test]
+fn version_0_has_one_time_for_everything_when_it_joins_again_too() {
+    let mut rig = start();
+    let mut request = join_request("");
+    request.rebalance_timeout_ms = -1;
+    let waiting = rig.send(0, RequestBody::JoinGroup(request.clone()));
+    rig.advance(3_000);
+    request.member_id = joined(rig.answer(waiting)).member_id;
+    let again = joined(Some(rig.call(0, RequestBody::JoinGroup(request.clone()))));
+    assert_eq!((again.generation_id, again.protocol_name.as_deref()), (1, Some("range")), "nothing has changed");
+    let mut sync = sync_request(&again.member_id, 1, &[(&again.member_id, "x")]);
+    (sync.protocol_type, sync.protocol_name) = (None, None);
+    assert_eq!(synced(Some(rig.call(0, RequestBody::SyncGroup(sync)))).1, "x");
+    let again = joined(Some(rig.call(0, RequestBody::JoinGroup(request))));
+    assert_eq!(again.generation_id, 2, "the leader wants another");
+    rig.advance(i64::from(SESSION_MS) - 1);
+    assert_eq!(state(&mut rig), "CompletingRebalance", "it has its time to ask for its assignment");
+}
+
+#[test]
+fn a_static_member_that_came_back_to_a_slow_disk_is_missed_when_it_is_silent() {
+    let mut rig = start_with(&[("offsets.commit.timeout.ms", "60000")]);
+    let (_, first) = join(&mut rig, Some("a"));
+    rig.advance(6_000);
+    let a = joined(rig.answer(first)).member_id;
+    let mut request = sync_request(&a, 1, &[(&a, "0")]);
+    request.group_instance_id = Some(text("a"));
+    rig.call(5, RequestBody::SyncGroup(request));
+    rig.held = true;
+    let (_, again) = join(&mut rig, Some("a"));
+    rig.advance(i64::from(SESSION_MS) + 1);
+    assert!(rig.answer(again).is_none(), "its new id is not written down");
+    rig.held = false;
+    rig.run();
+    assert_eq!(error(joined(rig.answer(again)).error_code), ErrorCode::None);
+    assert_eq!(state(&mut rig), "Stable");
+    rig.advance(i64::from(SESSION_MS) + 1);
+    assert_ne!(state(&mut rig), "Stable", "its session is over");
+}
+
+#[test]
+fn offsets_of_many_topics_end_together() {
+    let mut rig = start();
+    for topic in ["u", "v"] {
+        rig.create_topic(topic, 1, &[]);
+    }
+    let commit = |rig: &mut Rig, group: &str, topic: &str, partition: i32| {
+        let mut request = commit_request("", -1, partition, 5);
+        (request.group_id, request.topics[0].name) = (text(group), text(topic));
+        assert_eq!(committed(Some(rig.call(9, RequestBody::OffsetCommit(request)))), ErrorCode::None);
+    };
+    commit(&mut rig, "small", "t", 0);
+    for (topic, partition) in [("t", 0), ("t", 2), ("u", 0), ("v", 0)] {
+        commit(&mut rig, "large", topic, partition);
+    }
+    let topics = vec![text("t"), text("u")];
+    let request = DeleteTopicsRequest { topic_names: topics, timeout_ms: 1_000, ..DeleteTopicsRequest::default() };
+    rig.call(5, RequestBody::DeleteTopics(request));
+    for (group, left) in [("small", vec![]), ("large", vec![text("v")])] {
+        let group = OffsetFetchRequestGroup { group_id: text(group), topics: None, ..Default::default() };
+        let request = OffsetFetchRequest { groups: vec![group], ..OffsetFetchRequest::default() };
+        let ResponseBody::OffsetFetch(response) = rig.call(9, RequestBody::OffsetFetch(request)) else { panic!() };
+        assert_eq!(response.groups[0].topics.iter().map(|it| it.name.clone()).collect::<Vec<_>>(), left);
+    }
+}
+
+/// What a node's own configuration says of the quorum is not all of the cluster.
+#[test]
+fn offsets_have_one_copy_in_a_cluster_of_one_only() {
+    let another = |rig: &mut Rig| {
+        let host = PeerHost::Named(text("other"));
+        rig.input(Input::Opened(ConnId(2), Peer { listener: text("CONTROLLER"), host }));
+        let features = protocol::support::kafka_features().iter().map(|it| broker_registration_request::Feature {
+            name: it.name.into(),
+            min_supported_version: *it.levels.start(),
+            max_supported_version: *it.levels.end(),
+        });
+        let request = BrokerRegistrationRequest {
+            broker_id: 2,
+            cluster_id: text("test-cluster"),
+            incarnation_id: Uuid([2; 16]),
+            listeners: vec![broker_registration_request::Listener {
+                name: text("PLAINTEXT"),
+                host: text("there"),
+                port: 9092,
+                security_protocol: 0,
+            }],
+            features: features.collect(),
+            log_dirs: vec![Uuid([77; 16])],
+            previous_broker_epoch: -1,
+            ..BrokerRegistrationRequest::default()
+        };
+        let asked = rig.send_on(ConnId(2), 4, RequestBody::BrokerRegistration(request));
+        rig.run();
+        let Some(ResponseBody::BrokerRegistration(it)) = rig.answer(asked) else { panic!("it is answered") };
+        assert_eq!(error(it.error_code), ErrorCode::None);
+    };
+    for (settings, is_created) in [(&[][..], false), (&[("offsets.topic.replication.factor", "1")][..], true)] {
+        let mut rig = Rig::with(settings);
+        another(&mut rig);
+        find(&mut rig, 4, GROUP);
+        rig.run();
+        assert_eq!(rig.view().topics.iter().any(|it| it.name == *"__consumer_offsets"), is_created, "{settings:?}");
+    }
 }
 
 #[test]

@@ -12,12 +12,18 @@ use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteR
 use protocol::messages::describe_topic_partitions_request::TopicRequest;
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
+use protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use protocol::messages::leave_group_request::MemberIdentity;
 use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use protocol::messages::metadata_request::MetadataRequestTopic;
+use protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use protocol::messages::offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
+use protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use protocol::messages::{
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
-    DescribeTopicPartitionsRequest, FetchRequest, IncrementalAlterConfigsRequest, ListOffsetsRequest, MetadataRequest,
-    SPOKEN,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest,
+    JoinGroupRequest, LeaveGroupRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, SPOKEN,
 };
 use protocol::{ApiKey, Offset, RequestBody, ResponseBody, Str, frame, support};
 use storage::{Done, OpId};
@@ -276,6 +282,57 @@ fn very_many_names_in_one_request() {
         (0, RequestBody::DescribeTopicPartitions(described)),
         (7, RequestBody::ListOffsets(offsets)),
         (2, RequestBody::DeleteRecords(records)),
+    ] {
+        rig.call(version, body);
+    }
+    assert_unharmed(&mut rig);
+}
+
+/// As above, of what a coordinator is asked.
+#[test]
+fn very_many_names_in_one_request_to_a_coordinator() {
+    const COUNT: usize = 50_000;
+    let mut rig = rig();
+    let names = || (0..COUNT).map(|index| Str::from(format!("no-name-{index}")));
+    let group_id = Str::from_static("g");
+    let coordinator_keys = names().chain([group_id.clone()]).collect();
+    rig.call(4, RequestBody::FindCoordinator(FindCoordinatorRequest { coordinator_keys, ..Default::default() }));
+    let protocols = names().map(|name| JoinGroupRequestProtocol { name, metadata: Bytes::new() });
+    let join = JoinGroupRequest {
+        group_id: group_id.clone(),
+        session_timeout_ms: 10_000,
+        protocol_type: Str::from_static("consumer"),
+        protocols: protocols.collect(),
+        ..JoinGroupRequest::default()
+    };
+    let joining = rig.send(3, RequestBody::JoinGroup(join));
+    rig.advance(3_000);
+    let Some(ResponseBody::JoinGroup(joined)) = rig.answer(joining) else { panic!() };
+    assert_eq!(joined.error_code, 0);
+    let topics = |name: Str| OffsetCommitRequestTopic {
+        name,
+        partitions: vec![OffsetCommitRequestPartition::default()],
+        ..OffsetCommitRequestTopic::default()
+    };
+    let commit = OffsetCommitRequest {
+        group_id: Str::from_static("another"),
+        generation_id_or_member_epoch: -1,
+        topics: names().map(topics).collect(),
+        ..OffsetCommitRequest::default()
+    };
+    let groups = names().map(|group_id| OffsetFetchRequestGroup { group_id, topics: None, ..Default::default() });
+    let fetch = OffsetFetchRequest { groups: groups.collect(), ..OffsetFetchRequest::default() };
+    let partitions = || vec![OffsetDeleteRequestPartition::default()];
+    let topics = names().map(|name| OffsetDeleteRequestTopic { name, partitions: partitions() });
+    let deletion = OffsetDeleteRequest { group_id: Str::from_static("another"), topics: topics.collect() };
+    let members = names().map(|member_id| MemberIdentity { member_id, ..MemberIdentity::default() });
+    let leave = LeaveGroupRequest { group_id, members: members.collect(), ..LeaveGroupRequest::default() };
+    for (version, body) in [
+        (9, RequestBody::OffsetCommit(commit)),
+        (9, RequestBody::OffsetFetch(fetch)),
+        (0, RequestBody::OffsetDelete(deletion)),
+        (5, RequestBody::LeaveGroup(leave)),
+        (2, RequestBody::DeleteGroups(DeleteGroupsRequest { groups_names: names().collect() })),
     ] {
         rig.call(version, body);
     }

@@ -207,9 +207,10 @@ impl ClassicGroup {
     }
 
     fn count(&mut self, protocols: &[JoinGroupRequestProtocol], is_in: bool) {
-        for (index, protocol) in protocols.iter().enumerate() {
+        let mut seen = Set::new();
+        for protocol in protocols {
             // A name that stands twice is one protocol.
-            if protocols[..index].iter().any(|it| it.name == protocol.name) {
+            if !seen.insert(protocol.name.clone()) {
                 continue;
             }
             let count = self.supporters.entry(protocol.name.clone()).or_default();
@@ -280,8 +281,10 @@ impl ClassicGroup {
         self.members.len() == self.joining && self.pending_joins.is_empty()
     }
 
+    /// How long members have to join and to sync. What a client asks for may be no time at all; a deadline that is now would
+    /// be met and set again without time passing.
     pub(super) fn rebalance_timeout_ms(&self) -> i64 {
-        self.members.values().map(|it| i64::from(it.rebalance_timeout_ms)).max().unwrap_or_default().max(0)
+        self.members.values().map(|it| i64::from(it.rebalance_timeout_ms)).max().unwrap_or_default().max(1)
     }
 
     /// Whether a request is one of a member's.

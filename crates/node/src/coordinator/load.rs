@@ -8,10 +8,10 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use ordered::Map;
+use ordered::{Map, Set};
 use protocol::records::control::EndTransaction;
 use protocol::records::{self, Compressors, RecordsError};
-use protocol::{ErrorCode, Offset, ProducerId, Region};
+use protocol::{ErrorCode, Offset, ProducerId, Region, Str};
 use storage::{Done, StoreError, StoreOp};
 
 use super::change::Change;
@@ -29,10 +29,14 @@ pub(super) struct Load {
     next: Offset,
     /// The store was asked and has not answered.
     is_asked: bool,
+    /// Up to where the store looks; what is written meanwhile is not in its answer.
+    limit: Offset,
     regions: VecDeque<Region>,
     misses: u32,
     /// Of transactions that have not ended.
     open: Map<ProducerId, Vec<Change>>,
+    /// Topics that went meanwhile, of which the log may have offsets.
+    forgotten: Set<Str>,
 }
 
 /// What is to be done next.
@@ -45,7 +49,40 @@ pub(super) enum Step {
 
 impl Load {
     pub(super) fn from(next: Offset) -> Load {
-        Load { next, is_asked: false, regions: VecDeque::new(), misses: 0, open: Map::new() }
+        Load {
+            next,
+            is_asked: false,
+            limit: next,
+            regions: VecDeque::new(),
+            misses: 0,
+            open: Map::new(),
+            forgotten: Set::new(),
+        }
+    }
+
+    /// From the beginning, in another leader epoch.
+    pub(super) fn again(&self, next: Offset) -> Load {
+        Load { forgotten: self.forgotten.clone(), ..Load::from(next) }
+    }
+
+    /// Topics are gone.
+    pub(super) fn forget(&mut self, topics: &Set<Str>) {
+        for topic in topics.iter() {
+            self.forgotten.insert(topic.clone());
+        }
+    }
+
+    pub(super) fn take_forgotten(&mut self) -> Set<Str> {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    /// The store has looked for the next piece.
+    fn found(&mut self, regions: Vec<Region>) {
+        if regions.is_empty() {
+            // Compaction has left nothing up to there.
+            self.next = self.next.max(self.limit);
+        }
+        self.regions = regions.into();
     }
 
     /// Looks for the next piece.
@@ -77,6 +114,7 @@ impl Load {
                 }
                 Data::Old { op } => {
                     self.is_asked = true;
+                    self.limit = log.bound(Bound::LogEnd)?;
                     return Ok(Step::Ask(op));
                 }
                 Data::Diverging { .. } => return Err(ErrorCode::NotLeaderOrFollower),
@@ -100,11 +138,7 @@ impl Shard {
         let Phase::Loading(load) = &mut self.phase else { return warnings };
         load.is_asked = false;
         match result {
-            Ok(Done::Found(regions)) if regions.is_empty() => {
-                // Compaction has left nothing up to the end.
-                load.next = log.log_end();
-            }
-            Ok(Done::Found(regions)) => load.regions = regions.into(),
+            Ok(Done::Found(regions)) => load.found(regions),
             Ok(Done::Loaded(bytes)) => {
                 load.misses = 0;
                 self.high_watermark = log.high_watermark();
@@ -177,5 +211,18 @@ impl Shard {
             load.regions.clear();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_that_compaction_has_emptied_ends_where_was_looked() {
+        let mut load = Load::from(Offset(3));
+        load.limit = Offset(8);
+        load.found(Vec::new());
+        assert_eq!(load.next, Offset(8), "what was written later is still to be read");
     }
 }

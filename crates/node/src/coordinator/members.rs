@@ -12,7 +12,7 @@ use protocol::{ErrorCode, ResponseBody, Str, Uuid};
 
 use super::change::Change;
 use super::classic::{ClassicGroup, GroupState, Member};
-use super::rebalance::{join_answer, refused_join};
+use super::rebalance::{join_answer, refuse_sync, refused_join};
 use super::shard::{Group, Kind, Replaced, Shard, Then, Timer, Turn};
 use crate::deferred::Waiter;
 
@@ -211,14 +211,11 @@ impl ClassicGroup {
             self.protocol_type = Some(request.protocol_type);
         }
         self.is_growing |= self.state == GroupState::PreparingRebalance && self.is_initial;
-        // Before version 1 there is one time for both.
-        let rebalance_timeout_ms =
-            if waiter.version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms };
         let member = Member {
             instance: request.group_instance_id,
             client_id: client.id,
             client_host: client.host,
-            rebalance_timeout_ms,
+            rebalance_timeout_ms: request.rebalance_timeout_ms,
             session_timeout_ms: request.session_timeout_ms,
             protocols: request.protocols,
             assignment: Bytes::new(),
@@ -246,18 +243,12 @@ impl ClassicGroup {
         let leader = self.leader.clone();
         let Some(old) = self.members.get(old_id).cloned() else { return };
         self.answer_join(turn, old_id, ErrorCode::FencedInstanceId);
-        if let Some(member) = self.members.get_mut(old_id)
-            && let Some(waiter) = member.awaiting_sync.take()
-        {
-            let error_code = ErrorCode::FencedInstanceId.code();
-            let response = SyncGroupResponse { error_code, ..SyncGroupResponse::default() };
-            turn.answer(waiter, ResponseBody::SyncGroup(response));
+        if let Some(member) = self.members.get_mut(old_id) {
+            refuse_sync(turn, member, ErrorCode::FencedInstanceId);
         }
         turn.disarm(&self.id, Timer::Member(old_id.clone()), old.expires);
         self.replace_static(instance, old_id, &new_id);
-        let rebalance_timeout_ms =
-            if waiter.version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms };
-        self.update(&new_id, request.protocols, (rebalance_timeout_ms, request.session_timeout_ms));
+        self.update(&new_id, request.protocols, (request.rebalance_timeout_ms, request.session_timeout_ms));
         self.heard(turn, &new_id);
         self.wait_for_join(turn, &new_id, waiter);
         match self.state {
@@ -370,7 +361,6 @@ impl ClassicGroup {
             }
             leaving.member_id.clone()
         };
-        self.answer_join(turn, &id, ErrorCode::UnknownMemberId);
         self.drop_member(turn, &id);
         Ok(())
     }

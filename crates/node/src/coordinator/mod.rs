@@ -21,8 +21,7 @@ use ordered::{Map, Set};
 use protocol::messages::leave_group_request::MemberIdentity;
 use protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use protocol::messages::{
-    HeartbeatRequest, JoinGroupRequest, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest,
-    OffsetDeleteResponse, SyncGroupRequest,
+    HeartbeatRequest, JoinGroupRequest, OffsetCommitRequest, OffsetDeleteRequest, SyncGroupRequest,
 };
 use protocol::{ErrorCode, LeaderEpoch, Now, ResponseBody, Str, Uuid};
 use storage::{Done, StoreError};
@@ -31,7 +30,7 @@ use load::{Load, Step};
 use shard::{Phase, Settled, Turn};
 
 pub(crate) use members::Client;
-pub(crate) use offsets::{answer_commit, answer_delete};
+pub(crate) use offsets::{CommitAnswer, DeleteAnswer};
 pub(crate) use rebalance::{join_body, refused_join};
 pub(crate) use shard::Shard;
 
@@ -53,7 +52,7 @@ pub(crate) struct Groups {
     /// Partitions of which something has changed: leader, high watermark, written end.
     touched: Set<PartitionKey>,
     /// Topics that are gone, and with them their offsets.
-    removed: Vec<Str>,
+    removed: Set<Str>,
 }
 
 /// What a shard is asked for.
@@ -62,19 +61,19 @@ pub(crate) enum Ask {
     Sync(Waiter, SyncGroupRequest),
     Heartbeat(Waiter, HeartbeatRequest),
     Leave(Waiter, Str, Vec<MemberIdentity>),
-    Commit(Waiter, OffsetCommitRequest, OffsetCommitResponse),
-    DeleteOffsets(Waiter, OffsetDeleteRequest, OffsetDeleteResponse),
+    Commit(Waiter, OffsetCommitRequest, CommitAnswer),
+    DeleteOffsets(Waiter, OffsetDeleteRequest, DeleteAnswer),
     DeleteGroups(RequestId, Vec<Str>),
     FetchOffsets(RequestId, OffsetFetchRequestGroup, bool),
-    /// All of its log is read.
-    Begin,
+    /// All of its log is read. Topics have gone meanwhile.
+    Begin(Set<Str>),
     /// The high watermark may have moved.
     Settle,
     /// Deadlines have come.
     Fire,
     /// `offsets.retention.check.interval.ms`.
     Expire,
-    ForgetTopic(Str),
+    ForgetTopics(Arc<Set<Str>>),
 }
 
 impl Groups {
@@ -95,7 +94,7 @@ impl Groups {
     /// A topic is gone.
     pub(crate) fn topic_gone(&mut self, name: &Str) {
         if !self.shards.is_empty() {
-            self.removed.push(name.clone());
+            self.removed.insert(name.clone());
         }
     }
 
@@ -113,8 +112,16 @@ impl Groups {
 impl Node {
     /// Takes the next step that a change of a partition asks for; false if there is none.
     pub(crate) fn tend_groups(&mut self, now: Now, out: &mut Outbox) -> bool {
-        if let Some(topic) = self.groups.removed.pop() {
-            self.ask_all_groups(now, &|| Ask::ForgetTopic(topic.clone()), out);
+        if !self.groups.removed.is_empty() {
+            let topics = Arc::new(std::mem::take(&mut self.groups.removed));
+            for shard in self.groups.shards.values_mut() {
+                if matches!(shard.phase, Phase::Loading(_))
+                    && let Phase::Loading(load) = &mut Arc::make_mut(shard).phase
+                {
+                    load.forget(&topics);
+                }
+            }
+            self.ask_all_groups(now, &|| Ask::ForgetTopics(topics.clone()), out);
             return true;
         }
         let Some(key) = self.groups.touched.pop_first() else { return false };
@@ -134,10 +141,16 @@ impl Node {
                     self.give_groups(settled, out);
                 }
             }
-            (Some(shard), Some((epoch, _))) => {
-                // Elected again without a break, its log is what it was.
+            (Some(shard), Some((epoch, log_start))) => {
                 if shard.epoch != epoch {
-                    Arc::make_mut(shard).epoch = epoch;
+                    let shard = Arc::make_mut(shard);
+                    match &shard.phase {
+                        // Elected again without a break, its log is what it was.
+                        Phase::Active => shard.epoch = epoch,
+                        // What it has asked the store for will be answered to the epoch before.
+                        Phase::Loading(load) => *shard = Shard::loading(epoch, load.again(log_start)),
+                        Phase::Failed => *shard = Shard::loading(epoch, Load::from(log_start)),
+                    }
                 }
                 match shard.phase {
                     Phase::Active => self.ask_groups(now, key, Ask::Settle, out),
@@ -158,8 +171,9 @@ impl Node {
             Ok(Step::Ask(op)) => self.ops.start(Purpose::Groups(key, shard.epoch), op, out),
             Ok(Step::Wait) => {}
             Ok(Step::Loaded) => {
+                let gone = load.take_forgotten();
                 shard.phase = Phase::Active;
-                self.ask_groups(now, key, Ask::Begin, out);
+                self.ask_groups(now, key, Ask::Begin(gone), out);
                 if self.timers.deadline(WakeReason::OffsetExpiry).is_none() {
                     self.arm_offset_expiry(now);
                 }
@@ -230,20 +244,19 @@ impl Node {
                 turn.answer(waiter, members::heartbeat_body(error));
             }
             Ask::Leave(waiter, group, members) => shard.leave(&mut turn, waiter, &group, members),
-            Ask::Commit(waiter, request, response) => shard.commit(&mut turn, waiter, request, response),
-            Ask::DeleteOffsets(waiter, request, response) => {
-                shard.delete_offsets(&mut turn, waiter, request, response);
-            }
+            Ask::Commit(waiter, request, answer) => shard.commit(&mut turn, waiter, request, answer),
+            Ask::DeleteOffsets(waiter, request, answer) => shard.delete_offsets(&mut turn, waiter, request, answer),
             Ask::DeleteGroups(id, groups) => shard.delete_groups(&mut turn, id, groups),
             Ask::FetchOffsets(id, request, is_stable) => shard.fetch(&mut turn, id, &request, is_stable),
-            Ask::Begin => {
+            Ask::Begin(gone) => {
                 shard.begin(&mut turn);
+                shard.forget_topics(&mut turn, &gone);
                 shard.settle(&mut turn);
             }
             Ask::Settle => shard.settle(&mut turn),
             Ask::Fire => shard.fire(&mut turn),
             Ask::Expire => shard.expire(&mut turn),
-            Ask::ForgetTopic(topic) => shard.forget_topic(&mut turn, &topic),
+            Ask::ForgetTopics(topics) => shard.forget_topics(&mut turn, &topics),
         }
         let settled = std::mem::take(&mut turn.settled);
         (shard.timers, shard.parked) = (turn.timers, turn.parked);

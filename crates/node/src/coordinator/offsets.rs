@@ -1,5 +1,6 @@
 //! Committed offsets: OffsetCommit, OffsetFetch, OffsetDelete, DeleteGroups, and their end.
 
+use ordered::{Map, Set};
 use protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use protocol::messages::offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic};
 use protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
@@ -14,14 +15,52 @@ use super::classic::{ClassicGroup, GroupState};
 use super::shard::{Group, Kind, OffsetEntry, Settled, Shard, Then, Turn};
 use crate::deferred::{RequestId, Waiter};
 
+/// An answer to OffsetCommit that grows by partitions, each with its topic wherever that came first.
+#[derive(Debug, Default)]
+pub(crate) struct CommitAnswer {
+    pub(crate) response: OffsetCommitResponse,
+    places: Map<(Str, Uuid), usize>,
+}
+
+/// As [`CommitAnswer`], to OffsetDelete.
+#[derive(Debug, Default)]
+pub(crate) struct DeleteAnswer {
+    pub(crate) response: OffsetDeleteResponse,
+    places: Map<(Str, Uuid), usize>,
+}
+
+impl CommitAnswer {
+    pub(crate) fn add(&mut self, name: &Str, topic_id: Uuid, partition_index: i32, error: ErrorCode) {
+        let topics = &mut self.response.topics;
+        let place = *self.places.entry((name.clone(), topic_id)).or_insert(topics.len());
+        if place == topics.len() {
+            topics.push(OffsetCommitResponseTopic { name: name.clone(), topic_id, partitions: Vec::new() });
+        }
+        let error_code = error.code();
+        topics[place].partitions.push(OffsetCommitResponsePartition { partition_index, error_code });
+    }
+}
+
+impl DeleteAnswer {
+    pub(crate) fn add(&mut self, name: &Str, partition_index: i32, error: ErrorCode) {
+        let topics = &mut self.response.topics;
+        let place = *self.places.entry((name.clone(), Uuid::ZERO)).or_insert(topics.len());
+        if place == topics.len() {
+            topics.push(OffsetDeleteResponseTopic { name: name.clone(), partitions: Vec::new() });
+        }
+        let error_code = error.code();
+        topics[place].partitions.push(OffsetDeleteResponsePartition { partition_index, error_code });
+    }
+}
+
 impl Shard {
-    /// `request` names partitions that exist; `response` has the refusals of the others.
+    /// `request` names partitions that exist; `answer` has the refusals of the others.
     pub(super) fn commit(
         &mut self,
         turn: &mut Turn<'_>,
         waiter: Waiter,
         request: OffsetCommitRequest,
-        mut response: OffsetCommitResponse,
+        mut answer: CommitAnswer,
     ) {
         let outcome = self.check_commit(turn, waiter.version, &request);
         let now_ms = turn.now.wall.0;
@@ -53,13 +92,13 @@ impl Shard {
                         ErrorCode::None
                     }
                 };
-                answer_commit(&mut response, &topic.name, topic.topic_id, partition.partition_index, error);
+                answer.add(&topic.name, topic.topic_id, partition.partition_index, error);
             }
         }
+        let mut body = ResponseBody::OffsetCommit(answer.response);
         if changes.is_empty() {
-            return turn.answer(waiter, ResponseBody::OffsetCommit(response));
+            return turn.answer(waiter, body);
         }
-        let mut body = ResponseBody::OffsetCommit(response);
         match self.write(turn, changes) {
             Ok(end) => turn.park(end, Then::Answer(waiter, body)),
             Err(error) => {
@@ -110,7 +149,8 @@ impl Shard {
         }
     }
 
-    /// Committed offsets of a group; with `is_stable` the answer waits for those that are on their way.
+    /// Committed offsets of a group; with `is_stable` the answer waits for those that are on their way. So it does while a new
+    /// leader does not know that what it took over is committed: what it knows could be before what was acknowledged (KIP-207).
     pub(super) fn fetch(
         &mut self,
         turn: &mut Turn<'_>,
@@ -118,6 +158,7 @@ impl Shard {
         request: &OffsetFetchRequestGroup,
         is_stable: bool,
     ) {
+        let is_stable = is_stable || turn.log.check_caught_up().is_err();
         let answer = self.offsets_of(request, is_stable);
         match self.uncommitted.back().map(|(end, ..)| *end) {
             Some(end) if is_stable => turn.park(end, Then::Fetched(id, answer)),
@@ -165,13 +206,13 @@ impl Shard {
         OffsetFetchResponseGroup { group_id: request.group_id.clone(), topics, ..Default::default() }
     }
 
-    /// `request` names partitions that exist; `response` has the refusals of the others.
+    /// `request` names partitions that exist; `answer` has the refusals of the others.
     pub(super) fn delete_offsets(
         &mut self,
         turn: &mut Turn<'_>,
         waiter: Waiter,
         request: OffsetDeleteRequest,
-        mut response: OffsetDeleteResponse,
+        mut answer: DeleteAnswer,
     ) {
         let found = self.group(&request.group_id).filter(|it| it.kind.is_some());
         let error = match found.and_then(|it| it.kind.as_ref()) {
@@ -199,10 +240,10 @@ impl Shard {
                 if is_there && !is_in_use {
                     changes.push(Change::Offset(request.group_id.clone(), at, None));
                 }
-                answer_delete(&mut response, &topic.name, partition.partition_index, error);
+                answer.add(&topic.name, partition.partition_index, error);
             }
         }
-        let mut body = ResponseBody::OffsetDelete(response);
+        let mut body = ResponseBody::OffsetDelete(answer.response);
         if changes.is_empty() {
             return turn.answer(waiter, body);
         }
@@ -273,16 +314,25 @@ impl Shard {
         let _ = self.write_each(turn, changes);
     }
 
-    /// A topic is gone, and with it what was consumed of it.
-    pub(super) fn forget_topic(&mut self, turn: &mut Turn<'_>, topic: &Str) {
+    /// Topics are gone, and with them what was consumed of them.
+    pub(super) fn forget_topics(&mut self, turn: &mut Turn<'_>, topics: &Set<Str>) {
         let mut changes = Vec::new();
         for (id, group) in self.groups.iter() {
-            let from = TopicPartition { topic: topic.clone(), partition: 0 };
-            let to = TopicPartition { topic: topic.clone(), partition: i32::MAX };
-            for (at, entry) in group.offsets.range(from..=to) {
+            let mut forget = |at: &TopicPartition, entry: &OffsetEntry| {
                 if entry.latest.is_some() {
                     changes.push(Change::Offset(id.clone(), at.clone(), None));
                 }
+            };
+            // One of the two may be very much longer.
+            if group.offsets.len() < topics.len() {
+                let gone = group.offsets.iter().filter(|(at, _)| topics.contains(&at.topic));
+                gone.for_each(|(at, entry)| forget(at, entry));
+                continue;
+            }
+            for topic in topics.iter() {
+                let from = TopicPartition { topic: topic.clone(), partition: 0 };
+                let to = TopicPartition { topic: topic.clone(), partition: i32::MAX };
+                group.offsets.range(from..=to).for_each(|(at, entry)| forget(at, entry));
             }
         }
         let _ = self.write_each(turn, changes);
@@ -334,38 +384,4 @@ fn fetched(partition_index: i32, value: Option<OffsetValue>) -> OffsetFetchRespo
         metadata,
         error_code: ErrorCode::None.code(),
     }
-}
-
-/// Adds a partition to the answer to OffsetCommit.
-pub(crate) fn answer_commit(
-    response: &mut OffsetCommitResponse,
-    name: &Str,
-    topic_id: Uuid,
-    partition_index: i32,
-    error: ErrorCode,
-) {
-    let is_it = |it: &OffsetCommitResponseTopic| it.name == *name && it.topic_id == topic_id;
-    let index = match response.topics.iter().rposition(is_it) {
-        Some(index) => index,
-        None => {
-            let topic = OffsetCommitResponseTopic { name: name.clone(), topic_id, partitions: Vec::new() };
-            response.topics.push(topic);
-            response.topics.len() - 1
-        }
-    };
-    let error_code = error.code();
-    response.topics[index].partitions.push(OffsetCommitResponsePartition { partition_index, error_code });
-}
-
-/// Adds a partition to the answer to OffsetDelete.
-pub(crate) fn answer_delete(response: &mut OffsetDeleteResponse, name: &Str, partition_index: i32, error: ErrorCode) {
-    let index = match response.topics.iter().rposition(|it| it.name == *name) {
-        Some(index) => index,
-        None => {
-            response.topics.push(OffsetDeleteResponseTopic { name: name.clone(), partitions: Vec::new() });
-            response.topics.len() - 1
-        }
-    };
-    let error_code = error.code();
-    response.topics[index].partitions.push(OffsetDeleteResponsePartition { partition_index, error_code });
 }

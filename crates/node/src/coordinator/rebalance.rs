@@ -68,12 +68,14 @@ impl ClassicGroup {
         }
     }
 
-    /// Lets a member go, without a word.
+    /// Lets a member go; who waits there hears that it is no member.
     pub(super) fn drop_member(&mut self, turn: &mut Turn<'_>, id: &Str) {
         let pending = self.pending_joins.get(id).copied();
         turn.disarm(&self.id, Timer::Member(id.clone()), pending);
-        if let Some(member) = self.remove(id) {
+        self.answer_join(turn, id, ErrorCode::UnknownMemberId);
+        if let Some(mut member) = self.remove(id) {
             turn.disarm(&self.id, Timer::Member(id.clone()), member.expires);
+            refuse_sync(turn, &mut member, ErrorCode::UnknownMemberId);
         }
     }
 
@@ -253,6 +255,10 @@ impl ClassicGroup {
             return;
         }
         let Some(waiter) = self.take_join(&new_id) else { return };
+        if error == ErrorCode::None {
+            // Its session may have ended unnoticed while it waited.
+            self.heard(turn, &new_id);
+        }
         let mut response = self.joined(&new_id);
         if error != ErrorCode::None {
             self.replace_static(&instance, &new_id, &old_id);
@@ -299,6 +305,14 @@ impl ClassicGroup {
                 settled.push(Settled::Answer(waiter, ResponseBody::SyncGroup(response)));
             }
         }
+    }
+}
+
+/// Tells whoever waits for a member's assignment that there is none.
+pub(super) fn refuse_sync(turn: &mut Turn<'_>, member: &mut super::classic::Member, error: ErrorCode) {
+    if let Some(waiter) = member.awaiting_sync.take() {
+        let response = SyncGroupResponse { error_code: error.code(), ..SyncGroupResponse::default() };
+        turn.answer(waiter, ResponseBody::SyncGroup(response));
     }
 }
 

@@ -359,17 +359,18 @@ impl Shard {
         }
     }
 
-    /// What is due is done.
+    /// What is due is done. What that makes due has its own turn.
     pub(super) fn fire(&mut self, turn: &mut Turn<'_>) {
-        while turn.parked.front().is_some_and(|it| it.deadline <= turn.now.mono) {
-            if let Some(parked) = turn.parked.pop_front() {
-                self.go_on(turn, parked.then, ErrorCode::RequestTimedOut);
-            }
+        let now = turn.now.mono;
+        let parked = turn.parked.iter().take_while(|it| it.deadline <= now).count();
+        let mut due = Vec::new();
+        while turn.timers.first().is_some_and(|(at, ..)| *at <= now) {
+            due.extend(turn.timers.pop_first());
         }
-        while let Some((at, ..)) = turn.timers.first()
-            && *at <= turn.now.mono
-        {
-            let Some((at, id, timer)) = turn.timers.pop_first() else { return };
+        for parked in turn.parked.drain(..parked).collect::<Vec<_>>() {
+            self.go_on(turn, parked.then, ErrorCode::RequestTimedOut);
+        }
+        for (at, id, timer) in due {
             if let Some(group) = self.classic(&id) {
                 group.due(turn, at, &timer);
             }

@@ -2,7 +2,7 @@
 //! KIP-559, KIP-814), SyncGroup 0 to 5, Heartbeat 0 to 4, LeaveGroup 0 to 5 (KIP-345: several members), DescribeGroups 0 to 6,
 //! ListGroups 0 to 5 (KIP-518 states, KIP-848 types), DeleteGroups 0 to 2 (KIP-229).
 
-use ordered::Set;
+use ordered::{Map, Set};
 use protocol::messages::delete_groups_response::DeletableGroupResult;
 use protocol::messages::describe_groups_response::DescribedGroup;
 use protocol::messages::leave_group_request::MemberIdentity;
@@ -37,8 +37,8 @@ pub(crate) struct PendingGroups {
 #[derive(Clone, Debug)]
 pub(crate) enum Parts {
     Deleted(DeleteGroupsResponse),
-    /// With what could not even be asked for, by group.
-    Fetched(OffsetFetchResponse),
+    /// With what could not even be asked for, by group; and where each group stands.
+    Fetched(OffsetFetchResponse, Map<Str, usize>),
 }
 
 impl Node {
@@ -75,9 +75,13 @@ impl Node {
         waiter: Waiter,
         peer: &Peer,
         client_id: Option<Str>,
-        request: JoinGroupRequest,
+        mut request: JoinGroupRequest,
         out: &mut Outbox,
     ) {
+        if waiter.version == 0 {
+            // There is one time for both.
+            request.rebalance_timeout_ms = request.session_timeout_ms;
+        }
         let config = &self.config.groups;
         let session_timeout_ms = request.session_timeout_ms;
         let is_in_bounds =
@@ -240,8 +244,8 @@ impl Node {
     /// One coordinator has answered about one group.
     pub(crate) fn offsets_fetched(&mut self, id: RequestId, group: OffsetFetchResponseGroup, out: &mut Outbox) {
         let Some(Pending::Groups(pending)) = self.deferred.pending_mut(id) else { return };
-        if let Parts::Fetched(response) = &mut pending.parts
-            && let Some(place) = response.groups.iter_mut().find(|it| it.group_id == group.group_id)
+        if let Parts::Fetched(response, places) = &mut pending.parts
+            && let Some(place) = places.get(&group.group_id).and_then(|place| response.groups.get_mut(*place))
         {
             place.error_code = group.error_code;
             // What could not be asked for stands behind.
@@ -262,7 +266,7 @@ impl Node {
         let Some(Pending::Groups(PendingGroups { waiter, parts, .. })) = self.deferred.take(id) else { return };
         let body = match parts {
             Parts::Deleted(response) => ResponseBody::DeleteGroups(response),
-            Parts::Fetched(response) => {
+            Parts::Fetched(response, _) => {
                 ResponseBody::OffsetFetch(super::offsets::in_version(&self.image, waiter.version, response))
             }
         };

@@ -3,6 +3,7 @@
 //!
 //! Gap: KIP-848's member ids and epochs of OffsetFetch are read and mean nothing: there are only classic groups.
 
+use ordered::Map;
 use protocol::messages::offset_commit_request::OffsetCommitRequestTopic;
 use protocol::messages::offset_delete_request::OffsetDeleteRequestTopic;
 use protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
@@ -10,14 +11,11 @@ use protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
 };
-use protocol::messages::{
-    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchRequest,
-    OffsetFetchResponse,
-};
+use protocol::messages::{OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetFetchResponse};
 use protocol::{ErrorCode, Now, ResponseBody, Str, Uuid};
 
 use super::groups::{Parts, PendingGroups};
-use crate::coordinator::{Ask, answer_commit, answer_delete, refuse};
+use crate::coordinator::{Ask, CommitAnswer, DeleteAnswer, refuse};
 use crate::deferred::{Pending, Waiter};
 use crate::image::Image;
 use crate::node::Node;
@@ -32,14 +30,14 @@ impl Node {
         out: &mut Outbox,
     ) {
         let by_id = waiter.version >= 10;
-        let mut response = OffsetCommitResponse::default();
+        let mut answer = CommitAnswer::default();
         let mut known = Vec::with_capacity(request.topics.len());
         for OffsetCommitRequestTopic { name, topic_id, partitions } in std::mem::take(&mut request.topics) {
             let topic = if by_id { self.image.topic_by_id(topic_id) } else { self.image.topic(&name) };
             let Some(topic) = topic else {
                 let error = if by_id { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition };
                 for partition in partitions {
-                    answer_commit(&mut response, &name, topic_id, partition.partition_index, error);
+                    answer.add(&name, topic_id, partition.partition_index, error);
                 }
                 continue;
             };
@@ -50,7 +48,7 @@ impl Node {
                     there.push(partition);
                 } else {
                     let error = ErrorCode::UnknownTopicOrPartition;
-                    answer_commit(&mut response, &name, topic_id, partition.partition_index, error);
+                    answer.add(&name, topic_id, partition.partition_index, error);
                 }
             }
             if !there.is_empty() {
@@ -59,18 +57,18 @@ impl Node {
         }
         request.topics = known;
         if request.topics.is_empty() {
-            return self.answer(waiter, ResponseBody::OffsetCommit(response), out);
+            return self.answer(waiter, ResponseBody::OffsetCommit(answer.response), out);
         }
         match self.coordinator_of(&request.group_id) {
-            Ok(key) => self.ask_groups(now, key, Ask::Commit(waiter, request, response), out),
+            Ok(key) => self.ask_groups(now, key, Ask::Commit(waiter, request, answer), out),
             Err(error) => {
                 for topic in request.topics {
                     for partition in topic.partitions {
                         let index = partition.partition_index;
-                        answer_commit(&mut response, &topic.name, topic.topic_id, index, error);
+                        answer.add(&topic.name, topic.topic_id, index, error);
                     }
                 }
-                self.answer(waiter, ResponseBody::OffsetCommit(response), out);
+                self.answer(waiter, ResponseBody::OffsetCommit(answer.response), out);
             }
         }
     }
@@ -85,11 +83,11 @@ impl Node {
         let is_stable = request.require_stable;
         let groups = if waiter.version < 8 { vec![only_group(request)] } else { request.groups };
         let mut response = OffsetFetchResponse::default();
-        let mut asked = Vec::new();
+        let (mut asked, mut places) = (Vec::new(), Map::new());
         for mut group in groups {
             let mut place = OffsetFetchResponseGroup { group_id: group.group_id.clone(), ..Default::default() };
             // A group that stands twice is answered once.
-            if response.groups.iter().any(|it: &OffsetFetchResponseGroup| it.group_id == group.group_id) {
+            if places.insert(group.group_id.clone(), response.groups.len()).is_some() {
                 continue;
             }
             match self.coordinator_of(&group.group_id) {
@@ -110,7 +108,7 @@ impl Node {
         }
         let id = self.deferred.number();
         // One more than are asked, so that nothing is answered before all are.
-        let pending = PendingGroups { waiter, parts: Parts::Fetched(response), outstanding: asked.len() + 1 };
+        let pending = PendingGroups { waiter, parts: Parts::Fetched(response, places), outstanding: asked.len() + 1 };
         self.deferred.hold(id, Pending::Groups(pending));
         for (key, group) in asked {
             self.ask_groups(now, key, Ask::FetchOffsets(id, group, is_stable), out);
@@ -141,7 +139,7 @@ impl Node {
         mut request: OffsetDeleteRequest,
         out: &mut Outbox,
     ) {
-        let mut response = OffsetDeleteResponse::default();
+        let mut answer = DeleteAnswer::default();
         let mut known = Vec::new();
         for OffsetDeleteRequestTopic { name, partitions } in std::mem::take(&mut request.topics) {
             let topic = self.image.topic(&name);
@@ -151,7 +149,7 @@ impl Node {
                     there.push(partition);
                 } else {
                     let error = ErrorCode::UnknownTopicOrPartition;
-                    answer_delete(&mut response, &name, partition.partition_index, error);
+                    answer.add(&name, partition.partition_index, error);
                 }
             }
             if !there.is_empty() {
@@ -160,9 +158,9 @@ impl Node {
         }
         request.topics = known;
         match self.coordinator_of_named(&request.group_id) {
-            Ok(key) => self.ask_groups(now, key, Ask::DeleteOffsets(waiter, request, response), out),
+            Ok(key) => self.ask_groups(now, key, Ask::DeleteOffsets(waiter, request, answer), out),
             Err(error) => {
-                let mut body = ResponseBody::OffsetDelete(response);
+                let mut body = ResponseBody::OffsetDelete(answer.response);
                 refuse(&mut body, error);
                 self.answer(waiter, body, out);
             }

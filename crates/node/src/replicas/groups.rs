@@ -177,6 +177,90 @@ fn a_coordinator_that_loads_says_so_and_lets_members_be() {
     assert_eq!(offsets(&world.ask(2, 9, fetch()))[0], 5);
 }
 
+/// What the store was asked in the epoch before is answered to nobody.
+#[test]
+fn a_coordinator_that_is_elected_again_while_it_loads_begins_again() {
+    let mut world = World::of_groups(2);
+    let sent = world.send(1, 9, commit(&Str::new(), -1, 0, 5));
+    assert!(world.answer(1, sent).is_some());
+    world.brokers.get_mut(&2).expect("it lives").is_stuck = true;
+    world.move_coordinator(2, &[1, 2]);
+    // Gone meanwhile, and not forgotten.
+    world.brokers.get_mut(&2).expect("it lives").node.groups.topic_gone(&"t".into());
+    world.input(2, Input::Wake);
+    world.move_coordinator(2, &[1, 2]);
+    assert_eq!(heard(&world.ask(2, 9, fetch())), ErrorCode::CoordinatorLoadInProgress);
+    world.brokers.get_mut(&2).expect("it lives").is_stuck = false;
+    world.advance(1_000);
+    let answer = world.ask(2, 9, fetch());
+    assert_eq!((heard(&answer), offsets(&answer)[0]), (ErrorCode::None, -1));
+}
+
+#[test]
+fn offsets_of_a_topic_that_went_while_they_were_read_are_forgotten() {
+    let mut world = World::of_groups(2);
+    let sent = world.send(1, 9, commit(&Str::new(), -1, 0, 5));
+    assert!(world.answer(1, sent).is_some());
+    world.brokers.get_mut(&2).expect("it lives").is_stuck = true;
+    world.move_coordinator(2, &[1, 2]);
+    world.brokers.get_mut(&2).expect("it lives").node.groups.topic_gone(&"t".into());
+    world.input(2, Input::Wake);
+    world.brokers.get_mut(&2).expect("it lives").is_stuck = false;
+    world.advance(1_000);
+    assert_eq!(offsets(&world.ask(2, 9, fetch()))[0], -1);
+}
+
+#[test]
+fn a_broker_that_is_elected_while_its_log_is_cut_coordinates() {
+    let mut world = World::of_groups(3);
+    let nobody = Str::new();
+    let sent = world.send(1, 9, commit(&nobody, -1, 0, 5));
+    assert_eq!(world.answer(1, sent).map(|it| heard(&it)), Some(ErrorCode::None));
+    world.advance(1_000);
+    // The first has what nobody else has; its disk is slow to let go of it.
+    world.cut.insert((1, 2));
+    world.cut.insert((1, 3));
+    world.send(1, 9, commit(&nobody, -1, 0, 6));
+    world.move_coordinator(2, &[2, 3]);
+    world.advance(1_000);
+    world.brokers.get_mut(&1).expect("it lives").is_stuck = true;
+    world.cut.clear();
+    let is_cut = |world: &World| {
+        let events = &world.brokers[&1].events;
+        events.iter().any(|it| matches!(it, Event::Truncated { topic, .. } if *topic == *"__consumer_offsets"))
+    };
+    for _ in 0..100 {
+        world.advance(1_000);
+        if is_cut(&world) {
+            break;
+        }
+    }
+    assert!(is_cut(&world), "its log parts from the leader's");
+    world.move_coordinator(1, &[1]);
+    world.brokers.get_mut(&1).expect("it lives").is_stuck = false;
+    world.run();
+    let answer = world.ask(1, 9, fetch());
+    assert_eq!((heard(&answer), offsets(&answer)[0]), (ErrorCode::None, 5));
+}
+
+/// What was acknowledged is not taken back, even for a moment.
+#[test]
+fn a_new_coordinator_tells_no_offset_before_it_knows_that_it_is_committed() {
+    let mut world = World::of_groups(3);
+    let sent = world.send(1, 9, commit(&Str::new(), -1, 0, 5));
+    assert_eq!(world.answer(1, sent).map(|it| heard(&it)), Some(ErrorCode::None));
+    for pair in [(1, 2), (1, 3), (2, 3)] {
+        world.cut.insert(pair);
+    }
+    world.move_coordinator(2, &[2, 3]);
+    let asked = world.send(2, 9, fetch());
+    assert!(world.answer(2, asked).is_none(), "whether it is committed, the other one will tell");
+    world.cut.remove(&(2, 3));
+    world.advance(40_000);
+    let found = offsets(&world.ask(2, 9, fetch()))[0];
+    assert_eq!(found, 5);
+}
+
 /// A consumer that may be slow, die, or talk to the wrong broker.
 #[derive(Default)]
 struct Consumer {
