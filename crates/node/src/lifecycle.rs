@@ -406,9 +406,10 @@ impl Node {
         }
     }
 
-    /// A copy is the log now: it is mounted.
+    /// A copy is the log now: it is mounted, and the controller is told where.
     pub(crate) fn mount_adopted(&mut self, now: Now, key: PartitionKey, dir: DirId, out: &mut Outbox) {
         self.life.chosen.remove(&key);
+        self.life.sought.insert(key, dir);
         self.mount_in(now, key, dir, true, out);
     }
 
@@ -428,17 +429,23 @@ impl Node {
             self.life.sought.insert(key, next);
             return self.mount_in(now, key, next, false, out);
         }
-        if let Some(dir) = self.life.copied.remove(&key) {
-            let Some(name) = self.image.topic_by_id(key.topic_id).map(|topic| topic.name.clone()) else { return };
-            self.life.chosen.insert(key, dir);
-            return self.adopt(key, dir, name, key.topic_id, out);
-        }
-        let Some((lost, _)) = self.config.identity.lost.first() else { return self.choose_directory(now, key, out) };
+        let copied = self.life.copied.remove(&key);
         let Some(topic) = self.image.topic_by_id(key.topic_id) else { return };
         let Some(image) = topic.partitions.get(&key.partition) else { return };
-        let (config, name) = (self.config.topic(&self.image, &topic.name), topic.name.clone());
-        self.partitions.add_lost(key, name, DirId(*lost), self.config.node_id, image, config, now.mono);
-        self.ask_for_directory(now, key, LOST, out);
+        let name = topic.name.clone();
+        // A copy may lack what was appended last, so it does not stand for a log that is only away.
+        if let Some(lost) = self.life.offline.first().copied() {
+            let config = self.config.topic(&self.image, &name);
+            self.partitions.add_lost(key, name, lost, self.config.node_id, image, config, now.mono);
+            return self.ask_for_directory(now, key, LOST, out);
+        }
+        match copied {
+            Some(dir) => {
+                self.life.chosen.insert(key, dir);
+                self.adopt(key, dir, name, key.topic_id, out);
+            }
+            None => self.choose_directory(now, key, out),
+        }
     }
 
     fn dir_of(&self, directory: Uuid) -> Option<DirId> {
@@ -504,8 +511,13 @@ impl Node {
                 // What was appended last may be in the log alone, so that is looked for first.
                 let Some((key, partition)) = self.partitions.by_log_mut(log) else { return };
                 self.life.copied.insert(key, partition.dir);
-                self.partitions.forget(key);
-                self.seek(now, key, out);
+                match self.life.sought.remove(&key) {
+                    Some(dir) => self.seek_on(now, key, dir, out),
+                    None => {
+                        self.partitions.forget(key);
+                        self.seek(now, key, out);
+                    }
+                }
             }
             Ok(other) => panic!("a mount was answered with {other:?}"),
             Err(error @ (StoreError::Corrupt(_) | StoreError::Missing)) => {

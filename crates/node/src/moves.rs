@@ -5,6 +5,7 @@ use protocol::{ErrorCode, Instant, NodeId, Now, Str, TopicPartition, Uuid};
 use storage::{Cell, CopyPlan, DirId, Done, FoundLog, LogId, StoreError, StoreOp};
 
 use crate::event::Event;
+use crate::image::directory::LOST;
 use crate::lifecycle::Phase;
 use crate::node::Node;
 use crate::ops::{CopyPart, Purpose};
@@ -98,7 +99,7 @@ impl Node {
         let limit = self.number("replica.alter.log.dirs.io.max.bytes.per.second").unwrap_or(u64::MAX);
         let threads = self.number("num.replica.alter.log.dirs.threads");
         let threads = threads.map_or(self.config.log_dirs.len(), |it| usize::try_from(it).unwrap_or(usize::MAX));
-        let mut copying = self.ops.count(|purpose| matches!(purpose, Purpose::Copy(_, CopyPart::Step)));
+        let mut copying = self.ops.count(|purpose| matches!(purpose, Purpose::Copy(_, CopyPart::Step(_))));
         for key in self.moves.keys.iter().copied().collect::<Vec<_>>() {
             let Some(partition) = self.partitions.get_mut(&key) else {
                 self.moves.keys.remove(&key);
@@ -123,7 +124,7 @@ impl Node {
                     copying += 1;
                     let plan = CopyPlan { to, era, bytes: limit.clamp(LEAST_STEP, STEP) };
                     partition.future_began(task);
-                    self.ops.start(Purpose::Copy(log, CopyPart::Step), StoreOp::Copy(log, plan), out);
+                    self.ops.start(Purpose::Copy(log, CopyPart::Step(era)), StoreOp::Copy(log, plan), out);
                 }
                 FutureTask::Ask => {
                     partition.future_began(task);
@@ -164,7 +165,8 @@ impl Node {
 
     pub(crate) fn ask_for_own_directory(&mut self, now: Now, key: PartitionKey, dir: DirId, out: &mut Outbox) {
         if let Some(id) = self.config.identity.directory_ids.get(usize::from(dir.0)).copied() {
-            self.ask_for_directory(now, key, id, out);
+            // The id of one that could not be opened is not known.
+            self.ask_for_directory(now, key, if id.is_zero() { LOST } else { id }, out);
         }
     }
 
@@ -177,10 +179,11 @@ impl Node {
                 self.ask_for_own_directory(now, key, to, out);
             }
         }
-        // A move that came to nothing because its directory failed: the controller must look for the replica where it is.
+        // A move that came to nothing because a directory failed: the controller must look for the replica where it is, or was.
         let is_elsewhere = |partition: &&Partition| {
             let noted = self.noted_dir(partition.key).filter(|noted| *noted != partition.dir);
-            partition.is_online() && noted.is_some_and(|noted| partition.future().is_none_or(|it| it.dir != noted))
+            let is_moving = |noted| partition.is_future_asked() && partition.future().is_some_and(|it| it.dir == noted);
+            !partition.is_mounting() && noted.is_some_and(|noted| !is_moving(noted))
         };
         let elsewhere: Vec<_> = self.partitions.iter().filter(is_elsewhere).map(|it| (it.key, it.dir)).collect();
         for (key, dir) in elsewhere {
@@ -200,8 +203,8 @@ impl Node {
         let Some((key, partition)) = self.partitions.by_log_mut(log) else { return };
         let Some(to) = partition.future().map(|it| it.dir) else { return };
         match (part, result) {
-            (CopyPart::Step, Ok(Done::Copied(copied))) => {
-                let more = partition.future_paused(Some(copied));
+            (CopyPart::Step(era) | CopyPart::Move(era), Ok(Done::Copied(copied))) => {
+                let more = partition.future_paused(Some((era, copied)));
                 self.pay_for_copy(now, more);
             }
             (CopyPart::Note, Ok(Done::Put)) => {
@@ -209,11 +212,12 @@ impl Node {
                 if self.life.is_leaving() {
                     partition.future_paused(None);
                 } else {
-                    self.ops.start(Purpose::Copy(log, CopyPart::Move), StoreOp::Move(log), out);
+                    let part = CopyPart::Move(partition.era());
+                    self.ops.start(Purpose::Copy(log, part), StoreOp::Move(log), out);
                 }
                 return;
             }
-            (CopyPart::Move, Ok(Done::Moved(failed))) => return self.replica_moved(now, key, failed, out),
+            (CopyPart::Move(_), Ok(Done::Moved(failed))) => return self.replica_moved(now, key, failed, out),
             (CopyPart::Drop, Ok(Done::CopyDropped)) => {
                 if !partition.future_over(false) {
                     self.moves.forget(key);
@@ -233,8 +237,11 @@ impl Node {
                 partition.future_paused(None);
             }
             (_, Err(StoreError::Corrupt(why))) => {
-                partition.give_up_future();
+                let (was_asked, own) = (partition.give_up_future(), partition.dir);
                 let name = format!("{}-{}", partition.topic, key.partition);
+                if was_asked {
+                    self.ask_for_own_directory(now, key, own, out);
+                }
                 out.emit(|| Event::Warning { what: format!("{name} cannot be copied to another directory: {why}") });
             }
             (_, Err(error)) => {
@@ -278,18 +285,18 @@ impl Node {
         self.drive_moves(now, out);
     }
 
-    /// A directory has failed: nothing moves there any more, and the controller must not look for a replica there that is
-    /// where it was.
+    /// A directory has failed: nothing moves there or from there any more, and the controller must not look for a replica
+    /// where it is not.
     pub(crate) fn futures_failed(&mut self, now: Now, dir: DirId, out: &mut Outbox) {
         for key in self.moves.keys.iter().copied().collect::<Vec<_>>() {
             let Some(partition) = self.partitions.get_mut(&key) else { continue };
-            if partition.dir == dir || partition.future().is_none_or(|it| it.dir != dir) {
+            if partition.dir != dir && partition.future().is_none_or(|it| it.dir != dir) {
                 continue;
             }
             let (was_asked, own) = (partition.is_future_asked(), partition.dir);
             partition.future_lost();
             self.moves.forget(key);
-            if was_asked || self.noted_dir(key) == Some(dir) {
+            if was_asked || self.noted_dir(key).is_some_and(|noted| noted != own) {
                 self.ask_for_own_directory(now, key, own, out);
             }
         }

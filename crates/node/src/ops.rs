@@ -2,7 +2,7 @@
 
 use ordered::Map;
 
-use protocol::{LeaderEpoch, Offset, Str, TopicPartition};
+use protocol::{Era, LeaderEpoch, Offset, Str, TopicPartition};
 use storage::{Cell, DirId, LogId, OpId, StoreOp};
 
 use crate::deferred::RequestId;
@@ -49,12 +49,12 @@ pub(crate) enum Purpose {
 /// What was asked for while a log is on its way to another directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CopyPart {
-    /// To copy more of it.
-    Step,
+    /// To copy more of it, in this era of the log.
+    Step(Era),
     /// To write its start down in the new directory.
     Note,
-    /// To have it live there.
-    Move,
+    /// To have it live there, in this era of the log.
+    Move(Era),
     /// To remove the copy.
     Drop,
 }
@@ -81,10 +81,10 @@ impl Purpose {
             | Purpose::Flush(..)
             | Purpose::Truncate(_)
             | Purpose::Clean(_, CleanPart::Swap)
-            | Purpose::Copy(_, CopyPart::Move | CopyPart::Drop)
+            | Purpose::Copy(_, CopyPart::Move(_) | CopyPart::Drop)
             | Purpose::Remove(..) => true,
             Purpose::Clean(_, CleanPart::Write | CleanPart::Note)
-            | Purpose::Copy(_, CopyPart::Step | CopyPart::Note)
+            | Purpose::Copy(_, CopyPart::Step(_) | CopyPart::Note)
             | Purpose::Survey(_)
             | Purpose::SetAside(..)
             | Purpose::Adopt(..)

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Rig, batch, config};
+use common::{Rig, batch, config, produce};
 use node::Event;
 use protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
@@ -14,7 +14,7 @@ use protocol::messages::{
 };
 use protocol::{ErrorCode, Offset, RequestBody, ResponseBody, Str};
 use storage::memory::{DiskCall, Fault};
-use storage::{DirId, Disk, StoreOp};
+use storage::{Cell, DirId, Disk, StoreOp};
 
 const DIRS: [(&str, &str); 1] = [("log.dirs", "/a,/b")];
 const PATHS: [&str; 2] = ["/a", "/b"];
@@ -315,31 +315,167 @@ fn what_is_nobodys_is_set_aside_at_the_start() {
     assert_eq!(values(&mut rig).len(), 24);
 }
 
-/// The directory that the controller has noted is the one of the copy, and the other one is gone with the log.
-#[test]
-fn a_copy_stands_for_a_log_that_is_lost() {
-    let (mut rig, from, to) = loaded();
+/// Whether the next operation notes the log's start in the new directory, which the log moves to then.
+fn is_noting(rig: &Rig, to: usize) -> bool {
+    let noting = |op: &StoreOp| matches!(op, StoreOp::Put(Cell::LogStarts(DirId(dir)), _) if usize::from(*dir) == to);
+    rig.queue.front().is_some_and(|(_, op)| noting(op))
+}
+
+/// The log is in the second directory, and the controller has noted the first one; a batch was acknowledged after the last
+/// step of the copy. The next operation is the one by which the log moves.
+fn about_to_move() -> Rig {
+    let (mut rig, from, _) = loaded();
     if from == 0 {
         assert_eq!(alter(&mut rig, "/b", "t", 0), ErrorCode::None);
         rig.advance(1000);
     }
-    let _ = to;
     rig.held = true;
     assert_eq!(alter(&mut rig, "/a", "t", 0), ErrorCode::None);
-    // Up to the operation by which the log moves.
-    while !rig.queue.iter().any(|(_, op)| matches!(op, StoreOp::Move(_))) {
+    while !is_noting(&rig, 0) {
         assert!(rig.store_one());
     }
+    let id = rig.send(12, produce("t", 0, -1, batch(&["not in the copy"])));
+    while rig.answer(id).is_none() {
+        assert!(rig.store_one());
+    }
+    assert!(matches!(rig.queue.front(), Some((_, StoreOp::Move(_)))), "{:?}", rig.queue);
     rig.held = false;
+    rig
+}
+
+fn without_the_second() -> node::Config {
     let mut config = config(&DIRS);
     config.identity.directory_ids[1] = protocol::Uuid::ZERO;
     config.identity.lost = vec![(1, "log directory /b: Input/output error".into())];
-    let mut rig = rig.restart_as(config);
-    assert_eq!(values(&mut rig).len(), 24);
-    assert_eq!(rig.produce("t", 0, -1, batch(&["b"])), (0, 24));
-    assert!(folders(&rig, 0).contains(&"t-0".to_owned()));
-    // The log that was lost is back, and is not the log any more.
+    config
+}
+
+/// The directory that the controller has noted has but the copy, and the other one could not be opened.
+#[test]
+fn a_copy_does_not_stand_for_a_log_that_is_only_away() {
+    let mut rig = about_to_move().restart_as(without_the_second());
+    for _ in 0..2 {
+        let error = rig.produce("t", 0, -1, batch(&["b"])).0;
+        assert_eq!(ErrorCode::from_code(error), ErrorCode::KafkaStorageError);
+        // And again, now that the controller knows the replica for lost.
+        rig = rig.restart_as(without_the_second());
+    }
+    // Back again the log is the log, and goes on on its way.
+    let mut rig = rig.restart(&DIRS);
+    assert_eq!(values(&mut rig).last().map(String::as_str), Some("not in the copy"));
+    assert_eq!(rig.produce("t", 0, -1, batch(&["b"])), (0, 25));
+    rig.advance(2000);
+    assert_eq!((home(&rig), values(&mut rig).len()), (Some(0), 26));
+}
+
+/// All directories are there, and the log is in none: its disk was replaced.
+#[test]
+fn a_copy_stands_for_a_log_that_is_gone() {
+    let gone = |rig: &mut Rig| {
+        let disk = rig.store.disk_mut();
+        for entry in disk.list(DirId(1), "t-0").unwrap() {
+            disk.remove(DirId(1), &format!("t-0/{}", entry.name)).unwrap();
+        }
+        disk.remove_dir(DirId(1), "t-0").unwrap();
+    };
+    let mut noted = about_to_move();
+    gone(&mut noted);
+    // Or the controller was told that the replica is lost.
+    let mut lost = about_to_move().restart_as(without_the_second());
+    gone(&mut lost);
+    for rig in [noted, lost] {
+        let mut rig = rig.restart(&DIRS);
+        assert_eq!(values(&mut rig).len(), 24);
+        assert_eq!(rig.produce("t", 0, -1, batch(&["b"])), (0, 24));
+        assert_eq!(home(&rig), Some(0));
+        let mut rig = rig.restart(&DIRS);
+        assert_eq!((home(&rig), values(&mut rig).len()), (Some(0), 25));
+    }
+}
+
+/// The controller took the replica for one in the new directory, which works, and left it the leader.
+#[test]
+fn the_controller_learns_of_a_directory_that_fails_while_its_logs_move_away() {
+    let mut rig = about_to_move();
+    let write = Fault { call: DiskCall::Write, path: "t-0/".into(), after: 0, lasting: true, full: false };
+    rig.store.disk_mut().inject(write);
+    // What was to move fails before that.
+    let (_, _move) = rig.queue.pop_front().unwrap();
+    rig.send(12, produce("t", 0, 1, batch(&["b"])));
+    rig.advance(1000);
+    let view = rig.view();
+    let partition = &view.topics[0].partitions[0];
+    assert_eq!((partition.is_offline, partition.leader), (true, None));
+    rig.store.disk_mut().heal();
     let mut rig = rig.restart(&DIRS);
     assert_eq!(values(&mut rig).len(), 25);
-    assert!(folders(&rig, 1).iter().all(|it| it.ends_with("-stray")), "{:?}", folders(&rig, 1));
+}
+
+#[test]
+fn the_controller_learns_of_a_log_that_cannot_be_moved() {
+    let mut rig = about_to_move();
+    let noted = |rig: &Rig| rig.node.image().topic("t").unwrap().partitions[&0].directories[0];
+    let ids = config(&DIRS).identity.directory_ids;
+    assert_eq!(noted(&rig), ids[0]);
+    let last = rig.store.disk().files().into_iter().filter(|it| it.1.starts_with("t-0/") && it.1.ends_with(".log"));
+    let last = last.map(|it| it.1).max().unwrap();
+    assert!(rig.store.disk_mut().rot(last.strip_prefix("t-0").unwrap(), 10) > 0);
+    rig.advance(1000);
+    let said = |event: &Event| matches!(event, Event::Warning { what } if what.contains("cannot be copied"));
+    assert!(rig.events.iter().any(said), "{:?}", rig.events);
+    assert_eq!((noted(&rig), folders(&rig, 1)), (ids[1], vec!["t-0".to_owned()]));
+}
+
+/// A log of large batches.
+fn large() -> (Rig, usize, usize) {
+    let mut rig = Rig::with(&DIRS);
+    rig.create_topic("t", 1, &[("segment.bytes", "1048576")]);
+    let from = home(&rig).unwrap();
+    let large = "x".repeat(500_000);
+    for _ in 0..30 {
+        assert_eq!(rig.produce("t", 0, 1, batch(&[&large])).0, 0);
+    }
+    (rig, from, 1 - from)
+}
+
+/// A copy of the oldest segments says nothing of the others: the log's lane would wait for all of them.
+#[test]
+fn what_is_deleted_meanwhile_does_not_count_as_copied() {
+    let (mut rig, from, to) = large();
+    limit(&mut rig, "1000000");
+    assert_eq!(alter(&mut rig, PATHS[to], "t", 0), ErrorCode::None);
+    rig.advance(6000);
+    let copied = described(&mut rig).iter().find(|it| it.4).unwrap().2;
+    assert!((5_500_000..8_000_000).contains(&copied), "{copied}");
+    let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset: 12 }];
+    let topics = vec![DeleteRecordsTopic { name: "t".into(), partitions }];
+    rig.call(2, RequestBody::DeleteRecords(DeleteRecordsRequest { topics, timeout_ms: 1000 }));
+    rig.advance(1000);
+    assert_eq!(folders(&rig, from), ["t-0"], "more than four megabytes are missing");
+    assert!(folders(&rig, to)[0].ends_with("-future"));
+    rig.advance(10_000);
+    assert_eq!((home(&rig), rig.log("t", 0).log_start, values(&mut rig).len()), (Some(to), Offset(12), 18));
+}
+
+#[test]
+fn a_log_that_grew_too_much_before_it_moved_is_copied_on() {
+    let (mut rig, _, to) = large();
+    rig.held = true;
+    assert_eq!(alter(&mut rig, PATHS[to], "t", 0), ErrorCode::None);
+    while !is_noting(&rig, to) {
+        assert!(rig.store_one());
+    }
+    let large = "x".repeat(500_000);
+    let before = rig.log("t", 0).end.0;
+    for _ in 0..34 {
+        rig.send(12, produce("t", 0, 1, batch(&[&large])));
+    }
+    while !matches!(rig.queue.front(), Some((_, StoreOp::Move(_)))) {
+        assert!(rig.store_one());
+    }
+    assert!(rig.store_one());
+    assert!(folders(&rig, to)[0].ends_with("-future"), "the lane does not wait for that much");
+    rig.held = false;
+    rig.advance(2000);
+    assert_eq!((home(&rig), values(&mut rig).len() as i64), (Some(to), before + 34));
 }

@@ -16,6 +16,8 @@ use crate::store::{Store, segment_path};
 
 /// Bytes read and written at once.
 const CHUNK: usize = 1 << 20;
+/// Bytes that a move copies itself: the log's lane waits for them, and on a native node all others in it.
+const MOST_AT_A_MOVE: u64 = 16 << 20;
 /// What ends the name of a copy's folder.
 pub(crate) const FUTURE: &str = "-future";
 
@@ -118,7 +120,18 @@ impl<F: Clone> CopyJob<F> {
             }
         }
         self.sync(disk).of_copy()?;
-        Ok(Copied { bytes: self.parts.values().map(|part| u64::from(part.size)).sum(), end: self.end })
+        Ok(self.so_far())
+    }
+
+    fn so_far(&self) -> Copied {
+        let last = self.parts.last_key_value().map(|(base, part)| (*base, part.size));
+        Copied { bytes: self.parts.values().map(|part| u64::from(part.size)).sum(), end: self.end, last }
+    }
+
+    /// Bytes of the log that the copy lacks.
+    fn missing(&self) -> u64 {
+        let there = |source: &Source<F>| self.parts.get(&source.base).map_or(0, |part| part.size);
+        self.sources.iter().map(|source| u64::from(source.size.saturating_sub(there(source)))).sum()
     }
 
     /// Makes the folder, or takes out of it what is of no use.
@@ -402,7 +415,8 @@ impl<D: Disk> Store<D> {
         error
     }
 
-    /// Brings the copy up to the log's end, and the log lives there from then on.
+    /// Brings the copy up to the log's end, and the log lives there from then on; or answers how far the copy is, if too much
+    /// is missing.
     pub(crate) fn move_log(&mut self, log: LogId) -> Result<Done, StoreError> {
         let (to, era) = {
             let copying = self.copies.get(&log).ok_or(StoreError::Missing)?;
@@ -412,19 +426,35 @@ impl<D: Disk> Store<D> {
             Ok(job) => job,
             Err(fault) => return self.copied(log, None, Err(fault)),
         };
+        if job.missing() > MOST_AT_A_MOVE {
+            let copied = job.so_far();
+            return self.copied(log, Some(job), Ok(copied));
+        }
         let result = job.run(&mut self.disk).and_then(|_| job.complete(&mut self.disk));
         let copy = job.copy.clone();
         let current = job.folder.clone();
         job.close(&mut self.disk);
-        let renamed = result.and_then(|()| {
-            // From here on the log is in two places, and the directory that the controller has noted is the right one.
-            self.disk.rename(to, &copy, &current).and_then(|()| self.disk.sync_dir(to, "")).of_copy()
-        });
-        if let Err(fault) = renamed {
+        // From here on the log is in two places, and the directory that the controller has noted is the right one.
+        if let Err(fault) = result.and_then(|()| self.disk.rename(to, &copy, &current).of_copy()) {
             return self.copied(log, None, Err(fault));
         }
+        let failed = match self.disk.sync_dir(to, "") {
+            Ok(()) => {
+                self.copies.remove(&log);
+                return Ok(Done::Moved(self.settle_in(log, to)));
+            }
+            Err(error) => error,
+        };
+        // Nobody knows which name a crash leaves the copy under. The log goes on where it was only if that is the copy's.
+        if self.disk.rename(to, &current, &copy).and_then(|()| self.disk.sync_dir(to, "")).is_ok() {
+            return self.copied(log, None, Err(CopyFault::Copy(failed)));
+        }
+        // Else it ends here: nothing more is written in a directory that has failed, so either place has all of it.
         self.copies.remove(&log);
-        Ok(Done::Moved(self.settle_in(log, to)))
+        if let Some(it) = self.logs.get_mut(&log) {
+            it.dir = to;
+        }
+        Ok(Done::Moved(Some((to, self.directory_failed(to, failed)))))
     }
 
     /// The log's files are those of the other directory. Answers which directory failed on the way.

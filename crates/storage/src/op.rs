@@ -42,7 +42,7 @@ pub struct LogSpec {
     pub partition: i32,
     /// Written to `partition.metadata`; a folder with another id is refused, never reused.
     pub topic_id: Uuid,
-    /// False to mount only what exists ([`StoreError::Missing`] otherwise).
+    /// False to mount only what exists ([`StoreError::Missing`] or [`Done::OnlyCopy`] otherwise).
     pub create: bool,
     /// Every batch was on disk before anyone heard of it, but for the last ones of a run, as in the metadata log: what is
     /// missing is damage then, unless it is the very tail.
@@ -78,8 +78,9 @@ pub enum StoreOp {
     /// Any order, and beside everything else. Copies the log on into another directory; answers [`Done::Copied`] or
     /// [`Done::CopyFailed`]. A log has one copy at a time, which has one step at a time, and is not cleaned meanwhile.
     Copy(LogId, CopyPlan),
-    /// Lane. Copies what is left and has the log live where its copy is; answers [`Done::Moved`] or [`Done::CopyFailed`]. Files
-    /// keep their ids and the log its era: whatever was planned for it stays true.
+    /// Lane. Copies what is left and has the log live where its copy is; answers [`Done::Moved`] or [`Done::CopyFailed`], or
+    /// [`Done::Copied`] if that is too much for a lane. Files keep their ids and the log its era: whatever was planned for it
+    /// stays true.
     Move(LogId),
     /// Lane. Gives the copy up and removes it; answers [`Done::CopyDropped`] or [`Done::CopyFailed`].
     DropCopy(LogId),
@@ -115,6 +116,8 @@ pub struct Copied {
     pub bytes: u64,
     /// The offset behind its last record.
     pub end: Offset,
+    /// Its last segment, by base offset, and that one's bytes.
+    pub last: Option<(Offset, u32)>,
 }
 
 /// A folder of a log that is not mounted.

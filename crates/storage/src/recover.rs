@@ -83,7 +83,7 @@ impl<D: Disk> Store<D> {
         }
         self.look_into(spec.dir)?;
         let copies = self.dirs.get(&spec.dir).is_some_and(|state| state.copies.contains(&folder));
-        if spec.create && copies && self.is_only_copy(spec, &folder)? {
+        if copies && self.is_only_copy(spec, &folder)? {
             return Ok(Done::OnlyCopy);
         }
         let aside = self.put_other_aside(spec, &folder)?;

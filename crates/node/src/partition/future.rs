@@ -76,10 +76,12 @@ impl Partition {
         match future.step {
             FutureStep::Busy => None,
             _ if !is_settled => None,
-            _ if future.is_given_up_for_another() => Some(FutureTask::Drop),
+            // A start looks where the controller has noted it.
+            _ if future.is_given_up_for_another() && !is_noted => Some(FutureTask::Drop),
             FutureStep::GivenUp => None,
             FutureStep::Idle if future.is_behind(online) => Some(FutureTask::Copy),
-            FutureStep::Idle if is_noted => Some(FutureTask::Move),
+            // What an earlier run asked for may be taken back by what this one has said since.
+            FutureStep::Idle if is_noted && future.asked => Some(FutureTask::Move),
             FutureStep::Idle => (!future.asked).then_some(FutureTask::Ask),
         }
     }
@@ -93,26 +95,28 @@ impl Partition {
         }
     }
 
-    /// True from the moment on at which the controller may look for the replica in the new directory.
+    /// True from the moment on at which the controller is to look for the replica in the new directory.
     pub(crate) fn is_future_asked(&self) -> bool {
-        self.future.as_ref().is_some_and(|future| future.asked)
+        self.future.as_ref().is_some_and(|future| future.asked && future.step != FutureStep::GivenUp)
     }
 
-    /// A step has come to nothing, or got on. Answers how many bytes more there are.
-    pub(crate) fn future_paused(&mut self, copied: Option<Copied>) -> u64 {
-        let era = self.era();
+    /// A step has come to nothing, or got on in the era in which it began: the log may have been cut meanwhile. Answers how
+    /// many bytes more there are.
+    pub(crate) fn future_paused(&mut self, copied: Option<(Era, Copied)>) -> u64 {
         let Some(future) = &mut self.future else { return 0 };
         future.step = FutureStep::Idle;
-        let Some(copied) = copied else { return 0 };
+        let Some((era, copied)) = copied else { return 0 };
         let before = future.copied.replace((era, copied));
         copied.bytes.saturating_sub(before.map_or(0, |(_, before)| before.bytes))
     }
 
-    /// The log cannot be read.
-    pub(crate) fn give_up_future(&mut self) {
+    /// The log cannot be read. True if the controller may look for the replica in the new directory, where it will not be.
+    pub(crate) fn give_up_future(&mut self) -> bool {
+        let was_asked = self.is_future_asked();
         if let Some(future) = &mut self.future {
             future.step = FutureStep::GivenUp;
         }
+        was_asked
     }
 
     /// The copy is gone, or the log lives where it was made. Where else the replica is wanted by now it goes next: true if it
@@ -156,13 +160,83 @@ impl Future {
     /// More is missing than the log's lane should wait for.
     fn is_behind(&self, online: &Online) -> bool {
         let copied = self.copied.filter(|(era, _)| *era == online.shape.era());
-        copied.is_none_or(|(_, copied)| copied.bytes + REST < online.written_bytes())
+        copied.is_none_or(|(_, copied)| online.missing_from(&copied) > REST)
     }
 }
 
 impl Online {
-    /// Bytes of the log that are written.
-    fn written_bytes(&self) -> u64 {
-        self.shape.size().saturating_sub(self.in_flight.iter().map(|(_, bytes)| bytes).sum())
+    /// Bytes that are written and that a copy lacks. It has the oldest of them, of which the log may have given up some.
+    fn missing_from(&self, copied: &Copied) -> u64 {
+        let there = |base: Offset| match copied.last {
+            Some((last, _)) if base < last => u32::MAX,
+            Some((last, bytes)) if base == last => bytes,
+            _ => 0,
+        };
+        let lacks = self.shape.segments().map(|it| u64::from(it.size.saturating_sub(there(it.base))));
+        lacks.sum::<u64>().saturating_sub(self.in_flight.iter().map(|(_, bytes)| bytes).sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ordered::Map;
+    use protocol::{Instant, NodeId, Str, Uuid};
+    use storage::{LogId, Shape, file_id};
+
+    use super::super::{PartitionKey, Sight};
+    use super::*;
+    use crate::config::Config;
+    use crate::image::{Image, PartitionImage};
+    use crate::ops::Ops;
+    use crate::outbox::Outbox;
+
+    const LOG: LogId = LogId(1);
+
+    fn shape(base: i64, era: Era) -> Shape {
+        Shape::new(LOG, Offset(base), file_id(LOG, 0), era)
+    }
+
+    /// A replica with an empty log that is wanted in another directory.
+    fn moving() -> Partition {
+        let (config, _) = Config::parse(&Map::new()).unwrap();
+        let image = Image::default();
+        let partition = PartitionImage { replicas: vec![NodeId(1)], ..PartitionImage::default() };
+        let key = PartitionKey { topic_id: Uuid([1; 16]), partition: 0 };
+        let (name, config) = (Str::from("t"), config.topic(&image, "t"));
+        let mut partition = Partition::mounting(Instant(0), key, name, DirId(0), LOG, NodeId(1), &partition, config);
+        let sight = Sight { now: Instant(0), image: &image, lag_ms: 100 };
+        partition.mounted(sight, shape(0, Era(0)), &mut Ops::default(), &mut Outbox::default());
+        assert!(partition.want_in(DirId(1)));
+        partition
+    }
+
+    #[test]
+    fn a_step_that_began_before_a_cut_says_nothing_of_the_copy() {
+        let mut partition = moving();
+        assert_eq!(partition.future_task(false), Some(FutureTask::Copy));
+        partition.future_began(FutureTask::Copy);
+        let (mut ops, mut out) = (Ops::default(), Outbox::default());
+        let era = partition.era();
+        partition.truncate(Offset(5), &mut ops, &mut out);
+        // The store had not got to the cut.
+        partition.future_paused(Some((era, Copied::default())));
+        let image = Image::default();
+        let sight = Sight { now: Instant(0), image: &image, lag_ms: 100 };
+        partition.truncated(sight, shape(5, Era(1)), &mut ops, &mut out);
+        assert_eq!(partition.future_task(false), Some(FutureTask::Copy));
+        partition.future_paused(Some((Era(1), Copied::default())));
+        assert_eq!(partition.future_task(false), Some(FutureTask::Ask));
+    }
+
+    #[test]
+    fn what_an_earlier_run_has_asked_for_is_asked_for_again() {
+        let mut partition = moving();
+        partition.future_paused(Some((Era(0), Copied::default())));
+        assert_eq!(partition.future_task(true), Some(FutureTask::Ask));
+        partition.want_in(DirId(0));
+        assert_eq!(partition.future_task(true), Some(FutureTask::Ask), "a start would look for the log there");
+        assert_eq!(partition.future_task(false), Some(FutureTask::Drop));
+        partition.future_began(FutureTask::Ask);
+        assert_eq!(partition.future_task(true), Some(FutureTask::Move));
     }
 }
