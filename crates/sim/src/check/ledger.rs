@@ -61,6 +61,8 @@ pub(super) struct ClientLedger {
 pub(super) struct Reader {
     /// The next offset it must be given; `None` if any may come.
     pub(super) next: Option<i64>,
+    /// The epoch of the last record that it was given.
+    pub(super) epoch: i32,
     /// Where it was set back to, and has read nothing since.
     pub(super) reset_to: Option<i64>,
     pub(super) high_watermark: i64,

@@ -52,6 +52,7 @@ impl Checks {
         let (log_start, end) = ends;
         let partition = &mut self.partitions[index];
         let label = partition.label();
+        let is_durable = self.topics.get(&partition.topic).is_some_and(|it| it.durable);
         let replica = partition.replicas.entry(pid).or_default();
         replica.high_watermark = 0;
         let had = replica.epochs.end();
@@ -61,7 +62,8 @@ impl Checks {
         }
         let was_synced = replica.synced > end.0;
         let was_written = replica.written > end.0;
-        if lost_power && had > end.0 {
+        // With `flush.messages=1` nothing is acknowledged, to producers or by followers, before it is on disk.
+        if lost_power && had > end.0 && !is_durable {
             partition.losers.insert(pid);
         }
         if let Some(is_back) = partition.died.get_mut(&pid) {

@@ -12,7 +12,7 @@ mod tests;
 
 use client::{Answer, ConsumerRecord, Outcome};
 use ordered::{Map, Set};
-use protocol::messages::FetchResponse;
+use protocol::messages::{FetchResponse, OffsetForLeaderEpochResponse};
 use protocol::records::{BatchHead, Records};
 use protocol::{NodeId, Offset, ResponseBody, Str, TopicPartition, Uuid};
 
@@ -575,10 +575,37 @@ impl Checks {
         }
     }
 
-    /// An answer to a fetch is about to reach a client.
-    pub(crate) fn fetch_answered(&mut self, event: u64, pid: Pid, by: (Pid, u32), body: &ResponseBody) {
-        let ResponseBody::Fetch(fetch) = body else { return };
-        self.check_fetch(event, pid, by, fetch);
+    /// An answer is about to reach a client.
+    pub(crate) fn client_answered(&mut self, event: u64, pid: Pid, by: (Pid, u32), body: &ResponseBody) {
+        match body {
+            ResponseBody::Fetch(fetch) => self.check_fetch(event, pid, by, fetch),
+            ResponseBody::OffsetForLeaderEpoch(epochs) => self.epochs_answered(event, pid, epochs),
+            _ => {}
+        }
+    }
+
+    /// A consumer hears where the epoch of its position ends. KIP-320 compares offsets: if the leader has nothing of that epoch
+    /// and more than that of an older one, the consumer cannot see that its log was cut, in Apache Kafka as here.
+    fn epochs_answered(&mut self, event: u64, pid: Pid, epochs: &OffsetForLeaderEpochResponse) {
+        for topic in &epochs.topics {
+            for answer in topic.partitions.iter().filter(|it| it.error_code == 0 && it.leader_epoch >= 0) {
+                let Some(index) = self.find_partition(&topic.topic, answer.partition) else { continue };
+                let label = self.partitions[index].label();
+                let Some(client) = self.client_mut(pid) else { return };
+                let name = client.name.clone();
+                let reader = client.reader(index);
+                let hides = answer.leader_epoch < reader.epoch
+                    && reader.next.is_some_and(|next| answer.end_offset >= next)
+                    && reader.cut_to.take().is_some();
+                if hides {
+                    let what = format!(
+                        "{name} has read {label} of epoch {}, of which the leader has nothing, and cannot see it: epoch {} goes further",
+                        reader.epoch, answer.leader_epoch
+                    );
+                    self.find(event, Check::NoSkips, Verdict::Allowed, what);
+                }
+            }
+        }
     }
 
     fn check_fetch(&mut self, event: u64, pid: Pid, by: (Pid, u32), fetch: &FetchResponse) {
@@ -650,6 +677,7 @@ impl Checks {
         let name = client.name.clone();
         let reader = client.reader(index);
         let next = reader.next.replace(offset + 1);
+        reader.epoch = record.leader_epoch.0;
         let cut_to = if ghost { None } else { reader.cut_to.take() };
         if !known && !ghost && !gone {
             let what = format!("{name} reads at {label} {offset} what was not appended there");

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use client::RecordMetadata;
 use node::image::Image;
 use protocol::MetadataRecord;
+use protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
 use protocol::messages::{PartitionRecord, RegisterBrokerRecord, TopicRecord};
 use protocol::records::{BatchBuilder, Batches, Compression, PureCompressors, Record};
 use protocol::{LeaderEpoch, NodeId, WallMs};
@@ -331,7 +332,7 @@ fn logs_with_a_record_in_common_are_the_same_before_it() {
 /// A consumer had read five records when the log was cut to three; it goes on at its place in what came instead.
 #[test]
 fn a_consumer_is_told_that_the_log_was_cut() {
-    let read = |is_told: bool| {
+    let read = |is_told: bool, answer: Option<(i32, i64)>| {
         let unclean = ("unclean.leader.election.enable".into(), "true".into());
         let mut checks = cluster(&[LEADER, FOLLOWER], &[unclean]);
         let consume = |checks: &mut Checks, offset: i64, value: &'static str| {
@@ -361,9 +362,38 @@ fn a_consumer_is_told_that_the_log_was_cut() {
         if is_told {
             checks.reader_moved(CLIENT, &TopicPartition { topic: TOPIC, partition: 0 });
         }
+        if let Some((leader_epoch, end_offset)) = answer {
+            let partitions = vec![EpochEndOffset { leader_epoch, end_offset, ..EpochEndOffset::default() }];
+            let topics = vec![OffsetForLeaderTopicResult { topic: TOPIC, partitions }];
+            let body = OffsetForLeaderEpochResponse { throttle_time_ms: 0, topics };
+            checks.client_answered(2, CLIENT, (FOLLOWER, 1), &ResponseBody::OffsetForLeaderEpoch(body));
+        }
         consume(&mut checks, 2, "z");
         checks.verdict()
     };
-    assert_eq!(read(false), Some(Check::NoSkips));
-    assert_eq!(read(true), None);
+    assert_eq!(read(false, None), Some(Check::NoSkips));
+    assert_eq!(read(true, None), None);
+    assert_eq!(read(false, Some((0, 3))), None, "an older epoch that goes as far hides the cut");
+    assert_eq!(read(false, Some((0, 1))), Some(Check::NoSkips), "where it ends before, the consumer sees it");
+    assert_eq!(read(false, Some((1, 3))), Some(Check::NoSkips), "the leader does not have that epoch");
+}
+
+/// Two brokers lose their power. What they had not synced was never acknowledged, so it excuses no loss.
+#[test]
+fn a_power_cut_excuses_no_loss_of_what_is_synced() {
+    let after_power_cut = |settings: &[Setting]| {
+        let mut checks = cluster(&[LEADER, FOLLOWER, THIRD], settings);
+        for pid in [LEADER, FOLLOWER] {
+            checks.has(pid, 1, 0, "a");
+        }
+        checks.committed_to(LEADER, 1);
+        for pid in [LEADER, FOLLOWER] {
+            checks.broker_died(pid);
+        }
+        checks.mounted(2, FOLLOWER, 0, (Offset(0), Offset(0)), true);
+        checks.has(THIRD, 2, 0, "other");
+        checks.verdict()
+    };
+    assert_eq!(after_power_cut(&[]), None);
+    assert_eq!(after_power_cut(&[("flush.messages".into(), "1".into())]), Some(Check::AckedStays));
 }

@@ -162,7 +162,7 @@ impl World {
             Kind::Broker(_) => return self.node_answered(pid, conn, response),
         }
         let by = (node, self.process(node).incarnation);
-        self.checks.fetch_answered(self.events + 1, pid, by, &response.body);
+        self.checks.client_answered(self.events + 1, pid, by, &response.body);
         self.tell_client(pid, Input::Answered(conn, response));
     }
 
