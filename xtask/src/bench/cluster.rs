@@ -196,6 +196,14 @@ impl Cluster {
         tool.args(["--partitions", &partitions.to_string(), "--replication-factor", "3"]);
         process::output(&mut tool).with_context(|| format!("create {topic}")).map(drop)
     }
+
+    /// Frees the disks, and lets them come to rest before something else is measured.
+    fn delete(&self, topic: &str) -> Result<()> {
+        let mut tool = Command::new(&self.binary);
+        tool.args(["topics", "--bootstrap-server", &self.bootstrap(), "--delete", "--topic", topic]);
+        process::output(&mut tool).with_context(|| format!("delete {topic}"))?;
+        process::output(&mut Command::new("sync")).map(drop)
+    }
 }
 
 /// How many brokers a node knows to serve: Metadata, version 1, of no topic.
@@ -219,8 +227,9 @@ pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan, without_kafka: 
         let memory = cluster.sum(resident_megabytes)?;
         println!("\n| {}, three nodes | ready after | idle memory, summed |\n| --- | --- | --- |", make.name());
         println!("| | {} | {memory:.0} MB |", process::human(ready));
-        gaps(&mut cluster, plan)?;
+        // First: nodes that are killed start again cold.
         throughput(&cluster, client, plan)?;
+        gaps(&mut cluster, plan)?;
         drop(cluster);
     }
     Ok(())
@@ -254,8 +263,10 @@ fn throughput(cluster: &Cluster, client: &Client, plan: &Plan) -> Result<()> {
     let address = cluster.address(1);
     cluster.create("warm-up", 1)?;
     // The first minute of a Java process is slow.
-    let (probe, seconds) = (client.produce(&address, "warm-up", 1024, 100_000)?, plan.seconds * 2.0);
+    let seconds = if cluster.make == Make::Kafkas { 30.0 } else { 5.0 };
+    let probe = client.produce(&address, "warm-up", 1024, 100_000)?;
     let probe = client.produce(&address, "warm-up", 1024, (probe.messages_per_second() * seconds) as u64)?;
+    cluster.delete("warm-up")?;
     for round in 1..=plan.rounds {
         let topic = format!("rate-{round}");
         cluster.create(&topic, 1)?;
@@ -264,10 +275,7 @@ fn throughput(cluster: &Cluster, client: &Client, plan: &Plan) -> Result<()> {
         let it = client.produce(&address, &topic, 1024, count)?;
         rates.push(it.megabytes_per_second());
         costs.push((cluster.sum(cpu_seconds)? - before) / it.gigabytes());
-        let mut tool = Command::new(&cluster.binary);
-        tool.args(["topics", "--bootstrap-server", &address, "--delete", "--topic", &topic]);
-        process::output(&mut tool)?;
-        process::output(&mut Command::new("sync"))?;
+        cluster.delete(&topic)?;
     }
     println!("\n| {}: produce, 1 KiB, RF 3, acks=all | CPU s/GB, summed |\n| --- | --- |", cluster.make.name());
     println!("| {:.0} MB/s | {:.2} |", median(rates.into_iter()), median(costs.into_iter()));
