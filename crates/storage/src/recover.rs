@@ -540,7 +540,11 @@ impl<D: Disk> Store<D> {
         self.log_mut(log)?.era = era;
         let Loaded { shape, .. } = self.read_log(log, Trust::default())?;
         let first = shape.segments().next().map(|segment| segment.base).unwrap_or_default();
-        if offset > shape.end() || offset < first {
+        let is_anew = offset > shape.end() || offset < first;
+        if self.log_mut(log)?.synced {
+            self.expect_less(log, if is_anew { Offset(0) } else { offset })?;
+        }
+        if is_anew {
             let shape = self.start_anew(log, offset)?;
             self.flush(log)?;
             return Ok(shape.rebuilt(offset, Mounted::default()));
@@ -554,6 +558,27 @@ impl<D: Disk> Store<D> {
         self.keep_indexes(log, indexes)?;
         let shape = self.with_aborted(log, shape, Offset(i64::MAX))?;
         Ok(shape.rebuilt(first, Mounted::default()))
+    }
+
+    /// Has the checkpoints say nothing of what is at and above the offset, which is about to be cut: to whoever opens a log of
+    /// which all was synced it would be lost. What is still there after a crash is read, and says of itself what they did.
+    fn expect_less(&mut self, log: LogId, offset: Offset) -> Result<(), StoreError> {
+        let it = self.log_mut(log)?;
+        let (dir, folder) = (it.dir, it.folder.clone());
+        let mut points = self.read_offsets(dir, meta::RECOVERY_POINTS)?;
+        if let Some((_, point)) = points.iter_mut().find(|(name, _)| name.to_string() == folder)
+            && *point > offset
+        {
+            *point = offset;
+            let text = meta::format_offsets(points.iter().map(|(name, point)| (name, *point)));
+            self.replace_file(dir, meta::RECOVERY_POINTS, text)?;
+        }
+        if let Some(mut epochs) = self.read_epochs(dir, &folder)?
+            && epochs.truncate_from_end(offset)
+        {
+            self.replace_file(dir, &format!("{folder}/{}", meta::LEADER_EPOCHS), epochs.format())?;
+        }
+        Ok(())
     }
 
     /// The file and position of the first batch that ends at or above the offset.
@@ -583,6 +608,11 @@ impl<D: Disk> Store<D> {
             self.drop_segment(log, file)?;
         }
         let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
+        if it.names_dirty {
+            // Else the shorter file may be on disk before the later ones are gone from it.
+            self.disk.sync_dir(it.dir, &it.folder)?;
+            it.names_dirty = false;
+        }
         let segment = it.segments.get_mut(&file).ok_or(StoreError::Missing)?;
         self.disk.set_len(&segment.file, u64::from(at))?;
         segment.size = at;

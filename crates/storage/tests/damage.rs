@@ -143,6 +143,50 @@ fn of_a_synced_log_only_the_very_tail_is_cut() {
     assert_eq!(node.restart().unwrap().shape.end(), Offset(1));
 }
 
+/// A log of which all is synced is cut, and the power goes at any call to the disk meanwhile: the checkpoints ask for no more
+/// than there is to be left.
+#[test]
+fn a_cut_that_the_power_ends_is_no_damage() {
+    let synced = || StoreOp::Mount(LOG, LogSpec { synced: true, ..spec() });
+    // Within a segment, at a segment's beginning, all of it, and beyond its end.
+    for to in [2, 3, 4, 0, 9] {
+        for call in 0.. {
+            let mut store = Store::new(MemoryDisk::new());
+            let mounted = store.execute(synced());
+            let Ok(Done::Mounted(mut shape)) = mounted else { panic!("{mounted:?}") };
+            let rules = small_segments(2 * batch(1).bytes() as i32);
+            for epoch in [1, 1, 2, 3, 3, 4] {
+                for op in shape.append(batch(1), LeaderEpoch(epoch), &rules, WallMs(1)).unwrap().ops {
+                    store.execute(op).unwrap();
+                }
+            }
+            store.execute(StoreOp::Flush(LOG)).unwrap();
+            let name = |partition| TopicPartition { topic: Str::from("orders"), partition };
+            let points = meta::format_offsets([(&name(0), Offset(6)), (&name(1), Offset(60))]);
+            store.execute(StoreOp::Put(Cell::RecoveryPoints(DIR), points)).unwrap();
+            let at = store.disk().calls() + call;
+            store.disk_mut().end_power_at(at);
+            let result = store.execute(shape.truncate(Offset(to)));
+            let mut disk = store.into_disk();
+            disk.restore_power();
+            disk.power_cut();
+            let mut store = Store::new(disk);
+            let again = store.execute(synced());
+            let Ok(Done::Mounted(again)) = again else { panic!("cut to {to}, call {call}: {again:?}") };
+            let kept = if to == 9 { 0 } else { to };
+            assert!(again.end() >= Offset(kept), "cut to {to}, call {call}: it ends at {}", again.end());
+            let files = store.disk().files();
+            let points = files.iter().find(|(_, path, _)| path == meta::RECOVERY_POINTS).unwrap();
+            let points = meta::parse_offsets(&points.2).unwrap();
+            assert!(points.contains(&(name(1), Offset(60))), "another log's stays");
+            if result.is_ok() {
+                assert_eq!(again.end(), Offset(to));
+                break;
+            }
+        }
+    }
+}
+
 #[test]
 fn a_synced_log_does_not_end_before_its_last_leader_epoch() {
     let mut node = Node::new();
