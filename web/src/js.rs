@@ -28,6 +28,7 @@ pub(crate) fn view(it: &View) -> JsValue {
         ("timers", list(&it.timers, timer)),
         ("checks", list(&it.checks, check)),
         ("findings", list(&it.findings, finding)),
+        ("atRisk", count(it.at_risk)),
     ])
 }
 
@@ -147,6 +148,7 @@ fn replica(it: &Replica) -> JsValue {
         ("isThere", it.is_there.into()),
         ("standing", it.standing.word().into()),
         ("led", known(it.led, JsValue::from)),
+        ("believes", known(it.believes, JsValue::from)),
         ("logStart", whole(it.log_start)),
         ("highWatermark", whole(it.high_watermark)),
         ("synced", whole(it.synced)),
@@ -192,6 +194,8 @@ fn client(it: &Client) -> JsValue {
         ("pending", count(it.pending)),
         ("consumed", count(it.consumed)),
         ("positions", list(&it.positions, position)),
+        ("answers", count(it.answers as u64)),
+        ("lastAnswer", text(it.last_answer.as_ref())),
     ])
 }
 

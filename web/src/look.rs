@@ -163,6 +163,7 @@ pub(crate) fn view(engine: &Engine, past: Past<'_>, tails: &mut Tails) -> View {
                 acked: it.acked,
             })
             .collect(),
+        at_risk: seen.at_risk,
         sentence: seen.narration,
     }
 }
@@ -286,7 +287,8 @@ fn partitions(world: &World, seen: &seen::View, past: Past<'_>, tails: &mut Tail
         let lost_power = ghost
             .is_some_and(|(broker, _)| seen.brokers.iter().any(|it| *it.name == **broker && it.power == Power::Dark));
         let ghost = ghost.map(|it| it.1);
-        let stays = |it: &&Record| !lost_power || ghost.is_some_and(|ghost| it.offset < ghost.synced);
+        let synced = ghost.filter(|_| lost_power).map_or(end.0, |it| it.synced);
+        let stays = |it: &&Record| it.offset < synced.min(end.0);
         let known = known.get(&(topic.clone(), partition));
         partitions.push(Partition {
             name,
@@ -299,7 +301,7 @@ fn partitions(world: &World, seen: &seen::View, past: Past<'_>, tails: &mut Tail
             min_isr: known.map_or(0, |it| it.partition.min_isr).max(ghost.map_or(0, |it| it.min_isr)),
             replicas: match known {
                 Some(it) => replicas(world, seen, past, tails, *it),
-                None => all_gone(ghost, past, seen),
+                None => all_gone(world, ghost, past, seen),
             },
             log_start: start.0,
             high_watermark: high_watermark.0,
@@ -362,16 +364,20 @@ fn replicas(world: &World, seen: &seen::View, past: Past<'_>, tails: &mut Tails,
                 records: tails.newest(world, broker, &place, log),
                 ..Replica::default()
             },
-            None => gone(broker, &name, past),
+            None => gone(world, broker, &place, past),
         };
         replica.standing = match replica.is_there {
-            false => Standing::Offline,
+            false if is_opening(broker, &place) => Standing::Opening,
+            false => replica.standing,
             true if it.leader == Some(*id) => Standing::Leader,
             true if is_fenced(*id, seen) => Standing::Fenced,
             true if it.isr.contains(id) => Standing::InSync,
             true if it.elr.contains(id) => Standing::Eligible,
             true => Standing::Behind,
         };
+        replica.believes = own_view(broker, &place)
+            .filter(|own| own.leader == Some(*id) && (it.leader != Some(*id) || own.leader_epoch < it.leader_epoch))
+            .map(|own| own.leader_epoch.0);
         replica.led = led.iter().rfind(|it| it.1 == replica.broker).map(|it| it.0);
         if let Some((_, _, records)) = past.cuts.iter().find(|it| it.0 == replica.broker && it.1 == name) {
             replica.cut = Arc::clone(records);
@@ -381,12 +387,16 @@ fn replicas(world: &World, seen: &seen::View, past: Past<'_>, tails: &mut Tails,
     replicas
 }
 
-/// What a broker that does not run had of a partition; of what a power cut took nothing is left.
-fn gone(broker: &seen::Broker, partition: &str, past: Past<'_>) -> Replica {
+/// What a broker that does not run had of a partition; of what a power cut or a wiped disk took nothing is left.
+fn gone(world: &World, broker: &seen::Broker, place: &TopicPartition, past: Past<'_>) -> Replica {
     let ghost = past.ghosts.iter().find(|it| *it.broker == *broker.name);
-    let last = ghost.and_then(|it| it.seen.iter().find(|it| it.name == partition));
+    let name = place.to_string();
+    let last = ghost.and_then(|it| it.seen.iter().find(|it| it.name == name));
     let last = last.and_then(|it| it.replicas.iter().find(|it| *it.broker == *broker.name));
     let Some(last) = last else { return Replica { broker: broker.name.to_string(), ..Replica::default() } };
+    if !world.has_folder(&broker.name, place) {
+        return Replica { broker: broker.name.to_string(), standing: Standing::Lost, ..Replica::default() };
+    }
     let mut replica = Replica { is_there: false, standing: Standing::Offline, cut: Arc::default(), ..last.clone() };
     if broker.power == Power::Dark && replica.log_end > replica.synced {
         let stays = |it: &&Record| it.offset < replica.synced;
@@ -397,20 +407,31 @@ fn gone(broker: &seen::Broker, partition: &str, past: Past<'_>) -> Replica {
 }
 
 /// The copies of a partition of which nobody who runs knows.
-fn all_gone(last: Option<&Partition>, past: Past<'_>, seen: &seen::View) -> Vec<Replica> {
+fn all_gone(world: &World, last: Option<&Partition>, past: Past<'_>, seen: &seen::View) -> Vec<Replica> {
     let mut replicas = Vec::new();
     for it in last.iter().flat_map(|it| &it.replicas) {
         if let (Some(broker), Some(last)) = (seen.brokers.iter().find(|broker| *broker.name == *it.broker), last) {
-            replicas.push(Replica { led: it.led, ..gone(broker, &last.name, past) });
+            let place = TopicPartition { topic: (&*last.topic).into(), partition: last.partition };
+            replicas.push(Replica { led: it.led, ..gone(world, broker, &place, past) });
         }
     }
     replicas
 }
 
+/// A partition as a broker knows it, if it runs.
+fn own_view<'a>(broker: &'a seen::Broker, place: &TopicPartition) -> Option<&'a PartitionView> {
+    let topic = broker.node.as_ref()?.topics.iter().find(|it| it.name == place.topic)?;
+    topic.partitions.iter().find(|it| it.partition == place.partition)
+}
+
 /// A broker's log of a partition, if it runs and the log is mounted.
 fn log_of<'a>(broker: &'a seen::Broker, place: &TopicPartition) -> Option<&'a LogView> {
-    let topic = broker.node.as_ref()?.topics.iter().find(|it| it.name == place.topic)?;
-    topic.partitions.iter().find(|it| it.partition == place.partition)?.log.as_ref()
+    own_view(broker, place)?.log.as_ref()
+}
+
+/// True if a broker runs and has not mounted its log of a partition yet, or not even heard of it.
+fn is_opening(broker: &seen::Broker, place: &TopicPartition) -> bool {
+    broker.node.is_some() && own_view(broker, place).is_none_or(|it| !it.is_offline)
 }
 
 /// The names of brokers, by their ids; those of no broker of this world are left out.
@@ -452,9 +473,7 @@ fn client(it: &seen::Client, seen: &seen::View) -> Client {
         role: match (&it.knows, &it.follows) {
             (_, Some(_)) => Role::Consumer,
             (Some(knows), None) if !knows.consumer.is_empty() => Role::Consumer,
-            (_, None) if it.last_answer.is_some() && it.knows.is_none() && tally.sent == 0 && it.power.is_up() => {
-                Role::Wire
-            }
+            (_, None) if it.wire.is_some() => Role::Wire,
             (_, None) => Role::Producer,
         },
         state: state(it.power, it.paused, true),
@@ -465,6 +484,8 @@ fn client(it: &seen::Client, seen: &seen::View) -> Client {
         pending: tally.sent - tally.ok - tally.failed - tally.unknown,
         consumed: it.consumed_total,
         load: it.load.clone(),
+        answers: it.wire.unwrap_or(0),
+        last_answer: it.last_answer.clone().filter(|_| it.wire.is_some()),
         positions: positions.collect(),
     }
 }

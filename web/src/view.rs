@@ -41,6 +41,8 @@ pub(crate) struct View {
     pub(crate) checks: Vec<Check>,
     /// What was lost, repeated or reordered, oldest first.
     pub(crate) findings: Vec<Finding>,
+    /// Acknowledged records that nobody has who could lead now.
+    pub(crate) at_risk: u64,
 }
 
 /// One future of a run.
@@ -180,9 +182,13 @@ pub(crate) struct Partition {
 /// How a copy of a partition stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// Its broker does not run, or its log is not open.
+    /// Its broker does not run, or its log cannot be read.
     #[default]
     Offline,
+    /// Its broker does not run, and its disk has nothing of it any more.
+    Lost,
+    /// Its broker runs, and the log is not open yet.
+    Opening,
     /// It leads.
     Leader,
     /// In the ISR.
@@ -200,6 +206,8 @@ impl Standing {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Standing::Offline => "offline",
+            Standing::Lost => "disk lost",
+            Standing::Opening => "opening",
             Standing::Leader => "leader",
             Standing::InSync => "in sync",
             Standing::Behind => "out of sync",
@@ -211,7 +219,8 @@ impl Standing {
     /// As a glyph of index.html's sheet.
     pub(crate) fn glyph(self) -> &'static str {
         match self {
-            Standing::Offline => "#g-off",
+            Standing::Offline | Standing::Lost => "#g-off",
+            Standing::Opening => "#g-wait",
             Standing::Leader => "#g-lead",
             Standing::InSync => "#g-sync",
             Standing::Behind => "#g-behind",
@@ -232,6 +241,8 @@ pub(crate) struct Replica {
     pub(crate) standing: Standing,
     /// The last epoch in which its broker wrote as leader.
     pub(crate) led: Option<i32>,
+    /// The epoch in which its broker believes that it leads, and does not any more.
+    pub(crate) believes: Option<i32>,
     /// What the last event cut off its end, oldest first.
     pub(crate) cut: Arc<Vec<Record>>,
     /// The first offset.
@@ -313,6 +324,10 @@ pub(crate) struct Client {
     pub(crate) consumed: u64,
     /// The workload under way, as the line that began it.
     pub(crate) load: Option<String>,
+    /// A wire client's answers.
+    pub(crate) answers: usize,
+    /// The last of them, in words.
+    pub(crate) last_answer: Option<String>,
     /// Where it reads on.
     pub(crate) positions: Vec<Position>,
 }
@@ -406,6 +421,7 @@ export interface View {
     timers: Timer[];
     checks: Check[];
     findings: Finding[];
+    atRisk: number;
 }
 export interface Branch { name: string; lastEvent: number; forkedAt: number | undefined }
 export type State = "up" | "starting" | "stopping" | "down" | "dark" | "paused";
@@ -422,8 +438,8 @@ export interface Partition {
     records: LogRecord[];
 }
 export interface Replica {
-    broker: string; isThere: boolean; standing: "leader" | "in sync" | "out of sync" | "eligible (ELR)" | "fenced" | "offline";
-    led: number | undefined; logStart: number; highWatermark: number; synced: number; logEnd: number;
+    broker: string; isThere: boolean; standing: "leader" | "in sync" | "out of sync" | "eligible (ELR)" | "fenced" | "opening" | "offline" | "disk lost";
+    led: number | undefined; believes: number | undefined; logStart: number; highWatermark: number; synced: number; logEnd: number;
     records: LogRecord[]; cut: LogRecord[];
 }
 export interface LogRecord {
@@ -433,6 +449,7 @@ export interface LogRecord {
 export interface Client {
     name: string; role: "producer" | "consumer" | "wire"; state: State; connected: boolean; load: string | undefined;
     ok: number; failed: number; unknown: number; pending: number; consumed: number; positions: Position[];
+    answers: number; lastAnswer: string | undefined;
 }
 export interface Position { partition: string; offset: number | undefined; lag: number | undefined }
 export interface Message {

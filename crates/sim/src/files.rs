@@ -66,6 +66,15 @@ pub struct Folder {
 }
 
 impl World {
+    /// True if a broker's disk has a folder of a partition, whatever is in it.
+    pub fn has_folder(&self, broker: &str, partition: &TopicPartition) -> bool {
+        let process = self.pid(broker).ok().map(|pid| self.process(pid));
+        let Some(broker) = process.and_then(|it| it.broker()) else { return false };
+        let own = partition.to_string();
+        let is_own = |path: &str| path.strip_prefix(&own).is_some_and(|it| it.starts_with('/') || it.starts_with('.'));
+        broker.store.disk().survey().iter().any(|it| is_own(&it.path))
+    }
+
     /// A broker's files of a partition; none if it has none, or there is no such broker. One that does not run has its disk.
     pub fn folder(&self, broker: &str, partition: &TopicPartition) -> Folder {
         let process = self.pid(broker).ok().map(|pid| self.process(pid));

@@ -34,6 +34,8 @@ pub struct Member {
     pub epoch: i32,
     /// Whom it follows, if it runs: itself if it leads.
     pub leader: Option<NodeId>,
+    /// It can hear of whom it follows: that one runs, and no way between them is cut.
+    pub hears: bool,
     /// Who has its vote in this epoch.
     pub voted: Option<NodeId>,
     /// One past the last record of its log.
@@ -79,6 +81,7 @@ impl World {
                 role: None,
                 epoch: 0,
                 leader: None,
+                hears: false,
                 voted: None,
                 end,
                 synced: end,
@@ -89,6 +92,7 @@ impl World {
                 Some(view) => member.runs(view),
                 None => member.rests(broker),
             }
+            member.hears = member.leader.is_some_and(|leader| self.hears(&process.name, leader));
             members.push(member);
         }
         let longest = members.iter().map(|it| it.end).max().unwrap_or(0);
@@ -97,6 +101,15 @@ impl World {
             member.records.retain(|it| (to - count..to).contains(&it.offset));
         }
         members
+    }
+}
+
+impl World {
+    /// True if nothing keeps what a node says from another one.
+    fn hears(&self, who: &str, node: NodeId) -> bool {
+        let (Ok(to), Ok(from)) = (self.pid(who), self.pid(&self.broker_name(node))) else { return false };
+        let process = self.process(from);
+        process.power.is_up() && !process.paused && !self.is_cut(from, to) && !self.is_cut(to, from)
     }
 }
 

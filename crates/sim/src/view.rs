@@ -5,7 +5,9 @@ use node::view::{LogView, View as NodeView};
 use node::{Scope, WakeReason};
 use protocol::messages::fetch_response;
 use protocol::records::{self, PureCompressors, Record};
-use protocol::{ApiKey, Instant, Offset, Region, RequestBody, ResponseBody, Str, TopicPartition, Uuid};
+use protocol::{
+    ApiKey, Era, ErrorCode, Instant, Offset, Region, RequestBody, Response, ResponseBody, Str, TopicPartition, Uuid,
+};
 use storage::Disk;
 use storage::tail::TailEntry;
 
@@ -50,6 +52,8 @@ pub struct View {
     pub checks: Vec<(Check, Option<Finding>)>,
     /// What was lost, repeated or reordered, with its verdict; oldest first.
     pub findings: Vec<Finding>,
+    /// How many acknowledged records nobody has who could lead now.
+    pub at_risk: u64,
 }
 
 /// A broker.
@@ -96,6 +100,8 @@ pub struct Client {
     pub consumed_total: u64,
     /// The last outcome of an operation that was no send, in words.
     pub last_answer: Option<String>,
+    /// It says exactly what it is told, and how many answers it got.
+    pub wire: Option<usize>,
 }
 
 /// A message on its way.
@@ -198,6 +204,7 @@ impl World {
             one_way_cuts: self.cut_ways(|world, a, b| !world.is_cut(b, a)),
             checks: Check::ALL.map(|check| (check, self.checks.broken_by(check).cloned())).into(),
             findings: self.checks.findings().to_vec(),
+            at_risk: self.checks.at_risk(|pid| self.process(pid).power.is_up()),
         }
     }
 
@@ -249,9 +256,11 @@ impl World {
             return None;
         }
         let wanted = log.recent.iter().filter(|it| it.last >= from && it.last < log.written);
+        // Until a cut that is asked for is done, what stays is where it was, in the era before.
+        let eras = [era, Era(era.0.saturating_sub(1))];
         let read = |it: &TailEntry| {
-            let region = Region { file: it.file, at: it.at, len: it.size, era };
-            let place = broker.store.resolve(region).ok()?;
+            let region = |era| Region { file: it.file, at: it.at, len: it.size, era };
+            let place = eras.iter().find_map(|era| broker.store.resolve(region(*era)).ok())?;
             broker.store.disk().read_at(&place.file, place.at, place.len as usize).ok()
         };
         wanted.map(read).collect()
@@ -350,6 +359,7 @@ impl World {
                 follows: None,
                 consumed_total: 0,
                 last_answer: None,
+                wire: None,
             };
             match &process.kind {
                 Kind::Broker(_) => continue,
@@ -361,7 +371,8 @@ impl World {
                     client.last_answer = actor.answers.back().map(|(_, outcome)| outcome_words(outcome));
                 }
                 Kind::Wire(wire) => {
-                    client.last_answer = wire.answers.last().map(|it| it.body.api_key().name().to_owned());
+                    client.last_answer = wire.answers.last().map(wire_words);
+                    client.wire = Some(wire.answers.len());
                 }
             }
             clients.push(client);
@@ -504,6 +515,17 @@ fn is_idle_response(body: &ResponseBody) -> bool {
         }
         _ => false,
     }
+}
+
+/// What a wire client was told last: of a Produce its error, if it has one.
+fn wire_words(answer: &Response) -> String {
+    if let ResponseBody::Produce(it) = &answer.body {
+        let errors = it.responses.iter().flat_map(|it| &it.partition_responses).map(|it| it.error_code);
+        if let Some(error) = errors.filter(|it| *it != 0).last() {
+            return ErrorCode::from_code(error).name().to_owned();
+        }
+    }
+    answer.body.api_key().name().to_owned()
 }
 
 fn decoded(pieces: &[Bytes]) -> Result<Vec<Batch>, String> {

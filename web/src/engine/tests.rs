@@ -87,11 +87,78 @@ fn what_is_cut_off_a_log_is_in_sight_for_one_event() {
     };
     let view = engine.view();
     assert_eq!(offsets(&view), [(2, "x".into()), (3, "y".into()), (4, "z".into())]);
+    let b1 = view.partitions[0].replicas.iter().find(|it| it.broker == "b1").unwrap();
+    assert_eq!(b1.records.iter().map(|it| it.offset).collect::<Vec<_>>(), [0, 1], "what stays is in sight meanwhile");
     assert_eq!(engine.view().event, cut, "a look into the past comes back");
     engine.step();
     assert_eq!(offsets(&engine.view()), []);
     assert_eq!(engine.records("b1/orders-0", 0, 9).last().map(|it| it.offset), Some(1));
     assert_eq!(engine.records("b2/orders-0", 0, 9).last().map(|it| it.offset), Some(2), "each copy has its own");
+}
+
+/// Three brokers and their controllers, of a partition with two records on all of them.
+const THREE: &str = "seed 12\nbroker b1 process.roles=broker\nbroker b2 process.roles=broker\n\
+    broker b3 process.roles=broker\nbroker k1 process.roles=controller\nbroker k2 process.roles=controller\n\
+    broker k3 process.roles=controller\nrun 3s\ntopic orders partitions=1 replicas=b1,b2,b3 min.insync.replicas=2\n\
+    producer safe acks=all linger.ms=0\nproducer fast acks=1 linger.ms=0\nproduce safe orders value=a\n\
+    run until acked safe 1\nproduce fast orders value=b\nrun until acked fast 1\nrun 2s\n";
+
+fn of<'a>(view: &'a View, broker: &str) -> &'a crate::view::Replica {
+    view.partitions[0].replicas.iter().find(|it| it.broker == broker).unwrap()
+}
+
+#[test]
+fn a_leader_that_is_cut_off_believes_that_it_leads_and_what_it_acknowledges_is_at_risk() {
+    let mut engine = Engine::new(THREE).unwrap();
+    engine.act("wire w1 b1").unwrap();
+    assert_eq!(engine.view().clients.last().map(|it| it.role), Some(Role::Wire), "before it is answered");
+    for line in ["cut b1 b2", "cut b1 b3", "cut b1 k1", "cut b1 k2", "cut b1 k3", "run 12s"] {
+        engine.act(line).unwrap();
+    }
+    let view = engine.view();
+    assert_eq!((of(&view, "b1").believes, of(&view, "b2").believes, view.at_risk), (Some(0), None, 0));
+    assert!(view.partitions[0].leader.as_deref() == Some("b2") && view.partitions[0].leader_epoch == 1);
+    let hears = |engine: &Engine, name: &str| engine.quorum(None, 9).iter().any(|it| *it.name == *name && it.hears);
+    assert!(!hears(&engine, "b1") && hears(&engine, "b2"), "b1 reads from nobody");
+    for line in ["wire-produce w1 orders-0 acks=1 value=stray", "produce fast orders value=zombie", "run 1s"] {
+        engine.act(line).unwrap();
+    }
+    let view = engine.view();
+    let fast = view.clients.iter().find(|it| it.name == "fast").unwrap();
+    assert_eq!((fast.ok, view.at_risk), (2, 1), "told ok, and on b1 alone");
+    for line in ["heal b1 b2", "heal b1 b3", "heal b1 k1", "heal b1 k2", "heal b1 k3", "run 30s"] {
+        engine.act(line).unwrap();
+    }
+    let view = engine.view();
+    assert_eq!((of(&view, "b1").believes, view.at_risk, hears(&engine, "b1")), (None, 0, true));
+    assert_eq!(view.findings.iter().map(|it| it.acked).sum::<u64>(), 1, "now it is lost");
+}
+
+#[test]
+fn of_a_wiped_disk_nothing_is_in_sight() {
+    let mut engine = Engine::new(THREE).unwrap();
+    for line in ["kill b1", "run 1s"] {
+        engine.act(line).unwrap();
+    }
+    let view = engine.view();
+    assert_eq!((of(&view, "b1").standing, of(&view, "b1").log_end), (Standing::Offline, 2));
+    engine.act("wipe b1").unwrap();
+    let view = engine.view();
+    let b1 = of(&view, "b1");
+    assert_eq!((b1.standing, b1.log_end, b1.records.len()), (Standing::Lost, 0, 0));
+    engine.act("start b1").unwrap();
+    let mut standings = Vec::new();
+    for _ in 0..20_000 {
+        let standing = of(&engine.view(), "b1").standing;
+        if standings.last() != Some(&standing) {
+            standings.push(standing);
+        }
+        if standing == Standing::InSync || !engine.step() {
+            break;
+        }
+    }
+    assert_eq!(standings.first(), Some(&Standing::Opening), "it runs, and has nothing yet");
+    assert_eq!(standings.last(), Some(&Standing::InSync));
 }
 
 #[test]

@@ -154,6 +154,7 @@ fn safe(bytes: u64, synced: u64, part: impl FnOnce() -> String) -> Shape {
 fn segment_row(it: &Segment) -> Shape {
     let name = format!("{:020}.log", it.base);
     let mut says = match it.offsets {
+        Some((first, last)) if first == last => format!("offset {first}, 1 record"),
         Some((first, last)) => format!("offsets {first} to {last}, {} records", it.records),
         None => "no records yet".to_owned(),
     };

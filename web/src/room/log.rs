@@ -88,6 +88,7 @@ fn row(scene: &Scene, partition: &Partition, sight: &Sight) -> Shape {
             (true, Standing::Leader) => (partition.partition.to_string(), format!("led by {}", replica.broker)),
             (true, _) => (partition.partition.to_string(), "no leader".to_owned()),
             (false, Standing::Leader) => (replica.broker.clone(), format!("leader, e{}", partition.leader_epoch)),
+            (false, _) if replica.believes.is_some() => (replica.broker.clone(), "believes it leads".to_owned()),
             (false, it) => (replica.broker.clone(), it.word().to_owned()),
         };
         let class = if replica.standing == Standing::Leader { "who lead" } else { "who" };
@@ -290,6 +291,8 @@ fn paint_ends(scene: &Scene, partition: &Partition, sight: &Sight, pen: &Pen) {
         let name = if scene.narrow { "HW" } else { "high watermark" };
         let words = format!("{name} {}", number(partition.high_watermark));
         pen.voice(&ink.fonts[3], &ink.on_act, "right");
+        let words =
+            if pen.width(&words) + 11.5 > x { format!("HW {}", number(partition.high_watermark)) } else { words };
         let width = pen.width(&words) + 10.0;
         pen.begin();
         pen.rect(x - width - 1.5, 0.0, width, high, 4.0);

@@ -190,7 +190,11 @@ impl Plan {
         if free {
             let end = if right { to.x + to.w } else { to.x };
             let at = (y - to.y).clamp(to.h * 0.2, to.h * 0.8) + to.y;
-            let middle = (x + end) / 2.0;
+            let mut middle = (x + end) / 2.0;
+            if self.rows().len() > 1 {
+                // Up or down before the brokers begin: others than this one stand on the way.
+                middle = if right { middle.max(x - 14.0) } else { middle.min(x + 14.0) };
+            }
             [(x, y), (middle, y), (middle, at), (end, at)]
         } else {
             // Somebody stands between: from above, or, in the upper half, from below.
@@ -260,6 +264,22 @@ mod tests {
                 for b in &places[..index] {
                     let apart = a.x + a.w <= b.x || b.x + b.w <= a.x || a.y + a.h <= b.y || b.y + b.h <= a.y;
                     assert!(apart, "{plan:?} {a:?} {b:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_to_the_broker_above_passes_beside_those_below() {
+        for (slots, clients) in [(1, 2), (1, 3), (2, 2), (3, 3)] {
+            let plan = Plan { narrow: false, brokers: 3, controllers: 3, slots };
+            for (index, side) in (0..clients).flat_map(|it| [(it, Seat::Left), (it, Seat::Right)]) {
+                let link = plan.link((plan.client(side, index, clients), side), plan.broker(0));
+                for (x, y) in (0..100).map(|it| point(link, f64::from(it) / 100.0)) {
+                    for it in [plan.broker(1).0, plan.broker(2).0] {
+                        let inside = it.x < x && x < it.x + it.w && it.y < y && y < it.y + it.h;
+                        assert!(!inside, "{side:?} {index} of {clients}, {slots} slots: {x} {y} in {it:?}");
+                    }
                 }
             }
         }

@@ -90,6 +90,11 @@ fn left(column: i64) -> String {
     format!("left:{}%", tenths(column as f64 * 100.0 / COLUMNS as f64))
 }
 
+/// True if a node follows another one that it cannot hear of.
+fn is_deaf(member: &Member) -> bool {
+    member.leader.is_some_and(|it| it != member.id) && !member.hears
+}
+
 /// What a node is in the quorum, in words.
 fn part(sight: &Sight, member: &Member) -> String {
     let name = |id: Option<protocol::NodeId>| sight.members.iter().find(|it| Some(it.id) == id).map(|it| &*it.name);
@@ -101,10 +106,16 @@ fn part(sight: &Sight, member: &Member) -> String {
     };
     let Some(role) = member.role else {
         let mut words = if member.power == Power::Dark { "no power" } else { "not running" }.to_owned();
-        vote(&mut words);
+        if member.is_voter && member.voted.is_some() {
+            words.push_str("; its disk: ");
+            let from = words.len();
+            vote(&mut words);
+            words.replace_range(from..from + 2, "");
+        }
         return words;
     };
     let mut words = match (role.name(), name(member.leader)) {
+        (_, Some(leader)) if is_deaf(member) => format!("hears nothing of {leader}"),
         ("follower", Some(leader)) => format!("follows {leader}"),
         ("observer", Some(leader)) => format!("reads from {leader}"),
         (role, _) => role.to_owned(),
@@ -124,6 +135,7 @@ fn row(sight: &Sight, member: &Member, leader: Option<&Member>, first: i64) -> S
     let picture = match (runs, leads) {
         (false, _) => "#g-off",
         (true, true) => "#g-lead",
+        (true, false) if is_deaf(member) || member.leader.is_none() => "#g-wait",
         (true, false) => "#g-ok",
     };
     let who = classed("span", "who").with([

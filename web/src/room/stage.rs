@@ -214,7 +214,8 @@ fn client_card(scene: &Scene, client: &Client, place: Place) -> Shape {
     let title = format!("{} {}", client.role.word(), client.name);
     let first = match client.role {
         Role::Consumer => format!("{} read", grouped(client.consumed)),
-        Role::Producer | Role::Wire => format!("{} ok · {} failed", grouped(client.ok), grouped(client.failed)),
+        Role::Producer => format!("{} ok · {} failed", grouped(client.ok), grouped(client.failed)),
+        Role::Wire => format!("{} answered", grouped(client.answers as u64)),
     };
     let second = match client.role {
         _ if !client.state.runs() => client.state.word().to_owned(),
@@ -224,8 +225,9 @@ fn client_card(scene: &Scene, client: &Client, place: Place) -> Shape {
             }
             _ => "lag –".to_owned(),
         },
-        Role::Producer | Role::Wire if client.unknown > 0 => format!("{} unknown", grouped(client.unknown)),
-        Role::Producer | Role::Wire => format!("{} waiting", grouped(client.pending)),
+        Role::Wire => client.last_answer.as_ref().map_or(String::new(), |it| it.replace('_', " ").to_lowercase()),
+        Role::Producer if client.unknown > 0 => format!("{} unknown", grouped(client.unknown)),
+        Role::Producer => format!("{} waiting", grouped(client.pending)),
     };
     let label = format!("{title}, {first}, {second}");
     card(scene, &client.name, "card", !client.state.runs(), label)
@@ -233,7 +235,7 @@ fn client_card(scene: &Scene, client: &Client, place: Place) -> Shape {
             rect(place, "9"),
             says("b", x + 11.0, y + 20.0, title),
             says("dim", x + 11.0, y + 36.0, first),
-            says("dim", x + 11.0, y + 51.0, second),
+            says(if client.role == Role::Wire { "dim tiny" } else { "dim" }, x + 11.0, y + 51.0, second),
         ])
         .with_all(next_timer(scene, &client.name, timer_place(place)))
 }
@@ -347,9 +349,14 @@ fn broker_card(scene: &Scene, broker: &Broker, place: Place) -> Shape {
             let words = format!("leader · epoch {}", partition.leader_epoch);
             let class = format!("chip e{}", partition.leader_epoch.rem_euclid(4));
             chips.push(chip(class, Some("#g-lead"), words, x + 10.0, y, w < 150.0));
-        } else if let Some(epoch) =
-            replica.led.filter(|_| matches!(replica.standing, Standing::Offline | Standing::Fenced | Standing::Behind))
-        {
+        } else if let Some(epoch) = replica.believes {
+            label.push_str(&format!(", believes that it leads {} in epoch {epoch}", partition.name));
+            let class = format!("chip was e{}", epoch.rem_euclid(4));
+            let words = format!("believes: leader, epoch {epoch}");
+            chips.push(chip(class, Some("#g-lead"), words, x + 10.0, y, w < 150.0));
+        } else if let Some(epoch) = replica.led.filter(|_| {
+            matches!(replica.standing, Standing::Offline | Standing::Lost | Standing::Fenced | Standing::Behind)
+        }) {
             label.push_str(&format!(", led {} in epoch {epoch}", partition.name));
             let class = format!("chip was e{}", epoch.rem_euclid(4));
             chips.push(chip(class, None, format!("led epoch {epoch}"), x + 10.0, y, false));
@@ -428,7 +435,10 @@ fn slots(scene: &Scene, broker: &Broker, first: Place) -> Vec<Shape> {
 /// A partition in its broker: how its copy stands, how much it holds, and who led it when that was written.
 fn slot(scene: &Scene, partition: &Partition, replica: &Replica, place: Place) -> Shape {
     let Place { x, y, w, .. } = place;
-    let end = grouped(replica.log_end.max(0).cast_unsigned());
+    let end = match replica.standing {
+        Standing::Lost => "disk lost".to_owned(),
+        _ => grouped(replica.log_end.max(0).cast_unsigned()),
+    };
     let is_on = partition.name == scene.chosen && scene.view.partitions.len() > 1;
     let mut shapes = vec![
         classed("rect", "slot").at("x", x).at("y", y).at("width", w).set("height", "19").set("rx", "4"),

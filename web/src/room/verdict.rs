@@ -15,6 +15,8 @@ pub(crate) fn draw(scene: &Scene) -> Shape {
     let lost = |verdict: Verdict| findings.iter().filter(|it| it.verdict == verdict).map(|it| it.acked).sum::<u64>();
     let (allowed, broken) = (lost(Verdict::Allowed), lost(Verdict::Bug));
     let kept = acked.saturating_sub(allowed + broken);
+    let at_risk = scene.view.at_risk.min(kept);
+    let kept = kept - at_risk;
     let count = |verdict: Verdict| findings.iter().filter(|it| it.verdict == verdict).count() as u64;
     let head = shape("h2").say("Verdict ").with([shape("small").say(format!("{} records told ok", grouped(acked)))]);
     let mut shapes = vec![head];
@@ -24,7 +26,9 @@ pub(crate) fn draw(scene: &Scene) -> Shape {
                 "i",
                 if it < kept {
                     "sq"
-                } else if it < kept + allowed {
+                } else if it < kept + at_risk {
+                    "sq risk"
+                } else if it < kept + at_risk + allowed {
                     "sq lost"
                 } else {
                     "sq broken"
@@ -36,6 +40,10 @@ pub(crate) fn draw(scene: &Scene) -> Shape {
     }
     let mut list = shape("dl");
     list = list.with([classed("dt", "ok").say(grouped(kept)), shape("dd").say("contract kept: they are in the log")]);
+    if at_risk > 0 {
+        let words = shape("dd").set("id", "at-risk").say("at risk: nobody has them who could lead now");
+        list = list.with([classed("dt", "harm").say(grouped(at_risk)), words]);
+    }
     let harm = if allowed > 0 { "harm" } else { "" };
     let words = shape("dd").set("id", "allowed").say("acked and lost, allowed by the settings");
     list = list.with([classed("dt", harm).say(grouped(allowed)), words.with_all(reasons(findings, Verdict::Allowed))]);

@@ -101,6 +101,7 @@ impl Checks {
         (ledger.partition_epoch, ledger.leader_epoch) = (partition.partition_epoch, partition.leader_epoch.0);
         let is_excused = self.is_excused(index);
         self.partitions[index].isr.clone_from(&in_sync);
+        self.partitions[index].elr = elr.iter().filter_map(|id| self.nodes.get(id).copied()).collect();
         self.partitions[index].forgive();
         if is_excused {
             return;

@@ -106,6 +106,7 @@ pub(super) struct PartitionLedger {
     pub(super) leader_epoch: i32,
     pub(super) partition_epoch: i32,
     pub(super) isr: Vec<Pid>,
+    pub(super) elr: Vec<Pid>,
     /// The last record of each client.
     last: Vec<(Pid, u64)>,
 }
@@ -192,6 +193,7 @@ impl PartitionLedger {
             leader_epoch: -1,
             partition_epoch: -1,
             isr: Vec::new(),
+            elr: Vec::new(),
             last: Vec::new(),
         }
     }
@@ -216,6 +218,15 @@ impl PartitionLedger {
     /// Up to where some replica has the records.
     pub(super) fn kept(&self) -> i64 {
         self.replicas.values().map(|it| it.epochs.common(&self.epochs)).max().unwrap_or(0)
+    }
+
+    /// Acknowledged records that nobody has who could lead; see [`super::Checks::at_risk`].
+    pub(super) fn at_risk(&self, runs: &impl Fn(Pid) -> bool) -> u64 {
+        let may_lead = || self.isr.iter().chain(&self.elr).copied();
+        let one_runs = may_lead().any(runs);
+        let Some(safe) = may_lead().filter(|it| !one_runs || runs(*it)).map(|it| self.has(it)).max() else { return 0 };
+        let from = usize::try_from(safe).unwrap_or(0);
+        self.entries.iter_from(from).filter(|it| it.acked).count() as u64
     }
 
     /// A record that was appended where it will not stay.

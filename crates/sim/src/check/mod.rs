@@ -111,7 +111,9 @@ impl Check {
     /// What it means, in a sentence.
     pub fn meaning(self) -> &'static str {
         match self {
-            Check::AckedStays => "A record that was acknowledged stays readable at its offset.",
+            Check::AckedStays => {
+                "A record that was acknowledged stays readable at its offset, unless the settings allow its loss."
+            }
             Check::OffsetsDense => "Offsets of a partition are dense and in order, and readers get what was appended.",
             Check::HighWatermark => "The high watermark of a partition never moves back.",
             Check::ReadsBelow => "No consumer gets a record at or above the high watermark.",
@@ -290,6 +292,12 @@ impl Checks {
         self.partitions
             .iter()
             .map(|it| (&it.topic, it.partition, Offset(it.log_start), Offset(it.high_watermark), Offset(it.end())))
+    }
+
+    /// How many acknowledged records are in no log that could become the partition's without an unclean election: nobody in
+    /// sync or eligible who runs has them; of partitions of which nobody of them runs, nobody at all of them.
+    pub fn at_risk(&self, runs: impl Fn(Pid) -> bool) -> u64 {
+        self.partitions.iter().map(|it| it.at_risk(&runs)).sum()
     }
 
     /// The newest epoch of the metadata quorum in which somebody led it.
