@@ -5,6 +5,7 @@ mod dump_log;
 mod ephemeral;
 mod explain;
 mod log;
+mod metadata_quorum;
 mod native;
 mod native_client;
 mod serve;
@@ -48,6 +49,8 @@ enum Command {
     /// Print records (kafka-console-consumer.sh)
     #[command(disable_help_flag = true)]
     ConsoleConsumer(ToolArguments),
+    /// Describe the metadata quorum, add a voter to it or remove one (kafka-metadata-quorum.sh)
+    MetadataQuorum(metadata_quorum::MetadataQuorumArguments),
     /// Print what is in log files, indexes and snapshots (kafka-dump-log.sh)
     DumpLog(dump_log::DumpLogArguments),
     /// Decode a request, response or record batch and show every field with its bytes
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Configs(tool) => tools::run(ToolName::Configs, &tool.arguments),
         Command::ConsoleProducer(tool) => tools::run(ToolName::ConsoleProducer, &tool.arguments),
         Command::ConsoleConsumer(tool) => tools::run(ToolName::ConsoleConsumer, &tool.arguments),
+        Command::MetadataQuorum(arguments) => print(metadata_quorum::run(arguments)),
         Command::DumpLog(arguments) => report(dump_log::run(&arguments)),
         Command::Explain(arguments) => report(explain::run(&arguments)),
         Command::Sim(command) => simulate::run(command),
@@ -92,6 +96,15 @@ fn report(result: Result<(), String>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What one of Kafka's tools says: its output, or its own words on standard error.
+fn print(result: Result<String, String>) -> ExitCode {
+    let written = match &result {
+        Ok(text) => std::io::stdout().write_all(text.as_bytes()),
+        Err(what) => writeln!(std::io::stderr(), "{what}"),
+    };
+    if result.is_ok() && written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// A line on standard error. Where that goes may be the disk that is full, and a panic would hide the exit code.
