@@ -273,11 +273,7 @@ fn remove_controller(admin: &Admin, id: i32, directory_id: &str, dry_run: bool) 
     }
     let directory_id = uuid(directory_id).map_err(|why| format!("Failed to parse --controller-directory-id: {why}"))?;
     if !dry_run {
-        let question = RemoveRaftVoterRequest {
-            cluster_id: None,
-            voter_id: id,
-            voter_directory_id: directory_id,
-        };
+        let question = RemoveRaftVoterRequest { cluster_id: None, voter_id: id, voter_directory_id: directory_id };
         admin.ask("removeRaftVoter", &question.into(), |_| false)?;
     }
     // With two spaces, as Kafka's tool.
