@@ -26,6 +26,7 @@ pub(crate) enum Kind {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InFlight {
+    pub(crate) token: u64,
     pub(crate) to: NodeId,
     pub(crate) kind: Kind,
 }
@@ -41,7 +42,7 @@ impl Calls {
     pub(crate) fn start(&mut self, to: NodeId, kind: Kind) -> u64 {
         let token = self.next;
         self.next += 1;
-        self.in_flight.insert(token, InFlight { to, kind });
+        self.in_flight.insert(token, InFlight { token, to, kind });
         token
     }
 

@@ -25,8 +25,16 @@ pub(crate) struct Change {
     token: Option<u64>,
     /// It is given up then. What is in the log stays there.
     until: Instant,
-    /// Where its record is; none while the voter is asked what it can do.
-    at: Option<Offset>,
+    stage: Stage,
+}
+
+/// How far a change is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// This call asks the voter what it can do. What another change asked of it decides nothing here.
+    Asked(u64),
+    /// Its record is there.
+    Appended(Offset),
 }
 
 #[derive(Clone, Debug)]
@@ -35,16 +43,6 @@ enum ChangeKind {
     Add(Voter, bool),
     Remove,
     Update(Voter),
-}
-
-impl ChangeKind {
-    /// Who is asked what it can do.
-    fn voter(&self) -> Option<&Voter> {
-        match self {
-            ChangeKind::Add(voter, _) | ChangeKind::Update(voter) => Some(voter),
-            ChangeKind::Remove => None,
-        }
-    }
 }
 
 impl Change {
@@ -97,8 +95,8 @@ impl Quorum {
             let what = format!("New voter {} is not ready to receive requests", voter.key());
             return Err((ErrorCode::RequestTimedOut, what));
         }
-        self.ask_what_it_can(to, out);
-        self.begin_change(now, ChangeKind::Add(voter, request.ack_when_committed), Some(token), None);
+        let asked = self.ask_what_it_can(to, out);
+        self.begin_change(now, ChangeKind::Add(voter, request.ack_when_committed), token, Stage::Asked(asked));
         Ok(())
     }
 
@@ -132,7 +130,7 @@ impl Quorum {
             return Err((ErrorCode::VoterNotFound, what));
         };
         let at = self.append_voters(now, rest, out);
-        self.begin_change(now, ChangeKind::Remove, Some(token), Some(at));
+        self.begin_change(now, ChangeKind::Remove, token, Stage::Appended(at));
         Ok(())
     }
 
@@ -180,8 +178,8 @@ impl Quorum {
         if !self.calls.is_ready(to.node, now.mono) {
             return Err(ErrorCode::RequestTimedOut);
         }
-        self.ask_what_it_can(to, out);
-        self.begin_change(now, ChangeKind::Update(voter), Some(token), None);
+        let asked = self.ask_what_it_can(to, out);
+        self.begin_change(now, ChangeKind::Update(voter), token, Stage::Asked(asked));
         Ok(())
     }
 
@@ -223,18 +221,18 @@ impl Quorum {
         }
     }
 
-    fn ask_what_it_can(&mut self, to: Endpoint, out: &mut Output) {
+    fn ask_what_it_can(&mut self, to: Endpoint, out: &mut Output) -> u64 {
         let request = ApiVersionsRequest {
             client_software_name: Str::from_static("vivarium"),
             client_software_version: Str::from_static(env!("CARGO_PKG_VERSION")),
         };
-        self.call(to, Kind::Versions, RequestBody::ApiVersions(request), out);
+        self.call(to, Kind::Versions, RequestBody::ApiVersions(request), out)
     }
 
-    fn begin_change(&mut self, now: Now, kind: ChangeKind, token: Option<u64>, at: Option<Offset>) {
+    fn begin_change(&mut self, now: Now, kind: ChangeKind, token: u64, stage: Stage) {
         let until = now.mono.plus_ms(self.setup.request_timeout_ms);
         if let Role::Leader(leader) = &mut self.role {
-            leader.change = Some(Change { kind, token, until, at });
+            leader.change = Some(Change { kind, token: Some(token), until, stage });
         }
     }
 
@@ -247,8 +245,7 @@ impl Quorum {
         out: &mut Output,
     ) -> bool {
         let Role::Leader(leader) = &mut self.role else { return true };
-        let is_asked = |it: &mut Change| it.at.is_none() && it.kind.voter().is_some_and(|voter| voter.id == call.to);
-        let Some(change) = leader.change.take_if(is_asked) else { return true };
+        let Some(change) = leader.change.take_if(|it| it.stage == Stage::Asked(call.token)) else { return true };
         let error = answer.map_or(ErrorCode::NetworkException, |it| ErrorCode::from_code(it.error_code));
         let levels = answer.and_then(|it| it.supported_features.iter().find(|it| it.name == *KRAFT_VERSION));
         let levels = levels.map(|it| (it.min_version, it.max_version));
@@ -259,17 +256,15 @@ impl Quorum {
         };
         match outcome {
             Ok(at) => {
-                let mut change = Change { at, ..change };
+                let mut change = change;
                 if !matches!(change.kind, ChangeKind::Add(_, true))
                     && let Some(token) = change.token.take()
                 {
                     self.answer_change(&change.kind, token, ErrorCode::None, String::new(), out);
                 }
                 // Without a record there is nothing to be committed.
-                if let Role::Leader(leader) = &mut self.role
-                    && at.is_some()
-                {
-                    leader.change = Some(change);
+                if let (Role::Leader(leader), Some(at)) = (&mut self.role, at) {
+                    leader.change = Some(Change { stage: Stage::Appended(at), ..change });
                 }
             }
             Err((refusal, what)) => {
@@ -419,7 +414,9 @@ impl Quorum {
         let is_out = self.log.history.voters().is_some_and(|(at, voters)| *at < mark && !voters.contains(own));
         let Role::Leader(leader) = &mut self.role else { return };
         leader.is_out = is_out && !self.log.history.has_static_voters();
-        let Some(change) = leader.change.take_if(|it| it.at.is_some_and(|at| at < mark)) else { return };
+        let Some(change) = leader.change.take_if(|it| matches!(it.stage, Stage::Appended(at) if at < mark)) else {
+            return;
+        };
         if let Some(token) = change.token {
             self.answer_change(&change.kind, token, ErrorCode::None, String::new(), out);
         }

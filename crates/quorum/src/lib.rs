@@ -483,9 +483,12 @@ impl Quorum {
             self.stand(now, out);
         } else {
             let is_empty = self.log.end() == Offset(0) && self.log.high_watermark == Offset(0);
-            // Where the log names voters by their directories, a lost disk is another voter's.
+            // Where the log names voters by their directories, a lost disk is another voter's; but one that was formatted
+            // again with the same directory is the voter that the cluster began with.
             let is_static = matches!(self.setup.voters, VoterSource::Static(_)) && self.log.history.has_static_voters();
-            self.amnesia = (is_empty && is_static).then(Map::new);
+            let own = self.setup.key();
+            let is_first = self.log.history.voters().is_some_and(|(at, it)| *at < Offset(0) && it.contains(own));
+            self.amnesia = (is_empty && (is_static || is_first)).then(Map::new);
             self.start_unattached(now);
         }
     }
@@ -530,10 +533,15 @@ impl Quorum {
     }
 
     /// Calls another node once what is said is on disk.
-    fn call(&mut self, to: Endpoint, kind: calls::Kind, body: RequestBody, out: &mut Output) {
+    fn call(&mut self, to: Endpoint, kind: calls::Kind, body: RequestBody, out: &mut Output) -> u64 {
         let token = self.calls.start(to.node, kind);
         let call = Call { token, to, body, timeout_ms: self.setup.request_timeout_ms };
-        if self.gate.writing > 0 { self.gate.calls.push(call) } else { out.calls.push(call) }
+        if self.gate.writing > 0 {
+            self.gate.calls.push(call)
+        } else {
+            out.calls.push(call)
+        }
+        token
     }
 
     /// Answers once what is said is on disk.

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 
 use protocol::messages::{
-    BeginQuorumEpochRequest, DescribeQuorumRequest, EndQuorumEpochRequest, FeatureLevelRecord, FetchRequest,
-    FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse, MetadataRecord, VoteRequest,
-    begin_quorum_epoch_request, describe_quorum_request, end_quorum_epoch_request, fetch_request, fetch_response,
-    fetch_snapshot_request, fetch_snapshot_response, vote_request, vote_response,
+    ApiVersionsResponse, BeginQuorumEpochRequest, DescribeQuorumRequest, EndQuorumEpochRequest, FeatureLevelRecord,
+    FetchRequest, FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse, MetadataRecord, UpdateRaftVoterRequest,
+    VoteRequest, api_versions_response, begin_quorum_epoch_request, describe_quorum_request, end_quorum_epoch_request,
+    fetch_request, fetch_response, fetch_snapshot_request, fetch_snapshot_response, update_raft_voter_request,
+    vote_request, vote_response,
 };
 use protocol::records::Records;
 use protocol::{ErrorCode, Instant, LeaderEpoch, NodeId, Now, Offset, RequestBody, ResponseBody, Uuid, WallMs};
@@ -532,6 +533,56 @@ fn who_is_silent_is_forgotten_by_a_leader_alone_too() {
     }
     let kept = observers(&mut rig);
     assert_eq!((kept.len(), kept.contains(&5)), (10_000, false), "and so many are enough");
+}
+
+/// A voter's change is asked about and given up; its answer comes when the voter's next change is asked about.
+#[test]
+fn an_answer_that_comes_late_decides_no_other_change() {
+    let mut rig = Rig::leader();
+    let epoch = rig.quorum.leader_epoch().0;
+    let update = |port: u16| UpdateRaftVoterRequest {
+        cluster_id: Some("cluster".into()),
+        current_leader_epoch: epoch,
+        voter_id: 2,
+        voter_directory_id: directory(2),
+        listeners: vec![update_raft_voter_request::Listener { name: "CONTROLLER".into(), host: "node-2".into(), port }],
+        kraft_version_feature: update_raft_voter_request::KRaftVersionFeature {
+            min_supported_version: 0,
+            max_supported_version: 1,
+        },
+    };
+    let versions = |error: ErrorCode| ApiVersionsResponse {
+        error_code: error.code(),
+        supported_features: vec![api_versions_response::SupportedFeatureKey {
+            name: quorum::KRAFT_VERSION.into(),
+            min_version: 0,
+            max_version: 1,
+        }],
+        ..ApiVersionsResponse::default()
+    };
+    let asked = |rig: &mut Rig| {
+        let calls = rig.take_calls();
+        calls.into_iter().rfind(|call| matches!(call.body, RequestBody::ApiVersions(_))).expect("it is asked")
+    };
+    let outcome = |rig: &mut Rig| match rig.replies.pop() {
+        Some((_, ResponseBody::UpdateRaftVoter(response))) => Some(ErrorCode::from_code(response.error_code)),
+        None => None,
+        other => panic!("{other:?}"),
+    };
+    rig.fetch(fetch_from(2, epoch, (1, epoch)));
+    rig.send(0, update(9093));
+    let first = asked(&mut rig);
+    rig.pass(1_200);
+    rig.fetch(fetch_from(2, epoch, (1, epoch)));
+    rig.pass(1_200);
+    rig.replies.retain(|(_, body)| !matches!(body, ResponseBody::Fetch(_)));
+    assert_eq!(outcome(&mut rig), Some(ErrorCode::RequestTimedOut));
+    rig.send(0, update(9094));
+    let second = asked(&mut rig);
+    rig.answer(&first, versions(ErrorCode::None));
+    assert_eq!(outcome(&mut rig), None, "the node at the new place has not answered");
+    rig.answer(&second, versions(ErrorCode::None));
+    assert_eq!(outcome(&mut rig), Some(ErrorCode::None));
 }
 
 #[test]

@@ -333,6 +333,15 @@ impl World {
         member.losses += u8::from(self.is_dynamic);
     }
 
+    /// Ends a voter whose disk is lost, and formats another one as that was: the same voter has an empty log.
+    pub(crate) fn format_again(&mut self, node: usize) {
+        self.stop(node, true);
+        self.members[node].disk = Some(MemoryDisk::new());
+        let voters = (0..self.members.len()).filter(|it| self.members[*it].is_voter);
+        let first: Vec<Voter> = voters.map(|it| self.voter(it)).collect();
+        self.format(node, first);
+    }
+
     /// Ends a voter and loses its disk, if the others that vote are still a majority without it.
     fn lose_disk(&mut self, node: usize) {
         let Some(leader) = self.leader().and_then(|it| self.quorum(it)) else { return };
