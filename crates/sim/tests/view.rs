@@ -68,3 +68,46 @@ run 3s
     let named = |what: &str| view.timers.iter().any(|it| &*it.process == "b1" && it.what == what);
     assert!(named("fetch.max.wait.ms") && named("log.retention.check.interval.ms"));
 }
+
+#[test]
+fn a_follower_that_was_cut_has_the_new_epoch_on_its_disk_and_until_then_what_was_acknowledged_is_at_risk() {
+    let text = "
+seed 1
+broker b1 process.roles=broker
+broker b2 process.roles=broker
+broker b3 process.roles=broker
+broker k1 process.roles=controller
+run 3s
+topic orders partitions=1 replicas=b1,b2,b3 min.insync.replicas=2
+producer safe acks=all linger.ms=0
+producer fast acks=1 linger.ms=0
+produce safe orders value=a
+run until acked safe 1
+run 2s
+cut b1 b2
+cut b1 b3
+run 700ms
+produce fast orders value=x
+produce fast orders value=y
+run until acked fast 2
+kill b1
+heal b1 b2
+heal b1 b3
+run until leader orders-0 = b2 within 20s
+";
+    let orders = TopicPartition { topic: "orders".into(), partition: 0 };
+    let mut played = Scenario::parse(text).unwrap().play_with(false).unwrap();
+    assert_eq!(played.failures, []);
+    assert_eq!(played.history.world().view().at_risk, 2, "only the dead leader has them");
+    for action in Scenario::parse("produce safe orders value=n\nstart b1\n").unwrap().steps {
+        let sim::script::Step::Do(action) = action.1 else { panic!("{action:?}") };
+        played.history.act(action).unwrap();
+    }
+    let clock = played.history.world().clock();
+    played.history.run_until(protocol::Instant(clock.0 + 20_000_000));
+    let world = played.history.world();
+    assert_eq!(world.view().at_risk, 0, "they are lost now");
+    let folder = world.folder("b1", &orders);
+    let epochs = folder.files.iter().find(|it| it.name == "leader-epoch-checkpoint").unwrap();
+    assert_eq!((&*epochs.says, folder.segments[0].offsets), ("epoch 0 from 0, epoch 1 from 1", Some((0, 1))));
+}

@@ -94,7 +94,7 @@ pub enum StoreOp {
     Find(LogId, Era, Seek),
     /// Any order. Reads a region's bytes into memory (coordinators, KRaft replay; never for a fetch answer).
     Load(Region),
-    /// A lane per cell. Replaces a small file atomically and syncs it.
+    /// A lane per cell, but that of leader epochs is its log's. Replaces a small file atomically and syncs it.
     Put(Cell, Bytes),
 }
 

@@ -175,8 +175,11 @@ impl Checks {
         let (verdict, why) = match (lost.acked, lost_power) {
             _ if broken.is_some() => (Verdict::Bug, broken.unwrap_or_default()),
             _ if partition.is_replicated() => match (lost.acked, lost.committed) {
-                (0, 0) => (Verdict::Kept, "none of them was acknowledged"),
-                (_, 0) => (Verdict::Allowed, "acks=1 waits for the leader alone, and another broker leads now"),
+                (0, 0) => (Verdict::Kept, "nobody was told ok"),
+                (_, 0) => (
+                    Verdict::Allowed,
+                    "acks=1 waits for the leader alone, which is gone or was replaced before the others had them",
+                ),
                 _ if promise.unclean => {
                     (Verdict::Allowed, "unclean.leader.election.enable lets a replica lead that was not in sync")
                 }
@@ -185,7 +188,7 @@ impl Checks {
                 }
                 _ => (Verdict::Bug, "all replicas in sync had them, and not so many lost their disks"),
             },
-            (0, _) => (Verdict::Kept, "none of them was acknowledged"),
+            (0, _) => (Verdict::Kept, "nobody was told ok"),
             _ if partition.rotten => (Verdict::Allowed, "a bit of them rotted, and no replica has them"),
             (_, true) if promise.durable => {
                 (Verdict::Bug, "with flush.messages=1 nothing is acknowledged before it is on disk")
@@ -197,10 +200,13 @@ impl Checks {
             (_, false) => (Verdict::Bug, "acknowledged records must survive a crash of the process"),
         };
         let label = partition.label();
-        let what = format!(
-            "{} records of {label} from {end} are lost, {} of them acknowledged: {why}",
-            lost.records, lost.acked
-        );
+        let what = match lost.records {
+            1 if lost.acked == 1 => format!("1 record of {label}, at {end}, is lost, an acknowledged one: {why}"),
+            1 => format!("1 record of {label}, at {end}, is lost, not an acknowledged one: {why}"),
+            count => {
+                format!("{count} records of {label} from {end} are lost, {} of them acknowledged: {why}", lost.acked)
+            }
+        };
         self.partitions[index].forgive();
         let found = self.findings.len();
         self.find(event, Check::AckedStays, verdict, what);
