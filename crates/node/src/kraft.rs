@@ -3,7 +3,7 @@
 use ordered::Map;
 
 use protocol::{Instant, MetadataRecord, Now, RequestBody, ResponseBody};
-use quorum::{NoAnswer, Quorum, QuorumSetup, SnapshotWriter, VoterSource};
+use quorum::{Majority, NoAnswer, Quorum, QuorumSetup, SnapshotWriter, VoterSource};
 use storage::{DirId, LogId, StoreError};
 
 use crate::config::Config;
@@ -136,6 +136,9 @@ impl Node {
             self.follow_leadership(now, out);
         }
         self.apply_committed(now, output.is_reset, output.committed, out);
+        if let Some(majority) = output.majority {
+            out.emit(|| Event::Warning { what: told(now, &majority) });
+        }
         match output.failed {
             // Paths of a log that does not hold together are those within its directory.
             Some(error @ (StoreError::Corrupt(_) | StoreError::Missing)) => {
@@ -260,6 +263,31 @@ impl Node {
         // Settings that are gone leave no record.
         self.config_changed(now, ResourceType::Broker.id(), "");
         self.hurry_for_leaving(now, out);
+    }
+}
+
+/// What an operator should know of the majority.
+fn told(now: Now, majority: &Majority) -> String {
+    let seconds = |since: Instant| now.mono.0.saturating_sub(since.0) / 1_000_000;
+    match majority {
+        Majority::Lost { since, voters, silent } => {
+            let silent = silent.iter().map(|(at, heard)| {
+                let (id, host, port) = (at.node, &at.host, at.port);
+                match heard {
+                    Some(heard) => format!("{id} at {host}:{port} (last heard of {} s ago)", seconds(*heard)),
+                    None => format!("{id} at {host}:{port} (never heard of)"),
+                }
+            });
+            format!(
+                "the metadata quorum has no majority, and for {} s no leader: of its {voters} voters these are not heard of: {}; \
+                 until a majority is back no topic, leader or setting can be changed, and what brokers lead they go on serving",
+                seconds(*since),
+                silent.collect::<Vec<_>>().join(", ")
+            )
+        }
+        Majority::Back { since } => {
+            format!("the metadata quorum has its majority and a leader again, after {} s", seconds(*since))
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod history;
 mod joining;
 mod leading;
 mod log;
+mod majority;
 mod messages;
 mod ops;
 mod replay;
@@ -50,6 +51,7 @@ pub use format::{bootstrap_checkpoint, voters_checkpoint};
 use history::History;
 pub use history::{KRAFT_VERSION, METADATA_VERSION};
 use log::Log;
+pub use majority::Majority;
 use messages::Regime;
 use ops::{Ops, Purpose};
 use replay::Replay;
@@ -107,6 +109,8 @@ pub struct Output {
     pub became_leader: bool,
     /// This node decides no more. What it appended and is not committed may be lost.
     pub lost_leadership: bool,
+    /// The majority of the voters is lost, or back.
+    pub majority: Option<Majority>,
     /// The metadata log is lost to this node: nothing more can be decided or read.
     pub failed: Option<StoreError>,
 }
@@ -148,6 +152,8 @@ pub struct Quorum {
     /// Set while this node may have forgotten what it acknowledged and whom it voted for: its log was empty when it started, as
     /// that of a new cluster is, and that of a static voter whose disk was lost. Where the logs of other voters ended since.
     amnesia: Option<Map<NodeId, (LeaderEpoch, Offset)>>,
+    /// Who is heard of.
+    watch: majority::Watch,
     /// What a new cluster begins with, by the tool that formatted the directory.
     bootstrap: Vec<MetadataRecord>,
 }
@@ -171,6 +177,7 @@ impl Quorum {
             wake_at: None,
             is_stopping: false,
             amnesia: None,
+            watch: majority::Watch::default(),
             bootstrap: Vec::new(),
         }
     }
@@ -302,6 +309,7 @@ impl Quorum {
 
     /// A request of another node or of a tool; the answer comes with the token, now or later.
     pub fn request(&mut self, now: Now, token: u64, version: i16, body: RequestBody, out: &mut Output) {
+        self.note_sender(now, &body);
         match body {
             RequestBody::Vote(request) => self.handle_vote(now, token, version, &request, out),
             RequestBody::BeginQuorumEpoch(request) => self.handle_begin_epoch(now, token, version, &request, out),
@@ -328,6 +336,9 @@ impl Quorum {
     pub fn answered(&mut self, now: Now, token: u64, result: Result<ResponseBody, NoAnswer>, out: &mut Output) {
         // Whoever asked is another role by now.
         let Some(call) = self.calls.finish(token) else { return };
+        if result.is_ok() {
+            self.note_heard(now, call.to);
+        }
         let is_used = match result {
             Ok(body) => self.heard(now, call, body, out),
             Err(_) if call.kind == calls::Kind::Versions => self.versions_heard(now, call, None, out),
@@ -601,6 +612,7 @@ impl Quorum {
             return;
         }
         while self.step(now, out) {}
+        self.watch_majority(now, out);
         self.wake_at = self.next_wake(now);
     }
 

@@ -17,6 +17,9 @@ use crate::{Output, TOPIC};
 
 /// Records that are held back at most: a batch of them is a few hundred KiB.
 const MOST_HELD: usize = 4_096;
+/// Batches of one answer of the leader's that are taken; the rest is asked for again. Each costs a sync, and a leader that does
+/// not hear from this node for too long takes it for gone.
+const MOST_REPLICATED: usize = 256;
 
 /// Where a follower stands in the leader's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +165,8 @@ impl Log {
         self.ask_append(appended, ops, out);
     }
 
-    /// Appends what the leader sent, which continues the log, and reads it.
+    /// Appends what the leader sent, which continues the log, and reads it: batch by batch, as the leader did. Each is on disk
+    /// before the next is written, so that no power cut leaves a good one behind a bad one.
     pub(crate) fn write_replica(
         &mut self,
         batches: Batches,
@@ -170,16 +174,19 @@ impl Log {
         ops: &mut Ops,
         out: &mut Output,
     ) -> Result<(), StoreError> {
-        let Some(shape) = self.shape.as_mut() else { return Ok(()) };
         let corrupt = |what: String| StoreError::Corrupt(format!("{TOPIC}: the leader sent {what}"));
-        let bytes = batches.to_bytes();
-        let size = batches.bytes() as u64;
-        let (rules, now) = (rules_for(&batches, rules.0), rules.1);
-        let appended =
-            shape.append_replica(batches, &rules, now).map_err(|_| corrupt("more than the log can take".to_owned()))?;
-        self.bytes_since_snapshot += size;
-        self.ask_append(appended, ops, out);
-        self.read(&bytes).map_err(corrupt)
+        for batch in batches.split().take(MOST_REPLICATED) {
+            let Some(shape) = self.shape.as_mut() else { break };
+            let (bytes, size) = (batch.to_bytes(), batch.bytes() as u64);
+            let (rules, now) = (rules_for(&batch, rules.0), rules.1);
+            let appended = shape
+                .append_replica(batch, &rules, now)
+                .map_err(|_| corrupt("more than the log can take".to_owned()))?;
+            self.bytes_since_snapshot += size;
+            self.ask_append(appended, ops, out);
+            self.read(&bytes).map_err(corrupt)?;
+        }
+        Ok(())
     }
 
     fn ask_append(&mut self, appended: storage::Appended, ops: &mut Ops, out: &mut Output) {

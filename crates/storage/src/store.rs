@@ -364,6 +364,11 @@ impl<D: Disk> Store<D> {
     }
 
     fn append(&mut self, log: LogId, file: FileId, appends: &[Batches]) -> Result<Done, StoreError> {
+        if self.log_mut(log)?.synced {
+            // A power cut may keep the later of two writes and lose the earlier one. A good batch behind a bad one, or a leader
+            // epoch that begins beyond the log's end, is damage to whoever opens a log of which all was synced.
+            self.flush(log)?;
+        }
         if let Some(epochs) = self.epochs.get(&log).cloned() {
             let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
             let (dir, path) = (it.dir, format!("{}/{}", it.folder, meta::LEADER_EPOCHS));
@@ -371,13 +376,7 @@ impl<D: Disk> Store<D> {
             self.epochs.remove(&log);
         }
         let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
-        let synced = it.synced;
         let segment = it.active(file)?;
-        if synced && segment.dirty {
-            // A power cut may keep the later of two writes and lose the earlier one, and good records behind bad ones are
-            // damage to whoever opens a log of which all was synced.
-            self.disk.sync(&segment.file)?;
-        }
         let mut pieces = Vec::new();
         for batches in appends {
             batches.push_pieces(&mut pieces);

@@ -103,6 +103,16 @@ impl Batches {
         self.heads.iter().map(|head| i64::from(head.record_count.max(0))).sum()
     }
 
+    /// Each batch by itself. The bytes stay shared.
+    pub fn split(self) -> impl Iterator<Item = Batches> {
+        let Batches { bytes, heads, parts } = self;
+        heads.into_iter().zip(parts).map(move |(head, part)| Batches {
+            bytes: bytes.slice(part.at..part.at + head.size()),
+            heads: vec![head],
+            parts: vec![Part { at: 0, ..part }],
+        })
+    }
+
     /// Each head with its records: the bytes after the head, perhaps compressed.
     pub fn iter(&self) -> impl Iterator<Item = (&BatchHead, Bytes)> {
         self.heads.iter().zip(&self.parts).map(|(head, part)| (head, self.payload(head, part)))

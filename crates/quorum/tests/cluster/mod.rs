@@ -14,7 +14,7 @@ use protocol::{
     Instant, LeaderEpoch, NodeId, Now, Offset, Random, Request, RequestBody, Response, ResponseBody, Uuid, WallMs,
 };
 use quorum::{
-    Call, Endpoint, NoAnswer, Output, Quorum, QuorumSetup, RoleKind, Ticket, Voter, VoterSet, VoterSource,
+    Call, Endpoint, Majority, NoAnswer, Output, Quorum, QuorumSetup, RoleKind, Ticket, Voter, VoterSet, VoterSource,
     voters_checkpoint,
 };
 use storage::{Cell, DirId, Disk, Done, LogId, MemoryDisk, Store, StoreOp};
@@ -117,6 +117,8 @@ pub(crate) struct World {
     /// The state after each committed offset, as the first to commit it saw it.
     states: BTreeMap<Offset, BTreeMap<String, i16>>,
     pub(crate) appended: u64,
+    /// What nodes have told of the majority.
+    pub(crate) majorities: Vec<(usize, Majority)>,
     snapshot_every: Option<u64>,
     pub(crate) violations: Vec<String>,
     pub(crate) stats: Stats,
@@ -164,6 +166,7 @@ impl World {
             leaders: BTreeMap::new(),
             states: BTreeMap::new(),
             appended: 0,
+            majorities: Vec::new(),
             snapshot_every: None,
             violations: Vec::new(),
             stats: Stats::default(),
@@ -290,13 +293,18 @@ impl World {
         self.act(node, |quorum, out| quorum.begin(now, out));
     }
 
-    /// Ends a process: its memory goes, and with the power all that is not synced.
+    /// Ends a process: its memory goes, and with the power any part of what is not synced.
     pub(crate) fn stop(&mut self, node: usize, power: bool) {
         let member = &mut self.members[node];
         let Some(store) = member.store.take() else { return };
         let mut disk = store.into_disk();
-        if power {
+        if power && self.bug == Bug::LyingFlush {
+            // All that the lie is about is gone.
             disk.power_cut();
+        } else if power {
+            // Any part of what was not synced may be there. Which does not change the rest of the world's fate.
+            let mut random = Random::new(seed_of(&self.random));
+            disk.power_cut_torn(&mut |bound| random.below(bound));
         } else {
             disk.crash();
         }
@@ -438,6 +446,7 @@ impl World {
             member.state.clear();
             self.stats.restored += 1;
         }
+        self.majorities.extend(out.majority.map(|it| (node, it)));
         let committed = out.committed;
         self.apply(node, out.is_reset, committed);
         self.work(node);

@@ -1,0 +1,91 @@
+//! Whether a majority of the voters is there, as far as this node hears of them. Elections do not ask: it is for people, who
+//! have to see to it that one comes back.
+
+use ordered::Map;
+use protocol::{Instant, NodeId, Now, RequestBody};
+
+use crate::role::Role;
+use crate::setup::Endpoint;
+use crate::{Output, Quorum};
+
+/// So long without a leader and without a majority that is heard of: a new leader is elected within less.
+const PATIENCE_MS: i64 = 5_000;
+
+/// What this node has found out about the majority.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Majority {
+    /// None is heard of, and so nobody leads: nothing is committed until one is back.
+    Lost {
+        /// Since when no leader is known.
+        since: Instant,
+        /// How many voters there are.
+        voters: usize,
+        /// Those that are not heard of, where they are, and when they last were.
+        silent: Vec<(Endpoint, Option<Instant>)>,
+    },
+    /// There is a leader again.
+    Back {
+        /// Since when none was known.
+        since: Instant,
+    },
+}
+
+/// What this node hears of the voters.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watch {
+    heard: Map<NodeId, Instant>,
+    leaderless_since: Option<Instant>,
+    is_told: bool,
+}
+
+impl Quorum {
+    pub(crate) fn note_heard(&mut self, now: Now, id: NodeId) {
+        if self.voters().get(id).is_some() {
+            self.watch.heard.insert(id, now.mono);
+        }
+    }
+
+    /// A request is a sign of life, too.
+    pub(crate) fn note_sender(&mut self, now: Now, body: &RequestBody) {
+        let id = match body {
+            RequestBody::Vote(it) => {
+                it.topics.first().and_then(|topic| topic.partitions.first()).map_or(-1, |it| it.replica_id)
+            }
+            RequestBody::Fetch(it) => it.replica_id.max(it.replica_state.replica_id),
+            _ => -1,
+        };
+        self.note_heard(now, NodeId(id));
+    }
+
+    /// Tells once that the majority is lost, and once that it is back.
+    pub(crate) fn watch_majority(&mut self, now: Now, out: &mut Output) {
+        let has_leader = match &self.role {
+            Role::Starting | Role::Replaying(_) | Role::Failed => true,
+            Role::Leader(leader) => leader.is_active,
+            Role::Follower(follower) => follower.is_content,
+            Role::Unattached(_) | Role::Prospective(_) | Role::Candidate(_) | Role::Resigned(_) => false,
+        };
+        if has_leader {
+            if let Some(since) = self.watch.leaderless_since.take()
+                && std::mem::take(&mut self.watch.is_told)
+            {
+                out.majority = Some(Majority::Back { since });
+            }
+            return;
+        }
+        let since = *self.watch.leaderless_since.get_or_insert(now.mono);
+        if self.watch.is_told || since.plus_ms(PATIENCE_MS) > now.mono {
+            return;
+        }
+        let is_silent = |id: NodeId| self.watch.heard.get(&id).is_none_or(|at| at.plus_ms(PATIENCE_MS) <= now.mono);
+        let others = self.voters().iter().filter(|voter| voter.id != self.setup.node && is_silent(voter.id));
+        let silent: Vec<_> = others
+            .filter_map(|voter| Some((voter.endpoint(&self.setup.listener)?, self.watch.heard.get(&voter.id).copied())))
+            .collect();
+        let voters = self.voters().len();
+        if voters - silent.len() < self.voters().majority() {
+            self.watch.is_told = true;
+            out.majority = Some(Majority::Lost { since, voters, silent });
+        }
+    }
+}
