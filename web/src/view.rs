@@ -461,3 +461,22 @@ export interface Check {
     brokenBy: string | undefined; brokenAt: number | undefined;
 }
 "#;
+
+#[cfg(test)]
+mod tests {
+    /// Declarations without comments, however they are laid out.
+    fn declarations(text: &str) -> String {
+        let lines = text.lines().filter(|line| !line.starts_with("/**"));
+        let code = lines.map(|line| line.split("//").next().unwrap_or_default().trim().trim_start_matches("export "));
+        code.collect::<Vec<_>>().join(" ").replace(';', " ").split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_document_has_the_types_that_scripts_get() {
+        let page = include_str!("../../docs/api.md");
+        // The macro leaves nothing of it that could be named.
+        let own = include_str!("view.rs").split("r#\"").nth(1).and_then(|it| it.split("\"#").next()).expect("it is above");
+        let told = page.split("```ts\n").nth(1).and_then(|it| it.split("```").next()).expect("the page has the types");
+        assert_eq!(declarations(told), declarations(own));
+    }
+}
