@@ -475,7 +475,8 @@ mod tests {
     fn the_document_has_the_types_that_scripts_get() {
         let page = include_str!("../../docs/api.md");
         // The macro leaves nothing of it that could be named.
-        let own = include_str!("view.rs").split("r#\"").nth(1).and_then(|it| it.split("\"#").next()).expect("it is above");
+        let own =
+            include_str!("view.rs").split("r#\"").nth(1).and_then(|it| it.split("\"#").next()).expect("it is above");
         let told = page.split("```ts\n").nth(1).and_then(|it| it.split("```").next()).expect("the page has the types");
         assert_eq!(declarations(told), declarations(own));
     }
