@@ -27,6 +27,8 @@ pub(super) fn recovery(client: &Client, folder: &Folder, plan: &Plan) -> Result<
     let (written, copy) = (folder.0.join("recovery"), folder.0.join("recovery-copy"));
     let broker = Peer::vivarium(&written.join("logs"))?;
     create(&broker, "many", PARTITIONS)?;
+    // The client chooses partitions by chance, and the one that is read may have got nothing.
+    client.produce(broker.address(), "many", 1024, 1000)?;
     client.produce_spread(broker.address(), "many", 1024, BYTES / 1024)?;
     broker.kill()?;
     let mut seconds = [Vec::new(), Vec::new()];
