@@ -78,7 +78,7 @@ impl Node {
                 false => ErrorCode::KafkaStorageError,
             });
         }
-        // As in Kafka, a second copy in a directory that is only away for now is not risked.
+        // As in Kafka, a second copy beside one in a directory that may come back is not risked.
         let is_all_online = self.online_dirs().len() == self.config.log_dirs.len();
         let Some(partition) = key.and_then(|key| self.partitions.get_mut(&key)) else { return Ok(()) };
         if dir != partition.dir && partition.future().is_none() && !is_all_online {

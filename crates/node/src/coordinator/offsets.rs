@@ -95,7 +95,11 @@ impl Shard {
                 answer.add(&topic.name, topic.topic_id, partition.partition_index, error);
             }
         }
-        let mut body = ResponseBody::OffsetCommit(answer.response);
+        self.answer_written(turn, waiter, ResponseBody::OffsetCommit(answer.response), changes);
+    }
+
+    /// Answers once the changes are committed; at once if there are none.
+    fn answer_written(&mut self, turn: &mut Turn<'_>, waiter: Waiter, mut body: ResponseBody, changes: Vec<Change>) {
         if changes.is_empty() {
             return turn.answer(waiter, body);
         }
@@ -243,17 +247,7 @@ impl Shard {
                 answer.add(&topic.name, partition.partition_index, error);
             }
         }
-        let mut body = ResponseBody::OffsetDelete(answer.response);
-        if changes.is_empty() {
-            return turn.answer(waiter, body);
-        }
-        match self.write(turn, changes) {
-            Ok(end) => turn.park(end, Then::Answer(waiter, body)),
-            Err(error) => {
-                super::refuse(&mut body, error);
-                turn.answer(waiter, body);
-            }
-        }
+        self.answer_written(turn, waiter, ResponseBody::OffsetDelete(answer.response), changes);
     }
 
     /// Ends groups that nobody is in, with their offsets.
