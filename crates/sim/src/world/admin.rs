@@ -1,16 +1,13 @@
 //! The admin: a client like any other, which carries out what is asked of the cluster.
 
 use client::Operation;
-use client::admin::{AdminCall, AlterConfigOp, ConfigChange, ConfigResource, NewTopic, ResourceType};
+use client::admin::{AdminCall, AlterConfigOp, ConfigChange, ConfigResource, ResourceType};
 use protocol::{Offset, Str, TopicPartition};
 
 use super::{ADMIN, ActionError, World};
 use crate::action::CreateTopic;
 use crate::queue::Pid;
 use crate::setup::Setting;
-
-/// Replicas of a partition, if there are so many brokers.
-const USUAL_REPLICATION: usize = 3;
 
 impl World {
     pub(super) fn add_admin(&mut self) -> Result<(), ActionError> {
@@ -38,17 +35,9 @@ impl World {
             let ids = names.iter().map(|name| self.broker_pid(name).map(|pid| self.node_id(pid)));
             assignments.push((partition, ids.collect::<Result<Vec<_>, _>>()?));
         }
-        let by_hand = !assignments.is_empty();
         let brokers = self.setup.brokers.iter().filter(|it| it.is_broker()).count();
-        let replication = it.replication.unwrap_or_else(|| brokers.min(USUAL_REPLICATION) as i16);
         self.checks.topic_asked(&it.name, &it.settings);
-        let topic = NewTopic {
-            name: it.name.clone(),
-            num_partitions: (!by_hand).then_some(it.partitions),
-            replication_factor: (!by_hand).then_some(replication),
-            assignments,
-            configs: it.settings.clone(),
-        };
+        let topic = it.new_topic(brokers, assignments);
         self.call(AdminCall::CreateTopics { topics: vec![topic], validate_only: false })
     }
 

@@ -4,10 +4,8 @@ use std::collections::VecDeque;
 
 use client::{ConnId, Connect};
 use protocol::messages::elect_leaders_request::TopicPartitions;
-use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use protocol::messages::{ElectLeadersRequest, InitProducerIdRequest, ProduceRequest};
-use protocol::records::{BatchBuilder, Compression, PureCompressors, Records};
-use protocol::{ProducerEpoch, ProducerId, Request, RequestBody, Response, Str, TopicPartition};
+use protocol::messages::{ElectLeadersRequest, InitProducerIdRequest};
+use protocol::{Request, RequestBody, Response, Str, TopicPartition};
 
 use super::{ActionError, Kind, Power, Wire, World};
 use crate::action::{Election, WireProduce};
@@ -16,8 +14,6 @@ use crate::narration::Heard;
 use crate::queue::Pid;
 use crate::setup::CLIENT_PORT;
 
-/// The version of Produce that names topics by name.
-const PRODUCE_VERSION: i16 = 12;
 const INIT_PRODUCER_ID_VERSION: i16 = 4;
 const ELECT_LEADERS_VERSION: i16 = 2;
 
@@ -64,23 +60,8 @@ impl World {
 
     pub(super) fn wire_produce(&mut self, it: &WireProduce) -> Result<(), ActionError> {
         let now = self.pid(&it.client).map(|pid| self.process(pid).now(self.clock))?;
-        let mut builder = BatchBuilder::new(Compression::None);
-        if let Some((id, epoch, sequence)) = it.producer {
-            builder = builder.producer(ProducerId(id), ProducerEpoch(epoch), sequence);
-        }
-        for value in &it.values {
-            builder.push(now.wall, None, Some(value), &[]);
-        }
-        let batch = builder.build(&PureCompressors).map_err(|error| ActionError(error.to_string()))?;
-        let partition = PartitionProduceData { index: it.partition.partition, records: Some(Records::Bytes(batch)) };
-        let topic = TopicProduceData {
-            name: it.partition.topic.clone(),
-            partition_data: vec![partition],
-            ..TopicProduceData::default()
-        };
-        let body =
-            ProduceRequest { acks: it.acks, timeout_ms: 30_000, topic_data: vec![topic], ..ProduceRequest::default() };
-        self.say(&it.client, PRODUCE_VERSION, RequestBody::Produce(body))
+        let body = it.request(now.wall).map_err(ActionError)?;
+        self.say(&it.client, WireProduce::VERSION, RequestBody::Produce(body))
     }
 
     fn say(&mut self, name: &str, version: i16, body: RequestBody) -> Result<(), ActionError> {

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use client::admin::{AdminCall, AlterConfigOp, ConfigChange, ConfigResource, NewTopic, ResourceType};
+use client::admin::{AdminCall, AlterConfigOp, ConfigChange, ConfigResource, ResourceType};
 use client::{ClientConfig, Known, Operation, Outcome, ProducerRecord};
 use node::image::Image;
 use ordered::Map;
@@ -39,9 +39,6 @@ const SOON: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
 /// The exit code of a scenario that cannot be played like this, as test drivers know it.
 const SKIPPED: u8 = 77;
-/// Replicas of a partition, if there are so many brokers.
-const USUAL_REPLICATION: usize = 3;
-
 /// Plays a scenario against processes and tells how it goes.
 pub(crate) fn run(name: &str, scenario: &Scenario) -> ExitCode {
     let reasons = impossible(scenario);
@@ -360,16 +357,8 @@ impl Stage {
         for (partition, names) in (0..).zip(&it.replicas) {
             assignments.push((partition, names.iter().map(id_of).collect::<Result<Vec<_>, _>>()?));
         }
-        let by_hand = !assignments.is_empty();
         let brokers = self.machines.iter().filter(|it| it.is_broker).count();
-        let replication = it.replication.unwrap_or_else(|| brokers.min(USUAL_REPLICATION) as i16);
-        let topic = NewTopic {
-            name: it.name.clone(),
-            num_partitions: (!by_hand).then_some(it.partitions),
-            replication_factor: (!by_hand).then_some(replication),
-            assignments,
-            configs: it.settings.clone(),
-        };
+        let topic = it.new_topic(brokers, assignments);
         self.administrate(AdminCall::CreateTopics { topics: vec![topic], validate_only: false })
     }
 

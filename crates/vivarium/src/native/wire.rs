@@ -7,14 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::messages::ProduceRequest;
-use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use protocol::records::{BatchBuilder, Compression, PureCompressors, Records};
-use protocol::{ApiKey, ProducerEpoch, ProducerId, Request, RequestBody, ResponseBody, Str, WallMs, frame};
+use protocol::{ApiKey, Request, RequestBody, ResponseBody, Str, WallMs, frame};
 use sim::action::WireProduce;
 
-/// The version of Produce that names topics by name.
-const PRODUCE_VERSION: i16 = 12;
 /// How long a node may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST_ANSWER: usize = 512 << 20;
@@ -65,23 +60,8 @@ impl Wire {
     }
 
     pub(crate) fn produce(&mut self, it: &WireProduce, now: WallMs) -> Result<(), String> {
-        let mut builder = BatchBuilder::new(Compression::None);
-        if let Some((id, epoch, sequence)) = it.producer {
-            builder = builder.producer(ProducerId(id), ProducerEpoch(epoch), sequence);
-        }
-        for value in &it.values {
-            builder.push(now, None, Some(value), &[]);
-        }
-        let batch = builder.build(&PureCompressors).map_err(|error| error.to_string())?;
-        let partition = PartitionProduceData { index: it.partition.partition, records: Some(Records::Bytes(batch)) };
-        let topic = TopicProduceData {
-            name: it.partition.topic.clone(),
-            partition_data: vec![partition],
-            ..TopicProduceData::default()
-        };
-        let body =
-            ProduceRequest { acks: it.acks, timeout_ms: 30_000, topic_data: vec![topic], ..ProduceRequest::default() };
-        self.say(PRODUCE_VERSION, RequestBody::Produce(body)).map_err(|error| format!("{}: {error}", self.name))
+        let body = it.request(now)?;
+        self.say(WireProduce::VERSION, RequestBody::Produce(body)).map_err(|error| format!("{}: {error}", self.name))
     }
 
     fn say(&mut self, version: i16, body: RequestBody) -> io::Result<()> {
