@@ -2,7 +2,7 @@
 //! and the tools that our users have.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use ports::ReservedPort;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::args::Args;
@@ -140,21 +141,19 @@ pub(crate) fn home() -> Result<PathBuf> {
     Ok(home)
 }
 
-/// A port that is free now.
-pub(crate) fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 /// A running node of Apache Kafka.
 pub(crate) struct Kafka {
     child: Child,
     /// host:port.
     pub(crate) address: String,
+    /// Nobody else's while it runs: it takes seconds until it listens, and a port that was only seen to be free can begin
+    /// somebody's connection meanwhile.
+    _ports: Vec<ReservedPort>,
 }
 
 impl Kafka {
-    /// Formats the folder if need be and starts one combined node on 127.0.0.1; waits until it accepts. Also tells when
-    /// its process was started.
+    /// Formats the folder if need be and starts one combined node on this port of 127.0.0.1, 0 for any; waits until it
+    /// accepts. Also tells when its process was started.
     pub(crate) fn start_timed(folder: &Path, port: u16) -> Result<(Kafka, Instant)> {
         Kafka::start_with(folder, port, &[])
     }
@@ -162,7 +161,7 @@ impl Kafka {
     /// The same with settings, `key=value` each, behind our own.
     pub(crate) fn start_with(folder: &Path, port: u16, settings: &[&str]) -> Result<(Kafka, Instant)> {
         let (mut kafka, started) = Kafka::spawn(folder, port, settings, None)?;
-        kafka.wait_until_ready(folder, port)?;
+        kafka.wait_until_ready(folder)?;
         Ok((kafka, started))
     }
 
@@ -174,16 +173,23 @@ impl Kafka {
         cluster_id: Option<&str>,
     ) -> Result<(Kafka, Instant)> {
         let jars = jars()?;
+        let mut ports = vec![ReservedPort::any()?];
+        let controller = ports[0].number();
+        let port = match port {
+            0 => {
+                ports.push(ReservedPort::any()?);
+                ports[1].number()
+            }
+            wanted => wanted,
+        };
         fs::create_dir_all(folder)?;
         let properties = folder.join("server.properties");
         let id = settings.iter().find_map(|it| it.strip_prefix("node.id=")).unwrap_or("1");
         let text = format!(
-            "process.roles=broker,controller\nnode.id={id}\nlisteners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{}\n\
+            "process.roles=broker,controller\nnode.id={id}\nlisteners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
              advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
-             controller.quorum.voters={id}@127.0.0.1:{}\nlog.dirs={}\noffsets.topic.replication.factor=1\n\
+             controller.quorum.voters={id}@127.0.0.1:{controller}\nlog.dirs={}\noffsets.topic.replication.factor=1\n\
              transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n{}\n",
-            port + 1,
-            port + 1,
             folder.join("logs").display(),
             settings.join("\n")
         );
@@ -206,7 +212,7 @@ impl Kafka {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let started = Instant::now();
         let child = command.spawn().context("start Apache Kafka")?;
-        Ok((Kafka { child, address: format!("127.0.0.1:{port}") }, started))
+        Ok((Kafka { child, address: format!("127.0.0.1:{port}"), _ports: ports }, started))
     }
 
     /// Its process.
@@ -219,16 +225,16 @@ impl Kafka {
         self.child.id()
     }
 
-    fn wait_until_ready(&mut self, folder: &Path, port: u16) -> Result<()> {
+    fn wait_until_ready(&mut self, folder: &Path) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let address: SocketAddr = self.address.parse()?;
         loop {
             if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
                 return Ok(());
             }
             let log = folder.join("kafka.log");
             if let Some(status) = self.child.try_wait()? {
-                bail!("Apache Kafka ended before it accepted ({status}); see {}", log.display());
+                bail!("Apache Kafka ended before it accepted ({status}): {}; see {}", complaint(folder), log.display());
             }
             ensure!(Instant::now() < deadline, "Apache Kafka did not accept within a minute; see {}", log.display());
             std::thread::sleep(Duration::from_millis(50));
@@ -242,6 +248,19 @@ impl Kafka {
         self.child.wait()?;
         Ok(())
     }
+}
+
+/// What a node that ended said first of why: what follows is only its way out.
+fn complaint(folder: &Path) -> String {
+    let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
+    // A Java process that can't begin has no log yet.
+    let (log, output) = (text("kafka.log"), text("kafka.out"));
+    let is_complaint = |line: &&str| line.contains(" ERROR ") || line.contains(" FATAL ");
+    let Some(at) = log.lines().position(|line| is_complaint(&line)) else {
+        return output.lines().rfind(|it| !it.trim().is_empty()).unwrap_or("it said nothing").to_owned();
+    };
+    // The exception is on the next line.
+    log.lines().skip(at).take(2).collect::<Vec<_>>().join(" ")
 }
 
 impl Drop for Kafka {

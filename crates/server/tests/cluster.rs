@@ -9,10 +9,11 @@ use std::net::SocketAddr;
 use std::thread;
 
 use common::{Client, batch, config};
+use ports::ReservedPort;
 use protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
 use protocol::messages::{CreateTopicsRequest, DescribeClusterRequest};
 use protocol::{ErrorCode, RequestBody, ResponseBody, Str};
-use server::{Ended, ReservedPort, Server};
+use server::{Ended, Server};
 
 /// Starts three nodes at once: each serves once a majority of them is there.
 fn start(folder: &std::path::Path) -> Vec<Server> {

@@ -7,8 +7,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use ports::ReservedPort;
 use protocol::{NodeId, Str};
-use server::{DataDir, ReservedPort};
+use server::DataDir;
 use storage::meta::MetaProperties;
 
 use crate::ephemeral::EphemeralDir;

@@ -13,7 +13,7 @@ use super::account::cpu_seconds;
 use super::peer::Peer;
 use super::{Folder, Plan, median};
 use crate::lab::Broker;
-use crate::oracle::{Kafka, free_port};
+use crate::oracle::Kafka;
 use crate::{apt, bundle, paths, process};
 
 const RECORDS: u64 = 6_000_000;
@@ -95,7 +95,7 @@ fn write(folder: &Path) -> Result<()> {
 fn ours(folder: &Path) -> Result<Cleaned> {
     let log = folder.join("vivarium.log");
     let mut command = Command::new(bundle::binary()?);
-    command.args(["server", "--port", &free_port()?.to_string(), "--data"]).arg(folder.join("logs"));
+    command.args(["server", "--port", "0", "--data"]).arg(folder.join("logs"));
     let broker = Broker::spawn(command.env("VIVARIUM_LOG", "info").stderr(File::create(&log)?))?;
     let line = told(&log, "is compacted up to")?;
     let cpu_seconds = cpu_seconds(broker.child.id())?;
@@ -105,7 +105,7 @@ fn ours(folder: &Path) -> Result<Cleaned> {
 }
 
 fn kafkas(folder: &Path) -> Result<Cleaned> {
-    let (kafka, _) = Kafka::start_timed(folder, free_port()?)?;
+    let (kafka, _) = Kafka::start_timed(folder, 0)?;
     // `1,406.7 MB of log processed in 8.3 seconds (169.0 MB/sec).`
     let line = told(&folder.join("kafka.log"), "of log processed in")?;
     let cpu_seconds = cpu_seconds(kafka.id())?;

@@ -7,9 +7,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use ports::ReservedPort;
 
 use crate::lab::Broker;
-use crate::oracle::{Kafka, free_port};
+use crate::oracle::Kafka;
 use crate::{bundle, paths, process};
 
 /// A running server.
@@ -22,7 +23,8 @@ pub(crate) enum Peer {
 impl Peer {
     /// Our broker with its data in `folder`.
     pub(crate) fn vivarium(folder: &Path) -> Result<Peer> {
-        let port = free_port()?;
+        let reserved = ReservedPort::any()?;
+        let port = reserved.number();
         let mut command = Command::new(bundle::binary()?);
         command.args(["server", "--port", &port.to_string(), "--data"]).arg(folder);
         let start = Instant::now();
@@ -36,7 +38,7 @@ impl Peer {
     /// Apache Kafka with its data in `folder`.
     pub(crate) fn kafka(folder: &Path) -> Result<Peer> {
         crate::oracle::jars()?;
-        let (kafka, start) = Kafka::start_timed(folder, free_port()?)?;
+        let (kafka, start) = Kafka::start_timed(folder, 0)?;
         let first = first_answer(&kafka.address, start)?;
         Ok(Peer::Kafka(kafka, first))
     }

@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use ports::ReservedPort;
 
 use crate::args::Args;
 use crate::lab::Broker;
@@ -281,7 +282,9 @@ impl Peer {
         if !place.broker.is_empty() {
             return Ok(Peer::There(place.broker.clone()));
         }
-        let port = if place.port == 0 { crate::oracle::free_port()? } else { place.port };
+        // Held until it listens there.
+        let reserved = ReservedPort::any()?;
+        let port = if place.port == 0 { reserved.number() } else { place.port };
         Ok(match side {
             Side::Vivarium => {
                 let binary: PathBuf = bundle::binary()?;
@@ -296,7 +299,7 @@ impl Peer {
             }
             Side::Kafka => {
                 let settings = [settings, &KAFKA_SETTINGS].concat();
-                Peer::Kafka(Kafka::start_with(folder, port, &settings)?.0)
+                Peer::Kafka(Kafka::start_with(folder, place.port, &settings)?.0)
             }
         })
     }

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ordered::{Map, Set};
+use ports::ReservedPort;
 use protocol::Str;
-use server::ReservedPort;
 
 /// Pieces that are on their way in one direction of a connection.
 const IN_FLIGHT: usize = 256;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use ports::ReservedPort;
 use protocol::Str;
 use rustix::process::{Pid, Signal, kill_process};
-use server::ReservedPort;
 use sim::setup::BrokerSetup;
 
 use super::link::{Door, Links};
