@@ -464,8 +464,13 @@ impl Node {
             return;
         }
         let chosen = |dir| self.life.chosen.values().filter(|it| **it == dir).count();
-        let counts = self.online_dirs().into_iter().map(|dir| (self.partitions.count(dir) + chosen(dir), dir));
-        let Some((_, dir)) = counts.min() else { return };
+        let cordoned = self.config.cordoned_dirs(&self.image);
+        // Where all are cordoned, one that came here nevertheless goes to the first, as in Kafka.
+        let count = |dir| {
+            if cordoned.len() < self.config.log_dirs.len() { self.partitions.count(dir) + chosen(dir) } else { 0 }
+        };
+        let counts = self.online_dirs().into_iter().map(|dir| (cordoned.contains(&dir), count(dir), dir));
+        let Some((_, _, dir)) = counts.min() else { return };
         let Some(id) = self.config.identity.directory_ids.get(usize::from(dir.0)) else { return };
         self.life.chosen.insert(key, dir);
         self.ask_for_directory(now, key, *id, out);

@@ -11,6 +11,8 @@ use protocol::messages::{
     broker_registration_request, controller_registration_request,
 };
 use protocol::{ErrorCode, Instant, LeaderEpoch, Now, Random, RequestBody, ResponseBody, Str, Uuid, support};
+use quorum::{CORDONED_DIRECTORIES, METADATA_VERSION};
+use storage::DirId;
 
 use crate::event::Event;
 use crate::lifecycle::Phase;
@@ -280,6 +282,7 @@ impl Node {
             want_fence: matches!(phase, Phase::CatchingUp | Phase::Mounting),
             want_shut_down: phase == Phase::Leaving,
             offline_log_dirs: self.offline_directories(),
+            cordoned_log_dirs: self.cordoned_directories(),
             ..BrokerHeartbeatRequest::default()
         };
         // A controller in this very process answers soon, unless nothing can be committed any more.
@@ -437,6 +440,20 @@ impl Node {
         if !self.ask(Asked::Topics, RequestBody::CreateTopics(request), i64::from(timeout_ms), out) {
             self.membership.creating.clear();
         }
+    }
+
+    /// What the controller is to know of `cordoned.log.dirs`: nothing as long as none is cordoned and it thinks so, too.
+    fn cordoned_directories(&self) -> Option<Vec<Uuid>> {
+        let is_known =
+            matches!(self.life.phase(), Phase::Mounting | Phase::Unfencing | Phase::Serving | Phase::Leaving);
+        if !is_known || self.image.feature(METADATA_VERSION) < CORDONED_DIRECTORIES {
+            return None;
+        }
+        let dirs = self.config.cordoned_dirs(&self.image);
+        let id = |dir: &DirId| self.config.identity.directory_ids.get(usize::from(dir.0)).copied();
+        let ids: Vec<Uuid> = dirs.iter().filter_map(id).filter(|id| !id.is_zero()).collect();
+        let noted = self.image.broker(self.config.node_id).and_then(|it| it.cordoned_directories.as_ref());
+        (!ids.is_empty() || noted.is_some_and(|noted| !noted.is_empty())).then_some(ids)
     }
 
     fn offline_directories(&self) -> Vec<Uuid> {

@@ -63,6 +63,9 @@ impl Node {
         if !self.online_dirs().contains(&dir) {
             return Err(ErrorCode::KafkaStorageError);
         }
+        if self.config.cordoned_dirs(&self.image).contains(&dir) {
+            return Err(ErrorCode::InvalidReplicaAssignment);
+        }
         let topic = self.image.topic(&name.topic);
         let is_known = topic.is_some_and(|topic| topic.partitions.contains_key(&name.partition));
         let key = topic.map(|topic| PartitionKey { topic_id: topic.id, partition: name.partition });

@@ -9,7 +9,7 @@ use protocol::{Instant, MetadataRecord, Now, ResponseBody};
 use quorum::Quorum;
 use storage::{DirId, Done, LogId, OpId, StoreError};
 
-use crate::config::{Config, broker_key, topic_key};
+use crate::config::{CORDONED, Config, broker_key, topic_key};
 use crate::controller::{Controller, Outcome};
 use crate::coordinator::Groups;
 use crate::deferred::{Committed, Deferred, RequestId};
@@ -341,6 +341,9 @@ impl Node {
             MetadataRecord::Config(record) => {
                 self.warn_of_idle_key(record, out);
                 self.config_changed(now, record.resource_type, &record.resource_name);
+                if record.name == CORDONED && self.life.phase() == Phase::Serving {
+                    self.heartbeat(now, out);
+                }
             }
             _ => {}
         }

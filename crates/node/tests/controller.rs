@@ -365,7 +365,7 @@ fn configurations_are_set_appended_and_removed() {
             configs: vec![config],
         };
         let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
-        let outcome = cluster.controller.decide_incremental_alter_configs(Some(NodeId(1)), &request);
+        let outcome = cluster.controller.decide_incremental_alter_configs(Some(&cluster.config), &request);
         let records: Vec<(Str, Option<Str>)> = outcome
             .records
             .iter()

@@ -73,7 +73,9 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("controller.quota.window.num", Int, Some("11"), AtLeast(1)).idle(),
     Definition::new("controller.quota.window.size.seconds", Int, Some("1"), AtLeast(1)).idle(),
     Definition::new("controller.socket.timeout.ms", Int, Some("30000"), Any).idle(),
-    Definition::new("cordoned.log.dirs", List, Some(""), Any).per_broker().idle(),
+    Definition::new("cordoned.log.dirs", List, Some(""), Any)
+        .per_broker()
+        .doc("Of log.dirs those that get no new replicas, or * for all."),
     Definition::new("create.topic.policy.class.name", Class, None, Any).idle(),
     Definition::new("default.replication.factor", Int, Some("1"), Any)
         .doc("How many replicas a topic gets when its creator does not say."),

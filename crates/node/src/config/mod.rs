@@ -5,6 +5,7 @@
 
 mod broker_keys;
 mod cleaner;
+mod cordons;
 mod decimal;
 mod definition;
 mod groups;
@@ -26,6 +27,7 @@ use protocol::{NodeId, Str, Uuid};
 
 pub use broker_keys::BROKER_KEYS;
 pub use cleaner::{CleanerConfig, Share};
+pub(crate) use cordons::{KEY as CORDONED, check as check_cordons};
 pub use definition::{ConfigError, Definition, Kind, Rule, Update, list};
 pub use groups::GroupConfig;
 pub use keys::{broker_key, broker_synonyms, topic_key, topic_synonyms};
@@ -219,6 +221,7 @@ impl Config {
             return Err(ConfigError(what.into()));
         }
         let log_dirs = log_dirs(&values)?;
+        check_cordons(values.explicit(CORDONED).map_or("", Str::as_str), &log_dirs)?;
         let metadata_log_dir = metadata_log_dir(&values, &log_dirs)?;
         let groups = GroupConfig::of(&values)?;
         Ok(Config {

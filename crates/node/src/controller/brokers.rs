@@ -9,6 +9,7 @@ use protocol::messages::{
     register_controller_record,
 };
 use protocol::{NodeId, Now, Str, Uuid, support};
+use quorum::{CORDONED_DIRECTORIES, METADATA_VERSION};
 
 use super::election::Turn;
 use super::{Controller, Outcome, features};
@@ -194,11 +195,15 @@ impl Controller {
                 self.change_standing(config, broker, next, &mut records);
                 reply.is_fenced = matches!(next, Standing::Fenced | Standing::Gone);
                 reply.should_shut_down = next == Standing::Gone;
-                let cordoned = request.cordoned_log_dirs.as_ref();
-                if cordoned.is_some_and(|it| broker.cordoned_directories.as_ref() != Some(it)) {
-                    let record =
-                        BrokerRegistrationChangeRecord { cordoned_log_dirs: cordoned.cloned(), ..change_of(broker) };
-                    records.push(record.into());
+                // Some other kind of broker sends them with every heartbeat, in any order.
+                let is_new = |it: &&Vec<Uuid>| match &broker.cordoned_directories {
+                    None => true,
+                    Some(noted) => it.len() != noted.len() || it.iter().any(|id| !noted.contains(id)),
+                };
+                let knows = self.image().feature(METADATA_VERSION) >= CORDONED_DIRECTORIES;
+                if let Some(cordoned) = request.cordoned_log_dirs.as_ref().filter(|_| knows).filter(is_new) {
+                    let cordoned_log_dirs = Some(cordoned.clone());
+                    records.push(BrokerRegistrationChangeRecord { cordoned_log_dirs, ..change_of(broker) }.into());
                 }
             }
         }

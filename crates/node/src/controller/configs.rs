@@ -8,9 +8,10 @@ use protocol::messages::{
     incremental_alter_configs_request, incremental_alter_configs_response,
 };
 use protocol::{NodeId, Str};
+use quorum::{CORDONED_DIRECTORIES, METADATA_VERSION};
 
 use super::{Controller, Outcome, features, times, topics};
-use crate::config::{Config, Definition, Kind, Update, broker_key, list, topic_key};
+use crate::config::{CORDONED, Config, Definition, Kind, Update, broker_key, check_cordons, list, topic_key};
 use crate::image::{Image, Resource, ResourceType, Settings};
 use crate::refusal::Refusal;
 
@@ -129,7 +130,7 @@ impl Controller {
     /// IncrementalAlterConfigs, versions 0 and 1. `asked_broker` is whom a client asked, if it was this node.
     pub fn decide_incremental_alter_configs(
         &self,
-        asked_broker: Option<NodeId>,
+        asked_broker: Option<&Config>,
         request: &IncrementalAlterConfigsRequest,
     ) -> Outcome {
         let asked = request.resources.iter().map(|it| (it.resource_type, &it.resource_name, &it.configs));
@@ -148,7 +149,7 @@ impl Controller {
     }
 
     /// AlterConfigs, versions 0 to 2: what is not named goes back to its default.
-    pub fn decide_alter_configs(&self, asked_broker: Option<NodeId>, request: &AlterConfigsRequest) -> Outcome {
+    pub fn decide_alter_configs(&self, asked_broker: Option<&Config>, request: &AlterConfigsRequest) -> Outcome {
         let asked = request.resources.iter().map(|it| (it.resource_type, &it.resource_name, &it.configs));
         let (records, altered) = self.alter_each(asked_broker, request.validate_only, asked, |resource, configs| {
             let mut changes = replacements(configs)?;
@@ -171,7 +172,7 @@ impl Controller {
     /// The records for every resource that can be altered as asked, and what each came to.
     fn alter_each<'a, T>(
         &self,
-        asked_broker: Option<NodeId>,
+        asked_broker: Option<&Config>,
         validate_only: bool,
         asked: impl Iterator<Item = (i8, &'a Str, T)> + Clone,
         changes: impl Fn(&Resource, T) -> Result<Map<Str, Change>, Refusal>,
@@ -186,7 +187,7 @@ impl Controller {
             } else {
                 self.alterable(asked_broker, kind, name).and_then(|resource| {
                     let changes = changes(&resource, configs)?;
-                    self.alter(&resource, changes)
+                    self.alter(asked_broker, &resource, changes)
                 })
             };
             let (error_code, error_message) = match outcome {
@@ -204,7 +205,7 @@ impl Controller {
         (records, altered)
     }
 
-    fn alterable(&self, asked_broker: Option<NodeId>, kind: i8, name: &Str) -> Result<Resource, Refusal> {
+    fn alterable(&self, asked_broker: Option<&Config>, kind: i8, name: &Str) -> Result<Resource, Refusal> {
         let invalid = |what: String| Err(Refusal::new(ErrorCode::InvalidRequest, what));
         let resource = match ResourceType::from_id(kind) {
             Some(kind) => Resource { kind, name: name.clone() },
@@ -227,7 +228,8 @@ impl Controller {
                 };
                 // A client asks the broker itself, which alone can tell whether it can live with the values, as in Kafka.
                 // What comes by way of another node has been there.
-                if let Some(asked) = asked_broker.filter(|it| *it != NodeId(id)) {
+                if let Some(asked) = asked_broker.filter(|it| it.node_id != NodeId(id)) {
+                    let asked = asked.node_id;
                     return invalid(format!("Unexpected broker id, expected {asked}, but received {name}"));
                 }
             }
@@ -243,7 +245,12 @@ impl Controller {
     }
 
     /// The records for the changes, if the settings that come out are valid.
-    fn alter(&self, resource: &Resource, changes: Map<Str, Change>) -> Result<Vec<MetadataRecord>, Refusal> {
+    fn alter(
+        &self,
+        asked_broker: Option<&Config>,
+        resource: &Resource,
+        changes: Map<Str, Change>,
+    ) -> Result<Vec<MetadataRecord>, Refusal> {
         let current = self.image().settings(resource);
         let before = |key: &Str| current.and_then(|settings| settings.get(key)).cloned();
         let mut after: Map<Str, Str> =
@@ -281,6 +288,9 @@ impl Controller {
             ResourceType::Topic => check_topic(&after)?,
             _ => check_broker(&after, resource.name.is_empty())?,
         }
+        if resource.kind == ResourceType::Broker && after.contains_key(CORDONED) {
+            self.check_cordons(asked_broker, &after)?;
+        }
         self.clear_elr(resource, &mut records);
         Ok(records)
     }
@@ -298,6 +308,17 @@ impl Controller {
             None => invalid("Cluster-level min.insync.replicas cannot be removed while ELR is enabled."),
             Some(_) => Ok(()),
         }
+    }
+
+    /// Only the broker itself knows its directories' paths.
+    fn check_cordons(&self, asked_broker: Option<&Config>, after: &Map<Str, Str>) -> Result<(), Refusal> {
+        if self.image().feature(METADATA_VERSION) < CORDONED_DIRECTORIES {
+            let what = "The cordoned.log.dirs configuration value cannot be set because it requires metadata.version >= 4.3-IV0";
+            return Err(Refusal::new(ErrorCode::InvalidConfig, what));
+        }
+        let value = after.get(CORDONED).map_or("", Str::as_str);
+        let checked = asked_broker.map_or(Ok(()), |it| check_cordons(value, &it.log_dirs));
+        checked.map_err(|error| Refusal::new(ErrorCode::InvalidRequest, error.0))
     }
 
     /// Another min.insync.replicas makes what is known about eligible leaders worthless.

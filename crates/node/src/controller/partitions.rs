@@ -102,6 +102,13 @@ pub(super) fn record(topic_id: Uuid, partition_id: i32, replicas: &Replicas) -> 
     }
 }
 
+/// False for a broker all of whose log directories are cordoned (KIP-1066).
+pub(super) fn has_room(image: &Image, node: NodeId) -> bool {
+    let Some(broker) = image.broker(node) else { return true };
+    let cordoned = broker.cordoned_directories.as_deref().unwrap_or_default();
+    broker.directories.is_empty() || broker.directories.iter().any(|it| !cordoned.contains(it))
+}
+
 /// Kafka's rules for replicas that a person chose.
 pub(super) fn check_assignment(image: &Image, nodes: &[NodeId], factor: Option<usize>) -> Result<(), Refusal> {
     let invalid = |what: String| Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, what));
@@ -114,6 +121,11 @@ pub(super) fn check_assignment(image: &Image, nodes: &[NodeId], factor: Option<u
         if image.broker(*node).is_none() {
             return invalid(format!(
                 "The manual partition assignment includes broker {node}, but no such broker is registered."
+            ));
+        }
+        if !has_room(image, *node) {
+            return invalid(format!(
+                "The manual partition assignment includes broker {node}, but all its log directories are cordoned."
             ));
         }
         if index > 0 && sorted[index - 1] == *node {

@@ -7,6 +7,7 @@ use ordered::Map;
 
 use protocol::{NodeId, Str};
 
+use super::partitions::has_room;
 use crate::image::Image;
 use protocol::Random;
 
@@ -87,8 +88,7 @@ impl Racks {
         let (mut live, mut total) = (0, 0);
         for broker in image.brokers() {
             // A broker that takes no new replicas anywhere is no candidate (KIP-1066).
-            let cordoned = broker.cordoned_directories.as_deref().unwrap_or_default();
-            if !broker.directories.is_empty() && broker.directories.iter().all(|it| cordoned.contains(it)) {
+            if !has_room(image, broker.id) {
                 continue;
             }
             let rack = by_name.entry(broker.rack.as_ref()).or_default();

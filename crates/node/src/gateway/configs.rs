@@ -16,7 +16,7 @@ use protocol::messages::{
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListConfigResourcesRequest,
     ListConfigResourcesResponse, alter_configs_response, incremental_alter_configs_response,
 };
-use protocol::{NodeId, ResponseBody, Str};
+use protocol::{ResponseBody, Str};
 
 use super::{Context, Step};
 use crate::config::{
@@ -62,8 +62,8 @@ pub fn incremental_alter(context: &mut Context<'_>, request: IncrementalAlterCon
 }
 
 /// The broker that a client asks, if it asks this node as one.
-fn asked_broker(context: &Context<'_>) -> Option<NodeId> {
-    (!context.config.is_controller_listener(&context.peer.listener)).then_some(context.config.node_id)
+fn asked_broker<'a>(context: &Context<'a>) -> Option<&'a Config> {
+    (!context.config.is_controller_listener(&context.peer.listener)).then_some(context.config)
 }
 
 /// ListConfigResources: what can be described. Version 0 knows client metrics only, of which there are none.

@@ -10,6 +10,7 @@ use protocol::messages::describe_log_dirs_response::{
 };
 use protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse};
 use protocol::{ErrorCode, ResponseBody, Str};
+use quorum::{CORDONED_DIRECTORIES, METADATA_VERSION};
 use storage::DirId;
 
 use crate::deferred::Waiter;
@@ -28,12 +29,15 @@ impl Node {
             partitions.flat_map(|(topic, all)| all.into_iter().map(move |it| (topic.clone(), it))).collect()
         });
         let online = self.online_dirs();
+        let cordoned = self.config.cordoned_dirs(&self.image);
+        let has_cordons = self.image.feature(METADATA_VERSION) >= CORDONED_DIRECTORIES;
         let dirs = self.config.log_dirs.iter().enumerate();
         let results = dirs.filter_map(|(index, path)| Some((DirId(u16::try_from(index).ok()?), path)));
         let results = results.map(|(dir, path)| {
             let mut result = DescribeLogDirsResult { log_dir: path.clone(), ..DescribeLogDirsResult::default() };
             if online.contains(&dir) {
                 result.topics = self.logs_in(dir, asked.as_ref());
+                result.is_cordoned = has_cordons && cordoned.contains(&dir);
             } else {
                 result.error_code = ErrorCode::KafkaStorageError.code();
             }
