@@ -250,17 +250,15 @@ impl Kafka {
     }
 }
 
-/// What a node that ended said first of why: what follows is only its way out.
+/// What a node that ended said last: a complaint of its log and the exception below it, or its output if it never got so far.
 fn complaint(folder: &Path) -> String {
     let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
-    // A Java process that can't begin has no log yet.
     let (log, output) = (text("kafka.log"), text("kafka.out"));
-    let is_complaint = |line: &&str| line.contains(" ERROR ") || line.contains(" FATAL ");
-    let Some(at) = log.lines().position(|line| is_complaint(&line)) else {
-        return output.lines().rfind(|it| !it.trim().is_empty()).unwrap_or("it said nothing").to_owned();
-    };
-    // The exception is on the next line.
-    log.lines().skip(at).take(2).collect::<Vec<_>>().join(" ")
+    let lines: Vec<&str> = log.lines().collect();
+    match lines.iter().rposition(|line| line.contains(" ERROR ") || line.contains(" FATAL ")) {
+        Some(at) => lines[at..].iter().take(2).copied().collect::<Vec<_>>().join(" "),
+        None => output.lines().rfind(|it| !it.trim().is_empty()).unwrap_or("it said nothing").to_owned(),
+    }
 }
 
 impl Drop for Kafka {

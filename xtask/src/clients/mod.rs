@@ -7,8 +7,11 @@ mod kcat;
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 
@@ -37,26 +40,55 @@ struct Place {
     folder: PathBuf,
 }
 
-const CLIENTS: [&Client; 4] = [&kcat::CLIENT, &confluent::CLIENT, &kafka_tools::CLIENT, &interop::CLIENT];
+/// The longest first.
+const CLIENTS: [&Client; 4] = [&interop::CLIENT, &kafka_tools::CLIENT, &confluent::CLIENT, &kcat::CLIENT];
+
+/// Clients that run at once: most of their time is the start of one Java process.
+const AT_ONCE: usize = 2;
 
 /// Runs every client's cases, each client against a fresh broker.
 pub(crate) fn test(tally: &mut Tally) -> Result<()> {
     let binary = bundle::binary()?;
+    let mut able = Vec::new();
     for client in CLIENTS {
-        if let Err(why) = (client.set_up)() {
-            tally.skip(client.name, &format!("{why:#}"));
-            continue;
+        match (client.set_up)() {
+            Ok(()) => able.push(client),
+            Err(why) => tally.skip(client.name, &format!("{why:#}")),
         }
-        let folder = paths::target().join("clients").join(client.name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder)?;
+    }
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let (sender, results) = mpsc::channel();
+        for _ in 0..AT_ONCE {
+            let (sender, next, able, binary) = (sender.clone(), &next, &able, &binary);
+            scope.spawn(move || {
+                while let Some(client) = able.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    // Whoever counts is there until the last of us has ended.
+                    if let Err(error) = run(client, binary, &sender) {
+                        let _ = sender.send((client.name.to_owned(), Err(error)));
+                    }
+                }
+            });
         }
-        fs::create_dir_all(&folder)?;
-        let broker = Broker::start(&binary, 0)?;
-        let place = Place { broker: broker.address.clone(), binary: binary.clone(), folder };
-        for (case, work) in client.cases {
-            tally.check(&format!("{} {case}", client.name), || work(&place));
+        drop(sender);
+        for (name, outcome) in results {
+            tally.check(&name, || outcome);
         }
+    });
+    Ok(())
+}
+
+/// Runs a client's cases; tells what came of each.
+fn run(client: &Client, binary: &Path, results: &Sender<(String, Result<()>)>) -> Result<()> {
+    let folder = paths::target().join("clients").join(client.name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let broker = Broker::start(binary, 0)?;
+    let place = Place { broker: broker.address.clone(), binary: binary.to_owned(), folder };
+    for (case, work) in client.cases {
+        results.send((format!("{} {case}", client.name), work(&place)))?;
     }
     Ok(())
 }
