@@ -474,7 +474,7 @@ impl Engine {
                 last.push((*event, broker.to_string()));
             }
         }
-        last.sort();
+        ordered::sort(&mut last);
         let mut ghosts = Vec::new();
         for (event, broker) in last {
             ghosts.push(Ghost { broker, seen: self.seen_before(&branch, event) });
@@ -595,7 +595,7 @@ impl Engine {
             if let Some(ticks) = self.ticks.get_mut(&branch.name) {
                 ticks.list.retain(|it| it.kind != Kind::Action);
                 ticks.list.extend(branch.actions.iter().map(|it| Tick { event: it.after, kind: Kind::Action }));
-                ticks.list.sort_by_key(|it| it.event);
+                ordered::sort_by_key(&mut ticks.list, |it| it.event);
             }
         }
     }

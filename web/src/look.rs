@@ -310,7 +310,7 @@ fn partitions(world: &World, seen: &seen::View, past: Past<'_>, tails: &mut Tail
             records: Arc::new(ghost.iter().flat_map(|it| it.records.iter()).filter(stays).cloned().collect()),
         });
     }
-    partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    ordered::sort_by(&mut partitions, |a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
     partitions
 }
 

@@ -102,7 +102,7 @@ impl World {
                 _ => {}
             }
         }
-        folder.segments.sort_by_key(|it| it.base);
+        ordered::sort_by_key(&mut folder.segments, |it| it.base);
         if let Some(last) = folder.segments.last_mut() {
             last.is_active = true;
         }

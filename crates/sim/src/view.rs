@@ -324,7 +324,7 @@ impl World {
                 pairs.push(pair);
             }
         }
-        pairs.sort_unstable();
+        ordered::sort(&mut pairs);
         pairs.iter().map(|(a, b)| (self.name(*a).clone(), self.name(*b).clone())).collect()
     }
 

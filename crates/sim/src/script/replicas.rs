@@ -63,7 +63,7 @@ impl World {
 
     pub(super) fn isr(&self, partition: &TopicPartition) -> Result<Vec<String>, String> {
         let mut isr = self.partition_view(partition)?.isr;
-        isr.sort_unstable();
+        ordered::sort(&mut isr);
         Ok(isr.into_iter().map(|id| self.broker_name(id)).collect())
     }
 
