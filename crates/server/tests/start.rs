@@ -98,9 +98,8 @@ fn a_place_where_no_directory_can_be() {
 #[test]
 fn an_advertised_port_that_is_the_controllers() {
     let folder = tempfile::tempdir().unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let reserved = ports::ReservedPort::any().unwrap();
+    let port = reserved.number();
     let config = config(
         folder.path(),
         &[
