@@ -7,11 +7,12 @@ use std::process::Command;
 
 use crate::args::Args;
 use crate::wasm::{self, Toolchain};
-use crate::{paths, process};
+use crate::{minify, paths, process};
 use anyhow::{Context, Result, ensure};
 
-/// Files that are served as they are: (in the project, as served).
-const STATIC: [(&str, &str); 4] = [
+/// Files that are served almost as they are: (in the project, as served).
+const STATIC: [(&str, &str); 5] = [
+    ("index.html", "index.html"),
     ("web/api.html", "api.html"),
     ("web/style.css", "style.css"),
     ("web/icon.svg", "icon.svg"),
@@ -19,7 +20,8 @@ const STATIC: [(&str, &str); 4] = [
 ];
 const STAMP: &str = "target/wasm/bundle.stamp";
 /// What [`rewrite`] runs.
-const PASSES: [&str; 6] = ["body.rs", "linked.rs", "order.rs", "pack.rs", "same.rs", "trim.rs"];
+const PASSES: [&str; 9] =
+    ["body.rs", "classes.rs", "glue.rs", "linked.rs", "locals.rs", "order.rs", "pack.rs", "same.rs", "trim.rs"];
 /// The module without what a visitor does not need.
 const TRIMMED: &str = "target/wasm/trimmed.wasm";
 
@@ -54,20 +56,21 @@ pub(crate) fn page() -> Result<()> {
         bind(&trimmed, &dist)?;
         // wasm-opt would make it larger: -Oz takes a tenth of its bytes away and so much of what is alike in the rest that
         // gzip leaves an eighth more. It inlines.
-        rewrite("pack", &bound, &bound)?;
+        rewrite("pack", &bound, &dist.join("vivarium.js"))?;
         for name in ["vivarium.js", "vivarium_bg.wasm"] {
             compress(&dist.join(name))?;
         }
         fs::write(&stamp_file, stamp)?;
     }
 
-    let html = fs::read_to_string(root.join("index.html")).context("read index.html")?;
-    // What only Trunk reads is not served.
-    let html: String = html.lines().filter(|it| !it.contains("data-trunk")).flat_map(|it| [it, "\n"]).collect();
-    put(&dist.join("index.html"), html.as_bytes())?;
     for (from, to) in STATIC {
-        let bytes = fs::read(root.join(from)).with_context(|| format!("read {from}"))?;
-        put(&dist.join(to), &bytes)?;
+        let text = fs::read_to_string(root.join(from)).with_context(|| format!("read {from}"))?;
+        let served = match Path::new(from).extension().and_then(|it| it.to_str()) {
+            Some("css") => minify::css(&text),
+            Some("html") => minify::html(&text),
+            _ => text,
+        };
+        put(&dist.join(to), served.as_bytes())?;
     }
     Ok(())
 }
@@ -113,10 +116,10 @@ fn bind(compiled: &Path, dist: &Path) -> Result<()> {
     process::step("binding the wasm to JavaScript", || process::run(&mut bind))
 }
 
-/// Makes the wasm smaller to download: see the pass in xtask/wasm/src.
-fn rewrite(pass: &str, from: &Path, to: &Path) -> Result<()> {
+/// Makes the wasm smaller to download: see the pass in xtask/wasm/src, and what its files are.
+fn rewrite(pass: &str, one: &Path, other: &Path) -> Result<()> {
     let mut rewrite = Command::new(wasm::tool()?);
-    rewrite.arg(pass).arg(from).arg(to);
+    rewrite.arg(pass).arg(one).arg(other);
     process::step(&format!("making the wasm smaller: {pass}"), || process::run(&mut rewrite))
 }
 

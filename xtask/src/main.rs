@@ -11,6 +11,7 @@ mod conformance;
 mod docs;
 mod lab;
 mod librdkafka;
+mod minify;
 mod oracle;
 mod paths;
 mod process;

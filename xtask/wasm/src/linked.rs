@@ -11,7 +11,7 @@ use wasm_encoder::{
 };
 use wasmparser::{
     DataKind, ElementItems, ElementKind, ExternalKind, KnownCustom, Linking, Operator, Parser, Payload,
-    RelocationEntry, RelocationType, SymbolInfo, TypeRef, Validator,
+    RelocationEntry, RelocationType, SymbolInfo, TypeRef, ValType, Validator,
 };
 
 use crate::body::{Body, Operand};
@@ -59,6 +59,8 @@ pub(crate) struct Linked<'a> {
     pub(crate) bodies: Vec<Body>,
     /// The numbers of their types.
     pub(crate) kinds: Vec<u32>,
+    /// The parameters of each type.
+    pub(crate) params: Vec<Vec<ValType>>,
     pub(crate) names: HashMap<u32, &'a str>,
     /// Functions that JavaScript or the engine calls.
     pub(crate) roots: Vec<u32>,
@@ -90,6 +92,11 @@ impl<'a> Linked<'a> {
                 }
             }
             match payload {
+                Payload::TypeSection(types) => {
+                    for kind in types.into_iter_err_on_gc_types() {
+                        linked.params.push(kind?.params().to_vec());
+                    }
+                }
                 Payload::ImportSection(imports) => {
                     for import in imports.into_imports() {
                         linked.imported += u32::from(matches!(import?.ty, TypeRef::Func(_)));

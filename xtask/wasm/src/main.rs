@@ -1,9 +1,13 @@
 //! wasm-bindgen, its test runner and what makes a module small to download, behind one name. A crate apart from `xtask`,
 //! because it takes a minute to build and most commands do without it: `xtask-wasm bindgen …` and `xtask-wasm test-runner …`
-//! take the flags of the originals, `xtask-wasm trim FROM TO` makes a linked module smaller, `pack` a bound one.
+//! take the flags of the originals, `xtask-wasm trim FROM TO` makes a linked module smaller, `pack MODULE SCRIPT` a bound one and
+//! its JavaScript.
 
 mod body;
+mod classes;
+mod glue;
 mod linked;
+mod locals;
 mod order;
 mod pack;
 mod same;
@@ -24,8 +28,8 @@ fn main() -> ExitCode {
     let done = match tool.as_deref().and_then(|it| it.to_str()) {
         Some("bindgen") => wasm_bindgen_cli::wasm_bindgen::run_cli_with_args(rest),
         Some("test-runner") => wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(rest),
-        Some("trim") => rewrite(&rest[1..], trim::trim),
-        Some("pack") => rewrite(&rest[1..], pack::pack),
+        Some("trim") => trim_file(&rest[1..]),
+        Some("pack") => pack_files(&rest[1..]),
         _ => {
             eprintln!("usage: xtask-wasm bindgen|test-runner|trim|pack ARGS…   (cargo xtask calls it)");
             return ExitCode::from(2);
@@ -40,11 +44,29 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reads a module and writes what a pass makes of it.
-fn rewrite(args: &[OsString], pass: fn(&[u8]) -> Result<Vec<u8>>) -> Result<()> {
-    let [from, to] = args else { bail!("usage: xtask-wasm trim|pack FROM TO") };
+/// Reads a linked module and writes it without what a visitor does not need.
+fn trim_file(args: &[OsString]) -> Result<()> {
+    let [from, to] = args else { bail!("usage: xtask-wasm trim FROM TO") };
     let (from, to) = (Path::new(from), Path::new(to));
-    let bytes = fs::read(from).with_context(|| format!("read {}", from.display()))?;
-    let made = pass(&bytes).with_context(|| format!("rewrite {}", from.display()))?;
-    fs::write(to, made).with_context(|| format!("write {}", to.display()))
+    let module = classes::leave_out(&read(from)?).and_then(|it| trim::trim(&it));
+    write(to, &module.with_context(|| format!("rewrite {}", from.display()))?)
+}
+
+/// Makes a bound module and its JavaScript smaller, where they are.
+fn pack_files(args: &[OsString]) -> Result<()> {
+    let [module, script] = args else { bail!("usage: xtask-wasm pack MODULE SCRIPT") };
+    let (module, script) = (Path::new(module), Path::new(script));
+    let (bytes, text) = (read(module)?, String::from_utf8(read(script)?)?);
+    let names = glue::Names::choose(&bytes, &text)?;
+    let packed = pack::pack(&bytes, &names).with_context(|| format!("rewrite {}", module.display()))?;
+    write(module, &packed)?;
+    write(script, names.rewrite(&text).as_bytes())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("read {}", path.display()))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("write {}", path.display()))
 }

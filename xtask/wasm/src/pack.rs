@@ -3,22 +3,24 @@
 //! gzip sees 32 KiB back. The linker puts functions in the order of crates and wasm-bindgen by size; put next to those they
 //! share most with, the page's functions take a tenth less. The order of functions has no meaning but for their numbers, so
 //! what changes in a body is whom it calls, and the alignment that loads and stores promise: a hint, which all engines pass
-//! over and which tells like bodies apart. Custom sections (names, producers, features) are for tools and are left out.
+//! over and which tells like bodies apart. Custom sections (producers, features) are for tools and are left out; a module that
+//! was bound with its functions' names keeps those, to see by them what takes how much.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use anyhow::{Context, Result, bail};
 use wasm_encoder::{
-    CodeSection, ConstExpr, ElementSection, Elements, Encode, ExportKind, ExportSection, FunctionSection, Module,
-    RawSection, SectionId, StartSection,
+    CodeSection, ConstExpr, ElementSection, Elements, Encode, EntityType, ExportKind, ExportSection, FunctionSection,
+    ImportSection, Module, NameMap, NameSection, RawSection, SectionId, StartSection,
 };
 use wasmparser::{
-    Element, ElementItems, ElementKind, Export, ExternalKind, FunctionBody, MemArg, Operator, Parser, Payload, TypeRef,
-    Validator,
+    BinaryReader, Element, ElementItems, ElementKind, Export, ExternalKind, FunctionBody, Import, KnownCustom, MemArg,
+    Name, NameSectionReader, Operator, Parser, Payload, TypeRef, Validator,
 };
 
-use crate::order;
+use crate::glue::Names;
+use crate::{locals, order};
 
 /// A module taken apart as far as functions are numbered in it.
 #[derive(Default)]
@@ -27,8 +29,11 @@ struct Parts<'a> {
     sections: Vec<(u8, &'a [u8])>,
     /// How many functions are imported: they are numbered first.
     imported: u32,
+    imports: Vec<Import<'a>>,
     functions: Vec<Function>,
     exports: Vec<Export<'a>>,
+    /// Functions' names, if the module has them.
+    names: Vec<(u32, &'a str)>,
     elements: Vec<Element<'a>>,
     start: Option<u32>,
 }
@@ -50,8 +55,8 @@ pub(crate) struct Callee {
     pub(crate) function: u32,
 }
 
-/// The module's smaller twin.
-pub(crate) fn pack(module: &[u8]) -> Result<Vec<u8>> {
+/// The module's smaller twin, which calls things, and is called, by these names.
+pub(crate) fn pack(module: &[u8], short: &Names) -> Result<Vec<u8>> {
     let parts = Parts::read(module)?;
     let merged = parts.merge();
     let kept: Vec<usize> = (0..merged.len()).filter(|it| merged[*it] == *it).collect();
@@ -65,7 +70,7 @@ pub(crate) fn pack(module: &[u8]) -> Result<Vec<u8>> {
         Some(function) => numbers[merged[function]],
         None => old,
     };
-    let packed = parts.write(&order, &renumbered)?;
+    let packed = parts.write(&order, &renumbered, short)?;
     Validator::new().validate_all(&packed).context("the packed module is not valid")?;
     Ok(packed)
 }
@@ -74,20 +79,34 @@ impl<'a> Parts<'a> {
     fn read(module: &'a [u8]) -> Result<Parts<'a>> {
         let mut parts = Parts::default();
         let mut kinds = Vec::new();
+        // Of each type, how many.
+        let mut params = Vec::new();
         for payload in Parser::new(0).parse_all(module) {
             let payload = payload?;
             if let Some((id, range)) = payload.as_section() {
                 parts.sections.push((id, &module[range]));
             }
             match payload {
+                Payload::TypeSection(types) => {
+                    for kind in types.into_iter_err_on_gc_types() {
+                        params.push(kind?.params().len() as u32);
+                    }
+                }
                 Payload::ImportSection(imports) => {
                     for import in imports.into_imports() {
-                        parts.imported += u32::from(matches!(import?.ty, TypeRef::Func(_)));
+                        let import = import?;
+                        parts.imported += u32::from(matches!(import.ty, TypeRef::Func(_)));
+                        parts.imports.push(import);
                     }
                 }
                 Payload::FunctionSection(section) => kinds = section.into_iter().collect::<Result<_, _>>()?,
                 Payload::ExportSection(section) => parts.exports = section.into_iter().collect::<Result<_, _>>()?,
                 Payload::ElementSection(section) => parts.elements = section.into_iter().collect::<Result<_, _>>()?,
+                Payload::CustomSection(section) => {
+                    if let KnownCustom::Name(names) = section.as_known() {
+                        parts.read_names(names)?;
+                    }
+                }
                 Payload::StartSection { func, .. } => parts.start = Some(func),
                 Payload::GlobalSection(section) => {
                     for global in section {
@@ -100,12 +119,25 @@ impl<'a> Parts<'a> {
                 }
                 Payload::CodeSectionEntry(body) => {
                     let kind = *kinds.get(parts.functions.len()).context("a body without a type")?;
-                    parts.functions.push(Function::read(kind, &body)?);
+                    let params = *params.get(kind as usize).context("a body of a type that is not there")?;
+                    parts.functions.push(Function::read(kind, locals::renumbered(&body, params)?)?);
                 }
                 _ => {}
             }
         }
         Ok(parts)
+    }
+
+    fn read_names(&mut self, names: NameSectionReader<'a>) -> Result<()> {
+        for name in names {
+            if let Name::Function(names) = name? {
+                for name in names {
+                    let name = name?;
+                    self.names.push((name.index, name.name));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A function that has a body here, by its place among them.
@@ -139,11 +171,20 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn write(&self, order: &[usize], renumbered: &dyn Fn(u32) -> u32) -> Result<Vec<u8>> {
+    fn write(&self, order: &[usize], renumbered: &dyn Fn(u32) -> u32, short: &Names) -> Result<Vec<u8>> {
         let mut module = Module::new();
         for &(id, data) in &self.sections {
             if id == SectionId::Custom as u8 {
                 continue;
+            } else if id == SectionId::Import as u8 {
+                let mut section = ImportSection::new();
+                for import in &self.imports {
+                    let TypeRef::Func(kind) = import.ty else {
+                        bail!("an import of {:?} is not provided for", import.ty)
+                    };
+                    section.import(import.module, short.import(import.name), EntityType::Function(kind));
+                }
+                module.section(&section);
             } else if id == SectionId::Function as u8 {
                 let mut section = FunctionSection::new();
                 for function in order {
@@ -160,7 +201,7 @@ impl<'a> Parts<'a> {
                         ExternalKind::Global => (ExportKind::Global, export.index),
                         other => bail!("an export of {other:?} is not provided for"),
                     };
-                    section.export(export.name, kind, index);
+                    section.export(short.export(export.name), kind, index);
                 }
                 module.section(&section);
             } else if id == SectionId::Start as u8 {
@@ -178,20 +219,30 @@ impl<'a> Parts<'a> {
                 module.section(&RawSection { id, data });
             }
         }
+        if !self.names.is_empty() {
+            let mut names: Vec<(u32, &str)> = self.names.iter().map(|it| (renumbered(it.0), it.1)).collect();
+            // Of those that do the same, the first tells its name.
+            names.sort_by_key(|it| it.0);
+            names.dedup_by_key(|it| it.0);
+            let mut map = NameMap::new();
+            names.iter().for_each(|(number, name)| map.append(*number, name));
+            let mut section = NameSection::new();
+            section.functions(&map);
+            module.section(&section);
+        }
         Ok(module.finish())
     }
 }
 
 impl Function {
-    fn read(kind: u32, body: &FunctionBody<'_>) -> Result<Function> {
-        let start = body.range().start;
-        let mut function = Function { kind, body: body.as_bytes().to_vec(), calls: Vec::new() };
-        let mut reader = body.get_operators_reader()?;
+    fn read(kind: u32, body: Vec<u8>) -> Result<Function> {
+        let mut function = Function { kind, body: body.clone(), calls: Vec::new() };
+        let mut reader = FunctionBody::new(BinaryReader::new(&body, 0)).get_operators_reader()?;
         while !reader.eof() {
             // The operators of interest are one byte, and what they name follows.
-            let operand = reader.original_position() - start + 1;
+            let operand = reader.original_position() + 1;
             let operator = reader.read()?;
-            let end = reader.original_position() - start;
+            let end = reader.original_position();
             match operator {
                 Operator::Call { function_index: callee }
                 | Operator::ReturnCall { function_index: callee }
@@ -286,9 +337,7 @@ fn element_section(elements: &[Element<'_>], renumbered: &dyn Fn(u32) -> u32) ->
 mod tests {
     #![allow(clippy::unwrap_used)] // what a test expects and does not find fails it
 
-    use wasm_encoder::{
-        EntityType, Function as Body, ImportSection, RefType, TableSection, TableType, TypeSection, ValType,
-    };
+    use wasm_encoder::{Function as Body, RefType, TableSection, TableType, TypeSection, ValType};
 
     use super::*;
 
@@ -331,16 +380,27 @@ mod tests {
         let mut module = Module::new();
         module.section(&types).section(&imports).section(&functions).section(&tables).section(&exports);
         module.section(&elements).section(&code);
-        module.section(&wasm_encoder::CustomSection { name: "name".into(), data: b"\x01\x02".as_slice().into() });
+        module.section(&wasm_encoder::CustomSection { name: "producers".into(), data: b"\x01".as_slice().into() });
+        let mut names = NameMap::new();
+        (0..6).zip(["f", "one", "two", "three", "four", "five"]).for_each(|(number, name)| names.append(number, name));
+        let mut section = NameSection::new();
+        section.functions(&names);
+        module.section(&section);
         module.finish()
     }
 
     #[test]
     fn what_does_the_same_is_there_once_and_every_name_of_it_follows() {
-        let packed = pack(&sample()).unwrap();
+        let packed = pack(&sample(), &Names::default()).unwrap();
         let parts = Parts::read(&packed).unwrap();
         assert_eq!((parts.imported, parts.functions.len()), (1, 3));
-        assert!(parts.sections.iter().all(|(id, _)| *id != SectionId::Custom as u8));
+        // Names stay with what stays; nothing else of the tools' does.
+        assert_eq!(parts.sections.iter().filter(|(id, _)| *id == SectionId::Custom as u8).count(), 1);
+        let names: Vec<&str> = parts.names.iter().map(|it| it.1).collect();
+        assert_eq!((names.len(), names[0]), (4, "f"));
+        for name in ["one", "three", "five"] {
+            assert!(names.contains(&name), "{names:?}");
+        }
 
         let exported = |name: &str| parts.exports.iter().find(|it| it.name == name).unwrap().index;
         assert_eq!(exported("three"), exported("four"));
@@ -380,20 +440,20 @@ mod tests {
         code.function(&body);
         let mut module = Module::new();
         module.section(&types).section(&functions).section(&memories).section(&code);
-        let packed = pack(&module.finish()).unwrap();
+        let packed = pack(&module.finish(), &Names::default()).unwrap();
         let body = &Parts::read(&packed).unwrap().functions[0].body;
         assert_eq!(*body, [0, 0x20, 0, 0x29, 3, 0xac, 2, 0x20, 0, 0x31, 0, 1, 0x7c, 0x0b]);
     }
 
     #[test]
     fn a_packed_module_has_nothing_left_to_merge_and_is_always_the_same() {
-        let once = pack(&sample()).unwrap();
-        assert_eq!(pack(&sample()).unwrap(), once);
-        assert_eq!(Parts::read(&pack(&once).unwrap()).unwrap().functions.len(), 3);
+        let once = pack(&sample(), &Names::default()).unwrap();
+        assert_eq!(pack(&sample(), &Names::default()).unwrap(), once);
+        assert_eq!(Parts::read(&pack(&once, &Names::default()).unwrap()).unwrap().functions.len(), 3);
     }
 
     #[test]
     fn what_is_no_module_is_an_error() {
-        assert!(pack(b"\0asm\x01\0\0\0\x0a\x05").is_err());
+        assert!(pack(b"\0asm\x01\0\0\0\x0a\x05", &Names::default()).is_err());
     }
 }

@@ -8,6 +8,7 @@
 use std::mem;
 
 use anyhow::{Result, ensure};
+use wasmparser::ValType;
 
 use crate::body::{Body, Instruction, Operand};
 use crate::linked::{Linked, Symbol};
@@ -31,6 +32,7 @@ const ENDS: [&str; 9] = [
 pub(crate) fn trim(module: &[u8]) -> Result<Vec<u8>> {
     let mut linked = Linked::read(module)?;
     silence(&mut linked)?;
+    zero_unread(&mut linked);
     same::unify(&mut linked);
     let mut order = sweep(&mut linked);
     // Texts and numbers first, tables of addresses after them: like compresses best beside like.
@@ -100,6 +102,61 @@ fn cut(code: Vec<Instruction>) -> Vec<Instruction> {
         }
     }
     kept
+}
+
+/// Makes zero of every number that is passed to a function that does not read it. Most are places in the source, which the panics
+/// would have told; the functions in between pass them on.
+fn zero_unread(linked: &mut Linked<'_>) {
+    let zero = Instruction::Plain(vec![0x41, 0]);
+    loop {
+        let unread: Vec<Vec<bool>> = (0..linked.bodies.len()).map(|it| unread(linked, it)).collect();
+        let mut more = false;
+        for body in &mut linked.bodies {
+            for at in 0..body.code.len() {
+                let Instruction::Call(callee) = body.code[at] else { continue };
+                let Some(callee) = callee.checked_sub(linked.imported) else { continue };
+                // Arguments that are one instruction each, from the last.
+                let arguments = unread[callee as usize].iter().rev().zip((0..at).rev());
+                for (unread, argument) in arguments {
+                    let argument = &mut body.code[argument];
+                    if !is_push(argument) {
+                        break;
+                    }
+                    if *unread && *argument != zero {
+                        *argument = zero.clone();
+                        more = true;
+                    }
+                }
+            }
+        }
+        if !more {
+            return;
+        }
+    }
+}
+
+/// Of each parameter of a function, whether it is a number of 32 bits and not read.
+fn unread(linked: &Linked<'_>, function: usize) -> Vec<bool> {
+    let mut unread: Vec<bool> =
+        linked.params[linked.kinds[function] as usize].iter().map(|it| *it == ValType::I32).collect();
+    for instruction in &linked.bodies[function].code {
+        if let Instruction::Plain(bytes) = instruction
+            && let [0x20, local] = bytes[..]
+            && let Some(unread) = unread.get_mut(usize::from(local))
+        {
+            *unread = false;
+        }
+    }
+    unread
+}
+
+/// Whether all that an instruction does is to put one value on the stack: a local, a global or a constant.
+fn is_push(instruction: &Instruction) -> bool {
+    match instruction {
+        Instruction::Address(..) | Instruction::Pointer(..) => true,
+        Instruction::Plain(bytes) => matches!(bytes[0], 0x20 | 0x23 | 0x41..=0x44),
+        _ => false,
+    }
 }
 
 /// Whether an instruction before the end of everything can be left out.
@@ -305,7 +362,30 @@ mod tests {
         assert_eq!(bodies[3], [0, 0x20, 0, 0x10, 0, 0x0b]);
         assert_eq!(data, [[1, 0, 0, 0]]);
         assert_eq!(elements, [4]);
-        pack::pack(&trimmed).unwrap();
+        pack::pack(&trimmed, &Default::default()).unwrap();
+    }
+
+    #[test]
+    fn what_nobody_reads_is_zero_wherever_it_is_passed() {
+        let get = |local| Instruction::Plain(vec![0x20, local]);
+        let place = Instruction::Address(7, 0);
+        let bodies = [
+            // Reads the first of its parameters; hands on both; is handed two places.
+            vec![get(0), Instruction::Plain(vec![0x1a]), Instruction::End],
+            vec![get(0), get(1), Instruction::Call(1), Instruction::End],
+            vec![place.clone(), place.clone(), Instruction::Call(2), Instruction::End],
+        ];
+        let mut linked = Linked {
+            imported: 1,
+            kinds: vec![0; 3],
+            params: vec![vec![wasmparser::ValType::I32; 2]],
+            bodies: bodies.map(|code| Body { locals: vec![0], code }).into(),
+            ..Linked::default()
+        };
+        zero_unread(&mut linked);
+        let zero = Instruction::Plain(vec![0x41, 0]);
+        assert_eq!(linked.bodies[1].code[..2], [get(0), zero.clone()]);
+        assert_eq!(linked.bodies[2].code[..2], [place, zero]);
     }
 
     #[test]

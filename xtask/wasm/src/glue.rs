@@ -1,0 +1,166 @@
+//! The JavaScript that binds the module to the browser, for machines to read: comments and indentation go, and what only the
+//! module and the JavaScript call each other by gets short names.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use wasmparser::{Parser, Payload};
+
+/// Short names by those that wasm-bindgen gave: a name of the browser's and a hash.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    imports: HashMap<String, String>,
+    exports: HashMap<String, String>,
+}
+
+impl Names {
+    /// Of all that a bound module and its JavaScript share.
+    pub(crate) fn choose(module: &[u8], script: &str) -> Result<Names> {
+        let mut names = Names::default();
+        let mut count = 0;
+        let mut next = || {
+            count += 1;
+            short(count - 1)
+        };
+        for payload in Parser::new(0).parse_all(module) {
+            match payload? {
+                Payload::ImportSection(imports) => {
+                    for import in imports.into_imports() {
+                        let name = import?.name;
+                        if !names.imports.contains_key(name) && script.contains(name) {
+                            names.imports.insert(name.to_owned(), next());
+                        }
+                    }
+                }
+                Payload::ExportSection(exports) => {
+                    for export in exports {
+                        let name = export?.name;
+                        if words(script).any(|(word, before)| word == name && before.ends_with(EXPORTS)) {
+                            names.exports.insert(name.to_owned(), next());
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(names)
+    }
+
+    /// The short name of something imported.
+    pub(crate) fn import<'a>(&'a self, name: &'a str) -> &'a str {
+        self.imports.get(name).map_or(name, |it| it)
+    }
+
+    /// The short name of something exported.
+    pub(crate) fn export<'a>(&'a self, name: &'a str) -> &'a str {
+        self.exports.get(name).map_or(name, |it| it)
+    }
+
+    /// The JavaScript with these names, without comments that are lines of their own and without indentation. Lines stay: in
+    /// JavaScript some of them end statements.
+    pub(crate) fn rewrite(&self, script: &str) -> String {
+        let mut out = String::with_capacity(script.len());
+        let mut in_comment = false;
+        for line in script.lines().map(str::trim) {
+            let is_comment = in_comment || line.starts_with("/*") || line.starts_with("//");
+            in_comment = (in_comment || line.starts_with("/*")) && !line.ends_with("*/");
+            if is_comment || line.is_empty() {
+                continue;
+            }
+            let mut at = 0;
+            for (word, before) in words(line) {
+                out.push_str(&line[at..before.len()]);
+                at = before.len() + word.len();
+                out.push_str(if before.ends_with(EXPORTS) { self.export(word) } else { self.import(word) });
+            }
+            out.push_str(&line[at..]);
+            out.push('\n');
+        }
+        out
+    }
+}
+
+/// What the JavaScript calls the module's exports.
+const EXPORTS: &str = "wasm.";
+
+/// `$0` to `$z`, `$10`, and so on: names that wasm-bindgen gives nothing.
+fn short(mut number: usize) -> String {
+    let mut digits = Vec::new();
+    loop {
+        digits.push(char::from_digit((number % 36) as u32, 36).unwrap_or_default());
+        number /= 36;
+        if number == 0 {
+            digits.push('$');
+            return digits.into_iter().rev().collect();
+        }
+    }
+}
+
+/// The words of a line of JavaScript, each with what is before it.
+fn words(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    let is_word = |it: char| it.is_ascii_alphanumeric() || it == '_' || it == '$';
+    let mut rest = 0;
+    std::iter::from_fn(move || {
+        let start = rest + line[rest..].find(is_word)?;
+        rest = line[start..].find(|it| !is_word(it)).map_or(line.len(), |it| start + it);
+        Some((&line[start..rest], &line[..start]))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // what a test expects and does not find fails it
+
+    use wasm_encoder::{EntityType, ExportKind, ExportSection, ImportSection, Module, TypeSection};
+
+    use super::*;
+
+    const SCRIPT: &str = "\
+/* types */
+/**
+ * Acts; `wasm.lab_act` in a comment.
+ */
+export function lab_act(a) {
+    // Not `act`.
+    return wasm.lab_act(a) + wasm.memory;
+}
+const imports = {
+    __wbg_log_0123456789abcdef: function(a) { console.log(a /* all */); },
+};
+";
+
+    fn module() -> Vec<u8> {
+        let mut types = TypeSection::new();
+        types.ty().function([], []);
+        let mut imports = ImportSection::new();
+        imports.import("./m.js", "__wbg_log_0123456789abcdef", EntityType::Function(0));
+        imports.import("env", "elsewhere", EntityType::Function(0));
+        let mut exports = ExportSection::new();
+        exports.export("lab_act", ExportKind::Func, 0).export("unused", ExportKind::Func, 1);
+        let mut module = Module::new();
+        module.section(&types).section(&imports).section(&exports);
+        module.finish()
+    }
+
+    #[test]
+    fn both_sides_get_the_same_short_names_and_what_people_call_keeps_its_own() {
+        let names = Names::choose(&module(), SCRIPT).unwrap();
+        assert_eq!(names.import("__wbg_log_0123456789abcdef"), "$0");
+        assert_eq!((names.export("lab_act"), names.export("unused")), ("$1", "unused"));
+        assert_eq!(names.import("elsewhere"), "elsewhere");
+        let expected = "\
+export function lab_act(a) {
+return wasm.$1(a) + wasm.memory;
+}
+const imports = {
+$0: function(a) { console.log(a /* all */); },
+};
+";
+        assert_eq!(names.rewrite(SCRIPT), expected);
+    }
+
+    #[test]
+    fn short_names_differ() {
+        assert_eq!([0, 35, 36, 36 * 36].map(short), ["$0", "$z", "$10", "$100"]);
+    }
+}
