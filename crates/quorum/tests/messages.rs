@@ -262,7 +262,7 @@ fn a_vote_is_refused_for_what_is_wrong_with_it() {
     let mut rig = Rig::new();
     assert_eq!(rig.vote(vote_of(2, 5, (5, 9), false)).0, ErrorCode::InvalidRequest, "a log from the epoch itself");
     assert!(!rig.vote(vote_of(2, 5, (5, 9), true)).3, "node 3 may have more, and a disk that was lost had it");
-    assert!(rig.vote(vote_of(3, 5, (0, 0), true)).3, "empty logs are a new cluster's");
+    assert!(!rig.vote(vote_of(3, 5, (0, 0), true)).3, "empty logs are a new cluster's, and node 2 has one that is not");
     assert!(rig.vote(vote_of(2, 5, (5, 9), true)).3, "which is no fault before the epoch begins");
     assert_eq!(rig.vote(vote_of(2, 5, (-1, 9), false)).0, ErrorCode::InvalidRequest);
     assert_eq!(rig.vote(vote_of(-1, 5, (0, 0), false)).0, ErrorCode::InvalidRequest);

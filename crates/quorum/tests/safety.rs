@@ -109,6 +109,42 @@ fn a_voter_that_lost_its_disk_elects_nobody_who_has_less() {
     }
 }
 
+/// The documented way back when most voters have lost their disks for good: the one that has its log is there before the others
+/// come with empty ones, so that these do not take themselves for a new cluster.
+#[test]
+fn one_log_brings_the_others_back() {
+    for seed in 0..16 {
+        let is_dynamic = seed >= 8;
+        let mut world =
+            if is_dynamic { World::dynamic(seed, 3, 0, Bug::None) } else { World::new(seed, 3, 0, Bug::None) };
+        world.calm = true;
+        world.run_until(1_000_000);
+        let first = world.leader().expect("a new cluster elects at once");
+        let end = append(&mut world, first, "kept");
+        world.run_until(3_000_000);
+        let others = [(first + 1) % 3, (first + 2) % 3];
+        for node in others {
+            world.stop(node, false);
+            if is_dynamic {
+                world.format_again(node);
+            } else {
+                world.wipe(node);
+            }
+        }
+        let by = world.now + 5_000_000;
+        world.run_until(by);
+        for node in others {
+            world.restart(node);
+            let by = world.now + 10_000_000;
+            world.run_until(by);
+        }
+        world.settle();
+        assert!(world.violations.is_empty(), "seed {seed}: {:?}", world.violations);
+        let has_it = |node: usize| world.quorum(node).is_some_and(|it| it.high_watermark() >= end);
+        assert!((0..3).all(has_it), "seed {seed}: all have it");
+    }
+}
+
 /// A leader that ends in its first moments leaves voters that cannot tell whether they have forgotten something. All together
 /// they can, whatever the power left of the first batches on each of them.
 #[test]
