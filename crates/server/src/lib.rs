@@ -15,6 +15,7 @@ mod dial;
 mod disk;
 mod file;
 mod held;
+mod hostname;
 mod identity;
 mod lane;
 mod mounts;

@@ -33,6 +33,8 @@ pub enum StartError {
     Meta(PathBuf, String),
     /// A listener's address can't be bound.
     Bind(String, io::Error),
+    /// Nobody has said by which name others reach this node, and the machine's own leads nowhere.
+    Nameless(String, Vec<Str>, io::Error),
     /// A thread, a poll or a pipe can't be made.
     Io(io::Error),
     /// The node stopped before it served.
@@ -51,6 +53,12 @@ impl std::fmt::Display for StartError {
                 )
             }
             StartError::Bind(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            StartError::Nameless(host, listeners, error) => write!(
+                f,
+                "{} listens on every address, and this machine's name, {host}, has none ({error}): say in advertised.listeners how \
+                 others reach it",
+                listeners.join(", ")
+            ),
             StartError::Io(error) => error.fmt(f),
             StartError::Ended(what) => f.write_str(what),
         }
@@ -127,6 +135,7 @@ impl Server {
             addresses.push(address);
             listeners.push(Listener { name: listener.name, socket });
         }
+        crate::hostname::advertise(&mut config)?;
         let dirs = crate::identity::open(&mut config)?;
 
         let poll = Poll::new().map_err(StartError::Io)?;

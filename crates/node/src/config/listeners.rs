@@ -37,6 +37,8 @@ pub(super) struct Network {
     pub(super) advertised: Vec<Listener>,
     pub(super) controller_names: Vec<Str>,
     pub(super) inter_broker_name: Str,
+    /// Those of `advertised` whose host nobody has said.
+    pub(super) wild: Vec<Str>,
 }
 
 impl Network {
@@ -48,7 +50,7 @@ impl Network {
             if bare { vec![Str::from_static("CONTROLLER")] } else { values.items("controller.listener.names") };
         let listeners = parse_list("listeners", values, &protocols, &controller_names)?;
         distinct_ports(&listeners)?;
-        let advertised = match values.explicit("advertised.listeners") {
+        let mut advertised = match values.explicit("advertised.listeners") {
             Some(_) => advertised(values, &protocols, &controller_names, &listeners)?,
             None => listeners.iter().map(reachable).collect(),
         };
@@ -57,6 +59,12 @@ impl Network {
                 "advertised.listeners cannot use the nonroutable meta-address {}: use a routable IP address or a host name",
                 wild.host
             )));
+        }
+        let mut wild: Vec<Str> = Vec::new();
+        for it in advertised.iter_mut().filter(|it| it.host.is_empty()) {
+            // By this name it is reached from this machine at least, which is all that who said nothing can expect.
+            it.host = Str::from_static("localhost");
+            wild.extend(values.explicit("listeners").map(|_| it.name.clone()));
         }
         let is_controller = |name: &Str| controller_names.contains(name);
         if roles.controller && !bare && !listeners.iter().any(|it| is_controller(&it.name)) {
@@ -99,15 +107,32 @@ impl Network {
             // A controller calls brokers nowhere.
             false => Str::default(),
         };
-        Ok(Network { listeners, advertised, controller_names, inter_broker_name })
+        Ok(Network { listeners, advertised, controller_names, inter_broker_name, wild })
+    }
+
+    /// The first of the controllers' listeners is where `controller.quorum.voters` has this node, if nothing else says where it is.
+    pub(super) fn vote_at(&mut self, voter: &Voter) {
+        let Some(name) = self.controller_names.first() else { return };
+        let before = self.wild.len();
+        self.wild.retain(|it| it != name);
+        if self.wild.len() < before
+            && let Some(it) = self.advertised.iter_mut().find(|it| it.name == *name)
+        {
+            (it.host, it.port) = (voter.host.clone(), voter.port);
+        }
     }
 
     /// True if a controller's listener of this node is bound or advertised there.
     pub(super) fn is_own_controller(&self, host: &str, port: u16) -> bool {
         let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
         let is_there = |it: &&Listener| {
-            let is_local = matches!(it.host.as_str(), "" | "0.0.0.0" | "::") || is_loopback(&it.host);
-            it.host.eq_ignore_ascii_case(host) || (is_local && is_loopback(host))
+            // Bound to one address of 127/8 it is not at the others, where there may be another node.
+            let is_everywhere = matches!(it.host.as_str(), "" | "0.0.0.0" | "::");
+            let (is_name, is_named) = (is_localhost(host), is_localhost(&it.host));
+            it.host.eq_ignore_ascii_case(host)
+                || (is_everywhere && is_loopback(host))
+                || (is_name && is_first_loopback(&it.host))
+                || (is_named && is_first_loopback(host))
         };
         let own = self.listeners.iter().chain(&self.advertised);
         own.filter(|it| it.port == port && self.controller_names.contains(&it.name)).any(|it| is_there(&it))
@@ -196,13 +221,10 @@ fn address(entry: &str) -> Option<(&str, &str, u16)> {
     Some((name, host, port.parse().ok()?))
 }
 
-/// What is advertised when nothing was said: the listener itself, by a name that works from this machine at least.
+/// What is advertised when nothing was said: the listener itself; without a host if it is bound to every address.
 fn reachable(listener: &Listener) -> Listener {
-    let host = if matches!(listener.host.as_str(), "" | "0.0.0.0" | "::") {
-        Str::from_static("localhost")
-    } else {
-        listener.host.clone()
-    };
+    let is_wild = matches!(listener.host.as_str(), "0.0.0.0" | "::");
+    let host = if is_wild { Str::default() } else { listener.host.clone() };
     Listener { host, ..listener.clone() }
 }
 
@@ -312,6 +334,14 @@ pub(super) fn voters(values: &Values<'_>, node_id: NodeId, roles: Roles) -> Resu
 
 /// True for names of this machine that are the same on every machine.
 fn is_loopback(host: &str) -> bool {
+    is_localhost(host) || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn is_localhost(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// True for what `localhost` stands for.
+fn is_first_loopback(host: &str) -> bool {
+    matches!(host, "127.0.0.1" | "::1")
 }

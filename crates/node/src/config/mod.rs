@@ -77,6 +77,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// `advertised.listeners`: where others are told to connect, controller listeners included.
     pub advertised_listeners: Vec<Listener>,
+    /// Those of them whose host nobody has said, since they are bound to every address: see [`Config::reached_by`].
+    pub wild_listeners: Vec<Str>,
     /// `controller.listener.names`.
     pub controller_listener_names: Vec<Str>,
     /// `inter.broker.listener.name`.
@@ -212,8 +214,11 @@ impl Config {
         let node_id = node_id(&mut explicit)?;
         let values = Values(&explicit);
         let roles = roles(&values)?;
-        let network = listeners::Network::parse(&values, roles)?;
+        let mut network = listeners::Network::parse(&values, roles)?;
         let voters = listeners::voters(&values, node_id, roles)?;
+        if let Some(own) = voters.iter().find(|it| it.id == node_id) {
+            network.vote_at(own);
+        }
         let mut quorum = QuorumConfig::of(&values)?;
         quorum.bootstrap_servers.retain(|(host, port)| !network.is_own_controller(host, *port));
         if quorum.auto_join_enable && !roles.controller {
@@ -231,6 +236,7 @@ impl Config {
             rack: values.text("broker.rack"),
             listeners: network.listeners,
             advertised_listeners: network.advertised,
+            wild_listeners: network.wild,
             controller_listener_names: network.controller_names,
             inter_broker_listener_name: network.inter_broker_name,
             voters,
@@ -292,6 +298,16 @@ impl Config {
                 it.port = port;
             }
         }
+    }
+
+    /// Tells by which name others reach this machine; that is what is advertised where nothing else was said.
+    pub fn reached_by(&mut self, host: &Str) {
+        for it in &mut self.advertised_listeners {
+            if self.wild_listeners.contains(&it.name) {
+                it.host = host.clone();
+            }
+        }
+        self.wild_listeners.clear();
     }
 
     /// True if the node is all there is to its cluster's quorum and needs no other.

@@ -208,6 +208,7 @@ fn a_node_does_not_look_for_itself() {
     }
     for (listeners, server) in [
         (own, "127.0.0.1:9092"),
+        (own, "127.0.0.2:9093"),
         (own, "127.0.0.1:9094"),
         (own, "other:9093"),
         (wild, "other:9093"),
@@ -225,6 +226,37 @@ fn a_node_does_not_look_for_itself() {
     ]);
     let why = Config::parse(&broker).expect_err("it cannot vote").to_string();
     assert!(why.contains("only supported when process.roles contains the 'controller' role"), "{why}");
+}
+
+/// Kafka's effectiveAdvertisedControllerListeners: a controller that listens everywhere is where the voters have it, else at
+/// the name of its machine, which the host finds out.
+#[test]
+fn who_listens_everywhere_is_where_the_others_find_it() {
+    let advertised = |more: &[(&str, &str)]| {
+        let mut config = Config::parse(&combined(more)).expect("valid").0;
+        config.reached_by(&"machine".into());
+        let hosts = config.advertised_listeners.iter().map(|it| format!("{}:{}", it.host, it.port));
+        hosts.collect::<Vec<_>>().join(" ")
+    };
+    let wild = ("listeners", "PLAINTEXT://:9092,CONTROLLER://0.0.0.0:9093");
+    let voters = ("controller.quorum.voters", "7@a:19093,8@b:9093");
+    let servers = ("controller.quorum.bootstrap.servers", "a:9093,b:9093");
+    assert_eq!(advertised(&[wild, servers]), "machine:9092 machine:9093");
+    assert_eq!(advertised(&[wild, voters]), "machine:9092 a:19093");
+    let named = ("advertised.listeners", "PLAINTEXT://clients:9092");
+    assert_eq!(advertised(&[wild, servers, named]), "clients:9092 machine:9093");
+    assert_eq!(advertised(&[wild, voters, named]), "clients:9092 a:19093");
+    let both = ("advertised.listeners", "PLAINTEXT://clients:9092,CONTROLLER://own:9093");
+    assert_eq!(advertised(&[wild, voters, both]), "clients:9092 own:9093");
+    let two = [
+        ("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093,SECOND://:9094"),
+        ("controller.listener.names", "CONTROLLER,SECOND"),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECOND:PLAINTEXT"),
+        voters,
+    ];
+    assert_eq!(advertised(&two), "machine:9092 a:19093 machine:9094");
+    let said = ("listeners", "PLAINTEXT://x:9092,CONTROLLER://y:9093");
+    assert_eq!(advertised(&[said, voters]), "x:9092 y:9093");
 }
 
 #[test]
