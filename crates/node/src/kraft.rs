@@ -172,6 +172,9 @@ impl Node {
             if let Err(error) = self.image.apply(offset, &record) {
                 return self.fail(format!("the metadata log cannot be applied at offset {offset}: {error}"), out);
             }
+            if matches!(record, MetadataRecord::Topic(_)) {
+                self.groups.topics_created(offset.plus(1));
+            }
             // A replay is no news.
             if let MetadataRecord::Topic(topic) = &record
                 && self.life.phase() == Phase::Serving
@@ -250,6 +253,7 @@ impl Node {
             }
         }
         self.image = image;
+        self.groups.topics_created(self.image.next_offset());
         let gone: Vec<_> = old.topics().map(|it| it.id).filter(|id| self.image.topic_by_id(*id).is_none()).collect();
         for topic in gone.iter().filter_map(|id| old.topic_by_id(*id)) {
             self.groups.topic_gone(&topic.name);

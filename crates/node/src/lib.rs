@@ -48,6 +48,7 @@ mod watch;
 
 pub use config::Config;
 pub use deferred::RequestId;
+pub use coordinator::{Assignor, NoPatterns, TopicPatterns};
 pub use event::Event;
 pub use gateway::check_answer;
 pub use input::{ConnId, Input, Peer, PeerHost};

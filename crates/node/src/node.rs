@@ -11,7 +11,7 @@ use storage::{DirId, Done, LogId, OpId, StoreError};
 
 use crate::config::{CORDONED, Config, broker_key, topic_key};
 use crate::controller::{Controller, Outcome};
-use crate::coordinator::Groups;
+use crate::coordinator::{Groups, NoPatterns, TopicPatterns};
 use crate::deferred::{Committed, Deferred, RequestId};
 use crate::event::Event;
 use crate::fetcher::Fetchers;
@@ -42,6 +42,7 @@ use protocol::Random;
 pub struct Node {
     pub(crate) config: Arc<Config>,
     pub(crate) compressors: Arc<dyn Compressors>,
+    pub(crate) patterns: Arc<dyn TopicPatterns>,
     pub(crate) random: Random,
     /// Committed metadata: what requests are answered from.
     pub(crate) image: Image,
@@ -74,6 +75,7 @@ impl Node {
         let quorum = quorum_of(&config, seed);
         Node {
             compressors: Arc::new(PureCompressors),
+            patterns: Arc::new(NoPatterns),
             random: Random::new(seed),
             image: Image::default(),
             quorum,
@@ -104,6 +106,13 @@ impl Node {
     #[must_use]
     pub fn with_compressors(mut self, compressors: Arc<dyn Compressors>) -> Node {
         self.compressors = compressors;
+        self
+    }
+
+    /// Has consumers find their topics by regular expressions; without this they have to name them.
+    #[must_use]
+    pub fn with_patterns(mut self, patterns: Arc<dyn TopicPatterns>) -> Node {
+        self.patterns = patterns;
         self
     }
 

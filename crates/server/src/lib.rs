@@ -20,6 +20,7 @@ mod identity;
 mod lane;
 mod mounts;
 mod own_calls;
+mod patterns;
 mod reactor;
 mod reader;
 mod start;

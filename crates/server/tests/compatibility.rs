@@ -34,7 +34,7 @@ const NOTES: [(ApiKey, &str); 8] = [
         "a replica that changes its mind once the controller has noted its new directory goes there first",
     ),
     (ApiKey::FindCoordinator, "groups; of transactions and share groups there are no coordinators"),
-    (ApiKey::JoinGroup, "the classic protocol: eager and cooperative, static members (KIP-345, KIP-814)"),
+    (ApiKey::JoinGroup, "the classic protocol: eager and cooperative, static members (KIP-345, KIP-814); also in groups of the consumer protocol"),
     (ApiKey::InitProducerId, "idempotent producers; a transactional id is refused"),
     (ApiKey::ApiVersions, "any other version is answered in version 0 with UNSUPPORTED_VERSION"),
 ];
@@ -58,6 +58,9 @@ Seen by sending both the same bytes. No client that keeps to the protocol meets 
 | JoinGroup or SyncGroup of a member whose last one still waits | the last one is never answered | the last one is answered REBALANCE_IN_PROGRESS |
 | AddRaftVoter, RemoveRaftVoter; the order in which voters are listed in an error | any | by their numbers |
 | DeleteGroups; before its end is committed, others | still see the group | do not |
+| ConsumerGroupDescribe; what is not committed yet | is not told | is told |
+| ConsumerGroupHeartbeat with a regular expression whose topics are not known yet | they are looked up beside it | they are looked up behind it |
+| members of a consumer group, where nothing else decides who gets what | in no order | in order of their ids |
 
 What a start says of a directory that is not as it was left:
 

@@ -126,8 +126,19 @@ def errors():
 
 
 def group():
+    """The members of a group share a topic as one of them says."""
+    settings = {"heartbeat.interval.ms": 200, "session.timeout.ms": 6_000}
+    share("confluent-group", [settings | {"partition.assignment.strategy": it} for it in ("range", "cooperative-sticky")])
+
+
+def consumer_group():
+    """They share it as the coordinator says (KIP-848)."""
+    share("confluent-consumers", [{"group.protocol": "consumer", "group.remote.assignor": it} for it in ("range", "uniform")])
+
+
+def share(topic, rounds):
     """Two members share a topic, one leaves, and what was committed is where the next one goes on."""
-    topic, count = "confluent-group", 600
+    count = 600
     create(topic, 6)
     produce(topic, [(f"k{it}", f"v{it}", [], 0, it % 6) for it in range(count)], acks="all")
     owned = {}
@@ -140,10 +151,7 @@ def group():
             owned[name] -= {it.partition for it in partitions}
 
         consumer = Consumer(
-            BROKER
-            | {"group.id": topic, "auto.offset.reset": "earliest", "enable.auto.commit": False}
-            | {"heartbeat.interval.ms": 200, "session.timeout.ms": 6_000}
-            | settings
+            BROKER | {"group.id": topic, "auto.offset.reset": "earliest", "enable.auto.commit": False} | settings
         )
         consumer.subscribe([topic], on_assign=assigned, on_revoke=revoked)
         return consumer
@@ -160,21 +168,22 @@ def group():
                     found.append(message)
         return found
 
-    for strategy in ("range", "cooperative-sticky"):
+    for settings in rounds:
         owned.clear()
-        one = member("one", **{"partition.assignment.strategy": strategy})
-        first = until([one], lambda it: len(owned.get("one", ())) == 6 and len(it) >= (count if strategy == "range" else 0))
-        assert strategy != "range" or sorted(it.value() for it in first) == sorted(f"v{it}".encode() for it in range(count))
-        two = member("two", **{"partition.assignment.strategy": strategy})
+        is_first = settings == rounds[0]
+        one = member("one", **settings)
+        first = until([one], lambda it: len(owned.get("one", ())) == 6 and len(it) >= (count if is_first else 0))
+        assert not is_first or sorted(it.value() for it in first) == sorted(f"v{it}".encode() for it in range(count))
+        two = member("two", **settings)
         again = until([one, two], lambda _: len(owned.get("one", ())) == 3 and len(owned.get("two", ())) == 3)
         assert owned["one"].isdisjoint(owned["two"]), owned
-        assert strategy == "range" or not again, "cooperative members keep what they read"
+        assert is_first or not again, "members keep what they read"
         ends = [TopicPartition(topic, it, 100) for it in sorted(owned["two"])]
         two.commit(offsets=ends, asynchronous=False)
         two.close()
         until([one], lambda _: len(owned["one"]) == 6)
         found = one.committed([TopicPartition(topic, it) for it in range(6)], timeout=PATIENCE)
-        if strategy == "range":
+        if is_first:
             assert {it.partition for it in found if it.offset == 100} == {it.partition for it in ends}, found
             one.commit(offsets=[TopicPartition(topic, it, 100) for it in range(6)], asynchronous=False)
         else:

@@ -21,6 +21,7 @@ pub(super) const CLIENT: Client = Client {
         ("finds offsets by time", |it| run(it, "offsets_by_time")),
         ("is told Kafka's errors", |it| run(it, "errors")),
         ("shares a topic between the members of a group", |it| run(it, "group")),
+        ("shares a topic in a group of the consumer protocol", |it| run(it, "consumer_group")),
     ],
 };
 

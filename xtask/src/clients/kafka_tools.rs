@@ -1,6 +1,6 @@
 //! Kafka's own console tools: the Java client.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
 
@@ -17,6 +17,10 @@ pub(super) const CLIENT: Client = Client {
         ("kafka-configs changes a topic", configs),
         ("kafka-get-offsets knows the ends", offsets),
         ("kafka-console-consumer reads in a group, and kafka-consumer-groups sees and moves it", groups),
+        (
+            "kafka-console-consumer reads in a group of the consumer protocol, and the tools see and set it",
+            consumer_groups,
+        ),
         ("kafka-dump-log reads what the coordinator wrote", dumped),
     ],
 };
@@ -131,6 +135,46 @@ fn groups(place: &Place) -> Result<()> {
     tell(&["--delete"])?;
     let listed = tool(place, "kafka-consumer-groups", &["--list"])?;
     ensure!(!listed.lines().any(|it| it == "tools"), "still listed:\n{listed}");
+    Ok(())
+}
+
+/// A group of the consumer protocol (KIP-848), while somebody is in it and after.
+fn consumer_groups(place: &Place) -> Result<()> {
+    create(place, "tools-consumers", "2")?;
+    produce(place, "tools-consumers", &(0..100).map(|it| format!("key {it}:value {it}\n")).collect::<String>())?;
+    let entity = ["--entity-type", "groups", "--entity-name", "tools-848"];
+    let set = ["--alter", "--add-config", "consumer.session.timeout.ms=50000"];
+    tool(place, "kafka-configs", &[&set[..], &entity[..]].concat())?;
+    let said = tool(place, "kafka-configs", &[&["--describe"], &entity[..]].concat())?;
+    ensure!(said.contains("consumer.session.timeout.ms=50000"), "{said}");
+    let mut command = oracle::tool("kafka-console-consumer")?;
+    command.args(["--bootstrap-server", &place.broker, "--topic", "tools-consumers", "--group", "tools-848"]);
+    command.args(["--consumer-property", "group.protocol=consumer", "--from-beginning"]);
+    let mut consumer = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let checked = while_consumed(place);
+    consumer.kill()?;
+    consumer.wait()?;
+    checked
+}
+
+/// What the tools say of a group that somebody is in.
+fn while_consumed(place: &Place) -> Result<()> {
+    let tell = |args: &[&str]| tool(place, "kafka-consumer-groups", &[args, &["--group", "tools-848"]].concat());
+    let mut said = String::new();
+    // Each question takes a second or more.
+    for _ in 0..30 {
+        said = tell(&["--describe"]).unwrap_or_default();
+        if said.lines().filter(|it| it.split_whitespace().nth(5) == Some("0")).count() == 2 {
+            break;
+        }
+    }
+    ensure!(said.matches("console-consumer").count() == 2, "nobody has read all:\n{said}");
+    let said = tell(&["--describe", "--members", "--verbose"])?;
+    ensure!(said.contains("tools-consumers:0,1") || said.contains("tools-consumers(0,1)"), "{said}");
+    let said = tell(&["--describe", "--state"])?;
+    ensure!(said.contains("Stable") && said.contains("uniform"), "{said}");
+    let listed = tool(place, "kafka-consumer-groups", &["--list", "--type", "consumer", "--state", "stable"])?;
+    ensure!(listed.contains("tools-848"), "{listed}");
     Ok(())
 }
 

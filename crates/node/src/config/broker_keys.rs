@@ -94,25 +94,39 @@ pub const BROKER_KEYS: &[Definition] = &[
         .cluster_wide()
         .internal()
         .idle(),
-    Definition::new("group.consumer.assignment.interval.ms", Int, Some("1000"), AtLeast(0)).cluster_wide().idle(),
-    Definition::new("group.consumer.assignors", List, Some("uniform,range"), Any).idle(),
-    Definition::new("group.consumer.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1)).idle(),
-    Definition::new("group.consumer.max.assignment.interval.ms", Int, Some("15000"), AtLeast(0)).idle(),
-    Definition::new("group.consumer.max.heartbeat.interval.ms", Int, Some("15000"), AtLeast(1)).idle(),
-    Definition::new("group.consumer.max.session.timeout.ms", Int, Some("60000"), AtLeast(1)).idle(),
-    Definition::new("group.consumer.max.size", Int, Some("2147483647"), AtLeast(1)).idle(),
+    Definition::new("group.consumer.assignment.interval.ms", Int, Some("1000"), AtLeast(0))
+        .cluster_wide()
+        .doc("At least so many milliseconds are between two assignments of a consumer group."),
+    Definition::new("group.consumer.assignors", List, Some("uniform,range"), Any)
+        .doc("The assignors that members of consumer groups may ask for; the first is taken if they ask for none."),
+    Definition::new("group.consumer.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1))
+        .doc("Milliseconds between the heartbeats of members of consumer groups."),
+    Definition::new("group.consumer.max.assignment.interval.ms", Int, Some("15000"), AtLeast(0))
+        .doc("The most that a group's consumer.assignment.interval.ms may be."),
+    Definition::new("group.consumer.max.heartbeat.interval.ms", Int, Some("15000"), AtLeast(1))
+        .doc("The most that a group's consumer.heartbeat.interval.ms may be."),
+    Definition::new("group.consumer.max.session.timeout.ms", Int, Some("60000"), AtLeast(1))
+        .doc("The most that a group's consumer.session.timeout.ms may be."),
+    Definition::new("group.consumer.max.size", Int, Some("2147483647"), AtLeast(1))
+        .doc("How many members a consumer group may have."),
     Definition::new(
         "group.consumer.migration.policy",
         String,
         Some("bidirectional"),
         OneOfIgnoringCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]),
     )
-    .idle(),
-    Definition::new("group.consumer.min.assignment.interval.ms", Int, Some("0"), AtLeast(0)).idle(),
-    Definition::new("group.consumer.min.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1)).idle(),
-    Definition::new("group.consumer.min.session.timeout.ms", Int, Some("45000"), AtLeast(1)).idle(),
-    Definition::new("group.consumer.regex.refresh.interval.ms", Int, Some("600000"), AtLeast(10_000)).internal().idle(),
-    Definition::new("group.consumer.session.timeout.ms", Int, Some("45000"), AtLeast(1)).idle(),
+    .doc("Whether groups with members may change between the classic and the consumer protocol."),
+    Definition::new("group.consumer.min.assignment.interval.ms", Int, Some("0"), AtLeast(0))
+        .doc("The least that a group's consumer.assignment.interval.ms may be."),
+    Definition::new("group.consumer.min.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1))
+        .doc("The least that a group's consumer.heartbeat.interval.ms may be."),
+    Definition::new("group.consumer.min.session.timeout.ms", Int, Some("45000"), AtLeast(1))
+        .doc("The least that a group's consumer.session.timeout.ms may be."),
+    Definition::new("group.consumer.regex.refresh.interval.ms", Int, Some("600000"), AtLeast(10_000))
+        .internal()
+        .doc("Milliseconds after which the regular expressions of a consumer group are looked up again."),
+    Definition::new("group.consumer.session.timeout.ms", Int, Some("45000"), AtLeast(1))
+        .doc("A member of a consumer group that is silent for so many milliseconds is out."),
     Definition::new("group.coordinator.append.linger.ms", Int, Some("-1"), AtLeast(-1)).idle(),
     Definition::new("group.coordinator.background.threads", Int, Some("2"), AtLeast(1)).idle(),
     Definition::new("group.coordinator.cached.buffer.max.bytes", Int, Some("1048588"), AtLeast(524_288))
@@ -124,7 +138,7 @@ pub const BROKER_KEYS: &[Definition] = &[
         Some("classic,consumer,streams"),
         EachOf(&["consumer", "classic", "share", "streams"]),
     )
-    .idle(),
+    .doc("The protocols of groups that are served; of those, classic and consumer are."),
     Definition::new("group.coordinator.threads", Int, Some("4"), AtLeast(1)).idle(),
     Definition::new("group.initial.rebalance.delay.ms", Int, Some("3000"), Any)
         .doc("Milliseconds that a new group waits for more members before its first rebalance ends."),

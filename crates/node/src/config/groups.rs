@@ -1,8 +1,9 @@
-//! Consumer groups: `group.*` of the classic protocol, and `offsets.*`.
+//! Consumer groups: `group.*` of the classic and of the consumer protocol, and `offsets.*`.
 
 use protocol::records::Compression;
 
 use super::{ConfigError, Values};
+use crate::coordinator::Assignor;
 
 /// What a group coordinator goes by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct GroupConfig {
     pub initial_rebalance_delay_ms: i32,
     /// `group.max.size`.
     pub max_size: usize,
+    /// `group.consumer.*`.
+    pub consumer: ConsumerGroupConfig,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_max_bytes: usize,
     /// `offsets.commit.timeout.ms`.
@@ -36,6 +39,123 @@ pub struct GroupConfig {
     pub topic_compression: Compression,
 }
 
+/// What a coordinator goes by of groups of the consumer protocol (KIP-848).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerGroupConfig {
+    /// Whether `group.coordinator.rebalance.protocols` has `consumer`.
+    pub is_enabled: bool,
+    /// `group.consumer.assignors` that are known here; the first is taken where members do not ask for one.
+    pub assignors: Vec<Assignor>,
+    /// `group.consumer.max.size`.
+    pub max_size: usize,
+    /// `group.consumer.migration.policy`.
+    pub migration: MigrationPolicy,
+    /// `group.consumer.session.timeout.ms`.
+    pub session_timeout_ms: i32,
+    /// `group.consumer.min.session.timeout.ms` and `group.consumer.max.session.timeout.ms`.
+    pub session_timeout_bounds_ms: (i32, i32),
+    /// `group.consumer.heartbeat.interval.ms`.
+    pub heartbeat_interval_ms: i32,
+    /// `group.consumer.min.heartbeat.interval.ms` and `group.consumer.max.heartbeat.interval.ms`.
+    pub heartbeat_interval_bounds_ms: (i32, i32),
+    /// `group.consumer.min.assignment.interval.ms` and `group.consumer.max.assignment.interval.ms`.
+    pub assignment_interval_bounds_ms: (i32, i32),
+    /// `group.consumer.regex.refresh.interval.ms`.
+    pub regex_refresh_interval_ms: i64,
+}
+
+/// `group.consumer.migration.policy`: whether groups may change their protocol while members are in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationPolicy {
+    /// They may not.
+    Disabled,
+    /// To the consumer protocol.
+    Upgrade,
+    /// To the classic protocol.
+    Downgrade,
+    /// Both ways.
+    Bidirectional,
+}
+
+impl MigrationPolicy {
+    /// To the consumer protocol.
+    pub fn may_upgrade(self) -> bool {
+        matches!(self, MigrationPolicy::Upgrade | MigrationPolicy::Bidirectional)
+    }
+
+    /// To the classic protocol.
+    pub fn may_downgrade(self) -> bool {
+        matches!(self, MigrationPolicy::Downgrade | MigrationPolicy::Bidirectional)
+    }
+}
+
+impl ConsumerGroupConfig {
+    /// The assignor of members who do not ask for one.
+    pub fn default_assignor(&self) -> Assignor {
+        self.assignors.first().copied().unwrap_or(Assignor::Uniform)
+    }
+
+    fn of(values: &Values<'_>) -> Result<ConsumerGroupConfig, ConfigError> {
+        let assignors = values.items("group.consumer.assignors");
+        let assignors: Option<Vec<Assignor>> = assignors.iter().map(|it| Assignor::named(it)).collect();
+        let policy = values.text("group.consumer.migration.policy").unwrap_or_default();
+        let migration = match policy.to_ascii_uppercase().as_str() {
+            "DISABLED" => MigrationPolicy::Disabled,
+            "UPGRADE" => MigrationPolicy::Upgrade,
+            "DOWNGRADE" => MigrationPolicy::Downgrade,
+            _ => MigrationPolicy::Bidirectional,
+        };
+        let bounds = |what: &str| {
+            (values.int(&format!("group.consumer.min.{what}")), values.int(&format!("group.consumer.max.{what}")))
+        };
+        let it = ConsumerGroupConfig {
+            is_enabled: values.items("group.coordinator.rebalance.protocols").iter().any(|it| *it == *"consumer"),
+            assignors: assignors.ok_or_else(|| {
+                ConfigError("group.consumer.assignors: there are uniform and range; classes cannot be loaded".into())
+            })?,
+            max_size: values.int("group.consumer.max.size").max(0) as usize,
+            migration,
+            session_timeout_ms: values.int("group.consumer.session.timeout.ms"),
+            session_timeout_bounds_ms: bounds("session.timeout.ms"),
+            heartbeat_interval_ms: values.int("group.consumer.heartbeat.interval.ms"),
+            heartbeat_interval_bounds_ms: bounds("heartbeat.interval.ms"),
+            assignment_interval_bounds_ms: bounds("assignment.interval.ms"),
+            regex_refresh_interval_ms: i64::from(values.int("group.consumer.regex.refresh.interval.ms")),
+        };
+        it.check(values)?;
+        Ok(it)
+    }
+
+    /// What Apache Kafka requires of these together.
+    fn check(&self, values: &Values<'_>) -> Result<(), ConfigError> {
+        let interval_ms = values.int("group.consumer.assignment.interval.ms");
+        for (what, value, (min, max)) in [
+            ("heartbeat.interval.ms", self.heartbeat_interval_ms, self.heartbeat_interval_bounds_ms),
+            ("session.timeout.ms", self.session_timeout_ms, self.session_timeout_bounds_ms),
+            ("assignment.interval.ms", interval_ms, self.assignment_interval_bounds_ms),
+        ] {
+            let key = |bound: &str| format!("group.consumer.{bound}{what}");
+            let refuse = |than: &str, bound: &str| {
+                Err(ConfigError(format!("{} must be {than} than or equal to {}", key(""), key(bound))))
+            };
+            if max < min {
+                return Err(ConfigError(format!("{} must be greater than or equal to {}", key("max."), key("min."))));
+            }
+            if value < min {
+                return refuse("greater", "min.");
+            }
+            if value > max {
+                return refuse("less", "max.");
+            }
+        }
+        if self.heartbeat_interval_ms >= self.session_timeout_ms {
+            let what = "group.consumer.heartbeat.interval.ms must be less than group.consumer.session.timeout.ms";
+            return Err(ConfigError(what.into()));
+        }
+        Ok(())
+    }
+}
+
 impl GroupConfig {
     pub(super) fn of(values: &Values<'_>) -> Result<GroupConfig, ConfigError> {
         let codec = values.int("offsets.topic.compression.codec");
@@ -46,6 +166,7 @@ impl GroupConfig {
             max_session_timeout_ms: values.int("group.max.session.timeout.ms"),
             initial_rebalance_delay_ms: values.int("group.initial.rebalance.delay.ms"),
             max_size: values.int("group.max.size").max(0) as usize,
+            consumer: ConsumerGroupConfig::of(values)?,
             offset_metadata_max_bytes: values.int("offset.metadata.max.bytes").max(0) as usize,
             commit_timeout_ms: values.int("offsets.commit.timeout.ms"),
             load_buffer_size: values.int("offsets.load.buffer.size"),

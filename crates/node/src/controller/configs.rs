@@ -11,7 +11,9 @@ use protocol::{NodeId, Str};
 use quorum::{CORDONED_DIRECTORIES, METADATA_VERSION};
 
 use super::{Controller, Outcome, features, times, topics};
-use crate::config::{CORDONED, Config, Definition, Kind, Update, broker_key, check_cordons, list, topic_key};
+use crate::config::{
+    CORDONED, Config, Definition, Kind, Update, broker_key, check_cordons, check_group, list, topic_key,
+};
 use crate::image::{Image, Resource, ResourceType, Settings};
 use crate::refusal::Refusal;
 
@@ -28,6 +30,8 @@ pub enum Origin {
     Static,
     /// Kafka's default.
     Default,
+    /// Set for the group.
+    Group,
 }
 
 impl Origin {
@@ -39,6 +43,7 @@ impl Origin {
             Origin::AllBrokers => 3,
             Origin::Static => 4,
             Origin::Default => 5,
+            Origin::Group => 8,
         }
     }
 }
@@ -234,11 +239,12 @@ impl Controller {
                 }
             }
             ResourceType::Broker => {}
-            ResourceType::ClientMetrics | ResourceType::Group => {
-                return Err(Refusal::new(
-                    ErrorCode::InvalidRequest,
-                    "Configurations of groups and of client metrics are not supported yet.",
-                ));
+            ResourceType::Group if name.is_empty() => {
+                return invalid("Default group resources are not allowed.".into());
+            }
+            ResourceType::Group => {}
+            ResourceType::ClientMetrics => {
+                return invalid("Configurations of client metrics are not supported yet.".into());
             }
         }
         Ok(resource)
@@ -286,6 +292,10 @@ impl Controller {
         }
         match resource.kind {
             ResourceType::Topic => check_topic(&after)?,
+            ResourceType::Group => {
+                let checked = check_group(&after, &self.consumer_groups);
+                checked.map_err(|error| Refusal::new(ErrorCode::InvalidConfig, error.0))?;
+            }
             _ => check_broker(&after, resource.name.is_empty())?,
         }
         if resource.kind == ResourceType::Broker && after.contains_key(CORDONED) {

@@ -21,7 +21,7 @@ use ordered::Map;
 use protocol::messages::{MetadataRecord, ResponseBody};
 use protocol::{Instant, LeaderEpoch, Offset};
 
-use crate::config::{Config, Past};
+use crate::config::{Config, ConsumerGroupConfig, Past};
 use crate::image::{Image, ImageError};
 
 pub use brokers::PRODUCER_ID_BLOCK;
@@ -51,12 +51,20 @@ pub struct Controller {
     /// When each broker was heard of.
     pub contacts: Contacts,
     past: Past,
+    /// What the settings of groups are held to.
+    consumer_groups: ConsumerGroupConfig,
 }
 
 impl Controller {
     /// A controller that is not active.
     pub fn new(config: &Config) -> Controller {
-        Controller { image: Image::default(), epoch: None, contacts: Contacts::default(), past: config.past }
+        Controller {
+            image: Image::default(),
+            epoch: None,
+            contacts: Contacts::default(),
+            past: config.past,
+            consumer_groups: config.groups.consumer.clone(),
+        }
     }
 
     /// Starts to lead, from the image of everything in the log.

@@ -7,12 +7,14 @@ use protocol::messages::{
 };
 use protocol::{Decoder, ProtocolError, Str, TopicPartition, Uuid};
 
+use super::consumer::ConsumerChange;
+
 /// Types of records: the two bytes before a key. Version 0 of the offset commit's key has the same fields.
 const LEGACY_OFFSET_COMMIT: i16 = 0;
 const OFFSET_COMMIT: i16 = 1;
 const GROUP_METADATA: i16 = 2;
-/// The records that say that there is a group of another protocol: consumer, share, streams.
-const OTHER_GROUPS: [i16; 3] = [3, 11, 17];
+/// The records that say that there is a group of another protocol: share, streams.
+const OTHER_GROUPS: [i16; 2] = [11, 17];
 
 /// The versions that Apache Kafka 4.3 writes. An offset with an end of its own is written in the last version that has one.
 const GROUP_METADATA_VERSION: i16 = 3;
@@ -26,6 +28,8 @@ pub(super) enum Change {
     Offset(Str, TopicPartition, Option<OffsetValue>),
     /// A group of the classic protocol.
     Group(Str, Option<GroupMetadataValue>),
+    /// Something of a group of the consumer protocol.
+    Consumer(Str, ConsumerChange),
     /// A group of another protocol; true if there is one.
     Other(Str, bool),
 }
@@ -59,6 +63,7 @@ impl Change {
                 let value = value.clone().map(|mut value| encode_versioned(&mut value, GROUP_METADATA_VERSION));
                 key.and_then(|key| Ok((key, value.transpose()?)))
             }
+            Change::Consumer(group, change) => change.encode(group),
             Change::Other(..) => panic!("groups of other protocols are only read"),
         }
     }
@@ -82,8 +87,11 @@ impl Change {
                 let key: ConsumerGroupMetadataKey = decode_from(&mut decoder, 0)?;
                 Change::Other(key.group_id, value.is_some())
             }
-            // The members of such groups, and what later releases may add.
-            _ => return Ok(None),
+            // The members of such groups, and what later releases may add, are none.
+            other => match ConsumerChange::decode(other, &mut decoder, value)? {
+                Some((group, change)) => Change::Consumer(group, change),
+                None => return Ok(None),
+            },
         };
         Ok(Some(change))
     }

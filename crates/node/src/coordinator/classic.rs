@@ -321,6 +321,13 @@ impl ClassicGroup {
         best.map(|(name, _)| name.clone())
     }
 
+    /// Members of a group of the consumer protocol go on in this one, with what each has.
+    pub(super) fn become_stable(&mut self, now_ms: i64) {
+        self.protocol_name = self.select_protocol();
+        self.note_subscriptions();
+        self.turn_to(GroupState::Stable, now_ms);
+    }
+
     /// All that joined are the next generation.
     pub(super) fn begin_generation(&mut self, now_ms: i64) {
         // Java's wraps, too.

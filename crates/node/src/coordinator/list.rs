@@ -5,7 +5,7 @@ use protocol::messages::describe_groups_response::{DescribedGroup, DescribedGrou
 use protocol::messages::list_groups_response::ListedGroup;
 use protocol::{ErrorCode, Str};
 
-use super::classic::{ClassicGroup, GroupState};
+use super::classic::{CONSUMER, ClassicGroup, GroupState};
 use super::shard::{Group, Kind, Shard};
 
 impl Shard {
@@ -14,7 +14,7 @@ impl Shard {
         let visible = self.group(id).filter(|it| it.since <= self.high_watermark);
         let why = match visible.and_then(|it| it.kind.as_ref()) {
             Some(Kind::Classic(group)) => return describe(group),
-            Some(Kind::Other) => format!("Group {id} is not a classic group."),
+            Some(Kind::Consumer { .. } | Kind::Other) => format!("Group {id} is not a classic group."),
             None => format!("Group {id} not found."),
         };
         let mut described =
@@ -26,20 +26,39 @@ impl Shard {
         described
     }
 
+    /// Who is in a group: `client.id` and member id.
+    pub(crate) fn members_of(&self, id: &Str) -> Vec<(Str, Str)> {
+        match self.group(id).and_then(|it| it.kind.as_ref()) {
+            Some(Kind::Classic(group)) => {
+                group.members.iter().map(|(id, it)| (it.client_id.clone(), id.clone())).collect()
+            }
+            Some(Kind::Consumer { group, .. }) => {
+                group.members.iter().map(|(id, it)| (it.wants.client_id.clone(), id.clone())).collect()
+            }
+            Some(Kind::Other) | None => Vec::new(),
+        }
+    }
+
     /// Those in one of the states and of one of the types, in lower case; an empty set asks for all.
     pub(crate) fn list(&self, states: &Set<Str>, types: &Set<Str>, listed: &mut Vec<ListedGroup>) {
         for (id, group) in self.groups.iter() {
-            // Of a group of another protocol its state is not known.
-            let Group { kind: Some(Kind::Classic(group)), since, .. } = &**group else { continue };
-            let state = group.state.name();
+            let Group { kind, since, .. } = &**group;
+            let (state, group_type, protocol_type) = match kind {
+                Some(Kind::Classic(group)) => {
+                    (group.state.name(), "Classic", group.protocol_type.clone().unwrap_or_default())
+                }
+                Some(Kind::Consumer { group, .. }) => (group.state().name(), "Consumer", Str::from_static(CONSUMER)),
+                // Of a group of another protocol its state is not known.
+                Some(Kind::Other) | None => continue,
+            };
             let is_in_state = states.is_empty() || states.contains(state.to_ascii_lowercase().as_str());
-            let is_of_type = types.is_empty() || types.contains("classic");
+            let is_of_type = types.is_empty() || types.contains(group_type.to_ascii_lowercase().as_str());
             if is_in_state && is_of_type && *since <= self.high_watermark {
                 listed.push(ListedGroup {
                     group_id: id.clone(),
-                    protocol_type: group.protocol_type.clone().unwrap_or_default(),
+                    protocol_type,
                     group_state: Str::from_static(state),
-                    group_type: Str::from_static("Classic"),
+                    group_type: Str::from_static(group_type),
                 });
             }
         }

@@ -30,21 +30,31 @@ pub(crate) struct Client {
 impl Shard {
     pub(super) fn join(&mut self, turn: &mut Turn<'_>, waiter: Waiter, client: Client, request: JoinGroupRequest) {
         let (id, is_unknown) = (request.group_id.clone(), request.member_id.is_empty());
+        let mut changes = Vec::new();
         let is_new = match self.group(&id).and_then(|it| it.kind.as_ref()) {
             Some(Kind::Other) => {
                 let response = refused_join(&Str::new(), ErrorCode::InconsistentGroupProtocol);
                 return turn.settled.push(join_answer(waiter, response));
             }
             Some(Kind::Classic(_)) => false,
-            None if !is_unknown => {
+            Some(Kind::Consumer { group, .. }) if !group.members.is_empty() => {
+                return self.join_consumers(turn, waiter, client, request);
+            }
+            None | Some(Kind::Consumer { .. }) if !is_unknown => {
                 let response = refused_join(&request.member_id, ErrorCode::UnknownMemberId);
                 return turn.settled.push(join_answer(waiter, response));
+            }
+            // Nobody is in it: it begins again under this protocol.
+            Some(Kind::Consumer { group, .. }) => {
+                changes.extend(group.ends().into_iter().map(|it| Change::Consumer(id.clone(), it)));
+                true
             }
             None => true,
         };
         if is_new {
+            changes.push(Change::Group(id.clone(), Some(empty_group(turn.now.wall.0))));
             // That the group is there is written down before anybody hears of it.
-            match turn.append(&[Change::Group(id.clone(), Some(empty_group(turn.now.wall.0)))]) {
+            match turn.append(&changes) {
                 Ok(end) => {
                     let group = self.entry(&id);
                     group.kind = Some(Kind::Classic(Box::new(ClassicGroup::empty(id.clone(), turn.now.wall.0))));
@@ -70,6 +80,9 @@ impl Shard {
     }
 
     pub(super) fn sync(&mut self, turn: &mut Turn<'_>, waiter: Waiter, request: SyncGroupRequest) {
+        if self.is_consumers(&request.group_id) {
+            return self.sync_consumers(turn, waiter, request);
+        }
         let answered = match self.classic(&request.group_id) {
             Some(group) if group.state != GroupState::Empty => group.sync(turn, waiter, request),
             _ => Err(ErrorCode::UnknownMemberId),
@@ -81,6 +94,9 @@ impl Shard {
     }
 
     pub(super) fn heartbeat(&mut self, turn: &mut Turn<'_>, request: &HeartbeatRequest) -> Result<(), ErrorCode> {
+        if self.is_consumers(&request.group_id) {
+            return self.heartbeat_consumers(turn, request);
+        }
         let group = self.classic(&request.group_id).ok_or(ErrorCode::UnknownMemberId)?;
         group.check_member(&request.member_id, request.group_instance_id.as_ref())?;
         if request.generation_id != group.generation {
@@ -97,6 +113,16 @@ impl Shard {
     pub(super) fn leave(&mut self, turn: &mut Turn<'_>, waiter: Waiter, group: &Str, members: Vec<MemberIdentity>) {
         // A rebalance that empties the group writes that down, and the answer waits for it.
         let before = turn.log.log_end();
+        if self.is_consumers(group) {
+            let (version, answered) = (waiter.version, self.leave_consumers(turn, group, &members));
+            let body = match answered {
+                Ok(errors) => {
+                    leave_body(version, members.iter().zip(errors).map(|(it, error)| left(it, error)).collect())
+                }
+                Err(error) => refused_leave(error),
+            };
+            return turn.answer_committed(waiter, body);
+        }
         let responses = match self.classic(group) {
             Some(group) => group.leave(turn, &members),
             None => members.into_iter().map(|member| left(&member, ErrorCode::UnknownMemberId)).collect(),
@@ -110,6 +136,10 @@ impl Shard {
     pub(super) fn begin(&mut self, turn: &mut Turn<'_>) {
         let ids: Vec<Str> = self.groups.keys().cloned().collect();
         for id in ids {
+            if self.is_consumers(&id) {
+                self.begin_consumers(turn, &id);
+                continue;
+            }
             // What has no members is left as it is, and shared.
             let has_members = |it: &Group| matches!(&it.kind, Some(Kind::Classic(it)) if !it.members.is_empty());
             if !self.group(&id).is_some_and(has_members) {
@@ -382,6 +412,10 @@ fn leave_body(version: i16, members: Vec<MemberResponse>) -> ResponseBody {
         response.members.clear();
     }
     ResponseBody::LeaveGroup(response)
+}
+
+fn refused_leave(error: ErrorCode) -> ResponseBody {
+    ResponseBody::LeaveGroup(LeaveGroupResponse { error_code: error.code(), ..LeaveGroupResponse::default() })
 }
 
 fn empty_group(now_ms: i64) -> GroupMetadataValue {

@@ -3,11 +3,12 @@
 //! Decide, append, apply, park the answer until the high watermark has passed the record; load a partition's log when its
 //! leadership comes, unload when it goes. What a group is, by protocol, is one file each; none knows of another's.
 //!
-//! Gaps: groups of the consumer, share and streams protocols are not served; where another Kafka's log has some, they are left
-//! alone. Offsets of transactions are read, not written.
+//! Gaps: groups of the share and streams protocols are not served; where another Kafka's log has some, they are left alone.
+//! Offsets of transactions are read, not written.
 
 mod change;
 mod classic;
+mod consumer;
 mod list;
 mod load;
 mod members;
@@ -21,14 +22,17 @@ use ordered::{Map, Set};
 use protocol::messages::leave_group_request::MemberIdentity;
 use protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use protocol::messages::{
-    HeartbeatRequest, JoinGroupRequest, OffsetCommitRequest, OffsetDeleteRequest, SyncGroupRequest,
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest, JoinGroupRequest,
+    OffsetCommitRequest, OffsetDeleteRequest, SyncGroupRequest,
 };
-use protocol::{ErrorCode, LeaderEpoch, Now, ResponseBody, Str, Uuid};
+use protocol::{ErrorCode, LeaderEpoch, Now, Offset, ResponseBody, Str, Uuid};
 use storage::{Done, StoreError};
 
 use load::{Load, Step};
 use shard::{Phase, Settled, Turn};
 
+pub(crate) use consumer::refused_heartbeat;
+pub use consumer::{Assignor, NoPatterns, TopicPatterns};
 pub(crate) use members::Client;
 pub(crate) use offsets::{CommitAnswer, DeleteAnswer};
 pub(crate) use rebalance::{join_body, refused_join};
@@ -53,6 +57,8 @@ pub(crate) struct Groups {
     touched: Set<PartitionKey>,
     /// Topics that are gone, and with them their offsets.
     removed: Set<Str>,
+    /// Where in the metadata the newest topic is: regular expressions are looked up again after it.
+    topics_since: Offset,
 }
 
 /// What a shard is asked for.
@@ -61,6 +67,7 @@ pub(crate) enum Ask {
     Sync(Waiter, SyncGroupRequest),
     Heartbeat(Waiter, HeartbeatRequest),
     Leave(Waiter, Str, Vec<MemberIdentity>),
+    ConsumerHeartbeat(Waiter, Client, ConsumerGroupHeartbeatRequest),
     Commit(Waiter, OffsetCommitRequest, CommitAnswer),
     DeleteOffsets(Waiter, OffsetDeleteRequest, DeleteAnswer),
     DeleteGroups(RequestId, Vec<Str>),
@@ -96,6 +103,11 @@ impl Groups {
         if !self.shards.is_empty() {
             self.removed.insert(name.clone());
         }
+    }
+
+    /// There are topics that were not there before the metadata ended here.
+    pub(crate) fn topics_created(&mut self, end: Offset) {
+        self.topics_since = end;
     }
 
     /// The coordinators here, by partition of the offsets topic.
@@ -227,6 +239,10 @@ impl Node {
         let mut turn = Turn {
             now,
             config: &self.config.groups,
+            broker: &self.config,
+            image: &self.image,
+            topics_since: self.groups.topics_since,
+            patterns: &*self.patterns,
             random: &mut self.random,
             log,
             compressors: &*self.compressors,
@@ -242,6 +258,9 @@ impl Node {
             Ask::Heartbeat(waiter, request) => {
                 let error = shard.heartbeat(&mut turn, &request).err().unwrap_or(ErrorCode::None);
                 turn.answer(waiter, members::heartbeat_body(error));
+            }
+            Ask::ConsumerHeartbeat(waiter, client, request) => {
+                shard.consumer_heartbeat(&mut turn, waiter, &client, request);
             }
             Ask::Leave(waiter, group, members) => shard.leave(&mut turn, waiter, &group, members),
             Ask::Commit(waiter, request, answer) => shard.commit(&mut turn, waiter, request, answer),
@@ -337,6 +356,13 @@ pub(crate) fn refuse(body: &mut ResponseBody, error: ErrorCode) {
         ResponseBody::LeaveGroup(it) => {
             it.error_code = code;
             it.members.clear();
+        }
+        ResponseBody::JoinGroup(it) => {
+            it.error_code = code;
+            it.member_id = Str::new();
+        }
+        ResponseBody::ConsumerGroupHeartbeat(it) => {
+            *it = ConsumerGroupHeartbeatResponse { error_code: code, ..ConsumerGroupHeartbeatResponse::default() };
         }
         other => panic!("no coordinator parks {other:?}"),
     }

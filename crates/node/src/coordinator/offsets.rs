@@ -1,5 +1,8 @@
 //! Committed offsets: OffsetCommit, OffsetFetch, OffsetDelete, DeleteGroups, and their end.
 
+use std::cmp::Ordering;
+use std::sync::Arc;
+
 use ordered::{Map, Set};
 use protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use protocol::messages::offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic};
@@ -11,9 +14,11 @@ use protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, OffsetDelete
 use protocol::{ErrorCode, ResponseBody, Str, TopicPartition, Uuid};
 
 use super::change::{Change, OffsetValue};
-use super::classic::{ClassicGroup, GroupState};
+use super::classic::GroupState;
+use super::consumer::ConsumerMember;
 use super::shard::{Group, Kind, OffsetEntry, Settled, Shard, Then, Turn};
 use crate::deferred::{RequestId, Waiter};
+use crate::partition::PartitionKey;
 
 /// An answer to OffsetCommit that grows by partitions, each with its topic wherever that came first.
 #[derive(Debug, Default)]
@@ -62,7 +67,11 @@ impl Shard {
         request: OffsetCommitRequest,
         mut answer: CommitAnswer,
     ) {
-        let outcome = self.check_commit(turn, waiter.version, &request);
+        let outcome = self.check_commit(turn, waiter.version, &request).and_then(|old| match old {
+            // The epoch is not the newest: it will do for partitions that the member has had since before.
+            Some(member) => check_epochs(&member, &request),
+            None => Ok(()),
+        });
         let now_ms = turn.now.wall.0;
         let expires_ms = match request.retention_time_ms {
             -1 => -1,
@@ -75,10 +84,10 @@ impl Shard {
                 let error = match outcome {
                     Err(error) => error,
                     // Java counts UTF-16 units.
-                    Ok(()) if metadata.encode_utf16().count() > turn.config.offset_metadata_max_bytes => {
+                    Ok(_) if metadata.encode_utf16().count() > turn.config.offset_metadata_max_bytes => {
                         ErrorCode::OffsetMetadataTooLarge
                     }
-                    Ok(()) => {
+                    Ok(_) => {
                         let at = TopicPartition { topic: topic.name.clone(), partition: partition.partition_index };
                         let value = OffsetValue {
                             offset: partition.committed_offset,
@@ -117,22 +126,35 @@ impl Shard {
         turn: &mut Turn<'_>,
         version: i16,
         request: &OffsetCommitRequest,
-    ) -> Result<(), ErrorCode> {
+    ) -> Result<Option<Arc<ConsumerMember>>, ErrorCode> {
         let generation = request.generation_id_or_member_epoch;
         let Some(group) = self.group(&request.group_id).and_then(|it| it.kind.as_ref()) else {
             // A consumer that manages its partitions itself needs no group.
             return match generation {
-                ..0 => Ok(()),
+                ..0 => Ok(None),
                 _ if version >= 9 => Err(ErrorCode::GroupIdNotFound),
                 _ => Err(ErrorCode::IllegalGeneration),
             };
         };
-        if matches!(group, Kind::Other) {
-            return Err(ErrorCode::UnknownMemberId);
+        match group {
+            Kind::Other => return Err(ErrorCode::UnknownMemberId),
+            Kind::Consumer { group, .. } if generation < 0 && group.members.is_empty() => return Ok(None),
+            Kind::Consumer { group, .. } => {
+                let member = group.members.get(&request.member_id).ok_or(ErrorCode::UnknownMemberId)?;
+                if !member.is_classic() && version < 9 {
+                    return Err(ErrorCode::UnsupportedVersion);
+                }
+                return match generation.cmp(&member.current.epoch) {
+                    Ordering::Equal => Ok(None),
+                    Ordering::Greater => Err(stale(member)),
+                    Ordering::Less => Ok(Some(Arc::clone(member))),
+                };
+            }
+            Kind::Classic(_) => {}
         }
         let Some(group) = self.classic(&request.group_id) else { return Err(ErrorCode::UnknownMemberId) };
         if generation < 0 && group.state == GroupState::Empty {
-            return Ok(());
+            return Ok(None);
         }
         let (id, instance) = (&request.member_id, request.group_instance_id.as_ref());
         if generation >= 0 || !id.is_empty() || instance.is_some() {
@@ -147,9 +169,9 @@ impl Shard {
             GroupState::CompletingRebalance => Err(ErrorCode::RebalanceInProgress),
             GroupState::Stable | GroupState::PreparingRebalance => {
                 group.heard(turn, id);
-                Ok(())
+                Ok(None)
             }
-            GroupState::Empty => Ok(()),
+            GroupState::Empty => Ok(None),
         }
     }
 
@@ -162,12 +184,31 @@ impl Shard {
         request: &OffsetFetchRequestGroup,
         is_stable: bool,
     ) {
+        if let Err(error) = self.check_fetch(request) {
+            let group_id = request.group_id.clone();
+            let refused =
+                OffsetFetchResponseGroup { group_id, error_code: error.code(), ..OffsetFetchResponseGroup::default() };
+            return turn.settled.push(Settled::Fetched(id, refused));
+        }
         let is_stable = is_stable || turn.log.check_caught_up().is_err();
         let answer = self.offsets_of(request, is_stable);
         match self.uncommitted.back().map(|(end, ..)| *end) {
             Some(end) if is_stable => turn.park(end, Then::Fetched(id, answer)),
             _ => turn.settled.push(Settled::Fetched(id, answer)),
         }
+    }
+
+    /// A member of a consumer group that is behind must not go by what others have committed since.
+    fn check_fetch(&self, request: &OffsetFetchRequestGroup) -> Result<(), ErrorCode> {
+        let Some(Kind::Consumer { group, .. }) = self.group(&request.group_id).and_then(|it| it.kind.as_ref()) else {
+            return Ok(());
+        };
+        if request.member_id.is_none() && request.member_epoch < 0 {
+            return Ok(());
+        }
+        let member = request.member_id.as_ref().and_then(|it| group.members.get(it));
+        let member = member.ok_or(ErrorCode::UnknownMemberId)?;
+        if member.current.epoch == request.member_epoch { Ok(()) } else { Err(stale(member)) }
     }
 
     fn offsets_of(&self, request: &OffsetFetchRequestGroup, is_latest: bool) -> OffsetFetchResponseGroup {
@@ -234,6 +275,7 @@ impl Shard {
         for topic in request.topics {
             let is_in_use = match &group.kind {
                 Some(Kind::Classic(group)) => group.is_subscribed(&topic.name),
+                Some(Kind::Consumer { group, .. }) => group.is_subscribed(&topic.name),
                 // Who is subscribed is not known.
                 _ => true,
             };
@@ -265,6 +307,15 @@ impl Shard {
                         ErrorCode::NonEmptyGroup
                     }
                 }
+                Some(entry @ Group { kind: Some(Kind::Consumer { group, .. }), .. }) => {
+                    if group.members.is_empty() {
+                        end_offsets(&name, entry, &mut changes);
+                        changes.extend(group.ends().into_iter().map(|it| Change::Consumer(name.clone(), it)));
+                        ErrorCode::None
+                    } else {
+                        ErrorCode::NonEmptyGroup
+                    }
+                }
                 // Whether anybody is in it is not known.
                 Some(Group { kind: Some(Kind::Other), .. }) => ErrorCode::NonEmptyGroup,
                 _ => ErrorCode::GroupIdNotFound,
@@ -289,19 +340,25 @@ impl Shard {
     pub(super) fn expire(&mut self, turn: &mut Turn<'_>) {
         let mut changes = Vec::new();
         for (id, group) in self.groups.iter() {
-            let Some(Kind::Classic(classic)) = &group.kind else { continue };
+            let Some(kind) = group.kind.as_ref().filter(|it| !matches!(it, Kind::Other)) else { continue };
             let mut is_all = true;
             for (at, entry) in group.offsets.iter() {
                 let Some(value) = &entry.latest else { continue };
-                if is_expired(classic, &at.topic, value, turn) {
+                if is_expired(kind, &at.topic, value, turn) {
                     changes.push(Change::Offset(id.clone(), at.clone(), None));
                 } else {
                     is_all = false;
                 }
             }
-            // A group whose members have just been given their ids is not one that is left.
-            if is_all && classic.state == GroupState::Empty && classic.pending_joins.is_empty() {
-                changes.push(Change::Group(id.clone(), None));
+            match kind {
+                // A group whose members have just been given their ids is not one that is left.
+                Kind::Classic(it) if is_all && it.state == GroupState::Empty && it.pending_joins.is_empty() => {
+                    changes.push(Change::Group(id.clone(), None));
+                }
+                Kind::Consumer { group, .. } if is_all && group.members.is_empty() => {
+                    changes.extend(group.ends().into_iter().map(|it| Change::Consumer(id.clone(), it)));
+                }
+                _ => {}
             }
         }
         // What is refused is tried again the next time.
@@ -333,23 +390,43 @@ impl Shard {
     }
 }
 
-fn is_expired(group: &ClassicGroup, topic: &Str, value: &OffsetValue, turn: &Turn<'_>) -> bool {
-    if group.is_subscribed(topic) {
-        return false;
-    }
-    let since_ms = match group.state {
-        // A consumer that manages its partitions itself.
-        _ if group.protocol_type.is_none() => value.committed_ms,
-        GroupState::Empty if group.state_since_ms != -1 => group.state_since_ms,
-        GroupState::Empty => value.committed_ms,
-        GroupState::Stable if group.is_consumers() && group.subscribed.is_some() => value.committed_ms,
-        _ => return false,
+fn is_expired(kind: &Kind, topic: &Str, value: &OffsetValue, turn: &Turn<'_>) -> bool {
+    let since_ms = match kind {
+        Kind::Classic(group) if !group.is_subscribed(topic) => match group.state {
+            // A consumer that manages its partitions itself.
+            _ if group.protocol_type.is_none() => value.committed_ms,
+            GroupState::Empty if group.state_since_ms != -1 => group.state_since_ms,
+            GroupState::Empty => value.committed_ms,
+            GroupState::Stable if group.is_consumers() && group.subscribed.is_some() => value.committed_ms,
+            _ => return false,
+        },
+        Kind::Consumer { group, .. } if !group.is_subscribed(topic) => value.committed_ms,
+        Kind::Classic(_) | Kind::Consumer { .. } | Kind::Other => return false,
     };
     let now_ms = turn.now.wall.0;
     match value.expires_ms {
         -1 => now_ms.saturating_sub(since_ms) >= turn.config.offsets_retention_ms,
         expires_ms => now_ms >= expires_ms,
     }
+}
+
+/// Whether the member has had each partition since the epoch that it says, or for longer; a batch of which any part is too old
+/// is refused as a whole.
+fn check_epochs(member: &ConsumerMember, request: &OffsetCommitRequest) -> Result<(), ErrorCode> {
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            let key = PartitionKey { topic_id: topic.topic_id, partition: partition.partition_index };
+            if member.epoch_of(&key).is_none_or(|since| request.generation_id_or_member_epoch < since) {
+                return Err(stale(member));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a member is told whose epoch is another one.
+fn stale(member: &ConsumerMember) -> ErrorCode {
+    if member.is_classic() { ErrorCode::IllegalGeneration } else { ErrorCode::StaleMemberEpoch }
 }
 
 fn end_offsets(id: &Str, group: &Group, changes: &mut Vec<Change>) {

@@ -26,7 +26,7 @@ impl ClassicGroup {
                 self.expire_syncs(turn);
             }
             Timer::Member(id) => self.expire_member(turn, at, id),
-            Timer::Join | Timer::Sync => {}
+            Timer::Join | Timer::Sync | Timer::Revoke(_) | Timer::Rejoin(_) | Timer::Resync(_) => {}
         }
     }
 

@@ -13,10 +13,12 @@ use protocol::{ErrorCode, Instant, LeaderEpoch, Now, Offset, Random, ResponseBod
 
 use super::change::{Change, OffsetValue};
 use super::classic::ClassicGroup;
+use super::consumer::{ConsumerGroup, Deadlines, TopicPatterns};
 use super::load::Load;
-use crate::config::GroupConfig;
+use crate::config::{Config, GroupConfig};
 use crate::deferred::{RequestId, Waiter};
 use crate::event::Event;
+use crate::image::{Image, Resource, ResourceType};
 use crate::ops::Ops;
 use crate::outbox::Outbox;
 use crate::partition::Partition;
@@ -59,8 +61,31 @@ pub(super) struct Group {
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Classic(Box<ClassicGroup>),
+    /// What the log says, and when something of a member is due.
+    Consumer {
+        group: Arc<ConsumerGroup>,
+        deadlines: Map<Str, Deadlines>,
+    },
     /// A group of a protocol that is not served, in a log that another Kafka wrote.
     Other,
+}
+
+/// The protocol of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Classic,
+    Consumer,
+    Other,
+}
+
+impl Kind {
+    fn protocol(&self) -> Protocol {
+        match self {
+            Kind::Classic(_) => Protocol::Classic,
+            Kind::Consumer { .. } => Protocol::Consumer,
+            Kind::Other => Protocol::Other,
+        }
+    }
 }
 
 /// An offset at the log's end, and at the high watermark.
@@ -79,6 +104,12 @@ pub(super) enum Timer {
     Sync,
     /// The member was not heard of.
     Member(Str),
+    /// It had time enough to give partitions up.
+    Revoke(Str),
+    /// A member of a consumer group that speaks the classic protocol had time enough to join again.
+    Rejoin(Str),
+    /// It had time enough to ask for its assignment.
+    Resync(Str),
 }
 
 /// What waits until the high watermark passes a record.
@@ -127,6 +158,12 @@ pub(super) enum Settled {
 pub(super) struct Turn<'a> {
     pub(super) now: Now,
     pub(super) config: &'a GroupConfig,
+    /// Of which some may change while the node runs.
+    pub(super) broker: &'a Config,
+    pub(super) image: &'a Image,
+    /// Where in the metadata the newest topic is.
+    pub(super) topics_since: Offset,
+    pub(super) patterns: &'a dyn TopicPatterns,
     pub(super) random: &'a mut Random,
     pub(super) log: &'a mut Partition,
     pub(super) compressors: &'a dyn Compressors,
@@ -141,6 +178,43 @@ impl Turn<'_> {
     /// Answers at once.
     pub(super) fn answer(&mut self, waiter: Waiter, body: ResponseBody) {
         self.settled.push(Settled::Answer(waiter, body));
+    }
+
+    /// Answers once everything that the log has is committed: what is said may rest on it.
+    pub(super) fn answer_committed(&mut self, waiter: Waiter, body: ResponseBody) {
+        let end = self.log.log_end();
+        if end > self.log.high_watermark() {
+            self.park(end, Then::Answer(waiter, body));
+        } else {
+            self.answer(waiter, body);
+        }
+    }
+
+    /// What is set for one group, within the broker's bounds.
+    fn of_group(&self, group: &Str, key: &str, bounds: (i32, i32), otherwise: i64) -> i64 {
+        let resource = Resource { kind: ResourceType::Group, name: group.clone() };
+        let set = self.image.setting(&resource, key).and_then(|it| it.parse::<i32>().ok());
+        set.map_or(otherwise, |it| i64::from(it.min(bounds.1).max(bounds.0)))
+    }
+
+    pub(super) fn consumer_session_timeout_ms(&self, group: &Str) -> i64 {
+        let config = &self.config.consumer;
+        let otherwise = i64::from(config.session_timeout_ms);
+        self.of_group(group, "consumer.session.timeout.ms", config.session_timeout_bounds_ms, otherwise)
+    }
+
+    pub(super) fn consumer_heartbeat_interval_ms(&self, group: &Str) -> i32 {
+        let config = &self.config.consumer;
+        let otherwise = i64::from(config.heartbeat_interval_ms);
+        let bounds = config.heartbeat_interval_bounds_ms;
+        self.of_group(group, "consumer.heartbeat.interval.ms", bounds, otherwise) as i32
+    }
+
+    pub(super) fn consumer_assignment_interval_ms(&self, group: &Str) -> i64 {
+        let bounds = self.config.consumer.assignment_interval_bounds_ms;
+        let otherwise = self.broker.broker_value(self.image, "group.consumer.assignment.interval.ms");
+        let otherwise = otherwise.and_then(|it| it.trim().parse().ok()).unwrap_or_default();
+        self.of_group(group, "consumer.assignment.interval.ms", bounds, otherwise)
     }
 
     /// Waits until everything below `end` is committed.
@@ -242,7 +316,7 @@ impl Shard {
     pub(super) fn classic(&mut self, id: &Str) -> Option<&mut ClassicGroup> {
         match &mut Arc::make_mut(self.groups.get_mut(id)?).kind {
             Some(Kind::Classic(group)) => Some(group),
-            Some(Kind::Other) | None => None,
+            Some(Kind::Consumer { .. } | Kind::Other) | None => None,
         }
     }
 
@@ -306,12 +380,13 @@ impl Shard {
                 }
                 group.kind = Some(Kind::Classic(Box::new(ClassicGroup::of_record(id, value))));
             }
+            Change::Consumer(id, change) => self.apply_consumer(end, &id, &change),
             Change::Other(id, true) => {
                 let group = self.entry(&id);
                 (group.kind, group.since) = (Some(Kind::Other), end);
             }
-            Change::Group(id, None) => self.forget_group(&id, false),
-            Change::Other(id, false) => self.forget_group(&id, true),
+            Change::Group(id, None) => self.forget_group(&id, Protocol::Classic),
+            Change::Other(id, false) => self.forget_group(&id, Protocol::Other),
         }
         if end <= high_watermark {
             self.reveal(high_watermark);
@@ -320,9 +395,9 @@ impl Shard {
 
     /// The end of a group, if it is of this protocol: a group that changes its protocol ends under the old one, and begins
     /// under the new, in either order.
-    fn forget_group(&mut self, id: &Str, is_other: bool) {
+    pub(super) fn forget_group(&mut self, id: &Str, protocol: Protocol) {
         let Some(group) = self.groups.get_mut(id) else { return };
-        if matches!(group.kind, Some(Kind::Other)) != is_other {
+        if group.kind.as_ref().is_some_and(|it| it.protocol() != protocol) {
             return;
         }
         let group = Arc::make_mut(group);
@@ -371,8 +446,9 @@ impl Shard {
             self.go_on(turn, parked.then, ErrorCode::RequestTimedOut);
         }
         for (at, id, timer) in due {
-            if let Some(group) = self.classic(&id) {
-                group.due(turn, at, &timer);
+            match self.classic(&id) {
+                Some(group) => group.due(turn, at, &timer),
+                None => self.consumer_due(turn, &id, at, &timer),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! DescribeConfigs 1 to 4 (KIP-226, KIP-569), AlterConfigs 0 to 2, IncrementalAlterConfigs 0 to 1 (KIP-339),
 //! ListConfigResources 0 to 1 (KIP-1142).
 //!
-//! Gaps: configurations of groups, client metrics and broker loggers. Documentation is in our words, and there is none for
+//! Gaps: configurations of client metrics and broker loggers. Documentation is in our words, and there is none for
 //! keys on which this node does not act.
 
 use ordered::Set;
@@ -20,7 +20,8 @@ use protocol::{ResponseBody, Str};
 
 use super::{Context, Step};
 use crate::config::{
-    BROKER_KEYS, Config, Definition, Kind, TOPIC_KEYS, Update, broker_key, broker_synonyms, topic_synonyms,
+    BROKER_KEYS, Config, Definition, GROUP_KEYS, Kind, TOPIC_KEYS, Update, broker_key, broker_synonyms, group_key,
+    group_synonym, topic_synonyms,
 };
 use crate::controller::{Origin, check_name};
 use crate::image::{Image, Resource, ResourceType, Settings};
@@ -160,7 +161,12 @@ impl Describe<'_> {
                 Err(_) => invalid(format!("Broker id must be an integer, but it is: {name}")),
             },
             Some(ResourceType::ClientMetrics) => invalid("Unsupported resource type: CLIENT_METRICS".into()),
-            Some(ResourceType::Group) => invalid("Unsupported resource type: GROUP".into()),
+            Some(ResourceType::Group) if name.is_empty() => invalid("Group name must not be empty".into()),
+            Some(ResourceType::Group) => {
+                let resource = Resource { kind: ResourceType::Group, name: name.clone() };
+                let shown = GROUP_KEYS.iter().filter(|it| wanted(it)).filter_map(|it| group_key(it));
+                Ok(shown.map(|key| self.group_key(&resource, &key)).collect())
+            }
             None if asked.resource_type == BROKER_LOGGER => invalid("Unsupported resource type: BROKER_LOGGER".into()),
             None => invalid(format!("Unexpected resource type {} for resource {name}", asked.resource_type)),
         }
@@ -177,6 +183,22 @@ impl Describe<'_> {
             synonyms.extend(self.broker_chain(definition, key));
         }
         self.result(key, key.name, self.config.topic_value(self.image, resource, key.name), false, synonyms)
+    }
+
+    fn group_key(&self, resource: &Resource, key: &Definition) -> DescribeConfigsResourceResult {
+        let mut synonyms = Vec::new();
+        if let Some(value) = self.image.setting(resource, key.name) {
+            synonyms.push(synonym(key, key.name, value.clone(), Origin::Group));
+        }
+        match group_synonym(key.name) {
+            Some(definition) => synonyms.extend(self.broker_chain(definition, key)),
+            None => {
+                let default = key.default.map(Str::from_static);
+                synonyms.extend(default.map(|it| synonym(key, key.name, it, Origin::Default)));
+            }
+        }
+        let value = synonyms.first().and_then(|it| it.value.clone());
+        self.result(key, key.name, value, false, synonyms)
     }
 
     fn this_broker(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<DescribeConfigsResourceResult> {

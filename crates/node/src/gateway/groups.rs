@@ -23,7 +23,7 @@ use crate::outbox::Outbox;
 use crate::partition::PartitionKey;
 
 /// Every operation that there is on a group: without an authorizer all are allowed.
-const GROUP_OPERATIONS: i32 = bits(&[3, 6, 8, 10, 11]);
+pub(super) const GROUP_OPERATIONS: i32 = bits(&[3, 6, 8, 10, 11]);
 
 /// A request about several groups, whose coordinators answer one by one.
 #[derive(Clone, Debug)]
@@ -64,6 +64,10 @@ impl Node {
             RequestBody::DescribeGroups(request) => self.handle_describe_groups(waiter, request, out),
             RequestBody::ListGroups(request) => self.handle_list_groups(waiter, request, out),
             RequestBody::DeleteGroups(request) => self.handle_delete_groups(now, waiter, request, out),
+            RequestBody::ConsumerGroupHeartbeat(request) => {
+                self.handle_consumer_group_heartbeat(now, waiter, peer, client_id, request, out);
+            }
+            RequestBody::ConsumerGroupDescribe(request) => self.handle_consumer_group_describe(waiter, request, out),
             body => return Some(Request { version, correlation_id, client_id, body }),
         }
         None
@@ -280,7 +284,7 @@ impl Node {
 }
 
 /// As Java writes an address without a name.
-fn address_of(peer: &Peer) -> Str {
+pub(super) fn address_of(peer: &Peer) -> Str {
     match &peer.host {
         PeerHost::Ip(address) => Str::from(format!("/{address}")),
         PeerHost::Named(name) => Str::from(format!("/{name}")),

@@ -9,6 +9,7 @@ mod alter_replica_log_dirs;
 pub mod api_versions;
 pub mod broker_life;
 pub mod configs;
+mod consumer_groups;
 pub(crate) mod controller;
 pub mod create_partitions;
 pub mod create_topics;

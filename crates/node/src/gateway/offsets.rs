@@ -1,7 +1,5 @@
 //! OffsetCommit, versions 2 to 10, OffsetFetch, versions 1 to 10 (KIP-88 all offsets, KIP-447 stable ones, KIP-709 several
 //! groups), and OffsetDelete, version 0 (KIP-496). Since version 10 topics are named by their ids (KIP-848).
-//!
-//! Gap: KIP-848's member ids and epochs of OffsetFetch are read and mean nothing: there are only classic groups.
 
 use ordered::Map;
 use protocol::messages::offset_commit_request::OffsetCommitRequestTopic;

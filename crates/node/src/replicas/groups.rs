@@ -8,13 +8,19 @@ use protocol::random::Random;
 
 use super::*;
 
-const OFFSETS: Uuid = Uuid([8; 16]);
-const PARTITIONS: i32 = 6;
+pub(super) const OFFSETS: Uuid = Uuid([8; 16]);
+pub(super) const PARTITIONS: i32 = 6;
 
 impl World {
     /// Brokers that each have a copy of the one partition of the offsets topic, led by the first.
     fn of_groups(count: i32) -> World {
-        let mut world = World::of(count, &[("group.initial.rebalance.delay.ms", "500")]);
+        World::of_groups_with(count, &[("group.initial.rebalance.delay.ms", "500")])
+    }
+
+    pub(super) fn of_groups_with(count: i32, config: &[(&'static str, &'static str)]) -> World {
+        let mut world = World::of(count, config);
+        let name = Str::from_static("group.version");
+        world.commit(MetadataRecord::FeatureLevel(FeatureLevelRecord { name, feature_level: 1 }));
         for partition_id in 1..PARTITIONS {
             world.commit(MetadataRecord::Partition(partition(TOPIC, partition_id, &[1])));
         }
@@ -27,12 +33,12 @@ impl World {
         world
     }
 
-    fn coordinator(&self) -> i32 {
+    pub(super) fn coordinator(&self) -> i32 {
         let partition = self.image.partition("__consumer_offsets", 0).expect("it is there");
         partition.leader.expect("it has a leader").0
     }
 
-    fn move_coordinator(&mut self, leader: i32, isr: &[i32]) {
+    pub(super) fn move_coordinator(&mut self, leader: i32, isr: &[i32]) {
         self.commit(MetadataRecord::PartitionChange(PartitionChangeRecord {
             topic_id: OFFSETS,
             partition_id: 0,
@@ -99,7 +105,7 @@ fn commit(member: &Str, generation: i32, partition_index: i32, committed_offset:
     })
 }
 
-fn fetch() -> RequestBody {
+pub(super) fn fetch() -> RequestBody {
     let partition_indexes = (0..PARTITIONS).collect();
     let topic = OffsetFetchRequestTopics { name: "t".into(), partition_indexes, ..Default::default() };
     let group = OffsetFetchRequestGroup { group_id: "g".into(), topics: Some(vec![topic]), ..Default::default() };
@@ -107,7 +113,7 @@ fn fetch() -> RequestBody {
 }
 
 /// The error that an answer is about, and what it says.
-fn heard(answer: &ResponseBody) -> ErrorCode {
+pub(super) fn heard(answer: &ResponseBody) -> ErrorCode {
     ErrorCode::from_code(match answer {
         ResponseBody::JoinGroup(it) => it.error_code,
         ResponseBody::SyncGroup(it) => it.error_code,
@@ -119,7 +125,7 @@ fn heard(answer: &ResponseBody) -> ErrorCode {
     })
 }
 
-fn offsets(answer: &ResponseBody) -> Vec<i64> {
+pub(super) fn offsets(answer: &ResponseBody) -> Vec<i64> {
     match answer {
         ResponseBody::OffsetFetch(it) => {
             it.groups[0].topics[0].partitions.iter().map(|it| it.committed_offset).collect()

@@ -1,6 +1,7 @@
 //! Replication among several nodes, each with its disk, on one virtual clock. The metadata is written by the test: this is about
 //! what replicas make of it. AlterPartition is answered as a controller does that agrees with whatever fits the epochs.
 
+mod consumers;
 mod failover;
 mod following;
 mod groups;

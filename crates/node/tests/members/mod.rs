@@ -1,5 +1,7 @@
 //! What the members of a group ask of its coordinator, and what they hear.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use crate::common::Rig;
 use bytes::Bytes;
 use protocol::messages::find_coordinator_response::Coordinator;
