@@ -1,8 +1,10 @@
-//! Native compressors: zstd by the C library, the rest as everywhere.
+//! Native compressors: zstd by the C library, the rest by fast crates.
 
 use std::io::Read;
 
-use protocol::records::{Compression, CompressionError, Compressors, PureCompressors};
+use protocol::records::{Compression, CompressionError, Compressors};
+
+use crate::codecs::FastCompressors;
 
 /// What the server passes to `protocol`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,7 +20,7 @@ impl Compressors for NativeCompressors {
         match compression {
             Compression::Zstd => zstd::encode_all(plain, level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL))
                 .map_err(|error| CompressionError::Failed { compression, reason: error.to_string() }),
-            _ => PureCompressors.compress(compression, level, plain),
+            _ => FastCompressors.compress(compression, level, plain),
         }
     }
 
@@ -33,13 +35,15 @@ impl Compressors for NativeCompressors {
                 decoder.take(limit as u64 + 1).read_to_end(&mut plain).map_err(corrupt)?;
                 if plain.len() > limit { Err(CompressionError::Limit { limit }) } else { Ok(plain) }
             }
-            _ => PureCompressors.decompress(compression, packed, limit),
+            _ => FastCompressors.decompress(compression, packed, limit),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use protocol::records::PureCompressors;
+
     use super::*;
 
     #[test]

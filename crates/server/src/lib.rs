@@ -7,6 +7,7 @@
 mod aligned;
 mod calls;
 mod cleaner;
+mod codecs;
 mod compressors;
 mod connection;
 mod copier;

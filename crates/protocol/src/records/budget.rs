@@ -89,8 +89,8 @@ mod tests {
         }
     }
 
-    fn batch(value: &[u8]) -> Bytes {
-        let mut builder = BatchBuilder::new(Compression::Gzip);
+    fn batch(compression: Compression, value: &[u8]) -> Bytes {
+        let mut builder = BatchBuilder::new(compression);
         builder.push(WallMs(1), None, Some(value), &[]);
         builder.build(&PureCompressors).unwrap()
     }
@@ -100,7 +100,7 @@ mod tests {
         const A_BATCH: usize = 1 << 20;
         // The first of each is taken, or would be by itself.
         for (size, taken) in [(A_BATCH * 9 / 10, 1), (A_BATCH + 1, 0)] {
-            let bomb = batch(&vec![0; size]);
+            let bomb = batch(Compression::Zstd, &vec![0; size]);
             let (mut budget, meter, count) = (Budget::new(A_BATCH, 20 * bomb.len()), Meter::default(), Cell::new(0));
             for _ in 0..20 {
                 let mut records = Records::Bytes(bomb.clone());
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn honest_batches_pass_however_many() {
-        let one = batch(&b"the quick brown fox jumps over the lazy dog; ".repeat(20));
+        let one = batch(Compression::Gzip, &b"the quick brown fox jumps over the lazy dog; ".repeat(20));
         let mut budget = Budget::new(1000, 500 * one.len());
         for _ in 0..500 {
             let mut records = Records::Bytes(one.clone());
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn one_batch_at_fault_leaves_the_others_theirs() {
-        let good = batch(&[7; 300]);
+        let good = batch(Compression::Gzip, &[7; 300]);
         let mut bad = good.to_vec();
         // Not gzip any more; the CRC is made anew, so that only the codec can tell.
         bad[61..].fill(0xa5);

@@ -1,9 +1,4 @@
-//! GZIP, RFC 1952: deflate between a head and a tail.
-//!
-//! Head and tail are ours and only deflate is `flate2`'s, for its gzip links tables for a fast CRC-32: see
-//! `records/crc.rs`.
-
-use flate2::{Compress, Compression as Level, Decompress, FlushCompress, FlushDecompress, Status};
+//! GZIP, RFC 1952: deflate between a head and a tail. Whose deflate is the caller's choice.
 
 use super::{Compression, CompressionError};
 use crate::records::crc::crc32;
@@ -20,52 +15,34 @@ const HAS_EXTRA: u8 = 1 << 2;
 const HAS_NAME: u8 = 1 << 3;
 const HAS_COMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0b1110_0000;
-/// By how much a buffer grows at least.
-const STEP: usize = 4 << 10;
-/// So much is unpacked at once.
-const WINDOW: usize = 32 << 10;
 
-pub(super) fn compress(plain: &[u8], level: Option<i32>) -> Result<Vec<u8>, CompressionError> {
-    // Kafka's levels are zlib's: 1 to 9, and -1 for the default.
-    let level = match level {
-        Some(level @ 1..=9) => Level::new(level.unsigned_abs()),
-        _ => Level::default(),
-    };
-    let tried = match level.level() {
-        9 => 2,
-        1 => 4,
-        _ => 0,
-    };
-    let mut packed = Vec::with_capacity(HEAD + plain.len() / 2 + STEP);
-    packed.extend_from_slice(&MAGIC);
-    packed.extend_from_slice(&[0, 0, 0, 0, 0, tried, UNKNOWN_SYSTEM]);
-    let mut deflate = Compress::new(level, false);
-    loop {
-        let taken = deflate.total_in() as usize;
-        let status = deflate
-            .compress_vec(&plain[taken..], &mut packed, FlushCompress::Finish)
-            .map_err(|error| CompressionError::failed(Compression::Gzip, error))?;
-        match status {
-            Status::StreamEnd => break,
-            // The buffer is full.
-            Status::Ok | Status::BufError => packed.reserve(STEP),
-        }
-    }
+/// Puts head and tail around what `deflate` appends. `tried` tells readers how hard: 2 the most, 4 the least, 0 neither.
+pub fn wrap(
+    plain: &[u8],
+    tried: u8,
+    deflate: &mut dyn FnMut(Vec<u8>) -> Result<Vec<u8>, CompressionError>,
+) -> Result<Vec<u8>, CompressionError> {
+    let mut head = MAGIC.to_vec();
+    head.extend_from_slice(&[0, 0, 0, 0, 0, tried, UNKNOWN_SYSTEM]);
+    let mut packed = deflate(head)?;
     packed.extend_from_slice(&crc32(plain).to_le_bytes());
     packed.extend_from_slice(&(plain.len() as u32).to_le_bytes());
     Ok(packed)
 }
 
-pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, CompressionError> {
+/// Reads members that follow each other as one stream, as Java's GZIPInputStream does. `inflate` appends what one holds, and
+/// answers how many bytes of it were read.
+pub fn unwrap(
+    packed: &[u8],
+    inflate: &mut dyn FnMut(&[u8], &mut Vec<u8>) -> Result<usize, CompressionError>,
+) -> Result<Vec<u8>, CompressionError> {
     let mut plain = Vec::new();
-    let (mut decoder, mut window) = (Decompress::new(false), vec![0; WINDOW]);
-    let mut rest = packed;
-    rest = behind_head(rest)?;
-    // Java's GZIPInputStream reads members that follow each other as one stream.
+    let mut rest = behind_head(packed)?;
     loop {
         let start = plain.len();
-        let taken = inflate(rest, &mut decoder, &mut window, &mut plain, limit)?;
-        let (tail, next) = rest[taken..].split_first_chunk::<8>().ok_or_else(cut_short)?;
+        let taken = inflate(rest, &mut plain)?;
+        let behind = rest.get(taken..).ok_or_else(cut_short)?;
+        let (tail, next) = behind.split_first_chunk::<8>().ok_or_else(cut_short)?;
         let [a, b, c, d, size @ ..] = *tail;
         let member = &plain[start..];
         if (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes(size)) != (crc32(member), member.len() as u32) {
@@ -75,34 +52,6 @@ pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, Compres
         match behind_head(next) {
             Ok(behind) if next.len() >= SMALLEST => rest = behind,
             _ => return Ok(plain),
-        }
-    }
-}
-
-/// Appends what one member holds; answers how many bytes of it were read. Through a window, because flate2 clears all the
-/// room that it is given: a stream of many tiny members would clear that of a large one for each.
-fn inflate(
-    packed: &[u8],
-    inflate: &mut Decompress,
-    window: &mut [u8],
-    plain: &mut Vec<u8>,
-    limit: usize,
-) -> Result<usize, CompressionError> {
-    inflate.reset(false);
-    loop {
-        let (taken, made) = (inflate.total_in(), inflate.total_out());
-        let status = inflate
-            .decompress(&packed[taken as usize..], window, FlushDecompress::None)
-            .map_err(|error| corrupt(&error.to_string()))?;
-        let count = (inflate.total_out() - made) as usize;
-        if count > limit - plain.len() {
-            return Err(CompressionError::Limit { limit });
-        }
-        plain.extend_from_slice(&window[..count]);
-        match status {
-            Status::StreamEnd => return Ok(inflate.total_in() as usize),
-            Status::Ok | Status::BufError if count == 0 && taken == inflate.total_in() => return Err(cut_short()),
-            Status::Ok | Status::BufError => {}
         }
     }
 }
@@ -145,12 +94,21 @@ fn cut_short() -> CompressionError {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
 
-    use flate2::GzBuilder;
     use flate2::write::GzEncoder;
+    use flate2::{Compression as Level, GzBuilder};
 
     use super::*;
+    use crate::records::{Compressors, PureCompressors};
+
+    fn compress(plain: &[u8]) -> Vec<u8> {
+        PureCompressors.compress(Compression::Gzip, None, plain).unwrap()
+    }
+
+    fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, CompressionError> {
+        PureCompressors.decompress(Compression::Gzip, packed, limit)
+    }
 
     fn samples() -> Vec<Vec<u8>> {
         let text = b"offset 1, offset 2, offset 3; ".repeat(4000);
@@ -159,25 +117,28 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_those_of_flate2s_own_gzip() {
+    fn another_reader_reads_it_and_we_read_another_writer() {
         for plain in samples() {
-            for level in [None, Some(1), Some(6), Some(9)] {
-                let theirs = level.map_or(Level::default(), |it: i32| Level::new(it.unsigned_abs()));
-                let mut encoder = GzEncoder::new(Vec::new(), theirs);
+            let packed = compress(&plain);
+            let mut read = Vec::new();
+            flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut read).unwrap();
+            assert!(read == plain, "{} bytes", plain.len());
+            assert!(packed.len() <= plain.len() + 40, "{} of {}", packed.len(), plain.len());
+            for level in 0..=9 {
+                let mut encoder = GzEncoder::new(Vec::new(), Level::new(level));
                 encoder.write_all(&plain).unwrap();
-                let theirs = encoder.finish().unwrap();
-                assert!(compress(&plain, level).unwrap() == theirs, "{} bytes at {level:?}", plain.len());
-                assert_eq!(decompress(&theirs, plain.len()).unwrap(), plain);
+                assert_eq!(decompress(&encoder.finish().unwrap(), plain.len()).unwrap(), plain);
             }
         }
+        assert!(compress(&samples()[2]).len() < samples()[2].len() / 50);
     }
 
     /// Each would cost what the first holds, if each were given its room.
     #[test]
     fn many_small_members_cost_what_they_hold() {
         let first = vec![0; 16 << 20];
-        let small = compress(b"", None).unwrap();
-        let packed = [compress(&first, None).unwrap(), small.repeat(50_000)].concat();
+        let small = compress(b"");
+        let packed = [compress(&first), small.repeat(50_000)].concat();
         assert!(decompress(&packed, first.len()).unwrap() == first);
         assert_eq!(decompress(&packed, first.len() - 1), Err(CompressionError::Limit { limit: first.len() - 1 }));
     }
@@ -197,7 +158,7 @@ mod tests {
         let limit = expected.len() - 1;
         assert_eq!(decompress(&packed, limit), Err(CompressionError::Limit { limit }));
         // A head with a CRC of its own.
-        let mut checked = compress(b"abc", None).unwrap();
+        let mut checked = compress(b"abc");
         checked[3] = HAS_CHECK;
         let crc = crc32(&checked[..HEAD]) as u16;
         checked.splice(HEAD..HEAD, crc.to_le_bytes());
@@ -209,7 +170,7 @@ mod tests {
     #[test]
     fn what_is_cut_or_changed_is_refused() {
         let plain = b"offset 1, offset 2, offset 3; ".repeat(20);
-        let packed = compress(&plain, None).unwrap();
+        let packed = compress(&plain);
         for length in 0..packed.len() {
             assert!(decompress(&packed[..length], 1 << 20).is_err(), "{length} of {}", packed.len());
         }

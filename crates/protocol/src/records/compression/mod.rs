@@ -1,9 +1,14 @@
 //! What compresses and decompresses the records of a batch.
 
-mod gzip;
+mod bits;
+mod deflate;
+pub mod gzip;
 mod lz4;
+mod matches;
+mod plain;
 mod pure;
-mod snappy;
+pub mod snappy;
+mod xxhash;
 mod zstd;
 
 use std::fmt;
@@ -101,12 +106,9 @@ pub enum CompressionError {
 }
 
 impl CompressionError {
-    pub(crate) fn corrupt(compression: Compression, reason: impl fmt::Display) -> CompressionError {
-        CompressionError::Corrupt { compression, reason: reason.to_string() }
-    }
-
-    pub(crate) fn failed(compression: Compression, reason: impl fmt::Display) -> CompressionError {
-        CompressionError::Failed { compression, reason: reason.to_string() }
+    /// Of bytes that are not what the codec writes.
+    pub fn corrupt(compression: Compression, reason: &str) -> CompressionError {
+        CompressionError::Corrupt { compression, reason: reason.to_owned() }
     }
 }
 
