@@ -49,10 +49,11 @@ impl fmt::Display for Duration {
 }
 
 impl Duration {
-    /// Reads `2s`, `1.5s`, `20ms`, `300us`.
+    /// Reads `5m`, `2s`, `1.5s`, `20ms`, `300us`.
     pub fn parse(text: &str) -> Option<Duration> {
         let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
         let unit: u64 = match unit {
+            "m" => 60_000_000,
             "s" => 1_000_000,
             "ms" => 1_000,
             "us" => 1,
@@ -84,7 +85,7 @@ mod tests {
     #[test]
     fn durations_are_exact() {
         for (text, us) in
-            [("2s", 2_000_000), ("1.5s", 1_500_000), ("20ms", 20_000), ("0.25ms", 250), ("7us", 7), ("0s", 0)]
+            [("5m", 300_000_000), ("2s", 2_000_000), ("1.5s", 1_500_000), ("20ms", 20_000), ("0.25ms", 250), ("7us", 7), ("0s", 0)]
         {
             assert_eq!(Duration::parse(text), Some(Duration(us)), "{text}");
         }
