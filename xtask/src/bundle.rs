@@ -20,10 +20,22 @@ const STATIC: [(&str, &str); 5] = [
 ];
 const STAMP: &str = "target/wasm/bundle.stamp";
 /// What [`rewrite`] runs.
-const PASSES: [&str; 9] =
-    ["body.rs", "classes.rs", "glue.rs", "linked.rs", "locals.rs", "order.rs", "pack.rs", "same.rs", "trim.rs"];
-/// The module without what a visitor does not need.
+const PASSES: [&str; 11] = [
+    "body.rs",
+    "classes.rs",
+    "glue.rs",
+    "linked.rs",
+    "locals.rs",
+    "order.rs",
+    "pack.rs",
+    "parts.rs",
+    "same.rs",
+    "together.js",
+    "trim.rs",
+];
+/// The module without what a visitor does not need, and what the page is served: its parts.
 const TRIMMED: &str = "target/wasm/trimmed.wasm";
+const PARTS: &str = "vivarium.parts";
 
 /// `cargo xtask build`.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -49,16 +61,22 @@ pub(crate) fn page() -> Result<()> {
     let stamp = stamp(&compiled, toolchain)?;
     let stamp_file = root.join(STAMP);
     let fresh = fs::read_to_string(&stamp_file).is_ok_and(|it| it == stamp)
-        && twins(&dist.join("vivarium_bg.wasm")).iter().all(|it| it.exists());
+        && twins(&dist.join(PARTS)).iter().all(|it| it.exists());
     if !fresh {
         let (trimmed, bound) = (root.join(TRIMMED), dist.join("vivarium_bg.wasm"));
-        rewrite("trim", &compiled, &trimmed)?;
+        rewrite("trim", &[&compiled, &trimmed])?;
         bind(&trimmed, &dist)?;
         // wasm-opt would make it larger: -Oz takes a tenth of its bytes away and so much of what is alike in the rest that
         // gzip leaves an eighth more. It inlines.
-        rewrite("pack", &bound, &dist.join("vivarium.js"))?;
-        for name in ["vivarium.js", "vivarium_bg.wasm"] {
+        rewrite("pack", &[&bound, &dist.join("vivarium.js"), &dist.join(PARTS)])?;
+        for name in ["vivarium.js", PARTS] {
             compress(&dist.join(name))?;
+        }
+        // The module itself is not served.
+        for twin in twins(&bound) {
+            if twin.exists() {
+                fs::remove_file(&twin).with_context(|| format!("remove {}", twin.display()))?;
+            }
         }
         fs::write(&stamp_file, stamp)?;
     }
@@ -117,9 +135,9 @@ fn bind(compiled: &Path, dist: &Path) -> Result<()> {
 }
 
 /// Makes the wasm smaller to download: see the pass in xtask/wasm/src, and what its files are.
-fn rewrite(pass: &str, one: &Path, other: &Path) -> Result<()> {
+fn rewrite(pass: &str, files: &[&Path]) -> Result<()> {
     let mut rewrite = Command::new(wasm::tool()?);
-    rewrite.arg(pass).arg(one).arg(other);
+    rewrite.arg(pass).args(files);
     process::step(&format!("making the wasm smaller: {pass}"), || process::run(&mut rewrite))
 }
 

@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use wasmparser::{Parser, Payload};
+
+use crate::parts::TOGETHER;
 
 /// Short names by those that wasm-bindgen gave: a name of the browser's and a hash.
 #[derive(Debug, Default)]
@@ -79,6 +81,22 @@ impl Names {
         out
     }
 }
+
+/// The JavaScript, which loads the module's parts from a file beside it and puts them together.
+pub(crate) fn loading(script: &str, file: &str) -> Result<String> {
+    let mut out = script.to_owned();
+    let place = format!("new URL('{file}', import.meta.url)");
+    for (from, to) in [("new URL('vivarium_bg.wasm', import.meta.url)", &*place), (FETCH, FETCH_PARTS)] {
+        ensure!(out.matches(from).count() == 1, "wasm-bindgen's JavaScript has no {from}");
+        out = out.replace(from, to);
+    }
+    out.push_str(&Names::default().rewrite(TOGETHER));
+    Ok(out)
+}
+
+/// How wasm-bindgen loads a module, and how it is loaded in parts. What could not be fetched is for wasm-bindgen to tell.
+const FETCH: &str = "module_or_path = fetch(module_or_path);";
+const FETCH_PARTS: &str = "module_or_path = fetch(module_or_path).then(async (it) => it.ok ? together(new Uint8Array(await it.arrayBuffer())) : it);";
 
 /// What the JavaScript calls the module's exports.
 const EXPORTS: &str = "wasm.";
@@ -157,6 +175,19 @@ $0: function(a) { console.log(a /* all */); },
 };
 ";
         assert_eq!(names.rewrite(SCRIPT), expected);
+    }
+
+    #[test]
+    fn parts_are_loaded_in_place_of_the_module() {
+        let script = format!("let a = new URL('vivarium_bg.wasm', import.meta.url);\n{FETCH}\n");
+        let loading = loading(&script, "v.parts").unwrap();
+        assert!(
+            loading.starts_with(
+                "let a = new URL('v.parts', import.meta.url);\nmodule_or_path = fetch(module_or_path).then("
+            )
+        );
+        assert!(loading.contains("\nfunction together(bytes) {\n"));
+        assert!(super::loading("", "v.parts").is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! wasm-bindgen, its test runner and what makes a module small to download, behind one name. A crate apart from `xtask`,
 //! because it takes a minute to build and most commands do without it: `xtask-wasm bindgen …` and `xtask-wasm test-runner …`
-//! take the flags of the originals, `xtask-wasm trim FROM TO` makes a linked module smaller, `pack MODULE SCRIPT` a bound one and
-//! its JavaScript.
+//! take the flags of the originals, `xtask-wasm trim FROM TO` makes a linked module smaller, `pack MODULE SCRIPT PARTS` a bound
+//! one and its JavaScript, which loads the module's parts.
 
 mod body;
 mod classes;
@@ -10,6 +10,7 @@ mod linked;
 mod locals;
 mod order;
 mod pack;
+mod parts;
 mod same;
 mod trim;
 
@@ -52,15 +53,17 @@ fn trim_file(args: &[OsString]) -> Result<()> {
     write(to, &module.with_context(|| format!("rewrite {}", from.display()))?)
 }
 
-/// Makes a bound module and its JavaScript smaller, where they are.
+/// Makes a bound module and its JavaScript smaller, where they are, and takes the module apart for the download.
 fn pack_files(args: &[OsString]) -> Result<()> {
-    let [module, script] = args else { bail!("usage: xtask-wasm pack MODULE SCRIPT") };
-    let (module, script) = (Path::new(module), Path::new(script));
+    let [module, script, parts] = args else { bail!("usage: xtask-wasm pack MODULE SCRIPT PARTS") };
+    let (module, script, parts) = (Path::new(module), Path::new(script), Path::new(parts));
     let (bytes, text) = (read(module)?, String::from_utf8(read(script)?)?);
     let names = glue::Names::choose(&bytes, &text)?;
     let packed = pack::pack(&bytes, &names).with_context(|| format!("rewrite {}", module.display()))?;
     write(module, &packed)?;
-    write(script, names.rewrite(&text).as_bytes())
+    write(parts, &parts::take_apart(&packed)?)?;
+    let file = parts.file_name().and_then(|it| it.to_str()).context("a file for the parts")?;
+    write(script, glue::loading(&names.rewrite(&text), file)?.as_bytes())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
