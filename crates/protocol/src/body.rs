@@ -122,6 +122,8 @@ spoken! {
     BrokerHeartbeat(BrokerHeartbeatRequest, BrokerHeartbeatResponse),
     UnregisterBroker(UnregisterBrokerRequest, UnregisterBrokerResponse),
     AllocateProducerIds(AllocateProducerIdsRequest, AllocateProducerIdsResponse),
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse),
+    ConsumerGroupDescribe(ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse),
     ControllerRegistration(ControllerRegistrationRequest, ControllerRegistrationResponse),
     AssignReplicasToDirs(AssignReplicasToDirsRequest, AssignReplicasToDirsResponse),
     ListConfigResources(ListConfigResourcesRequest, ListConfigResourcesResponse),

@@ -30,6 +30,7 @@ pub(super) fn engine() -> Result<()> {
         hash(&in_page).is_some() && hash(&in_page) == hash(native),
         "the same run ends in another hash in the page"
     );
+    println!("engine, in the page: {}", in_browser(&["clock"])?);
     Ok(())
 }
 

@@ -1,10 +1,28 @@
 //! The lab's figures in a real Chromium; `cargo xtask bench lab wasm` serves the page and calls this.
 //!
 //! `lab-bench frames`: main-thread work a frame while a thousand records a second play. `lab-bench engine SEED EVENTS`: the
-//! engine alone, in the page's own module.
+//! engine alone, in the page's own module. `lab-bench clock`: how much faster than the clock three brokers run there that have
+//! ten records a second and one consumer.
 
 use anyhow::{Result, bail, ensure};
 use e2e::{Browser, play_fast};
+
+/// What `vivarium sim bench --brokers 3` plays an hour of.
+const QUIET: &str = "seed 1
+broker b1
+broker b2
+broker b3
+run until serving b1
+run until serving b2
+run until serving b3
+topic orders
+consumer c1 auto.offset.reset=earliest
+follow c1 orders
+producer p1
+load p1 orders every=100ms keys=16 size=100
+";
+/// How many of them in the page.
+const MINUTES: f64 = 10.0;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -32,7 +50,26 @@ fn main() -> Result<()> {
             ensure!(ms > 0.0, "the page's clock stood still");
             println!("{count} events in {:.2} s: {:.0} events/s, hash {hash}", ms / 1_000.0, count / ms * 1_000.0);
         }
-        _ => bail!("usage: lab-bench frames | lab-bench engine SEED EVENTS"),
+        ["clock"] => {
+            let browser = Browser::start()?;
+            browser.open("api.html")?;
+            browser.until("document.querySelector('#out').innerText.includes('events')")?;
+            let script = format!(
+                "const it = await import('./vivarium.js'); await it.default(); const lab = new it.Lab({QUIET:?}); \
+                 const {{ event, timeUs }} = lab.view(), begun = performance.now(); lab.runUntil(timeUs + {MINUTES} * 60e6); \
+                 return [lab.view().event - event, performance.now() - begun]"
+            );
+            let measured = browser.run(&script)?;
+            let (events, ms) = (measured[0].as_f64().unwrap_or(0.0), measured[1].as_f64().unwrap_or(f64::NAN));
+            ensure!(events > 0.0 && ms > 0.0, "the page said {measured}");
+            println!(
+                "{MINUTES} minutes of three brokers in {:.2} s: {:.0} times faster than the clock, {:.0} events/s",
+                ms / 1_000.0,
+                MINUTES * 60_000.0 / ms,
+                events / ms * 1_000.0
+            );
+        }
+        _ => bail!("usage: lab-bench frames | lab-bench engine SEED EVENTS | lab-bench clock"),
     }
     Ok(())
 }
