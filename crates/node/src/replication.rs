@@ -16,6 +16,7 @@ use crate::node::Node;
 use crate::outbox::{CallError, Outbox};
 use crate::partition::{FetchPosition, Partition, PartitionKey, ReplicaFetch, Sight};
 use crate::peers::{Endpoint, Purpose};
+use crate::throttle::Side;
 use crate::timers::WakeReason;
 
 /// The timestamps by which ListOffsets means an end of the log.
@@ -66,8 +67,24 @@ impl Node {
             }
             let (me, epoch, config) = (self.config.node_id, self.life.broker_epoch(), &self.config.replication);
             let partitions = &self.partitions;
-            let position = |key: &PartitionKey| partitions.get(key).and_then(Partition::fetch_position);
+            let mut gate = self.throttles.held_back(&self.config, &self.image, Side::Follower, now.mono);
+            let mut held_back = Vec::new();
+            let position = |key: &PartitionKey, has_caught_up: bool| {
+                let partition = partitions.get(key)?;
+                let position = partition.fetch_position()?;
+                if !has_caught_up
+                    && let Some((named, until)) = &mut gate
+                    && named.contains(&partition.topic, key.partition)
+                {
+                    held_back.push((*key, *until));
+                    return None;
+                }
+                Some(position)
+            };
             let request = self.fetchers.next_request(now.mono, leader, me, epoch, config, position);
+            for (key, until) in held_back {
+                self.fetchers.hold_back(key, until);
+            }
             if let Some(request) = request {
                 let timeout_ms = i64::from(config.socket_timeout_ms);
                 self.peers.call(Purpose::Fetcher(leader), &endpoint, RequestBody::Fetch(request), timeout_ms, out);
@@ -119,7 +136,12 @@ impl Node {
             self.fetchers.failed(now.mono, leader, most_ms);
             return self.arm_fetcher(leader);
         };
-        if !self.fetchers.answered(now.mono, leader, &response, most_ms) {
+        let was_in_doubt = self.fetchers.in_doubt_until(leader).is_some();
+        let is_good = self.fetchers.answered(now.mono, leader, &response, most_ms);
+        if was_in_doubt {
+            self.tell_all(now, out);
+        }
+        if !is_good {
             return;
         }
         let FetchResponse { responses, .. } = response;
@@ -152,21 +174,25 @@ impl Node {
         if data.diverging_epoch.epoch >= 0 {
             let end = Offset(data.diverging_epoch.end_offset.max(0));
             partition.diverged(LeaderEpoch(data.diverging_epoch.epoch), end, &mut self.ops, out);
-            self.fetchers.accepted(&key);
+            self.fetchers.accepted(&key, false);
             // The session lets go of it until the log is cut.
             return self.fetchers.settled(key);
         }
+        let mut bytes = 0;
         let appended = match batches_of(data.records, &*self.compressors) {
             Ok(batches) if batches.is_empty() => Ok(false),
-            Ok(batches) => match partition.append_replica(now, batches, &mut self.ops, out) {
-                Ok(()) => Ok(true),
-                Err(error) => Err(format!("{error:?}")),
-            },
+            Ok(batches) => {
+                bytes = batches.bytes() as u64;
+                match partition.append_replica(now, batches, &mut self.ops, out) {
+                    Ok(()) => Ok(true),
+                    Err(error) => Err(format!("{error:?}")),
+                }
+            }
             Err(error) => Err(error),
         };
         match appended {
             Ok(is_any) => {
-                self.fetchers.accepted(&key);
+                self.fetchers.accepted(&key, partition.log_end() >= Offset(data.high_watermark));
                 if is_any {
                     self.fetchers.writes(key);
                 }
@@ -184,6 +210,7 @@ impl Node {
         let sight = Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
         let visible = partition.reveal(sight);
         self.revealed_in(log, visible, out);
+        self.replicated(Side::Follower, now.mono, &[(key, bytes)]);
         if start_moved {
             self.watch.changed(key);
             self.write_log_starts(dir, None, out);

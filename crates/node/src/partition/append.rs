@@ -262,10 +262,12 @@ pub(super) fn rules_of(config: &TopicConfig) -> LogRules {
             TimestampPolicy::CreateTime => TimestampType::CreateTime,
             TimestampPolicy::LogAppendTime => TimestampType::LogAppendTime,
         },
+        preallocate: config.preallocate,
     }
 }
 
-fn place_error(topic: &str, partition: i32, error: &AppendError) -> String {
+/// Why batches have no place in a partition's log.
+pub(crate) fn place_error(topic: &str, partition: i32, error: &AppendError) -> String {
     match error {
         AppendError::TooLarge { size, limit } => format!(
             "Message batch size is {size} bytes in append to partition {topic}-{partition}, which exceeds the maximum configured \

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use protocol::{ErrorCode, Instant, LeaderEpoch, NodeId, Now, Offset, Str, Uuid};
 use storage::{DirId, LogId, Retention, Shape, StoreOp};
 
-pub(crate) use append::{Acks, AppendRequest, Refused};
+pub(crate) use append::{Acks, AppendRequest, Refused, place_error};
 pub(crate) use cleaning::CleanOutcome;
 pub(crate) use follower::FetchPosition;
 pub(crate) use future::{Future, FutureTask};

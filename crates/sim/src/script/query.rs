@@ -296,7 +296,14 @@ fn cause_words(cause: &Cause) -> String {
     match cause {
         Cause::Refused(code) => code.name().to_owned(),
         Cause::OutOfRange(_) => ErrorCode::OffsetOutOfRange.name().to_owned(),
-        other => format!("{other:?}"),
+        Cause::TimedOut => "TimedOut".to_owned(),
+        Cause::Disconnected => "Disconnected".to_owned(),
+        Cause::UnsupportedVersion => "UnsupportedVersion".to_owned(),
+        Cause::NoOffset(_) => "NoOffset".to_owned(),
+        Cause::Truncated(partition, offset) => format!("Truncated {partition} {offset}"),
+        Cause::Corrupt(partition, offset) => format!("Corrupt {partition} {offset}"),
+        Cause::RecordTooLarge => "RecordTooLarge".to_owned(),
+        Cause::Illegal => "Illegal".to_owned(),
     }
 }
 
