@@ -42,7 +42,6 @@ pub mod refusal;
 mod replicas;
 mod replication;
 mod term;
-mod throttle;
 mod timers;
 pub mod view;
 mod watch;

@@ -14,7 +14,7 @@ use crate::gateway::session::FetchParams;
 use crate::lifecycle::Phase;
 use crate::node::Node;
 use crate::outbox::{CallError, Outbox};
-use crate::partition::{FetchPosition, Partition, PartitionKey, ReplicaFetch, Sight};
+use crate::partition::{FetchPosition, Partition, PartitionKey, ReplicaFetch, Sight, place_error};
 use crate::peers::{Endpoint, Purpose};
 use crate::throttle::Side;
 use crate::timers::WakeReason;
@@ -185,7 +185,7 @@ impl Node {
                 bytes = batches.bytes() as u64;
                 match partition.append_replica(now, batches, &mut self.ops, out) {
                     Ok(()) => Ok(true),
-                    Err(error) => Err(format!("{error:?}")),
+                    Err(error) => Err(place_error(&partition.topic, key.partition, &error)),
                 }
             }
             Err(error) => Err(error),
