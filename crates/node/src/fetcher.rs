@@ -14,8 +14,9 @@ use crate::partition::{FetchPosition, PartitionKey};
 
 /// The first wait after a refusal. Each further one doubles it, up to `replica.fetch.backoff.ms`.
 const FIRST_RETRY_MS: i64 = 20;
-/// A leader whose connection broke is in doubt for so long: another one leads within that time, or this was no death.
-const IN_DOUBT_MS: i64 = 200;
+/// A leader whose connection broke is in doubt for so long at most: another one leads within that time, even if the
+/// controller died with it and the first vote was split, or this was no death.
+pub(crate) const IN_DOUBT_MS: i64 = 2_000;
 
 /// All fetchers, and whose partition is whose.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +62,8 @@ struct Followed {
     failures: u32,
     /// The leader is being asked where its log begins and ends.
     is_asking: bool,
+    /// With the last answer it had all that is committed.
+    has_caught_up: bool,
 }
 
 impl Fetchers {
@@ -130,10 +133,17 @@ impl Fetchers {
         self.asked(key);
     }
 
-    /// A partition was answered, and what came for it has its place in the log.
-    pub(crate) fn accepted(&mut self, key: &PartitionKey) {
+    /// A partition is throttled: it is passed over until then.
+    pub(crate) fn hold_back(&mut self, key: PartitionKey, until: Instant) {
+        if let Some(fetcher) = self.of(&key) {
+            fetcher.hold_until(key, until);
+        }
+    }
+
+    /// A partition was answered, and what came for it has its place in the log; that is all that is committed, or not.
+    pub(crate) fn accepted(&mut self, key: &PartitionKey, has_caught_up: bool) {
         if let Some(followed) = self.of(key).and_then(|fetcher| fetcher.followed.get_mut(key)) {
-            followed.failures = 0;
+            (followed.failures, followed.has_caught_up) = (0, has_caught_up);
         }
     }
 
@@ -166,9 +176,9 @@ impl Fetchers {
         self.broken.entry(leader).or_insert(now);
     }
 
-    /// True while a leader may well be gone, though nobody has said so yet.
-    pub(crate) fn is_in_doubt(&self, now: Instant, leader: NodeId) -> bool {
-        self.broken.get(&leader).is_some_and(|at| now < at.plus_ms(IN_DOUBT_MS))
+    /// Until when a leader may well be gone, though nobody has said so yet. `None` if it answered since, or was never missed.
+    pub(crate) fn in_doubt_until(&self, leader: NodeId) -> Option<Instant> {
+        self.broken.get(&leader).map(|at| at.plus_ms(IN_DOUBT_MS))
     }
 
     /// The leader is another process now: what it was asked for is not answered any more, and it knows of no session.
@@ -181,8 +191,8 @@ impl Fetchers {
         self.ready.insert(leader);
     }
 
-    /// The next request to a leader, if there is anything to ask for and none is on its way. `position` says what a partition
-    /// is to be asked for, `None` while it cannot be.
+    /// The next request to a leader, if there is anything to ask for and none is on its way. `position` says what a partition,
+    /// which has caught up with its leader or not, is to be asked for, `None` while it cannot be.
     pub(crate) fn next_request(
         &mut self,
         now: Instant,
@@ -190,7 +200,7 @@ impl Fetchers {
         me: NodeId,
         broker_epoch: i64,
         config: &ReplicationConfig,
-        position: impl Fn(&PartitionKey) -> Option<FetchPosition>,
+        position: impl FnMut(&PartitionKey, bool) -> Option<FetchPosition>,
     ) -> Option<FetchRequest> {
         let fetcher = self.by_leader.get_mut(&leader)?;
         if fetcher.is_busy() || fetcher.retry_at.is_some_and(|at| at > now) {
@@ -203,9 +213,11 @@ impl Fetchers {
             return None;
         }
         fetcher.is_waiting = true;
+        // Whether it lives is news that nothing waits for.
+        let max_wait_ms = if self.broken.contains_key(&leader) { 0 } else { config.fetch_wait_max_ms };
         Some(FetchRequest {
             replica_state: ReplicaState { replica_id: me.0, replica_epoch: broker_epoch },
-            max_wait_ms: config.fetch_wait_max_ms,
+            max_wait_ms,
             min_bytes: config.fetch_min_bytes,
             max_bytes: config.fetch_response_max_bytes,
             session_id: fetcher.session_id,
@@ -302,11 +314,16 @@ impl Fetcher {
     fn hold(&mut self, key: PartitionKey, now: Instant, most_ms: i32) {
         let Some(followed) = self.followed.get_mut(&key) else { return };
         let at = after(now, followed.failures, most_ms);
+        followed.failures = followed.failures.saturating_add(1);
+        self.hold_until(key, at);
+    }
+
+    fn hold_until(&mut self, key: PartitionKey, at: Instant) {
+        let Some(followed) = self.followed.get_mut(&key) else { return };
         if let Some(old) = followed.retry_at.replace(at) {
             self.held.remove(&(old, key));
         }
         self.held.insert((at, key));
-        followed.failures = followed.failures.saturating_add(1);
     }
 
     fn leave(&mut self, key: &PartitionKey) {
@@ -334,7 +351,7 @@ impl Fetcher {
     fn take_changes(
         &mut self,
         now: Instant,
-        position: impl Fn(&PartitionKey) -> Option<FetchPosition>,
+        mut position: impl FnMut(&PartitionKey, bool) -> Option<FetchPosition>,
     ) -> (Vec<(PartitionKey, FetchPosition)>, Vec<PartitionKey>) {
         // A session that begins names everything.
         let is_full = self.session_epoch == 0;
@@ -352,7 +369,7 @@ impl Fetcher {
         for key in std::mem::take(&mut self.changed) {
             let Some(followed) = self.followed.get_mut(&key) else { continue };
             let is_held = followed.is_asking || followed.retry_at.is_some();
-            let next = position(&key).filter(|_| !is_held);
+            let next = if is_held { None } else { position(&key, followed.has_caught_up) };
             match next {
                 Some(next) if is_full || followed.told != Some(next) => asked.push((key, next)),
                 None if followed.told.is_some() && !is_full => forgotten.push(key),
@@ -428,7 +445,7 @@ mod tests {
             leader_epoch: protocol::LeaderEpoch(0),
         };
         let config = crate::config::Config::parse(&Map::new()).expect("defaults parse").0;
-        fetchers.next_request(now, LEADER, NodeId(2), 0, &config.replication, |_| Some(position))
+        fetchers.next_request(now, LEADER, NodeId(2), 0, &config.replication, |_, _| Some(position))
     }
 
     #[test]
@@ -458,17 +475,21 @@ mod tests {
     fn a_leader_whose_connection_broke_is_in_doubt_for_a_moment() {
         let mut fetchers = Fetchers::default();
         fetchers.follow(key(0), Some(LEADER));
-        assert!(!fetchers.is_in_doubt(Instant(0), LEADER));
+        assert_eq!(fetchers.in_doubt_until(LEADER), None);
         let at = |ms| Instant(0).plus_ms(ms);
         fetchers.broke(at(10), LEADER);
         fetchers.broke(at(30), LEADER);
-        assert!(fetchers.is_in_doubt(at(10), LEADER) && fetchers.is_in_doubt(at(209), LEADER));
-        assert!(!fetchers.is_in_doubt(at(210), LEADER), "it refuses us alone, or nobody is there to elect another");
-        fetchers.broke(at(1_000), LEADER);
-        assert!(!fetchers.is_in_doubt(at(1_000), LEADER), "that it still does is no news");
+        assert_eq!(fetchers.in_doubt_until(LEADER), Some(at(2_010)), "that it still does is no news");
         fetchers.restarted(LEADER);
+        assert_eq!(fetchers.in_doubt_until(LEADER), None);
         fetchers.broke(at(2_000), LEADER);
-        assert!(fetchers.is_in_doubt(at(2_000), LEADER));
+        assert_eq!(send(&mut fetchers, at(2_000)).expect("it is asked").max_wait_ms, 0, "whether it lives");
+        let answer = FetchResponse { session_id: 7, ..FetchResponse::default() };
+        assert!(fetchers.answered(at(2_010), LEADER, &answer, 1_000));
+        assert_eq!(fetchers.in_doubt_until(LEADER), None);
+        fetchers.moved(key(0));
+        fetchers.follow(key(1), Some(LEADER));
+        assert_eq!(send(&mut fetchers, at(2_020)).expect("it is asked").max_wait_ms, 500);
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub mod refusal;
 mod replicas;
 mod replication;
 mod term;
+mod throttle;
 mod timers;
 pub mod view;
 mod watch;

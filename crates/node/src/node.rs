@@ -16,6 +16,7 @@ use crate::deferred::{Committed, Deferred, RequestId};
 use crate::event::Event;
 use crate::fetcher::Fetchers;
 use crate::gateway::init_producer_id::ProducerIds;
+use crate::gateway::news::News;
 use crate::gateway::produce::Slot;
 use crate::gateway::session::Sessions;
 use crate::image::{Image, ResourceType};
@@ -30,6 +31,7 @@ use crate::ops::{Ops, Purpose};
 use crate::outbox::{CallError, CallId, Outbox};
 use crate::partition::Partitions;
 use crate::peers::{self, Peers};
+use crate::throttle::Throttles;
 use crate::timers::{Timers, WakeReason};
 use crate::watch::Watch;
 use protocol::Random;
@@ -62,6 +64,8 @@ pub struct Node {
     pub(crate) ops: Ops,
     pub(crate) peers: Peers,
     pub(crate) fetchers: Fetchers,
+    pub(crate) news: News,
+    pub(crate) throttles: Throttles,
     pub(crate) isr_proposals: IsrProposals,
     pub(crate) moves: Moves,
     pub(crate) membership: Membership,
@@ -94,6 +98,8 @@ impl Node {
             ops: Ops::default(),
             peers: Peers::default(),
             fetchers: Fetchers::default(),
+            news: News::default(),
+            throttles: Throttles::default(),
             isr_proposals: IsrProposals::default(),
             moves: Moves::default(),
             membership: Membership::default(),
@@ -163,6 +169,7 @@ impl Node {
                 WakeReason::ControllerRegistration => self.register_controller_again(out),
                 WakeReason::Directories => self.ask_for_directories(now, out),
                 WakeReason::Forward(id) => self.send_forward(now, id, out),
+                WakeReason::News => self.tell_all(now, out),
                 WakeReason::Sessions => self.watch_sessions(now, out),
                 WakeReason::Balance => self.balance(now, out),
                 WakeReason::Snapshot => self.write_snapshot_on(now, out),
@@ -187,6 +194,7 @@ impl Node {
             }
             self.propose_isrs(now, out);
             self.send_fetches(now, out);
+            self.tell_news(now, out);
             if !self.advance_life(now, out) {
                 return;
             }
@@ -344,9 +352,17 @@ impl Node {
             }
             MetadataRecord::RemoveTopic(record) => self.topic_removed(record.topic_id, out),
             MetadataRecord::RegisterBroker(record) => self.leader_restarted(protocol::NodeId(record.broker_id)),
-            MetadataRecord::BrokerRegistrationChange(_)
-            | MetadataRecord::FenceBroker(_)
-            | MetadataRecord::UnregisterBroker(_) => self.broker_changed(now, out),
+            MetadataRecord::BrokerRegistrationChange(record) => {
+                if record.fenced > 0 {
+                    self.broker_fenced(now, protocol::NodeId(record.broker_id));
+                }
+                self.broker_changed(now, out);
+            }
+            MetadataRecord::FenceBroker(record) => {
+                self.broker_fenced(now, protocol::NodeId(record.id));
+                self.broker_changed(now, out);
+            }
+            MetadataRecord::UnregisterBroker(_) => self.broker_changed(now, out),
             MetadataRecord::Config(record) => {
                 self.warn_of_idle_key(record, out);
                 self.config_changed(now, record.resource_type, &record.resource_name);

@@ -43,6 +43,8 @@ pub enum WakeReason {
     Directories,
     /// A request that waits for a controller is passed on again.
     Forward(RequestId),
+    /// Answers about leaders that waited for news of them are given.
+    News,
     /// At the active controller: a broker's session is over, or its port is to be knocked at.
     Sessions,
     /// At the active controller, `leader.imbalance.check.interval.seconds`: leaders go back to their first replicas.

@@ -167,10 +167,23 @@ fn nobody_takes_over_the_number_of_the_controllers_own_broker() {
 fn a_new_controller_takes_nobody_for_gone_whom_it_has_not_heard_of() {
     let mut cluster = Cluster::of_three();
     cluster.controller.arm_contacts(cluster.now.mono, GRACE_MS);
-    let same_port = registration(2, 99, 9093);
+    let same_port = BrokerRegistrationRequest { log_dirs: vec![Uuid([77; 16])], ..registration(2, 99, 9093) };
     assert_eq!(error(&cluster.register_as(&same_port)), ErrorCode::DuplicateBrokerRegistration);
+    let same_disks = registration(2, 99, 1234);
+    assert_eq!(error(&cluster.register_as(&same_disks)), ErrorCode::DuplicateBrokerRegistration);
     cluster.now = at(TIMEOUT_MS + 1);
     assert_eq!(error(&cluster.register_as(&same_port)), ErrorCode::None, "its session is over");
+}
+
+/// Two of three nodes died and came back: the controller is new, and nobody saw the broker's end.
+#[test]
+fn who_has_the_port_and_the_disks_of_one_that_was_not_heard_of_is_its_next_life() {
+    let mut cluster = Cluster::of_three();
+    let next_life = registration(2, 99, 9093);
+    assert_eq!(error(&cluster.register_as(&next_life)), ErrorCode::DuplicateBrokerRegistration, "it is connected");
+    cluster.controller.arm_contacts(cluster.now.mono, GRACE_MS);
+    assert_eq!(error(&cluster.register_as(&next_life)), ErrorCode::None);
+    assert!(cluster.image().broker(NodeId(2)).is_some_and(|it| it.fenced && it.incarnation == Uuid([99; 16])));
 }
 
 #[test]

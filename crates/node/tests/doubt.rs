@@ -1,4 +1,4 @@
-//! A leader of whom a broker has just seen the connection break: clients are told of no leader for a moment.
+//! Answers about leaders that wait for news: of a leader whose connection has just broken, of what was said before.
 
 mod common;
 
@@ -7,10 +7,10 @@ use node::{CallError, ConnId, Input, Peer, PeerHost};
 use protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
 use protocol::messages::metadata_request::MetadataRequestTopic;
 use protocol::messages::{
-    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateTopicsRequest, MetadataRequest,
-    broker_registration_request,
+    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateTopicsRequest, FetchResponse, MetadataRequest,
+    MetadataResponse, broker_registration_request,
 };
-use protocol::{ErrorCode, NodeId, RequestBody, ResponseBody, Str, Uuid};
+use protocol::{NodeId, RequestBody, ResponseBody, Str, Uuid};
 
 /// The other broker, which is a connection and the test's answers.
 const OTHER: NodeId = NodeId(2);
@@ -79,52 +79,125 @@ fn ask(rig: &mut Rig, version: i16, body: RequestBody) -> ResponseBody {
     rig.answer(id).expect("it is answered")
 }
 
-/// The fetch that is on its way fails.
-fn fail(rig: &mut Rig, error: CallError) {
+/// The fetch that is on its way comes to this end.
+fn end_fetch(rig: &mut Rig, result: Result<ResponseBody, CallError>) {
+    end_call(rig, result, |it| matches!(it, RequestBody::Fetch(_)));
+}
+
+fn end_call(rig: &mut Rig, result: Result<ResponseBody, CallError>, is_it: fn(&RequestBody) -> bool) {
     let calls = rig.calls.as_mut().expect("it knows another");
-    let at = calls.iter().position(|it| matches!(it.body, RequestBody::Fetch(_))).expect("it fetches");
+    let at = calls.iter().position(|it| is_it(&it.body)).expect("it is asked");
     let call = calls.remove(at);
     assert_eq!(call.to, OTHER);
-    rig.input(Input::Answered(call.id, Err(error)));
+    rig.input(Input::Answered(call.id, result));
     rig.run();
 }
 
-/// What clients are told of the partition: its leader and a code.
-fn told(rig: &mut Rig) -> (i32, ErrorCode) {
-    let topics = Some(vec![MetadataRequestTopic { name: Some(Str::from_static("t")), ..Default::default() }]);
-    let request = MetadataRequest { topics, ..MetadataRequest::default() };
-    let ResponseBody::Metadata(response) = rig.call(12, RequestBody::Metadata(request)) else { panic!() };
-    let partition = &response.topics[0].partitions[0];
-    assert_eq!(
-        (response.topics[0].error_code, &partition.isr_nodes[..]),
-        (0, &[2, 1][..]),
-        "it says no more than it must"
-    );
-    (partition.leader_id, ErrorCode::from_code(partition.error_code))
+/// The other broker's process has ended: its connection breaks and its port refuses.
+fn die(rig: &mut Rig) {
+    rig.input(Input::Closed(OTHERS));
+    rig.run();
+    end_call(rig, Err(CallError::Refused), |it| matches!(it, RequestBody::ApiVersions(_)));
 }
 
-const LEADS: (i32, ErrorCode) = (OTHER.0, ErrorCode::None);
-const IN_DOUBT: (i32, ErrorCode) = (-1, ErrorCode::LeaderNotAvailable);
+fn ask_for_leader(rig: &mut Rig) -> i32 {
+    let topics = Some(vec![MetadataRequestTopic { name: Some(Str::from_static("t")), ..Default::default() }]);
+    rig.send(12, RequestBody::Metadata(MetadataRequest { topics, ..MetadataRequest::default() }))
+}
+
+/// What the client was told: the brokers, and who leads the partition.
+fn told(rig: &mut Rig, id: i32) -> Option<(Vec<i32>, i32)> {
+    rig.run();
+    let ResponseBody::Metadata(MetadataResponse { brokers, topics, .. }) = rig.answer(id)? else { panic!() };
+    let partition = &topics[0].partitions[0];
+    assert_eq!((topics[0].error_code, partition.error_code), (0, 0));
+    Some((brokers.iter().map(|it| it.node_id).collect(), partition.leader_id))
+}
+
+fn before() -> Option<(Vec<i32>, i32)> {
+    Some((vec![1, OTHER.0], OTHER.0))
+}
 
 #[test]
-fn a_leader_whose_connection_broke_is_not_named_for_a_moment_once_a_break() {
+fn a_leader_whose_connection_broke_is_named_once_it_is_clear_that_nobody_else_leads() {
     for broken in [CallError::Reset, CallError::Refused] {
         let mut rig = following();
-        assert_eq!(told(&mut rig), LEADS);
-        fail(&mut rig, broken);
-        assert_eq!(told(&mut rig), IN_DOUBT, "{broken:?}");
-        rig.advance(199);
-        assert_eq!(told(&mut rig), IN_DOUBT);
+        end_fetch(&mut rig, Err(broken));
+        let asked = ask_for_leader(&mut rig);
+        assert_eq!(told(&mut rig, asked), None, "{broken:?}");
+        rig.advance(1_999);
+        assert_eq!(told(&mut rig, asked), None);
         rig.advance(1);
-        assert_eq!(told(&mut rig), LEADS, "nobody was elected: it may refuse us alone");
-        fail(&mut rig, CallError::Refused);
-        assert_eq!(told(&mut rig), LEADS, "that it still does is no news");
+        assert_eq!(told(&mut rig, asked), before(), "nobody was elected: it may refuse us alone");
+        end_fetch(&mut rig, Err(CallError::Refused));
+        rig.advance(1);
+        let asked = ask_for_leader(&mut rig);
+        rig.advance(10);
+        assert_eq!(told(&mut rig, asked), before(), "that it still does is no news");
     }
+}
+
+#[test]
+fn a_leader_that_answers_again_is_named_at_once() {
+    let mut rig = following();
+    end_fetch(&mut rig, Err(CallError::Reset));
+    let asked = ask_for_leader(&mut rig);
+    rig.advance(30);
+    assert_eq!(told(&mut rig, asked), None);
+    end_fetch(&mut rig, Ok(ResponseBody::Fetch(FetchResponse { session_id: 7, ..FetchResponse::default() })));
+    assert_eq!(told(&mut rig, asked), before());
 }
 
 #[test]
 fn a_leader_that_only_takes_its_time_is_named() {
     let mut rig = following();
-    fail(&mut rig, CallError::TimedOut);
-    assert_eq!(told(&mut rig), LEADS);
+    end_fetch(&mut rig, Err(CallError::TimedOut));
+    let asked = ask_for_leader(&mut rig);
+    assert_eq!(told(&mut rig, asked), before());
+}
+
+#[test]
+fn who_waits_is_told_of_the_next_leader_and_the_last_one_is_a_broker_for_a_while() {
+    let mut rig = following();
+    end_call(&mut rig, Ok(ResponseBody::empty(protocol::ApiKey::ApiVersions).expect("it has one")), |it| {
+        matches!(it, RequestBody::ApiVersions(_))
+    });
+    end_fetch(&mut rig, Err(CallError::Reset));
+    let asked = ask_for_leader(&mut rig);
+    assert_eq!(told(&mut rig, asked), None);
+    die(&mut rig);
+    assert_eq!(told(&mut rig, asked), Some((vec![1, OTHER.0], 1)), "in the same moment");
+    rig.advance(2_999);
+    let asked = ask_for_leader(&mut rig);
+    assert_eq!(told(&mut rig, asked), Some((vec![1, OTHER.0], 1)));
+    rig.advance(1);
+    let asked = ask_for_leader(&mut rig);
+    assert_eq!(told(&mut rig, asked), Some((vec![1], 1)));
+}
+
+#[test]
+fn who_asks_again_may_know_more_than_this_broker_does() {
+    let mut rig = following();
+    let first = ask_for_leader(&mut rig);
+    assert_eq!(told(&mut rig, first), before());
+    // It asks again, and nothing has happened.
+    let again = ask_for_leader(&mut rig);
+    rig.advance(9);
+    assert_eq!(told(&mut rig, again), None);
+    rig.advance(1);
+    assert_eq!(told(&mut rig, again), before());
+    // It asks again, and this broker hears of the leader's end only afterwards.
+    end_call(&mut rig, Ok(ResponseBody::empty(protocol::ApiKey::ApiVersions).expect("it has one")), |it| {
+        matches!(it, RequestBody::ApiVersions(_))
+    });
+    let again = ask_for_leader(&mut rig);
+    assert_eq!(told(&mut rig, again), None);
+    rig.advance(1);
+    end_fetch(&mut rig, Err(CallError::Reset));
+    rig.advance(20);
+    assert_eq!(told(&mut rig, again), None, "it is in doubt by now");
+    die(&mut rig);
+    assert_eq!(told(&mut rig, again), Some((vec![1, OTHER.0], 1)));
+    let own = ask_for_leader(&mut rig);
+    assert_eq!(told(&mut rig, own), Some((vec![1, OTHER.0], 1)), "of itself it knows");
 }

@@ -556,6 +556,7 @@ fn reason_words(reason: WakeReason) -> &'static str {
         WakeReason::AlterPartition => "another try of AlterPartition",
         WakeReason::Balance => "leader.imbalance.check.interval.seconds",
         WakeReason::Snapshot => "more of a snapshot of the metadata",
+        WakeReason::News => "news of leaders that clients wait for",
         WakeReason::Sessions => "broker.session.timeout.ms",
         WakeReason::Groups(_) => "a group's next deadline",
         WakeReason::OffsetExpiry => "offsets.retention.check.interval.ms",

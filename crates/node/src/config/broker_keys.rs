@@ -92,8 +92,7 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("follower.fetch.last.tiered.offset.enable", Boolean, Some("false"), Any).cluster_wide().idle(),
     Definition::new("follower.replication.throttled.rate", Long, Some("9223372036854775807"), AtLeast(0))
         .cluster_wide()
-        .internal()
-        .idle(),
+        .internal(),
     Definition::new("group.consumer.assignment.interval.ms", Int, Some("1000"), AtLeast(0))
         .cluster_wide()
         .doc("At least so many milliseconds are between two assignments of a consumer group."),
@@ -204,8 +203,7 @@ pub const BROKER_KEYS: &[Definition] = &[
         .doc("Seconds between two looks of the controller at leaderships that could go back to the first replicas."),
     Definition::new("leader.replication.throttled.rate", Long, Some("9223372036854775807"), AtLeast(0))
         .cluster_wide()
-        .internal()
-        .idle(),
+        .internal(),
     Definition::new(
         "listener.security.protocol.map",
         String,
@@ -462,8 +460,8 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("replica.selector.class", String, None, Any),
     Definition::new("replica.socket.receive.buffer.bytes", Int, Some("65536"), Any).idle(),
     Definition::new("replica.socket.timeout.ms", Int, Some("30000"), Any),
-    Definition::new("replication.quota.window.num", Int, Some("11"), AtLeast(1)).idle(),
-    Definition::new("replication.quota.window.size.seconds", Int, Some("1"), AtLeast(1)).idle(),
+    Definition::new("replication.quota.window.num", Int, Some("11"), AtLeast(1)),
+    Definition::new("replication.quota.window.size.seconds", Int, Some("1"), AtLeast(1)),
     Definition::new("request.timeout.ms", Int, Some("30000"), Any)
         .doc("How long a node waits for another node's answer."),
     Definition::new("sasl.client.callback.handler.class", Class, None, Any).idle(),

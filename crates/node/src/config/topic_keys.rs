@@ -30,16 +30,14 @@ pub const TOPIC_KEYS: &[Definition] = &[
     Definition::new("flush.ms", Long, Some("9223372036854775807"), AtLeast(0))
         .doc("How long a record may be written before it is forced to disk."),
     Definition::new("follower.replication.throttled.replicas", List, Some(""), ThrottledReplicas)
-        .doc("The replicas whose followers are throttled, as partition:broker pairs, or *.")
-        .idle(),
+        .doc("The replicas whose followers are throttled, as partition:broker pairs, or *."),
     Definition::new("index.interval.bytes", Int, Some("4096"), AtLeast(0))
         .doc("Bytes of records between two entries of the offset index."),
     Definition::new("internal.segment.bytes", Int, None, Any)
         .doc("The size at which a new segment begins, without a lower bound; for tests.")
         .internal(),
     Definition::new("leader.replication.throttled.replicas", List, Some(""), ThrottledReplicas)
-        .doc("The replicas whose leaders are throttled, as partition:broker pairs, or *.")
-        .idle(),
+        .doc("The replicas whose leaders are throttled, as partition:broker pairs, or *."),
     Definition::new("local.retention.bytes", Long, Some("-2"), AtLeast(-2))
         .doc("Bytes kept here when the rest is in tiered storage; -2 for retention.bytes.")
         .idle(),

@@ -140,7 +140,9 @@ impl Controller {
 
     /// Another process with the same number is refused while the first lives. This node's own lives
     /// as long as this process, and its earlier lives are over when it asks itself. Of others that one is known to be gone when
-    /// its connection was seen to break and who asks listens where it did: two cannot have one port.
+    /// who asks listens where it did, as two cannot have one port, and its connection was seen to break. Of one that was not heard
+    /// of since this term began none is known to have broken: then who asks must have its directories too, each of which one
+    /// process has locked.
     fn is_another_alive(
         &self,
         config: &Config,
@@ -153,7 +155,10 @@ impl Controller {
             return !is_own;
         }
         let timeout_ms = i64::from(config.broker_session_timeout_ms);
-        let took_over = self.contacts.is_broken(broker.id)
+        let has_its_disks = !broker.directories.is_empty()
+            && self.contacts.is_in_doubt(broker.id)
+            && broker.directories.iter().all(|it| request.log_dirs.contains(it));
+        let took_over = (self.contacts.is_broken(broker.id) || has_its_disks)
             && request.listeners.iter().any(|it| {
                 let before = broker.endpoints.get(&it.name);
                 before.is_some_and(|before| before.host == it.host && before.port == it.port)

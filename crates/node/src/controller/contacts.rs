@@ -147,7 +147,7 @@ impl Contacts {
         self.by_broker.get(&id).is_some_and(|it| it.line == Line::Broken)
     }
 
-    /// True if a knock's answer means anything: the broker is watched, and no connection of it is open.
+    /// True if the broker is watched and no connection of it is open, so that a knock's answer means something.
     pub fn is_in_doubt(&self, id: NodeId) -> bool {
         self.by_broker.get(&id).is_some_and(|it| !matches!(it.line, Line::Open(_)))
     }

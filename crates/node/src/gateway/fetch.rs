@@ -6,6 +6,7 @@
 //! - A fetch that finds less than `min_bytes` waits in [`crate::watch`] and is read again when enough was written.
 //! - A replica's fetch acknowledges all below its offset: that is noted before the answer is put together, so the answer
 //!   tells the high watermark it brought about. It is known by its broker epoch too (KIP-903).
+//! - KIP-73: a replica that is not in sync gets nothing while its throttle is exceeded ([`crate::throttle`]).
 //! - KIP-392: since version 11 a consumer may read at followers; with RackAwareReplicaSelector a leader sends it to one.
 
 use ordered::Map;
@@ -25,6 +26,7 @@ use crate::node::Node;
 use crate::ops::Purpose;
 use crate::outbox::Outbox;
 use crate::partition::{Data, Isolation, PartitionKey, ReadRange, ReplicaFetch, Sight};
+use crate::throttle::Side;
 use crate::timers::WakeReason;
 use crate::watch::Reader;
 
@@ -59,6 +61,8 @@ struct Pass {
     is_urgent: bool,
     /// What can be waited for.
     readable: Vec<PartitionKey>,
+    /// Some replicas are throttled until then.
+    held_until: Option<Instant>,
 }
 
 impl Node {
@@ -107,7 +111,7 @@ impl Node {
         };
         self.note_replica(now, &fetch, out);
         let pass = self.read_all(now, &fetch);
-        let can_wait = request.max_wait_ms > 0 && !pass.readable.is_empty();
+        let can_wait = request.max_wait_ms > 0 && (!pass.readable.is_empty() || pass.held_until.is_some());
         if !can_wait || pass.is_urgent || pass.bytes >= fetch.min_bytes {
             return self.conclude(now, fetch, pass, out);
         }
@@ -117,7 +121,8 @@ impl Node {
             Some(_) => (Reader::Replica, self.watch.replica_wait_ms(now.mono, max_ms)),
             None => (Reader::Consumer, max_ms),
         };
-        self.timers.arm(WakeReason::FetchWait(id), now.mono.plus_ms(wait_ms));
+        let until = now.mono.plus_ms(wait_ms);
+        self.timers.arm(WakeReason::FetchWait(id), pass.held_until.map_or(until, |at| at.min(until)));
         self.watch.add(id, reader, fetch.min_bytes - pass.bytes, pass.readable);
         self.deferred.hold(id, Pending::Fetch(fetch));
     }
@@ -193,8 +198,18 @@ impl Node {
         let listener = self.connections.get(&fetch.waiter.conn).map(|peer| &*peer.listener).unwrap_or_default();
         // Consumers that know of racks may read at followers.
         let only_leader = fetch.replica.is_some() || fetch.waiter.version < 11;
-        let mut pass =
-            Pass { answers: Vec::new(), lookups: Vec::new(), bytes: 0, is_urgent: false, readable: Vec::new() };
+        let mut pass = Pass {
+            answers: Vec::new(),
+            lookups: Vec::new(),
+            bytes: 0,
+            is_urgent: false,
+            readable: Vec::new(),
+            held_until: None,
+        };
+        let mut gate = match &fetch.replica {
+            Some(_) => self.throttles.held_back(&self.config, &self.image, Side::Leader, now.mono),
+            None => None,
+        };
         let mut budget = fetch.max_bytes;
         for (slot, (key, params)) in fetch.merged.partitions.iter().enumerate() {
             let partition_key = match self.known(fetch.waiter.version, key) {
@@ -226,11 +241,24 @@ impl Node {
             let preferred = (self.config.replication.rack_aware && fetch.replica.is_none())
                 .then(|| partition.preferred_replica(sight, &fetch.rack, params.offset, listener))
                 .flatten();
-            // Who is sent elsewhere reads nothing here.
-            let max_bytes = if preferred.is_some() { 0 } else { range.max_bytes };
-            let range = ReadRange { max_bytes, at_least_one: range.at_least_one && preferred.is_none(), ..range };
+            // Of replicas, as in Kafka, only one that is not in sync is held back.
+            let mut is_held = false;
+            if let (Some((named, until)), Some(it)) = (&mut gate, &fetch.replica)
+                && !partition.isr().contains(&it.replica)
+                && named.contains(&partition.topic, key.partition)
+            {
+                pass.held_until = Some(*until);
+                is_held = true;
+            }
+            // Who is sent elsewhere or held back reads nothing here.
+            let reads = preferred.is_none() && !is_held;
+            let max_bytes = if reads { range.max_bytes } else { 0 };
+            let range = ReadRange { max_bytes, at_least_one: range.at_least_one && reads, ..range };
             let read = allowed.and_then(|()| partition.read(&range, only_leader));
-            pass.readable.push(partition_key);
+            // What is appended meanwhile does not end the wait of who is held back.
+            if !is_held {
+                pass.readable.push(partition_key);
+            }
             let read = match read {
                 Ok(read) => read,
                 Err(error) => {
@@ -283,6 +311,14 @@ impl Node {
     /// Consults the session, groups by topic and sends.
     fn finish_fetch(&mut self, now: Instant, fetch: PendingFetch, answers: Vec<PartitionData>, out: &mut Outbox) {
         let PendingFetch { waiter, merged, replica, .. } = fetch;
+        if replica.is_some() && self.is_throttled(Side::Leader) {
+            let sent = merged.partitions.iter().zip(&answers).filter_map(|((key, _), answer)| {
+                let bytes = answer.records.as_ref().map_or(0, |records| records.size() as u64);
+                Some((self.known(waiter.version, key).ok()?, bytes))
+            });
+            let sent: Vec<_> = sent.collect();
+            self.replicated(Side::Leader, now, &sent);
+        }
         let mut response = FetchResponse::default();
         let told: Vec<Told> = answers.iter().map(told_by).collect();
         let keep = match merged.kind {

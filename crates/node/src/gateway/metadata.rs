@@ -88,30 +88,28 @@ pub fn handle(context: &mut Context<'_>, request: MetadataRequest) -> Step {
     if records.is_empty() { Step::Answer(reply) } else { Step::Decided(Outcome { records, reply }) }
 }
 
-/// Names no leader of whom this broker has just seen the connection break. Who lost a leader asks at once, before anybody can
-/// have another one elected: told of the old one again, librdkafka looks anew only a second later, and told that there is none
-/// at the moment, after a tenth of that.
-pub(super) fn doubt(step: &mut Step, is_in_doubt: impl Fn(NodeId) -> bool) {
-    let Step::Answer(ResponseBody::Metadata(answer)) = step else { return };
-    for partition in answer.topics.iter_mut().flat_map(|it| &mut it.partitions) {
-        if partition.leader_id >= 0 && is_in_doubt(NodeId(partition.leader_id)) {
-            partition.leader_id = -1;
-            partition.error_code = ErrorCode::LeaderNotAvailable.code();
-        }
+/// Names a broker to clients of a listener, though it may be fenced; the others are named in the order of their ids.
+pub(super) fn name(image: &Image, id: NodeId, listener: &str, brokers: &mut Vec<MetadataResponseBroker>) {
+    let Some(broker) = image.broker(id) else { return };
+    let Some(endpoint) = broker.endpoints.get(listener) else { return };
+    if let Err(place) = brokers.binary_search_by_key(&id.0, |it| it.node_id) {
+        brokers.insert(place, named(broker, endpoint));
+    }
+}
+
+fn named(broker: &BrokerImage, endpoint: &Endpoint) -> MetadataResponseBroker {
+    MetadataResponseBroker {
+        node_id: broker.id.0,
+        host: endpoint.host.clone(),
+        port: i32::from(endpoint.port),
+        rack: broker.rack.clone(),
     }
 }
 
 fn response(context: &Context<'_>, topics: Vec<MetadataResponseTopic>, cluster_operations: bool) -> ResponseBody {
     let listener = &context.peer.listener;
     let alive = context.image.brokers().filter_map(|broker| Some((broker, reachable(broker, listener)?)));
-    let brokers: Vec<MetadataResponseBroker> = alive
-        .map(|(broker, endpoint)| MetadataResponseBroker {
-            node_id: broker.id.0,
-            host: endpoint.host.clone(),
-            port: i32::from(endpoint.port),
-            rack: broker.rack.clone(),
-        })
-        .collect();
+    let brokers = alive.map(|(broker, endpoint)| named(broker, endpoint)).collect();
     let asked = (8..=10).contains(&context.version) && cluster_operations;
     ResponseBody::Metadata(MetadataResponse {
         controller_id: controller_id(context),

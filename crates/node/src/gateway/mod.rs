@@ -27,6 +27,7 @@ pub(crate) mod groups;
 pub(crate) mod init_producer_id;
 pub(crate) mod list_offsets;
 pub mod metadata;
+pub(crate) mod news;
 mod offset_for_leader_epoch;
 mod offsets;
 pub(crate) mod produce;
@@ -135,11 +136,7 @@ impl Node {
             RequestBody::DescribeLogDirs(request) => return self.handle_describe_log_dirs(waiter, request, out),
             RequestBody::DescribeProducers(request) => return self.handle_describe_producers(waiter, request, out),
             RequestBody::ApiVersions(request) => api_versions::handle(&mut context, request),
-            RequestBody::Metadata(request) => {
-                let mut step = metadata::handle(&mut context, request);
-                metadata::doubt(&mut step, |leader| self.fetchers.is_in_doubt(now.mono, leader));
-                step
-            }
+            RequestBody::Metadata(request) => return self.handle_metadata(now, waiter, request, out),
             RequestBody::DescribeConfigs(request) => configs::describe(&mut context, request),
             RequestBody::ListConfigResources(request) => configs::list_resources(&mut context, request),
             RequestBody::DescribeCluster(request) => describe_cluster::handle(&mut context, request),
@@ -200,6 +197,7 @@ impl Node {
     pub(crate) fn forget_connection(&mut self, conn: ConnId) {
         self.connections.remove(&conn);
         self.limits.closed(conn);
+        self.news.closed(conn);
         self.life.waiting.retain(|(waiting, _)| *waiting != conn);
         self.forget_quorum_waiters(conn);
         let fetches = self.deferred.pending().filter_map(|(id, pending)| match pending {

@@ -267,7 +267,6 @@ pub(super) fn rules_of(config: &TopicConfig) -> LogRules {
 }
 
 /// Why batches have no place in a partition's log.
-pub(crate) /// Why batches have no place in a partition's log.
 pub(crate) fn place_error(topic: &str, partition: i32, error: &AppendError) -> String {
     match error {
         AppendError::TooLarge { size, limit } => format!(

@@ -6,6 +6,7 @@ mod failover;
 mod following;
 mod groups;
 mod isr;
+mod throttle;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -229,9 +230,13 @@ impl World {
     }
 
     fn set(&mut self, key: &'static str, value: &'static str) {
+        self.configure(2, "t", key, value);
+    }
+
+    fn configure(&mut self, resource_type: i8, name: &'static str, key: &'static str, value: &'static str) {
         self.commit(MetadataRecord::Config(ConfigRecord {
-            resource_type: 2,
-            resource_name: Str::from_static("t"),
+            resource_type,
+            resource_name: Str::from_static(name),
             name: Str::from_static(key),
             value: Some(Str::from_static(value)),
         }));
