@@ -262,7 +262,6 @@ pub(super) fn rules_of(config: &TopicConfig) -> LogRules {
             TimestampPolicy::CreateTime => TimestampType::CreateTime,
             TimestampPolicy::LogAppendTime => TimestampType::LogAppendTime,
         },
-        preallocate: config.preallocate,
     }
 }
 
