@@ -7,13 +7,14 @@ use crate::admin::{Admin, AdminTicket, BrokerInfo};
 use crate::config::ClientConfig;
 use crate::consumer::{Consumer, ConsumerTicket};
 use crate::event::Event;
+use crate::group::{Group, GroupTicket, no_group};
 use crate::input::{Input, OpId, Operation};
 use crate::metadata::Metadata;
 use crate::network::{Lost, Network, Settled};
 use crate::outbox::{Answer, Cause, Failure, Outbox};
 use crate::producer::{Producer, Sent};
 use crate::random::Random;
-use crate::view::{PendingState, PendingView, View};
+use crate::view::{GroupView, PendingState, PendingView, View};
 use crate::wire::{ApiKey, RequestBody, ResponseBody};
 
 /// A Kafka client: producer, consumer and admin over one set of connections.
@@ -25,6 +26,8 @@ pub struct Client {
     random: Random,
     producer: Producer,
     consumer: Consumer,
+    /// The consumer's, if it has one.
+    group: Option<Group>,
     admin: Admin,
     /// Questions about a topic's partitions that wait for metadata.
     asked_partitions: Vec<(OpId, Str, Instant)>,
@@ -48,6 +51,7 @@ pub(crate) enum Ticket {
     InitProducerId,
     Produce(Sent),
     Consumer(ConsumerTicket),
+    Group(GroupTicket),
     Admin(AdminTicket),
 }
 
@@ -76,6 +80,18 @@ impl Context<'_> {
     /// Sends a request to a broker that is ready.
     pub(crate) fn send(&mut self, node: NodeId, version: i16, body: RequestBody, ticket: Ticket) {
         let timeout_ms = self.config.request_timeout_ms;
+        self.send_within(node, version, body, ticket, timeout_ms);
+    }
+
+    /// The same, for an answer that may take longer.
+    pub(crate) fn send_within(
+        &mut self,
+        node: NodeId,
+        version: i16,
+        body: RequestBody,
+        ticket: Ticket,
+        timeout_ms: i64,
+    ) {
         let sent = self.network.send(node, version, body, ticket, timeout_ms, self.now, self.out);
         assert!(sent.is_ok(), "requests are sent only to brokers that are ready");
     }
@@ -110,6 +126,7 @@ impl Client {
         Client {
             network: Network::new(&config, for_network),
             metadata: Metadata::new(for_metadata),
+            group: Group::new(&config),
             config,
             random,
             producer: Producer::default(),
@@ -167,11 +184,19 @@ impl Client {
         &self.config
     }
 
+    /// Its membership in its group, as it believes; a part of [`Client::view`].
+    pub fn group(&self) -> Option<GroupView> {
+        self.group.as_ref().map(|it| it.view(&self.consumer, &self.config))
+    }
+
     /// What this client could tell about itself.
     pub fn view(&self) -> View {
         let asked = self.asked_partitions.iter().map(|(op, ..)| PendingView { op: *op, state: PendingState::Waiting });
         let mut pending: Vec<PendingView> =
             self.producer.pending().chain(self.consumer.pending()).chain(self.admin.pending()).chain(asked).collect();
+        if let Some(group) = &self.group {
+            pending.extend(group.pending());
+        }
         ordered::sort_by_key(&mut pending, |it| it.op);
         View {
             client_id: self.config.client_id.clone(),
@@ -179,6 +204,7 @@ impl Client {
             pending,
             producer: self.producer.view(),
             consumer: self.consumer.view(),
+            group: self.group(),
             metadata_at: self.metadata.answered_at(),
         }
     }
@@ -193,6 +219,24 @@ impl Client {
             Operation::Send(record) => self.producer.send(op, record, context),
             Operation::Flush => self.producer.flush(op),
             Operation::Assign(partitions) => self.consumer.assign(op, partitions, context),
+            Operation::Subscribe(_) | Operation::Commit(_) | Operation::Committed(_) if self.group.is_none() => {
+                context.out.failed(op, no_group());
+            }
+            Operation::Subscribe(topics) => {
+                if let Some(group) = &mut self.group {
+                    group.subscribe(op, topics, &mut self.consumer, context);
+                }
+            }
+            Operation::Commit(offsets) => {
+                if let Some(group) = &mut self.group {
+                    group.commit(op, offsets, &self.consumer, context);
+                }
+            }
+            Operation::Committed(partitions) => {
+                if let Some(group) = &mut self.group {
+                    group.look_up(op, partitions, context);
+                }
+            }
             Operation::Seek(partition, to) => self.consumer.seek(op, &partition, to, context),
             Operation::Pause(partitions) => self.consumer.pause(op, &partitions, true, context),
             Operation::Resume(partitions) => self.consumer.pause(op, &partitions, false, context),
@@ -205,6 +249,9 @@ impl Client {
             Operation::Admin(call) => self.admin.start(op, call, context),
             Operation::Close { timeout_ms } => {
                 self.producer.close();
+                if let Some(group) = &mut self.group {
+                    group.close(&mut self.consumer, context);
+                }
                 self.life = Life::Closing { op, deadline: now.mono.plus_ms(timeout_ms) };
             }
         }
@@ -232,6 +279,11 @@ impl Client {
                     self.producer.handle_produced(sent, node, answer, context!(self, now, out));
                 }
                 Ticket::Consumer(ticket) => self.consumer.handle(ticket, node, answer, context!(self, now, out)),
+                Ticket::Group(ticket) => {
+                    if let Some(group) = &mut self.group {
+                        group.handle(ticket, answer, &mut self.consumer, context!(self, now, out));
+                    }
+                }
                 Ticket::Admin(ticket) => self.admin.handle(ticket, node, answer, context!(self, now, out)),
             }
         }
@@ -260,14 +312,20 @@ impl Client {
 
     fn drive(&mut self, now: Now, out: &mut Outbox) {
         self.producer.drive(context!(self, now, out));
+        if let Some(group) = &mut self.group {
+            group.drive(&mut self.consumer, context!(self, now, out));
+        }
         self.consumer.drive(context!(self, now, out));
         self.admin.drive(context!(self, now, out));
         self.answer_partitions(now, out);
         self.ask_metadata(now, out);
         if let Life::Closing { op, deadline } = self.life
-            && (self.producer.is_settled() || deadline <= now.mono)
+            && (deadline <= now.mono || self.producer.is_settled() && self.group.as_ref().is_none_or(Group::is_settled))
         {
             self.producer.abort(context!(self, now, out));
+            if let Some(group) = &mut self.group {
+                group.abort(context!(self, now, out));
+            }
             self.consumer.abort(context!(self, now, out));
             self.admin.abort(context!(self, now, out));
             for (op, ..) in std::mem::take(&mut self.asked_partitions) {
@@ -332,6 +390,7 @@ impl Client {
             asked,
             self.producer.wake_at(context),
             self.consumer.wake_at(context),
+            self.group.as_ref().and_then(|it| it.wake_at(&self.consumer, context)),
             self.admin.wake_at(context),
             self.metadata.wake_at(&self.config).filter(|at| *at > now.mono),
             self.network.deadline(),

@@ -5,6 +5,8 @@ use std::fmt;
 use protocol::Str;
 use protocol::records::Compression;
 
+use crate::group::Assignor;
+
 /// All settings of a client. Producer, consumer and admin each read their own; what they share is shared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientConfig {
@@ -74,6 +76,46 @@ pub struct ClientConfig {
     pub isolation_level: IsolationLevel,
     /// `allow.auto.create.topics` (a consumer's; a producer always asks for it)
     pub allow_auto_create_topics: bool,
+    /// `group.id`
+    pub group_id: Option<Str>,
+    /// `group.instance.id` (KIP-345)
+    pub group_instance_id: Option<Str>,
+    /// `group.protocol`
+    pub group_protocol: GroupProtocol,
+    /// `group.remote.assignor`: the coordinator's choice if nothing is said.
+    pub group_remote_assignor: Option<Str>,
+    /// `partition.assignment.strategy`, the best first; empty is Kafka's default: range, then cooperative-sticky.
+    pub assignors: Vec<Assignor>,
+    /// `enable.auto.commit`
+    pub enable_auto_commit: bool,
+    /// `auto.commit.interval.ms`
+    pub auto_commit_interval_ms: i64,
+    /// `session.timeout.ms`; `None` is Kafka's default: 45000, or what the coordinator says.
+    pub session_timeout_ms: Option<i64>,
+    /// `heartbeat.interval.ms`; `None` is Kafka's default: 3000, or what the coordinator says.
+    pub heartbeat_interval_ms: Option<i64>,
+    /// `max.poll.interval.ms`
+    pub max_poll_interval_ms: i64,
+}
+
+/// How the members of a group agree on who reads what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// `classic`: all join, one of them assigns.
+    #[default]
+    Classic,
+    /// `consumer` (KIP-848): the coordinator assigns, each member follows for itself.
+    Consumer,
+}
+
+impl GroupProtocol {
+    /// As `group.protocol` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            GroupProtocol::Classic => "classic",
+            GroupProtocol::Consumer => "consumer",
+        }
+    }
 }
 
 /// When a record counts as written.
@@ -126,13 +168,13 @@ impl std::error::Error for ConfigError {}
 pub enum Known {
     /// It was applied.
     Yes,
-    /// Kafka has it, this client gains nothing from it (serializers, socket buffers, metrics, groups).
+    /// Kafka has it, this client gains nothing from it (serializers, socket buffers, metrics).
     Without,
     /// Kafka has no such key; it warns and goes on.
     No,
 }
 
-/// Keys of Kafka's clients that change nothing here: there are no groups, metrics, serializers or socket options.
+/// Keys of Kafka's clients that change nothing here: there are no metrics, serializers or socket options.
 const WITHOUT_EFFECT: &[&str] = &[
     "client.dns.lookup",
     "key.serializer",
@@ -153,12 +195,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "transaction.timeout.ms",
     "partitioner.adaptive.partitioning.enable",
     "partitioner.availability.timeout.ms",
-    "group.id",
-    "enable.auto.commit",
-    "auto.commit.interval.ms",
-    "session.timeout.ms",
-    "heartbeat.interval.ms",
-    "max.poll.interval.ms",
     "exclude.internal.topics",
     "check.crcs",
 ];
@@ -199,6 +235,16 @@ impl Default for ClientConfig {
             max_poll_records: 500,
             isolation_level: IsolationLevel::ReadUncommitted,
             allow_auto_create_topics: true,
+            group_id: None,
+            group_instance_id: None,
+            group_protocol: GroupProtocol::Classic,
+            group_remote_assignor: None,
+            assignors: Vec::new(),
+            enable_auto_commit: true,
+            auto_commit_interval_ms: 5_000,
+            session_timeout_ms: None,
+            heartbeat_interval_ms: None,
+            max_poll_interval_ms: 300_000,
         }
     }
 }
@@ -263,6 +309,26 @@ impl ClientConfig {
                 )?;
             }
             "allow.auto.create.topics" => self.allow_auto_create_topics = boolean(key, value)?,
+            "group.id" => self.group_id = Some(value.into()),
+            "group.instance.id" => self.group_instance_id = Some(value.into()),
+            "group.protocol" => {
+                let lower = value.to_ascii_lowercase();
+                let choices = [("classic", GroupProtocol::Classic), ("consumer", GroupProtocol::Consumer)];
+                self.group_protocol = one_of(key, &lower, &choices)?;
+            }
+            "group.remote.assignor" => self.group_remote_assignor = Some(value.into()),
+            "partition.assignment.strategy" => {
+                self.assignors.clear();
+                for name in value.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+                    let found = Assignor::named(name);
+                    self.assignors.push(found.ok_or_else(|| invalid(key, value, "there is no such assignor"))?);
+                }
+            }
+            "enable.auto.commit" => self.enable_auto_commit = boolean(key, value)?,
+            "auto.commit.interval.ms" => self.auto_commit_interval_ms = int(key, value, 0)?.into(),
+            "session.timeout.ms" => self.session_timeout_ms = Some(int(key, value, 0)?.into()),
+            "heartbeat.interval.ms" => self.heartbeat_interval_ms = Some(int(key, value, 0)?.into()),
+            "max.poll.interval.ms" => self.max_poll_interval_ms = int(key, value, 1)?.into(),
             "security.protocol" if value.eq_ignore_ascii_case("PLAINTEXT") => {}
             "security.protocol" | "transactional.id" | "partitioner.class" | "interceptor.classes" => {
                 return Err(ConfigError(format!("{key}={value} is not supported by this client")));
@@ -318,6 +384,18 @@ impl ClientConfig {
             return Err(ConfigError(
                 "delivery.timeout.ms should be equal to or larger than linger.ms + request.timeout.ms".into(),
             ));
+        }
+        if self.group_protocol == GroupProtocol::Consumer {
+            let set = [
+                ("partition.assignment.strategy", !self.assignors.is_empty()),
+                ("heartbeat.interval.ms", self.heartbeat_interval_ms.is_some()),
+                ("session.timeout.ms", self.session_timeout_ms.is_some()),
+            ];
+            if let Some((key, _)) = set.iter().find(|(_, is_set)| *is_set) {
+                return Err(ConfigError(format!("{key} cannot be set when group.protocol=CONSUMER")));
+            }
+        } else if self.group_remote_assignor.is_some() {
+            return Err(ConfigError("group.remote.assignor cannot be set when group.protocol=CLASSIC".into()));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use protocol::{ErrorCode, NodeId, Offset, ProducerEpoch, ProducerId, Str, TopicPartition};
 
 use crate::input::OpId;
+use crate::wire::ApiKey;
 
 /// Something that happened inside a client. Facts, not instructions: dropping them changes nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +105,85 @@ pub enum Event {
         partition: TopicPartition,
         /// What the broker said.
         error: ErrorCode,
+    },
+    /// Something happened to the consumer's membership in its group.
+    Group(GroupEvent),
+}
+
+/// Something that happened to a consumer's membership.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GroupEvent {
+    /// It knows its coordinator.
+    Coordinator {
+        /// Who it is.
+        node: NodeId,
+    },
+    /// It is in the group, in a generation (classic) or at a member epoch (KIP-848).
+    Joined {
+        /// Generation or member epoch.
+        epoch: i32,
+        /// Its id in the group.
+        member_id: Str,
+        /// It is the one that assigns (classic).
+        is_leader: bool,
+    },
+    /// It must join again, or reconcile.
+    Rejoins {
+        /// Why, for people.
+        why: &'static str,
+    },
+    /// It reads these partitions from now on. Told even when there are none.
+    Assigned {
+        /// Generation or member epoch.
+        epoch: i32,
+        /// What came to what it had.
+        partitions: Vec<TopicPartition>,
+    },
+    /// It has given up these partitions in good order.
+    Revoked {
+        /// Which.
+        partitions: Vec<TopicPartition>,
+    },
+    /// These partitions were taken from it: it is not in the group any more.
+    Lost {
+        /// Which.
+        partitions: Vec<TopicPartition>,
+    },
+    /// Offsets leave for the coordinator.
+    Commits {
+        /// Which.
+        offsets: Vec<(TopicPartition, Offset)>,
+    },
+    /// Offsets are committed.
+    Committed {
+        /// Which.
+        offsets: Vec<(TopicPartition, Offset)>,
+    },
+    /// Offsets are not committed, or nobody knows.
+    CommitFailed {
+        /// Which.
+        offsets: Vec<(TopicPartition, Offset)>,
+        /// What the coordinator said; `None` when nothing was heard.
+        error: Option<ErrorCode>,
+    },
+    /// The coordinator told where the group is in a partition.
+    Found {
+        /// Which.
+        partition: TopicPartition,
+        /// The committed offset, if there is one.
+        offset: Option<Offset>,
+    },
+    /// The coordinator refused it.
+    Refused {
+        /// Which request.
+        api: ApiKey,
+        /// In which words.
+        error: ErrorCode,
+    },
+    /// It leaves the group by itself.
+    Leaves {
+        /// Why, for people.
+        why: &'static str,
     },
 }
 

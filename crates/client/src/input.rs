@@ -4,6 +4,7 @@ use bytes::Bytes;
 use protocol::{Offset, Str, TopicPartition, WallMs};
 
 use crate::admin::AdminCall;
+use crate::outbox::Position;
 use crate::wire::Response;
 
 /// A connection that this client asked for. Never used twice within one run of the client.
@@ -40,6 +41,14 @@ pub enum Operation {
     Flush,
     /// Consumer: reads exactly these partitions from now on. Done at once.
     Assign(Vec<TopicPartition>),
+    /// Consumer: becomes a member of its group, which shares the partitions of these topics among its members. Done at once.
+    /// No topics ends the membership.
+    Subscribe(Vec<Str>),
+    /// Consumer: commits offsets for its group; `None` commits the position in every partition. Done when the coordinator
+    /// has them.
+    Commit(Option<Vec<(TopicPartition, Position)>>),
+    /// Consumer: where its group is in these partitions.
+    Committed(Vec<TopicPartition>),
     /// Consumer: goes on reading elsewhere. Done at once, as in Kafka: where the position really is shows in the next poll.
     Seek(TopicPartition, SeekTo),
     /// Consumer: keeps positions, gives no records. Done at once.
@@ -57,7 +66,8 @@ pub enum Operation {
     PartitionsFor(Str),
     /// Admin: changes or describes the cluster.
     Admin(AdminCall),
-    /// Ends the client: waits so long for records under way, then closes its connections. Later operations are refused.
+    /// Ends the client: waits so long for records under way, commits and leaves its group, then closes its connections. Later
+    /// operations are refused.
     Close {
         /// 0 gives up at once.
         timeout_ms: i64,

@@ -1,4 +1,4 @@
-//! Kafka's clients as one deterministic state machine: producer, consumer by assignment, admin, and the logic of Kafka's
+//! Kafka's clients as one deterministic state machine: producer, consumer by assignment or as a member of a group, admin, and the logic of Kafka's
 //! command-line tools.
 //!
 //! # The run loop
@@ -23,6 +23,7 @@ mod client;
 mod config;
 mod consumer;
 mod event;
+mod group;
 mod input;
 mod metadata;
 mod murmur2;
@@ -35,14 +36,17 @@ mod view;
 pub mod wire;
 
 pub use client::Client;
-pub use config::{Acks, ClientConfig, ConfigError, IsolationLevel, Known, ResetPolicy, bootstrap_servers};
-pub use event::{Event, PartitionChoice};
+pub use config::{
+    Acks, ClientConfig, ConfigError, GroupProtocol, IsolationLevel, Known, ResetPolicy, bootstrap_servers,
+};
+pub use event::{Event, GroupEvent, PartitionChoice};
+pub use group::Assignor;
 pub use input::{ConnId, Input, OpId, Operation, ProducerRecord, SeekTo};
 pub use murmur2::{murmur2, partition_of_key};
 pub use outbox::{
     Answer, Cause, Connect, ConsumerRecord, Failure, Outbox, Outcome, PartitionInfo, Position, RecordMetadata,
 };
 pub use view::{
-    BatchView, ConnectionState, ConnectionView, FetchView, InFlightView, PendingState, PendingView,
-    ProducerPartitionView, ProducerView, View,
+    BatchView, ConnectionState, ConnectionView, FetchView, GroupView, InFlightView, MemberState, PendingState,
+    PendingView, ProducerPartitionView, ProducerView, View,
 };

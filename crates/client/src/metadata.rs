@@ -99,6 +99,11 @@ impl Metadata {
         self.requested = true;
     }
 
+    /// An answer has told of this topic, be it only that there is none.
+    pub(crate) fn has_answered(&self, topic: &str) -> bool {
+        self.wanted.get(topic).is_some_and(|it| !it.new)
+    }
+
     pub(crate) fn topic(&self, topic: &str) -> Option<&TopicMetadata> {
         self.topics.get(topic)
     }

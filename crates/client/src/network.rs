@@ -121,11 +121,34 @@ impl<T> Network<T> {
         self.nodes.entry(id).or_insert_with(|| Node::new(host.clone(), port)).current = true;
     }
 
+    /// A connection of its own to the coordinator of a group, which is also the broker of this id.
+    pub(crate) fn coordinator_link(&self, id: NodeId) -> NodeId {
+        NodeId(COORDINATORS.wrapping_add(id.0))
+    }
+
+    /// Where that is.
+    pub(crate) fn add_coordinator(&mut self, id: NodeId, host: &Str, port: u16, out: &mut Outbox) {
+        let id = self.coordinator_link(id);
+        let moved = self.nodes.get(&id).is_some_and(|node| node.host != *host || node.port != port);
+        if moved {
+            // Whoever waited there asks again once the request is missed.
+            self.disconnect(id, Lost::Disconnected, true, out);
+            self.nodes.remove(&id);
+        }
+        self.nodes.entry(id).or_insert_with(|| Node::new(host.clone(), port));
+    }
+
+    /// The last connection to it came to nothing, or broke, and no new one is under way.
+    pub(crate) fn has_failed(&self, id: NodeId) -> bool {
+        self.nodes.get(&id).is_some_and(|node| node.failures > 0 && matches!(node.link, Link::Idle))
+    }
+
     /// The brokers that can be asked: those of metadata, or the bootstrap servers while there are none.
     fn candidates(&self) -> Vec<NodeId> {
         let known: Vec<NodeId> =
             self.nodes.iter().filter(|(id, node)| id.0 >= 0 && node.current).map(|(id, _)| *id).collect();
-        if known.is_empty() { self.nodes.keys().filter(|id| id.0 < 0).copied().collect() } else { known }
+        let is_bootstrap = |id: &&NodeId| (COORDINATORS / 2..0).contains(&id.0);
+        if known.is_empty() { self.nodes.keys().filter(is_bootstrap).copied().collect() } else { known }
     }
 
     /// Who has least to do: an idle connection, else the least busy one, else one being opened, else one that may be
@@ -404,7 +427,7 @@ impl<T> Network<T> {
             out.close.push(conn);
         }
         let unanswered = in_flight.iter().filter(|it| it.ticket.is_some()).count();
-        out.emit(|| Event::Disconnected { node: id, unanswered });
+        out.emit(|| Event::Disconnected { node: broker_of(id), unanswered });
         let tickets = in_flight.into_iter().filter_map(|it| it.ticket);
         tickets.map(|ticket| Settled { ticket, node: id, answer: Err(why) }).collect()
     }
@@ -414,6 +437,14 @@ impl<T> Network<T> {
         ordered::sort_by_key(&mut views, |view| view.conn);
         views
     }
+}
+
+/// Connections to coordinators are numbered from here.
+const COORDINATORS: i32 = i32::MIN;
+
+/// The broker that a connection leads to.
+fn broker_of(id: NodeId) -> NodeId {
+    if id.0 < COORDINATORS / 2 { NodeId(id.0.wrapping_sub(COORDINATORS)) } else { id }
 }
 
 fn bootstrap_id(index: usize) -> NodeId {
@@ -448,6 +479,6 @@ impl<T> Node<T> {
                 (*conn, state, in_flight.collect())
             }
         };
-        Some(ConnectionView { conn, node: id, host: self.host.clone(), port: self.port, state, in_flight })
+        Some(ConnectionView { conn, node: broker_of(id), host: self.host.clone(), port: self.port, state, in_flight })
     }
 }

@@ -56,6 +56,8 @@ pub enum Answer {
     Records(Vec<ConsumerRecord>),
     /// Of [`crate::Operation::Position`].
     Position(Position),
+    /// Of [`crate::Operation::Committed`], as asked; `None` where nothing is committed.
+    Committed(Vec<(TopicPartition, Option<Position>)>),
     /// Of [`crate::Operation::PartitionsFor`], in order.
     Partitions(Vec<PartitionInfo>),
     /// Of [`crate::Operation::Admin`].

@@ -2,6 +2,7 @@
 
 use protocol::{Instant, LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, Str, TopicPartition};
 
+use crate::config::GroupProtocol;
 use crate::input::{ConnId, OpId};
 use crate::wire::ApiKey;
 
@@ -18,6 +19,8 @@ pub struct View {
     pub producer: ProducerView,
     /// The consumer's side, in order of partitions.
     pub consumer: Vec<FetchView>,
+    /// Its membership, if it has a group.
+    pub group: Option<GroupView>,
     /// When metadata was last answered.
     pub metadata_at: Option<Instant>,
 }
@@ -145,4 +148,79 @@ pub struct FetchView {
     pub paused: bool,
     /// A fetch for it is under way.
     pub fetching: bool,
+}
+
+/// A consumer's membership in its group, as it believes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupView {
+    /// `group.id`.
+    pub group: Str,
+    /// `group.protocol`.
+    pub protocol: GroupProtocol,
+    /// Who assigns by which rule, once that is settled.
+    pub assignor: Option<Str>,
+    /// The topics it subscribed to; empty for one that assigns itself.
+    pub topics: Vec<Str>,
+    /// Its id in the group; empty before it has one.
+    pub member_id: Str,
+    /// `group.instance.id`.
+    pub instance: Option<Str>,
+    /// Generation or member epoch; negative while it is in none.
+    pub epoch: i32,
+    /// Where it is in the protocol.
+    pub state: MemberState,
+    /// It is the one that assigns (classic).
+    pub is_leader: bool,
+    /// Whom it asks.
+    pub coordinator: Option<NodeId>,
+    /// What it has, in order.
+    pub owned: Vec<TopicPartition>,
+    /// Of those, what it is about to give up: it reads no more of them.
+    pub releasing: Vec<TopicPartition>,
+    /// What it was assigned and does not have yet.
+    pub awaiting: Vec<TopicPartition>,
+    /// The offsets that it knows to be committed.
+    pub committed: Vec<(TopicPartition, Offset)>,
+    /// When a heartbeat was answered last.
+    pub heard_at: Option<Instant>,
+    /// Without another poll until then it leaves the group (`max.poll.interval.ms`). `None` while it polls.
+    pub poll_until: Option<Instant>,
+}
+
+/// Where a consumer is in the protocol of its group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemberState {
+    /// It is no member.
+    #[default]
+    Outside,
+    /// It commits and gives up partitions before it joins, or reconciles.
+    Releasing,
+    /// It waits for the others to join.
+    Joining,
+    /// It shares the partitions out, as the leader of the generation.
+    Assigning,
+    /// It waits for its assignment.
+    Syncing,
+    /// It is a member and has what it was assigned.
+    Member,
+    /// It says goodbye.
+    Leaving,
+    /// It was refused for good; its application must do something.
+    Failed,
+}
+
+impl MemberState {
+    /// For people.
+    pub fn word(self) -> &'static str {
+        match self {
+            MemberState::Outside => "outside",
+            MemberState::Releasing => "releasing",
+            MemberState::Joining => "joining",
+            MemberState::Assigning => "assigning",
+            MemberState::Syncing => "syncing",
+            MemberState::Member => "member",
+            MemberState::Leaving => "leaving",
+            MemberState::Failed => "failed",
+        }
+    }
 }

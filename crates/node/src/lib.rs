@@ -55,6 +55,7 @@ pub use gateway::check_answer;
 pub use input::{ConnId, Input, Peer, PeerHost};
 pub use lifecycle::Phase;
 pub use node::Node;
+pub use observe::GroupTold;
 pub use outbox::{Call, CallError, CallId, Credit, Lane, Outbox, Reply};
 pub use protocol::Random;
 pub use timers::WakeReason;

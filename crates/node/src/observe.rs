@@ -1,11 +1,22 @@
 //! What checks look at after every input: cheaper than a view, which is put together to be shown.
 
-use protocol::{FileId, NodeId, Offset, Uuid};
+use ordered::Set;
+use protocol::{FileId, NodeId, Offset, Str, Uuid};
 use storage::LogId;
 
+use crate::coordinator::OFFSETS_TOPIC;
 use crate::image::Image;
 use crate::node::Node;
 use crate::partition::PartitionKey;
+
+/// What a coordinator says of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupTold {
+    /// In Kafka's words.
+    pub state: Str,
+    /// Its members: `client.id` and member id.
+    pub members: Vec<(Str, Str)>,
+}
 
 impl Node {
     /// The committed metadata, as far as this node has it.
@@ -26,6 +37,18 @@ impl Node {
     /// Up to where a replica here is written, and its high watermark; `None` while its log is not ready.
     pub fn replica_ends(&self, topic_id: Uuid, partition: i32) -> Option<(Offset, Offset)> {
         self.partitions.get(&PartitionKey { topic_id, partition })?.ends()
+    }
+
+    /// A group that is coordinated here, as ListGroups and DescribeGroups would tell it.
+    pub fn group(&self, id: &Str) -> Option<GroupTold> {
+        let topic = self.image.topic(OFFSETS_TOPIC)?;
+        for shard in self.groups.shards(topic.id).filter(|it| it.check().is_ok()) {
+            let mut listed = Vec::new();
+            shard.list(&Set::new(), &Set::new(), &mut listed);
+            let Some(found) = listed.into_iter().find(|it| it.group_id == *id) else { continue };
+            return Some(GroupTold { state: found.group_state, members: shard.members_of(id) });
+        }
+        None
     }
 
     /// What each fetcher fetches: topic, partition, and from whom.

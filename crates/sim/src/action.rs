@@ -21,6 +21,8 @@ pub enum Action {
     CreateTopic(CreateTopic),
     /// The admin changes a topic's configuration.
     AlterTopic(Str, Vec<Setting>),
+    /// The admin gives a topic more partitions: how many it is to have in all.
+    AddPartitions(Str, i32),
     /// The admin deletes a topic.
     DeleteTopic(Str),
     /// The admin gives up records below an offset.
@@ -39,6 +41,12 @@ pub enum Action {
     Poll(Str, i64),
     /// A consumer reads all partitions of a topic from now on, without end.
     Follow(Str, Str),
+    /// A consumer becomes a member of its group, which shares the partitions of these topics out, and polls when it is told to.
+    Subscribe(Str, Vec<Str>),
+    /// The application of a consumer is so long at each record that a poll brings, in µs.
+    Slow(Str, u64),
+    /// A consumer commits for its group: an offset of a partition, or its position in every partition.
+    Commit(Str, Option<(TopicPartition, Offset)>),
     /// A client ends in good order.
     Close(Str),
     /// A wire client asks for a producer id.
@@ -231,6 +239,7 @@ impl fmt::Display for Action {
             Action::Wire(name, broker) => write!(f, "wire {name} {broker}"),
             Action::CreateTopic(it) => it.fmt(f),
             Action::AlterTopic(name, settings) => write!(f, "alter {name}").and_then(|()| write_settings(f, settings)),
+            Action::AddPartitions(name, count) => write!(f, "partitions {name} {count}"),
             Action::DeleteTopic(name) => write!(f, "delete topic {name}"),
             Action::DeleteRecords(partition, offset) => write!(f, "delete records {partition} before {offset}"),
             Action::Produce(it) => it.fmt(f),
@@ -247,6 +256,13 @@ impl fmt::Display for Action {
             },
             Action::Poll(client, timeout_ms) => write!(f, "poll {client} {timeout_ms}ms"),
             Action::Follow(client, topic) => write!(f, "follow {client} {topic}"),
+            Action::Subscribe(client, topics) => {
+                write!(f, "subscribe {client}")?;
+                topics.iter().try_for_each(|topic| write!(f, " {topic}"))
+            }
+            Action::Slow(client, us) => write!(f, "slow {client} {}", Duration(*us)),
+            Action::Commit(client, None) => write!(f, "commit {client}"),
+            Action::Commit(client, Some((partition, offset))) => write!(f, "commit {client} {partition} {offset}"),
             Action::Close(client) => write!(f, "close {client}"),
             Action::InitProducerId(client) => write!(f, "init-producer-id {client}"),
             Action::Elect(client, election, partition) => write!(f, "elect {client} {} {partition}", election.word()),

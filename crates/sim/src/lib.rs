@@ -11,6 +11,7 @@ mod chunked;
 mod digest;
 pub mod exhibit;
 pub mod files;
+pub mod groups;
 pub mod history;
 mod link;
 pub mod metadata;

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use client::{Answer, OpId, Operation, Outcome};
+use client::{Answer, GroupEvent, OpId, Operation, Outcome};
 use node::Reply;
-use protocol::{ApiKey, Instant, NodeId, Request, RequestBody, ResponseBody};
+use protocol::{ApiKey, Instant, NodeId, Offset, Request, RequestBody, ResponseBody, TopicPartition};
 use storage::{Done, StoreOp};
 
 use crate::queue::Pid;
@@ -191,6 +191,9 @@ pub(crate) fn operation_name(operation: &Operation) -> &'static str {
         Operation::Send(_) => "send",
         Operation::Flush => "flush",
         Operation::Assign(_) => "assign",
+        Operation::Subscribe(_) => "subscribe",
+        Operation::Commit(_) => "commit",
+        Operation::Committed(_) => "committed",
         Operation::Seek(..) => "seek",
         Operation::Pause(_) => "pause",
         Operation::Resume(_) => "resume",
@@ -480,5 +483,35 @@ pub(crate) fn client_event_words(event: &client::Event) -> Option<String> {
             Some(format!("{partition} was cut at {diverged_at}, below its position {position}"))
         }
         client::Event::FetchRefused { partition, error } => Some(format!("{partition} answers {}", error.name())),
+        client::Event::Group(event) => group_event_words(event),
     }
+}
+
+fn group_event_words(event: &GroupEvent) -> Option<String> {
+    let list = |partitions: &[TopicPartition]| match partitions {
+        [] => "nothing".to_owned(),
+        partitions => partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+    };
+    let offsets = |offsets: &[(TopicPartition, Offset)]| {
+        offsets.iter().map(|(partition, offset)| format!("{partition} {offset}")).collect::<Vec<_>>().join(", ")
+    };
+    Some(match event {
+        GroupEvent::Coordinator { node } => format!("node {node} coordinates its group"),
+        GroupEvent::Joined { epoch, is_leader: true, .. } => format!("it is in generation {epoch} and leads it"),
+        GroupEvent::Joined { epoch, .. } => format!("it is in generation or epoch {epoch}"),
+        GroupEvent::Rejoins { why } => format!("its group changes: {why}"),
+        GroupEvent::Assigned { partitions, .. } => format!("it is assigned {}", list(partitions)),
+        GroupEvent::Revoked { partitions } => format!("it gives up {}", list(partitions)),
+        GroupEvent::Lost { partitions } => format!("it has lost {}", list(partitions)),
+        GroupEvent::Commits { .. } => return None,
+        GroupEvent::Committed { offsets: it } => format!("committed: {}", offsets(it)),
+        GroupEvent::CommitFailed { offsets: it, error: Some(error) } => {
+            format!("its commit of {} is refused: {}", offsets(it), error.name())
+        }
+        GroupEvent::CommitFailed { offsets: it, error: None } => format!("nobody answers its commit of {}", offsets(it)),
+        GroupEvent::Found { partition, offset: Some(offset) } => format!("its group has committed {offset} in {partition}"),
+        GroupEvent::Found { partition, offset: None } => format!("its group has committed nothing in {partition}"),
+        GroupEvent::Refused { api, error } => format!("{} is refused: {}", api.name(), error.name()),
+        GroupEvent::Leaves { why } => format!("it leaves its group: {why}"),
+    })
 }

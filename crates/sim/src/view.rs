@@ -12,6 +12,7 @@ use storage::Disk;
 use storage::tail::TailEntry;
 
 use crate::check::{Check, Finding, Tally};
+use crate::groups::Group;
 use crate::link::{Answer, LinkId, Packet};
 use crate::queue::Pid;
 use crate::script::query::outcome_words;
@@ -54,6 +55,8 @@ pub struct View {
     pub findings: Vec<Finding>,
     /// How many acknowledged records nobody has who could lead now.
     pub at_risk: u64,
+    /// Consumer groups by id.
+    pub groups: Vec<Group>,
 }
 
 /// A broker.
@@ -204,6 +207,7 @@ impl World {
             one_way_cuts: self.cut_ways(|world, a, b| !world.is_cut(b, a)),
             checks: Check::ALL.map(|check| (check, self.checks.broken_by(check).cloned())).into(),
             findings: self.checks.findings().to_vec(),
+            groups: self.groups(),
             at_risk: self.checks.at_risk(|pid| self.process(pid).power.is_up()),
         }
     }

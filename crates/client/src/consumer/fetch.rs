@@ -28,7 +28,7 @@ impl Consumer {
                 .read_replica
                 .filter(|(node, until)| *until > context.now.mono && context.metadata.knows_broker(*node));
             let node = replica.map_or(leader, |(node, _)| node);
-            if state.paused || state.retry_at > context.now.mono {
+            if state.paused || state.releasing || state.retry_at > context.now.mono {
                 continue;
             }
             if state.fetched.is_some() {
@@ -273,7 +273,7 @@ impl Consumer {
     ) -> bool {
         let Some(state) = self.assigned.get_mut(partition) else { return false };
         let Place::At(position) = &mut state.place else { return false };
-        let Some(fetched) = state.fetched.as_mut().filter(|_| !state.paused) else { return false };
+        let Some(fetched) = state.fetched.as_mut().filter(|_| !state.paused && !state.releasing) else { return false };
         let mut unreadable = None;
         let mut emptied = false;
         while taken.len() < limit {

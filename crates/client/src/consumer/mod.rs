@@ -1,4 +1,4 @@
-//! Kafka's consumer by assignment: positions, resets, fetches, polls.
+//! Kafka's consumer: positions, resets, fetches, polls. Which partitions it reads, its application says, or its group.
 //!
 //! Every assigned partition has a [`Place`]: it looks for its first offset, has one, or must have it confirmed by a new leader
 //! (KIP-320). Partitions with an offset and nothing buffered are fetched, one request a leader, in a session (KIP-227).
@@ -34,6 +34,10 @@ pub(crate) struct Consumer {
     positions: Vec<(OpId, TopicPartition, Instant)>,
     /// Told by the next poll.
     failure: Option<Failure>,
+    /// Told by every poll from now on.
+    fatal: Option<Failure>,
+    /// Partitions come from the group.
+    subscribed: bool,
     next_generation: u64,
 }
 
@@ -44,6 +48,8 @@ struct Assigned {
     generation: u64,
     place: Place,
     paused: bool,
+    /// The group is about to give it away: nothing more is read of it.
+    releasing: bool,
     high_watermark: Option<i64>,
     last_stable: Option<i64>,
     log_start: Option<i64>,
@@ -57,6 +63,8 @@ struct Assigned {
 /// Where a partition is read.
 #[derive(Clone, Debug)]
 enum Place {
+    /// The group is asked where it is.
+    Committed { asked: bool },
     /// An offset is looked up.
     Resetting { to: Reset, asked: bool },
     /// The offset was read under another leader, who is asked whether its log still has it.
@@ -126,7 +134,7 @@ impl Assigned {
     fn position(&self) -> Option<FetchPosition> {
         match &self.place {
             Place::At(position) | Place::Validating { position, .. } => Some(*position),
-            Place::Resetting { .. } | Place::Nowhere => None,
+            Place::Committed { .. } | Place::Resetting { .. } | Place::Nowhere => None,
         }
     }
 }
@@ -134,6 +142,16 @@ impl Assigned {
 impl Consumer {
     /// Replaces the assignment; what stays assigned keeps its position.
     pub(crate) fn assign(&mut self, op: OpId, partitions: Vec<TopicPartition>, context: &mut Context<'_>) {
+        if self.subscribed {
+            let why = "Subscription to topics, partitions and pattern are mutually exclusive";
+            return context.out.failed(op, Failure::new(Cause::Illegal, why));
+        }
+        self.take_over(partitions, context);
+        context.out.done(op, Answer::Done);
+    }
+
+    /// The same, for the group.
+    pub(crate) fn take_over(&mut self, partitions: Vec<TopicPartition>, context: &mut Context<'_>) {
         let mut before = std::mem::take(&mut self.assigned);
         for partition in partitions {
             context.metadata.want(&partition.topic, context.config.allow_auto_create_topics);
@@ -141,8 +159,12 @@ impl Consumer {
             let generation = self.next_generation;
             let state = before.remove(&partition).unwrap_or_else(|| Assigned {
                 generation,
-                place: reset_place(context),
+                place: match context.config.group_id {
+                    Some(_) => Place::Committed { asked: false },
+                    None => reset_place(context),
+                },
                 paused: false,
+                releasing: false,
                 high_watermark: None,
                 last_stable: None,
                 log_start: None,
@@ -151,10 +173,111 @@ impl Consumer {
                 failures: 0,
                 fetched: None,
             });
-            self.assigned.insert(partition, state);
+            self.assigned.insert(partition, Assigned { releasing: false, ..state });
         }
         self.turns = self.assigned.keys().cloned().collect();
-        context.out.done(op, Answer::Done);
+    }
+
+    /// Partitions come from the group from now on, or no more.
+    pub(crate) fn subscribed(&mut self, is_so: bool) {
+        self.subscribed = is_so;
+        self.fatal = None;
+    }
+
+    /// True if the application has named partitions.
+    pub(crate) fn assigns_itself(&self) -> bool {
+        !self.subscribed && !self.assigned.is_empty()
+    }
+
+    /// True while the application waits in a poll.
+    pub(crate) fn is_polled(&self) -> bool {
+        !self.polls.is_empty()
+    }
+
+    /// What it reads, in order.
+    pub(crate) fn owned(&self) -> Vec<TopicPartition> {
+        self.assigned.keys().cloned().collect()
+    }
+
+    /// What it is about to give up, in order.
+    pub(crate) fn releasing(&self) -> Vec<TopicPartition> {
+        self.assigned.iter().filter(|(_, state)| state.releasing).map(|(partition, _)| partition.clone()).collect()
+    }
+
+    /// Reads no more of these.
+    pub(crate) fn release(&mut self, partitions: &[TopicPartition]) {
+        for partition in partitions {
+            if let Some(state) = self.assigned.get_mut(partition) {
+                state.releasing = true;
+            }
+        }
+    }
+
+    /// Where the application is: what a commit of all that was read commits.
+    pub(crate) fn positions(&self) -> Vec<(TopicPartition, Position)> {
+        let known = self.assigned.iter().filter_map(|(partition, state)| Some((partition, state.position()?)));
+        let position = |it: FetchPosition| Position { offset: Offset(it.offset), offset_epoch: it.offset_epoch };
+        known.map(|(partition, at)| (partition.clone(), position(at))).collect()
+    }
+
+    /// Partitions that begin where the group is, and have not asked where that is.
+    pub(crate) fn uncommitted(&self, now: Instant) -> Vec<(TopicPartition, u64)> {
+        let waits = |it: &&Assigned| matches!(it.place, Place::Committed { asked: false }) && it.retry_at <= now;
+        let waiting = self.assigned.iter().filter(|(_, state)| waits(state));
+        waiting.map(|(partition, state)| (partition.clone(), state.generation)).collect()
+    }
+
+    /// These are asked for.
+    pub(crate) fn asked_committed(&mut self, partitions: &[(TopicPartition, u64)]) {
+        for (partition, _) in partitions {
+            if let Some(state) = self.assigned.get_mut(partition) {
+                state.place = Place::Committed { asked: true };
+            }
+        }
+    }
+
+    /// Nobody answered for these.
+    pub(crate) fn ask_committed_again(&mut self, partitions: &[(TopicPartition, u64)], context: &mut Context<'_>) {
+        for (partition, generation) in partitions {
+            self.ask_again(partition, *generation, context);
+        }
+    }
+
+    /// The group is there in a partition, or nowhere.
+    pub(crate) fn begin_at(
+        &mut self,
+        partition: &TopicPartition,
+        generation: u64,
+        position: Option<Position>,
+        context: &Context<'_>,
+    ) {
+        let Some(state) = self.assigned.get_mut(partition).filter(|it| it.generation == generation) else { return };
+        if !matches!(state.place, Place::Committed { .. }) {
+            return;
+        }
+        state.failures = 0;
+        state.place = match position {
+            Some(Position { offset, offset_epoch }) => {
+                let leader = context.metadata.leader(partition);
+                let position = FetchPosition { offset: offset.0, offset_epoch, leader };
+                if offset_epoch.is_some() && leader.is_some_and(|(_, epoch)| epoch != LeaderEpoch::NONE) {
+                    Place::Validating { position, asked: false }
+                } else {
+                    Place::At(position)
+                }
+            }
+            None => reset_place(context),
+        };
+    }
+
+    /// The next poll is told.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+    }
+
+    /// Every poll is told.
+    pub(crate) fn fail_for_good(&mut self, failure: Failure) {
+        self.fatal = Some(failure);
     }
 
     pub(crate) fn seek(&mut self, op: OpId, partition: &TopicPartition, to: SeekTo, context: &mut Context<'_>) {
@@ -196,7 +319,7 @@ impl Consumer {
     }
 
     pub(crate) fn poll(&mut self, op: OpId, timeout_ms: i64, context: &mut Context<'_>) {
-        if self.assigned.is_empty() {
+        if self.assigned.is_empty() && !self.subscribed {
             let why = "Consumer is not subscribed to any topics or assigned any partitions";
             context.out.failed(op, Failure::new(Cause::Illegal, why));
             return;
@@ -260,8 +383,10 @@ impl Consumer {
     /// Gives records to the polls that wait, a failure, or nothing when their time is up.
     fn answer_polls(&mut self, context: &mut Context<'_>) {
         while let Some((op, deadline)) = self.polls.front().copied() {
-            let records = self.take_records(context);
-            if !records.is_empty() {
+            let records = if self.fatal.is_some() { Vec::new() } else { self.take_records(context) };
+            if let Some(failure) = self.fatal.clone() {
+                context.out.failed(op, failure);
+            } else if !records.is_empty() {
                 context.out.done(op, Answer::Records(records));
             } else if let Some(failure) = self.failure.take().or_else(|| self.nowhere()) {
                 context.out.failed(op, failure);

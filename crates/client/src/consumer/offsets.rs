@@ -236,7 +236,9 @@ impl Consumer {
     pub(super) fn ask_again(&mut self, partition: &TopicPartition, generation: u64, context: &mut Context<'_>) {
         let Some(state) = self.assigned.get_mut(partition).filter(|it| it.generation == generation) else { return };
         match &mut state.place {
-            Place::Resetting { asked, .. } | Place::Validating { asked, .. } => *asked = false,
+            Place::Committed { asked } | Place::Resetting { asked, .. } | Place::Validating { asked, .. } => {
+                *asked = false;
+            }
             Place::At(_) | Place::Nowhere => return,
         }
         context.metadata.request_update();

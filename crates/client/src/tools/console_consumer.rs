@@ -1,7 +1,7 @@
 //! `kafka-console-consumer.sh`: prints records as they come.
 //!
-//! Gaps: there are no groups yet. `--group` and `--include` are refused; a topic without `--partition` is read by assignment of
-//! the partitions that it has at the start.
+//! Gaps: `--include` is refused. Without `--group` Kafka's tool makes a group up that commits nothing; here a topic is then read by
+//! assignment of the partitions that it has at the start.
 
 use protocol::TopicPartition;
 
@@ -35,7 +35,7 @@ const OPTIONS: &[Opt] = &[
         about: "A setting of the formatter, such as print.key=true. May be repeated.",
     },
     Opt { name: "from-beginning", value: Value::No, about: "Starts at the first record there is." },
-    Opt { name: "group", value: Value::Text, about: "The consumer group; not supported yet." },
+    Opt { name: "group", value: Value::Text, about: "The consumer group." },
     Opt { name: "include", value: Value::Text, about: "Topics by a regular expression; not supported yet." },
     Opt { name: "isolation-level", value: Value::Text, about: "read_committed or read_uncommitted." },
     Opt { name: "key-deserializer", value: Value::Text, about: "A class of Kafka's that reads keys." },
@@ -59,6 +59,8 @@ pub(super) struct ConsoleConsumer {
     topic: String,
     partition: Option<i32>,
     start: SeekTo,
+    /// It reads as a member of its group.
+    is_member: bool,
     formatter: Formatter,
     max_messages: Option<u64>,
     timeout_ms: i64,
@@ -127,14 +129,26 @@ impl ConsoleConsumer {
                 );
             }
         }
-        let settings = consumer_settings(&args, files).map_err(|why| args.misused(&why).after(&warnings))?;
-        let group = args.has("group") || settings.iter().any(|(key, _)| key == "group.id");
-        if group && args.has("partition") {
-            return Err(args.misused("Options group and partition cannot be specified together.").after(&warnings));
+        let mut settings = consumer_settings(&args, files).map_err(|why| args.misused(&why).after(&warnings))?;
+        let mut groups: Vec<String> =
+            settings.iter().filter(|(key, _)| key == "group.id").map(|(_, value)| value.clone()).collect();
+        if let Some(group) = args.value("group").map_err(|why| args.misused(&why).after(&warnings))? {
+            settings.push(("group.id".to_owned(), group.to_owned()));
+            groups.push(group.to_owned());
         }
-        if group {
-            let why = "Consumer groups are not supported yet: leave out --group to read all partitions by assignment";
-            return Err(Refusal::stderr(why).after(&warnings));
+        groups.sort_unstable();
+        groups.dedup();
+        if groups.len() > 1 {
+            let why = format!(
+                "The group ids provided in different places (directly using '--group', via '--consumer-property', or via \
+                 '--consumer.config') do not match. Detected group ids: '{}'",
+                groups.join("', '")
+            );
+            return Err(args.misused(&why).after(&warnings));
+        }
+        let is_member = !groups.is_empty();
+        if is_member && args.has("partition") {
+            return Err(args.misused("Options group and partition cannot be specified together.").after(&warnings));
         }
         let reset = settings.iter().rev().find(|(key, _)| key == "auto.offset.reset").map_or("", |(_, it)| it);
         if args.has("from-beginning") && reset != "earliest" {
@@ -149,8 +163,9 @@ impl ConsoleConsumer {
             warnings += "Option --property is deprecated and will be removed in a future version. Use --formatter-property \
                          instead.\n";
         }
-        let tool =
+        let mut tool =
             Self::build(&args, start, warnings.clone(), files).map_err(|why| args.misused(&why).after(&warnings))?;
+        tool.is_member = is_member;
         let config = config_of(&settings).map_err(|why| Refusal::stderr(why).after(&warnings))?;
         Ok((tool, config))
     }
@@ -182,6 +197,7 @@ impl ConsoleConsumer {
             topic: args.value("topic")?.unwrap_or_default().to_owned(),
             partition: args.int("partition")?,
             start,
+            is_member: false,
             formatter: Formatter::new(&settings)?,
             // Only -1 means no end; what is less than nothing ends at once.
             max_messages: match args.int("max-messages")? {
@@ -203,6 +219,10 @@ impl ConsoleConsumer {
         }
         match self.partition {
             Some(partition) => self.assign(&[partition], io),
+            None if self.is_member => {
+                self.step = Step::Assigned;
+                io.start(Operation::Subscribe(vec![self.topic.as_str().into()]));
+            }
             None => {
                 self.step = Step::Partitions;
                 io.start(Operation::PartitionsFor(self.topic.as_str().into()));
@@ -252,10 +272,12 @@ impl ConsoleConsumer {
             (Step::Sought, Answer::Done) => self.poll(io),
             (Step::Polling, Answer::Records(records)) if records.is_empty() => self.finish(io, 0),
             (Step::Polling, Answer::Records(records)) => {
-                for record in records {
+                let mut records = records.into_iter();
+                while let Some(record) = records.next() {
                     self.formatter.write(&record, io.stdout);
                     self.printed += 1;
                     if self.max_messages.is_some_and(|max| self.printed >= max) {
+                        self.give_back(records.collect(), io);
                         self.finish(io, 0);
                         return;
                     }
@@ -263,6 +285,17 @@ impl ConsoleConsumer {
                 self.poll(io);
             }
             (step, answer) => unreachable!("{step:?} was answered with {answer:?}"),
+        }
+    }
+
+    /// What was not printed is not committed.
+    fn give_back(&self, records: Vec<ConsumerRecord>, io: &mut Io<'_>) {
+        let mut seen: Vec<TopicPartition> = Vec::new();
+        for record in records.into_iter().filter(|_| self.is_member) {
+            if !seen.contains(&record.partition) {
+                io.start(Operation::Seek(record.partition.clone(), SeekTo::Offset(record.record.offset)));
+                seen.push(record.partition);
+            }
         }
     }
 

@@ -25,6 +25,9 @@ use self::args::Refusal;
 /// The Kafka release whose tools these are, for `--version`.
 pub const KAFKA_VERSION: &str = "4.3.1";
 
+/// A client waits so long for its group to hear goodbye.
+const GOODBYE_MS: i64 = 30_000;
+
 /// Which tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToolName {
@@ -87,6 +90,8 @@ enum State {
 struct Running {
     client: Client,
     tool: Tool,
+    /// The tool is done, and its client says goodbye to its group.
+    ending: Option<i32>,
 }
 
 #[derive(Clone, Debug)]
@@ -155,7 +160,9 @@ impl Session {
                 .map(|(tool, config)| (Tool::ConsoleConsumer(tool), config)),
         };
         let state = match parsed {
-            Ok((tool, config)) => State::Running(Box::new(Running { client: Client::boot(config, seed), tool })),
+            Ok((tool, config)) => {
+                State::Running(Box::new(Running { client: Client::boot(config, seed), tool, ending: None }))
+            }
             Err(refusal) => State::Refused(refusal),
         };
         Session { state, next_op: 0, wants_line: false }
@@ -183,13 +190,20 @@ impl Session {
             exit: None,
         };
         match input {
+            // Whoever asks twice does not wait.
+            SessionInput::Interrupt if running.ending.is_some() => {
+                out.exit = running.ending;
+                self.state = State::Over;
+                return;
+            }
+            SessionInput::Client(input) => running.client.handle(now, input, &mut out.client),
+            _ if running.ending.is_some() => {}
             SessionInput::Start => running.tool.begin(&mut io),
             SessionInput::Line(line) => {
                 *io.wants_line = false;
                 running.tool.line(line, &mut io);
             }
             SessionInput::Interrupt => running.tool.interrupt(&mut io),
-            SessionInput::Client(input) => running.client.handle(now, input, &mut out.client),
         }
         // Operations bring outcomes, some at once; outcomes bring operations.
         loop {
@@ -201,19 +215,23 @@ impl Session {
                 break;
             }
             for (op, outcome) in outcomes {
-                if io.exit.is_none() {
+                if io.exit.is_none() && running.ending.is_none() {
                     running.tool.outcome(op, outcome, &mut io);
                 }
             }
         }
         if let Some(code) = io.exit {
-            let close = Operation::Close { timeout_ms: 0 };
+            running.ending = Some(code);
+            self.wants_line = false;
+            let timeout_ms = if running.client.config().group_id.is_some() { GOODBYE_MS } else { 0 };
             if !running.client.is_closed() {
+                let close = Operation::Close { timeout_ms };
                 running.client.handle(now, Input::Do(OpId(u64::MAX), close), &mut out.client);
                 out.client.outcomes.clear();
             }
-            out.exit = Some(code);
-            self.wants_line = false;
+        }
+        if running.ending.is_some() && running.client.is_closed() {
+            out.exit = running.ending;
             self.state = State::Over;
         }
     }

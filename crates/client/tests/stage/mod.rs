@@ -9,10 +9,12 @@ use bytes::Bytes;
 use client::wire::{ApiKey, Request, RequestBody, Response, ResponseBody};
 use client::{Answer, Client, ClientConfig, ConnId, Event, Input, OpId, Operation, Outbox, Outcome, ProducerRecord};
 use protocol::messages::api_versions_response::ApiVersion;
+use protocol::messages::find_coordinator_response::Coordinator;
 use protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
 use protocol::messages::produce_response::{BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse};
 use protocol::messages::{
-    ApiVersionsResponse, FetchRequest, InitProducerIdResponse, MetadataResponse, ProduceRequest, ProduceResponse,
+    ApiVersionsResponse, FetchRequest, FindCoordinatorResponse, InitProducerIdResponse, MetadataResponse,
+    ProduceRequest, ProduceResponse,
 };
 use protocol::records::{BatchBuilder, BatchHead, Compression, PureCompressors, Record, Records, read};
 use protocol::{ErrorCode, Instant, LeaderEpoch, Now, Offset, Str, TopicPartition, Uuid, WallMs, support};
@@ -43,6 +45,8 @@ pub struct Stage {
     /// Ports that refuse connections.
     pub refusing: Vec<u16>,
     pub metadata_requests: usize,
+    /// How often a coordinator was looked up.
+    pub lookups: usize,
     pub closed: Vec<ConnId>,
     next_op: u64,
 }
@@ -63,6 +67,7 @@ impl Stage {
             ports: Map::new(),
             refusing: Vec::new(),
             metadata_requests: 0,
+            lookups: 0,
             closed: Vec::new(),
             next_op: 0,
         }
@@ -134,6 +139,19 @@ impl Stage {
                     None => self.topics.keys().cloned().collect(),
                 };
                 Some(ResponseBody::Metadata(self.metadata(&names)))
+            }
+            RequestBody::FindCoordinator(asked) => {
+                // Broker 2 coordinates every group.
+                self.lookups += 1;
+                let coordinator = Coordinator {
+                    key: asked.coordinator_keys[0].clone(),
+                    node_id: 2,
+                    host: "b".into(),
+                    port: 9002,
+                    ..Default::default()
+                };
+                let coordinators = vec![coordinator];
+                Some(ResponseBody::FindCoordinator(FindCoordinatorResponse { coordinators, ..Default::default() }))
             }
             RequestBody::InitProducerId(asked) => {
                 assert_eq!(asked.transactional_id, None, "brokers refuse the empty string");

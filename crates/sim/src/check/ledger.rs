@@ -45,6 +45,10 @@ pub(crate) struct Author {
 #[derive(Clone, Debug)]
 pub(super) struct ClientLedger {
     pub(super) name: Str,
+    /// `group.id`.
+    pub(super) group: Option<Str>,
+    /// `group.instance.id`.
+    pub(super) instance: Option<Str>,
     pub(super) idempotent: bool,
     /// `acks=all`.
     pub(super) waits_for_all: bool,
@@ -136,6 +140,8 @@ impl ClientLedger {
     pub(super) fn new(name: Str, idempotent: bool, waits_for_all: bool) -> ClientLedger {
         ClientLedger {
             name,
+            group: None,
+            instance: None,
             idempotent,
             waits_for_all,
             tally: Tally::default(),

@@ -4,17 +4,18 @@
 //! every record that was lost or repeated, whether it is a loss that the settings allow or a bug.
 
 mod cluster;
+mod groups;
 mod ledger;
 mod logs;
 mod replica;
 #[cfg(test)]
 mod tests;
 
-use client::{Answer, ConsumerRecord, Outcome};
+use client::{Answer, ConsumerRecord, GroupEvent, Outcome};
 use ordered::{Map, Set};
 use protocol::messages::{FetchResponse, OffsetForLeaderEpochResponse};
 use protocol::records::{BatchHead, Records};
-use protocol::{NodeId, Offset, ResponseBody, Str, TopicPartition, Uuid};
+use protocol::{Instant, NodeId, Offset, ResponseBody, Str, TopicPartition, Uuid};
 
 use crate::chunked::Chunked;
 use crate::digest::Digest;
@@ -63,11 +64,19 @@ pub enum Check {
     OneFetcher,
     /// A consumer passes no record over without being told.
     NoSkips,
+    /// No two members of a group's newest generation have the same partition.
+    OneOwner,
+    /// A member's generation, or epoch, never moves back while it is a member.
+    EpochsMonotone,
+    /// No group commits beyond the high watermark.
+    CommitsBelow,
+    /// What a group has committed is what it is told.
+    CommitsStay,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Check; 16] = [
+    pub const ALL: [Check; 20] = [
         Check::AckedStays,
         Check::OffsetsDense,
         Check::HighWatermark,
@@ -84,6 +93,10 @@ impl Check {
         Check::LeaderCompleteness,
         Check::OneFetcher,
         Check::NoSkips,
+        Check::OneOwner,
+        Check::EpochsMonotone,
+        Check::CommitsBelow,
+        Check::CommitsStay,
     ];
 
     /// Its name in scenarios and on screen.
@@ -105,6 +118,10 @@ impl Check {
             Check::LeaderCompleteness => "leader-completeness",
             Check::OneFetcher => "one-fetcher-a-partition",
             Check::NoSkips => "no-skips",
+            Check::OneOwner => "one-owner-a-partition",
+            Check::EpochsMonotone => "member-epochs-monotonic",
+            Check::CommitsBelow => "commits-below-high-watermark",
+            Check::CommitsStay => "commits-stay",
         }
     }
 
@@ -135,6 +152,10 @@ impl Check {
             }
             Check::OneFetcher => "A follower fetches a partition from one leader at a time.",
             Check::NoSkips => "A consumer passes no record over without being told that the log was cut.",
+            Check::OneOwner => "No two members of a group have the same partition in the same generation or epoch.",
+            Check::EpochsMonotone => "The generation or epoch of a member of a group never moves back.",
+            Check::CommitsBelow => "No group commits an offset beyond the high watermark.",
+            Check::CommitsStay => "A group is told what it committed last, whoever coordinates it by then.",
         }
     }
 }
@@ -226,6 +247,8 @@ pub struct Checks {
     /// Who led each epoch of the metadata quorum.
     controllers: Map<i32, Pid>,
     quorum: cluster::QuorumLedger,
+    /// Consumer groups.
+    groups: Map<Str, groups::GroupLedger>,
     nodes: Map<NodeId, Pid>,
     /// How far the committed metadata was looked at.
     metadata_offset: Offset,
@@ -377,6 +400,13 @@ impl Checks {
         self.clients.resize_with(self.clients.len().max(index + 1), || None);
         self.clients[index] = Some(ClientLedger::new(name.clone(), idempotent, waits_for_all));
         self.origins.name(pid, name);
+    }
+
+    /// A consumer is of a group.
+    pub(crate) fn client_of_group(&mut self, pid: Pid, group: Str, instance: Option<Str>) {
+        if let Some(client) = self.client_mut(pid) {
+            (client.group, client.instance) = (Some(group), instance);
+        }
     }
 
     pub(crate) fn unsettled(&self, pid: Pid) -> u64 {
@@ -547,7 +577,14 @@ impl Checks {
     }
 
     /// A client said something to people.
-    pub(crate) fn client_said(&mut self, pid: Pid, said: &client::Event) {
+    pub(crate) fn client_said(&mut self, event: u64, at: Instant, pid: Pid, said: &client::Event) {
+        if let client::Event::Group(said) = said {
+            if let GroupEvent::Assigned { partitions, .. } = said {
+                // It begins where its group is.
+                partitions.iter().for_each(|it| self.reader_moved(pid, it));
+            }
+            return self.member_said(event, at, pid, said);
+        }
         if let client::Event::PositionReset { partition, .. } | client::Event::Truncated { partition, .. } = said {
             self.reader_moved(pid, partition);
         }

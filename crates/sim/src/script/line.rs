@@ -210,7 +210,7 @@ impl Line {
 
     /// True if the next word begins a question.
     pub(super) fn is_query(&self) -> bool {
-        const QUESTIONS: [&str; 17] = [
+        const QUESTIONS: [&str; 25] = [
             "log",
             "start",
             "high-watermark",
@@ -226,6 +226,14 @@ impl Line {
             "appended",
             "answer",
             "last",
+            "group",
+            "members",
+            "unsettled",
+            "paused",
+            "owned",
+            "epoch",
+            "committed",
+            "lag",
             "check",
             "allowed",
         ];

@@ -14,6 +14,7 @@
 //!
 //! What a scenario prints while it is played is its transcript: the same on every host.
 
+mod groups;
 mod line;
 mod parse;
 mod play;

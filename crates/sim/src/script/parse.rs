@@ -156,6 +156,27 @@ fn query(line: &mut Line) -> Result<Query, ScriptError> {
             return Ok(make(line.partition()?));
         }
     }
+    const GROUPS: [Named<Query>; 6] = [
+        ("group", Query::Group),
+        ("members", Query::Members),
+        ("unsettled", Query::Unsettled),
+        ("paused", Query::Paused),
+        ("owned", Query::Owned),
+        ("epoch", Query::Epoch),
+    ];
+    for (word, make) in GROUPS {
+        if line.eat(word) {
+            return Ok(make(line.name("a group's or consumer's name")?));
+        }
+    }
+    const OFFSETS: [(&str, fn(TopicPartition, Str) -> Query); 2] = [("committed", Query::Committed), ("lag", Query::Lag)];
+    for (word, make) in OFFSETS {
+        if line.eat(word) {
+            let partition = line.partition()?;
+            line.need("in")?;
+            return Ok(make(partition, line.name("a group's name")?));
+        }
+    }
     if line.eat("epochs") {
         let partition = line.partition()?;
         line.need("on")?;
@@ -187,7 +208,7 @@ fn query(line: &mut Line) -> Result<Query, ScriptError> {
     } else {
         Err(line.error(
             "log, start, high-watermark, end, epochs, leader, leader-epoch, isr, controller, fenced, behind, outcome, appended, \
-             consumed, answer, last, check or allowed",
+             consumed, answer, last, group, members, unsettled, paused, owned, epoch, committed, lag, check or allowed",
         ))
     }
 }
@@ -208,6 +229,9 @@ pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
     }
     if line.eat("alter") {
         return Ok(Action::AlterTopic(line.name("a topic's name")?, line.settings()?));
+    }
+    if line.eat("partitions") {
+        return Ok(Action::AddPartitions(line.name("a topic's name")?, line.number("a number of partitions")?));
     }
     if line.eat("delete") {
         if line.eat("topic") {
@@ -250,6 +274,25 @@ pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
     }
     if line.eat("follow") {
         return Ok(Action::Follow(line.name("a consumer's name")?, line.name("a topic's name")?));
+    }
+    if line.eat("subscribe") {
+        let client = line.name("a consumer's name")?;
+        let mut topics = vec![line.name("a topic's name")?];
+        while !line.is_empty() {
+            topics.push(line.name("a topic's name")?);
+        }
+        return Ok(Action::Subscribe(client, topics));
+    }
+    if line.eat("slow") {
+        return Ok(Action::Slow(line.name("a consumer's name")?, line.duration()?.0));
+    }
+    if line.eat("commit") {
+        let client = line.name("a consumer's name")?;
+        if line.is_empty() {
+            return Ok(Action::Commit(client, None));
+        }
+        let partition = line.partition()?;
+        return Ok(Action::Commit(client, Some((partition, protocol::Offset(line.number("an offset")?)))));
     }
     if line.eat("delay") {
         let (a, b) = (line.name("a process's name")?, line.name("another process's name")?);
@@ -322,8 +365,8 @@ fn named(line: &mut Line) -> Result<Action, ScriptError> {
         return Ok(Action::Heal(line.name("a process's name")?, line.name("another process's name")?));
     }
     Err(line.error(
-        "at, run, expect, show or an action: producer, consumer, wire, topic, alter, delete, produce, load, unload, assign, \
-         seek, poll, follow, close, init-producer-id, wire-produce, start, kill, wipe, power-cut, stop, pause, resume, cut, heal, \
+        "at, run, expect, show or an action: producer, consumer, wire, topic, alter, partitions, delete, produce, load, unload, assign, \
+         seek, poll, follow, subscribe, slow, commit, close, init-producer-id, wire-produce, start, kill, wipe, power-cut, stop, pause, resume, cut, heal, \
          delay, slow-disk, disk-full, disk-error, disk-heal, bit-rot, skew-clock, drop, corrupt",
     ))
 }

@@ -299,7 +299,7 @@ impl Player {
 fn is_for_admin(action: &Action) -> bool {
     matches!(
         action,
-        Action::CreateTopic(..) | Action::AlterTopic(..) | Action::DeleteTopic(_) | Action::DeleteRecords(..)
+        Action::CreateTopic(..) | Action::AddPartitions(..) | Action::AlterTopic(..) | Action::DeleteTopic(_) | Action::DeleteRecords(..)
     )
 }
 

@@ -49,6 +49,22 @@ pub enum Query {
     Answer(Str, u64),
     /// What became of the last thing that a client was asked for, records to send apart.
     Last(Str),
+    /// What the coordinator says of a group, in Kafka's words; `none` if nobody coordinates it.
+    Group(Str),
+    /// Whom the coordinator counts among the members, in order of creation.
+    Members(Str),
+    /// What is not as it should be in a group that is left in peace: partitions without one owner, members that are on their way.
+    Unsettled(Str),
+    /// For how long partitions of a group were read by nobody, after somebody did, in all.
+    Paused(Str),
+    /// What a consumer believes to be its own.
+    Owned(Str),
+    /// The generation or member epoch that a consumer believes in.
+    Epoch(Str),
+    /// What a group has committed in a partition; `none` if nothing.
+    Committed(TopicPartition, Str),
+    /// From there to the high watermark; `-` if nothing is committed.
+    Lag(TopicPartition, Str),
     /// How a check stands.
     Check(Check),
     /// How many losses, repeats and reorders the settings allowed.
@@ -80,6 +96,14 @@ impl fmt::Display for Query {
             Query::Consumed(client) => write!(f, "consumed {client}"),
             Query::Answer(client, number) => write!(f, "answer {client} {number}"),
             Query::Last(client) => write!(f, "last {client}"),
+            Query::Group(group) => write!(f, "group {group}"),
+            Query::Members(group) => write!(f, "members {group}"),
+            Query::Unsettled(group) => write!(f, "unsettled {group}"),
+            Query::Paused(group) => write!(f, "paused {group}"),
+            Query::Owned(client) => write!(f, "owned {client}"),
+            Query::Epoch(client) => write!(f, "epoch {client}"),
+            Query::Committed(partition, group) => write!(f, "committed {partition} in {group}"),
+            Query::Lag(partition, group) => write!(f, "lag {partition} in {group}"),
             Query::Check(check) => write!(f, "check {}", check.name()),
             Query::Allowed => f.write_str("allowed"),
         }
@@ -140,6 +164,14 @@ impl World {
                 let answer = self.last_answer(client).ok_or(format!("{client} was asked for nothing yet"))?;
                 Ok(answer.split_whitespace().map(str::to_owned).collect())
             }
+            Query::Group(_)
+            | Query::Members(_)
+            | Query::Unsettled(_)
+            | Query::Paused(_)
+            | Query::Owned(_)
+            | Query::Epoch(_)
+            | Query::Committed(..)
+            | Query::Lag(..) => self.ask_group(query),
             Query::Check(check) => {
                 Ok(vec![if self.checks.broken_by(*check).is_some() { "broken" } else { "holds" }.to_owned()])
             }

@@ -34,6 +34,7 @@ impl World {
         let config = client_config(name, servers, settings).map_err(|error| ActionError(error.0))?;
         let idempotent = config.idempotent();
         let waits_for_all = config.acks == client::Acks::All;
+        let (group, instance) = (config.group_id.clone(), config.group_instance_id.clone());
         let seed = self.setup.seed;
         let pid = self.add_process(name, |pid| {
             Kind::Client(Box::new(Actor {
@@ -46,6 +47,7 @@ impl World {
                 others_open: 0,
                 load: None,
                 follow: None,
+                slow_us: 0,
                 assignment: None,
                 random: Random::stream(seed, Purpose::Load, pid.0),
                 consumed: VecDeque::new(),
@@ -54,6 +56,9 @@ impl World {
             }))
         })?;
         self.checks.client(pid, name, idempotent, waits_for_all);
+        if let Some(group) = group {
+            self.checks.client_of_group(pid, group, instance);
+        }
         self.boot_client(pid);
         Ok(())
     }
@@ -71,6 +76,7 @@ impl World {
         }
         if let Some(follow) = &mut actor.follow {
             follow.assigned = false;
+            follow.op = None;
             follow.number += 1;
             self.queue.push(clock, Due::Poll(pid, follow.number));
         }
@@ -89,6 +95,7 @@ impl World {
             actor.assignment = None;
         }
         self.checks.client_died(pid);
+        self.checks.member_gone(self.clock, pid);
         self.drop_links(pid, false);
     }
 
@@ -126,7 +133,7 @@ impl World {
         }
         if let Some(events) = &mut out.events {
             for event in events.iter() {
-                self.checks.client_said(pid, event);
+                self.checks.client_said(self.events, clock, pid, event);
             }
             std::mem::swap(&mut self.last.client_events, events);
             events.clear();
@@ -194,9 +201,13 @@ impl World {
         }
         let Some(actor) = self.process_mut(pid).actor_mut() else { return };
         actor.others_open = actor.others_open.saturating_sub(1);
-        let follows = actor.follow.as_ref().map(|it| it.number);
-        // Who was refused asks again after a while; who was served, at once.
-        let pause_us = if matches!(outcome, Outcome::Ok(_)) { 0 } else { RETRY_US };
+        let follows = actor.follow.as_ref().filter(|it| it.op == Some(op.0)).map(|it| it.number);
+        // Who was refused asks again after a while; who was served, when it is done with what it got.
+        let pause_us = match &outcome {
+            Outcome::Ok(Answer::Records(records)) => actor.slow_us * records.len() as u64,
+            Outcome::Ok(_) => 0,
+            Outcome::Failed(_) | Outcome::Unknown(_) => RETRY_US,
+        };
         match outcome {
             Outcome::Ok(Answer::Records(records)) => {
                 actor.consumed_total += records.len() as u64;
@@ -236,12 +247,18 @@ impl World {
             return;
         }
         let Some(follow) = actor.follow.as_ref().filter(|it| it.number == number) else { return };
+        let is_member = actor.config.group_id.is_some();
         let operation = match (&actor.assignment, follow.assigned) {
+            (_, false) if is_member => Operation::Subscribe(vec![follow.topic.clone()]),
             (_, false) => Operation::PartitionsFor(follow.topic.clone()),
             (Some(_), true) => Operation::Assign(actor.assignment.take().unwrap_or_default()),
             (None, true) => Operation::Poll { timeout_ms: POLL_MS },
         };
         let op = self.number(pid, &operation);
+        if let Some(follow) = self.process_mut(pid).actor_mut().and_then(|actor| actor.follow.as_mut()) {
+            follow.op = Some(op.0);
+            follow.assigned |= is_member;
+        }
         self.tell_client(pid, Input::Do(op, operation));
     }
 
@@ -380,6 +397,15 @@ impl World {
         Ok(())
     }
 
+    pub(super) fn slow(&mut self, name: &str, us: u64) -> Result<(), ActionError> {
+        let pid = self.pid(name)?;
+        let Some(actor) = self.process_mut(pid).actor_mut() else {
+            return Err(ActionError(format!("{name} is not a consumer")));
+        };
+        actor.slow_us = us;
+        Ok(())
+    }
+
     pub(super) fn follow(&mut self, name: &str, topic: &Str) -> Result<(), ActionError> {
         let pid = self.pid(name)?;
         let clock = self.clock;
@@ -387,7 +413,7 @@ impl World {
             return Err(ActionError(format!("{name} is not a consumer")));
         };
         let number = actor.follow.as_ref().map_or(0, |it| it.number + 1);
-        actor.follow = Some(Follow { topic: topic.clone(), assigned: false, number });
+        actor.follow = Some(Follow { topic: topic.clone(), assigned: false, op: None, number });
         self.queue.push(clock, Due::Poll(pid, number));
         Ok(())
     }

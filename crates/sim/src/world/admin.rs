@@ -1,7 +1,7 @@
 //! The admin: a client like any other, which carries out what is asked of the cluster.
 
 use client::Operation;
-use client::admin::{AdminCall, AlterConfigOp, ConfigChange, ConfigResource, ResourceType};
+use client::admin::{AdminCall, AlterConfigOp, ConfigChange, ConfigResource, NewPartitions, ResourceType};
 use protocol::{Offset, Str, TopicPartition};
 
 use super::{ADMIN, ActionError, World};
@@ -51,6 +51,11 @@ impl World {
             resources: vec![(resource, ops.collect())],
             validate_only: false,
         })
+    }
+
+    pub(super) fn grow_topic(&mut self, name: &Str, total_count: i32) -> Result<(), ActionError> {
+        let topic = NewPartitions { topic: name.clone(), total_count, assignments: None };
+        self.call(AdminCall::CreatePartitions { topics: vec![topic], validate_only: false })
     }
 
     pub(super) fn delete_topic(&mut self, name: &Str) -> Result<(), ActionError> {

@@ -246,6 +246,7 @@ impl World {
             Action::Wire(name, broker) => self.add_wire(name, broker),
             Action::CreateTopic(it) => self.create_topic(it),
             Action::AlterTopic(name, settings) => self.alter_topic(name, settings),
+            Action::AddPartitions(name, count) => self.grow_topic(name, *count),
             Action::DeleteTopic(name) => self.delete_topic(name),
             Action::DeleteRecords(partition, before) => self.delete_records(partition, *before),
             Action::Produce(record) => self.produce(record),
@@ -255,6 +256,14 @@ impl World {
             Action::Seek(name, partition, to) => self.seek(name, partition, *to),
             Action::Poll(name, timeout_ms) => self.operate(name, client::Operation::Poll { timeout_ms: *timeout_ms }),
             Action::Follow(name, topic) => self.follow(name, topic),
+            Action::Subscribe(name, topics) => self.operate(name, client::Operation::Subscribe(topics.clone())),
+            Action::Slow(name, us) => self.slow(name, *us),
+            Action::Commit(name, what) => {
+                let offsets = what.as_ref().map(|(partition, offset)| {
+                    vec![(partition.clone(), client::Position { offset: *offset, offset_epoch: None })]
+                });
+                self.operate(name, client::Operation::Commit(offsets))
+            }
             Action::Close(name) => self.operate(name, client::Operation::Close { timeout_ms: 30_000 }),
             Action::InitProducerId(name) => self.wire_init_producer_id(name),
             Action::Elect(name, election, partition) => self.wire_elect(name, *election, partition),

@@ -122,6 +122,8 @@ pub(crate) struct Actor {
     pub(crate) others_open: u32,
     pub(crate) load: Option<Workload>,
     pub(crate) follow: Option<Follow>,
+    /// How long its application is at a record that a poll brought, in µs.
+    pub(crate) slow_us: u64,
     /// What it reads next, once it may ask for it.
     pub(crate) assignment: Option<Vec<TopicPartition>>,
     pub(crate) random: Random,
@@ -145,7 +147,10 @@ pub(crate) struct Workload {
 #[derive(Clone)]
 pub(crate) struct Follow {
     pub(crate) topic: Str,
+    /// It has its partitions, or is a member of its group.
     pub(crate) assigned: bool,
+    /// The operation that is to be followed by the next one.
+    pub(crate) op: Option<u64>,
     pub(crate) number: u32,
 }
 

@@ -1,0 +1,499 @@
+//! Members of groups against scripted coordinators.
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
+
+mod stage;
+
+use bytes::Bytes;
+use client::wire::{ApiKey, Request, RequestBody, ResponseBody};
+use client::{Answer, ConnId, Event, GroupEvent, MemberState, Operation, Outcome, Position};
+use protocol::message::{decode_versioned, encode_versioned};
+use protocol::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
+use protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use protocol::messages::join_group_response::JoinGroupResponseMember;
+use protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use protocol::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
+};
+use protocol::messages::{
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, ConsumerProtocolAssignment,
+    ConsumerProtocolSubscription, FetchResponse, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse,
+    LeaveGroupResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchResponse, SyncGroupRequest,
+    SyncGroupResponse, consumer_protocol_assignment,
+};
+use protocol::records::Records;
+use protocol::{ErrorCode, Offset, Str};
+use stage::{Stage, partition};
+
+fn assignment(partitions: &[i32]) -> Bytes {
+    let topic = consumer_protocol_assignment::TopicPartition { topic: "t".into(), partitions: partitions.to_vec() };
+    let assigned_partitions = if partitions.is_empty() { Vec::new() } else { vec![topic] };
+    encode_versioned(&mut ConsumerProtocolAssignment { assigned_partitions, user_data: None }, 3).unwrap()
+}
+
+fn assigned(bytes: &Bytes) -> Vec<i32> {
+    let (_, body) = decode_versioned::<ConsumerProtocolAssignment>(bytes.clone()).unwrap();
+    body.assigned_partitions.into_iter().flat_map(|it| it.partitions).collect()
+}
+
+fn subscription() -> Bytes {
+    let mut body = ConsumerProtocolSubscription { topics: vec!["t".into()], ..Default::default() };
+    encode_versioned(&mut body, 3).unwrap()
+}
+
+impl Stage {
+    /// A member of group `g` that has just subscribed to `t` with four partitions, and polls.
+    fn member(settings: &[(&str, &str)]) -> (Stage, u64) {
+        let mut all = vec![("group.id", "g"), ("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "1000")];
+        if settings.contains(&("group.protocol", "consumer")) {
+            all.truncate(1);
+        }
+        all.extend(settings);
+        let mut stage = Stage::new(&all).topic("t", &[1, 1, 1, 1]);
+        stage.start(Operation::Subscribe(vec!["t".into()]));
+        let poll = stage.poll(60_000);
+        (stage, poll)
+    }
+
+    fn poll(&mut self, timeout_ms: i64) -> u64 {
+        self.start(Operation::Poll { timeout_ms })
+    }
+
+    fn take_join(&mut self) -> (ConnId, Request, JoinGroupRequest) {
+        let (conn, request) = self.take(ApiKey::JoinGroup);
+        let RequestBody::JoinGroup(body) = request.body.clone() else { unreachable!() };
+        (conn, request, body)
+    }
+
+    /// Lets it join generation `generation` as member `m`, its leader if there are members.
+    fn join(&mut self, generation: i32, assignor: &str, others: &[&str]) -> JoinGroupRequest {
+        let (mut conn, mut request, mut asked) = self.take_join();
+        if asked.member_id.is_empty() && asked.group_instance_id.is_none() {
+            let error_code = ErrorCode::MemberIdRequired.code();
+            let body = JoinGroupResponse { error_code, member_id: "m".into(), ..Default::default() };
+            self.answer(conn, &request, ResponseBody::JoinGroup(body));
+            (conn, request, asked) = self.take_join();
+            assert_eq!(&*asked.member_id, "m");
+        }
+        let member = |id: &str, metadata: Bytes| JoinGroupResponseMember {
+            member_id: id.into(),
+            metadata,
+            ..Default::default()
+        };
+        let own = asked.protocols.iter().find(|it| &*it.name == assignor).unwrap().metadata.clone();
+        let mut members = vec![member("m", own)];
+        members.extend(others.iter().map(|it| member(it, subscription())));
+        let body = JoinGroupResponse {
+            generation_id: generation,
+            protocol_type: Some("consumer".into()),
+            protocol_name: Some(assignor.into()),
+            leader: if others.is_empty() { "other".into() } else { "m".into() },
+            member_id: "m".into(),
+            members: if others.is_empty() { Vec::new() } else { members },
+            ..Default::default()
+        };
+        self.answer(conn, &request, ResponseBody::JoinGroup(body));
+        asked
+    }
+
+    fn sync(&mut self, partitions: &[i32]) -> SyncGroupRequest {
+        let (conn, request) = self.take(ApiKey::SyncGroup);
+        let RequestBody::SyncGroup(asked) = request.body.clone() else { unreachable!() };
+        let body = SyncGroupResponse { assignment: assignment(partitions), ..Default::default() };
+        self.answer(conn, &request, ResponseBody::SyncGroup(body));
+        asked
+    }
+
+    /// Answers where the group is, by partition; tells which were asked for.
+    fn committed_at(&mut self, offset: i64) -> Vec<i32> {
+        let (conn, request) = self.take(ApiKey::OffsetFetch);
+        let RequestBody::OffsetFetch(asked) = &request.body else { unreachable!() };
+        assert!(asked.require_stable);
+        let topics = asked.groups[0].topics.as_ref().unwrap();
+        let mut all = Vec::new();
+        let topics = topics.iter().map(|it| {
+            all.extend(it.partition_indexes.clone());
+            let partitions = it.partition_indexes.iter().map(|index| OffsetFetchResponsePartitions {
+                partition_index: *index,
+                committed_offset: offset,
+                committed_leader_epoch: -1,
+                ..Default::default()
+            });
+            OffsetFetchResponseTopics { name: it.name.clone(), partitions: partitions.collect(), ..Default::default() }
+        });
+        let group = OffsetFetchResponseGroup { group_id: "g".into(), topics: topics.collect(), ..Default::default() };
+        let body = OffsetFetchResponse { groups: vec![group], ..Default::default() };
+        self.answer(conn, &request, ResponseBody::OffsetFetch(body));
+        all
+    }
+
+    fn take_commit(&mut self) -> (ConnId, Request, OffsetCommitRequest) {
+        let (conn, request) = self.take(ApiKey::OffsetCommit);
+        let RequestBody::OffsetCommit(asked) = request.body.clone() else { unreachable!() };
+        (conn, request, asked)
+    }
+
+    fn committed(&mut self, error: ErrorCode) -> OffsetCommitRequest {
+        let (conn, request, asked) = self.take_commit();
+        let topics = asked.topics.iter().map(|it| OffsetCommitResponseTopic {
+            name: it.name.clone(),
+            partitions: it
+                .partitions
+                .iter()
+                .map(|it| OffsetCommitResponsePartition {
+                    partition_index: it.partition_index,
+                    error_code: error.code(),
+                })
+                .collect(),
+            ..Default::default()
+        });
+        let body = OffsetCommitResponse { topics: topics.collect(), ..Default::default() };
+        self.answer(conn, &request, ResponseBody::OffsetCommit(body));
+        asked
+    }
+
+    fn beat(&mut self, error: ErrorCode) {
+        let (conn, request) = self.take(ApiKey::Heartbeat);
+        let body = HeartbeatResponse { error_code: error.code(), ..Default::default() };
+        self.answer(conn, &request, ResponseBody::Heartbeat(body));
+    }
+
+    /// Answers a fetch of `t-0` with a batch.
+    fn serve(&mut self, conn: ConnId, request: &Request, batch: Bytes) {
+        let records = Some(Records::Bytes(batch));
+        let data = PartitionData { high_watermark: 100, last_stable_offset: 100, records, ..Default::default() };
+        let topic_id = self.topics["t"].id;
+        let topic = FetchableTopicResponse { topic_id, partitions: vec![data], ..Default::default() };
+        let body = FetchResponse { session_id: 9, responses: vec![topic], ..Default::default() };
+        self.answer(conn, request, ResponseBody::Fetch(body));
+    }
+
+    fn state(&self) -> MemberState {
+        self.client.view().group.unwrap().state
+    }
+
+    fn owned(&self) -> Vec<i32> {
+        self.client.view().group.unwrap().owned.iter().map(|it| it.partition).collect()
+    }
+
+    /// Forgets fetches, which are not what these tests are about.
+    fn without_fetches(&mut self) {
+        self.requests.retain(|(_, it)| it.body.api_key() != ApiKey::Fetch);
+    }
+
+    fn said(&self, wanted: &GroupEvent) -> bool {
+        self.events.iter().any(|it| matches!(it, Event::Group(said) if said == wanted))
+    }
+}
+
+#[test]
+fn a_member_joins_in_two_steps_and_reads_where_its_group_is() {
+    let (mut stage, _) = Stage::member(&[]);
+    let asked = stage.join(1, "range", &[]);
+    assert_eq!((asked.session_timeout_ms, asked.rebalance_timeout_ms), (6_000, 300_000));
+    assert_eq!(asked.protocols.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["range", "cooperative-sticky"]);
+    assert_eq!(stage.sync(&[0, 2]).assignments, []);
+    assert_eq!(stage.state(), MemberState::Member);
+    assert_eq!(stage.committed_at(7), [0, 2]);
+    let view = stage.client.view();
+    assert_eq!(view.consumer.iter().map(|it| it.position).collect::<Vec<_>>(), [Some(Offset(7)); 2]);
+    let group = view.group.unwrap();
+    assert_eq!((group.epoch, &*group.member_id, group.is_leader), (1, "m", false));
+}
+
+#[test]
+fn the_leader_shares_out_once_it_knows_the_topics() {
+    let (mut stage, _) = Stage::member(&[]);
+    stage.join(3, "range", &["n"]);
+    let shares = stage.sync(&[0, 1]).assignments;
+    let told: Vec<(&str, Vec<i32>)> = shares.iter().map(|it| (&*it.member_id, assigned(&it.assignment))).collect();
+    assert_eq!(told, [("m", vec![0, 1]), ("n", vec![2, 3])]);
+}
+
+#[test]
+fn nothing_committed_is_left_to_the_reset_policy() {
+    let (mut stage, poll) = Stage::member(&[("auto.offset.reset", "none")]);
+    stage.join(1, "range", &[]);
+    stage.sync(&[1]);
+    stage.committed_at(-1);
+    assert!(matches!(stage.outcome(poll), Some(Outcome::Failed(_))));
+}
+
+#[test]
+fn an_eager_member_commits_and_gives_all_up_before_it_joins_again() {
+    let (mut stage, _) = Stage::member(&[]);
+    stage.join(1, "range", &[]);
+    stage.sync(&[0, 1]);
+    stage.committed_at(5);
+    stage.without_fetches();
+    stage.advance(1_000);
+    stage.beat(ErrorCode::RebalanceInProgress);
+    assert_eq!(stage.state(), MemberState::Releasing);
+    assert_eq!(stage.client.view().group.unwrap().releasing.len(), 2);
+    let commit = stage.committed(ErrorCode::None);
+    assert_eq!((commit.generation_id_or_member_epoch, &*commit.member_id), (1, "m"));
+    assert_eq!(commit.topics[0].partitions[0].committed_offset, 5);
+    assert_eq!(stage.owned(), [] as [i32; 0]);
+    assert!(stage.said(&GroupEvent::Revoked { partitions: vec![partition("t", 0), partition("t", 1)] }));
+    let asked = stage.join(2, "range", &[]);
+    assert_eq!(&*asked.member_id, "m");
+}
+
+#[test]
+fn a_cooperative_member_keeps_what_it_has_and_joins_again_for_what_moves() {
+    let settings = [("partition.assignment.strategy", "cooperative-sticky"), ("enable.auto.commit", "false")];
+    let (mut stage, _) = Stage::member(&settings);
+    stage.join(1, "cooperative-sticky", &[]);
+    stage.sync(&[0, 1, 2]);
+    stage.committed_at(0);
+    stage.without_fetches();
+    stage.advance(1_000);
+    stage.beat(ErrorCode::RebalanceInProgress);
+    let asked = stage.join(2, "cooperative-sticky", &[]);
+    assert_eq!(stage.owned(), [0, 1, 2]);
+    let (_, told) = decode_versioned::<ConsumerProtocolSubscription>(asked.protocols[0].metadata.clone()).unwrap();
+    assert_eq!((told.generation_id, &told.owned_partitions[0].partitions[..]), (1, &[0, 1, 2][..]));
+    stage.sync(&[0, 1]);
+    assert_eq!(stage.owned(), [0, 1]);
+    assert!(stage.said(&GroupEvent::Revoked { partitions: vec![partition("t", 2)] }));
+    let (.., again) = stage.take_join();
+    assert_eq!(&*again.member_id, "m");
+}
+
+#[test]
+fn who_does_not_poll_keeps_what_it_has_until_it_must_leave() {
+    let (mut stage, poll) = Stage::member(&[("max.poll.interval.ms", "4000"), ("enable.auto.commit", "false")]);
+    stage.join(1, "range", &[]);
+    stage.sync(&[0]);
+    stage.committed_at(0);
+    // The poll ends with a record; the application works on it.
+    let (conn, request, _) = stage.take_fetch();
+    stage.serve(conn, &request, stage::batch(0, 0, &["a"]));
+    assert!(stage.outcome(poll).is_some());
+    stage.without_fetches();
+    stage.advance(1_000);
+    stage.beat(ErrorCode::RebalanceInProgress);
+    assert_eq!(stage.state(), MemberState::Member, "it joins only while it polls");
+    stage.advance(2_999);
+    stage.requests.clear();
+    assert_eq!(stage.state(), MemberState::Member);
+    stage.advance(1);
+    assert_eq!((stage.state(), stage.owned()), (MemberState::Leaving, vec![0]));
+    let (conn, request) = stage.take(ApiKey::LeaveGroup);
+    stage.answer(conn, &request, ResponseBody::LeaveGroup(LeaveGroupResponse::default()));
+    // It commits what it does not have any more, and is told so.
+    let commit = stage.start(Operation::Commit(None));
+    let Some(Outcome::Failed(failure)) = stage.outcome(commit) else { panic!() };
+    assert_eq!(failure.code(), Some(ErrorCode::UnknownMemberId));
+    stage.poll(1_000);
+    assert!(stage.said(&GroupEvent::Lost { partitions: vec![partition("t", 0)] }));
+    let (.., asked) = stage.take_join();
+    assert_eq!(&*asked.member_id, "");
+}
+
+#[test]
+fn a_commit_of_somebody_the_group_has_thrown_out_is_refused_and_it_joins_anew() {
+    let (mut stage, _) = Stage::member(&[("enable.auto.commit", "false")]);
+    stage.join(1, "range", &[]);
+    stage.sync(&[0]);
+    stage.committed_at(3);
+    stage.without_fetches();
+    let commit = stage.start(Operation::Commit(None));
+    stage.committed(ErrorCode::UnknownMemberId);
+    let Some(Outcome::Failed(failure)) = stage.outcome(commit) else { panic!() };
+    assert_eq!(failure.code(), Some(ErrorCode::UnknownMemberId));
+    assert_eq!(stage.owned(), [] as [i32; 0]);
+    let (.., asked) = stage.take_join();
+    assert_eq!(&*asked.member_id, "");
+}
+
+#[test]
+fn a_commit_follows_the_coordinator() {
+    let (mut stage, _) = Stage::member(&[("enable.auto.commit", "false")]);
+    stage.join(1, "range", &[]);
+    stage.sync(&[0]);
+    stage.committed_at(3);
+    stage.without_fetches();
+    let at = Position { offset: Offset(9), offset_epoch: None };
+    let commit = stage.start(Operation::Commit(Some(vec![(partition("t", 0), at)])));
+    stage.committed(ErrorCode::NotCoordinator);
+    stage.advance(400);
+    assert_eq!(stage.lookups, 2);
+    stage.requests.retain(|(_, it)| it.body.api_key() == ApiKey::OffsetCommit);
+    assert_eq!(stage.committed(ErrorCode::None).topics[0].partitions[0].committed_offset, 9);
+    assert!(matches!(stage.outcome(commit), Some(Outcome::Ok(Answer::Done))));
+    assert_eq!(stage.client.view().group.unwrap().committed, [(partition("t", 0), Offset(9))]);
+}
+
+#[test]
+fn what_was_read_is_committed_in_intervals() {
+    let (mut stage, _) = Stage::member(&[("auto.commit.interval.ms", "2000")]);
+    stage.join(1, "range", &[]);
+    stage.sync(&[0]);
+    stage.committed_at(3);
+    stage.without_fetches();
+    stage.advance(1_000);
+    stage.beat(ErrorCode::None);
+    stage.advance(999);
+    stage.requests.clear();
+    stage.advance(1);
+    stage.requests.retain(|(_, it)| it.body.api_key() == ApiKey::OffsetCommit);
+    assert_eq!(stage.committed(ErrorCode::None).topics[0].partitions[0].committed_offset, 3);
+}
+
+#[test]
+fn an_instance_that_another_one_took_stops() {
+    let (mut stage, poll) = Stage::member(&[("group.instance.id", "i1")]);
+    let asked = stage.join(1, "range", &[]);
+    assert_eq!(asked.group_instance_id.as_deref(), Some("i1"));
+    stage.sync(&[0]);
+    stage.committed_at(3);
+    stage.without_fetches();
+    stage.advance(1_000);
+    stage.beat(ErrorCode::FencedInstanceId);
+    assert_eq!(stage.state(), MemberState::Failed);
+    let Some(Outcome::Failed(failure)) = stage.outcome(poll) else { panic!() };
+    assert_eq!(failure.code(), Some(ErrorCode::FencedInstanceId));
+}
+
+#[test]
+fn who_closes_commits_and_says_goodbye_unless_it_is_static() {
+    let (mut stage, _) = Stage::member(&[]);
+    stage.join(1, "range", &[]);
+    stage.sync(&[0]);
+    stage.committed_at(3);
+    stage.without_fetches();
+    let close = stage.start(Operation::Close { timeout_ms: 10_000 });
+    stage.committed(ErrorCode::None);
+    let (conn, request) = stage.take(ApiKey::LeaveGroup);
+    assert_eq!(stage.outcome(close), None);
+    stage.answer(conn, &request, ResponseBody::LeaveGroup(LeaveGroupResponse::default()));
+    assert!(stage.client.is_closed());
+
+    let (mut stage, _) = Stage::member(&[("group.instance.id", "i1"), ("enable.auto.commit", "false")]);
+    stage.join(1, "range", &[]);
+    stage.sync(&[0]);
+    stage.start(Operation::Close { timeout_ms: 10_000 });
+    assert!(stage.client.is_closed());
+}
+
+#[test]
+fn who_assigns_itself_commits_without_being_a_member() {
+    let mut stage = Stage::new(&[("group.id", "g"), ("enable.auto.commit", "false")]).topic("t", &[1]);
+    stage.start(Operation::Assign(vec![partition("t", 0)]));
+    assert_eq!(stage.committed_at(4), [0]);
+    stage.without_fetches();
+    stage.start(Operation::Commit(None));
+    let asked = stage.committed(ErrorCode::None);
+    assert_eq!((asked.generation_id_or_member_epoch, &*asked.member_id), (-1, ""));
+    let asked = stage.start(Operation::Committed(vec![partition("t", 0)]));
+    stage.committed_at(4);
+    let at = Position { offset: Offset(4), offset_epoch: None };
+    assert_eq!(stage.outcome(asked), Some(&Outcome::Ok(Answer::Committed(vec![(partition("t", 0), Some(at))]))));
+}
+
+impl Stage {
+    fn take_heartbeat(&mut self) -> (ConnId, Request, ConsumerGroupHeartbeatRequest) {
+        let (conn, request) = self.take(ApiKey::ConsumerGroupHeartbeat);
+        let RequestBody::ConsumerGroupHeartbeat(body) = request.body.clone() else { unreachable!() };
+        (conn, request, body)
+    }
+
+    /// Answers KIP-848's heartbeat.
+    fn told(&mut self, error: ErrorCode, epoch: i32, partitions: Option<&[i32]>) -> ConsumerGroupHeartbeatRequest {
+        let (conn, request, asked) = self.take_heartbeat();
+        let topic_id = self.topics["t"].id;
+        let assignment = partitions.map(|it| {
+            let topic = TopicPartitions { topic_id, partitions: it.to_vec() };
+            Assignment { topic_partitions: if it.is_empty() { Vec::new() } else { vec![topic] } }
+        });
+        let body = ConsumerGroupHeartbeatResponse {
+            error_code: error.code(),
+            member_epoch: epoch,
+            heartbeat_interval_ms: 1_000,
+            assignment,
+            ..Default::default()
+        };
+        self.answer(conn, &request, ResponseBody::ConsumerGroupHeartbeat(body));
+        asked
+    }
+}
+
+fn told_owned(asked: &ConsumerGroupHeartbeatRequest) -> Option<Vec<i32>> {
+    asked.topic_partitions.as_ref().map(|it| it.iter().flat_map(|it| it.partitions.clone()).collect())
+}
+
+#[test]
+fn kip_848_a_member_takes_what_it_is_given_and_says_so() {
+    let (mut stage, _) = Stage::member(&[("group.protocol", "consumer"), ("enable.auto.commit", "false")]);
+    let asked = stage.told(ErrorCode::None, 2, Some(&[0, 1]));
+    assert_eq!((asked.member_epoch, asked.rebalance_timeout_ms), (0, 300_000));
+    assert_eq!(asked.subscribed_topic_names, Some(vec!["t".into()]));
+    assert_eq!(told_owned(&asked), Some(vec![]));
+    assert_eq!(asked.member_id.len(), 22, "{}", asked.member_id);
+    assert_eq!(stage.owned(), [0, 1]);
+    let asked = stage.told_after_fetches(2, None);
+    assert_eq!((asked.member_epoch, told_owned(&asked)), (2, Some(vec![0, 1])));
+    assert_eq!((asked.subscribed_topic_names, asked.rebalance_timeout_ms), (None, -1));
+    stage.advance(1_000);
+    // One partition is to go: it is given up, and only then the coordinator hears of it.
+    let asked = stage.told_after_fetches(2, Some(&[0]));
+    assert_eq!(told_owned(&asked), None);
+    assert_eq!(stage.owned(), [0]);
+    let asked = stage.told_after_fetches(3, None);
+    assert_eq!(told_owned(&asked), Some(vec![0]));
+    assert_eq!(stage.client.view().group.unwrap().epoch, 3);
+}
+
+impl Stage {
+    fn told_after_fetches(&mut self, epoch: i32, partitions: Option<&[i32]>) -> ConsumerGroupHeartbeatRequest {
+        self.requests.retain(|(_, it)| it.body.api_key() == ApiKey::ConsumerGroupHeartbeat);
+        self.told(ErrorCode::None, epoch, partitions)
+    }
+}
+
+#[test]
+fn kip_848_a_fenced_member_has_lost_all_and_joins_anew_under_its_id() {
+    let (mut stage, _) = Stage::member(&[("group.protocol", "consumer"), ("enable.auto.commit", "false")]);
+    let first = stage.told(ErrorCode::None, 2, Some(&[0]));
+    stage.told_after_fetches(2, None);
+    stage.advance(1_000);
+    stage.requests.retain(|(_, it)| it.body.api_key() == ApiKey::ConsumerGroupHeartbeat);
+    stage.told(ErrorCode::FencedMemberEpoch, 0, None);
+    assert!(stage.said(&GroupEvent::Lost { partitions: vec![partition("t", 0)] }));
+    let (.., asked) = stage.take_heartbeat();
+    assert_eq!((asked.member_id, asked.member_epoch), (first.member_id, 0));
+}
+
+#[test]
+fn kip_848_an_instance_id_in_use_is_told_to_every_poll() {
+    let settings = [("group.protocol", "consumer"), ("group.instance.id", "i1")];
+    let (mut stage, poll) = Stage::member(&settings);
+    stage.told(ErrorCode::UnreleasedInstanceId, 0, None);
+    let again = stage.poll(1_000);
+    for poll in [poll, again] {
+        let Some(Outcome::Failed(failure)) = stage.outcome(poll) else { panic!() };
+        assert_eq!(failure.code(), Some(ErrorCode::UnreleasedInstanceId));
+    }
+}
+
+#[test]
+fn kip_848_who_closes_leaves_for_good_or_for_now() {
+    for (instance, epoch) in [(None, -1), (Some(("group.instance.id", "i1")), -2)] {
+        let mut settings = vec![("group.protocol", "consumer"), ("enable.auto.commit", "false")];
+        settings.extend(instance);
+        let (mut stage, _) = Stage::member(&settings);
+        stage.told(ErrorCode::None, 1, Some(&[]));
+        stage.requests.clear();
+        stage.start(Operation::Close { timeout_ms: 10_000 });
+        assert_eq!(stage.told(ErrorCode::None, epoch, None).member_epoch, epoch);
+        assert!(stage.client.is_closed());
+    }
+}
+
+#[test]
+fn without_a_group_id_there_is_no_group() {
+    let mut stage = Stage::new(&[]).topic("t", &[1]);
+    let op = stage.start(Operation::Subscribe(vec!["t".into()]));
+    let Some(Outcome::Failed(failure)) = stage.outcome(op) else { panic!() };
+    assert_eq!(failure.code(), Some(ErrorCode::InvalidGroupId));
+}

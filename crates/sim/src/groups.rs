@@ -1,0 +1,203 @@
+//! Consumer groups as plain data: who is in them, who reads what, how far they are. For the lab, and for questions of a script.
+
+use client::{GroupProtocol, MemberState};
+use ordered::Map;
+use protocol::{Instant, Offset, Str, TopicPartition};
+
+use crate::world::{Power, World};
+
+/// A consumer group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// `group.id`.
+    pub id: Str,
+    /// How its members agree; as the first of them has it.
+    pub protocol: GroupProtocol,
+    /// The rule by which partitions are shared out, once a member knows it.
+    pub assignor: Option<Str>,
+    /// The broker that coordinates it, if one does now.
+    pub coordinator: Option<Str>,
+    /// What the coordinator says of it, in Kafka's words (`Stable`, `PreparingRebalance`, …).
+    pub state: Option<Str>,
+    /// The newest generation or member epoch that a member was told; -1 before the first.
+    pub epoch: i32,
+    /// Consumers that ever joined it or commit for it, in order of creation.
+    pub members: Vec<Member>,
+    /// The partitions of the topics that members subscribed to, in order.
+    pub partitions: Vec<Partition>,
+    /// How often members were told a new generation or epoch, each once.
+    pub rebalances: u64,
+    /// Paused-partition-time so far, in µs: for each partition that somebody read before, how long nobody did.
+    pub paused_us: u64,
+}
+
+/// A consumer of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// The consumer's name.
+    pub client: Str,
+    /// Whether its process runs.
+    pub power: Power,
+    /// Its process stands still.
+    pub paused: bool,
+    /// Its id in the group; empty before it has one, and while its process does not run.
+    pub member_id: Str,
+    /// `group.instance.id`.
+    pub instance: Option<Str>,
+    /// Where it believes to be in the protocol.
+    pub state: MemberState,
+    /// Generation or member epoch that it believes in; negative while it is in none.
+    pub epoch: i32,
+    /// It shares the partitions out (classic).
+    pub is_leader: bool,
+    /// The coordinator counts it among the members, be it alive or not.
+    pub is_counted: bool,
+    /// What it believes to be its own, in order.
+    pub owned: Vec<TopicPartition>,
+    /// Of those, what it commits and gives up: others wait for this.
+    pub releasing: Vec<TopicPartition>,
+    /// What it was assigned and does not have yet (KIP-848).
+    pub awaiting: Vec<TopicPartition>,
+    /// When a heartbeat of it was answered last.
+    pub heard_at: Option<Instant>,
+    /// When it leaves if its application does not poll before (`max.poll.interval.ms`); `None` while it polls.
+    pub poll_until: Option<Instant>,
+    /// How long its application is at each record, in µs.
+    pub slow_us: u64,
+}
+
+/// A partition as its group has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Partition {
+    /// Which.
+    pub partition: TopicPartition,
+    /// The consumers that believe it to be their own: one, none while it moves, two if one of them is out and does not know.
+    pub owners: Vec<Str>,
+    /// Where its owner reads next, if it knows.
+    pub position: Option<Offset>,
+    /// What was committed last, if anything ever was.
+    pub committed: Option<Offset>,
+    /// Its first offset.
+    pub log_start: Offset,
+    /// Readers see everything below.
+    pub high_watermark: Offset,
+    /// One past its last record.
+    pub end: Offset,
+    /// Nobody reads it since then, though somebody did before.
+    pub paused_since: Option<Instant>,
+    /// How long that was so in all, in µs.
+    pub paused_us: u64,
+}
+
+impl Partition {
+    /// What Kafka's tool calls lag: from what is committed to the high watermark. `None` if nothing is committed, which is not 0.
+    pub fn lag(&self) -> Option<i64> {
+        self.committed.map(|it| (self.high_watermark.0 - it.0).max(0))
+    }
+}
+
+impl World {
+    /// All groups that consumers of this world ever named, by id.
+    pub fn groups(&self) -> Vec<Group> {
+        let mut groups: Map<Str, Group> = Map::new();
+        for process in &self.processes {
+            let Some(actor) = process.actor() else { continue };
+            let Some(id) = &actor.config.group_id else { continue };
+            let group = groups.entry(id.clone()).or_insert_with(|| Group {
+                id: id.clone(),
+                protocol: actor.config.group_protocol,
+                assignor: None,
+                coordinator: None,
+                state: None,
+                epoch: -1,
+                members: Vec::new(),
+                partitions: Vec::new(),
+                rebalances: 0,
+                paused_us: 0,
+            });
+            let knows = actor.client.as_ref().map(client::Client::view);
+            let told = knows.as_ref().and_then(|it| it.group.as_ref());
+            let mut member = Member {
+                client: process.name.clone(),
+                power: process.power,
+                paused: process.paused,
+                member_id: Str::new(),
+                instance: actor.config.group_instance_id.clone(),
+                state: MemberState::Outside,
+                epoch: -1,
+                is_leader: false,
+                is_counted: false,
+                owned: Vec::new(),
+                releasing: Vec::new(),
+                awaiting: Vec::new(),
+                heard_at: None,
+                poll_until: None,
+                slow_us: actor.slow_us,
+            };
+            if let Some(told) = told {
+                group.assignor = group.assignor.take().or_else(|| told.assignor.clone());
+                member.member_id = told.member_id.clone();
+                member.state = told.state;
+                member.epoch = told.epoch;
+                member.is_leader = told.is_leader;
+                member.owned = told.owned.clone();
+                member.releasing = told.releasing.clone();
+                member.awaiting = told.awaiting.clone();
+                member.heard_at = told.heard_at.map(|it| process.global(it));
+                member.poll_until = told.poll_until.map(|it| process.global(it));
+                let topics = told.topics.iter().chain(told.owned.iter().map(|it| &it.topic));
+                self.add_partitions(group, topics);
+            }
+            for read in knows.iter().flat_map(|it| &it.consumer) {
+                let found = group.partitions.iter_mut().find(|it| it.partition == read.partition);
+                if let Some(partition) = found {
+                    partition.owners.push(process.name.clone());
+                    partition.position = read.position.or(partition.position);
+                }
+            }
+            group.members.push(member);
+        }
+        let mut groups: Vec<Group> = groups.into_values().collect();
+        for group in &mut groups {
+            self.checks.add_to_group(self.clock, group);
+            ordered::sort_by(&mut group.partitions, |a, b| a.partition.cmp(&b.partition));
+            self.ask_coordinators(group);
+        }
+        groups
+    }
+
+    fn add_partitions<'a>(&self, group: &mut Group, topics: impl Iterator<Item = &'a Str>) {
+        for topic in topics {
+            if group.partitions.iter().any(|it| it.partition.topic == *topic) {
+                continue;
+            }
+            for (_, partition, log_start, high_watermark, end) in self.checks.ends().filter(|it| it.0 == topic) {
+                group.partitions.push(Partition {
+                    partition: TopicPartition { topic: topic.clone(), partition },
+                    owners: Vec::new(),
+                    position: None,
+                    committed: None,
+                    log_start,
+                    high_watermark,
+                    end,
+                    paused_since: None,
+                    paused_us: 0,
+                });
+            }
+        }
+    }
+
+    /// What the broker says that coordinates the group.
+    fn ask_coordinators(&self, group: &mut Group) {
+        for process in self.processes.iter().filter(|it| it.power.is_up()) {
+            let node = process.broker().and_then(|it| it.node.as_ref());
+            let Some(told) = node.and_then(|it| it.group(&group.id)) else { continue };
+            group.coordinator = Some(process.name.clone());
+            group.state = Some(told.state);
+            for member in &mut group.members {
+                member.is_counted = told.members.iter().any(|it| it.0 == member.client);
+            }
+            return;
+        }
+    }
+}
