@@ -21,6 +21,8 @@ pub enum Action {
     CreateTopic(CreateTopic),
     /// The admin changes a topic's configuration.
     AlterTopic(Str, Vec<Setting>),
+    /// The admin changes a broker's configuration.
+    AlterBroker(Str, Vec<Setting>),
     /// The admin gives a topic more partitions: how many it is to have in all.
     AddPartitions(Str, i32),
     /// The admin deletes a topic.
@@ -53,6 +55,8 @@ pub enum Action {
     InitProducerId(Str),
     /// A wire client asks for an election: of the preferred leader, or of anyone alive.
     Elect(Str, Election, TopicPartition),
+    /// A wire client asks for other replicas of a partition; nobody named gives up what is being done.
+    Reassign(Str, TopicPartition, Vec<Str>),
     /// A wire client produces a batch of its own making.
     WireProduce(WireProduce),
     /// A process starts.
@@ -239,6 +243,9 @@ impl fmt::Display for Action {
             Action::Wire(name, broker) => write!(f, "wire {name} {broker}"),
             Action::CreateTopic(it) => it.fmt(f),
             Action::AlterTopic(name, settings) => write!(f, "alter {name}").and_then(|()| write_settings(f, settings)),
+            Action::AlterBroker(name, settings) => {
+                write!(f, "alter-broker {name}").and_then(|()| write_settings(f, settings))
+            }
             Action::AddPartitions(name, count) => write!(f, "partitions {name} {count}"),
             Action::DeleteTopic(name) => write!(f, "delete topic {name}"),
             Action::DeleteRecords(partition, offset) => write!(f, "delete records {partition} before {offset}"),
@@ -266,6 +273,11 @@ impl fmt::Display for Action {
             Action::Close(client) => write!(f, "close {client}"),
             Action::InitProducerId(client) => write!(f, "init-producer-id {client}"),
             Action::Elect(client, election, partition) => write!(f, "elect {client} {} {partition}", election.word()),
+            Action::Reassign(client, partition, replicas) => {
+                let replicas: Vec<&str> = replicas.iter().map(|it| &**it).collect();
+                let to = if replicas.is_empty() { "cancel".to_owned() } else { replicas.join(",") };
+                write!(f, "reassign {client} {partition} {to}")
+            }
             Action::WireProduce(it) => it.fmt(f),
             Action::Start(name) => write!(f, "start {name}"),
             Action::Kill(name) => write!(f, "kill {name}"),

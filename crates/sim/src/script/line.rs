@@ -210,7 +210,7 @@ impl Line {
 
     /// True if the next word begins a question.
     pub(super) fn is_query(&self) -> bool {
-        const QUESTIONS: [&str; 25] = [
+        const QUESTIONS: [&str; 26] = [
             "log",
             "start",
             "high-watermark",
@@ -219,6 +219,7 @@ impl Line {
             "leader",
             "leader-epoch",
             "isr",
+            "replicas",
             "controller",
             "fenced",
             "behind",

@@ -149,8 +149,12 @@ fn query(line: &mut Line) -> Result<Query, ScriptError> {
             return Ok(make(partition, broker));
         }
     }
-    const PARTITIONS: [OfPartition; 3] =
-        [("leader", Query::Leader), ("leader-epoch", Query::LeaderEpoch), ("isr", Query::Isr)];
+    const PARTITIONS: [OfPartition; 4] = [
+        ("leader", Query::Leader),
+        ("leader-epoch", Query::LeaderEpoch),
+        ("isr", Query::Isr),
+        ("replicas", Query::Replicas),
+    ];
     for (word, make) in PARTITIONS {
         if line.eat(word) {
             return Ok(make(line.partition()?));
@@ -230,6 +234,9 @@ pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
     if line.eat("alter") {
         return Ok(Action::AlterTopic(line.name("a topic's name")?, line.settings()?));
     }
+    if line.eat("alter-broker") {
+        return Ok(Action::AlterBroker(line.name("a broker's name")?, line.settings()?));
+    }
     if line.eat("partitions") {
         return Ok(Action::AddPartitions(line.name("a topic's name")?, line.number("a number of partitions")?));
     }
@@ -256,6 +263,15 @@ pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
         let election = Election::ALL.into_iter().find(|it| line.eat(it.word()));
         let election = election.ok_or_else(|| line.error("preferred or unclean"))?;
         return Ok(Action::Elect(client, election, line.partition()?));
+    }
+    if line.eat("reassign") {
+        let client = line.name("a wire client's name")?;
+        let partition = line.partition()?;
+        if line.eat("cancel") {
+            return Ok(Action::Reassign(client, partition, Vec::new()));
+        }
+        let replicas = line.name("brokers' names, or cancel")?;
+        return Ok(Action::Reassign(client, partition, replicas.split(',').map(Str::from).collect()));
     }
     if line.eat("assign") {
         let client = line.name("a consumer's name")?;

@@ -299,7 +299,12 @@ impl Player {
 fn is_for_admin(action: &Action) -> bool {
     matches!(
         action,
-        Action::CreateTopic(..) | Action::AddPartitions(..) | Action::AlterTopic(..) | Action::DeleteTopic(_) | Action::DeleteRecords(..)
+        Action::CreateTopic(..)
+            | Action::AlterTopic(..)
+            | Action::AlterBroker(..)
+            | Action::AddPartitions(..)
+            | Action::DeleteTopic(_)
+            | Action::DeleteRecords(..)
     )
 }
 

@@ -33,6 +33,8 @@ pub enum Query {
     LeaderEpoch(TopicPartition),
     /// Who is in sync, in the order of their ids.
     Isr(TopicPartition),
+    /// Who has a partition, in the order of preference: `+` before who is being added, `-` before who is being removed.
+    Replicas(TopicPartition),
     /// Who leads the metadata quorum.
     Controller,
     /// `fenced` or `unfenced`, as far as is committed.
@@ -88,6 +90,7 @@ impl fmt::Display for Query {
             Query::Leader(partition) => write!(f, "leader {partition}"),
             Query::LeaderEpoch(partition) => write!(f, "leader-epoch {partition}"),
             Query::Isr(partition) => write!(f, "isr {partition}"),
+            Query::Replicas(partition) => write!(f, "replicas {partition}"),
             Query::Controller => f.write_str("controller"),
             Query::Fenced(broker) => write!(f, "fenced {broker}"),
             Query::Behind => f.write_str("behind"),
@@ -142,6 +145,7 @@ impl World {
             }
             Query::LeaderEpoch(partition) => Ok(vec![self.partition_view(partition)?.leader_epoch.to_string()]),
             Query::Isr(partition) => Ok(self.isr(partition)?),
+            Query::Replicas(partition) => self.replicas(partition),
             Query::Controller => {
                 Ok(vec![self.active_controller().map_or("none".to_owned(), |pid| self.name(pid).to_string())])
             }
@@ -224,6 +228,10 @@ impl World {
             ResponseBody::ElectLeaders(it) => {
                 let results = it.replica_election_results.iter().flat_map(|it| &it.partition_result);
                 results.map(|it| code(it.error_code)).collect()
+            }
+            ResponseBody::AlterPartitionReassignments(it) if it.error_code != 0 => vec![code(it.error_code)],
+            ResponseBody::AlterPartitionReassignments(it) => {
+                it.responses.iter().flat_map(|it| &it.partitions).map(|it| code(it.error_code)).collect()
             }
             other => vec![other.api_key().name().to_owned()],
         };

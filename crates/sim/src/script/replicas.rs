@@ -113,6 +113,22 @@ impl World {
         best
     }
 
+    /// Who has a copy as far as is committed, and what a reassignment makes of them.
+    pub(super) fn replicas(&self, partition: &TopicPartition) -> Result<Vec<String>, String> {
+        let topic = self.best_image().and_then(|image| image.topic(&partition.topic));
+        let found = topic.and_then(|topic| topic.partitions.get(&partition.partition));
+        let found = found.ok_or(format!("no node knows {partition}"))?;
+        let word = |id: &NodeId| {
+            let sign = match (found.adding_replicas.contains(id), found.removing_replicas.contains(id)) {
+                (true, _) => "+",
+                (_, true) => "-",
+                _ => "",
+            };
+            format!("{sign}{}", self.broker_name(*id))
+        };
+        Ok(found.replicas.iter().map(word).collect())
+    }
+
     /// Partitions that are not as they should be once all is well: all replicas in sync and with the same log, all of it
     /// committed, as every broker knows. It is asked after each event, so nothing is put together for it.
     pub(super) fn behind(&self) -> Vec<String> {

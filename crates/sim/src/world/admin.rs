@@ -43,7 +43,15 @@ impl World {
 
     pub(super) fn alter_topic(&mut self, name: &Str, settings: &[Setting]) -> Result<(), ActionError> {
         self.checks.topic_altered(name, settings);
-        let resource = ConfigResource { kind: ResourceType::Topic, name: name.clone() };
+        self.alter(ConfigResource { kind: ResourceType::Topic, name: name.clone() }, settings)
+    }
+
+    pub(super) fn alter_broker(&mut self, name: &Str, settings: &[Setting]) -> Result<(), ActionError> {
+        let id = self.broker_pid(name).map(|pid| self.node_id(pid))?;
+        self.alter(ConfigResource { kind: ResourceType::Broker, name: Str::from(id.to_string()) }, settings)
+    }
+
+    fn alter(&mut self, resource: ConfigResource, settings: &[Setting]) -> Result<(), ActionError> {
         let ops = settings
             .iter()
             .map(|(key, value)| AlterConfigOp { name: key.clone(), change: ConfigChange::Set(value.clone()) });

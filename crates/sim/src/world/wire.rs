@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use client::{ConnId, Connect};
+use protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use protocol::messages::elect_leaders_request::TopicPartitions;
-use protocol::messages::{ElectLeadersRequest, InitProducerIdRequest};
+use protocol::messages::{AlterPartitionReassignmentsRequest, ElectLeadersRequest, InitProducerIdRequest};
 use protocol::{Request, RequestBody, Response, Str, TopicPartition};
 
 use super::{ActionError, Kind, Power, Wire, World};
@@ -16,6 +17,7 @@ use crate::setup::CLIENT_PORT;
 
 const INIT_PRODUCER_ID_VERSION: i16 = 4;
 const ELECT_LEADERS_VERSION: i16 = 2;
+const REASSIGNMENTS_VERSION: i16 = 0;
 
 impl World {
     pub(super) fn add_wire(&mut self, name: &Str, broker: &Str) -> Result<(), ActionError> {
@@ -56,6 +58,26 @@ impl World {
             timeout_ms: 30_000,
         };
         self.say(name, ELECT_LEADERS_VERSION, RequestBody::ElectLeaders(body))
+    }
+
+    pub(super) fn wire_reassign(
+        &mut self,
+        name: &str,
+        partition: &TopicPartition,
+        replicas: &[Str],
+    ) -> Result<(), ActionError> {
+        let ids = replicas.iter().map(|name| self.broker_pid(name).map(|pid| self.node_id(pid).0));
+        let ids = ids.collect::<Result<Vec<_>, _>>()?;
+        let partitions = vec![ReassignablePartition {
+            partition_index: partition.partition,
+            replicas: (!ids.is_empty()).then_some(ids),
+        }];
+        let body = AlterPartitionReassignmentsRequest {
+            timeout_ms: 30_000,
+            topics: vec![ReassignableTopic { name: partition.topic.clone(), partitions }],
+            ..AlterPartitionReassignmentsRequest::default()
+        };
+        self.say(name, REASSIGNMENTS_VERSION, RequestBody::AlterPartitionReassignments(body))
     }
 
     pub(super) fn wire_produce(&mut self, it: &WireProduce) -> Result<(), ActionError> {
