@@ -10,7 +10,7 @@ use crate::args::Args;
 use crate::{bundle, paths, process};
 
 /// What is fuzzed: fuzz/fuzz_targets.
-const FUZZ_TARGETS: [&str; 3] = ["frame", "records", "node"];
+const FUZZ_TARGETS: [&str; 4] = ["frame", "records", "codecs", "node"];
 
 /// Runs the tests in their long forms, the swarm, the fuzzer.
 pub(crate) fn run(args: &[String]) -> Result<()> {
