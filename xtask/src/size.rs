@@ -11,7 +11,7 @@ use crate::{bundle, paths};
 const GOAL: u64 = 450 * 1024;
 /// What they may weigh today: lowered with every saving, until it is the goal; raised twice, when the engine became a cluster's and
 /// when consumer groups, moves between directories and the lab's room of a cluster came into it.
-const LIMIT: u64 = 780 * 1024;
+const LIMIT: u64 = 640 * 1024;
 
 /// Builds the page, prints its sizes, and fails over the limit.
 pub(crate) fn run(args: &[String]) -> Result<()> {

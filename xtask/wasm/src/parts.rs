@@ -37,10 +37,16 @@ enum Kind {
     Callee,
     /// A constant of 32 bits.
     Constant,
+    /// One that is added at once, that a `local.get` follows, that is stored.
+    Added,
+    Beside,
+    Kept,
     /// A large one, most often an address.
     Address,
-    /// Of a load or store.
-    Offset,
+    /// Of a load.
+    Loaded,
+    /// Of a store.
+    Stored,
     /// Where a `br_table` goes.
     Targets,
     /// Operands of everything else.
@@ -48,7 +54,7 @@ enum Kind {
 }
 
 /// How many.
-const KINDS: usize = 15;
+const KINDS: usize = 19;
 /// Stands for an `i32.const` whose constant is an [`Kind::Address`]; no instruction has this opcode.
 const CONST_ADDRESS: u8 = 0x06;
 /// A constant of so many bytes, its opcode counted, is none of the small ones.
@@ -78,7 +84,9 @@ pub(crate) fn take_apart(module: &[u8]) -> Result<Vec<u8>> {
                     let from = reader.original_position() - start;
                     let operator = reader.read()?;
                     let to = reader.original_position() - start;
-                    sort(&operator, &bytes[from..to], &mut parts)?;
+                    // Behind a body's last instruction, which is its end, nothing is looked for.
+                    let next = bytes.get(to).copied().unwrap_or_default();
+                    sort(&operator, &bytes[from..to], next, &mut parts)?;
                 }
             }
             _ => {}
@@ -129,8 +137,8 @@ fn pair(part: &mut Vec<u8>) -> Vec<[u8; 3]> {
     made
 }
 
-/// Puts an instruction's bytes where they belong.
-fn sort(operator: &Operator<'_>, bytes: &[u8], parts: &mut [Vec<u8>; KINDS]) -> Result<()> {
+/// Puts an instruction's bytes where they belong, which may depend on the next opcode.
+fn sort(operator: &Operator<'_>, bytes: &[u8], next: u8, parts: &mut [Vec<u8>; KINDS]) -> Result<()> {
     let opcode = bytes[0];
     let (kind, operands) = match opcode {
         0x20 => (Kind::Get, &bytes[1..]),
@@ -145,12 +153,20 @@ fn sort(operator: &Operator<'_>, bytes: &[u8], parts: &mut [Vec<u8>; KINDS]) -> 
             parts[Kind::Address as usize].extend_from_slice(&bytes[1..]);
             return Ok(());
         }
-        0x41 => (Kind::Constant, &bytes[1..]),
+        0x41 => {
+            let kind = match next {
+                0x6a => Kind::Added,
+                0x20 => Kind::Beside,
+                0x36..=0x3e => Kind::Kept,
+                _ => Kind::Constant,
+            };
+            (kind, &bytes[1..])
+        }
         0x28..=0x3e => {
             // What a load or store promises is its natural alignment, in every packed module.
             let natural = b"23230011001122232301012"[usize::from(opcode - 0x28)] - b'0';
             ensure!(bytes[1] == natural, "an alignment of {operator:?} is not provided for");
-            (Kind::Offset, &bytes[2..])
+            (if opcode < 0x36 { Kind::Loaded } else { Kind::Stored }, &bytes[2..])
         }
         0x42..=0x44 | 0x11 | 0x3f | 0x40 => (Kind::Rest, &bytes[1..]),
         // The opcode's second byte is one too.
@@ -242,9 +258,9 @@ mod tests {
         assert_eq!(part(&file, Kind::Set), [2]);
         assert_eq!(part(&file, Kind::Type), [0x40]);
         assert_eq!(part(&file, Kind::ConditionalBranch), [0]);
-        assert_eq!(part(&file, Kind::Constant), [7]);
+        assert_eq!(part(&file, Kind::Kept), [7]);
         assert_eq!(part(&file, Kind::Address), [0x80, 0x80, 0xc0, 0]);
-        assert_eq!(part(&file, Kind::Offset), [0xac, 2]);
+        assert_eq!(part(&file, Kind::Stored), [0xac, 2]);
         assert_eq!(part(&file, Kind::Rest), [0x7f, 0, 0]);
         // All of the module's bytes are there but the body's size and the alignment; no part is so long that it has pairs.
         assert_eq!(file.len(), 12 + 4 * KINDS + module.len() - 2 + KINDS);

@@ -2,8 +2,8 @@
 function together(bytes) {
     if (bytes[0] === 0) return bytes;
     // The kinds of parts as there, and what has no one kind.
-    const [HEAD, TAIL, OPCODE, DECLARATION, GET, SET, TYPE, BRANCH, CONDITIONAL, CALLEE, CONSTANT, ADDRESS, OFFSET, TARGETS, REST, SEVERAL] = Array(16).keys();
-    const KINDS = 15;
+    const [HEAD, TAIL, OPCODE, DECLARATION, GET, SET, TYPE, BRANCH, CONDITIONAL, CALLEE, CONSTANT, ADDED, BESIDE, KEPT, ADDRESS, LOADED, STORED, TARGETS, REST, SEVERAL] = Array(20).keys();
+    const KINDS = SEVERAL;
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     const lengths = Array.from({ length: KINDS }, (_, it) => view.getUint32(12 + 4 * it, true));
     let begin = 12 + 4 * KINDS;
@@ -41,7 +41,11 @@ function together(bytes) {
     kind(REST, 1, 0x25, 0x26, 0x3f, 0x40, 0x42, 0xd0, 0xd2);
     kind(REST, 2, 0x11);
     kind(SEVERAL, 1, 0x0e, 0x43, 0x44, 0xfc);
-    [..."23230011001122232301012"].forEach((it, index) => { kind(OFFSET, 1, 0x28 + index); align[0x28 + index] = it; });
+    [..."23230011001122232301012"].forEach((it, index) => { kind(index < 14 ? LOADED : STORED, 1, 0x28 + index); align[0x28 + index] = it; });
+    // Of a constant by the opcode behind it.
+    const before = new Uint8Array(256).fill(CONSTANT).fill(KEPT, 0x36, 0x3f);
+    before[0x6a] = ADDED;
+    before[0x20] = BESIDE;
     const long = [0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 2, 1, 2, 1, 2, 1, 1, 1];
     // A body is made behind the longest size that it could have, and moved.
     const GAP = 5;
@@ -74,7 +78,8 @@ function together(bytes) {
                 if (opcode === 0x0b) depth--;
                 continue;
             }
-            if (from === OFFSET) out[at++] = align[opcode];
+            if (from === LOADED || from === STORED) out[at++] = align[opcode];
+            else if (opcode === 0x41) from = before[opcodes[step]];
             else if (opcode < 5) depth++;
             else if (opcode === 0xfc) {
                 const second = out[at++] = opcodes[step++];
