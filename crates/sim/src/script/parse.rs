@@ -381,8 +381,8 @@ fn named(line: &mut Line) -> Result<Action, ScriptError> {
         return Ok(Action::Heal(line.name("a process's name")?, line.name("another process's name")?));
     }
     Err(line.error(
-        "at, run, expect, show or an action: producer, consumer, wire, topic, alter, partitions, delete, produce, load, unload, assign, \
-         seek, poll, follow, subscribe, slow, commit, close, init-producer-id, wire-produce, start, kill, wipe, power-cut, stop, pause, resume, cut, heal, \
+        "at, run, expect, show or an action: producer, consumer, wire, topic, alter, alter-broker, partitions, delete, produce, load, unload, assign, \
+         seek, poll, follow, subscribe, slow, commit, close, init-producer-id, wire-produce, elect, reassign, start, kill, wipe, power-cut, stop, pause, resume, cut, heal, \
          delay, slow-disk, disk-full, disk-error, disk-heal, bit-rot, skew-clock, drop, corrupt",
     ))
 }
