@@ -1,4 +1,4 @@
-//! Data that nobody has read for long: ten gigabytes that the page cache has nothing of.
+//! Data that nobody has read for long: gigabytes that the page cache has nothing of. And what stays in memory of many.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -14,20 +14,20 @@ use super::{Folder, Plan, delete, measured, median, shown};
 use crate::process;
 
 const SIZE: usize = 1024;
-const BYTES: u64 = 10_000_000_000;
 
 /// One after the other, as the disk may not have room for both.
 pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
     let mut all = Vec::new();
-    for (name, start) in [("cold", Peer::vivarium as fn(&Path) -> Result<Peer>), ("cold-kafka", Peer::kafka)] {
+    let count = plan.gigabytes * 1_000_000_000 / SIZE as u64;
+    for (name, start) in plan.peers(["cold", "cold-kafka"]) {
         let data = folder.0.join(name);
         let peer = start(&data)?;
-        client.produce(peer.address(), "cold", SIZE, BYTES / SIZE as u64)?;
+        client.produce(peer.address(), "cold", SIZE, count)?;
         process::output(&mut Command::new("sync"))?;
         let mut rounds = Vec::new();
         for round in 1..=plan.rounds {
             forget(&data)?;
-            let out = measured(&peer, || client.consume_oldest(peer.address(), "cold", BYTES / SIZE as u64))?;
+            let out = measured(&peer, || client.consume_oldest(peer.address(), "cold", count))?;
             println!("round {round} · cold · {}: out {}", peer.name(), shown(&out, SIZE));
             rounds.push(out);
         }
@@ -39,7 +39,7 @@ pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
     }
     println!(
         "\n| consume {} GB of cold data, {SIZE} B | rate | of Kafka's | server CPU s/GB | of Kafka's | memory |",
-        BYTES / 1_000_000_000
+        plan.gigabytes
     );
     println!("| --- | --- | --- | --- | --- | --- |");
     let middle = |rounds: &[super::Round]| {
@@ -55,6 +55,27 @@ pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
             cpu / kafka.1
         );
     }
+    Ok(())
+}
+
+/// What our broker needs after 20 GB were written and read, 4 GB at a time: the disk need not have room for more.
+pub(super) fn memory(client: &Client, folder: &Folder) -> Result<()> {
+    const TOPICS: u64 = 5;
+    let count = 4_000_000_000 / SIZE as u64;
+    let data = folder.0.join("memory");
+    let peer = Peer::vivarium(&data)?;
+    let before = resident_megabytes(peer.id())?;
+    let mut most = before;
+    for index in 0..TOPICS {
+        let topic = format!("memory-{index}");
+        client.produce(peer.address(), &topic, SIZE, count)?;
+        client.consume_oldest(peer.address(), &topic, count)?;
+        most = most.max(resident_megabytes(peer.id())?);
+        delete(&peer, &topic)?;
+    }
+    println!("memory: {before:.0} MB at first, {most:.0} MB at most after each 4 GB of 20 that were written and read");
+    peer.stop()?;
+    fs::remove_dir_all(&data)?;
     Ok(())
 }
 

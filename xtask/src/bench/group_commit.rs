@@ -1,7 +1,6 @@
 //! What it costs to have every record on disk before it is acked, when many ask for it at once: `flush.messages=1`.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -13,6 +12,8 @@ use crate::{bundle, process};
 
 const PRODUCERS: usize = 16;
 const SIZE: usize = 1024;
+/// Records of a round at most, of which the disk has those of one.
+const MOST: u64 = 4_000_000_000 / SIZE as u64;
 /// Records per second of each producer while acks are timed.
 const RATE: u32 = 100;
 
@@ -21,7 +22,7 @@ pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
         "\n| {PRODUCERS} producers, {SIZE} B, one partition, acks=all | unsynced | flush.messages=1 | share | acks of {RATE} \
          records/s each: median | p99 |\n| --- | --- | --- | --- | --- | --- |"
     );
-    for (name, start) in [("commit", Peer::vivarium as fn(&Path) -> Result<Peer>), ("commit-kafka", Peer::kafka)] {
+    for (name, start) in plan.peers(["commit", "commit-kafka"]) {
         let data = folder.0.join(name);
         let peer = start(&data)?;
         let mut rates = [Vec::new(), Vec::new()];
@@ -32,7 +33,7 @@ pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
                 create(&peer, &topic, settings)?;
                 let count = match rates[index].first() {
                     None => 20_000,
-                    Some(first) => count_for(*first, plan.seconds) / PRODUCERS as u64,
+                    Some(first) => count_for(*first, plan.seconds).min(MOST) / PRODUCERS as u64,
                 };
                 rates[index].push(client.produce_together(peer.address(), &topic, SIZE, count, PRODUCERS)?);
                 delete(&peer, &topic)?;
@@ -65,7 +66,8 @@ pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
 fn create(peer: &Peer, topic: &str, setting: Option<&str>) -> Result<()> {
     let mut tool = Command::new(bundle::binary()?);
     tool.args(["topics", "--bootstrap-server", peer.address(), "--create", "--topic", topic, "--partitions", "1"]);
-    if let Some(setting) = setting {
+    // What is deleted makes room for the next round, with either broker.
+    for setting in ["file.delete.delay.ms=0"].into_iter().chain(setting) {
         tool.args(["--config", setting]);
     }
     process::output(&mut tool).map(drop).with_context(|| format!("create {topic}"))

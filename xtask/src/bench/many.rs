@@ -69,9 +69,7 @@ pub(super) fn partitions(client: &Client, folder: &Folder, plan: &Plan) -> Resul
          memory | descriptors |\n| --- | --- | --- | --- | --- | --- | --- |",
         TOPICS * PARTITIONS
     );
-    for (name, start) in
-        [("partitions", Peer::vivarium as fn(&Path) -> Result<Peer>), ("partitions-kafka", Peer::kafka)]
-    {
+    for (name, start) in plan.peers(["partitions", "partitions-kafka"]) {
         let data = folder.0.join(name);
         let peer = start(&data)?;
         let began = Instant::now();

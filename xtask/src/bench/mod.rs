@@ -14,7 +14,7 @@ mod many;
 mod peer;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -28,14 +28,20 @@ use peer::Peer;
 /// Compares a run's figures.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut args = Args::new(args);
-    let plan = Plan { rounds: args.value("--rounds", 5)?, seconds: args.value("--seconds", 10.0)? };
-    let (without_kafka, with_kafka) = (args.switch("--without-kafka"), args.switch("--with-kafka"));
+    let plan = Plan {
+        rounds: args.value("--rounds", 5)?,
+        seconds: args.value("--seconds", 10.0)?,
+        gigabytes: args.value("--gigabytes", 10)?,
+        without_kafka: args.switch("--without-kafka"),
+    };
+    let with_kafka = args.switch("--with-kafka");
     let wanted = args.rest()?;
-    const PARTS: [&str; 13] = [
+    const PARTS: [&str; 14] = [
         "start",
         "produce",
         "consume",
         "cold",
+        "memory",
         "latency",
         "group-commit",
         "recovery",
@@ -49,7 +55,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(unknown) = wanted.iter().find(|it| !PARTS.contains(&it.as_str())) {
         bail!("there is no benchmark {unknown}; there are {}", PARTS.join(", "));
     }
-    ensure!(plan.rounds >= 1 && plan.seconds > 0.0, "--rounds and --seconds are positive");
+    let is_positive = plan.rounds >= 1 && plan.seconds > 0.0 && plan.gigabytes >= 1;
+    ensure!(is_positive, "--rounds, --seconds and --gigabytes are positive");
     let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|it| it == part);
 
     if wants("lab") {
@@ -72,8 +79,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if wants("cold") {
         cold::run(&client, &folder, &plan)?;
     }
+    if wants("memory") {
+        cold::memory(&client, &folder)?;
+    }
     if wants("cluster") {
-        cluster::run(&client, &folder, &plan, without_kafka)?;
+        cluster::run(&client, &folder, &plan, plan.without_kafka)?;
     }
     if wants("cluster-partitions") {
         // Kafka's takes minutes to create them.
@@ -114,6 +124,21 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 struct Plan {
     rounds: usize,
     seconds: f64,
+    /// Of cold data.
+    gigabytes: u64,
+    /// For what takes the peer minutes.
+    without_kafka: bool,
+}
+
+/// Starts a server with its data in a folder.
+type Start = fn(&Path) -> Result<Peer>;
+
+impl Plan {
+    /// Ours and, unless it is not wanted, Apache Kafka: folder and start of each.
+    fn peers<'a>(&self, names: [&'a str; 2]) -> Vec<(&'a str, Start)> {
+        let both = names.into_iter().zip([Peer::vivarium as Start, Peer::kafka]);
+        both.take(if self.without_kafka { 1 } else { 2 }).collect()
+    }
 }
 
 /// The data of all servers; removed at the end.

@@ -99,9 +99,17 @@ def dump():
         entries = described[resource].result(PATIENCE).values()
         # 1: set for the topic.
         print(resource.name, sorted((it.name, it.value) for it in entries if it.source == 1))
-    settings = {"group.id": "unused", "enable.auto.commit": False, "check.crcs": True, "enable.partition.eof": True}
-    consumer = Consumer(BROKER | settings | {"fetch.wait.max.ms": 10})
     places = [(name, partition) for name in sorted(topics) for partition in sorted(topics[name].partitions)]
+    # What was aborted, and what is not decided yet, is there for the second only.
+    for isolation in ["read_committed", "read_uncommitted"]:
+        print(isolation)
+        dump_records(places, isolation)
+
+
+def dump_records(places, isolation):
+    settings = {"group.id": "unused", "enable.auto.commit": False, "check.crcs": True, "enable.partition.eof": True}
+    settings |= {"fetch.wait.max.ms": 10, "isolation.level": isolation}
+    consumer = Consumer(BROKER | settings)
     lines = {}
     for place in places:
         ends = patient(lambda: consumer.get_watermark_offsets(TopicPartition(*place), PATIENCE))
