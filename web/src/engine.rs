@@ -13,9 +13,10 @@ use sim::view::MessageKind;
 use sim::{Action, History, World};
 
 use crate::bytes::{self, Row};
+use crate::groups;
 use crate::look::{self, Cut, Ghost, Past, Tails};
 use crate::telling::Teller;
-use crate::view::{Partition, Record, View};
+use crate::view::{Group, Partition, Record, View};
 use crate::why::{self, Cause};
 
 /// What a search gives up after, in virtual µs.
@@ -24,6 +25,8 @@ const PATIENCE_US: u64 = 30_000_000;
 const GRAIN: u32 = 16;
 /// Ticks that a branch remembers; the timeline has far fewer pixels.
 const TICKS: usize = 20_000;
+/// Nodes of a run at most: which of them run is a bit each.
+const MOST: usize = 64;
 
 /// The room that opens by itself.
 pub(crate) const ROOM: &str = "3";
@@ -67,6 +70,8 @@ pub(crate) enum Until {
     Retry,
     /// A check breaks, or a loss is found that the settings allow.
     BrokenCheck,
+    /// So many µs have passed.
+    Time(u64),
 }
 
 struct Search {
@@ -159,6 +164,9 @@ impl Engine {
             _ => Scenario::parse(room),
         };
         let scenario = scenario.map_err(|error| error.to_string())?;
+        if scenario.setup.brokers.len() > MOST {
+            return Err(format!("{} brokers: the lab has room for {MOST}", scenario.setup.brokers.len()));
+        }
         let played = scenario.play_with(false).map_err(|error| error.to_string())?;
         if let Some(failure) = played.failures.first() {
             return Err(failure.to_string());
@@ -221,6 +229,32 @@ impl Engine {
         self.history.stand_at(mark.turns, mark.at);
     }
 
+    /// The consumer groups.
+    pub(crate) fn groups(&self) -> Vec<Group> {
+        groups::groups(self.history.world())
+    }
+
+    /// The lines that make one more member of a group, as the first one was made.
+    pub(crate) fn newcomer(&self, group: &str) -> Vec<String> {
+        let groups = self.history.world().groups();
+        let first = groups.iter().find(|it| *it.id == *group).and_then(|it| it.members.first());
+        let Some(first) = first.map(|it| it.client.clone()) else { return Vec::new() };
+        let stem = first.trim_end_matches(|it: char| it.is_ascii_digit());
+        let name = (1..).map(|it| format!("{stem}{it}")).find(|it| self.history.world().pid(it).is_err());
+        let name = name.unwrap_or_default();
+        let mut lines = Vec::new();
+        for stamped in &self.history.run().actions {
+            let line = stamped.action.to_string();
+            let mut words = line.split(' ');
+            let (verb, whose) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            if *whose == *first && ["consumer", "subscribe", "follow"].contains(&verb) {
+                let rest: Vec<&str> = words.filter(|it| !it.starts_with("group.instance.id=")).collect();
+                lines.push(format!("{verb} {name} {}", rest.join(" ")));
+            }
+        }
+        lines
+    }
+
     /// The metadata quorum: every node of it, and so many records of each one's log.
     pub(crate) fn quorum(&self, before: Option<i64>, count: i64) -> Vec<Member> {
         self.history.world().quorum(before, count)
@@ -237,19 +271,39 @@ impl Engine {
     pub(crate) fn advance(&mut self, us: f64, on_time: impl Fn() -> bool) {
         let us = us + self.rest_us;
         self.rest_us = us.fract();
-        let target = Instant(self.history.world().clock().0 + us as u64);
+        self.follow(self.clock() + us as u64, &on_time);
+    }
+
+    /// The virtual clock, in µs.
+    pub(crate) fn clock(&self) -> u64 {
+        self.history.world().clock().0
+    }
+
+    /// Goes on to a time, as long as there is time to. True once it is there.
+    pub(crate) fn follow(&mut self, at_us: u64, on_time: &dyn Fn() -> bool) -> bool {
+        let target = Instant(at_us);
         loop {
             for _ in 0..GRAIN {
                 if !self.history.step_before(target) {
                     self.history.run_until(target);
-                    return;
+                    return true;
                 }
                 self.note_ticks();
                 self.teller.hear(self.history.world());
             }
             if !on_time() {
-                return;
+                return false;
             }
+        }
+    }
+
+    /// To a time, back or on.
+    pub(crate) fn seek_time(&mut self, at_us: u64) {
+        if at_us < self.clock() {
+            self.forget();
+            self.history.seek_time(Instant(at_us));
+        } else {
+            self.follow(at_us, &|| true);
         }
     }
 
@@ -269,7 +323,8 @@ impl Engine {
     /// Begins to wait for something.
     pub(crate) fn expect(&mut self, until: Until) {
         let world = self.history.world();
-        let limit = world.clock().0.saturating_add(PATIENCE_US);
+        let span = if let Until::Time(us) = until { us } else { PATIENCE_US };
+        let limit = world.clock().0.saturating_add(span);
         let findings = world.checks().findings().len();
         let readers = self.view().clients.into_iter().map(|it| (it.name, it.consumed)).collect();
         self.search = Some(Search { until, limit: Instant(limit), findings, readers });
@@ -281,6 +336,10 @@ impl Engine {
         loop {
             for _ in 0..GRAIN {
                 if !self.history.step_before(search.limit) {
+                    if let Until::Time(_) = search.until {
+                        self.history.run_until(search.limit);
+                        return Some(self.history.world().narrate());
+                    }
                     return Some(format!("Nothing of the kind within {} s of virtual time.", PATIENCE_US / 1_000_000));
                 }
                 self.note_ticks();
@@ -303,9 +362,18 @@ impl Engine {
             Until::Append => last.node_events.iter().any(|it| matches!(it, node::Event::Appended { .. })),
             Until::Records => search.readers.iter().any(|(name, before)| world.consumed(name) > *before),
             Until::Retry => last.client_events.iter().any(|it| matches!(it, client::Event::BatchRetried { .. })),
+            Until::Time(_) => false,
             Until::BrokenCheck => world.checks().findings()[search.findings.min(world.checks().findings().len())..]
                 .iter()
                 .any(|it| it.verdict != Verdict::Kept),
+        }
+    }
+
+    /// How many µs pass, if that is all that a line says.
+    pub(crate) fn passes(line: &str) -> Option<u64> {
+        match *Scenario::parse(line).ok()?.steps {
+            [(_, Step::Run(time))] => Some(time.0),
+            _ => None,
         }
     }
 
@@ -438,7 +506,7 @@ impl Engine {
     /// The bytes of a message on its way. Nothing if it is not on its way.
     pub(crate) fn explain_message(&self, id: &str) -> Vec<Row> {
         let world = self.history.world();
-        let found = world.messages().into_iter().find(|it| look::message_id(it) == id);
+        let found = world.messages().into_iter().find(|it| it.id().to_string() == id);
         let Some((message, (version, frame))) = found.and_then(|it| Some((it.what, world.frame(&it)?))) else {
             return Vec::new();
         };
@@ -468,7 +536,11 @@ impl Engine {
         let (now, up) = (world.events(), up(world));
         let branch = self.history.branch().to_owned();
         let mut last: Vec<(u64, String)> = Vec::new();
-        for (index, broker) in brokers.iter().enumerate().filter(|it| up & 1 << it.0 == 0) {
+        for (index, broker) in brokers.iter().enumerate() {
+            // One that starts has not opened its logs yet: until then they are as they were.
+            if up & 1 << index != 0 && world.is_serving(broker) {
+                continue;
+            }
             let ends = self.ticks.get(&branch).map_or(&[][..], |it| &it.ends);
             if let Some((event, _)) = ends.iter().rfind(|it| it.0 <= now && it.1 & 1 << index != 0) {
                 last.push((*event, broker.to_string()));
@@ -573,10 +645,8 @@ impl Engine {
             (retry, Kind::Retry),
             (ack, Kind::Ack),
         ];
-        if let Some((_, kind)) = kinds.into_iter().find(|it| it.0)
-            && ticks.list.len() < TICKS
-        {
-            ticks.list.push(Tick { event, kind });
+        if let Some((_, kind)) = kinds.into_iter().find(|it| it.0) {
+            ticks.note(Tick { event, kind });
         }
     }
 
@@ -623,6 +693,20 @@ fn cluster(brokers: usize) -> String {
 }
 
 impl Ticks {
+    /// Remembers a tick. Where there are too many, half of those go of which there are most: acks, not elections.
+    fn note(&mut self, tick: Tick) {
+        if self.list.len() >= TICKS {
+            let count = |kind: Kind| self.list.iter().filter(|it| it.kind == kind).count();
+            let most = Kind::ALL.into_iter().max_by_key(|it| count(*it));
+            let mut goes = false;
+            self.list.retain(|it| {
+                goes ^= Some(it.kind) == most;
+                Some(it.kind) != most || !goes
+            });
+        }
+        self.list.push(tick);
+    }
+
     /// Knows which brokers run after an event.
     fn note_up(&mut self, event: u64, up: u64) {
         if self.up & !up != 0 {
@@ -635,7 +719,7 @@ impl Ticks {
 /// Which brokers run, a bit each.
 fn up(world: &World) -> u64 {
     let brokers = &world.setup().brokers;
-    brokers.iter().take(64).enumerate().fold(0, |up, (index, it)| up | u64::from(world.is_up(&it.name)) << index)
+    brokers.iter().take(MOST).enumerate().fold(0, |up, (index, it)| up | u64::from(world.is_up(&it.name)) << index)
 }
 
 /// True for an action after which a broker may be gone at once. One that ends by itself is seen when it does.

@@ -5,8 +5,8 @@ use leptos::web_sys::js_sys;
 use wasm_bindgen::JsValue;
 
 use crate::view::{
-    Branch, Broker, Check, Client, Finding, Message, Partition, Position, Record, Replica, Role, State, Timer, Verdict,
-    View, Wait,
+    Branch, Broker, Check, Client, Finding, Group, Member, Message, Partition, Position, Record, Replica, Role, Share,
+    State, Timer, Verdict, View, Wait,
 };
 
 /// The moment, in the shape that view.rs declares for TypeScript.
@@ -29,6 +29,7 @@ pub(crate) fn view(it: &View) -> JsValue {
         ("checks", list(&it.checks, check)),
         ("findings", list(&it.findings, finding)),
         ("atRisk", count(it.at_risk)),
+        ("groups", list(&it.groups, group)),
     ])
 }
 
@@ -218,6 +219,49 @@ fn message(it: &Message) -> JsValue {
         ("arrivesUs", count(it.arrives_us)),
         ("stalled", it.stalled.into()),
         ("isIdle", it.is_idle.into()),
+    ])
+}
+
+fn group(it: &Group) -> JsValue {
+    object(&[
+        ("name", (&*it.name).into()),
+        ("protocol", it.protocol.into()),
+        ("assignor", text(it.assignor.as_ref())),
+        ("state", text(it.state.as_ref())),
+        ("epoch", it.epoch.into()),
+        ("coordinator", text(it.coordinator.as_ref())),
+        ("members", list(&it.members, member)),
+        ("shares", list(&it.shares, share)),
+        ("pausedUs", count(it.paused_us)),
+        ("holds", list(&it.holds, |it| (&**it).into())),
+    ])
+}
+
+fn member(it: &Member) -> JsValue {
+    object(&[
+        ("client", (&*it.client).into()),
+        ("instance", text(it.instance.as_ref())),
+        ("epoch", known(it.epoch, JsValue::from)),
+        ("state", (&*it.state).into()),
+        ("isLeader", it.is_leader.into()),
+        ("isCounted", it.is_counted.into()),
+        ("slowUs", count(it.slow_us)),
+        ("process", state(it.process)),
+        ("pollUntilUs", known(it.poll_until_us, count)),
+    ])
+}
+
+fn share(it: &Share) -> JsValue {
+    object(&[
+        ("partition", (&*it.partition).into()),
+        ("owners", list(&it.owners, |it| (&**it).into())),
+        ("releasedBy", text(it.released_by.as_ref())),
+        ("awaitedBy", text(it.awaited_by.as_ref())),
+        ("committed", known(it.committed, whole)),
+        ("position", known(it.position, whole)),
+        ("end", whole(it.end)),
+        ("lag", known(it.lag(), whole)),
+        ("pausedUs", count(it.paused_us)),
     ])
 }
 

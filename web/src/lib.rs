@@ -3,6 +3,7 @@
 mod bytes;
 mod draw;
 mod engine;
+mod groups;
 mod js;
 mod lab;
 mod look;

@@ -10,9 +10,10 @@ use sim::view::{self as seen, MessageKind};
 use sim::world::{ADMIN, Power};
 
 use crate::engine::Engine;
+use crate::groups;
 use crate::view::{
-    Branch, Broker, CLOSED, Check, Client, Finding, Message, Partition, Position, Record, Replica, Role, Standing,
-    State, Timer, View, Wait,
+    Branch, Broker, CLOSED, Check, Client, Finding, Group, Message, Partition, Position, Record, Replica, Role,
+    Standing, State, Timer, View, Wait,
 };
 
 /// The newest records of a partition that are looked at.
@@ -116,6 +117,8 @@ pub(crate) fn view(engine: &Engine, past: Past<'_>, tails: &mut Tails) -> View {
     let world = engine.history().world();
     let (branch, branches) = engine.branches();
     let seen = world.view();
+    let (groups, partitions) = (groups::groups(world), partitions(world, &seen, past, tails));
+    let clients = seen.clients.iter().map(|it| client(it, &seen, &groups)).collect();
     let at_admin = |it: &seen::Message| it.from == *ADMIN || it.to == *ADMIN;
     View {
         time_us: seen.clock.0,
@@ -128,8 +131,9 @@ pub(crate) fn view(engine: &Engine, past: Past<'_>, tails: &mut Tails) -> View {
             .collect(),
         hash: format!("{:016x}", seen.hash),
         brokers: seen.brokers.iter().map(|it| broker(world, it, &seen)).collect(),
-        partitions: partitions(world, &seen, past, tails),
-        clients: seen.clients.iter().map(|it| client(it, &seen)).collect(),
+        groups,
+        partitions,
+        clients,
         links: seen.links.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect(),
         cuts: seen
             .cuts
@@ -168,7 +172,7 @@ pub(crate) fn view(engine: &Engine, past: Past<'_>, tails: &mut Tails) -> View {
     }
 }
 
-fn state(power: Power, paused: bool, serving: bool) -> State {
+pub(crate) fn state(power: Power, paused: bool, serving: bool) -> State {
     match power {
         Power::Down => State::Down,
         Power::Dark => State::Dark,
@@ -398,10 +402,19 @@ fn gone(world: &World, broker: &seen::Broker, place: &TopicPartition, past: Past
         return Replica { broker: broker.name.to_string(), standing: Standing::Lost, ..Replica::default() };
     }
     let mut replica = Replica { is_there: false, standing: Standing::Offline, cut: Arc::default(), ..last.clone() };
-    if broker.power == Power::Dark && replica.log_end > replica.synced {
-        let stays = |it: &&Record| it.offset < replica.synced;
+    let end = match broker.power {
+        Power::Dark => replica.synced,
+        // One that starts again may have lost its power before.
+        it if it.is_up() => {
+            let segments = world.folder(&broker.name, place).segments;
+            segments.iter().rev().find_map(|it| Some(it.offsets?.1 + 1)).unwrap_or(replica.log_start)
+        }
+        _ => replica.log_end,
+    };
+    if replica.log_end > end {
+        let stays = |it: &&Record| it.offset < end;
         replica.records = Arc::new(replica.records.iter().filter(stays).cloned().collect());
-        replica.log_end = replica.synced;
+        replica.log_end = end;
     }
     replica
 }
@@ -458,7 +471,7 @@ fn records(batch: &seen::Batch) -> impl Iterator<Item = Record> {
     })
 }
 
-fn client(it: &seen::Client, seen: &seen::View) -> Client {
+fn client(it: &seen::Client, seen: &seen::View, groups: &[Group]) -> Client {
     let positions = it.knows.iter().flat_map(|it| &it.consumer).map(|it| Position {
         partition: it.partition.to_string(),
         offset: it.position.map(|it| it.0),
@@ -471,6 +484,7 @@ fn client(it: &seen::Client, seen: &seen::View) -> Client {
     Client {
         name: it.name.to_string(),
         role: match (&it.knows, &it.follows) {
+            _ if groups.iter().flat_map(|it| &it.members).any(|member| *member.client == *it.name) => Role::Consumer,
             (_, Some(_)) => Role::Consumer,
             (Some(knows), None) if !knows.consumer.is_empty() => Role::Consumer,
             (_, None) if it.wire.is_some() => Role::Wire,
@@ -490,16 +504,6 @@ fn client(it: &seen::Client, seen: &seen::View) -> Client {
     }
 }
 
-/// What a message is called within its run.
-pub(crate) fn message_id(it: &seen::Message) -> String {
-    let (number, way) = match it.what {
-        MessageKind::Request(_, id) => (id, "request"),
-        MessageKind::Response(_, id) => (id, "answer"),
-        MessageKind::Close => (-1, "request"),
-    };
-    format!("{}/{number}/{way}", it.link.0)
-}
-
 fn message(it: &seen::Message) -> Message {
     let (what, is_answer) = match it.what {
         MessageKind::Request(api, _) => (api.name(), false),
@@ -507,7 +511,7 @@ fn message(it: &seen::Message) -> Message {
         MessageKind::Close => (CLOSED, false),
     };
     Message {
-        id: message_id(it),
+        id: it.id().to_string(),
         from: it.from.to_string(),
         to: it.to.to_string(),
         what: what.to_owned(),

@@ -1,6 +1,6 @@
 //! Which of many events a person should be told: while time flies there is one sentence for hundreds of them.
 
-use client::Event as ClientEvent;
+use client::{Event as ClientEvent, GroupEvent};
 use sim::World;
 use sim::narration::{Heard, Last, Settled, node_event_worth};
 
@@ -36,6 +36,13 @@ fn worth(last: &Last) -> u8 {
         ClientEvent::ProducerIdAssigned { .. } | ClientEvent::PositionReset { .. } => 5,
         ClientEvent::BatchAcked { .. } => 4,
         ClientEvent::BatchSent { .. } => 2,
+        ClientEvent::Group(it) => match it {
+            GroupEvent::Lost { .. } | GroupEvent::CommitFailed { .. } | GroupEvent::Leaves { .. } => 8,
+            GroupEvent::Joined { .. } | GroupEvent::Assigned { .. } | GroupEvent::Revoked { .. } => 7,
+            GroupEvent::Rejoins { .. } | GroupEvent::Refused { .. } => 6,
+            GroupEvent::Coordinator { .. } | GroupEvent::Committed { .. } => 3,
+            GroupEvent::Commits { .. } | GroupEvent::Found { .. } => 1,
+        },
         ClientEvent::MetadataUpdated { .. } | ClientEvent::Partitioned { .. } => 1,
     });
     let outcome = last.outcomes.iter().map(|it| match it.1 {

@@ -43,6 +43,85 @@ pub(crate) struct View {
     pub(crate) findings: Vec<Finding>,
     /// Acknowledged records that nobody has who could lead now.
     pub(crate) at_risk: u64,
+    /// Consumer groups, by name.
+    pub(crate) groups: Vec<Group>,
+}
+
+/// A consumer group: what its members and its coordinator know of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Group {
+    /// `group.id`.
+    pub(crate) name: String,
+    /// `group.protocol`: classic, or KIP-848's consumer.
+    pub(crate) protocol: &'static str,
+    /// Who assigns by which rule.
+    pub(crate) assignor: Option<String>,
+    /// Kafka's word; nothing while no broker coordinates it.
+    pub(crate) state: Option<String>,
+    /// The generation (classic) or the group's epoch.
+    pub(crate) epoch: i32,
+    /// The broker that coordinates it.
+    pub(crate) coordinator: Option<String>,
+    /// By name.
+    pub(crate) members: Vec<Member>,
+    /// What it reads, in order.
+    pub(crate) shares: Vec<Share>,
+    /// For how long its partitions were read by nobody since it had them all, added up, in µs.
+    pub(crate) paused_us: u64,
+    /// Who holds back what, in sentences.
+    pub(crate) holds: Vec<String>,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Member {
+    /// The client's name.
+    pub(crate) client: String,
+    /// `group.instance.id`.
+    pub(crate) instance: Option<String>,
+    /// Its generation or member epoch; nothing while it is in none.
+    pub(crate) epoch: Option<i32>,
+    /// Where it is in the protocol, in a word.
+    pub(crate) state: String,
+    /// It assigns for the others (classic).
+    pub(crate) is_leader: bool,
+    /// The coordinator counts it, be it alive or not.
+    pub(crate) is_counted: bool,
+    /// Whether its process runs.
+    pub(crate) process: State,
+    /// When it leaves the group unless it polls before (`max.poll.interval.ms`), in µs.
+    pub(crate) poll_until_us: Option<u64>,
+    /// How long its application is at each record, in µs.
+    pub(crate) slow_us: u64,
+}
+
+/// A partition that a group reads.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Share {
+    /// `orders-0`.
+    pub(crate) partition: String,
+    /// Who believes to have it: two if one of them is out and does not know.
+    pub(crate) owners: Vec<String>,
+    /// Who is about to give it up, and reads it no more.
+    pub(crate) released_by: Option<String>,
+    /// Who is to have it.
+    pub(crate) awaited_by: Option<String>,
+    /// The committed offset.
+    pub(crate) committed: Option<i64>,
+    /// The owner's next record.
+    pub(crate) position: Option<i64>,
+    /// Readers see everything below: the high watermark.
+    pub(crate) end: i64,
+    /// Since when nobody reads it, though somebody did before, in µs; and for how long that was so in all.
+    pub(crate) paused_since_us: Option<u64>,
+    pub(crate) paused_us: u64,
+}
+
+impl Share {
+    /// How much of it is not committed, as Kafka's tool counts.
+    pub(crate) fn lag(&self) -> Option<i64> {
+        self.committed.map(|it| (self.end - it).max(0))
+    }
 }
 
 /// One future of a run.
@@ -422,6 +501,7 @@ export interface View {
     checks: Check[];
     findings: Finding[];
     atRisk: number;
+    groups: Group[];
 }
 export interface Branch { name: string; lastEvent: number; forkedAt: number | undefined }
 export type State = "up" | "starting" | "stopping" | "down" | "dark" | "paused";
@@ -454,6 +534,17 @@ export interface Client {
 export interface Position { partition: string; offset: number | undefined; lag: number | undefined }
 export interface Message {
     id: string; from: string; to: string; what: string; isAnswer: boolean; sentUs: number; arrivesUs: number; stalled: boolean; isIdle: boolean;
+}
+export interface Group {
+    name: string; protocol: "classic" | "consumer"; assignor: string | undefined; state: string | undefined; epoch: number; coordinator: string | undefined;
+    members: Member[]; shares: Share[]; pausedUs: number; holds: string[];
+}
+export interface Member {
+    client: string; instance: string | undefined; epoch: number | undefined; state: string; isLeader: boolean; isCounted: boolean; process: State; slowUs: number; pollUntilUs: number | undefined;
+}
+export interface Share {
+    partition: string; owners: string[]; releasedBy: string | undefined; awaitedBy: string | undefined;
+    committed: number | undefined; position: number | undefined; end: number; lag: number | undefined; pausedUs: number;
 }
 export interface Finding { event: number; check: string; verdict: "kept" | "allowed" | "bug"; what: string; acked: number }
 export interface Check {

@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use protocol::{ApiKey, Offset, Str, TopicPartition};
 
+use crate::link::LinkId;
 use crate::script::quote::{Duration, Quoted};
 use crate::setup::Setting;
 
@@ -99,6 +100,39 @@ pub enum Action {
     DropResponse(ApiKey, Str),
     /// A bit of the records in the next request of an API from a client flips on its way.
     CorruptRequest(ApiKey, Str),
+    /// A message that is on its way now is lost, and its connection breaks.
+    DropMessage(MessageId),
+}
+
+/// A message of a run: its connection, its correlation id, and which way it goes. Written `3/12/answer`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageId {
+    /// Its connection.
+    pub link: LinkId,
+    /// Its correlation id; -1 for the end of the connection.
+    pub number: i32,
+    /// It answers a request.
+    pub is_answer: bool,
+}
+
+impl MessageId {
+    /// As it is written; nothing if it is not.
+    pub fn parse(text: &str) -> Option<MessageId> {
+        let mut parts = text.split('/');
+        let (link, number) = (LinkId(parts.next()?.parse().ok()?), parts.next()?.parse().ok()?);
+        let is_answer = match (parts.next()?, parts.next()) {
+            ("request", None) => false,
+            ("answer", None) => true,
+            _ => return None,
+        };
+        Some(MessageId { link, number, is_answer })
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.link.0, self.number, if self.is_answer { "answer" } else { "request" })
+    }
 }
 
 /// Whom a partition is to get as its leader.
@@ -299,6 +333,7 @@ impl fmt::Display for Action {
             Action::SkewClock(name, ms) => write!(f, "skew-clock {name} {ms}"),
             Action::DropResponse(api, client) => write!(f, "drop next response of {} to {client}", api.name()),
             Action::CorruptRequest(api, client) => write!(f, "corrupt next request of {} from {client}", api.name()),
+            Action::DropMessage(id) => write!(f, "drop message {id}"),
         }
     }
 }

@@ -152,7 +152,7 @@ impl History {
         }
         let mut history = History::new(run.setup)?;
         history.branches[0].actions = run.actions;
-        history.act_due()?;
+        history.act_due(Instant(u64::MAX))?;
         Ok(history)
     }
 
@@ -197,14 +197,14 @@ impl History {
     /// One event on, if it comes before the time given.
     pub fn step_before(&mut self, limit: Instant) -> bool {
         loop {
-            self.act_recorded();
+            self.act_recorded(limit);
             match self.world.turn_before(limit) {
                 None => return false,
                 Some(false) => {}
                 Some(true) => break,
             }
         }
-        self.act_recorded();
+        self.act_recorded(limit);
         self.noticed();
         true
     }
@@ -218,7 +218,7 @@ impl History {
     /// Goes to the moment of a recorded action: so many turns, and the clock before the next one.
     pub fn stand_at(&mut self, turns: u64, at: Instant) {
         while self.world.turns() < turns {
-            self.act_recorded();
+            self.act_recorded(Instant(u64::MAX));
             match self.world.turn_before(Instant(u64::MAX)) {
                 None => break,
                 Some(false) => {}
@@ -245,19 +245,38 @@ impl History {
             && let Some(world) = nearest
         {
             self.world = world;
-            self.act_recorded();
+            self.act_recorded(Instant(u64::MAX));
         }
         while self.world.events() < event && self.step() {}
+    }
+
+    /// To a time of this branch, as [`History::run_until`] leads there; further than it was, it goes on.
+    pub fn seek_time(&mut self, at: Instant) {
+        if at < self.world.clock() {
+            let snapshots = &self.branches[self.current].snapshots;
+            let index = snapshots.partition_point(|it| it.clock() <= at).saturating_sub(1);
+            if let Some(world) = snapshots.get(index).cloned() {
+                self.world = world;
+            }
+        }
+        self.run_until(at);
     }
 
     /// Does something now. At the end of a branch it is added; in the past it makes a branch, and both are kept.
     pub fn act(&mut self, action: Action) -> Result<(), HistoryError> {
         let after = self.world.events();
         let (turns, at) = (self.world.turns(), self.world.clock());
+        let branch = &self.branches[self.current];
+        let is_past = after < branch.known || (self.world.actions() as usize) < branch.actions.len();
+        if self.is_bare && !is_past {
+            // Nobody comes back to the moment before, so nothing needs to be as it was.
+            self.world.act(&action)?;
+            self.branches[self.current].actions.push(Stamped { after, turns, at, action });
+            return Ok(());
+        }
         let mut changed = self.world.clone();
         changed.act(&action)?;
-        let branch = &self.branches[self.current];
-        if after < branch.known || (self.world.actions() as usize) < branch.actions.len() {
+        if is_past {
             self.fork(after);
         }
         let branch = &mut self.branches[self.current];
@@ -328,15 +347,18 @@ impl History {
         self.current = self.branches.len() - 1;
     }
 
-    /// Does the recorded actions of this moment. One that cannot be done stops the recording, and is told.
-    fn act_recorded(&mut self) {
-        self.refused = self.act_due().err();
+    /// Does the recorded actions of this moment, but none that comes after a time. One that cannot be done stops the recording,
+    /// and is told.
+    fn act_recorded(&mut self, limit: Instant) {
+        self.refused = self.act_due(limit).err();
     }
 
-    fn act_due(&mut self) -> Result<(), HistoryError> {
+    fn act_due(&mut self, limit: Instant) -> Result<(), HistoryError> {
         loop {
             let next = self.branches[self.current].actions.get(self.world.actions() as usize);
-            let Some(stamped) = next.filter(|it| it.turns <= self.world.turns()) else { return Ok(()) };
+            let Some(stamped) = next.filter(|it| it.turns <= self.world.turns() && it.at <= limit) else {
+                return Ok(());
+            };
             let stamped = stamped.clone();
             self.world.stand_at(stamped.at);
             self.world.act(&stamped.action)?;

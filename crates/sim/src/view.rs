@@ -11,6 +11,7 @@ use protocol::{
 use storage::Disk;
 use storage::tail::TailEntry;
 
+use crate::action::MessageId;
 use crate::check::{Check, Finding, Tally};
 use crate::groups::Group;
 use crate::link::{Answer, LinkId, Packet};
@@ -126,6 +127,18 @@ pub struct Message {
     pub stalled: bool,
     /// Between nodes, and nothing but a sign of life: a heartbeat, or a fetch that finds nothing.
     pub is_idle: bool,
+}
+
+impl Message {
+    /// What it is called in its run.
+    pub fn id(&self) -> MessageId {
+        let (number, is_answer) = match self.what {
+            MessageKind::Request(_, id) => (id, false),
+            MessageKind::Response(_, id) => (id, true),
+            MessageKind::Close => (-1, false),
+        };
+        MessageId { link: self.link, number, is_answer }
+    }
 }
 
 /// What a message is.

@@ -77,6 +77,7 @@ slow-disk b1 1s
 skew-clock b1 -500
 drop next response of Produce to p1
 corrupt next request of Produce from p1
+drop message 3/12/answer
 at 1500ms kill b1
 after 12/34 1500us kill b1
 run 2s

@@ -111,3 +111,41 @@ run until leader orders-0 = b2 within 20s
     let epochs = folder.files.iter().find(|it| it.name == "leader-epoch-checkpoint").unwrap();
     assert_eq!((&*epochs.says, folder.segments[0].offsets), ("epoch 0 from 0, epoch 1 from 1", Some((0, 1))));
 }
+
+#[test]
+fn a_message_that_is_dropped_never_arrives_and_its_producer_sends_again() {
+    let text = "
+seed 3
+broker b1
+topic orders partitions=1
+producer p1 linger.ms=0
+produce p1 orders value=coffee
+run until acked p1 1
+produce p1 orders value=tea
+run 100us
+";
+    let mut played = Scenario::parse(text).unwrap().play_with(false).unwrap();
+    let history = &mut played.history;
+    let messages = history.world().messages();
+    let produce = messages.iter().find(|it| matches!(it.what, MessageKind::Request(ApiKey::Produce, _))).unwrap();
+    history.act(sim::Action::DropMessage(produce.id())).unwrap();
+    let twice = history.act(sim::Action::DropMessage(produce.id()));
+    assert_eq!(twice.unwrap_err().to_string(), format!("message {} is not on its way", produce.id()));
+    history.run_until(protocol::Instant(produce.arrives.0 + 1));
+    let end = |history: &sim::History| {
+        history
+            .world()
+            .batches(&TopicPartition { topic: "orders".into(), partition: 0 }, Offset(1), 1_000)
+            .unwrap()
+            .len()
+    };
+    assert_eq!(end(history), 0, "it never arrived");
+    history.run_until(protocol::Instant(produce.arrives.0 + 3_000_000));
+    assert_eq!((end(history), history.world().view().clients[0].tally.ok), (1, 2), "sent again, and once in the log");
+    let again = sim::script::Scenario::of(&history.run(), history.world().events()).to_string();
+    assert!(again.contains(&format!("drop message {}", produce.id())), "{again}");
+    assert_eq!(
+        Scenario::parse(&again).unwrap().play_with(false).unwrap().history.world().hash(),
+        history.world().hash()
+    );
+}

@@ -405,7 +405,7 @@ fn waits_and_timers_are_arcs_that_run_out() -> Result<()> {
     let after = browser.run(arc)?.as_f64().unwrap_or_default();
     ensure!(before > after && (before - after - 10.0).abs() < 0.2, "50 of 500 ms are a tenth: {before} → {after}");
     let label = browser.run("return document.querySelector('[data-wait=A]').ariaLabel")?;
-    ensure!(label.as_str().is_some_and(|it| it.starts_with("Fetch of A waits, ")), "{label}");
+    ensure!(label.as_str().is_some_and(|it| it.starts_with("A: Fetch waits, ")), "{label}");
     let timer = browser.run("return document.querySelector('[data-process=A] [data-timer]').textContent")?;
     ensure!(timer.as_str().is_some_and(|it| it.starts_with("request.timeout.ms of Fetch: 29 s left")), "{timer}");
     quiet(&browser)
@@ -424,6 +424,25 @@ fn an_answer_to_any_producer_can_be_lost() -> Result<()> {
     browser.run("document.querySelector('#victim').value = 'p3'; document.activeElement.blur()")?;
     browser.keys("l")?;
     assert_eq!(browser.text("#lines li:last-child b")?, "drop next response of Produce to p3");
+    quiet(&browser)
+}
+
+/// One message is dropped: from its menu, which is what a right click means, or by the key; its producer sends again.
+#[test]
+fn a_message_on_its_way_is_dropped() -> Result<()> {
+    let browser = room()?;
+    step_until(&browser, "document.querySelector('.msg[data-what=Produce]')")?;
+    let id = browser.run(
+        "const it = document.querySelector('.msg[data-what=Produce]'); it.dispatchEvent(new MouseEvent('contextmenu', { bubbles: true, cancelable: true })); return it.dataset.do.split(':')[1]",
+    )?;
+    let id = id.as_str().unwrap_or_default().to_owned();
+    assert_eq!(browser.run("return document.activeElement.id")?, json!("drop-this"));
+    browser.keys("d")?;
+    assert_eq!(browser.text("#lines li:last-child b")?, format!("drop message {id}"));
+    ensure!(browser.text("#say")?.contains("its connection is broken"), "{}", browser.text("#say")?);
+    browser.until(&format!("!document.querySelector('.msg[data-do=\"message:{id}\"]')"))?;
+    browser.keys("d")?;
+    ensure!(browser.text("#lines li:last-child b")?.contains("is not on its way"), "{}", browser.text("#lines")?);
     quiet(&browser)
 }
 

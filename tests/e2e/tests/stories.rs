@@ -5,6 +5,8 @@ use e2e::{Browser, Scheme};
 use serde_json::json;
 
 const ENTER: char = '\u{E007}';
+const LEFT: char = '\u{E012}';
+const HOME: char = '\u{E011}';
 
 fn at(path: &str, ready: &str) -> Result<Browser> {
     let browser = Browser::start()?;
@@ -80,6 +82,39 @@ fn the_quorum_shows_its_log_its_leader_and_who_is_behind() -> Result<()> {
     browser.click(".quorum .qrow:not(.axisline) .q")?;
     let told = browser.run("return document.querySelector('#metadata tr.on').innerText")?;
     ensure!(told.as_str().is_some_and(|it| it.starts_with('0') && it.contains("LEADER_CHANGE")), "{told}");
+    quiet(&browser)
+}
+
+/// The metadata log is one stop for Tab, and its records are gone through by the arrows; what the signs mean is beside them.
+#[test]
+fn the_metadata_log_is_read_by_keys() -> Result<()> {
+    let browser = at("", "document.querySelector('#engine')")?;
+    browser.run("document.querySelector('.metalog').focus()")?;
+    browser.keys(&format!("{LEFT}{LEFT}"))?;
+    let chosen = "return Number(document.querySelector('#metadata tr.on th')?.innerText ?? -1)";
+    let last = browser.run("return Math.max(...[...document.querySelectorAll('.quorum .q')].map((it) => Number(it.dataset.do.split(':')[1])))")?;
+    let at_last = browser
+        .run("return [...document.querySelectorAll('.q.on')].map((it) => Number(it.dataset.do.split(':')[1]))")?;
+    ensure!(at_last[0].as_i64() == last.as_i64().map(|it| it - 1), "{at_last} of {last}");
+    browser.keys(&HOME.to_string())?;
+    assert_eq!(browser.run(chosen)?, json!(0));
+    ensure!(browser.text(".signs")?.contains("LEADER_CHANGE"), "{}", browser.text(".signs")?);
+    quiet(&browser)
+}
+
+/// An address that changes leads into its room, as a link or the browser's way back does; a run without a story asks its question.
+#[test]
+fn an_address_leads_into_its_room_at_any_time() -> Result<()> {
+    let browser = at("#18", "document.querySelector('#chapter')")?;
+    ensure!(browser.text("#lesson")?.contains("Who leads afterwards?"), "{}", browser.text("#lesson")?);
+    browser.run("location.hash = '#15'")?;
+    browser.until("document.querySelector('#lesson').innerText.includes('What still works?')")?;
+    assert_eq!(browser.run("return document.querySelector('#rooms').value")?, json!("15"));
+    browser.run("history.back()")?;
+    browser.until("document.querySelector('#rooms').value === '18'")?;
+    browser.run("location.hash = ''")?;
+    browser
+        .until("document.querySelector('#rooms').value === 'three' && !document.querySelector('#lesson').innerText")?;
     quiet(&browser)
 }
 

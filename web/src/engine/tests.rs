@@ -350,6 +350,24 @@ fn a_search_stops_where_it_came() {
 }
 
 #[test]
+fn time_passes_in_slices() {
+    assert_eq!(
+        [Engine::passes("run 5m"), Engine::passes("kill b1"), Engine::passes("run 5m\nrun 1s")],
+        [Some(300_000_000), None, None]
+    );
+    let (mut sliced, mut whole) = (room(), room());
+    sliced.expect(Until::Time(2_000_000));
+    let mut slices = 1;
+    while sliced.search(|| false).is_none() {
+        slices += 1;
+    }
+    assert!(slices > 1);
+    whole.act("run 2s").unwrap();
+    assert_eq!(sliced.clock(), whole.clock());
+    assert!(sliced.view() == whole.view());
+}
+
+#[test]
 fn time_that_is_less_than_a_microsecond_adds_up() {
     let mut engine = room();
     let before = engine.view().time_us;
@@ -411,4 +429,78 @@ fn causes_lead_back_to_what_a_person_did() {
     assert!(chain.windows(2).all(|it| it[1].event < it[0].event), "{chain:?}");
     engine.seek(0);
     assert_eq!(engine.why(), []);
+}
+
+#[test]
+fn more_nodes_than_there_is_room_for_are_refused() {
+    let brokers: String = (1..=65).map(|it| format!("broker b{it} process.roles=broker\n")).collect();
+    let refused = Engine::new(&format!("seed 1\nbroker k1 process.roles=controller\n{brokers}")).err();
+    assert_eq!(refused.as_deref(), Some("66 brokers: the lab has room for 64"));
+}
+
+#[test]
+fn of_too_many_ticks_those_go_of_which_there_are_most() {
+    let mut ticks = Ticks::default();
+    for event in 0..3 * TICKS as u64 {
+        ticks.note(Tick { event, kind: if event % 1_000 == 7 { Kind::Election } else { Kind::Ack } });
+    }
+    assert!(ticks.list.len() <= TICKS);
+    let elections = ticks.list.iter().filter(|it| it.kind == Kind::Election).count();
+    assert_eq!(elections, 3 * TICKS / 1_000, "none is forgotten");
+    assert!(ticks.list.is_sorted_by_key(|it| it.event));
+    assert!(ticks.list.iter().filter(|it| it.kind == Kind::Ack).count() > TICKS / 4);
+}
+
+#[test]
+fn a_broker_that_starts_has_what_its_disk_has_until_its_logs_are_open() {
+    for (end, keeps) in [("kill b2", true), ("power-cut b2", false)] {
+        let mut engine = Engine::new("3").unwrap();
+        let copy = |engine: &mut Engine| {
+            let view = engine.view();
+            view.partitions[0].replicas.iter().find(|it| it.broker == "b2").unwrap().clone()
+        };
+        let before = copy(&mut engine);
+        for line in [end, "run 100ms", "start b2"] {
+            engine.act(line).unwrap();
+        }
+        let after = copy(&mut engine);
+        assert!(!after.is_there, "its log is not open yet");
+        let expected = if keeps { before.log_end } else { before.synced };
+        assert_eq!(after.log_end, expected, "{end}: {after:?}");
+        assert_eq!(after.records.len() as i64, expected - before.log_start.min(expected));
+    }
+}
+
+#[test]
+fn a_time_is_gone_to_and_back_and_is_the_same_moment() {
+    let mut engine = room();
+    let start = engine.clock();
+    engine.act("kill b1").unwrap();
+    engine.seek_time(start + 700_000);
+    let there = engine.view();
+    engine.seek_time(start + 2_000_000);
+    engine.seek_time(start - 300_000);
+    assert_eq!(engine.clock(), start - 300_000);
+    engine.seek_time(start + 700_000);
+    let again = engine.view();
+    assert_eq!((again.time_us, again.event, &again.hash), (there.time_us, there.event, &there.hash));
+    assert_eq!((&again.brokers, &again.clients), (&there.brokers, &there.clients));
+    assert!(again.partitions == there.partitions && again.messages == there.messages);
+}
+
+#[test]
+fn the_files_in_sight_are_the_leaders_unless_somebody_chose() {
+    let mut engine = Engine::new("3").unwrap();
+    let mut files = crate::room::files::Sight::default();
+    files.settle(&engine.view());
+    assert_eq!((&*files.partition, &*files.broker), ("orders-0", "b1"));
+    for line in ["kill b1", "run 2s"] {
+        engine.act(line).unwrap();
+    }
+    files.settle(&engine.view());
+    let leader = engine.view().partitions[0].leader.clone().unwrap();
+    assert_eq!(files.broker, leader, "another one leads");
+    (files.broker, files.is_chosen) = ("b1".to_owned(), true);
+    files.settle(&engine.view());
+    assert_eq!(files.broker, "b1", "what somebody chose stays");
 }

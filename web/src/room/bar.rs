@@ -19,7 +19,7 @@ const UNTIL: [(&str, &str, Until); 5] = [
 ];
 
 /// The keys: key, what it does.
-const KEYS: [(&str, &str); 14] = [
+const KEYS: [(&str, &str); 15] = [
     ("Space", "play or pause"),
     ("→", "one step"),
     ("←", "one step back"),
@@ -31,6 +31,7 @@ const KEYS: [(&str, &str); 14] = [
     ("a", "add a record"),
     ("k", "kill or start the chosen node"),
     ("l", "lose an answer"),
+    ("d", "drop the chosen message"),
     ("/", "type an action"),
     ("Esc", "leave a field, select nothing"),
     ("?", "this list"),
@@ -103,9 +104,19 @@ pub(crate) fn clocks(scene: &Scene) -> Vec<Shape> {
     ]
 }
 
+/// Ten to a power, of which the dial has tenths. (What takes any exponent is a kilobyte to download.)
+pub(crate) fn ten_to(exponent: f64) -> f64 {
+    let steps = (exponent * 10.0).round() as i32;
+    let mut power = 1.0;
+    for _ in 0..steps.unsigned_abs() {
+        power *= 1.258_925_411_794_167_2;
+    }
+    if steps < 0 { 1.0 / power } else { power }
+}
+
 /// −1.0 → "1/10×", 0.3 → "2×".
 fn speed_words(exponent: f64) -> String {
-    let tenths = (10_f64.powf(exponent.abs()) * 10.0).round() as u64;
+    let tenths = (ten_to(exponent.abs()) * 10.0).round() as u64;
     let (whole, rest) = (tenths / 10, tenths % 10);
     let times = match rest {
         0 => whole.to_string(),

@@ -5,7 +5,7 @@ use leptos::web_sys::Element;
 
 use super::canvas::Canvas;
 use super::scene::Scene;
-use super::{bar, faults, files, log, quorum, rooms, side, stage, story, terminal, timeline};
+use super::{bar, faults, files, groups, log, quorum, rooms, side, stage, story, terminal, timeline};
 use crate::draw::{Drawing, Shape, pixels};
 
 /// Below this width the room is one column, as style.css has it.
@@ -16,10 +16,11 @@ type Part = fn(&Scene) -> Vec<Shape>;
 
 /// The parts by the ids of their elements, and while time passes, in which of eight frames each is drawn: what moves is on the
 /// canvas, and nobody reads digits at sixty a second. No two that cost something share a frame.
-const PARTS: [(&str, Part, u8); 13] = [
+const PARTS: [(&str, Part, u8); 14] = [
     ("clocks", bar::clocks, 0b0100_0100),
     ("lesson", rooms::draw, 0b0010_0000),
     ("quorum", quorum::draw, 0b0000_0100),
+    ("groups", groups::draw, 0b0001_0000),
     ("folder", files::draw, 0b0100_0000),
     ("told", story::told, 0b0000_0010),
     ("faults", faults::draw, 0b1000_0000),

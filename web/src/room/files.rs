@@ -3,6 +3,7 @@
 use sim::files::{File, Folder, Segment};
 
 use super::scene::Scene;
+use super::stage;
 use crate::draw::{Shape, classed, shape, tenths, text};
 
 /// What there is to watch: words, and the line that is done.
@@ -16,21 +17,28 @@ const DEEDS: [(&str, &str); 4] = [
 /// What is looked at.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sight {
-    /// The partition and the broker; the first there are, unless somebody chose.
+    /// The partition; the first there is, unless somebody chose.
     pub(crate) partition: String,
+    /// The broker; the partition's leader, unless somebody chose.
     pub(crate) broker: String,
+    pub(crate) is_chosen: bool,
     pub(crate) folder: Folder,
 }
 
 impl Sight {
     /// Looks at what there is, where nothing that is there was chosen.
     pub(crate) fn settle(&mut self, scene: &crate::view::View) {
-        let known = scene.partitions.iter().find(|it| it.name == self.partition).or(scene.partitions.first());
+        let first = || scene.partitions.iter().find(|it| !stage::is_internal(it)).or(scene.partitions.first());
+        let known = scene.partitions.iter().find(|it| it.name == self.partition).or_else(first);
         let Some(partition) = known else { return *self = Sight::default() };
         self.partition.clone_from(&partition.name);
-        if !partition.replicas.iter().any(|it| it.broker == self.broker) {
-            let first = partition.replicas.first().map(|it| it.broker.clone());
-            self.broker = partition.leader.clone().or(first).unwrap_or_default();
+        let is_there = partition.replicas.iter().any(|it| it.broker == self.broker);
+        self.is_chosen &= is_there;
+        let first = partition.replicas.first().map(|it| it.broker.clone());
+        match (&partition.leader, is_there) {
+            (Some(leader), _) if !self.is_chosen => self.broker.clone_from(leader),
+            (_, false) => self.broker = first.unwrap_or_default(),
+            _ => {}
         }
     }
 }
@@ -39,8 +47,9 @@ impl Sight {
 pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let sight = &scene.files;
     let mut chips = Vec::new();
-    for partition in scene.view.partitions.iter().filter(|_| scene.view.partitions.len() > 1) {
-        chips.push(chip(&partition.name, partition.name.clone(), &sight.broker, partition.name == sight.partition));
+    let shown = scene.view.partitions.iter().filter(|it| !stage::is_internal(it) || it.name == sight.partition);
+    for partition in shown.filter(|_| scene.view.partitions.len() > 1) {
+        chips.push(chip(&partition.name, partition.name.clone(), "", partition.name == sight.partition));
     }
     let of = scene.view.partitions.iter().find(|it| it.name == sight.partition);
     for replica in of.iter().flat_map(|it| &it.replicas) {

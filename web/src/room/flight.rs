@@ -2,6 +2,7 @@
 
 use super::canvas::Pen;
 use super::grouped;
+use super::labels::Labels;
 use super::plan::{Plan, beside, point};
 use super::scene::{Scene, Selection};
 use super::stage::{Spot, says, spots, way};
@@ -18,11 +19,37 @@ fn telling(scene: &Scene) -> impl Iterator<Item = &Message> {
     scene.view.messages.iter().filter(|it| it.from != it.to && (!it.is_idle || is_chosen(scene, it)))
 }
 
+/// What is drawn: of those that one way holds up the first, and how many there are behind it.
+fn drawn(scene: &Scene) -> Vec<(&Message, usize)> {
+    let mut drawn: Vec<(&Message, usize)> = Vec::new();
+    for it in telling(scene) {
+        let same = |other: &&mut (&Message, usize)| {
+            it.stalled && other.0.stalled && (&other.0.from, &other.0.to) == (&it.from, &it.to)
+        };
+        match drawn.iter_mut().find(same) {
+            Some(first) => first.1 += 1,
+            None => drawn.push((it, 0)),
+        }
+    }
+    drawn
+}
+
+/// What stands beside a message.
+fn name_of((message, behind): (&Message, usize)) -> String {
+    if behind > 0 { format!("{} +{behind}", message.what) } else { message.what.clone() }
+}
+
 /// The messages as elements.
-pub(crate) fn draw(scene: &Scene, plan: Plan, spots: &[Spot<'_>]) -> Vec<Shape> {
-    let count = telling(scene).count();
-    let mut shapes: Vec<Shape> =
-        telling(scene).take(DRAWN).filter_map(|it| envelope(scene, it, plan, spots, count <= NAMED)).collect();
+pub(crate) fn draw(scene: &Scene, plan: Plan, spots: &[Spot<'_>], labels: &mut Labels) -> Vec<Shape> {
+    let drawn = drawn(scene);
+    let count = drawn.len();
+    let mut shapes = Vec::new();
+    for it in drawn.into_iter().take(DRAWN) {
+        let Some(at) = position(scene, it.0, plan, spots) else { continue };
+        let name = name_of(it);
+        let place = if count <= NAMED { name_place(it.0, &name, at, labels) } else { None };
+        shapes.push(envelope(scene, it.0, at, place.map(|at| (name, at))));
+    }
     let more = count.saturating_sub(DRAWN);
     if more > 0 {
         shapes.push(says("dim r tiny", plan.size().0, 8.0, format!("{} more on their way", grouped(more as u64))));
@@ -46,9 +73,14 @@ fn is_chosen(scene: &Scene, message: &Message) -> bool {
     matches!(&scene.selection, Selection::Message(it) if it.id == message.id)
 }
 
-/// A message on its way.
-fn envelope(scene: &Scene, message: &Message, plan: Plan, spots: &[Spot<'_>], named: bool) -> Option<Shape> {
-    let (x, y) = position(scene, message, plan, spots)?;
+/// Where a message's name has room.
+fn name_place(message: &Message, name: &str, at: (f64, f64), labels: &mut Labels) -> Option<(f64, f64)> {
+    let ways = if message.is_answer { [20.0, -11.0] } else { [-11.0, 20.0] };
+    labels.place(name, at, ways)
+}
+
+/// A message on its way, and its name if that has a place.
+fn envelope(scene: &Scene, message: &Message, (x, y): (f64, f64), named: Option<(String, (f64, f64))>) -> Shape {
     let is_close = message.what == CLOSED;
     let picture = match (is_close, message.is_answer) {
         (true, _) => "#g-off",
@@ -57,40 +89,43 @@ fn envelope(scene: &Scene, message: &Message, plan: Plan, spots: &[Spot<'_>], na
     };
     let way = if message.is_answer { "answer to " } else { "" };
     let label = format!("{way}{} from {} to {}", message.what, message.from, message.to);
-    let name = if named { message.what.clone() } else { String::new() };
-    Some(
-        classed("g", if is_chosen(scene, message) { "msg on" } else { "msg" })
-            .named(&message.id)
-            .set("transform", format!("translate({} {})", tenths(x), tenths(y)))
-            .set("data-what", message.what.clone())
-            .set("data-do", format!("message:{}", message.id))
-            .set("tabindex", "0")
-            .set("role", "button")
-            .set("aria-label", label)
-            .with([
-                // Larger than it looks: it moves, and fingers are thick.
-                classed("rect", "hit").set("x", "-17").set("y", "-17").set("width", "34").set("height", "34"),
-                shape("use")
-                    .set("href", picture)
-                    .when(is_close, "class", "close")
-                    .set("x", "-9")
-                    .set("y", "-6.5")
-                    .set("width", "18")
-                    .set("height", "13"),
-                says("c", 0.0, if message.is_answer { 20.0 } else { -11.0 }, name),
-            ]),
-    )
+    let (name, (name_x, name_y)) = named.unwrap_or_default();
+    classed("g", if is_chosen(scene, message) { "msg on" } else { "msg" })
+        .named(&message.id)
+        .set("transform", format!("translate({} {})", tenths(x), tenths(y)))
+        .set("data-what", message.what.clone())
+        .set("data-do", format!("message:{}", message.id))
+        .set("tabindex", "0")
+        .set("role", "button")
+        .set("aria-label", label)
+        .with([
+            // Larger than it looks: it moves, and fingers are thick.
+            classed("rect", "hit").set("x", "-17").set("y", "-17").set("width", "34").set("height", "34"),
+            shape("use")
+                .set("href", picture)
+                .when(is_close, "class", "close")
+                .set("x", "-9")
+                .set("y", "-6.5")
+                .set("width", "18")
+                .set("height", "13"),
+            says("c", name_x - x, name_y - y, name),
+        ])
 }
 
 /// The same on the canvas.
 pub(crate) fn paint(scene: &Scene, plan: Plan, spots: &[Spot<'_>], pen: &Pen) {
-    let count = telling(scene).count();
-    for message in telling(scene).take(DRAWN) {
+    let drawn = drawn(scene);
+    let count = drawn.len();
+    let mut labels = Labels::beside(spots);
+    for (message, behind) in drawn.into_iter().take(DRAWN) {
         if let Some((x, y)) = position(scene, message, plan, spots) {
             paint_message(scene, message, (x, y), pen);
-            if count <= NAMED {
+            let name = name_of((message, behind));
+            if count <= NAMED
+                && let Some((x, y)) = name_place(message, &name, (x, y), &mut labels)
+            {
                 pen.voice(&pen.ink.stage_fonts[0], &pen.ink.text, "center");
-                pen.say_over(&message.what, x, y + if message.is_answer { 20.0 } else { -11.0 });
+                pen.say_over(&name, x, y);
             }
         }
     }
@@ -129,7 +164,7 @@ fn paint_message(scene: &Scene, message: &Message, (x, y): (f64, f64), pen: &Pen
 pub(crate) fn deed_at(scene: &Scene, plan: Plan, x: f64, y: f64) -> Option<String> {
     let spots = spots(scene, plan);
     let mut nearest: Option<(f64, &Message)> = None;
-    for message in telling(scene).take(DRAWN) {
+    for (message, _) in drawn(scene).into_iter().take(DRAWN) {
         let Some(at) = position(scene, message, plan, &spots) else { continue };
         let (dx, dy) = ((at.0 - x).abs(), (at.1 - y).abs());
         if dx.max(dy) <= 17.0 && nearest.is_none_or(|it| dx + dy < it.0) {

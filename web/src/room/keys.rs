@@ -31,6 +31,18 @@ pub(crate) fn listen(room: Room) {
     let _ = window_event_listener(ev::input, move |event| typed(room, &event));
     let _ = window_event_listener(ev::change, move |event| chosen(room, &event));
     let _ = window_event_listener(ev::resize, move |_| room.measure());
+    let _ = window_event_listener(ev::hashchange, move |_| rooms::open(room));
+    let _ = window_event_listener(ev::contextmenu, move |event| {
+        let Some(target) = target(&event) else { return };
+        let in_glass = target.closest("#cluster").ok().flatten().is_some();
+        let moving = in_glass.then(|| room.deed_at(event.client_x().into(), event.client_y().into())).flatten();
+        // Of a message there is a menu: what can be done to it.
+        if let Some(deed) = moving.or_else(|| deed_of(&target)).filter(|it| it.starts_with("message:")) {
+            event.prevent_default();
+            do_(room, &deed);
+            focus("drop-this");
+        }
+    });
 }
 
 fn target(event: &Event) -> Option<Element> {
@@ -82,7 +94,10 @@ fn do_(room: Room, deed: &str) {
             if let Some((partition, broker)) = what.split_once(':') {
                 room.change(|scene| {
                     scene.files.partition = partition.to_owned();
-                    scene.files.broker = broker.to_owned();
+                    scene.files.is_chosen = !broker.is_empty();
+                    if scene.files.is_chosen {
+                        scene.files.broker = broker.to_owned();
+                    }
                 });
             }
         }
@@ -92,6 +107,8 @@ fn do_(room: Room, deed: &str) {
         "choose" => room.change(|scene| scene.chosen = what.to_owned()),
         "target" => room.change(|scene| scene.target = what.to_owned()),
         "other" => room.change(|scene| scene.other = what.to_owned()),
+        "newcomer" => room.add_member(what),
+        "lane" => drop(what.parse().map(|it| room.look_at_lane(it))),
         "branch" => drop(what.parse().map(|it| room.switch(it))),
         "seek" => drop(what.parse().map(|it| room.seek(it))),
         "why" => room.ask_why(),
@@ -188,6 +205,12 @@ fn pressed(room: Room, event: &KeyboardEvent) -> bool {
     {
         return true;
     }
+    if inside(".metalog").is_some() && room.with(|it| it.quorum.clone()).choose(&key) {
+        room.change(|scene| {
+            scene.quorum.choose(&key);
+        });
+        return true;
+    }
     if inside(".scroller").is_some() && ["ArrowUp", "ArrowDown", "PageUp", "PageDown"].contains(&&*key) {
         return false;
     }
@@ -204,6 +227,7 @@ fn pressed(room: Room, event: &KeyboardEvent) -> bool {
         "p" => turn(room, -1),
         "k" => story::kill_or_start(room),
         "l" => story::lose_answer(room),
+        "d" => drop_this(room),
         "a" => focus("key"),
         "/" => focus("line"),
         "?" => room.change(|scene| scene.help = !scene.help),
@@ -278,6 +302,17 @@ fn choose(room: Room, number: &str) -> bool {
         room.change(|scene| scene.chosen = name);
     }
     is_there
+}
+
+/// Drops the message that is looked at.
+fn drop_this(room: Room) {
+    let line = room.with(|it| match &it.selection {
+        Selection::Message(message) => Some(format!("drop message {}", message.id)),
+        _ => None,
+    });
+    if let Some(line) = line {
+        room.act(&line);
+    }
 }
 
 /// On in the story, or back.

@@ -109,8 +109,8 @@ fn row(scene: &Scene, partition: &Partition, sight: &Sight) -> Shape {
         let (ends, word) = ((replica.high_watermark, replica.log_end), replica.standing.word());
         told.push_str(&format!(", {} {word} with high watermark {} and log end {}", replica.broker, ends.0, ends.1));
     }
-    for (who, _, at) in &pointers {
-        told.push_str(&format!(", {who} at {at}"));
+    for it in &pointers {
+        told.push_str(&format!(", {} at {}", it.who, it.offset));
     }
     let axis = classed("div", "axis").set("tabindex", "0").set("role", "group").set("aria-label", told);
     // While time passes, what there is is on the canvas.
@@ -124,7 +124,7 @@ fn row(scene: &Scene, partition: &Partition, sight: &Sight) -> Shape {
 }
 
 /// Cells, rules and pointers.
-fn elements(scene: &Scene, partition: &Partition, sight: &Sight, pointers: &[(&str, usize, i64)]) -> Vec<Shape> {
+fn elements(scene: &Scene, partition: &Partition, sight: &Sight, pointers: &[Pointer]) -> Vec<Shape> {
     let left = |offset: i64| format!("left:{}px", tenths((offset - sight.first) as f64 * scene.cell));
     let in_sight = |offset: i64| (sight.first..=sight.first + scene.columns).contains(&offset).then(|| left(offset));
     let mut shapes = Vec::new();
@@ -175,10 +175,14 @@ fn elements(scene: &Scene, partition: &Partition, sight: &Sight, pointers: &[(&s
     // Beside the beginning of the axis there is no room for its words.
     let near = partition.high_watermark - sight.first < 3;
     shapes.extend(rule(if near { "rule hw near" } else { "rule hw" }, partition.high_watermark, high));
-    shapes.extend(pointers.iter().filter_map(|(who, index, offset)| {
-        let class = if index % 2 == 1 { "ptr second" } else { "ptr" };
-        let words = shape("span").say(format!("{who} ")).with([shape("b").say(number(*offset))]);
-        Some(classed("i", class).named(who).set("style", in_sight(*offset)?).with([words]))
+    shapes.extend(pointers.iter().filter_map(|it| {
+        let class = match (it.is_committed, it.is_right) {
+            (true, _) => "ptr kept",
+            (false, true) => "ptr second",
+            (false, false) => "ptr",
+        };
+        let words = shape("span").say(format!("{} ", it.who)).with([shape("b").say(number(it.offset))]);
+        Some(classed("i", class).named(&it.who).set("style", in_sight(it.offset)?).with([words]))
     }));
     shapes
 }
@@ -237,8 +241,7 @@ pub(crate) fn paint(scene: &Scene, partition: &Partition, sight: &Sight, pen: &P
         }
         pen.voice(&ink.fonts[0], &ink.text, "center");
         for it in cells {
-            let key = it.key.as_deref().or(it.value.as_deref()).unwrap_or("–");
-            pen.say(key, middle(it), top + ink.high * 0.45, scene.cell - 7.0);
+            pen.say(&name_of(it), middle(it), top + ink.high * 0.45, scene.cell - 7.0);
         }
         pen.voice(&ink.fonts[1], &ink.dim, "center");
         for it in cells {
@@ -300,25 +303,62 @@ fn paint_ends(scene: &Scene, partition: &Partition, sight: &Sight, pen: &Pen) {
         pen.voice(&ink.fonts[3], &ink.on_act, "right");
         pen.say(&words, x - 6.5, base, width);
     }
-    for (who, index, offset) in pointers(scene, &partition.name) {
-        let Some(x) = in_sight(offset) else { continue };
-        let (align, side) = if index % 2 == 1 { ("left", 12.0) } else { ("right", -12.0) };
+    for it in pointers(scene, &partition.name) {
+        let Some(x) = in_sight(it.offset) else { continue };
+        let (align, side) = if it.is_right { ("left", 12.0) } else { ("right", -12.0) };
         pen.begin();
         pen.line(&[(x - 6.0, bottom + 9.0), (x, bottom), (x + 6.0, bottom + 9.0)]);
-        pen.fill(&ink.text);
+        if it.is_committed {
+            pen.edge(&ink.text, 1.5);
+        } else {
+            pen.fill(&ink.text);
+        }
         pen.voice(&ink.fonts[2], &ink.text, align);
-        pen.say(&format!("{who} {}", number(offset)), x + side, bottom + ink.label, 200.0);
+        pen.say(&format!("{} {}", it.who, number(it.offset)), x + side, bottom + ink.label, 200.0);
     }
 }
 
-/// Consumers' positions in a partition: the consumer, its number among consumers, the offset.
-fn pointers<'a>(scene: &'a Scene, partition: &str) -> Vec<(&'a str, usize, i64)> {
+/// A place in a partition's log that is somebody's.
+struct Pointer {
+    who: String,
+    offset: i64,
+    /// Its words are right of it.
+    is_right: bool,
+    /// A group's committed offset, and not a consumer's position.
+    is_committed: bool,
+}
+
+/// Consumers' positions in a partition, and what their groups have committed.
+fn pointers(scene: &Scene, partition: &str) -> Vec<Pointer> {
+    let mut found = Vec::new();
+    let is_member = |name: &str| scene.view.groups.iter().flat_map(|it| &it.members).any(|it| it.client == name);
     let consumers = scene.view.clients.iter().filter(|it| it.role == Role::Consumer).enumerate();
-    let pointer = |(index, client): (usize, &'a crate::view::Client)| {
-        let position = client.positions.iter().find(|it| it.partition == partition)?;
-        Some((&*client.name, index, position.offset?))
-    };
-    consumers.filter_map(pointer).collect()
+    for (index, client) in consumers {
+        let position = client.positions.iter().find(|it| it.partition == partition);
+        if let Some(offset) = position.and_then(|it| it.offset) {
+            let is_right = index % 2 == 1 || is_member(&client.name);
+            found.push(Pointer { who: client.name.clone(), offset, is_right, is_committed: false });
+        }
+    }
+    for group in &scene.view.groups {
+        let share = group.shares.iter().find(|it| it.partition == partition);
+        if let Some(offset) = share.and_then(|it| it.committed) {
+            let who = format!("{} committed", group.name);
+            found.push(Pointer { who, offset, is_right: false, is_committed: true });
+        }
+    }
+    found
+}
+
+/// What a cell says: the key, or the value. Of a long one that ends with a number, such as a workload's, its end tells more.
+fn name_of(record: &Record) -> String {
+    let name = record.key.as_deref().or(record.value.as_deref()).unwrap_or("–");
+    let count = name.chars().count();
+    if count > 5 && name.ends_with(|it: char| it.is_ascii_digit()) {
+        let end: String = name.chars().skip(count - 4).collect();
+        return format!("…{end}");
+    }
+    name.to_owned()
 }
 
 /// A record of a copy: the copy's name, and whether its broker runs.
@@ -328,9 +368,8 @@ fn cell(scene: &Scene, (row, is_there): (&str, bool), record: &Record) -> Shape 
     let epoch = record.leader_epoch;
     let ghost = if is_there { "" } else { " past" };
     let class = format!("rec e{}{}{ghost}", epoch.rem_euclid(4), if chosen { " on" } else { "" });
-    let key = record.key.clone().or_else(|| record.value.clone()).unwrap_or_else(|| "–".to_owned());
     classed("i", class)
         .number("data-offset", offset)
         .set("data-do", format!("record:{row}:{offset}"))
-        .with([shape("span").say(key), shape("small").say(format!("e{epoch}"))])
+        .with([shape("span").say(name_of(record)), shape("small").say(format!("e{epoch}"))])
 }

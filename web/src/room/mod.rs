@@ -7,9 +7,12 @@ mod bar;
 mod canvas;
 mod drawings;
 mod faults;
-mod files;
+pub(crate) mod files;
 mod flight;
+mod groups;
 mod keys;
+mod labels;
+mod lanes;
 mod log;
 mod plan;
 mod quorum;
@@ -60,7 +63,7 @@ pub(crate) fn open(engine: Engine, place: leptos::web_sys::HtmlElement) -> Resul
 fn frame() -> AnyView {
     view! {
         <section class="glass" id="glass" aria-label="Cluster and log"><div id="cluster"></div><div id="logs"></div><canvas id="canvas" aria-hidden="true" hidden></canvas></section>
-        <div class="under"><div id="quorum"></div><div id="folder"></div></div>
+        <div class="under"><div id="groups"></div><div id="quorum"></div><div id="folder"></div></div>
         <aside class="side" id="side"></aside>
         <section class="time" id="time" aria-label="Timeline"></section>
     }

@@ -33,6 +33,26 @@ impl Sight {
         (self.before.unwrap_or(self.end()).min(self.end()) - COLUMNS).max(0)
     }
 
+    /// Chooses the record beside the chosen one, or the newest; scrolls to where it is.
+    pub(crate) fn choose(&mut self, key: &str) -> bool {
+        let last = self.end() - 1;
+        let to = match (key, self.chosen) {
+            ("ArrowLeft", Some(it)) => it - 1,
+            ("ArrowRight", Some(it)) => it + 1,
+            ("ArrowLeft" | "ArrowRight" | "End", _) => last,
+            ("Home", _) => 0,
+            _ => return false,
+        };
+        let to = to.clamp(0, last.max(0));
+        let first = self.first();
+        if !(first..first + COLUMNS).contains(&to) {
+            let before = (to + COLUMNS / 2).max(COLUMNS.min(self.end()));
+            self.before = (before < self.end()).then_some(before);
+        }
+        self.chosen = (last >= 0).then_some(to);
+        true
+    }
+
     /// Scrolls by so many windows.
     pub(crate) fn scroll(&mut self, way: i64) {
         let to = (self.first() + COLUMNS + way * (COLUMNS - 4)).max(COLUMNS.min(self.end()));
@@ -49,7 +69,7 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
         Some(it) => {
             let votes = sight.members.iter().filter(|member| member.is_voter && member.leader == Some(it.id)).count();
             let voters = sight.members.iter().filter(|it| it.is_voter).count();
-            format!("{} leads in epoch {} · {votes} of {voters} voters know it", it.name, it.epoch)
+            format!("{} leads in quorum epoch {} (q{1}) · {votes} of {voters} voters know it", it.name, it.epoch)
         }
         None => "nobody leads: metadata cannot change".to_owned(),
     };
@@ -76,10 +96,31 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
         classed("span", "cells").with_all(marks.collect()),
         classed("span", "ends").say("applied to"),
     ]);
-    let mut shapes = vec![head, axis];
-    shapes.extend(sight.members.iter().map(|it| row(sight, it, leader, first)));
+    let mut rows = vec![axis];
+    rows.extend(sight.members.iter().map(|it| row(sight, it, leader, first)));
+    // One stop for Tab; the arrows go from record to record.
+    let log = classed("div", "metalog")
+        .set("tabindex", "0")
+        .set("role", "group")
+        .set("aria-label", "Metadata log, by offset: ← and → choose a record")
+        .with_all(rows);
+    let mut shapes = vec![head, log];
+    shapes.extend(signs(sight));
     shapes.extend(told(sight));
     vec![classed("section", "quorum").set("aria-label", "Quorum").with_all(shapes)]
+}
+
+/// What the signs in sight mean.
+fn signs(sight: &Sight) -> Option<Shape> {
+    let mut known: Vec<&'static str> = Vec::new();
+    for it in sight.members.iter().flat_map(|it| &it.records) {
+        if !known.contains(&it.name) {
+            known.push(it.name);
+        }
+    }
+    let words = |it: &str| it.trim_end_matches("Record").to_owned();
+    let signs = known.iter().map(|it| shape("span").with([classed("b", "sign").say(sign(it)), text(words(it))]));
+    (!known.is_empty()).then(|| classed("p", "legend signs").with_all(signs.collect()))
 }
 
 fn leader(members: &[Member]) -> Option<&Member> {
@@ -141,7 +182,7 @@ fn row(sight: &Sight, member: &Member, leader: Option<&Member>, first: i64) -> S
     let who = classed("span", "who").with([
         glyph(picture),
         shape("b").say(member.name.to_string()),
-        classed("span", format!("ep e{}", member.epoch.rem_euclid(4))).say(format!("e{}", member.epoch)),
+        classed("span", format!("ep e{}", member.epoch.rem_euclid(4))).say(format!("q{}", member.epoch)),
         shape("small").say(part(sight, member)),
     ]);
     let cells = member.records.iter().map(|it| cell(sight, member, it, first));
@@ -198,7 +239,7 @@ fn told(sight: &Sight) -> Option<Shape> {
         shape("tr").keyed(it.offset.cast_unsigned()).when(sight.chosen == Some(it.offset), "class", "on").with([
             shape("th").set("scope", "row").say(it.offset.to_string()),
             shape("td")
-                .with([classed("span", format!("ep e{}", it.epoch.rem_euclid(4))).say(format!("e{}", it.epoch))]),
+                .with([classed("span", format!("ep e{}", it.epoch.rem_euclid(4))).say(format!("q{}", it.epoch))]),
             shape("td").with([classed("b", "sign").say(sign(it.name)), text(format!(" {}", it.name))]),
             shape("td").say(it.about.clone()),
         ])

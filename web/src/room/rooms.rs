@@ -20,10 +20,12 @@ pub(crate) struct Choice {
     pub(crate) title: &'static str,
     /// What the engine makes it from: a number of brokers, or a scenario.
     pub(crate) text: &'static str,
+    /// The names of its lanes, and what stands in each for the word PROTOCOL.
+    pub(crate) lanes: &'static [(&'static str, &'static str)],
 }
 
 const fn choice(id: &'static str, title: &'static str, text: &'static str) -> Choice {
-    Choice { id, title, text }
+    Choice { id, title, text, lanes: &[] }
 }
 
 macro_rules! scenario {
@@ -32,18 +34,53 @@ macro_rules! scenario {
     };
 }
 
-/// Rooms without a story, then stories.
-pub(crate) const ROOMS: [Choice; 10] = [
+/// A group, of which each lane has another protocol.
+const GROUP: &str = include_str!("../../lanes.scenario");
+const COOPERATIVE: &str = "partition.assignment.strategy=cooperative-sticky";
+
+/// Rooms without a story, then scenarios; those that tell a story do so by chapters.
+pub(crate) const ROOMS: [Choice; 32] = [
     choice("three", "Three brokers", "3"),
     choice("one", "One broker", "1"),
     choice("five", "Five brokers", "5"),
     choice("seven", "Seven brokers", "7"),
+    Choice { id: "group", title: "A consumer group", text: GROUP, lanes: &[("", COOPERATIVE)] },
+    Choice {
+        id: "21",
+        title: "21 · Three ways to rebalance",
+        text: GROUP,
+        lanes: &[
+            ("eager", "partition.assignment.strategy=range"),
+            ("cooperative", COOPERATIVE),
+            ("KIP-848", "group.protocol=consumer"),
+        ],
+    },
     scenario!("1", "1 · Acked, then gone", "01-acks-1-loss-on-a-clean-failover"),
+    scenario!("2", "2 · All of one", "02-acks-all-with-min-isr-1"),
+    scenario!("3", "3 · Too few to write", "03-min-isr-refuses-writes"),
+    scenario!("4", "4 · Written, and read by nobody", "04-acks-1-below-min-isr"),
+    scenario!("5", "5 · The high watermark comes later", "05-the-high-watermark-lags-one-fetch"),
+    scenario!("6", "6 · Cut to the high watermark", "museum/06-truncation-to-the-high-watermark"),
+    scenario!("7", "7 · Two logs part", "07-divergence-repaired"),
+    scenario!("8", "8 · An unclean election", "08-unclean-election"),
     scenario!("9", "9 · The last replica standing", "09-last-replica-standing-and-elr"),
+    scenario!("10", "10 · The power goes", "10-power-cut-with-and-without-flush"),
+    scenario!("10b", "10 · … everywhere at once", "10-power-cut-of-the-whole-cluster"),
+    scenario!("11", "11 · A slow follower", "11-slow-follower"),
     scenario!("12", "12 · The zombie leader", "12-zombie-leader"),
+    scenario!("13", "13 · Fenced is not dead", "13-fenced-is-not-dead"),
     scenario!("14", "14 · The controller dies", "14-controller-failover"),
+    scenario!("15", "15 · No majority", "15-metadata-quorum-lost"),
+    scenario!("17", "17 · Stopped and killed", "17-graceful-and-hard-stop"),
+    scenario!("18", "18 · Preferred leaders", "18-preferred-leaders"),
+    scenario!("20", "20 · Reading from a follower", "20-follower-fetch"),
+    scenario!("26", "26 · Twice in the log", "26-duplicate-on-retry"),
+    scenario!("27", "27 · Once, with idempotence", "27-idempotent-dedupe"),
+    scenario!("28", "28 · Overtaken", "28-reorder-on-retry"),
     scenario!("32", "32 · Compaction", "32-compaction-and-tombstones"),
     scenario!("33", "33 · Retention", "33-retention-and-a-slow-consumer"),
+    scenario!("disk", "A full disk", "full-disk"),
+    scenario!("power", "One broker, no power", "power-cut-of-one-broker"),
 ];
 
 /// A room by its name in the address.
@@ -51,9 +88,39 @@ pub(crate) fn find(id: &str) -> Option<&'static Choice> {
     ROOMS.iter().find(|it| it.id == id)
 }
 
-/// The choices of the bar's menu.
+/// The choices of the bar's menu: clusters, what is told as a story, what is played alone.
 pub(crate) fn options() -> Vec<AnyView> {
-    ROOMS.iter().map(|it| option(it.id.to_owned(), it.title.to_owned())).collect()
+    let kinds = ["Clusters", "Stories", "Runs"];
+    let group = |kind: usize| {
+        let of_kind = ROOMS.iter().filter(|it| it.kind() == kind);
+        let choices: Vec<AnyView> = of_kind.map(|it| option(it.id.to_owned(), it.title.to_owned())).collect();
+        view! { <optgroup label=kinds[kind]>{choices}</optgroup> }.into_any()
+    };
+    (0..kinds.len()).map(group).collect()
+}
+
+impl Choice {
+    /// Its run, or the runs of its lanes, each with its name.
+    pub(crate) fn engines(&self) -> Result<Vec<(&'static str, Engine)>, String> {
+        if self.lanes.is_empty() {
+            return Ok(vec![("", Engine::new(self.text)?)]);
+        }
+        let mut engines = Vec::new();
+        for (name, settings) in self.lanes {
+            engines.push((*name, Engine::new(&self.text.replace("PROTOCOL", settings))?));
+        }
+        Ok(engines)
+    }
+
+    /// 0: a cluster, 1: a story, 2: a run without one.
+    fn kind(&self) -> usize {
+        match self.text.len() {
+            0..=1 => 0,
+            _ if self.lanes.len() == 1 => 0,
+            _ if self.text.contains("\n#:") => 1,
+            _ => 2,
+        }
+    }
 }
 
 /// Goes into a room, and names it in the page's address.
@@ -65,10 +132,12 @@ pub(crate) fn choose(room: Room, id: &str) {
     }
 }
 
-/// Goes into the room that the page's address names, if that is not the one that is open.
+/// Goes into the room that the page's address names, if that is not the one that is open; without a name it is the first.
 pub(crate) fn open(room: Room) {
     let hash = window().location().hash().unwrap_or_default();
-    if let Some(choice) = find(hash.trim_start_matches('#')).filter(|it| it.id != ROOMS[0].id) {
+    let id = hash.trim_start_matches('#');
+    let choice = if id.is_empty() { ROOMS.first() } else { find(id) };
+    if let Some(choice) = choice.filter(|it| room.with(|scene| scene.room != it.id)) {
         set_value("rooms", choice.id);
         room.enter(choice);
     }
@@ -81,19 +150,39 @@ pub(crate) struct Lesson {
     question: String,
     /// What is told, and of which moment: events, turns, the clock.
     chapters: Vec<(String, Mark)>,
+    /// The moment before which there is no topic.
+    begin: Option<Mark>,
+    /// It is told of several lanes, each with events of its own.
+    has_lanes: bool,
 }
 
 impl Lesson {
-    /// What a room tells; nothing if it is no scenario, or tells nothing.
+    /// What a room tells and asks; nothing if it is no scenario.
     pub(crate) fn of(choice: &Choice, engine: &Engine) -> Option<Lesson> {
         let mut story = story::read(choice.text);
         if let Some(first) = story.question.get(..1) {
-            let first = first.to_uppercase();
+            let first = first.to_ascii_uppercase();
             story.question.replace_range(..1, &first);
         }
         let moment = |line: usize| engine.marks().iter().rfind(|it| it.line < line).copied();
         let chapters: Vec<_> = story.chapters.into_iter().filter_map(|it| Some((it.text, moment(it.line)?))).collect();
-        (!chapters.is_empty()).then_some(Lesson { title: choice.title, question: story.question, chapters })
+        let begins = choice.text.lines().position(|it| it.starts_with("topic ")).map_or(0, |it| it + 1);
+        let begin = engine.marks().iter().find(|it| it.line >= begins).copied();
+        if choice.kind() == 0 {
+            return None;
+        }
+        Some(Lesson {
+            title: choice.title,
+            question: story.question,
+            chapters,
+            begin,
+            has_lanes: choice.lanes.len() > 1,
+        })
+    }
+
+    /// Where somebody begins who goes through it.
+    pub(crate) fn begin(&self) -> Option<Mark> {
+        self.moment(0).or(self.begin)
     }
 
     /// The moment that a chapter tells of.
@@ -101,9 +190,14 @@ impl Lesson {
         self.chapters.get(chapter).map(|it| it.1)
     }
 
+    /// Goes to a moment of it.
+    pub(crate) fn stand(&self, engine: &mut Engine, moment: Mark) {
+        if self.has_lanes { engine.seek_time(moment.at.0) } else { engine.stand(moment) }
+    }
+
     /// The last chapter whose moment has come.
     fn at(&self, event: u64, time_us: u64) -> Option<usize> {
-        self.chapters.iter().rposition(|it| it.1.event <= event && it.1.at <= Instant(time_us))
+        self.chapters.iter().rposition(|it| (self.has_lanes || it.1.event <= event) && it.1.at <= Instant(time_us))
     }
 }
 
@@ -111,6 +205,14 @@ impl Lesson {
 pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let Some(lesson) = &scene.lesson else { return Vec::new() };
     let count = lesson.chapters.len();
+    if count == 0 {
+        let words = "A run without a story, from its beginning: play it, or go step by step.";
+        return vec![classed("section", "lesson run").set("aria-label", "Scenario").with([
+            shape("h2").say(lesson.title),
+            classed("p", "question").say(lesson.question.clone()),
+            classed("p", "told").set("id", "chapter").say(words),
+        ])];
+    }
     let on_story = scene.view.branch == 0;
     let at = lesson.at(scene.view.event, scene.view.time_us).filter(|_| on_story);
     let number = at.map_or(0, |it| it + 1);
@@ -178,10 +280,11 @@ mod tests {
     fn every_story_is_told_briefly_and_of_moments_that_come_one_after_the_other() {
         let mut stories = 0;
         for choice in &ROOMS {
-            let engine = Engine::new(choice.text).unwrap_or_else(|error| panic!("{}: {error}", choice.title));
-            let Some(lesson) = Lesson::of(choice, &engine) else { continue };
-            stories += 1;
-            assert!(!lesson.question.is_empty(), "{}", choice.title);
+            let engines = choice.engines().unwrap_or_else(|error| panic!("{}: {error}", choice.title));
+            let engine = &engines[0].1;
+            let Some(lesson) = Lesson::of(choice, engine) else { continue };
+            assert!(!lesson.question.is_empty() && lesson.begin().is_some(), "{}", choice.title);
+            stories += usize::from(!lesson.chapters.is_empty());
             for (text, _) in &lesson.chapters {
                 let words = text.split_whitespace().count();
                 assert!((4..=40).contains(&words), "{}: {words} words: {text}", choice.title);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use ordered::Map;
 
-use super::rooms::Lesson;
+use super::rooms::{Lesson, ROOMS};
 use super::state::Motion;
-use super::{faults, files, log, quorum, stage};
+use super::{faults, files, lanes, log, quorum, stage};
 use crate::bytes::Row;
 use crate::engine::{Engine, Kind};
 use crate::view::{Broker, Client, Message, Partition, Record, Replica, Role, View};
@@ -104,10 +104,15 @@ pub(crate) struct Scene {
     /// The node that is to be broken, and the other end of the way that is to be.
     pub(crate) target: String,
     pub(crate) other: String,
+    /// The room, as the page's address names it.
+    pub(crate) room: &'static str,
     /// What the room tells, if it is a scenario.
     pub(crate) lesson: Option<Lesson>,
     pub(crate) quorum: quorum::Sight,
     pub(crate) files: files::Sight,
+    /// The same scenario with other settings, side by side; and which of them is the one that all other views show.
+    pub(crate) lanes: Vec<lanes::Sight>,
+    pub(crate) lane: usize,
 }
 
 impl Scene {
@@ -139,9 +144,12 @@ impl Scene {
             chosen: String::new(),
             target: String::new(),
             other: String::new(),
+            room: ROOMS[0].id,
             lesson: None,
             quorum: quorum::Sight::default(),
             files: files::Sight::default(),
+            lanes: Vec::new(),
+            lane: 0,
         }
     }
 
@@ -181,6 +189,11 @@ impl Scene {
             _ => None,
         };
         moved
+    }
+
+    /// True if it is time to look at the other lanes.
+    pub(crate) fn looks_around(&self) -> bool {
+        self.is_still() || self.frames.is_multiple_of(8) || self.lanes.is_empty()
     }
 
     fn mark(&mut self, engine: &Engine) {

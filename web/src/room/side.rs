@@ -6,7 +6,7 @@ use super::scene::{Scene, Selection};
 use super::{grouped, left, log, stage, stamp, verdict};
 use crate::bytes::Row;
 use crate::draw::{Shape, classed, glyph, shape};
-use crate::view::{Broker, Client, Message, Record, Role};
+use crate::view::{Broker, CLOSED, Client, Message, Record, Role};
 
 /// Partitions in the table at most.
 const PARTITIONS: usize = 12;
@@ -17,7 +17,7 @@ type Fact = (&'static str, String);
 /// The right side.
 pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let inspector = classed("section", "inspector").set("aria-label", "Inspector").with_all(inspect(scene));
-    let note = "Not modelled: TLS, CPU load, disk seeks. Not in this room yet: groups, transactions.";
+    let note = "Not modelled: TLS, CPU load, disk seeks. Not in this room yet: transactions.";
     vec![
         inspector,
         partitions(scene),
@@ -65,7 +65,7 @@ fn outcomes(scene: &Scene) -> Shape {
         ("ok", sum(|it| it.ok), "ok"),
         ("harm", sum(|it| it.failed), "failed"),
         ("", sum(|it| it.unknown), "unknown"),
-        ("", sum(|it| it.pending), "waiting"),
+        ("", sum(|it| it.pending), "pending"),
         ("", sum(|it| it.consumed), "given to consumers"),
     ];
     let mut list = shape("dl");
@@ -128,11 +128,16 @@ fn inspect(scene: &Scene) -> Vec<Shape> {
             let about = format!("{} → {}", message.from, message.to);
             let mut shapes = table(format!("{} ", title(message)), about, message_facts(scene, message));
             let there = scene.view.messages.iter().any(|it| it.id == message.id && it.sent_us == message.sent_us);
+            let mut deeds = Vec::new();
+            if there && message.what != CLOSED {
+                let line = format!("drop message {}", message.id);
+                deeds.push(deed("drop-this", line, "Drop it (d): its connection breaks"));
+            }
             if there && !message.stalled {
                 let line = format!("cut {} -> {}", message.from, message.to);
-                let hold = classed("button", "knob").set("id", "hold").set("data-do", format!("act:{line}"));
-                shapes.push(hold.set("title", line).say("Hold it up: cut its way"));
+                deeds.push(deed("hold", line, "Hold it up: cut its way"));
             }
+            shapes.push(classed("p", "deeds").with_all(deeds));
             shapes.extend(bytes("Its frame", &scene.bytes));
             shapes
         }
@@ -158,6 +163,12 @@ fn inspect(scene: &Scene) -> Vec<Shape> {
             }
         }
     }
+}
+
+/// A button that does a line.
+fn deed(id: &'static str, line: String, words: &'static str) -> Shape {
+    let does = format!("act:{line}");
+    classed("button", "deed harm").set("id", id).set("title", line).set("data-do", does).say(words)
 }
 
 fn title(message: &Message) -> String {

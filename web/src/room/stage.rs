@@ -3,6 +3,7 @@
 
 use super::canvas::Pen;
 use super::flight;
+use super::labels::Labels;
 use super::plan::{Link, Place, Plan, Seat, point, svg_curve};
 use super::scene::{Scene, Selection};
 use super::{grouped, left};
@@ -33,7 +34,8 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let key = |(picture, word): (&'static str, &'static str)| shape("span").with([glyph(picture), text(word)]);
     let head =
         classed("div", "head").with([shape("h2").say("Cluster"), classed("div", "legend keys").with(LEGEND.map(key))]);
-    let mut drawn = links(scene, plan, &spots);
+    let mut labels = Labels::beside(&spots);
+    let mut drawn = links(scene, plan, &spots, &mut labels);
     for spot in &spots {
         drawn.push(match &spot.who {
             Who::Client(client) => client_card(scene, client, spot.place),
@@ -44,8 +46,11 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     if !scene.flies() {
         let waits = waits(scene, plan, &spots);
         let told = waits.len() <= TOLD;
-        drawn.extend(waits.iter().map(|it| waiting(scene, it, told)));
-        drawn.extend(flight::draw(scene, plan, &spots));
+        for it in &waits {
+            labels.take(it.at, (14.0, 14.0));
+            drawn.push(waiting(scene, it, told));
+        }
+        drawn.extend(flight::draw(scene, plan, &spots, &mut labels));
     }
     let stage = classed("svg", "stage")
         .set("id", "stage")
@@ -132,7 +137,7 @@ pub(crate) fn way(plan: Plan, spots: &[Spot<'_>], from: &str, to: &str) -> Optio
 }
 
 /// Who is connected with whom, and what is wrong with the way between two.
-fn links(scene: &Scene, plan: Plan, spots: &[Spot<'_>]) -> Vec<Shape> {
+fn links(scene: &Scene, plan: Plan, spots: &[Spot<'_>], labels: &mut Labels) -> Vec<Shape> {
     let view = &scene.view;
     let mut shapes = Vec::new();
     let is_client = |name: &str| spots.iter().any(|it| it.name() == name && !it.is_node());
@@ -155,18 +160,19 @@ fn links(scene: &Scene, plan: Plan, spots: &[Spot<'_>]) -> Vec<Shape> {
             let label = if both { format!("cut between {from} and {to}") } else { format!("cut from {from} to {to}") };
             let sign =
                 classed("g", "cut").named(&format!("cut {from} {to}")).set("role", "img").set("aria-label", label);
-            shapes.push(
-                sign.with([
-                    classed("path", "band").set("d", svg_curve(link)),
-                    shape("use")
-                        .set("href", "#g-off")
-                        .at("x", x - 7.0)
-                        .at("y", y - 7.0)
-                        .set("width", "14")
-                        .set("height", "14"),
-                    says("c tiny", x, y + 19.0, words),
-                ]),
-            );
+            let place = labels.place(&words, (x, y), [19.0, -11.0]);
+            let mut sign = sign.with([
+                classed("path", "band").set("d", svg_curve(link)),
+                shape("use")
+                    .set("href", "#g-off")
+                    .at("x", x - 7.0)
+                    .at("y", y - 7.0)
+                    .set("width", "14")
+                    .set("height", "14"),
+            ]);
+            // Where there is no room for the words, the sign and its colour say it.
+            sign.children.extend(place.map(|(x, y)| says("c tiny", x, y, words)));
+            shapes.push(sign);
         }
     }
     for (a, b, us) in &view.delays {
@@ -225,9 +231,9 @@ fn client_card(scene: &Scene, client: &Client, place: Place) -> Shape {
             }
             _ => "lag –".to_owned(),
         },
-        Role::Wire => client.last_answer.as_ref().map_or(String::new(), |it| it.replace('_', " ").to_lowercase()),
+        Role::Wire => client.last_answer.as_ref().map_or(String::new(), |it| it.replace('_', " ").to_ascii_lowercase()),
         Role::Producer if client.unknown > 0 => format!("{} unknown", grouped(client.unknown)),
-        Role::Producer => format!("{} waiting", grouped(client.pending)),
+        Role::Producer => format!("{} pending", grouped(client.pending)),
     };
     let label = format!("{title}, {first}, {second}");
     card(scene, &client.name, "card", !client.state.runs(), label)
@@ -299,6 +305,12 @@ pub(crate) fn condition(broker: &Broker) -> String {
     words
 }
 
+/// True if a broker's condition, or how many partitions it has besides, fills its card's first line.
+fn has_many_words(scene: &Scene, broker: &Broker) -> bool {
+    let has = |it: &&Partition| !is_internal(it) && it.replicas.iter().any(|it| it.broker == broker.name);
+    condition(broker).len() > 12 || scene.view.partitions.iter().filter(has).count() > SLOTS
+}
+
 fn mark(broker: &Broker) -> &'static str {
     match broker.state {
         State::Up if broker.fenced => "#g-fence",
@@ -320,7 +332,7 @@ fn hexagon(scene: &Scene, node: &Broker, place: Place) -> Shape {
     let points: Vec<String> =
         edge.iter().map(|(dx, dy)| format!("{},{}", tenths(x + w * dx), tenths(y + h * dy))).collect();
     let under = match node.quorum_epoch {
-        Some(epoch) => format!("epoch {epoch}"),
+        Some(epoch) => format!("quorum epoch {epoch}"),
         None if runs && node.state == State::Up => String::new(),
         None => node.state.word().to_owned(),
     };
@@ -364,7 +376,8 @@ fn broker_card(scene: &Scene, broker: &Broker, place: Place) -> Shape {
     }
     if let Some(epoch) = broker.quorum_epoch {
         label.push_str(&format!(", active controller in epoch {epoch}"));
-        let words = if w < 150.0 { format!("controller {epoch}") } else { format!("controller · epoch {epoch}") };
+        let words =
+            if w < 150.0 { format!("controller q{epoch}") } else { format!("controller · quorum epoch {epoch}") };
         let wide = 24.0 + words.chars().count() as f64 * 5.7;
         chips.push(chip("chip control".to_owned(), Some("#g-hex"), words, x + w - wide - 8.0, y + h, false));
     }
@@ -374,6 +387,8 @@ fn broker_card(scene: &Scene, broker: &Broker, place: Place) -> Shape {
     } else {
         condition(broker)
     };
+    // Beside many words there is no room for the timer's.
+    let is_long = has_many_words(scene, broker);
     let state = says("dim", x + 55.0, y + 24.0, said).set("data-state", broker.name.clone());
     card(scene, &broker.name, "card broker", !runs, label)
         .with([
@@ -382,7 +397,7 @@ fn broker_card(scene: &Scene, broker: &Broker, place: Place) -> Shape {
             picture(mark(broker), x + 38.0, y + 14.0).when(!runs, "class", "harm"),
             if broker.name == "b1" { state.set("id", "broker-state") } else { state },
         ])
-        .with_all(if runs && w > 150.0 {
+        .with_all(if runs && w > 150.0 && !is_long {
             next_timer(scene, &broker.name, broker_timer_place(place))
         } else {
             Vec::new()
@@ -496,13 +511,15 @@ fn waits<'a>(scene: &'a Scene, plan: Plan, spots: &'a [Spot<'a>]) -> Vec<Waiting
             let Some(link) = way(plan, spots, client.name(), &broker.name) else { continue };
             let until_us = wait.deadline_us.unwrap_or_default();
             let count = broker.waits.iter().filter(of).count();
-            let more = if count > 1 { format!(" ×{count}") } else { String::new() };
             waits.push(Waiting {
                 client: client.name(),
                 broker: &broker.name,
                 wait,
                 until_us,
-                what: format!("{}{more}", wait.what),
+                what: match count {
+                    1 => format!("{} waits", wait.what),
+                    _ => format!("{count} {} requests wait", wait.what),
+                },
                 rest: left(until_us.saturating_sub(scene.view.time_us)),
                 at: point(link, 0.86),
                 words: if scene.narrow { (11.0, 4.0) } else { (0.0, 19.0) },
@@ -514,11 +531,11 @@ fn waits<'a>(scene: &'a Scene, plan: Plan, spots: &'a [Spot<'a>]) -> Vec<Waiting
 
 fn waiting(scene: &Scene, it: &Waiting<'_>, told: bool) -> Shape {
     let Waiting { client, broker, wait, until_us, what, rest, at: (x, y), words: (dx, dy) } = it;
-    let label = format!("{what} of {client} waits, {rest} left");
+    let label = format!("{client}: {what}, {rest} left");
     let class = if scene.narrow { "tiny" } else { "c tiny" };
     let mut arc = arc(scene.view.time_us, wait.since_us, *until_us, *x, *y, if told { 7.0 } else { 5.0 });
     arc.children.push(shape("title").say(label.clone()));
-    let said = if told { format!("{what} waits {rest}") } else { String::new() };
+    let said = if told { format!("{what} {rest}") } else { String::new() };
     classed("g", "wait")
         .named(&format!("wait of {client} at {broker}"))
         .set("data-wait", (*client).to_owned())
@@ -536,7 +553,9 @@ pub(crate) fn paint(scene: &Scene, pen: &Pen) {
     for spot in &spots {
         let at = match &spot.who {
             Who::Client(_) => timer_place(spot.place),
-            Who::Node(it) if it.is_broker && it.state.runs() && spot.place.w > 150.0 => broker_timer_place(spot.place),
+            Who::Node(it) if it.is_broker && it.state.runs() && spot.place.w > 150.0 && !has_many_words(scene, it) => {
+                broker_timer_place(spot.place)
+            }
             Who::Node(_) => continue,
         };
         if let Some((timer, since_us)) = due(scene, spot.name()) {
@@ -551,7 +570,7 @@ pub(crate) fn paint(scene: &Scene, pen: &Pen) {
         pen.arc(it.at.0, it.at.1, if told { 7.0 } else { 5.0 }, rest(now, it.wait.since_us, it.until_us));
         if told {
             pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, if scene.narrow { "left" } else { "center" });
-            pen.say_over(&format!("{} waits {}", it.what, it.rest), it.at.0 + it.words.0, it.at.1 + it.words.1);
+            pen.say_over(&format!("{} {}", it.what, it.rest), it.at.0 + it.words.0, it.at.1 + it.words.1);
         }
     }
     flight::paint(scene, plan, &spots, pen);

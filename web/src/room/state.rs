@@ -5,7 +5,9 @@ use std::rc::Rc;
 
 use leptos::prelude::*;
 
+use super::bar;
 use super::drawings::Drawings;
+use super::lanes;
 use super::rooms::{Choice, Lesson};
 use super::scene::{Chrome, Scene, Selection};
 use crate::engine::{Engine, Until};
@@ -20,6 +22,8 @@ const SLICE_MS: (f64, f64) = (2.5, 4.0);
 const BUSY_MS: f64 = 2.0;
 /// Between two sentences while the room plays, in ms: a person has to read them.
 const SENTENCE_MS: f64 = 1_400.0;
+/// So much virtual time passes at once, in µs. More takes the page so long that it would stand still: it passes frame by frame.
+const AT_ONCE_US: u64 = 90_000_000;
 /// A frame longer than this was no frame: the tab was away.
 const LONGEST_FRAME_MS: f64 = 100.0;
 
@@ -44,9 +48,19 @@ pub(crate) struct Room {
 
 struct Inner {
     engine: RefCell<Engine>,
+    /// The number and the name of the lane that is looked at, and the other lanes: they follow its clock.
+    lane: RefCell<(usize, &'static str)>,
+    others: RefCell<Vec<Lane>>,
     scene: RefCell<Scene>,
     drawings: RefCell<Option<Drawings>>,
     pace: RefCell<Pace>,
+}
+
+/// A lane that is not the one looked at: the same scenario with other settings.
+struct Lane {
+    number: usize,
+    name: &'static str,
+    engine: Engine,
 }
 
 /// The page's clock at the last frame and at the last sentence, and what the bar and the forms showed then.
@@ -64,6 +78,8 @@ impl Room {
         let scene = RefCell::new(Scene::new(engine.seed()));
         let inner = Inner {
             engine: RefCell::new(engine),
+            lane: RefCell::default(),
+            others: RefCell::default(),
             scene,
             drawings: RefCell::new(None),
             pace: RefCell::new(Pace::default()),
@@ -104,6 +120,29 @@ impl Room {
     fn travel(self, to: impl FnOnce(&mut Engine)) {
         to(&mut self.inner().engine.borrow_mut());
         self.inner().scene.borrow_mut().motion = Motion::Still;
+        self.gather();
+        self.draw();
+    }
+
+    /// Brings the other lanes to where the one is that is looked at.
+    fn gather(self) {
+        let inner = self.inner();
+        let clock = inner.engine.borrow().clock();
+        for it in inner.others.borrow_mut().iter_mut() {
+            it.engine.seek_time(clock);
+        }
+    }
+
+    /// Looks at another lane.
+    pub(crate) fn look_at_lane(self, number: usize) {
+        self.stop();
+        let inner = self.inner();
+        if let Some(other) = inner.others.borrow_mut().iter_mut().find(|it| it.number == number) {
+            std::mem::swap(&mut *inner.engine.borrow_mut(), &mut other.engine);
+            let (number, name) = inner.lane.replace((other.number, other.name));
+            (other.number, other.name) = (number, name);
+        }
+        self.leave("");
         self.draw();
     }
 
@@ -133,29 +172,40 @@ impl Room {
 
     /// To the moment that a chapter of the story tells of.
     pub(crate) fn turn_to(self, chapter: usize) {
-        let moment = self.with(|it| it.lesson.as_ref().and_then(|it| it.moment(chapter)));
-        if let Some(moment) = moment {
-            self.travel(|engine| engine.stand(moment));
+        let found = self.with(|it| it.lesson.as_ref().and_then(|it| Some((it.clone(), it.moment(chapter)?))));
+        if let Some((lesson, moment)) = found {
+            self.travel(|engine| lesson.stand(engine, moment));
         }
     }
 
     /// Into another room. What was done in this one is gone.
     pub(crate) fn enter(self, choice: &Choice) {
         self.stop();
-        match Engine::new(choice.text) {
-            Ok(engine) => {
+        match choice.engines() {
+            Ok(engines) => {
                 let inner = self.inner();
+                let mut lanes: Vec<Lane> = Vec::new();
+                for (number, (name, engine)) in engines.into_iter().enumerate() {
+                    lanes.push(Lane { number, name, engine });
+                }
+                let Lane { number, name, engine } = lanes.remove(0);
+                inner.lane.replace((number, name));
+                inner.others.replace(lanes);
                 let mut scene = Scene::new(engine.seed());
                 {
                     let old = inner.scene.borrow();
                     (scene.columns, scene.cell, scene.narrow, scene.speed) =
                         (old.columns, old.cell, old.narrow, old.speed);
                 }
+                scene.room = choice.id;
                 scene.lesson = Lesson::of(choice, &engine);
                 inner.engine.replace(engine);
                 inner.scene.replace(scene);
                 self.leave("");
-                if self.with(|it| it.lesson.is_some()) { self.turn_to(0) } else { self.draw() }
+                match self.with(|it| it.lesson.as_ref().and_then(|it| Some((it.clone(), it.begin()?)))) {
+                    Some((lesson, moment)) => self.travel(|engine| lesson.stand(engine, moment)),
+                    None => self.travel(|_| ()),
+                }
             }
             // A room of ours always plays; if it does not, that is said and nothing is lost.
             Err(error) => self.say(error),
@@ -164,6 +214,9 @@ impl Room {
 
     /// To the end of a branch.
     pub(crate) fn switch(self, branch: usize) {
+        for it in self.inner().others.borrow_mut().iter_mut() {
+            it.engine.switch(branch);
+        }
         self.travel(|engine| {
             engine.switch(branch);
         });
@@ -188,7 +241,23 @@ impl Room {
         let inner = self.inner();
         // If the engine stops at a fault within it, nothing is left to write it down.
         self.leave(&format!("{text}\n"));
-        let done = inner.engine.borrow_mut().act(text);
+        // What is done while time passes by itself is done after it, as the lines say.
+        if matches!(self.with(|it| it.motion), Motion::Until(Until::Time(_))) {
+            inner.engine.borrow_mut().search(|| true);
+            self.gather();
+            self.stop();
+        }
+        if let Some(us) = Engine::passes(text).filter(|it| *it > AT_ONCE_US) {
+            inner.scene.borrow_mut().write(text, None);
+            self.go(Motion::Until(Until::Time(us)));
+            return true;
+        }
+        let mut done = inner.engine.borrow_mut().act(text);
+        if done.is_ok() {
+            for it in inner.others.borrow_mut().iter_mut() {
+                done = done.and(it.engine.act(text).map_err(|error| format!("in the lane {}: {error}", it.name)));
+            }
+        }
         inner.scene.borrow_mut().write(text, done.as_ref().err().map(|it| &**it));
         self.draw();
         self.leave("");
@@ -197,6 +266,26 @@ impl Room {
             Err(error) => error.clone(),
         });
         done.is_ok()
+    }
+
+    /// One more member of a group.
+    pub(crate) fn add_member(self, group: &str) {
+        let inner = self.inner();
+        // Each lane has settings of its own.
+        for it in inner.others.borrow_mut().iter_mut() {
+            for line in it.engine.newcomer(group) {
+                if let Err(error) = it.engine.act(&line) {
+                    return self.say(error);
+                }
+            }
+        }
+        let others = inner.others.take();
+        let lines = inner.engine.borrow().newcomer(group);
+        for line in lines {
+            self.act(&line);
+        }
+        inner.others.replace(others);
+        self.change(|_| ());
     }
 
     /// Looks at something, and at its bytes where it has any.
@@ -258,11 +347,21 @@ impl Room {
         let found = match motion {
             Motion::Still => return,
             Motion::Play => {
-                let us = passed.min(LONGEST_FRAME_MS) * 1_000.0 * 10_f64.powf(speed);
-                inner.engine.borrow_mut().advance(us, on_time);
+                let us = passed.min(LONGEST_FRAME_MS) * 1_000.0 * bar::ten_to(speed);
+                // No lane is left behind: it has its share of the frame, and goes first.
+                if self.keep_up(now, slice) {
+                    inner.engine.borrow_mut().advance(us, on_time);
+                }
                 None
             }
-            Motion::Until(_) => inner.engine.borrow_mut().search(on_time),
+            Motion::Until(_) => {
+                let found = if self.keep_up(now, slice) { inner.engine.borrow_mut().search(on_time) } else { None };
+                if found.is_some() {
+                    self.gather();
+                    self.leave("");
+                }
+                found
+            }
         };
         match found {
             Some(sentence) => {
@@ -283,6 +382,20 @@ impl Room {
         }
     }
 
+    /// Lets the other lanes go on to where the one is that is looked at, in most of a frame at most. True once all are there.
+    fn keep_up(self, now: f64, slice: f64) -> bool {
+        let inner = self.inner();
+        let clock = inner.engine.borrow().clock();
+        let mut others = inner.others.borrow_mut();
+        let share = slice * 0.7 / others.len().max(1) as f64;
+        let mut there = true;
+        for (index, it) in others.iter_mut().enumerate() {
+            let until = now + share * (index + 1) as f64;
+            there &= it.engine.follow(clock, &|| now_ms() < until);
+        }
+        there
+    }
+
     /// Says another sentence than the event's own.
     fn say(self, sentence: String) {
         let inner = self.inner();
@@ -296,6 +409,15 @@ impl Room {
         {
             let (mut scene, mut engine) = (inner.scene.borrow_mut(), inner.engine.borrow_mut());
             let moved = scene.look(&mut engine);
+            let others = inner.others.borrow();
+            if !others.is_empty() && scene.looks_around() {
+                scene.lanes.clear();
+                let (number, name) = *inner.lane.borrow();
+                scene.lanes.push(Lane::sight(number, name, &engine));
+                scene.lanes.extend(others.iter().map(|it| Lane::sight(it.number, it.name, &it.engine)));
+                ordered::sort_by_key(&mut scene.lanes, |it| it.number);
+                scene.lane = number;
+            }
             let now = now_ms();
             let mut pace = inner.pace.borrow_mut();
             if scene.is_still() {
@@ -346,6 +468,12 @@ impl Room {
     }
 }
 
+impl Lane {
+    fn sight(number: usize, name: &'static str, engine: &Engine) -> lanes::Sight {
+        lanes::Sight { number, name, groups: engine.groups() }
+    }
+}
+
 /// What a person did, in a sentence.
 fn deed(line: &str) -> String {
     let mut words = line.split_whitespace();
@@ -367,6 +495,9 @@ fn deed(line: &str) -> String {
         "delay" => "You changed how long packets take on that way.".to_owned(),
         "disk-full" => format!("{name}’s disk takes no more bytes: its next write fails."),
         "slow-disk" => format!("You changed how long each call to {name}’s disk takes."),
+        "drop" if name == "message" => {
+            "You dropped that message: its connection is broken, and both ends hear of that alone.".to_owned()
+        }
         "drop" => "You will lose the next such answer: its request is carried out, but its client will never hear so."
             .to_owned(),
         "produce" => format!("You handed {name} a record to send."),

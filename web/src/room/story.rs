@@ -142,7 +142,7 @@ fn link(cause: &Cause) -> Shape {
 
 /// Where the key of the form leads.
 pub(crate) fn placement(scene: &Scene) -> Vec<Shape> {
-    let partitions = scene.view.partitions.len() as i32;
+    let partitions = scene.partitions_of("orders").len() as i32;
     let key = &scene.key;
     if partitions == 0 {
         return vec![text("There is no topic yet, so there is no partition to choose.")];

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use protocol::{ApiKey, Str, TopicPartition};
 
 use super::quote::Duration;
+use crate::action::MessageId;
 
 /// A word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,6 +161,10 @@ impl Line {
             let (events, turns) = text.split_once('/')?;
             Some((events.parse().ok()?, turns.parse().ok()?))
         })
+    }
+
+    pub(super) fn message(&mut self) -> Result<MessageId, ScriptError> {
+        self.converted("a message such as 3/12/answer", MessageId::parse)
     }
 
     pub(super) fn partition(&mut self) -> Result<TopicPartition, ScriptError> {

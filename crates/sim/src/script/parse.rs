@@ -334,6 +334,9 @@ pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
         return Ok(Action::SkewClock(line.name("a process's name")?, line.number("milliseconds")?));
     }
     if line.eat("drop") {
+        if line.eat("message") {
+            return Ok(Action::DropMessage(line.message()?));
+        }
         line.need("next")?;
         line.need("response")?;
         line.need("of")?;

@@ -298,6 +298,7 @@ impl World {
                 self.corruptions.push((*api, pid));
                 Ok(())
             }
+            Action::DropMessage(id) => self.drop_message(*id),
         }
     }
 

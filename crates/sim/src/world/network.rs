@@ -7,7 +7,8 @@ use protocol::records::Records;
 use protocol::{ApiKey, Request, RequestBody, Response, ResponseBody, Str};
 use storage::{Disk, LogId, StoreError, log_of};
 
-use super::{World, response_through_bytes, through_bytes};
+use super::{ActionError, World, response_through_bytes, through_bytes};
+use crate::action::MessageId;
 use crate::link::{Answer, Link, LinkId, Owed, Packet};
 use crate::narration::Because;
 use crate::queue::{Due, Pid};
@@ -370,6 +371,25 @@ impl World {
         if node_open && self.process(node).power.is_up() {
             self.tell_node(node, Input::Closed(node_conn(id)));
         }
+    }
+
+    /// A message on its way is lost, and with it the connection that it was on.
+    pub(crate) fn drop_message(&mut self, id: MessageId) -> Result<(), ActionError> {
+        let is = |it: i32| it == id.number;
+        let link = self.links.get_mut(&id.link).filter(|it| it.client != it.node);
+        let link = link.ok_or_else(|| ActionError(format!("no message {id} is on its way between two processes")))?;
+        let is_there = if id.is_answer {
+            link.down.transit.iter().any(|it| matches!(&it.what, Packet::Message(it) if is(it.correlation_id)))
+        } else {
+            link.up.transit.iter().any(|it| matches!(&it.what, Packet::Message(it) if is(it.correlation_id)))
+        };
+        if !is_there {
+            return Err(ActionError(format!("message {id} is not on its way")));
+        }
+        link.up.transit.clear();
+        link.up.stalled = 0;
+        self.break_link(id.link);
+        Ok(())
     }
 
     /// A process is gone: its connections end. A machine without power says nothing.

@@ -80,7 +80,9 @@ fn why_not(action: &Action) -> Option<&'static str> {
         | Action::DiskHeal(_)
         | Action::BitRot(..) => Some("the disk is this machine's"),
         Action::SkewClock(..) => Some("the clock is this machine's"),
-        Action::DropResponse(..) | Action::CorruptRequest(..) => Some("what passes is not looked into"),
+        Action::DropResponse(..) | Action::CorruptRequest(..) | Action::DropMessage(_) => {
+            Some("what passes is not looked into")
+        }
         Action::InitProducerId(_) | Action::Poll(..) => Some("not told to clients over sockets"),
         Action::Producer(..)
         | Action::Consumer(..)

@@ -1,0 +1,63 @@
+//! Where the words beside what is drawn have room: not on a card, not on each other.
+
+use super::plan::{Place, Seat};
+use super::stage::Spot;
+
+/// How wide a letter of a label is, about, and how high.
+const LETTER: (f64, f64) = (5.8, 12.0);
+
+/// What there is no room on any more.
+pub(crate) struct Labels {
+    taken: Vec<Place>,
+}
+
+impl Labels {
+    /// Nothing but the cards is there yet.
+    pub(crate) fn beside(spots: &[Spot<'_>]) -> Labels {
+        let mut taken: Vec<Place> = spots.iter().map(|it| it.place).collect();
+        // What a controller says is beneath it.
+        let controllers = spots.iter().filter(|it| it.seat == Seat::Controller);
+        taken.extend(controllers.map(|it| Place { y: it.place.y + it.place.h, h: LETTER.1, ..it.place }));
+        Labels { taken }
+    }
+
+    /// Something of a size has its middle there.
+    pub(crate) fn take(&mut self, (x, y): (f64, f64), (w, h): (f64, f64)) {
+        self.taken.push(Place { x: x - w / 2.0, y: y - h / 2.0, w, h });
+    }
+
+    /// Where words about a point have their middle: so far below or above it, else beside it; nowhere if all that is taken.
+    pub(crate) fn place(&mut self, words: &str, (x, y): (f64, f64), ways: [f64; 2]) -> Option<(f64, f64)> {
+        let wide = words.chars().count() as f64 * LETTER.0;
+        let beside = wide / 2.0 + 13.0;
+        let places = [(x, y + ways[0]), (x, y + ways[1]), (x + beside, y + 4.0), (x - beside, y + 4.0)];
+        for (x, y) in places {
+            let place = Place { x: x - wide / 2.0, y: y - LETTER.1 + 3.0, w: wide, h: LETTER.1 };
+            if !self.taken.iter().any(|it| overlap(it, &place)) {
+                self.taken.push(place);
+                return Some((x, y));
+            }
+        }
+        None
+    }
+}
+
+fn overlap(a: &Place, b: &Place) -> bool {
+    a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_go_where_there_is_room_and_nowhere_if_there_is_none() {
+        let mut labels = Labels { taken: vec![Place { x: 0.0, y: 0.0, w: 100.0, h: 50.0 }] };
+        // Below the card's edge; then above is the card; then beside.
+        assert_eq!(labels.place("cut", (50.0, 50.0), [19.0, -11.0]), Some((50.0, 69.0)));
+        let (x, y) = labels.place("cut", (50.0, 50.0), [19.0, -11.0]).unwrap_or_default();
+        assert!(y != 69.0 || x != 50.0, "{x} {y}");
+        labels.take((50.0, 60.0), (300.0, 80.0));
+        assert_eq!(labels.place("cut", (50.0, 50.0), [19.0, -11.0]), None);
+    }
+}
