@@ -29,6 +29,8 @@ fn members_join_share_and_leave() {
     // A new group is in epoch 1 before anybody is in it.
     assert_eq!((one.epoch, one.partitions()), (2, vec![0, 1, 2]));
     assert_eq!(state(&mut rig), "Stable");
+    let alone = describe(&mut rig).members.remove(0);
+    assert_eq!((alone.instance_id, alone.rack_id, alone.member_type), (None, None, 1));
     // Partitions were divided a moment ago: the second waits.
     let mut two = Consumer::new("b", &["t"]);
     assert_eq!(two.beat(&mut rig), ErrorCode::None);

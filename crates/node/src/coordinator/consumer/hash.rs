@@ -191,6 +191,27 @@ fn word(data: &[u8], at: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::messages::{PartitionRecord, TopicRecord};
+    use protocol::{MetadataRecord, Offset, Uuid};
+
+    /// As Apache Kafka 4.3.1 wrote it down of a topic of its own.
+    #[test]
+    fn a_group_of_one_topic_has_kafkas_hash() {
+        let topic_id: Uuid = "C1mMgrCCSUq0BnXvyIUSMw".parse().expect("it is an id");
+        let name = Str::from_static("tc");
+        let mut image = Image::default();
+        let mut records = vec![MetadataRecord::Topic(TopicRecord { name: name.clone(), topic_id })];
+        for partition_id in 0..2 {
+            let (replicas, directories) = (vec![1], vec![Uuid([1; 16])]);
+            let partition = PartitionRecord { topic_id, partition_id, replicas, directories, ..Default::default() };
+            records.push(MetadataRecord::Partition(partition));
+        }
+        for (offset, record) in records.iter().enumerate() {
+            image.apply(Offset(offset as i64), record).expect("it fits");
+        }
+        assert_eq!(metadata_hash([&name].into_iter(), &image), -2205867723003201287);
+        assert_eq!(metadata_hash([&Str::from_static("none")].into_iter(), &image), 0);
+    }
 
     /// As `Hashing.xxh3_64()` of the library that Apache Kafka uses has them.
     #[test]

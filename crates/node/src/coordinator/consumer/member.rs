@@ -63,7 +63,7 @@ pub(in crate::coordinator) struct Current {
 }
 
 /// A member.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in crate::coordinator) struct ConsumerMember {
     /// What it asks for.
     pub(in crate::coordinator) wants: ConsumerGroupMemberMetadataValue,
@@ -92,10 +92,17 @@ pub(super) struct Goal<'a> {
 impl ConsumerMember {
     /// A member nobody knows.
     pub(super) fn new() -> ConsumerMember {
-        let mut member = ConsumerMember::default();
-        member.wants.subscribed_topic_regex = Some(protocol::Str::new());
-        member.wants.rebalance_timeout_ms = -1;
-        member
+        let wants = ConsumerGroupMemberMetadataValue {
+            // What is not said is null, and not, as a record's schema would have it, empty.
+            instance_id: None,
+            rack_id: None,
+            server_assignor: None,
+            classic_member_metadata: None,
+            subscribed_topic_regex: Some(protocol::Str::new()),
+            rebalance_timeout_ms: -1,
+            ..ConsumerGroupMemberMetadataValue::default()
+        };
+        ConsumerMember { wants, current: Current::default() }
     }
 
     pub(in crate::coordinator) fn is_classic(&self) -> bool {
