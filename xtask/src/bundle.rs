@@ -154,8 +154,7 @@ fn put(path: &Path, bytes: &[u8]) -> Result<()> {
 fn compress(path: &Path) -> Result<()> {
     // More rounds take seconds each, for 0.3 %. A module's parts are of so many kinds that more than the usual 15 blocks with
     // frequencies of their own pay: 2 %. (Without a bound it makes too many.)
-    let options =
-        zopfli::Options { iteration_count: NonZeroU64::MIN, maximum_block_splits: 100, ..Default::default() };
+    let options = zopfli::Options { iteration_count: NonZeroU64::MIN, maximum_block_splits: 100, ..Default::default() };
     let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
     let [gzipped, brotli] = twins(path);
     let mut out = Vec::new();
