@@ -85,7 +85,7 @@ fn the_page_of_the_api_runs() -> Result<()> {
 fn the_page_is_painted_without_the_engine() -> Result<()> {
     let browser = Browser::start()?;
     browser.devtools("Network.enable", json!({}))?;
-    browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*.wasm"] }))?;
+    browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*.parts"] }))?;
     browser.open("")?;
     assert_eq!(browser.text("h1")?, "A Kafka cluster under glass");
     let story = browser.text(".story")?;
