@@ -21,7 +21,7 @@ use protocol::messages::{
     SyncGroupResponse, consumer_protocol_assignment,
 };
 use protocol::records::Records;
-use protocol::{ErrorCode, Offset, Str};
+use protocol::{ErrorCode, Offset};
 use stage::{Stage, partition};
 
 fn assignment(partitions: &[i32]) -> Bytes {
@@ -273,8 +273,11 @@ fn who_does_not_poll_keeps_what_it_has_until_it_must_leave() {
     stage.advance(1_000);
     stage.beat(ErrorCode::RebalanceInProgress);
     assert_eq!(stage.state(), MemberState::Member, "it joins only while it polls");
-    stage.advance(2_999);
-    stage.requests.clear();
+    for _ in 0..2 {
+        stage.advance(1_000);
+        stage.beat(ErrorCode::RebalanceInProgress);
+    }
+    stage.advance(999);
     assert_eq!(stage.state(), MemberState::Member);
     stage.advance(1);
     assert_eq!((stage.state(), stage.owned()), (MemberState::Leaving, vec![0]));
@@ -434,6 +437,7 @@ fn kip_848_a_member_takes_what_it_is_given_and_says_so() {
     let asked = stage.told_after_fetches(2, None);
     assert_eq!((asked.member_epoch, told_owned(&asked)), (2, Some(vec![0, 1])));
     assert_eq!((asked.subscribed_topic_names, asked.rebalance_timeout_ms), (None, -1));
+    assert_eq!(stage.committed_at(0), [0, 1]);
     stage.advance(1_000);
     // One partition is to go: it is given up, and only then the coordinator hears of it.
     let asked = stage.told_after_fetches(2, Some(&[0]));
@@ -446,7 +450,7 @@ fn kip_848_a_member_takes_what_it_is_given_and_says_so() {
 
 impl Stage {
     fn told_after_fetches(&mut self, epoch: i32, partitions: Option<&[i32]>) -> ConsumerGroupHeartbeatRequest {
-        self.requests.retain(|(_, it)| it.body.api_key() == ApiKey::ConsumerGroupHeartbeat);
+        self.without_fetches();
         self.told(ErrorCode::None, epoch, partitions)
     }
 }
@@ -456,8 +460,9 @@ fn kip_848_a_fenced_member_has_lost_all_and_joins_anew_under_its_id() {
     let (mut stage, _) = Stage::member(&[("group.protocol", "consumer"), ("enable.auto.commit", "false")]);
     let first = stage.told(ErrorCode::None, 2, Some(&[0]));
     stage.told_after_fetches(2, None);
+    stage.committed_at(0);
+    stage.without_fetches();
     stage.advance(1_000);
-    stage.requests.retain(|(_, it)| it.body.api_key() == ApiKey::ConsumerGroupHeartbeat);
     stage.told(ErrorCode::FencedMemberEpoch, 0, None);
     assert!(stage.said(&GroupEvent::Lost { partitions: vec![partition("t", 0)] }));
     let (.., asked) = stage.take_heartbeat();
@@ -483,7 +488,7 @@ fn kip_848_who_closes_leaves_for_good_or_for_now() {
         settings.extend(instance);
         let (mut stage, _) = Stage::member(&settings);
         stage.told(ErrorCode::None, 1, Some(&[]));
-        stage.requests.clear();
+        stage.told(ErrorCode::None, 1, None);
         stage.start(Operation::Close { timeout_ms: 10_000 });
         assert_eq!(stage.told(ErrorCode::None, epoch, None).member_epoch, epoch);
         assert!(stage.client.is_closed());
