@@ -5,6 +5,7 @@ use ordered::Map;
 use protocol::{Offset, ResponseBody};
 
 use crate::gateway::delete_records::PendingDeletes;
+use crate::gateway::describe_log_dirs::PendingLogDirs;
 use crate::gateway::fetch::PendingFetch;
 use crate::gateway::forward::PendingForward;
 use crate::gateway::groups::PendingGroups;
@@ -31,6 +32,7 @@ pub(crate) enum Pending {
     Fetch(PendingFetch),
     ListOffsets(PendingLookups),
     DeleteRecords(PendingDeletes),
+    LogDirs(PendingLogDirs),
     Forward(PendingForward),
     Groups(PendingGroups),
 }

@@ -234,6 +234,7 @@ impl Node {
                 Ok(other) => panic!("a survey was answered with {other:?}"),
                 Err(error) => self.directory_failed(now, dir, &error, out),
             },
+            Purpose::Measure(dir, id) => self.directory_measured(id, dir, result, out),
             Purpose::SetAside(dir, folder, why) => self.set_aside(now, (dir, folder, why), result, out),
             Purpose::Adopt(key, dir) => self.adopted(now, key, dir, result, out),
             Purpose::Flush(log, end) => self.flushed(now, log, end, result, out),

@@ -26,6 +26,8 @@ pub(crate) enum Purpose {
     Copy(LogId, CopyPart),
     /// Folders of a directory that no log was mounted from are looked for.
     Survey(DirId),
+    /// How much room there is in a directory, for who asked.
+    Measure(DirId, RequestId),
     /// A folder of a directory gets another name, and why.
     SetAside(DirId, Str, &'static str),
     /// A copy of a replica takes its place.
@@ -86,6 +88,7 @@ impl Purpose {
             Purpose::Clean(_, CleanPart::Write | CleanPart::Note)
             | Purpose::Copy(_, CopyPart::Step(_) | CopyPart::Note)
             | Purpose::Survey(_)
+            | Purpose::Measure(..)
             | Purpose::SetAside(..)
             | Purpose::Adopt(..)
             | Purpose::Find(..)

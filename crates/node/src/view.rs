@@ -333,6 +333,7 @@ impl Node {
             }
             Pending::ListOffsets(it) => (it.waiter, WaitReason::Lookup, None),
             Pending::DeleteRecords(it) => (it.waiter, WaitReason::LogStarts, None),
+            Pending::LogDirs(it) => (it.waiter, WaitReason::Lookup, None),
             Pending::Forward(it) => (it.waiter, WaitReason::Controller, Some(WakeReason::Forward(id))),
             Pending::Groups(it) => (it.waiter, WaitReason::Acks(it.outstanding), None),
         };

@@ -294,9 +294,9 @@ fn a_key_without_effect_is_told_of_when_it_is_set() {
             .filter_map(|it| if let Event::Warning { what } = it { Some(what) } else { None })
             .collect::<Vec<_>>()
     };
-    rig.create_topic("t", 1, &[("preallocate", "true"), ("retention.ms", "1000")]);
+    rig.create_topic("t", 1, &[("remote.log.copy.disable", "true"), ("retention.ms", "1000")]);
     let said = warnings(&mut rig);
-    assert!(matches!(&said[..], [what] if what.starts_with("preallocate of t:")), "{said:?}");
+    assert!(matches!(&said[..], [what] if what.starts_with("remote.log.copy.disable of t:")), "{said:?}");
     // Not again when it is read back.
     rig.stop();
     let mut rig = rig.restart(&[]);

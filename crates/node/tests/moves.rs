@@ -33,7 +33,7 @@ fn alter(rig: &mut Rig, path: &str, topic: &str, partition: i32) -> ErrorCode {
 
 /// Directory, partition, size, lag, and whether it is a future replica: of each log that DescribeLogDirs names.
 fn described(rig: &mut Rig) -> Vec<(Str, i32, i64, i64, bool)> {
-    let id = rig.send(4, RequestBody::DescribeLogDirs(DescribeLogDirsRequest { topics: None }));
+    let id = rig.send(3, RequestBody::DescribeLogDirs(DescribeLogDirsRequest { topics: None }));
     let Some(ResponseBody::DescribeLogDirs(response)) = rig.answer(id) else { panic!() };
     let mut logs = Vec::new();
     for dir in response.results {

@@ -333,4 +333,9 @@ fn producers_and_directories_are_described() {
             assert!(first.partition_size > 0, "two records take bytes");
         }
     }
+    rig.store.disk_mut().set_capacity(Some(1 << 40));
+    let answer = rig.call(4, RequestBody::DescribeLogDirs(DescribeLogDirsRequest::default()));
+    let ResponseBody::DescribeLogDirs(response) = answer else { panic!() };
+    let dir = &response.results[0];
+    assert!(dir.total_bytes == 1 << 40 && (1..1 << 40).contains(&dir.usable_bytes), "{dir:?}");
 }

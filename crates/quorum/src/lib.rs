@@ -192,6 +192,7 @@ impl Quorum {
             create: true,
             synced: true,
             compacted: false,
+            reserve: 0,
         };
         self.ops.ask(Purpose::Mount, StoreOp::Mount(self.setup.log, spec), out);
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes};
-use storage::{DirEntry, DirId, Disk, StoreError};
+use storage::{DirEntry, DirId, Disk, Space, StoreError};
 
 use crate::aligned::{LARGEST, Pool, block_ceiling, block_floor};
 use crate::file::{DIRECT_FROM, Direct, NativeFile};
@@ -203,6 +203,17 @@ impl Disk for NativeDisk {
         Ok(())
     }
 
+    fn space(&self, dir: DirId) -> Result<Option<Space>, StoreError> {
+        let path = self.path(dir, "")?;
+        let found = rustix::fs::statvfs(&path).map_err(io::Error::from).said("measure", &path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Some(Space { total: bytes(found.f_blocks), usable: bytes(found.f_bavail) }))
+    }
+
+    fn reserve(&mut self, file: &NativeFile, len: u64) -> Result<(), StoreError> {
+        file.reserve(len).said("set room aside for", file.path())
+    }
+
     fn sync(&mut self, file: &NativeFile) -> Result<(), StoreError> {
         file.file().sync_data().said("sync", file.path())
     }
@@ -393,6 +404,64 @@ mod tests {
         let unwritable = File::open(&path).unwrap();
         assert!(disk.write_blocks(&file, &unwritable, 100, &mut rest).is_err());
         assert_eq!(fs::read(&path).unwrap(), [vec![1; 100], vec![2; BLOCK - 100]].concat());
+    }
+
+    #[test]
+    fn what_a_topic_preallocates_is_set_aside_and_given_back_and_no_part_of_the_file() {
+        use protocol::{LeaderEpoch, Offset, WallMs};
+        use std::os::unix::fs::MetadataExt;
+        use storage::{Cell, Done, LogId, LogRules, LogSpec, Store, StoreOp};
+        const ROOM: u64 = 8 << 20;
+        // Of the target directory's file system: not every one for temporary files can do it.
+        let program = std::env::current_exe().unwrap();
+        let folder = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
+        let sizes = |base: u64| {
+            let file = fs::metadata(folder.path().join(format!("t-0/{base:020}.log"))).unwrap();
+            (file.len(), file.blocks() * 512)
+        };
+        let spec = LogSpec {
+            dir: DIR,
+            topic: "t".into(),
+            partition: 0,
+            topic_id: protocol::Uuid([7; 16]),
+            create: true,
+            synced: false,
+            compacted: false,
+            reserve: ROOM as u32,
+        };
+        let mut store = Store::new(NativeDisk::new(vec![folder.path().to_owned()]));
+        let Ok(Done::Mounted(mut shape)) = store.execute(StoreOp::Mount(LogId(1), spec.clone())) else { panic!() };
+        let (len, room) = sizes(0);
+        if room == 0 {
+            return; // The file system cannot set anything aside, and the log goes on without.
+        }
+        assert_eq!((len, room >= ROOM), (0, true));
+        let rules = LogRules { segment_bytes: ROOM as i32, segment_ms: 1000, preallocate: true, ..LogRules::default() };
+        for now in [1_000, 5_000] {
+            let mut batch = protocol::records::BatchBuilder::new(protocol::records::Compression::None);
+            batch.push(WallMs(now), None, Some(b"a"), &[]);
+            let batch = batch.build(&protocol::records::PureCompressors).unwrap();
+            let rule = protocol::records::CheckRules::produce(9);
+            let batch = protocol::records::check(batch, &rule, &protocol::records::PureCompressors).unwrap();
+            let appended = shape.append(batch, LeaderEpoch(0), &rules, WallMs(now)).unwrap();
+            for op in appended.ops {
+                store.execute(op).unwrap();
+            }
+        }
+        // A segment that is full keeps what it has, the new one has room.
+        assert!(sizes(0).1 <= 4096 && sizes(0).0 > 0, "{:?}", sizes(0));
+        assert!(sizes(1).1 >= ROOM && sizes(1).0 < 1000, "{:?}", sizes(1));
+
+        // A crash leaves what was set aside behind, and the next start gives it back; so does a clean stop.
+        let mut store = Store::new(NativeDisk::new(vec![folder.path().to_owned()]));
+        let Ok(Done::Mounted(shape)) = store.execute(StoreOp::Mount(LogId(1), spec)) else { panic!() };
+        assert_eq!(shape.end(), Offset(2));
+        assert!(sizes(1).1 <= 4096, "{:?}", sizes(1));
+        let file = storage::file_id(LogId(1), 9);
+        store.execute(StoreOp::Roll(LogId(1), file, Offset(2), Bytes::new(), ROOM as u32)).unwrap();
+        assert!(sizes(2).1 >= ROOM);
+        store.execute(StoreOp::Put(Cell::CleanShutdown(DIR), Bytes::from_static(b"{}"))).unwrap();
+        assert_eq!(sizes(2), (0, 0));
     }
 
     #[test]

@@ -113,6 +113,24 @@ impl NativeFile {
         cut
     }
 
+    /// Has blocks set aside up to `len`, beyond the end of the file, so that its length is still that of its log and a crash
+    /// leaves no zeros; with a `len` within the file, gives back those beyond its end.
+    pub(crate) fn reserve(&self, len: u64) -> io::Result<()> {
+        let written = self.written();
+        if len <= written {
+            // To be as long as it is frees what is beyond.
+            return self.open.file.set_len(written);
+        }
+        match set_aside(&self.open.file, len) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::StorageFull) => {
+                let path = self.path().display();
+                tracing::warn!(%path, %error, "no room could be set aside for a segment: it grows as it is written");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     /// How many hold it.
     #[cfg(test)]
     pub(crate) fn handles(&self) -> usize {
@@ -308,6 +326,20 @@ fn advise_random(file: &File) {
 
 #[cfg(not(target_os = "linux"))]
 fn advise_random(_: &File) {}
+
+#[cfg(target_os = "linux")]
+fn set_aside(file: &File, len: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, len) {
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
+        other => Ok(other?),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_aside(_: &File, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
 
 /// Opens a file a second time. By its descriptor, as its name may have changed or gone.
 #[cfg(target_os = "linux")]

@@ -8,13 +8,14 @@ use std::thread::JoinHandle;
 
 use protocol::{Era, FileId};
 use storage::copy::CopyFault;
-use storage::{CleanStep, CopyPlan, Done, LogId, OpId, Store, StoreError, StoreOp};
+use storage::{Cell, CleanStep, CopyPlan, Done, LogId, OpId, Store, StoreError, StoreOp};
 
 use crate::cleaner::{Cleaners, Ended};
 use crate::compressors::NativeCompressors;
 use crate::copier::{Copiers, CopyEnded};
 use crate::disk::NativeDisk;
 use crate::file::NativeFile;
+use crate::flusher::{Flushed, Flushers};
 use crate::held::Change;
 use crate::mounts::mount_all;
 use crate::reader::WakeAtEnd;
@@ -49,6 +50,8 @@ pub(crate) enum Message {
     Cleaned(Box<Ended>),
     /// A step of a copy that ran beside the lane is through.
     Copied(Box<CopyEnded>),
+    /// A flush that ran beside the lane is through.
+    Flushed(LogId, OpId),
     /// Nothing comes any more.
     Stop,
 }
@@ -72,9 +75,10 @@ impl Lane {
         let inbox = Inbox::default();
         let compressors = Arc::new(NativeCompressors);
         let copiers = Copiers::new(Sender::clone(&sender));
+        let flushers = Flushers::new(Sender::clone(&sender));
         let cleaners = Cleaners::new(Sender::clone(&sender), Arc::clone(&compressors) as _);
         let store = Store::with_compressors(disk, compressors);
-        let worker = Worker { store, cleaners, copiers, mount_threads, inbox: Arc::clone(&inbox) };
+        let worker = Worker { store, cleaners, copiers, flushers, mount_threads, inbox: Arc::clone(&inbox) };
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
             // However it ends: somebody has to notice.
             let ended = WakeAtEnd(wake);
@@ -115,6 +119,7 @@ struct Worker {
     store: Store<NativeDisk>,
     cleaners: Cleaners,
     copiers: Copiers,
+    flushers: Flushers,
     mount_threads: usize,
     inbox: Inbox,
 }
@@ -124,23 +129,34 @@ impl Worker {
         let mut is_running = true;
         while is_running && let Ok(first) = receiver.recv() {
             // Whatever arrived meanwhile joins in: more batches to one write.
-            let (mut ops, mut cleaned, mut copied) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut ops, mut cleaned, mut copied, mut flushed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
             for message in std::iter::once(first).chain(receiver.try_iter()) {
                 match message {
                     Message::Ops(more) => ops.extend(more),
                     Message::Cleaned(ended) => cleaned.push(ended),
                     Message::Copied(ended) => copied.push(ended),
+                    Message::Flushed(log, op) => flushed.push((log, op)),
                     Message::Stop => is_running = false,
                 }
             }
             let mut finished: Vec<Finished> = cleaned.into_iter().map(|ended| self.cleaned(*ended)).collect();
             finished.extend(copied.into_iter().map(|ended| self.copied(*ended)));
+            for (log, op) in flushed {
+                self.flushed(log, op, &mut finished);
+            }
             finished.extend(self.carry_out(ops));
             self.inbox.lock().unwrap_or_else(PoisonError::into_inner).extend(finished);
             wake();
         }
+        let mut finished = Vec::new();
+        for log in self.flushers.logs() {
+            self.finish_flushes(log, &mut finished);
+        }
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).extend(finished);
+        wake();
         self.cleaners.stop();
         self.copiers.stop();
+        self.flushers.stop();
     }
 
     /// Has a clean run beside the lane. An answer at once is an error.
@@ -183,6 +199,46 @@ impl Worker {
         Finished::of(op, self.store.copied(log, Some(job), result))
     }
 
+    /// Has a log flushed beside the lane, unless its next append waits for it anyway.
+    fn flush(&mut self, op: OpId, log: LogId, finished: &mut Vec<Finished>) {
+        if self.flushers.must_wait(op, log) {
+            return;
+        }
+        let started = match self.store.flush_job(log) {
+            Ok(Some(job)) => self.flushers.start(op, log, job, self.store.disk().beside()),
+            Ok(None) => return finished.push(Finished::of(op, self.store.execute(StoreOp::Flush(log)))),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = started {
+            finished.push(Finished::of(op, self.store.flushed(log, Err(error))));
+        }
+    }
+
+    fn flushed(&mut self, log: LogId, op: OpId, finished: &mut Vec<Finished>) {
+        let Some(flushed) = self.flushers.ended(log, op) else { return };
+        // The first of those that came meanwhile begins, and the others wait for it.
+        for op in self.settle_flush(log, flushed, finished) {
+            self.flush(op, log, finished);
+        }
+    }
+
+    /// Waits for a log's flushes: what follows must not run beside them.
+    fn finish_flushes(&mut self, log: LogId, finished: &mut Vec<Finished>) {
+        if let Some(flushed) = self.flushers.wait_for(log) {
+            for op in self.settle_flush(log, flushed, finished) {
+                finished.push(Finished::of(op, self.store.execute(StoreOp::Flush(log))));
+            }
+        }
+    }
+
+    fn settle_flush(&mut self, log: LogId, flushed: Flushed, finished: &mut Vec<Finished>) -> VecDeque<OpId> {
+        let result = flushed
+            .outcome
+            .unwrap_or_else(|panic| Err(StoreError::Io(format!("the flusher panicked: {}", said_in_panic(&*panic)))));
+        finished.push(Finished::of(flushed.op, self.store.flushed(log, result)));
+        flushed.waiting
+    }
+
     fn carry_out(&mut self, ops: Vec<(OpId, StoreOp)>) -> Vec<Finished> {
         let mut finished = Vec::with_capacity(ops.len());
         // They may begin at any time: after the turn's other operations, so that these are not held up.
@@ -206,16 +262,45 @@ impl Worker {
                 other => Some((id, other)),
             })
             .collect();
+        // They come last, too, but before what must not overtake them. Of one log, appends on both sides of a flush are one write.
+        let mut flushes: Vec<(OpId, LogId)> = Vec::new();
+        if !ops.iter().any(|(_, op)| matches!(kind_of(op), Kind::After(_))) {
+            ops.retain(|(id, op)| match op {
+                StoreOp::Flush(log) => {
+                    flushes.push((*id, *log));
+                    false
+                }
+                _ => true,
+            });
+        }
         while let Some((_, first)) = ops.front() {
-            let are_mounts = matches!(first, StoreOp::Mount(..));
-            let others = ops.iter().position(|(_, op)| matches!(op, StoreOp::Mount(..)) != are_mounts);
+            let kind = kind_of(first);
+            let others = ops.iter().position(|(_, op)| kind_of(op) != kind);
             let run: Vec<(OpId, StoreOp)> = ops.drain(..others.unwrap_or(ops.len())).collect();
-            let answers = if are_mounts {
-                mount_all(&mut self.store, run, self.mount_threads)
-            } else {
-                self.store.execute_all(run)
+            let answers = match kind {
+                Kind::Mount => mount_all(&mut self.store, run, self.mount_threads),
+                Kind::Flush => {
+                    flushes.extend(run.into_iter().filter_map(|(id, op)| match op {
+                        StoreOp::Flush(log) => Some((id, log)),
+                        _ => None,
+                    }));
+                    continue;
+                }
+                Kind::After(log) => {
+                    for (id, log) in flushes.extract_if(.., |(_, it)| log.is_none_or(|log| log == *it)) {
+                        self.flush(id, log, &mut finished);
+                    }
+                    for log in log.map_or_else(|| self.flushers.logs(), |log| vec![log]) {
+                        self.finish_flushes(log, &mut finished);
+                    }
+                    self.store.execute_all(run)
+                }
+                Kind::Other => self.store.execute_all(run),
             };
             finished.extend(answers.into_iter().map(|(op, result)| Finished::of(op, result)));
+        }
+        for (op, log) in flushes {
+            self.flush(op, log, &mut finished);
         }
         for (op, log, era, step) in cleans {
             finished.extend(self.clean(op, log, era, step));
@@ -231,6 +316,34 @@ impl Worker {
             first.changes = self.store.disk_mut().take_changes();
         }
         finished
+    }
+}
+
+/// How operations are carried out.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// On several threads.
+    Mount,
+    /// Beside the lane.
+    Flush,
+    /// When the log's flushes are through, or everybody's.
+    After(Option<LogId>),
+    /// One after the other.
+    Other,
+}
+
+fn kind_of(op: &StoreOp) -> Kind {
+    match op {
+        StoreOp::Mount(..) => Kind::Mount,
+        StoreOp::Flush(_) => Kind::Flush,
+        StoreOp::Truncate(log, ..)
+        | StoreOp::Delete(log, _)
+        | StoreOp::Remove(log)
+        | StoreOp::Swap(log, ..)
+        | StoreOp::Move(log) => Kind::After(Some(*log)),
+        // It says that all is on disk.
+        StoreOp::Put(Cell::CleanShutdown(_), _) => Kind::After(None),
+        _ => Kind::Other,
     }
 }
 
@@ -283,6 +396,7 @@ mod tests {
             create: true,
             synced: false,
             compacted: true,
+            reserve: 0,
         };
         let mounted = answers(&lane, &woken, 0, vec![StoreOp::Mount(log, spec)]);
         let [Ok(Done::Mounted(shape))] = &mounted[..] else { panic!("{mounted:?}") };
@@ -311,6 +425,7 @@ mod tests {
             seed: [1, 2],
             // It would take for ever.
             bytes_per_second: Some(1),
+            piece: 1 << 20,
         };
         let clean = StoreOp::Clean(log, shape.era(), CleanStep::Begin(Box::new(plan)));
         lane.submit(vec![(OpId(100), clean)]);

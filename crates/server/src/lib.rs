@@ -15,6 +15,7 @@ mod datadir;
 mod dial;
 mod disk;
 mod file;
+mod flusher;
 mod held;
 mod hostname;
 mod identity;

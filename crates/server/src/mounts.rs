@@ -101,6 +101,7 @@ mod tests {
             create: true,
             synced: false,
             compacted: false,
+            reserve: 0,
         }
     }
 

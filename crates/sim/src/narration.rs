@@ -126,7 +126,7 @@ impl Stored {
             Done::Swapped => Stored::Swapped,
             Done::Copied(_) | Done::CopyFailed(_) | Done::CopyDropped => Stored::Copied,
             Done::Moved(_) => Stored::Moved,
-            Done::OnlyCopy | Done::Surveyed(_) | Done::SetAside(_) | Done::Adopted => Stored::Tidied,
+            Done::OnlyCopy | Done::Surveyed(_) | Done::Measured(_) | Done::SetAside(_) | Done::Adopted => Stored::Tidied,
             Done::Found(_) | Done::FoundTimestamp(_) => Stored::Found,
             Done::Loaded(_) => Stored::Loaded,
             Done::Put => Stored::Put,
@@ -332,7 +332,7 @@ impl World {
                 }
             }
             StoreOp::Put(_, bytes) => self.digest.bytes(bytes),
-            StoreOp::Roll(log, _, base, _) => self.digest.word(u64::from(log.0) << 40 ^ base.0.cast_unsigned()),
+            StoreOp::Roll(log, _, base, ..) => self.digest.word(u64::from(log.0) << 40 ^ base.0.cast_unsigned()),
             StoreOp::Truncate(log, offset, _) => self.digest.word(u64::from(log.0) << 40 ^ offset.0.cast_unsigned()),
             StoreOp::Mount(log, _) | StoreOp::Flush(log) | StoreOp::Remove(log) => self.digest.word(u64::from(log.0)),
             StoreOp::Delete(log, files) => self.digest.word(u64::from(log.0) << 32 | files.len() as u64),
@@ -342,7 +342,7 @@ impl World {
             StoreOp::Clean(log, ..) | StoreOp::Find(log, ..) => self.digest.word(u64::from(log.0)),
             StoreOp::Copy(log, plan) => self.digest.word(u64::from(log.0) << 40 ^ u64::from(plan.to.0)),
             StoreOp::Move(log) | StoreOp::DropCopy(log) => self.digest.word(u64::from(log.0)),
-            StoreOp::Survey(dir) | StoreOp::SetAside(dir, _) | StoreOp::Adopt(dir, ..) => {
+            StoreOp::Survey(dir) | StoreOp::Measure(dir) | StoreOp::SetAside(dir, _) | StoreOp::Adopt(dir, ..) => {
                 self.digest.word(u64::from(dir.0));
             }
             StoreOp::Load(region) => self.digest.word(region.file.0 ^ u64::from(region.at)),

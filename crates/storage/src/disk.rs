@@ -13,6 +13,15 @@ pub struct DirEntry {
     pub is_dir: bool,
 }
 
+/// The file system under a log directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Its bytes.
+    pub total: u64,
+    /// Bytes that can still be written.
+    pub usable: u64,
+}
+
 /// The few calls that logs need. Paths are relative to a log directory, `/` between parts, `""` the directory itself.
 ///
 /// A call does what its POSIX namesake does, durability included: bytes survive a power cut after [`sync`](Self::sync),
@@ -50,6 +59,17 @@ pub trait Disk {
     fn write_at(&mut self, file: &Self::File, at: u64, pieces: &[Bytes]) -> Result<(), StoreError>;
     /// Cuts the file, or fills it up with zeros.
     fn set_len(&mut self, file: &Self::File, len: u64) -> Result<(), StoreError>;
+    /// How much room there is; `None` where there is no end to it.
+    fn space(&self, dir: DirId) -> Result<Option<Space>, StoreError> {
+        let _ = dir;
+        Ok(None)
+    }
+    /// Has room for a file of `len` bytes set aside, whose length stays what it is, so that it grows in one piece; with fewer
+    /// bytes than it has, gives what is not used of that back. A wish: where it can't be had, nothing is set aside.
+    fn reserve(&mut self, file: &Self::File, len: u64) -> Result<(), StoreError> {
+        let _ = (file, len);
+        Ok(())
+    }
     /// Makes the file's bytes and length durable (fdatasync).
     fn sync(&mut self, file: &Self::File) -> Result<(), StoreError>;
 }

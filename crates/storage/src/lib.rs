@@ -10,6 +10,7 @@ pub mod copy;
 pub mod disk;
 pub mod epochs;
 mod find;
+pub mod flush;
 mod folders;
 pub mod index;
 mod json;
@@ -27,7 +28,7 @@ pub mod store;
 pub mod tail;
 
 pub use clean::{CleanPlan, CleanStats, Cleaned};
-pub use disk::{DirEntry, Disk};
+pub use disk::{DirEntry, Disk, Space};
 pub use epochs::{EpochStart, Epochs};
 pub use memory::{MemoryDisk, Survey};
 pub use op::{

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::disk::{DirEntry, Disk};
+use crate::disk::{DirEntry, Disk, Space};
 use crate::op::{DirId, StoreError};
 
 /// Bytes of a page: what is shared between clones, and copied when one of them writes.
@@ -506,6 +506,10 @@ impl Disk for MemoryDisk {
             self.sweep();
         }
         Ok(())
+    }
+
+    fn space(&self, _: DirId) -> Result<Option<Space>, StoreError> {
+        Ok(self.capacity.map(|total| Space { total, usable: total.saturating_sub(self.used) }))
     }
 
     fn len(&self, file: &MemoryFile) -> Result<u64, StoreError> {

@@ -5,6 +5,7 @@ use protocol::records::Batches;
 use protocol::{Era, FileId, LeaderEpoch, Offset, Region, Str, TopicPartition, Uuid};
 
 use crate::clean::{CleanPlan, Cleaned};
+use crate::disk::Space;
 use crate::shape::{Segment, Shape};
 use crate::snapshot::SnapshotId;
 
@@ -50,6 +51,8 @@ pub struct LogSpec {
     /// Its topic is compacted: offsets between two files may be missing for good. Kafka's cleaner works above the recovery
     /// point, too, so a crash of it leaves such gaps there.
     pub compacted: bool,
+    /// Bytes of disk that are set aside for a first segment (`preallocate`); 0 for none.
+    pub reserve: u32,
 }
 
 /// An operation. Those of one log's lane run in order; the rest in any order, on any thread.
@@ -60,7 +63,8 @@ pub enum StoreOp {
     /// Lane. Writes stamped batches at the end of the file.
     Append(LogId, FileId, Batches),
     /// Lane. Starts a new active segment at the given base offset; the old one's indexes and the producer snapshot are written.
-    Roll(LogId, FileId, Offset, Bytes),
+    /// Last, how many bytes are set aside for it ([`LogSpec::reserve`]).
+    Roll(LogId, FileId, Offset, Bytes, u32),
     /// Lane. Makes everything written so far durable (fdatasync).
     Flush(LogId),
     /// Lane. Cuts every record at and above the offset and starts the era; answers [`Done::Truncated`]. A batch that holds the
@@ -86,6 +90,8 @@ pub enum StoreOp {
     DropCopy(LogId),
     /// Any order. Looks for folders of logs that are not mounted; answers [`Done::Surveyed`].
     Survey(DirId),
+    /// Any order. Asks how much room there is in a directory; answers [`Done::Measured`].
+    Measure(DirId),
     /// Any order. Gives a folder that is nobody's a name that no log has; answers [`Done::SetAside`].
     SetAside(DirId, Str),
     /// Any order. The copy of a log that a directory holds takes the log's place, which is not mounted.
@@ -226,6 +232,8 @@ pub enum Done {
     CopyDropped,
     /// The folders of logs that are not mounted.
     Surveyed(Vec<FoundLog>),
+    /// The room of a directory, if it has an end.
+    Measured(Option<Space>),
     /// The folder's new name; `None` if it was not to be set aside any more.
     SetAside(Option<Str>),
     /// If there was a copy, it is the log now.

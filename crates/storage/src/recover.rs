@@ -160,7 +160,7 @@ impl<D: Disk> Store<D> {
         }
         if bases.is_empty() {
             let file = self.next_file(log)?;
-            self.add_segment(log, file, log_start.unwrap_or_default())?;
+            self.add_segment(log, file, log_start.unwrap_or_default(), spec.reserve)?;
         }
         let checked_from = (!mounted.clean).then(|| mounted.recovery_point.unwrap_or_default());
         let Loaded { shape, indexes, cut, gap, checked_base } = {
@@ -187,6 +187,9 @@ impl<D: Disk> Store<D> {
             return Ok(shape.rebuilt(log_start, mounted));
         }
         let shape = self.with_aborted(log, shape, checked_base)?;
+        if spec.reserve > 0 && !mounted.clean {
+            self.trim_anew(log)?;
+        }
         // What a crash left in the page cache may never have reached the disk, and is about to be called synced.
         self.flush(log)?;
         let first = bases.first().copied().unwrap_or_default();
@@ -637,7 +640,7 @@ impl<D: Disk> Store<D> {
             self.drop_segment(log, file)?;
         }
         let file = self.next_file(log)?;
-        self.add_segment(log, file, offset)?;
+        self.add_segment(log, file, offset, 0)?;
         Ok(Shape::new(log, offset, file, self.log_mut(log)?.era))
     }
 

@@ -57,6 +57,8 @@ pub struct Shape {
     files: u32,
     /// A clean is under way: its sources must stay.
     cleaning: bool,
+    /// Bytes of disk that are set aside for the next segment.
+    reserve: u32,
     mounted: Mounted,
 }
 
@@ -106,6 +108,15 @@ pub struct LogRules {
     pub index_interval_bytes: i32,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
+    /// `preallocate`.
+    pub preallocate: bool,
+}
+
+impl LogRules {
+    /// The bytes of disk that are set aside for a new segment.
+    pub fn reserve(&self) -> u32 {
+        if self.preallocate { self.segment_bytes.max(0).cast_unsigned() } else { 0 }
+    }
 }
 
 impl Default for LogRules {
@@ -118,6 +129,7 @@ impl Default for LogRules {
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
             timestamp_type: TimestampType::CreateTime,
+            preallocate: false,
         }
     }
 }
@@ -202,6 +214,7 @@ impl Shape {
             era,
             files: count_after(file),
             cleaning: false,
+            reserve: 0,
             mounted: Mounted::default(),
         }
     }
@@ -358,6 +371,7 @@ impl Shape {
         let (first, last) = (first.base_offset, last.last_offset());
         let mut ops = Vec::new();
         self.active.seen.get_or_insert(now);
+        self.reserve = rules.reserve();
         if self.must_roll(&batches, rules, now) {
             // A gap (the leader's log is compacted) belongs inside a file, unless the file could not name what follows it.
             let base = if last.0 - self.end.0 > SEGMENT_LIMIT { first } else { self.end };
@@ -405,7 +419,7 @@ impl Shape {
         let sealed = std::mem::replace(&mut self.active, Segment::new(file, base, Some(now)));
         Arc::make_mut(&mut self.sealed).push(sealed);
         self.snapshot_at = Some(base);
-        StoreOp::Roll(self.log, file, base, self.producers.snapshot())
+        StoreOp::Roll(self.log, file, base, self.producers.snapshot(), self.reserve)
     }
 
     /// Everything below `end` is written: an `Append` is stored.

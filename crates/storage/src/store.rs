@@ -133,12 +133,14 @@ pub(crate) struct OpenSegment<F> {
     pub(crate) dirty: bool,
     /// Index files that a power cut could tear: they are on disk before a recovery point says that nobody need check them.
     pub(crate) indexes_dirty: bool,
+    /// More of the disk is set aside for it than it has bytes.
+    pub(crate) reserved: bool,
 }
 
 impl<F> OpenSegment<F> {
     /// An open file of so many bytes, all of them on disk.
     pub(crate) fn new(base: Offset, file: F, size: u32) -> OpenSegment<F> {
-        OpenSegment { base, file, size, indexes: None, dirty: false, indexes_dirty: false }
+        OpenSegment { base, file, size, indexes: None, dirty: false, indexes_dirty: false, reserved: false }
     }
 }
 
@@ -260,8 +262,8 @@ impl<D: Disk> Store<D> {
             StoreOp::Append(log, file, batches) => {
                 self.in_lane(self.dir_of(log), |store| store.append(log, file, &[batches]))
             }
-            StoreOp::Roll(log, file, base, snapshot) => {
-                self.in_lane(self.dir_of(log), |store| store.roll(log, file, base, snapshot))
+            StoreOp::Roll(log, file, base, snapshot, reserve) => {
+                self.in_lane(self.dir_of(log), |store| store.roll(log, (file, base), snapshot, reserve))
             }
             StoreOp::Flush(log) => self.in_lane(self.dir_of(log), |store| store.flush(log)),
             StoreOp::Truncate(log, offset, era) => {
@@ -277,6 +279,7 @@ impl<D: Disk> Store<D> {
             StoreOp::Move(log) => self.in_lane(self.dir_of(log), |store| store.move_log(log)),
             StoreOp::DropCopy(log) => self.in_lane(self.dir_of(log), |store| store.drop_copy(log)),
             StoreOp::Survey(dir) => self.survey(dir),
+            StoreOp::Measure(dir) => self.disk.space(dir).map(Done::Measured),
             StoreOp::SetAside(dir, folder) => {
                 self.in_lane(Some(dir), |store| Ok(Done::SetAside(store.set_aside(dir, &folder)?)))
             }
@@ -333,7 +336,7 @@ impl<D: Disk> Store<D> {
     }
 
     /// Runs a lane operation, unless one before it failed in the same directory.
-    fn in_lane(
+    pub(crate) fn in_lane(
         &mut self,
         dir: Option<DirId>,
         operation: impl FnOnce(&mut Store<D>) -> Result<Done, StoreError>,
@@ -392,8 +395,15 @@ impl<D: Disk> Store<D> {
         Ok(Done::Appended)
     }
 
-    fn roll(&mut self, log: LogId, file: FileId, base: Offset, snapshot: Bytes) -> Result<Done, StoreError> {
+    fn roll(
+        &mut self,
+        log: LogId,
+        (file, base): (FileId, Offset),
+        snapshot: Bytes,
+        reserve: u32,
+    ) -> Result<Done, StoreError> {
         self.write_indexes(log)?;
+        self.trim(log)?;
         if let Some(sealed) = self.log_mut(log)?.segments.active_file() {
             // A recovery point may be there already.
             if self.log_mut(log)?.segments.get(&sealed).is_some_and(|it| !it.dirty) {
@@ -407,12 +417,39 @@ impl<D: Disk> Store<D> {
         };
         // Not synced: it has a CRC, and what is missing or torn is made anew from the log.
         self.write_file(dir, &path, snapshot)?;
-        self.add_segment(log, file, base)?;
+        self.add_segment(log, file, base, reserve)?;
         Ok(Done::Rolled)
     }
 
+    /// The same after a crash, which left nobody who knows whether anything is set aside.
+    pub(crate) fn trim_anew(&mut self, log: LogId) -> Result<(), StoreError> {
+        if let Some(file) = self.log_mut(log)?.segments.active_file()
+            && let Some(segment) = self.log_mut(log)?.segments.get_mut(&file)
+        {
+            segment.reserved = true;
+        }
+        self.trim(log)
+    }
+
+    /// Gives back what was set aside for the active segment and not used.
+    fn trim(&mut self, log: LogId) -> Result<(), StoreError> {
+        let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
+        let Some(file) = it.segments.active_file() else { return Ok(()) };
+        let segment = it.segments.get_mut(&file).ok_or(StoreError::Missing)?;
+        if std::mem::take(&mut segment.reserved) {
+            self.disk.reserve(&segment.file, 0)?;
+        }
+        Ok(())
+    }
+
     /// Creates a segment's file and makes it the active one.
-    pub(crate) fn add_segment(&mut self, log: LogId, file: FileId, base: Offset) -> Result<(), StoreError> {
+    pub(crate) fn add_segment(
+        &mut self,
+        log: LogId,
+        file: FileId,
+        base: Offset,
+        reserve: u32,
+    ) -> Result<(), StoreError> {
         let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
         let handle = self.disk.open(it.dir, &it.path(base, "log"), true)?;
         // An empty file has nothing to lose but its name.
@@ -420,10 +457,14 @@ impl<D: Disk> Store<D> {
         if dirty {
             self.disk.set_len(&handle, 0)?;
         }
+        let reserved = reserve > 0;
+        if reserved {
+            self.disk.reserve(&handle, u64::from(reserve))?;
+        }
         it.files = it.files.max((file.0 as u32).saturating_add(1));
         it.names_dirty = true;
         let indexes = Some(Indexes::new(base));
-        it.segments.insert(file, OpenSegment { indexes, dirty, ..OpenSegment::new(base, handle.clone(), 0) });
+        it.segments.insert(file, OpenSegment { indexes, dirty, reserved, ..OpenSegment::new(base, handle.clone(), 0) });
         self.changes.opened.push((file, handle));
         Ok(())
     }
@@ -477,25 +518,6 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    /// Makes a segment's index files durable.
-    fn sync_indexes(&mut self, log: LogId, file: FileId) -> Result<(), StoreError> {
-        let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
-        let segment = it.segments.get_mut(&file).ok_or(StoreError::Missing)?;
-        segment.indexes_dirty = false;
-        let (dir, base) = (it.dir, segment.base);
-        for path in ["index", "timeindex"].map(|suffix| it.path(base, suffix)) {
-            let file = match self.disk.open(dir, &path, false) {
-                // A cut has taken it away.
-                Err(StoreError::Missing) => continue,
-                other => other?,
-            };
-            let synced = self.disk.sync(&file);
-            self.disk.close(file);
-            synced?;
-        }
-        Ok(())
-    }
-
     /// Writes a whole file, without a promise that it survives.
     fn write_file(&mut self, dir: DirId, path: &str, bytes: Bytes) -> Result<(), StoreError> {
         let file = self.disk.open(dir, path, true)?;
@@ -528,32 +550,6 @@ impl<D: Disk> Store<D> {
         let bytes = self.disk.len(&file).and_then(|len| self.disk.read_at(&file, 0, len as usize));
         self.disk.close(file);
         bytes.map(Some)
-    }
-
-    pub(crate) fn flush(&mut self, log: LogId) -> Result<Done, StoreError> {
-        let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
-        // Oldest first: a later segment that survives a power cut never stands on an earlier one that did not.
-        let active = it.segments.active_file();
-        let dirty: Vec<FileId> =
-            it.segments.iter().filter(|(_, it)| it.dirty || it.indexes_dirty).map(|(file, _)| file).collect();
-        for file in dirty {
-            let segment = self.log_mut(log)?.segments.get(&file).ok_or(StoreError::Missing)?;
-            let (handle, is_dirty, has_indexes) = (segment.file.clone(), segment.dirty, segment.indexes_dirty);
-            if is_dirty {
-                self.disk.sync(&handle)?;
-            }
-            // The active segment's are of a clean stop, or written again when it is sealed.
-            if has_indexes && active != Some(file) {
-                self.sync_indexes(log, file)?;
-            }
-            self.log_mut(log)?.segments.get_mut(&file).ok_or(StoreError::Missing)?.dirty = false;
-        }
-        let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
-        if it.names_dirty {
-            self.disk.sync_dir(it.dir, &it.folder)?;
-            it.names_dirty = false;
-        }
-        Ok(Done::Flushed)
     }
 
     fn truncate(&mut self, log: LogId, offset: Offset, era: Era) -> Result<Done, StoreError> {
@@ -688,6 +684,7 @@ impl<D: Disk> Store<D> {
         let logs: Vec<LogId> = self.logs.iter().filter(|(_, log)| log.dir == dir).map(|(id, _)| *id).collect();
         for log in logs {
             self.write_indexes(log)?;
+            self.trim(log)?;
             self.flush(log)?;
         }
         Ok(())
@@ -726,7 +723,7 @@ fn take_concerned(gathered: &mut Map<LogId, Gather>, op: &StoreOp) -> Map<LogId,
         | StoreOp::DropCopy(log)
         | StoreOp::Find(log, ..) => *log,
         StoreOp::Load(region) => log_of(region.file),
-        StoreOp::Survey(_) | StoreOp::SetAside(..) | StoreOp::Adopt(..) => return Map::new(),
+        StoreOp::Survey(_) | StoreOp::Measure(_) | StoreOp::SetAside(..) | StoreOp::Adopt(..) => return Map::new(),
         StoreOp::Put(Cell::QuorumState(_) | Cell::LeaderEpochs(_), _) => return Map::new(),
         StoreOp::Put(..) => return std::mem::take(gathered),
     };

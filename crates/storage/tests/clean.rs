@@ -50,6 +50,7 @@ fn plan(node: &Node, first_dirty: i64) -> CleanPlan {
         max_keys: 1 << 20,
         seed: [1, 2],
         bytes_per_second: None,
+        piece: 1 << 20,
     }
 }
 

@@ -50,6 +50,7 @@ fn plan(node: &Node) -> CleanPlan {
         max_keys: 1 << 10,
         seed: [1, 2],
         bytes_per_second: None,
+        piece: 1 << 20,
     }
 }
 

@@ -148,7 +148,7 @@ fn a_segment_rolls_before_it_is_too_large() {
     assert_eq!(append(&mut shape, batch(1), &small_segments(2 * size)).len(), 2, "epoch and append");
     assert_eq!(append(&mut shape, batch(1), &small_segments(2 * size)).len(), 1, "exactly full is not too large");
     let ops = append(&mut shape, batch(1), &small_segments(2 * size));
-    let [StoreOp::Roll(LOG, rolled, Offset(2), _), StoreOp::Append(LOG, to, _)] = &ops[..] else { panic!("{ops:?}") };
+    let [StoreOp::Roll(LOG, rolled, Offset(2), ..), StoreOp::Append(LOG, to, _)] = &ops[..] else { panic!("{ops:?}") };
     assert_eq!((*rolled, *to), (file(1), file(1)));
     let refused = shape.append(batch(9), LeaderEpoch(0), &small_segments(2 * size), WallMs(0));
     assert!(matches!(refused, Err(AppendError::TooLarge { .. })));
@@ -208,7 +208,7 @@ fn a_segment_rolls_when_its_indexes_cannot_go_on() {
     let mut far = batch(1);
     far.stamp(0, Offset(1 << 33), LeaderEpoch(0), None);
     let ops = shape.append_replica(far, &LogRules::default(), WallMs(1)).unwrap().ops;
-    assert!(matches!(ops[0], StoreOp::Roll(_, _, Offset(base), _) if base == 1 << 33), "{ops:?}");
+    assert!(matches!(ops[0], StoreOp::Roll(_, _, Offset(base), ..) if base == 1 << 33), "{ops:?}");
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn an_empty_replica_begins_anew_at_a_batch_that_spans_its_end() {
     assert_eq!((appended.first, appended.end()), (Offset(5), Offset(9)));
     assert_eq!((shape.log_start(), shape.written_end(), shape.end()), (Offset(5), Offset(5), Offset(9)));
     assert!(matches!(&appended.ops[0], StoreOp::Delete(_, files) if *files == before), "{:?}", appended.ops);
-    assert!(matches!(&appended.ops[1], StoreOp::Roll(_, _, Offset(5), _)), "{:?}", appended.ops);
+    assert!(matches!(&appended.ops[1], StoreOp::Roll(_, _, Offset(5), ..)), "{:?}", appended.ops);
     assert!(matches!(&appended.ops.last(), Some(StoreOp::Append(_, file, _)) if !before.contains(file)));
     shape.written(Offset(9));
     // What holds a record does not, even if all of them are deleted.
@@ -266,7 +266,7 @@ fn retention_by_time_takes_the_log_whole() {
     assert_eq!(shape.retention(WallMs(1_501), Offset(3), keep), [StoreOp::Delete(LOG, vec![file(0)])]);
     assert_eq!((shape.log_start(), shape.end()), (Offset(1), Offset(3)));
     let ops = shape.retention(WallMs(9_000), Offset(3), keep);
-    let [StoreOp::Roll(_, rolled, Offset(3), _), StoreOp::Delete(_, gone)] = &ops[..] else { panic!("{ops:?}") };
+    let [StoreOp::Roll(_, rolled, Offset(3), ..), StoreOp::Delete(_, gone)] = &ops[..] else { panic!("{ops:?}") };
     assert_eq!((*rolled, &gone[..]), (file(3), &[file(1), file(2)][..]));
     assert_eq!((shape.log_start(), shape.end(), shape.size()), (Offset(3), Offset(3), 0));
     assert_eq!(shape.retention(WallMs(99_000), Offset(3), keep), [], "an empty log stays");

@@ -33,8 +33,7 @@ pub const BROKER_KEYS: &[Definition] = &[
         .doc("The level of gzip, or -1 for its default."),
     Definition::new("compression.lz4.level", Int, Some("9"), Between(1, 17))
         .cluster_wide()
-        .doc("The level of lz4.")
-        .idle(),
+        .doc("The level of lz4."),
     Definition::new(
         "compression.type",
         String,
@@ -229,7 +228,9 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("log.cleaner.io.buffer.load.factor", Double, Some("0.9"), Any)
         .cluster_wide()
         .doc("How full the buffer for keys may be, from 0 to 1."),
-    Definition::new("log.cleaner.io.buffer.size", Int, Some("524288"), AtLeast(0)).cluster_wide().idle(),
+    Definition::new("log.cleaner.io.buffer.size", Int, Some("524288"), AtLeast(0))
+        .cluster_wide()
+        .doc("Bytes that the cleaner reads and writes at once, of all threads together, each twice its share."),
     Definition::new("log.cleaner.io.max.bytes.per.second", Double, Some("1.7976931348623157E308"), Any)
         .cluster_wide()
         .doc("Bytes a second that the cleaner may read and write, all threads together."),
@@ -286,8 +287,7 @@ pub const BROKER_KEYS: &[Definition] = &[
         .doc("Whether a record carries the time of its creation or of its append."),
     Definition::new("log.preallocate", Boolean, Some("false"), Any)
         .cluster_wide()
-        .doc("Whether a segment's file gets its full size at once.")
-        .idle(),
+        .doc("Whether room for a whole segment is set aside when it begins."),
     Definition::new("log.retention.bytes", Long, Some("-1"), Any)
         .cluster_wide()
         .doc("The size above which old segments of a partition are deleted; -1 for no bound."),

@@ -40,6 +40,16 @@ pub struct CleanerConfig {
     pub load_factor: Share,
     /// `log.cleaner.io.max.bytes.per.second`, of all threads together; `None` is without limit.
     pub io_max_bytes_per_second: Option<u64>,
+    /// `log.cleaner.io.buffer.size`, of all threads together.
+    pub io_buffer_size: u32,
+}
+
+impl CleanerConfig {
+    /// The bytes that a thread reads or writes at once: twice its share, which for the default is what a disk moves best.
+    pub fn piece(&self) -> u32 {
+        let threads = u32::try_from(self.threads.max(1)).unwrap_or(u32::MAX);
+        (self.io_buffer_size / threads).saturating_mul(2).clamp(64 << 10, 16 << 20)
+    }
 }
 
 impl Config {
@@ -62,6 +72,7 @@ impl Config {
             backoff_ms: number("log.cleaner.backoff.ms"),
             dedupe_buffer_size: number("log.cleaner.dedupe.buffer.size").max(0).cast_unsigned(),
             load_factor: share(&text("log.cleaner.io.buffer.load.factor")),
+            io_buffer_size: u32::try_from(number("log.cleaner.io.buffer.size")).unwrap_or_default(),
             io_max_bytes_per_second: whole(&text("log.cleaner.io.max.bytes.per.second")),
         }
     }

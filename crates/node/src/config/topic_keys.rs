@@ -11,7 +11,7 @@ pub const TOPIC_KEYS: &[Definition] = &[
         .doc("What happens to old segments: delete, compact, or both."),
     Definition::new("compression.gzip.level", Int, Some("-1"), GzipLevel)
         .doc("The level of gzip, or -1 for its default."),
-    Definition::new("compression.lz4.level", Int, Some("9"), Between(1, 17)).doc("The level of lz4.").idle(),
+    Definition::new("compression.lz4.level", Int, Some("9"), Between(1, 17)).doc("The level of lz4."),
     Definition::new(
         "compression.type",
         String,
@@ -61,8 +61,7 @@ pub const TOPIC_KEYS: &[Definition] = &[
     Definition::new("min.insync.replicas", Int, Some("1"), AtLeast(1))
         .doc("How many replicas must be in sync for a write with acks=all."),
     Definition::new("preallocate", Boolean, Some("false"), Any)
-        .doc("Whether a segment's file gets its full size at once.")
-        .idle(),
+        .doc("Whether room for a whole segment is set aside when it begins."),
     Definition::new("remote.log.copy.disable", Boolean, Some("false"), Any)
         .doc("Whether tiered data is read only.")
         .idle(),

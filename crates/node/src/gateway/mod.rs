@@ -16,7 +16,7 @@ pub mod create_topics;
 pub(crate) mod delete_records;
 pub mod delete_topics;
 pub mod describe_cluster;
-mod describe_log_dirs;
+pub(crate) mod describe_log_dirs;
 mod describe_producers;
 pub mod describe_topic_partitions;
 pub mod elect_leaders;

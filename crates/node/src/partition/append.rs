@@ -262,6 +262,7 @@ pub(super) fn rules_of(config: &TopicConfig) -> LogRules {
             TimestampPolicy::CreateTime => TimestampType::CreateTime,
             TimestampPolicy::LogAppendTime => TimestampType::LogAppendTime,
         },
+        preallocate: config.preallocate,
     }
 }
 

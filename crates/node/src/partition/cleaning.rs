@@ -144,6 +144,7 @@ impl Partition {
             max_keys: storage::clean::max_keys(cleaner.dedupe_buffer_size / threads, cleaner.load_factor.percent()),
             seed,
             bytes_per_second: cleaner.io_max_bytes_per_second.map(|limit| limit / threads),
+            piece: cleaner.piece(),
         });
         online.shape.begin_clean();
         online.cleaning.began = now.mono;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use protocol::{Instant, NodeId, Offset, Str, TopicPartition, Uuid};
 use storage::{DirId, LogId, LogSpec, StoreOp};
 
+use super::append::rules_of;
 use super::{Partition, PartitionKey, State};
 use crate::config::TopicConfig;
 use crate::deferred::RequestId;
@@ -54,6 +55,7 @@ impl Partitions {
             create,
             synced: false,
             compacted: config.compact,
+            reserve: rules_of(&config).reserve(),
         };
         let partition = Partition::mounting(now, key, topic, dir, log, me, image, config);
         self.by_key.insert(key, Arc::new(partition));

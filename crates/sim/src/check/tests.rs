@@ -31,6 +31,7 @@ fn cluster(replicas: &[Pid], settings: &[Setting]) -> Checks {
         create: true,
         synced: false,
         compacted: false,
+        reserve: 0,
     };
     for pid in replicas {
         let index = checks.mounting(&spec).expect("a topic's log");

@@ -259,6 +259,7 @@ impl Broker {
             StoreOp::Clean(..)
             | StoreOp::Copy(..)
             | StoreOp::Survey(_)
+            | StoreOp::Measure(_)
             | StoreOp::SetAside(..)
             | StoreOp::Adopt(..)
             | StoreOp::Find(..)

@@ -16,10 +16,10 @@ use crate::op::{DirId, StoreError};
 use crate::shape::Segment;
 use crate::store::segment_path;
 
-/// Bytes written at once.
-const CHUNK: usize = 1 << 20;
-/// Bytes read at once: with the rest of a block at either end they are a megabyte, which a disk can move in one go.
-const READ: usize = CHUNK - (8 << 10);
+/// Reads are shorter than writes by so much: with the rest of a block at either end they are what a disk can move in one go.
+const ENDS: usize = 8 << 10;
+/// The least that is read at once, and written.
+const LEAST: u32 = 64 << 10;
 /// The greatest distance of an offset from its segment's base, and the greatest size of a segment.
 const SEGMENT_LIMIT: i64 = i32::MAX as i64;
 
@@ -114,6 +114,10 @@ impl<F: Clone> Job<F> {
         })
     }
 
+    fn piece(&self) -> usize {
+        self.plan.piece.max(LEAST) as usize
+    }
+
     /// Every aborted transaction of the log. A transaction is listed with its marker, which may be in any later segment than
     /// its records, even in one that is not cleaned.
     fn aborted<D: Disk<File = F>>(&self, disk: &mut D) -> Result<Vec<Aborted>, StoreError> {
@@ -150,7 +154,7 @@ impl<F: Clone> Job<F> {
             self.sources.iter().skip(1).map(|next| next.base).chain(std::iter::once(self.plan.end)).collect();
         let (mut at, mut keys) = (self.dirty_at, Vec::new());
         for (source, end) in self.sources.iter().zip(ends).filter(|(_, end)| *end > from) {
-            let mut reader = Reader::new(source, std::mem::take(&mut at));
+            let mut reader = Reader::new(source, std::mem::take(&mut at), self.piece());
             while let Some((position, _, bytes)) = reader.next(disk).map_err(|why| why.at(&self.folder, source))? {
                 let noted = note_keys(&bytes, from, &mut map, &mut keys, &mut self.transactions, compressors);
                 let has_room =
@@ -205,7 +209,7 @@ impl<F: Clone> Job<F> {
         let mut filter = Filter::default();
         outputs.push(Output::create(disk, self.dir, &self.folder, first.base)?);
         for source in group {
-            let mut reader = Reader::new(source, 0);
+            let mut reader = Reader::new(source, 0, self.piece());
             while let Some((position, head, bytes)) = reader.next(disk).map_err(|why| why.at(&self.folder, source))? {
                 let plan = &self.plan;
                 let kept = filter.apply(&bytes, plan, map, &mut self.transactions, compressors, &mut self.stats);
@@ -224,7 +228,7 @@ impl<F: Clone> Job<F> {
                     }
                     let Some(output) = outputs.last_mut() else { continue };
                     output.push(&kept, plan.index_interval_bytes)?;
-                    if output.waiting.len() >= CHUNK {
+                    if output.waiting.len() >= self.piece() {
                         let bytes = output.write(disk)?;
                         if !pace(bytes) {
                             return Err(StoreError::Missing);
@@ -331,6 +335,8 @@ struct Reader<'a, F> {
     buffer: Bytes,
     /// Bytes read that were not told yet.
     read: usize,
+    /// Bytes read at once.
+    piece: usize,
 }
 
 /// Why a batch cannot be read.
@@ -349,8 +355,8 @@ impl ReadError {
 }
 
 impl<'a, F> Reader<'a, F> {
-    fn new(source: &'a Source<F>, at: u32) -> Reader<'a, F> {
-        Reader { source, at, expected: source.base, buffer: Bytes::new(), read: 0 }
+    fn new(source: &'a Source<F>, at: u32, piece: usize) -> Reader<'a, F> {
+        Reader { source, at, expected: source.base, buffer: Bytes::new(), read: 0, piece: piece - ENDS }
     }
 
     fn next<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Option<(u32, BatchHead, Bytes)>, ReadError> {
@@ -389,7 +395,7 @@ impl<'a, F> Reader<'a, F> {
         }
         let have = self.buffer.len();
         let from = self.at as usize + have;
-        let want = (len - have).max(READ).min(self.source.size as usize - from);
+        let want = (len - have).max(self.piece).min(self.source.size as usize - from);
         let more = disk.read_at(&self.source.file, from as u64, want)?;
         self.read += more.len();
         self.buffer = if have == 0 {

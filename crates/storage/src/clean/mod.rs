@@ -49,6 +49,8 @@ pub struct CleanPlan {
     pub seed: [u64; 2],
     /// Bytes a second that the clean may read and write; `None` is without limit. For the driver to keep.
     pub bytes_per_second: Option<u64>,
+    /// Bytes that are read and written at once.
+    pub piece: u32,
 }
 
 /// How many keys fit a part of `log.cleaner.dedupe.buffer.size`, filled up to `load_percent`.

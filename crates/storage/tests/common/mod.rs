@@ -26,6 +26,7 @@ pub(crate) fn spec() -> LogSpec {
         create: true,
         synced: false,
         compacted: false,
+        reserve: 0,
     }
 }
 

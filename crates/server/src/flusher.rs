@@ -1,0 +1,153 @@
+//! Flushes, on threads of their own: a disk takes milliseconds to sync what it was given, and appends, to this log and all the
+//! others, need not wait for that.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use ordered::Map;
+use storage::flush::FlushJob;
+use storage::{LogId, OpId, StoreError};
+
+use crate::disk::NativeDisk;
+use crate::file::NativeFile;
+use crate::lane::Message;
+
+/// Logs that are flushed at once. A disk makes one sync of several, and one that is slow should hold up few others.
+const THREADS: usize = 4;
+
+/// How a flush ended; the outer error is a panic.
+pub(crate) type Outcome = thread::Result<Result<(), StoreError>>;
+
+/// What a thread is to do, and where it tells what came of it.
+struct Task {
+    op: OpId,
+    log: LogId,
+    job: FlushJob<NativeFile>,
+    disk: NativeDisk,
+    outcome: Arc<Slot>,
+}
+
+/// Where an outcome waits for whoever wants it first.
+#[derive(Default)]
+struct Slot {
+    outcome: Mutex<Option<Outcome>>,
+    is_there: Condvar,
+}
+
+impl Slot {
+    fn put(&self, outcome: Outcome) {
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        self.is_there.notify_all();
+    }
+
+    fn wait(&self) -> Outcome {
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match outcome.take() {
+                Some(outcome) => return outcome,
+                None => outcome = self.is_there.wait(outcome).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}
+
+/// The flushes under way: one a log, and who waits for the next.
+pub(crate) struct Flushers {
+    ended: Sender<Message>,
+    tasks: Sender<Task>,
+    queue: Arc<Mutex<Receiver<Task>>>,
+    threads: Vec<JoinHandle<()>>,
+    running: Map<LogId, Running>,
+}
+
+struct Running {
+    op: OpId,
+    outcome: Arc<Slot>,
+    waiting: VecDeque<OpId>,
+}
+
+/// A flush that has ended, and those of its log that came meanwhile.
+pub(crate) struct Flushed {
+    pub(crate) op: OpId,
+    pub(crate) outcome: Outcome,
+    pub(crate) waiting: VecDeque<OpId>,
+}
+
+impl Flushers {
+    /// They tell `ended` when they are through.
+    pub(crate) fn new(ended: Sender<Message>) -> Flushers {
+        let (tasks, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        Flushers { ended, tasks, queue, threads: Vec::new(), running: Map::new() }
+    }
+
+    /// True if the log's flush is under way: this one waits for it, and is handed back with its end.
+    pub(crate) fn must_wait(&mut self, op: OpId, log: LogId) -> bool {
+        let running = self.running.get_mut(&log);
+        running.map(|running| running.waiting.push_back(op)).is_some()
+    }
+
+    /// Begins one.
+    pub(crate) fn start(
+        &mut self,
+        op: OpId,
+        log: LogId,
+        job: FlushJob<NativeFile>,
+        disk: NativeDisk,
+    ) -> Result<(), StoreError> {
+        if self.threads.len() < THREADS && self.threads.len() <= self.running.len() {
+            self.add_thread()?;
+        }
+        let outcome = Arc::<Slot>::default();
+        self.running.insert(log, Running { op, outcome: Arc::clone(&outcome), waiting: VecDeque::new() });
+        // The threads end only with the queue, which is ours.
+        let _ = self.tasks.send(Task { op, log, job, disk, outcome });
+        Ok(())
+    }
+
+    fn add_thread(&mut self) -> Result<(), StoreError> {
+        let (queue, ended) = (Arc::clone(&self.queue), self.ended.clone());
+        let work = move || {
+            loop {
+                let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok(Task { op, log, job, mut disk, outcome }) = task else { return };
+                outcome.put(std::panic::catch_unwind(AssertUnwindSafe(|| job.run(&mut disk))));
+                // Nobody listens any more once the lane has stopped.
+                let _ = ended.send(Message::Flushed(log, op));
+            }
+        };
+        let thread = thread::Builder::new().name("flusher".into()).spawn(work);
+        let failed = |error| StoreError::Io(format!("cannot start a thread to flush logs: {error}"));
+        self.threads.push(thread.map_err(failed)?);
+        Ok(())
+    }
+
+    /// One has told that it ended; `None` if somebody has waited for it.
+    pub(crate) fn ended(&mut self, log: LogId, op: OpId) -> Option<Flushed> {
+        if self.running.get(&log)?.op == op { self.wait_for(log) } else { None }
+    }
+
+    /// Waits for the log's, if there is one.
+    pub(crate) fn wait_for(&mut self, log: LogId) -> Option<Flushed> {
+        let Running { op, outcome, waiting } = self.running.remove(&log)?;
+        Some(Flushed { op, outcome: outcome.wait(), waiting })
+    }
+
+    /// The logs that are being flushed.
+    pub(crate) fn logs(&self) -> Vec<LogId> {
+        self.running.keys().copied().collect()
+    }
+
+    /// Waits for all threads; what they were given is done.
+    pub(crate) fn stop(self) {
+        let Flushers { tasks, threads, .. } = self;
+        drop(tasks);
+        for thread in threads {
+            // It catches what panics in it.
+            let _ = thread.join();
+        }
+    }
+}
