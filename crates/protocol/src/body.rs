@@ -5,7 +5,7 @@
 //! our clients ask, and no other; every message of Kafka exists all the same, for who names it or looks it up in
 //! [`SCHEMAS`](crate::messages::SCHEMAS). A new API is a line of the list below, by its key.
 
-use crate::message::{Message, MessageKind, Schema, walk};
+use crate::message::{AnyMessage, Message, MessageKind, Schema, walk_dyn};
 use crate::messages::*;
 use crate::walker::{Walked, Walker};
 
@@ -36,9 +36,11 @@ macro_rules! body {
 
             /// Walks the body, after a check of the version.
             pub fn walk(&mut self, walker: &mut dyn Walker, version: i16) -> Walked {
-                match self {
-                    $($body::$api(it) => walk(it, walker, version),)*
-                }
+                // The message is found in one place and walked in another: a walk for each would be there for each.
+                let message: &mut dyn AnyMessage = match self {
+                    $($body::$api(it) => it,)*
+                };
+                walk_dyn(message, walker, version)
             }
         }
 

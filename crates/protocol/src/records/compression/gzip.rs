@@ -30,12 +30,11 @@ pub fn wrap(
     Ok(packed)
 }
 
-/// Reads members that follow each other as one stream, as Java's GZIPInputStream does. `inflate` appends what one holds, and
-/// answers how many bytes of it were read.
-pub fn unwrap(
-    packed: &[u8],
-    inflate: &mut dyn FnMut(&[u8], &mut Vec<u8>) -> Result<usize, CompressionError>,
-) -> Result<Vec<u8>, CompressionError> {
+/// Appends what the deflate stream at the front holds; answers how many bytes of it were read.
+pub type Inflate<'a> = &'a mut dyn FnMut(&[u8], &mut Vec<u8>) -> Result<usize, CompressionError>;
+
+/// Reads members that follow each other as one stream, as Java's GZIPInputStream does.
+pub fn unwrap(packed: &[u8], inflate: Inflate<'_>) -> Result<Vec<u8>, CompressionError> {
     let mut plain = Vec::new();
     let mut rest = behind_head(packed)?;
     loop {

@@ -34,7 +34,7 @@ pub(super) fn take_apart<'a>(plain: &'a [u8], window: usize, found: &mut dyn FnM
             at += length;
             start = at;
         } else {
-            at += 1 + (at - start >> PATIENCE);
+            at += 1 + ((at - start) >> PATIENCE);
         }
     }
     &plain[start..]

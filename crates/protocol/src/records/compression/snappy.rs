@@ -60,7 +60,7 @@ pub(super) fn pack_block(plain: &[u8], packed: &mut Vec<u8>) {
         let mut left = sequence.length;
         while left > 0 {
             let length = left.min(MOST_COPIED);
-            packed.push((length - 1 << 2 | 2) as u8);
+            packed.push(((length - 1) << 2 | 2) as u8);
             packed.extend_from_slice(&(sequence.distance as u16).to_le_bytes());
             left -= length;
         }

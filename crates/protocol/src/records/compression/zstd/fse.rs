@@ -50,7 +50,7 @@ impl Table {
             for _ in 0..*count {
                 states[at].symbol = symbol;
                 loop {
-                    at = at + (size >> 1) + (size >> 3) + 3 & size - 1;
+                    at = (at + (size >> 1) + (size >> 3) + 3) & (size - 1);
                     if at < end {
                         break;
                     }
@@ -94,12 +94,10 @@ impl Table {
             left = left.checked_sub(u32::from(count.unsigned_abs())).ok_or(WRONG)?;
             counts.push(count);
             // How many more are never follows, three of them as long as there are more.
-            while count == 0 {
-                let more = reader.take(2)?;
+            let mut more = if count == 0 { 3 } else { 0 };
+            while more == 3 {
+                more = reader.take(2)?;
                 counts.resize(counts.len() + more as usize, 0);
-                if more < 3 {
-                    break;
-                }
             }
             if counts.len() > symbols {
                 return Err(WRONG);

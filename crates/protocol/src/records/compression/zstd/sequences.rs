@@ -93,7 +93,7 @@ impl Frame {
             0 => return plain.push(literals),
             short @ 1..128 => short,
             255 => take_number(&mut rest, 2)? + 0x7f00,
-            high => (high - 128 << 8) + take_number(&mut rest, 1)?,
+            high => ((high - 128) << 8) + take_number(&mut rest, 1)?,
         };
         let modes = take_number(&mut rest, 1)?;
         if modes & 3 != 0 {
