@@ -35,7 +35,7 @@ Vivarium's tasks. Each sets up what it lacks, and says what it installs.
     cargo xtask build         the page into web/dist, the `vivarium` binary into target/release
     cargo xtask size          what the page weighs, against its goal and limit
     cargo xtask bench [PART…] speed, beside Apache Kafka on the same machine; parts: lab wasm start produce consume latency
-    cargo xtask conformance [librdkafka|kafka-python] [--on vivarium|apache-kafka] [--jobs 4] [--timeout 300]
+    cargo xtask conformance [librdkafka|librdkafka-consumer|kafka-python] [--on vivarium|apache-kafka] [--jobs 4] [--timeout 300]
                               [--port 0 | --broker HOST:PORT] [--record] [TEST…]
                               test suites that others wrote, held against what tests/conformance expects
     cargo xtask oracle        fetch and start Apache Kafka, the reference for behaviour

@@ -19,7 +19,15 @@ const BUILD: Build = Build {
     make: "make -j2 libs && make -C tests build",
 };
 
+/// The tests that have to do with groups: they run again with the consumer protocol (KIP-848).
+const GROUP_TESTS: [&str; 26] = [
+    "0014", "0018", "0019", "0030", "0033", "0045", "0050", "0051", "0056", "0061", "0069", "0083", "0084", "0089",
+    "0091", "0093", "0099", "0102", "0107", "0118", "0120", "0122", "0130", "0132", "0137", "0140",
+];
+
 pub(super) struct Librdkafka {
+    /// Whether its groups are of the consumer protocol.
+    has_consumer_protocol: bool,
     /// Where the runner is, and where it has to run.
     folder: PathBuf,
     /// Where it finds Kafka's scripts, which a few tests call.
@@ -28,7 +36,17 @@ pub(super) struct Librdkafka {
 
 impl Librdkafka {
     pub(super) fn set_up() -> Result<Box<dyn Suite>> {
-        Ok(Box::new(Librdkafka { folder: BUILD.set_up()?.join("tests"), tools: oracle::home()? }))
+        Librdkafka::of(false)
+    }
+
+    /// As [`Librdkafka::set_up`], with groups of the consumer protocol.
+    pub(super) fn set_up_consumer() -> Result<Box<dyn Suite>> {
+        Librdkafka::of(true)
+    }
+
+    fn of(has_consumer_protocol: bool) -> Result<Box<dyn Suite>> {
+        let folder = BUILD.set_up()?.join("tests");
+        Ok(Box::new(Librdkafka { has_consumer_protocol, folder, tools: oracle::home()? }))
     }
 }
 
@@ -53,7 +71,8 @@ impl Suite for Librdkafka {
                 }
             }
         }
-        Ok(tests.into_values().map(str::to_owned).collect())
+        let is_meant = |it: &&str| !self.has_consumer_protocol || GROUP_TESTS.contains(&number(it));
+        Ok(tests.into_values().filter(is_meant).map(str::to_owned).collect())
     }
 
     fn command(&self, test: &str, attempt: &Attempt) -> Result<Command> {
@@ -65,6 +84,9 @@ impl Suite for Librdkafka {
         command.env("TESTS", number(test)).env("TEST_KAFKA_VERSION", super::CLAIMED_VERSION);
         command.env("RDKAFKA_TEST_CONF", settings).env("TEST_REPORT", attempt.folder.join(format!("{test}.json")));
         command.env("BROKERS", attempt.broker).env("KAFKA_PATH", &self.tools);
+        if self.has_consumer_protocol {
+            command.env("TEST_CONSUMER_GROUP_PROTOCOL", "consumer");
+        }
         command.env("LD_LIBRARY_PATH", "../src:../src-cpp");
         Ok(command)
     }

@@ -41,8 +41,11 @@ trait Suite: Sync {
 
 /// A suite's name and how it is made ready.
 type Row = (&'static str, fn() -> Result<Box<dyn Suite>>);
-const SUITES: [Row; 2] =
-    [("librdkafka", librdkafka::Librdkafka::set_up), ("kafka-python", kafka_python::KafkaPython::set_up)];
+const SUITES: [Row; 3] = [
+    ("librdkafka", librdkafka::Librdkafka::set_up),
+    ("librdkafka-consumer", librdkafka::Librdkafka::set_up_consumer),
+    ("kafka-python", kafka_python::KafkaPython::set_up),
+];
 
 /// Where and how long a test runs.
 struct Attempt<'a> {

@@ -11,15 +11,16 @@ use protocol::messages::{
 };
 use protocol::{ErrorCode, ResponseBody, Str, Uuid};
 
-use super::assign::{Subscriber, assign};
+use super::assign::{Assignor, Subscriber, assign};
 use super::hash::metadata_hash;
 use super::member::{ConsumerMember, Goal, LEAVE, LEAVE_STATIC, MemberState, Owned};
 use super::record::{ConsumerChange, by_topic};
-use super::{Draft, Shard};
+use super::{ConsumerGroup, Draft, Shard};
 use crate::coordinator::members::Client;
 use crate::coordinator::shard::{Timer, Turn};
 use crate::deferred::Waiter;
 use crate::image::Image;
+use crate::partition::PartitionKey;
 use crate::refusal::Refusal;
 
 /// What follows from what a member asks for now.
@@ -272,33 +273,9 @@ impl Draft {
             return;
         }
         let assignor = group.preferred_assignor().unwrap_or(turn.config.consumer.default_assignor());
-        let mut partitions: Map<Uuid, i32> = Map::new();
-        let mut subscribers: Vec<Subscriber<'_>> = Vec::with_capacity(group.members.len());
-        let mut last: Option<&ConsumerMember> = None;
-        for (id, member) in group.members.iter() {
-            let wants = |it: &ConsumerMember| {
-                let wants = &it.wants;
-                (wants.subscribed_topic_names.clone(), wants.subscribed_topic_regex.clone())
-            };
-            // Most members want what the one before them wants.
-            let topics = match (last.filter(|it| wants(it) == wants(member)), subscribers.last()) {
-                (Some(_), Some(before)) => Arc::clone(&before.topics),
-                _ => Arc::new(group.topics_of(member, turn.image)),
-            };
-            last = Some(member);
-            for topic in topics.iter().filter_map(|it| turn.image.topic_by_id(*it)) {
-                partitions.insert(topic.id, topic.partitions.len() as i32);
-            }
-            let instance = member.wants.instance_id.as_ref();
-            subscribers.push(Subscriber { id, instance, topics, target: group.target(id) });
-        }
-        let assigned = assign(assignor, &subscribers, &partitions);
-        let mut changes = Vec::new();
-        for (subscriber, assigned) in subscribers.iter().zip(assigned) {
-            if group.targets.get(subscriber.id).is_none_or(|it| **it != assigned) {
-                changes.push(ConsumerChange::TargetOf(subscriber.id.clone(), Some(assigned)));
-            }
-        }
+        let divided = group.divided(assignor, turn.image);
+        let changed = divided.into_iter().map(|(id, partitions)| ConsumerChange::TargetOf(id, Some(partitions)));
+        let mut changes: Vec<ConsumerChange> = changed.collect();
         changes.push(ConsumerChange::Target(Some((group.epoch, now_ms))));
         for change in changes {
             self.record(change);
@@ -332,6 +309,42 @@ impl Draft {
             self.record(ConsumerChange::Current(id.clone(), Some(Box::new(next))));
         }
         Ok(())
+    }
+}
+
+impl ConsumerGroup {
+    /// What members are to have that is not what they were to have until now.
+    pub(super) fn divided(&self, assignor: Assignor, image: &Image) -> Vec<(Str, Vec<PartitionKey>)> {
+        let mut partitions: Map<Uuid, i32> = Map::new();
+        let mut subscribers: Vec<Subscriber<'_>> = Vec::with_capacity(self.members.len());
+        let mut last: Option<&ConsumerGroupMemberMetadataValue> = None;
+        for (id, member) in self.members.iter() {
+            let wants = &member.wants;
+            let is_same = |it: &&ConsumerGroupMemberMetadataValue| {
+                it.subscribed_topic_names == wants.subscribed_topic_names
+                    && it.subscribed_topic_regex == wants.subscribed_topic_regex
+            };
+            // Most members want what the one before them wants.
+            let topics = match (last.filter(is_same), subscribers.last()) {
+                (Some(_), Some(before)) => Arc::clone(&before.topics),
+                _ => {
+                    let topics = self.topics_of(member, image);
+                    for topic in topics.iter().filter_map(|it| image.topic_by_id(*it)) {
+                        partitions.insert(topic.id, topic.partitions.len() as i32);
+                    }
+                    Arc::new(topics)
+                }
+            };
+            last = Some(wants);
+            subscribers.push(Subscriber { id, instance: wants.instance_id.as_ref(), topics, target: self.target(id) });
+        }
+        let mut changed = Vec::new();
+        for (subscriber, assigned) in subscribers.iter().zip(assign(assignor, &subscribers, &partitions)) {
+            if self.targets.get(subscriber.id).is_none_or(|it| **it != assigned) {
+                changed.push((subscriber.id.clone(), assigned));
+            }
+        }
+        changed
     }
 }
 

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use ordered::{Map, Set};
+use protocol::messages::{PartitionRecord, TopicRecord};
 use protocol::random::Random;
-use protocol::{Str, Uuid};
+use protocol::{MetadataRecord, Offset, Str, Uuid};
 
 use super::assign::{Assignor, Subscriber, assign};
+use super::hash::metadata_hash;
+use super::{ConsumerChange, ConsumerGroup, ConsumerMember};
+use crate::image::Image;
 use crate::partition::PartitionKey;
 
 struct Member {
@@ -158,4 +162,52 @@ fn a_damaged_target_is_mended() {
     run(Assignor::Uniform, &mut members, &partitions);
     check(&members, &partitions);
     assert_eq!(sizes(&members), [2, 2]);
+}
+
+/// What one more member of a group of 500 costs that shares 5,000 partitions: a release build is to need 20 ms at most for it.
+/// How long it takes depends on the machine, so it is told and not held.
+#[test]
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a figure is told")]
+fn a_large_group_is_divided() {
+    let mut image = Image::default();
+    let names: Vec<Str> = (0..5).map(|it| Str::from(format!("t{it}"))).collect();
+    let mut records = Vec::new();
+    for (number, name) in names.iter().enumerate() {
+        let topic_id = topic(number);
+        records.push(MetadataRecord::Topic(TopicRecord { name: name.clone(), topic_id }));
+        for partition_id in 0..1_000 {
+            let (replicas, directories) = (vec![1, 2, 3], vec![Uuid([1; 16]); 3]);
+            let partition = PartitionRecord { topic_id, partition_id, replicas, directories, ..Default::default() };
+            records.push(MetadataRecord::Partition(partition));
+        }
+    }
+    for (offset, record) in records.iter().enumerate() {
+        image.apply(Offset(offset as i64), record).expect("it fits");
+    }
+    let mut group = ConsumerGroup::new();
+    let mut wants = ConsumerMember::new().wants;
+    wants.subscribed_topic_names = names;
+    let divide = |group: &mut ConsumerGroup| {
+        let began = std::time::Instant::now();
+        let hash = metadata_hash(group.subscribed.keys(), &image);
+        let divided = group.divided(Assignor::Uniform, &image);
+        let took = began.elapsed();
+        for (id, partitions) in &divided {
+            group.apply(&ConsumerChange::TargetOf(id.clone(), Some(partitions.clone())));
+        }
+        (hash, divided.len(), took)
+    };
+    for number in 0..499 {
+        let id = Str::from(format!("m{number:03}"));
+        group.apply(&ConsumerChange::Member(id, Some(Box::new(wants.clone()))));
+    }
+    let (hash, changed, _) = divide(&mut group);
+    assert_eq!(changed, 499);
+    group.apply(&ConsumerChange::Member("new".into(), Some(Box::new(wants))));
+    let (again, changed, took) = divide(&mut group);
+    assert_eq!(again, hash, "the topics are the same");
+    // 5,000 are ten for each of 500, and were eleven for ten of 499.
+    assert_eq!(changed, 11);
+    assert!(group.targets.values().all(|it| it.len() == 10));
+    println!("dividing 5,000 partitions among 500 members took {took:?}");
 }
