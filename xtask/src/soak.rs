@@ -27,7 +27,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         }
     };
     part("tests in their long forms (25 min)", &tests);
-    part(&format!("{seeds} seeds from {from} on"), &|| swarm(seeds, from));
+    part(&format!("{seeds} seeds from {from} on"), &|| swarm(seeds, from, 1));
+    // A cluster's seed takes as long as a dozen of one broker.
+    let few = seeds.div_ceil(10);
+    part(&format!("{few} seeds of three brokers from {from} on"), &|| swarm(few, from, 3));
     part(&format!("fuzzing ({fuzz_seconds} s a target)"), &|| fuzz(fuzz_seconds));
     ensure!(failed.is_empty(), "{}", failed.join("; "));
     Ok(())
@@ -48,9 +51,10 @@ fn tests() -> Result<()> {
 }
 
 /// The binary plays them on all cores, and makes small what breaks.
-fn swarm(seeds: u32, from: u32) -> Result<()> {
+fn swarm(seeds: u32, from: u32, brokers: u16) -> Result<()> {
     let mut command = Command::new(bundle::binary()?);
-    process::run(command.args(["sim", "swarm", "--seeds", &seeds.to_string(), "--from", &from.to_string()]))
+    let (seeds, from, brokers) = (seeds.to_string(), from.to_string(), brokers.to_string());
+    process::run(command.args(["sim", "swarm", "--seeds", &seeds, "--from", &from, "--brokers", &brokers]))
 }
 
 fn fuzz(seconds: u32) -> Result<()> {

@@ -6,7 +6,7 @@ mod stage;
 use client::wire::ApiKey;
 use client::{Cause, Event, Input, Operation, Outcome, PartitionChoice};
 use protocol::ErrorCode;
-use stage::Stage;
+use stage::{Produce, Stage};
 
 /// A producer of one partition with `settings`, which has found its cluster.
 fn producer(settings: &[(&str, &str)]) -> Stage {
@@ -222,20 +222,50 @@ fn a_refusal_for_good_bumps_the_epoch_and_numbers_start_again() {
 /// The batch was written, and nobody heard of it; the next leader's clock is behind, and it takes no records from the future.
 #[test]
 fn a_refusal_after_a_lost_answer_leaves_a_doubt() {
-    let refused = |is_lost: bool| {
+    let refused = |before: &dyn Fn(&mut Stage, &Produce) -> bool| {
         let mut stage = producer(&[("linger.ms", "0")]);
         let op = stage.send("t", None, None, "a");
         let mut produce = stage.take_produce();
-        if is_lost {
-            stage.input(Input::Closed(produce.conn));
+        if before(&mut stage, &produce) {
             stage.advance(2_000);
             produce = stage.take_produce();
         }
         stage.produced(&produce, ErrorCode::InvalidTimestamp, -1);
         stage.outcome(op).cloned()
     };
-    assert!(matches!(refused(false), Some(Outcome::Failed(_))));
-    assert!(matches!(refused(true), Some(Outcome::Unknown(_))));
+    let lose = |stage: &mut Stage, produce: &Produce| {
+        stage.input(Input::Closed(produce.conn));
+        true
+    };
+    // It waited for the others when it was replaced, and may have had them write it before.
+    let depose = |stage: &mut Stage, produce: &Produce| {
+        stage.produced(produce, ErrorCode::NotLeaderOrFollower, -1);
+        true
+    };
+    assert!(matches!(refused(&|_, _| false), Some(Outcome::Failed(_))));
+    assert!(matches!(refused(&lose), Some(Outcome::Unknown(_))));
+    assert!(matches!(refused(&depose), Some(Outcome::Unknown(_))));
+}
+
+/// The log knows nothing of the producer yet, and would take the second batch although the first was refused.
+#[test]
+fn the_first_batch_of_an_epoch_travels_alone() {
+    let mut stage = Stage::new(&[("linger.ms", "0")]).topic("t", &[1]);
+    stage.send("t", None, None, "a");
+    stage.advance(1_000);
+    let first = stage.take_produce();
+    stage.send("t", None, None, "b");
+    assert!(stage.requests.is_empty(), "it waits");
+    stage.produced(&first, ErrorCode::CorruptMessage, -1);
+    stage.advance(1_000);
+    let again = stage.take_produce();
+    assert_eq!(again.only(), (0, 0, vec!["a"]));
+    stage.produced(&again, ErrorCode::None, 0);
+    let second = stage.take_produce();
+    assert_eq!(second.only(), (0, 1, vec!["b"]));
+    // From now on the log counts with it.
+    stage.send("t", None, None, "c");
+    assert_eq!(stage.take_produce().only(), (0, 2, vec!["c"]));
 }
 
 #[test]

@@ -431,13 +431,10 @@ impl Node {
         }
         let copied = self.life.copied.remove(&key);
         let Some(topic) = self.image.topic_by_id(key.topic_id) else { return };
-        let Some(image) = topic.partitions.get(&key.partition) else { return };
         let name = topic.name.clone();
         // A copy may lack what was appended last, so it does not stand for a log that is only away.
         if let Some(lost) = self.life.offline.first().copied() {
-            let config = self.config.topic(&self.image, &name);
-            self.partitions.add_lost(key, name, lost, self.config.node_id, image, config, now.mono);
-            return self.ask_for_directory(now, key, LOST, out);
+            return self.lose(now, key, lost, out);
         }
         match copied {
             Some(dir) => {
@@ -446,6 +443,16 @@ impl Node {
             }
             None => self.choose_directory(now, key, out),
         }
+    }
+
+    /// A replica is in a directory that is lost, as far as this broker can tell.
+    pub(crate) fn lose(&mut self, now: Now, key: PartitionKey, lost: DirId, out: &mut Outbox) {
+        self.life.chosen.remove(&key);
+        let Some(topic) = self.image.topic_by_id(key.topic_id) else { return };
+        let Some(image) = topic.partitions.get(&key.partition) else { return };
+        let config = self.config.topic(&self.image, &topic.name);
+        self.partitions.add_lost(key, topic.name.clone(), lost, self.config.node_id, image, config, now.mono);
+        self.ask_for_directory(now, key, LOST, out);
     }
 
     fn dir_of(&self, directory: Uuid) -> Option<DirId> {

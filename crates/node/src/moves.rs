@@ -390,7 +390,10 @@ impl Node {
     ) {
         match result {
             Ok(_) => self.mount_adopted(now, key, dir, out),
-            Err(error) => self.directory_failed(now, dir, &error, out),
+            Err(error) => {
+                self.directory_failed(now, dir, &error, out);
+                self.lose(now, key, dir, out);
+            }
         }
     }
 

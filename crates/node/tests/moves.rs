@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Rig, batch, config, produce};
+use common::{CLIENT, Rig, batch, config, produce};
 use node::Event;
 use protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
@@ -14,7 +14,7 @@ use protocol::messages::{
 };
 use protocol::{ErrorCode, Offset, RequestBody, ResponseBody, Str};
 use storage::memory::{DiskCall, Fault};
-use storage::{Cell, DirId, Disk, StoreOp};
+use storage::{Cell, DirId, Disk, Store, StoreOp};
 
 const DIRS: [(&str, &str); 1] = [("log.dirs", "/a,/b")];
 const PATHS: [&str; 2] = ["/a", "/b"];
@@ -391,6 +391,46 @@ fn a_copy_stands_for_a_log_that_is_gone() {
         let mut rig = rig.restart(&DIRS);
         assert_eq!((home(&rig), values(&mut rig).len()), (Some(0), 25));
     }
+}
+
+/// A broker serves what it has, though a copy that should stand for its log is in a directory that fails just then.
+#[test]
+fn a_copy_that_cannot_stand_for_its_log_holds_nothing_else_up() {
+    let (mut rig, from, _) = loaded();
+    rig.create_topic("u", 1, &[]);
+    if from != 0 {
+        assert_eq!(alter(&mut rig, "/a", "t", 0), ErrorCode::None);
+        rig.advance(1000);
+    }
+    assert_eq!(alter(&mut rig, "/a", "u", 0), ErrorCode::None);
+    rig.advance(1000);
+    rig.held = true;
+    assert_eq!(alter(&mut rig, "/b", "t", 0), ErrorCode::None);
+    while !is_noting(&rig, 1) {
+        assert!(rig.store_one());
+    }
+    rig.queue.clear();
+    rig.held = false;
+    let disk = rig.store.disk_mut();
+    for entry in disk.list(DirId(0), "t-0").unwrap() {
+        disk.remove(DirId(0), &format!("t-0/{}", entry.name)).unwrap();
+    }
+    disk.remove_dir(DirId(0), "t-0").unwrap();
+    let call = DiskCall::Rename;
+    disk.inject(Fault { call, path: "-future".into(), after: 0, lasting: true, full: false });
+    disk.crash();
+    let mut rig = Rig::seeded(config(&DIRS), Store::new(rig.store.into_disk()), 99);
+    rig.open(CLIENT);
+    rig.run();
+    // The controller is told of the directory first.
+    rig.advance(5000);
+    assert!(rig.events.contains(&Event::Started), "{:?}", rig.events);
+    assert_eq!(rig.produce("u", 0, -1, batch(&["a"])), (0, 0));
+    let error = rig.produce("t", 0, -1, batch(&["a"])).0;
+    assert_eq!(ErrorCode::from_code(error), ErrorCode::KafkaStorageError);
+    rig.store.disk_mut().heal();
+    let mut rig = rig.restart(&DIRS);
+    assert_eq!((values(&mut rig).len(), rig.produce("t", 0, -1, batch(&["b"]))), (24, (0, 24)));
 }
 
 /// The controller took the replica for one in the new directory, which works, and left it the leader.

@@ -7,6 +7,7 @@ mod shrink;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::action::Action;
 use crate::exhibit::Exhibit;
 use crate::script::{Played, Scenario, Step, Wrong};
 
@@ -19,6 +20,10 @@ pub struct Examined {
     pub events: u64,
     /// The hash of all that happened; 0 after a panic.
     pub hash: u64,
+    /// How often something was made to go wrong.
+    pub faults: u64,
+    /// How many records were acknowledged, with their offsets.
+    pub acked: u64,
     /// What broke, if anything did.
     pub trouble: Option<Trouble>,
     /// It was cut off before its end: what was demanded there was not looked at.
@@ -39,9 +44,13 @@ pub struct Trouble {
 /// Seeds that broke once, each with a line saying what it was; every test run plays them again.
 pub const REGRESSIONS: &str = include_str!("../seeds.txt");
 
-/// The seeds of [`REGRESSIONS`].
-pub fn regressions() -> impl Iterator<Item = u64> {
-    REGRESSIONS.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok())
+/// The seeds of [`REGRESSIONS`], and of how many brokers each is: one unless it says `seed/brokers`.
+pub fn regressions() -> impl Iterator<Item = (u64, usize)> {
+    REGRESSIONS.lines().filter_map(|line| {
+        let word = line.split_whitespace().next()?;
+        let (seed, brokers) = word.split_once('/').unwrap_or((word, "1"));
+        Some((seed.parse().ok()?, brokers.parse().ok()?))
+    })
 }
 
 impl Scenario {
@@ -83,8 +92,14 @@ pub fn examine(scenario: &Scenario, events: u64) -> Examined {
     match played {
         Ok(Ok(played)) => {
             let world = played.history.world();
-            let (events, hash) = (world.events(), world.hash());
-            Examined { events, hash, trouble: trouble(&played), ran_out: played.ran_out }
+            Examined {
+                events: world.events(),
+                hash: world.hash(),
+                faults: faults(scenario, &played),
+                acked: world.checks().acked(),
+                trouble: trouble(&played),
+                ran_out: played.ran_out,
+            }
         }
         Ok(Err(error)) => broken("setup", error.0),
         Err(panic) => {
@@ -97,7 +112,33 @@ pub fn examine(scenario: &Scenario, events: u64) -> Examined {
 
 fn broken(check: &str, what: String) -> Examined {
     let trouble = Some(Trouble { check: check.to_owned(), what, event: 0 });
-    Examined { events: 0, hash: 0, trouble, ran_out: false }
+    Examined { events: 0, hash: 0, faults: 0, acked: 0, trouble, ran_out: false }
+}
+
+/// The faults that came about: some meet a process that is not there.
+fn faults(scenario: &Scenario, played: &Played) -> u64 {
+    let is_refused = |line: usize| played.failures.iter().any(|it| it.line == line);
+    let played_steps = scenario.steps.iter().take(played.marks.len());
+    let faults = played_steps.filter(|(line, step)| match step {
+        Step::Do(action) | Step::At(_, action) => is_fault(action) && !is_refused(*line),
+        Step::After(stamped) => is_fault(&stamped.action) && !is_refused(*line),
+        Step::Run(_) | Step::RunUntil(..) | Step::RunEvents(_) | Step::Expect(..) | Step::Show(_) => false,
+    });
+    faults.count() as u64
+}
+
+/// True if something goes wrong by it; false for what ends that again.
+fn is_fault(action: &Action) -> bool {
+    match action {
+        Action::Kill(_) | Action::PowerCut(_) | Action::PowerCutTorn(_) | Action::Stop(_) | Action::Pause(_) => true,
+        Action::Wipe(_) | Action::Cut(..) | Action::CutOneWay(..) => true,
+        Action::DiskFull(_) | Action::DiskError(..) | Action::BitRot(..) => true,
+        Action::DropResponse(..) | Action::CorruptRequest(..) => true,
+        Action::Delay(.., us) | Action::SlowDisk(_, us) => *us > 0,
+        Action::SkewClock(_, ms) => *ms != 0,
+        // What clients and people ask for, and whatever no generated scenario does.
+        _ => false,
+    }
 }
 
 fn trouble(played: &Played) -> Option<Trouble> {

@@ -186,21 +186,25 @@ fn swarm(
     let threads = threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1);
     let begun = Instant::now();
     let mine = (from..from.saturating_add(seeds)).filter(|seed| seed % parts == part - 1);
-    // The seeds that broke once are of one broker.
-    let all: Vec<u64> = regressions().filter(|_| brokers == 1).chain(mine).collect();
+    let broke = regressions().filter(|(_, of)| *of == usize::from(brokers)).map(|(seed, _)| seed);
+    let all: Vec<u64> = broke.chain(mine).collect();
     let (next, stop, total) = (AtomicU64::new(0), AtomicBool::new(false), AtomicU64::new(0));
+    let fewest = [u64::MAX; 3].map(AtomicU64::new);
     let (sender, receiver) = channel::<(u64, Examined)>();
     // A panic of the core is reported with its seed; the default hook would print it among other things.
     std::panic::set_hook(Box::new(|_| {}));
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            let (sender, next, stop, total, all) = (sender.clone(), &next, &stop, &total, &all);
+            let (sender, next, stop, total, fewest, all) = (sender.clone(), &next, &stop, &total, &fewest, &all);
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(seed) = usize::try_from(index).ok().and_then(|it| all.get(it)) else { return };
                     let examined = examine(&scenario_of(*seed, brokers), events);
                     total.fetch_add(examined.events, Ordering::Relaxed);
+                    for (least, count) in fewest.iter().zip([examined.events, examined.faults, examined.acked]) {
+                        least.fetch_min(count, Ordering::Relaxed);
+                    }
                     if examined.trouble.is_some() {
                         stop.store(true, Ordering::Relaxed);
                         // The receiver lives until all threads are done.
@@ -217,6 +221,8 @@ fn swarm(
     // Of several that broke at once, the lowest, so that the answer hangs on the seeds and not on the threads.
     let Some((seed, examined)) = receiver.iter().min_by_key(|it| it.0) else {
         println!("{played} seeds, {events_played} events in {seconds:.1} s: every check holds");
+        let [events, faults, acked] = fewest.map(AtomicU64::into_inner);
+        println!("the fewest of a seed: {events} events, {faults} faults, {acked} acknowledged records");
         return ExitCode::SUCCESS;
     };
     if let Some(trouble) = &examined.trouble {

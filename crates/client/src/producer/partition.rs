@@ -48,8 +48,13 @@ impl Partition {
     pub(crate) fn may_send(&self, identity: Identity) -> bool {
         let Some(first) = self.queue.front() else { return false };
         match first.sequence {
-            // A new epoch begins at 0; what is under way in the old one must be settled first.
-            None => !(self.has_numbered() && self.identity != Some(identity)) && self.unresolved.is_none(),
+            // A new epoch begins at 0; what is under way in the old one must be settled first. And its first batch travels
+            // alone: a log that knows nothing of a producer yet takes any number, so the second would be written although
+            // the first was refused. Apache Kafka's client does not wait, and repeats and reorders then.
+            None => {
+                let is_known = self.identity == Some(identity) && self.last_acked_sequence.is_some();
+                (is_known || !self.has_numbered()) && self.unresolved.is_none()
+            }
             // A retry: only the oldest unsettled batch may leave, so that they arrive in order.
             Some(sequence) => self.first_numbered() == Some(sequence),
         }

@@ -501,11 +501,13 @@ fn moved_on(batch: &Batch, epoch: LeaderEpoch) -> bool {
     batch.sent_to_epoch.is_some_and(|sent| sent < epoch)
 }
 
-/// Codes after which the batch may be in the log all the same.
+/// Codes after which the batch may be in the log all the same. Who leads no more may have been replaced while the batch waited
+/// for the others, which had it.
 fn leaves_in_doubt(error: ErrorCode) -> bool {
     matches!(
         error,
         ErrorCode::RequestTimedOut
+            | ErrorCode::NotLeaderOrFollower
             | ErrorCode::NotEnoughReplicasAfterAppend
             | ErrorCode::NetworkException
             | ErrorCode::KafkaStorageError

@@ -81,7 +81,7 @@ impl Rig {
         Rig::seeded(config, store, 7)
     }
 
-    fn seeded(config: Config, store: Store<MemoryDisk>, seed: u64) -> Rig {
+    pub(crate) fn seeded(config: Config, store: Store<MemoryDisk>, seed: u64) -> Rig {
         Rig {
             seed,
             node: Node::boot(Arc::new(config), seed),

@@ -1,6 +1,6 @@
 //! Which records were sent, where each was appended, who read what.
 
-use ordered::{Map, Set};
+use ordered::{Map, Set, SharedMap};
 
 use protocol::records::{BatchHead, Compression, Compressors, PureCompressors, RecordViews};
 use protocol::{Offset, Str, Uuid};
@@ -101,13 +101,16 @@ pub(super) struct PartitionLedger {
     entries: Entries<Entry>,
     /// How often records were lost, and which.
     pub(super) losses: u32,
-    lost: Entries<Lost>,
+    /// By offset, and in the order of the losses.
+    lost: SharedMap<(i64, u32), Lost>,
     /// Replicas that came back with less than they had, for the power or the disk was gone, and have not caught up since.
     pub(super) losers: Set<Pid>,
     /// Replicas whose process died, and that were not in sync since; true for those that are back.
     pub(super) died: Map<Pid, bool>,
     /// As the newest committed metadata says.
     pub(super) leader_epoch: i32,
+    /// The newest in which somebody said that it leads.
+    pub(super) led_epoch: i32,
     pub(super) partition_epoch: i32,
     pub(super) isr: Vec<Pid>,
     pub(super) elr: Vec<Pid>,
@@ -118,7 +121,6 @@ pub(super) struct PartitionLedger {
 /// A record that was in some log and is not in the partition's.
 #[derive(Clone, Copy, Debug)]
 struct Lost {
-    offset: i64,
     /// Of which leader's epoch it is.
     epoch: i32,
     entry: Entry,
@@ -193,10 +195,11 @@ impl PartitionLedger {
             compacted: false,
             rotten: false,
             losses: 0,
-            lost: Entries::default(),
+            lost: SharedMap::default(),
             losers: Set::new(),
             died: Map::new(),
             leader_epoch: -1,
+            led_epoch: -1,
             partition_epoch: -1,
             isr: Vec::new(),
             elr: Vec::new(),
@@ -237,7 +240,7 @@ impl PartitionLedger {
 
     /// A record that was appended where it will not stay.
     pub(super) fn strayed(&mut self, offset: Offset, epoch: i32, entry: Entry, excused: bool) {
-        self.lost.push(Lost { offset: offset.0, epoch, entry, excused });
+        self.note_lost(offset.0, Lost { epoch, entry, excused });
     }
 
     /// A leader appends at an offset, and has records before it that were lost to another's: they are the partition's again.
@@ -247,8 +250,7 @@ impl PartitionLedger {
         while self.end() < base {
             let offset = self.end();
             let Some(epoch) = self.replicas.get(&leader).and_then(|it| it.epochs.at(offset)) else { return authors };
-            let is_it = |it: &&Lost| (it.offset, it.epoch) == (offset, epoch);
-            let Some(lost) = self.lost.iter_from(0).find(is_it).copied() else { return authors };
+            let Some(lost) = self.lost_at(offset).find(|it| it.epoch == epoch).copied() else { return authors };
             self.epochs.push(epoch, offset, offset + 1);
             self.push(lost.entry);
             authors.extend(lost.entry.author.map(|author| (author, offset)));
@@ -299,6 +301,7 @@ impl PartitionLedger {
         let from = usize::try_from(end.0).unwrap_or(0);
         let mut loss = Loss { records: 0, acked: 0, committed: 0, authors: Vec::new() };
         let high_watermark = usize::try_from(self.high_watermark).unwrap_or(0);
+        let mut lost = Vec::new();
         for (index, entry) in self.entries.iter_from(from).enumerate() {
             loss.records += 1;
             loss.acked += u64::from(entry.acked);
@@ -306,7 +309,10 @@ impl PartitionLedger {
             loss.authors.extend(entry.author);
             let offset = (from + index) as i64;
             let epoch = self.epochs.at(offset).unwrap_or(-1);
-            self.lost.push(Lost { offset, epoch, entry: *entry, excused });
+            lost.push((offset, Lost { epoch, entry: *entry, excused }));
+        }
+        for (offset, entry) in lost {
+            self.note_lost(offset, entry);
         }
         if loss.records > 0 {
             self.entries.truncate(from);
@@ -322,8 +328,17 @@ impl PartitionLedger {
 
     /// True if this very record was here and is lost; with `committed`, only if it may be although it was committed.
     pub(super) fn was_lost(&self, offset: Offset, print: u64, committed: bool) -> bool {
-        let is_it = |it: &Lost| (it.offset, it.entry.print) == (offset.0, print) && (it.excused || !committed);
-        self.lost.len() > 0 && self.lost.iter_from(0).any(is_it)
+        self.lost_at(offset.0).any(|it| it.entry.print == print && (it.excused || !committed))
+    }
+
+    /// What was lost of an offset, the first loss first.
+    fn lost_at(&self, offset: i64) -> impl Iterator<Item = &Lost> {
+        self.lost.range((offset, 0)..=(offset, u32::MAX)).map(|(_, lost)| lost)
+    }
+
+    fn note_lost(&mut self, offset: i64, lost: Lost) {
+        let before = self.lost_at(offset).count();
+        self.lost.insert((offset, u32::try_from(before).unwrap_or(u32::MAX)), lost);
     }
 }
 

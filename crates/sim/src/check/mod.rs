@@ -258,6 +258,7 @@ pub struct Checks {
     /// How many findings of each verdict there were: allowed ones and bugs.
     allowed: u64,
     bugs: u64,
+    acked: u64,
 }
 
 /// What a topic's settings promise.
@@ -296,6 +297,11 @@ impl Checks {
     /// How many losses, repeats and reorders were found that the settings allow.
     pub fn allowed(&self) -> u64 {
         self.allowed
+    }
+
+    /// How many records were acknowledged, with their offsets.
+    pub fn acked(&self) -> u64 {
+        self.acked
     }
 
     /// How a client's records stand.
@@ -446,9 +452,9 @@ impl Checks {
             Outcome::Failed(_) => client.tally.failed += 1,
             Outcome::Unknown(_) => client.tally.unknown += 1,
         }
-        let name = client.name.clone();
         match outcome {
             Outcome::Failed(failure) if before.appended > 0 => {
+                let name = &client.name;
                 let what = format!(
                     "{name} was told that record {number} is not written ({}), but it is at offset {}",
                     failure.message, before.offset
@@ -457,6 +463,7 @@ impl Checks {
             }
             Outcome::Ok(Answer::Sent(metadata)) => {
                 if let Some(offset) = metadata.offset {
+                    self.acked += 1;
                     self.acknowledged(event, pid, number, before.print, &metadata.partition, offset);
                 }
             }
@@ -512,17 +519,18 @@ impl Checks {
         let (name, idempotent) = (client.name.clone(), client.idempotent);
         let first_of_life = client.first_of_life;
         let verdict = if idempotent { Verdict::Bug } else { Verdict::Allowed };
-        let label = self.partitions[index].label();
         if before.appended > 0 {
             let what = format!(
-                "record {} of {name} is in {label} twice, at {} and {offset}{}",
+                "record {} of {name} is in {} twice, at {} and {offset}{}",
                 author.number,
+                self.partitions[index].label(),
                 before.offset,
                 if idempotent { "" } else { ": without idempotence a retry may repeat" }
             );
             return self.find(event, Check::Idempotence, verdict, what);
         }
         if before.told == Told::Failed {
+            let label = self.partitions[index].label();
             let what =
                 format!("{name} was told that record {} is not written; now {label} has it at {offset}", author.number);
             return self.find(event, Check::FailedIsNotWritten, Verdict::Bug, what);
@@ -530,7 +538,8 @@ impl Checks {
         let last = self.partitions[index].last_of(author);
         if last > author.number && last != u64::MAX && author.number >= first_of_life {
             let what = format!(
-                "{label} has record {} of {name} after its record {last}{}",
+                "{} has record {} of {name} after its record {last}{}",
+                self.partitions[index].label(),
                 author.number,
                 if idempotent { "" } else { ": without idempotence a retry may be overtaken" }
             );
@@ -558,8 +567,14 @@ impl Checks {
                     self.find(event, Check::HighWatermark, Verdict::Bug, what);
                 }
             }
-            node::Event::Isr { topic, partition, isr } | node::Event::Leads { topic, partition, isr, .. } => {
+            node::Event::Isr { topic, partition, isr } => {
                 if let Some(index) = self.find_partition(topic, *partition) {
+                    self.in_sync(pid, index, isr);
+                }
+            }
+            node::Event::Leads { topic, partition, leader_epoch, isr } => {
+                if let Some(index) = self.find_partition(topic, *partition) {
+                    self.begins_to_lead(event, pid, index, *leader_epoch);
                     self.in_sync(pid, index, isr);
                 }
             }
@@ -717,32 +732,26 @@ impl Checks {
         let gone = offset < log_start;
         let verdict = if ledger.rotten { Verdict::Allowed } else { Verdict::Bug };
         let compacted = ledger.compacted;
-        let label = ledger.label();
         let Some(client) = self.client_mut(pid) else { return };
-        let name = client.name.clone();
         let reader = client.reader(index);
         let next = reader.next.replace(offset + 1);
         reader.epoch = record.leader_epoch.0;
         let cut_to = if ghost { None } else { reader.cut_to.take() };
-        if !known && !ghost && !gone {
-            let what = format!("{name} reads at {label} {offset} what was not appended there");
-            return self.find(event, Check::OffsetsDense, verdict, what);
-        }
-        if !ghost && offset >= high_watermark && !gone {
-            let what = format!("{name} reads {label} {offset}; the high watermark is {high_watermark}");
-            return self.find(event, Check::ReadsBelow, verdict, what);
-        }
-        if let Some(end) = cut_to.filter(|end| *end < offset && !gone) {
-            let what = format!("{name} reads {label} {offset} and was not told that the log was cut to {end} before");
-            return self.find(event, Check::NoSkips, verdict, what);
-        }
-        if let Some(next) = next
-            && offset != next
-            && !(offset > next && (compacted || offset <= log_start))
-        {
-            let what = format!("{name} reads {label} {offset} where {next} is next");
-            self.find(event, Check::OffsetsDense, verdict, what);
-        }
+        let is_missed = |next: &i64| offset != *next && !(offset > *next && (compacted || offset <= log_start));
+        let (check, wrong) = if !known && !ghost && !gone {
+            (Check::OffsetsDense, ", and what it reads was not appended there".to_owned())
+        } else if !ghost && offset >= high_watermark && !gone {
+            (Check::ReadsBelow, format!("; the high watermark is {high_watermark}"))
+        } else if let Some(end) = cut_to.filter(|end| *end < offset && !gone) {
+            (Check::NoSkips, format!(" and was not told that the log was cut to {end} before"))
+        } else if let Some(next) = next.filter(is_missed) {
+            (Check::OffsetsDense, format!(" where {next} is next"))
+        } else {
+            return;
+        };
+        let name = self.client_of(pid).map(|it| it.name.clone()).unwrap_or_default();
+        let what = format!("{name} reads {} {offset}{wrong}", self.partitions[index].label());
+        self.find(event, check, verdict, what);
     }
 
     /// A message could not be encoded or decoded.

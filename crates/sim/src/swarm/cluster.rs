@@ -2,9 +2,16 @@
 
 use protocol::{ApiKey, Str, TopicPartition};
 
-use super::generate::{Generator, SECOND, disk_fault, setting, word};
-use crate::action::Action;
+use super::generate::{CLUSTER_ACKED, CLUSTER_EVENTS, Generator, SECOND, disk_fault, setting, word};
+use crate::action::{Action, Load};
+use crate::script::quote::Duration;
+use crate::script::{Condition, Step};
 use crate::setup::Setting;
+
+/// A troublemaker causes so much trouble at least.
+const TROUBLES: usize = 4;
+/// A bit rots no earlier: those who wait for all replicas are told of nothing more then.
+const ROT: u64 = 10 * SECOND;
 
 impl Generator {
     /// Settings of all brokers: patience short and long.
@@ -18,13 +25,16 @@ impl Generator {
     }
 
     /// Brokers die, stand still and lose sight of each other, sometimes two at once. In one seed of four disks lose what is
-    /// on them, too; in the others no acknowledged record may be lost whatever happens.
+    /// on them, too; in the others no acknowledged record may be lost whatever happens. Where everything is synced before it
+    /// is acknowledged, machines lose their power as well, and still none may be lost.
     pub(super) fn cluster_faults(&mut self, end: u64) {
         let loses = self.random.once_in(4);
         let troublemakers = self.random.within(1, 2);
         for _ in 0..troublemakers {
             let mut at = self.random.within(SECOND / 5, 4 * SECOND);
-            while at < end {
+            let mut troubles = 0;
+            while at < end || troubles < TROUBLES {
+                troubles += 1;
                 let back = at + self.random.within(10_000, 12 * SECOND);
                 let broker = self.random.pick(&self.brokers).clone();
                 let steps = if loses && self.random.once_in(3) {
@@ -44,6 +54,7 @@ impl Generator {
         match self.random.below(4) {
             3 => {
                 self.rots = true;
+                let at = at.max(ROT);
                 let partition = TopicPartition { topic: Str::from_static("orders"), partition: 0 };
                 vec![(at, Action::BitRot(broker, partition, self.random.below(20_000)))]
             }
@@ -58,8 +69,13 @@ impl Generator {
 
     fn trouble(&mut self, at: u64, back: u64, broker: Str) -> Vec<(u64, Action)> {
         let others: Vec<Str> = self.brokers.iter().filter(|it| **it != broker).cloned().collect();
+        let is_durable = self.durable;
         let random = &mut self.random;
         let other = random.pick(&others).clone();
+        if is_durable && random.once_in(2) {
+            let cut = if random.once_in(2) { Action::PowerCut } else { Action::PowerCutTorn };
+            return vec![(at, cut(broker.clone())), (back, Action::Start(broker))];
+        }
         match random.below(12) {
             0 | 1 => vec![(at, Action::Kill(broker.clone())), (back, Action::Start(broker))],
             2 => vec![(at, Action::Stop(broker.clone())), (back, Action::Start(broker))],
@@ -92,5 +108,17 @@ impl Generator {
                 vec![(at, slow), (back, Action::SlowDisk(broker, 0))]
             }
         }
+    }
+
+    /// All is well again, and records go on until there are enough of them to say something.
+    pub(super) fn go_on(&mut self, producer: &Str) {
+        let load = self.loads.iter().find(|it| it.client == *producer).cloned();
+        let Some(load) = load else { return };
+        self.steps.push(Step::Do(Action::Load(Load { every_us: SECOND / 100, ..load })));
+        if !self.rots {
+            self.steps.push(Step::RunUntil(Condition::Acked(producer.clone(), CLUSTER_ACKED), Duration(300 * SECOND)));
+        }
+        self.steps.push(Step::RunEvents(CLUSTER_EVENTS));
+        self.steps.push(Step::Do(Action::Unload(producer.clone())));
     }
 }

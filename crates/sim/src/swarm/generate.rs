@@ -9,6 +9,9 @@ use crate::script::{Condition, Query, Scenario, Step};
 use crate::setup::{BrokerSetup, Setting, Setup};
 
 pub(super) const SECOND: u64 = 1_000_000;
+/// A seed of a cluster has at least so many events, and acknowledged records.
+pub(super) const CLUSTER_EVENTS: u64 = 20_000;
+pub(super) const CLUSTER_ACKED: u64 = 500;
 const BROKER: Str = Str::from_static("b1");
 
 pub(super) fn bench(seed: u64, events: u64) -> Scenario {
@@ -64,8 +67,10 @@ pub(super) fn random(seed: u64, brokers: usize) -> Scenario {
         random: Random::stream(seed, Purpose::Scenario, brokers as u16 - 1),
         brokers: (1..=brokers).map(|number| Str::from(format!("b{number}"))).collect(),
         steps: Vec::new(),
+        loads: Vec::new(),
         timed: Vec::new(),
         rots: false,
+        durable: false,
     };
     let setup = it.setup(seed);
     if it.is_cluster() {
@@ -92,10 +97,13 @@ pub(super) fn random(seed: u64, brokers: usize) -> Scenario {
 pub(super) struct Generator {
     pub(super) random: Random,
     pub(super) brokers: Vec<Str>,
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
+    pub(super) loads: Vec<Load>,
     pub(super) timed: Vec<(u64, Action)>,
     /// A bit rots: who reads there is told so for ever, and a follower never gets past it.
     pub(super) rots: bool,
+    /// Every topic has `flush.messages=1`: nothing that is acknowledged hangs on the power.
+    pub(super) durable: bool,
 }
 
 impl Generator {
@@ -111,6 +119,7 @@ impl Generator {
         }
         if self.is_cluster() {
             settings.extend(self.cluster_settings());
+            self.durable = self.random.once_in(3);
         }
         let random = &mut self.random;
         let broker = |name: &Str| BrokerSetup { name: name.clone(), settings: settings.clone() };
@@ -127,7 +136,9 @@ impl Generator {
             if self.random.once_in(4) {
                 settings.push(setting("segment.bytes", "1048576"));
             }
-            if self.random.once_in(4) {
+            if self.durable {
+                settings.push(setting("flush.messages", "1"));
+            } else if self.random.once_in(4) {
                 settings.push(setting("flush.messages", word(&mut self.random, &["1", "10", "100"])));
             }
             if self.random.once_in(6) {
@@ -146,10 +157,19 @@ impl Generator {
     fn producers(&mut self, topics: &[Str]) -> Vec<Str> {
         let names: Vec<Str> = (1..=self.random.within(1, 3)).map(|number| Str::from(format!("p{number}"))).collect();
         for name in &names {
+            // The first one of a cluster is told of its records, and has many.
+            let is_cluster = self.is_cluster();
+            let is_told = is_cluster && *name == names[0];
+            let acks: &[&str] = if is_told { &["all", "all", "1"] } else { &["all", "all", "all", "1", "1", "0"] };
+            let every_us: &[u64] = match (is_cluster, is_told) {
+                (true, true) => &[2_000, 5_000, 10_000],
+                (true, false) => &[2_000, 10_000, 50_000],
+                (false, _) => &[500, 2_000, 10_000, 50_000],
+            };
             let random = &mut self.random;
             let mut settings = vec![
                 setting("linger.ms", word(random, &["0", "1", "5", "20"])),
-                setting("acks", word(random, &["all", "all", "all", "1", "1", "0"])),
+                setting("acks", word(random, acks)),
                 setting("max.in.flight.requests.per.connection", word(random, &["1", "2", "5"])),
                 setting("request.timeout.ms", word(random, &["1000", "3000", "30000"])),
                 setting("delivery.timeout.ms", word(random, &["31000", "60000", "120000"])),
@@ -170,11 +190,12 @@ impl Generator {
             let load = Load {
                 client: name.clone(),
                 topic: random.pick(topics).clone(),
-                every_us: *random.pick(&[500, 2_000, 10_000, 50_000]),
+                every_us: *random.pick(every_us),
                 count: None,
                 keys: *random.pick(&[0, 1, 8]),
                 size: *random.pick(&[0, 100, 2_000]),
             };
+            self.loads.push(load.clone());
             self.steps.push(Step::Do(Action::Load(load)));
         }
         names
@@ -183,6 +204,7 @@ impl Generator {
     fn consumers(&mut self, topics: &[Str]) -> Vec<(Str, Str)> {
         let count = self.random.within(1, 2).max(topics.len() as u64);
         let mut consumers = Vec::new();
+        let is_cluster = self.is_cluster();
         for number in 0..count {
             let name = Str::from(format!("c{}", number + 1));
             let topic = topics[number as usize % topics.len()].clone();
@@ -190,6 +212,8 @@ impl Generator {
             // Less a partition than in all would make every fetch wait its time out, as in Kafka.
             let (min_bytes, partition_bytes) =
                 *random.pick(&[("1", "1048576"), ("1", "5000"), ("1", "100"), ("500", "1048576"), ("500", "5000")]);
+            // A cluster's records are too many to be read one by one.
+            let partition_bytes = if is_cluster && partition_bytes == "100" { "5000" } else { partition_bytes };
             let settings = vec![
                 setting("auto.offset.reset", "earliest"),
                 setting("fetch.min.bytes", min_bytes),
@@ -284,6 +308,9 @@ impl Generator {
         }
         let patience = Duration(300 * SECOND);
         self.wait_for_all();
+        if self.is_cluster() {
+            self.go_on(&producers[0]);
+        }
         if self.rots {
             return;
         }

@@ -283,8 +283,12 @@ impl World {
     /// The planted bug in what a candidate says of itself.
     pub(super) fn plant_boast(&mut self, body: &mut RequestBody) {
         if let (Some(PlantedBug::BoastsOfLog), RequestBody::Vote(vote)) = (self.setup.bug, body) {
-            for partition in vote.topics.iter_mut().flat_map(|it| &mut it.partitions) {
-                (partition.last_offset_epoch, partition.last_offset) = (partition.replica_epoch, i64::MAX);
+            let partitions = vote.topics.iter_mut().flat_map(|it| &mut it.partitions);
+            // Of an empty log nobody would believe it: so begin new clusters.
+            for partition in partitions.filter(|it| it.last_offset > 0) {
+                // No log has records of the epoch that is voted for.
+                let newest = partition.replica_epoch - i32::from(!partition.pre_vote);
+                (partition.last_offset_epoch, partition.last_offset) = (newest, i64::MAX);
             }
         }
     }

@@ -349,8 +349,10 @@ impl World {
     }
 
     fn wake(&mut self, pid: Pid, incarnation: u32) {
+        let now = self.clock;
         let process = self.process_mut(pid);
-        if process.incarnation != incarnation || !process.power.is_up() || process.wake.is_none() {
+        // Only the earliest that was asked for counts: the later ones were asked for before it, and would each ask for another.
+        if process.incarnation != incarnation || !process.power.is_up() || process.wake.is_none_or(|at| at > now) {
             return;
         }
         process.wake = None;
