@@ -376,8 +376,7 @@ fn broker_card(scene: &Scene, broker: &Broker, place: Place) -> Shape {
     }
     if let Some(epoch) = broker.quorum_epoch {
         label.push_str(&format!(", active controller in epoch {epoch}"));
-        let words =
-            if w < 150.0 { format!("controller q{epoch}") } else { format!("controller · quorum epoch {epoch}") };
+        let words = format!("controller · q{epoch}");
         let wide = 24.0 + words.chars().count() as f64 * 5.7;
         chips.push(chip("chip control".to_owned(), Some("#g-hex"), words, x + w - wide - 8.0, y + h, false));
     }
