@@ -4,6 +4,7 @@ mod cluster;
 mod dump_log;
 mod ephemeral;
 mod explain;
+mod leader_election;
 mod log;
 mod metadata_quorum;
 mod native;
@@ -51,6 +52,8 @@ enum Command {
     ConsoleConsumer(ToolArguments),
     /// Describe the metadata quorum, add a voter to it or remove one (kafka-metadata-quorum.sh)
     MetadataQuorum(metadata_quorum::MetadataQuorumArguments),
+    /// Elect preferred leaders, or leaders at the cost of records (kafka-leader-election.sh)
+    LeaderElection(leader_election::LeaderElectionArguments),
     /// Print what is in log files, indexes and snapshots (kafka-dump-log.sh)
     DumpLog(dump_log::DumpLogArguments),
     /// Decode a request, response or record batch and show every field with its bytes
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::ConsoleProducer(tool) => tools::run(ToolName::ConsoleProducer, &tool.arguments),
         Command::ConsoleConsumer(tool) => tools::run(ToolName::ConsoleConsumer, &tool.arguments),
         Command::MetadataQuorum(arguments) => print(metadata_quorum::run(arguments)),
+        Command::LeaderElection(arguments) => leader_election::run(&arguments),
         Command::DumpLog(arguments) => report(dump_log::run(&arguments)),
         Command::Explain(arguments) => report(explain::run(&arguments)),
         Command::Sim(command) => simulate::run(command),

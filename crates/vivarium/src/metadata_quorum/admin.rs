@@ -17,25 +17,25 @@ const API_VERSIONS: i16 = 3;
 const LONGEST_ANSWER: usize = 64 << 20;
 
 /// A cluster, by where it is reached first.
-pub(super) struct Admin {
+pub(crate) struct Admin {
     config: ClientConfig,
     by_controllers: bool,
 }
 
 /// What a node said of an error.
-pub(super) struct Refusal {
-    pub(super) error: ErrorCode,
+pub(crate) struct Refusal {
+    pub(crate) error: ErrorCode,
     message: Option<Str>,
 }
 
 impl Refusal {
-    pub(super) fn of(code: i16, message: Option<&Str>) -> Option<Refusal> {
+    pub(crate) fn of(code: i16, message: Option<&Str>) -> Option<Refusal> {
         let error = ErrorCode::from_code(code);
         (error != ErrorCode::None).then(|| Refusal { error, message: message.cloned() })
     }
 
     /// As Kafka's tools print it: the exception, and what it says.
-    fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         let message = self.message.as_deref().unwrap_or(self.error.message());
         exception(&exception_of(self.error), message)
     }
@@ -56,12 +56,12 @@ impl From<io::Error> for Failure {
 }
 
 impl Admin {
-    pub(super) fn new(config: ClientConfig, by_controllers: bool) -> Admin {
+    pub(crate) fn new(config: ClientConfig, by_controllers: bool) -> Admin {
         Admin { config, by_controllers }
     }
 
     /// The cluster as its brokers, or its controllers, describe it.
-    pub(super) fn cluster(&self) -> Result<DescribeClusterResponse, String> {
+    pub(crate) fn cluster(&self) -> Result<DescribeClusterResponse, String> {
         let endpoint_type = if self.by_controllers { CONTROLLERS } else { BROKERS };
         let body = DescribeClusterRequest { endpoint_type, ..Default::default() };
         match self.ask("listNodes", &body.into(), ErrorCode::is_retriable)? {
@@ -71,7 +71,7 @@ impl Admin {
     }
 
     /// Asks until there is an answer, or `default.api.timeout.ms` is over. `passes` says which errors are worth another try.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &self,
         call: &str,
         body: &RequestBody,

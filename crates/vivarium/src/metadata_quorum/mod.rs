@@ -1,6 +1,6 @@
 //! `vivarium metadata-quorum`: kafka-metadata-quorum.sh's commands, with its flags and its output.
 
-mod admin;
+pub(crate) mod admin;
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -103,7 +103,7 @@ pub(crate) fn run(arguments: MetadataQuorumArguments) -> Result<String, String> 
     }
 }
 
-fn properties(path: &str) -> Result<Map<String, String>, String> {
+pub(crate) fn properties(path: &str) -> Result<Map<String, String>, String> {
     if !Path::new(path).exists() {
         return Err(format!("Properties file {path} does not exist."));
     }
