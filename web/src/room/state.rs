@@ -239,14 +239,14 @@ impl Room {
             return false;
         }
         let inner = self.inner();
-        // If the engine stops at a fault within it, nothing is left to write it down.
-        self.leave(&format!("{text}\n"));
         // What is done while time passes by itself is done after it, as the lines say.
         if matches!(self.with(|it| it.motion), Motion::Until(Until::Time(_))) {
             inner.engine.borrow_mut().search(|| true);
             self.gather();
             self.stop();
         }
+        // If the engine stops at a fault within it, nothing is left to write it down.
+        self.leave(&format!("{text}\n"));
         if let Some(us) = Engine::passes(text).filter(|it| *it > AT_ONCE_US) {
             inner.scene.borrow_mut().write(text, None);
             self.go(Motion::Until(Until::Time(us)));
@@ -358,7 +358,6 @@ impl Room {
                 let found = if self.keep_up(now, slice) { inner.engine.borrow_mut().search(on_time) } else { None };
                 if found.is_some() {
                     self.gather();
-                    self.leave("");
                 }
                 found
             }
@@ -366,6 +365,9 @@ impl Room {
         match found {
             Some(sentence) => {
                 self.stop();
+                if let Motion::Until(Until::Time(_)) = motion {
+                    self.leave("");
+                }
                 self.say(sentence);
             }
             None => {
