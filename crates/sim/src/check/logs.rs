@@ -182,7 +182,9 @@ impl Checks {
                     Verdict::Allowed,
                     "acks=1 waits for the leader alone, which is gone or was replaced before the others had them",
                 ),
-                _ if partition.rotten => (Verdict::Allowed, "a bit of a log rotted, and who had it whole was not in sync"),
+                _ if partition.rotten => {
+                    (Verdict::Allowed, "a bit of a log rotted, and who had it whole was not in sync")
+                }
                 _ if promise.unclean => {
                     (Verdict::Allowed, "unclean.leader.election.enable lets a replica lead that was not in sync")
                 }
