@@ -173,7 +173,8 @@ fn query(line: &mut Line) -> Result<Query, ScriptError> {
             return Ok(make(line.name("a group's or consumer's name")?));
         }
     }
-    const OFFSETS: [(&str, fn(TopicPartition, Str) -> Query); 2] = [("committed", Query::Committed), ("lag", Query::Lag)];
+    const OFFSETS: [(&str, fn(TopicPartition, Str) -> Query); 2] =
+        [("committed", Query::Committed), ("lag", Query::Lag)];
     for (word, make) in OFFSETS {
         if line.eat(word) {
             let partition = line.partition()?;
