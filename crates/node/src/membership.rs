@@ -283,7 +283,6 @@ impl Node {
             want_shut_down: phase == Phase::Leaving,
             offline_log_dirs: self.offline_directories(),
             cordoned_log_dirs: self.cordoned_directories(),
-            ..BrokerHeartbeatRequest::default()
         };
         // A controller in this very process answers soon, unless nothing can be committed any more.
         let is_own = phase == Phase::Leaving && self.controller.is_active();
