@@ -52,6 +52,8 @@ pub(crate) struct Group {
     offsets: Offsets,
     classic: Classic,
     member: Member,
+    /// What the coordinator does not speak; told by the next poll.
+    unsupported: Option<ApiKey>,
     closing: bool,
 }
 
@@ -104,6 +106,7 @@ impl Group {
             offsets: Offsets::default(),
             classic: Classic::default(),
             member: Member::default(),
+            unsupported: None,
             closing: false,
         })
     }
@@ -176,6 +179,9 @@ impl Group {
         }
         self.ask_committed(consumer, context);
         self.send_commits(context);
+        if let Some(api) = self.unsupported.take() {
+            consumer.fail_for_good(unsupported(api));
+        }
     }
 
     fn step(&mut self, consumer: &mut Consumer, context: &mut Context<'_>) -> bool {
@@ -316,6 +322,7 @@ impl Group {
         let Some(node) = self.coordinator.ready(context) else { return false };
         let Some(version) = context.network.version(node, api) else {
             self.state = MemberState::Failed;
+            self.unsupported = Some(api);
             return false;
         };
         // Newer ones name topics by ids that metadata may not have told yet.
@@ -394,6 +401,18 @@ impl Group {
 pub(crate) fn no_group() -> Failure {
     let why = "To use the group management or offset commit APIs, you must provide a valid group.id in the consumer configuration.";
     Failure::refused(ErrorCode::InvalidGroupId, Some(why))
+}
+
+fn unsupported(api: ApiKey) -> Failure {
+    let why = match api {
+        ApiKey::ConsumerGroupHeartbeat => {
+            "The cluster does not support the new CONSUMER group protocol. Set group.protocol=classic on the consumer configs to \
+             revert to the CLASSIC protocol until the cluster is upgraded."
+                .to_owned()
+        }
+        api => format!("The coordinator does not support {}", api.name()),
+    };
+    Failure::new(Cause::UnsupportedVersion, why)
 }
 
 fn until(now: Now, ms: i64) -> Instant {

@@ -40,6 +40,8 @@ pub(super) struct Offsets {
     lookups: Vec<Lookup>,
     next: u64,
     auto_at: Instant,
+    /// Partitions that begin wait for the coordinator.
+    begins: bool,
     known: Map<TopicPartition, Offset>,
 }
 
@@ -88,7 +90,7 @@ impl Offsets {
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        !self.commits.is_empty() || !self.lookups.is_empty() || self.auto_at.0 == u64::MAX
+        !self.commits.is_empty() || !self.lookups.is_empty() || self.begins
     }
 
     /// `auto.commit.interval.ms` is over.
@@ -349,10 +351,7 @@ impl Group {
     /// Asks where the group is in partitions that begin, and where the application wants to know.
     pub(super) fn ask_committed(&mut self, consumer: &mut Consumer, context: &mut Context<'_>) {
         let begin = consumer.uncommitted(context.now.mono);
-        // The coordinator is looked for if somebody waits for it.
-        if self.offsets.auto_at.0 == u64::MAX {
-            self.offsets.auto_at = Instant(0);
-        }
+        self.offsets.begins = false;
         if !begin.is_empty() {
             let partitions: Vec<TopicPartition> = begin.iter().map(|it| it.0.clone()).collect();
             let asked = begin.clone();
@@ -361,8 +360,8 @@ impl Group {
             });
             if sent {
                 consumer.asked_committed(&begin);
-            } else if self.coordinator.node.is_none() && !self.is_subscribed() {
-                self.offsets.auto_at = Instant(u64::MAX);
+            } else {
+                self.offsets.begins = true;
                 self.find(context);
             }
         }

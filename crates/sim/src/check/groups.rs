@@ -190,3 +190,144 @@ impl Checks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::cluster;
+    use super::*;
+
+    const A: Pid = Pid(5);
+    const B: Pid = Pid(6);
+
+    /// Two consumers of a group, of a topic that has one partition.
+    fn group(instances: [Option<&str>; 2]) -> Checks {
+        let mut checks = cluster(&[Pid(1)], &[]);
+        for (pid, instance) in [A, B].into_iter().zip(instances) {
+            checks.client(pid, &Str::from(format!("c{}", pid.0)), false, false);
+            checks.client_of_group(pid, Str::from_static("g"), instance.map(Str::from));
+        }
+        checks
+    }
+
+    fn partition() -> TopicPartition {
+        TopicPartition { topic: Str::from_static("t"), partition: 0 }
+    }
+
+    fn joined(epoch: i32, member: &str) -> GroupEvent {
+        GroupEvent::Joined { epoch, member_id: Str::from(member), is_leader: false }
+    }
+
+    fn assigned(epoch: i32) -> GroupEvent {
+        GroupEvent::Assigned { epoch, partitions: vec![partition()] }
+    }
+
+    fn offsets(offset: i64) -> Vec<(TopicPartition, Offset)> {
+        vec![(partition(), Offset(offset))]
+    }
+
+    impl Checks {
+        fn hear(&mut self, at_us: u64, pid: Pid, said: &GroupEvent) {
+            self.member_said(1, Instant(at_us), pid, said);
+        }
+
+        fn commit(&mut self, pid: Pid, offset: i64) {
+            self.hear(0, pid, &GroupEvent::Commits { offsets: offsets(offset) });
+            self.hear(0, pid, &GroupEvent::Committed { offsets: offsets(offset) });
+        }
+
+        fn find_offset(&mut self, pid: Pid, offset: Option<i64>) {
+            self.hear(0, pid, &GroupEvent::Found { partition: partition(), offset: offset.map(Offset) });
+        }
+    }
+
+    #[test]
+    fn two_members_of_a_generation_must_not_have_a_partition() {
+        let mut checks = group([None, None]);
+        for (pid, member) in [(A, "a"), (B, "b")] {
+            checks.hear(0, pid, &joined(1, member));
+            checks.hear(0, pid, &assigned(1));
+        }
+        assert!(checks.broken_by(Check::OneOwner).is_some());
+    }
+
+    #[test]
+    fn who_was_left_behind_may_believe_in_what_it_had() {
+        let mut checks = group([None, None]);
+        checks.hear(0, A, &joined(1, "a"));
+        checks.hear(0, A, &assigned(1));
+        checks.hear(0, B, &joined(2, "b"));
+        checks.hear(0, B, &assigned(2));
+        // Hearing of it late takes nothing from its successor.
+        checks.hear(1, A, &GroupEvent::Lost { partitions: vec![partition()] });
+        assert_eq!(checks.broken(), None);
+        assert_eq!(checks.groups["g"].partitions[&partition()].owner, Some(B));
+    }
+
+    #[test]
+    fn whoever_has_the_same_instance_id_takes_the_place() {
+        let mut checks = group([Some("i"), Some("i")]);
+        for (pid, member) in [(A, "a"), (B, "b")] {
+            checks.hear(0, pid, &joined(1, member));
+            checks.hear(0, pid, &assigned(1));
+        }
+        assert_eq!(checks.broken(), None);
+    }
+
+    #[test]
+    fn epochs_of_a_member_must_not_move_back() {
+        let mut checks = group([None, None]);
+        checks.hear(0, A, &joined(3, "a"));
+        checks.hear(0, A, &joined(1, "another"));
+        assert_eq!(checks.broken(), None, "who joins anew begins anew");
+        checks.hear(0, A, &joined(3, "a"));
+        checks.hear(0, A, &joined(2, "a"));
+        assert!(checks.broken_by(Check::EpochsMonotone).is_some());
+    }
+
+    #[test]
+    fn what_was_committed_must_be_found() {
+        let mut checks = group([None, None]);
+        checks.find_offset(A, None);
+        checks.commit(A, 0);
+        checks.find_offset(B, Some(0));
+        // One that nobody answered may have been done.
+        checks.hear(0, A, &GroupEvent::Commits { offsets: offsets(5) });
+        checks.hear(0, A, &GroupEvent::CommitFailed { offsets: offsets(5), error: None });
+        checks.find_offset(B, Some(5));
+        assert_eq!(checks.broken(), None);
+        checks.find_offset(B, None);
+        assert!(checks.broken_by(Check::CommitsStay).is_some());
+    }
+
+    #[test]
+    fn a_commit_that_was_refused_must_not_be_found() {
+        let mut checks = group([None, None]);
+        checks.hear(0, A, &GroupEvent::Commits { offsets: offsets(5) });
+        let error = Some(protocol::ErrorCode::UnknownMemberId);
+        checks.hear(0, A, &GroupEvent::CommitFailed { offsets: offsets(5), error });
+        checks.find_offset(B, Some(5));
+        assert!(checks.broken_by(Check::CommitsStay).is_some());
+    }
+
+    #[test]
+    fn nothing_must_be_committed_that_nobody_could_read() {
+        let mut checks = group([None, None]);
+        checks.commit(A, 0);
+        assert_eq!(checks.broken(), None);
+        checks.commit(A, 1);
+        assert!(checks.broken_by(Check::CommitsBelow).is_some());
+    }
+
+    #[test]
+    fn what_nobody_reads_is_paused() {
+        let mut checks = group([None, None]);
+        checks.hear(0, A, &joined(1, "a"));
+        checks.hear(10, A, &assigned(1));
+        checks.hear(30, A, &GroupEvent::Revoked { partitions: vec![partition()] });
+        checks.hear(40, B, &joined(2, "b"));
+        checks.hear(70, B, &assigned(2));
+        checks.member_gone(Instant(100), B);
+        let held = &checks.groups["g"].partitions[&partition()];
+        assert_eq!((held.owner, held.paused_us, held.free_since), (None, 40, Some(Instant(100))));
+    }
+}

@@ -19,7 +19,7 @@ const CLIENT: Pid = Pid(4);
 const TOPIC: Str = Str::from_static("t");
 
 /// Checks of a topic with so many replicas, and a producer that waits for all in sync.
-fn cluster(replicas: &[Pid], settings: &[Setting]) -> Checks {
+pub(super) fn cluster(replicas: &[Pid], settings: &[Setting]) -> Checks {
     let mut checks = Checks::default();
     checks.topic_asked(&TOPIC, settings);
     checks.client(CLIENT, &Str::from_static("p"), true, true);
