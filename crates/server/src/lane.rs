@@ -78,7 +78,16 @@ impl Lane {
         let flushers = Flushers::new(Sender::clone(&sender));
         let cleaners = Cleaners::new(Sender::clone(&sender), Arc::clone(&compressors) as _);
         let store = Store::with_compressors(disk, compressors);
-        let worker = Worker { store, cleaners, copiers, flushers, mount_threads, inbox: Arc::clone(&inbox) };
+        let worker = Worker {
+            store,
+            cleaners,
+            copiers,
+            flushers,
+            mount_threads,
+            inbox: Arc::clone(&inbox),
+            mounts: VecDeque::new(),
+            serves: false,
+        };
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
             // However it ends: somebody has to notice.
             let ended = WakeAtEnd(wake);
@@ -115,6 +124,9 @@ impl Lane {
     }
 }
 
+/// Mounts between two looks for other work, once there is any: a topic of thousands of partitions holds nobody up.
+const MOUNTS: usize = 16;
+
 struct Worker {
     store: Store<NativeDisk>,
     cleaners: Cleaners,
@@ -122,15 +134,21 @@ struct Worker {
     flushers: Flushers,
     mount_threads: usize,
     inbox: Inbox,
+    /// Mounts that wait for a moment in which nothing else does.
+    mounts: VecDeque<(OpId, StoreOp)>,
+    /// Records were appended, not only metadata: a start mounts all it has at once.
+    serves: bool,
 }
 
 impl Worker {
     fn run(mut self, receiver: &Receiver<Message>, wake: &dyn Fn()) {
         let mut is_running = true;
-        while is_running && let Ok(first) = receiver.recv() {
+        while is_running || !self.mounts.is_empty() {
+            let first = if self.mounts.is_empty() { receiver.recv().ok() } else { receiver.try_recv().ok() };
+            is_running &= first.is_some() || !self.mounts.is_empty();
             // Whatever arrived meanwhile joins in: more batches to one write.
             let (mut ops, mut cleaned, mut copied, mut flushed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-            for message in std::iter::once(first).chain(receiver.try_iter()) {
+            for message in first.into_iter().chain(receiver.try_iter()) {
                 match message {
                     Message::Ops(more) => ops.extend(more),
                     Message::Cleaned(ended) => cleaned.push(ended),
@@ -239,6 +257,16 @@ impl Worker {
         flushed.waiting
     }
 
+    /// Carries out mounts that have waited, at most so many.
+    fn mount(&mut self, most: usize) -> Vec<Finished> {
+        let run: Vec<(OpId, StoreOp)> = self.mounts.drain(..most.min(self.mounts.len())).collect();
+        if run.is_empty() {
+            return Vec::new();
+        }
+        let answers = mount_all(&mut self.store, run, self.mount_threads);
+        answers.into_iter().map(|(op, result)| Finished::of(op, result)).collect()
+    }
+
     fn carry_out(&mut self, ops: Vec<(OpId, StoreOp)>) -> Vec<Finished> {
         let mut finished = Vec::with_capacity(ops.len());
         // They may begin at any time: after the turn's other operations, so that these are not held up.
@@ -273,11 +301,19 @@ impl Worker {
                 _ => true,
             });
         }
+        self.serves |= ops.iter().any(|(_, op)| matches!(op, StoreOp::Append(log, ..) if !self.store.is_synced(*log)));
         while let Some((_, first)) = ops.front() {
             let kind = kind_of(first);
             let others = ops.iter().position(|(_, op)| kind_of(op) != kind);
             let run: Vec<(OpId, StoreOp)> = ops.drain(..others.unwrap_or(ops.len())).collect();
+            if run.iter().any(|(_, op)| finds_mounts(op)) {
+                finished.extend(self.mount(usize::MAX));
+            }
             let answers = match kind {
+                Kind::Mount if self.serves => {
+                    self.mounts.extend(run);
+                    continue;
+                }
                 Kind::Mount => mount_all(&mut self.store, run, self.mount_threads),
                 Kind::Flush => {
                     flushes.extend(run.into_iter().filter_map(|(id, op)| match op {
@@ -302,6 +338,7 @@ impl Worker {
         for (op, log) in flushes {
             self.flush(op, log, &mut finished);
         }
+        finished.extend(self.mount(MOUNTS));
         for (op, log, era, step) in cleans {
             finished.extend(self.clean(op, log, era, step));
         }
@@ -347,6 +384,12 @@ fn kind_of(op: &StoreOp) -> Kind {
     }
 }
 
+/// True for what must not overtake a mount.
+fn finds_mounts(op: &StoreOp) -> bool {
+    let is_of_folders = matches!(op, StoreOp::Survey(_) | StoreOp::SetAside(..) | StoreOp::Adopt(..));
+    is_of_folders || matches!(kind_of(op), Kind::After(_))
+}
+
 /// What a thread said when it panicked.
 fn said_in_panic(panic: &(dyn Any + Send)) -> String {
     let what = panic.downcast_ref::<String>().cloned();
@@ -376,6 +419,64 @@ mod tests {
         }
         found.sort_by_key(|(id, _)| *id);
         found.into_iter().map(|(_, result)| result).collect()
+    }
+
+    fn spec(partition: i32) -> LogSpec {
+        LogSpec {
+            dir: DirId(0),
+            topic: Str::from("orders"),
+            partition,
+            topic_id: Uuid([5; 16]),
+            create: true,
+            synced: false,
+            compacted: false,
+            reserve: 0,
+        }
+    }
+
+    #[test]
+    fn flushes_and_mounts_beside_other_work_are_overtaken_by_nothing_that_depends_on_them() {
+        const LOGS: u32 = 40;
+        let folder = tempfile::tempdir().unwrap();
+        let (wake, woken) = channel();
+        let mut lane = Lane::start(NativeDisk::new(vec![folder.path().to_owned()]), 2, move || {
+            let _ = wake.send(());
+        })
+        .unwrap();
+        let log = LogId(1);
+        let mounted = answers(&lane, &woken, 0, vec![StoreOp::Mount(log, spec(0))]);
+        let [Ok(Done::Mounted(shape))] = &mounted[..] else { panic!("{mounted:?}") };
+        let mut shape = shape.clone();
+        let mut ops = Vec::new();
+        for _ in 0..3 {
+            let mut builder = BatchBuilder::new(Compression::None);
+            builder.push(WallMs(1_000), None, Some(b"value"), &[]);
+            let batches = builder.build_batches(&PureCompressors).unwrap();
+            let appended = shape.append(batches, LeaderEpoch(0), &LogRules::default(), WallMs(1_000)).unwrap();
+            ops.extend(appended.ops.into_iter().filter(|op| matches!(op, StoreOp::Append(..))));
+            ops.push(StoreOp::Flush(log));
+        }
+        // A topic of many partitions, of which the last is deleted before it was there; and the log itself.
+        ops.extend((1..LOGS).map(|it| StoreOp::Mount(LogId(it + 1), spec(it as i32))));
+        ops.extend([StoreOp::Remove(LogId(LOGS)), StoreOp::Remove(log)]);
+        let count = ops.len();
+        lane.submit((10..).map(OpId).zip(ops).collect());
+        let mut order = Vec::new();
+        while order.len() < count {
+            woken.recv().unwrap();
+            for it in lane.finished() {
+                assert!(it.result.is_ok(), "{it:?}");
+                order.push(it.op.0);
+            }
+        }
+        let place = |op: u64| order.iter().position(|it| *it == op).unwrap();
+        let [flushes, last] = [[11, 13, 15], [14 + u64::from(LOGS), 15 + u64::from(LOGS), 16 + u64::from(LOGS)]];
+        assert!(place(flushes[0]) < place(flushes[1]) && place(flushes[1]) < place(flushes[2]), "{order:?}");
+        assert!(place(flushes[2]) < place(last[2]), "the log is removed when it is flushed: {order:?}");
+        assert!(place(last[0]) < place(last[1]), "a log is removed when it is mounted: {order:?}");
+        lane.stop();
+        let left = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left, LOGS as usize - 2, "all but two are there");
     }
 
     /// A clean of a deleted topic's log went on by its paths, in the folder of the topic that was created next.
