@@ -47,7 +47,7 @@ fn logs_in(rig: &Rig, dir: u16) -> usize {
 }
 
 fn create(rig: &mut Rig, name: &str, assigned: bool) -> (ErrorCode, Str) {
-    let by_hand = CreatableReplicaAssignment { partition_index: 0, broker_ids: vec![1], ..Default::default() };
+    let by_hand = CreatableReplicaAssignment { partition_index: 0, broker_ids: vec![1] };
     let topic = CreatableTopic {
         name: name.into(),
         num_partitions: if assigned { -1 } else { 1 },
