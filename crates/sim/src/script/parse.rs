@@ -20,6 +20,8 @@ type Counted<T> = (&'static str, fn(Str, u64) -> T);
 type OfLog = (&'static str, fn(TopicPartition, Option<Str>) -> Query);
 /// A word and what it asks of a partition.
 type OfPartition = (&'static str, fn(TopicPartition) -> Query);
+/// A word and what it asks of a partition and a group.
+type OfGroup = (&'static str, fn(TopicPartition, Str) -> Query);
 
 pub(super) fn scenario(text: &str) -> Result<Scenario, ScriptError> {
     let mut setup = Setup::default();
@@ -173,8 +175,7 @@ fn query(line: &mut Line) -> Result<Query, ScriptError> {
             return Ok(make(line.name("a group's or consumer's name")?));
         }
     }
-    const OFFSETS: [(&str, fn(TopicPartition, Str) -> Query); 2] =
-        [("committed", Query::Committed), ("lag", Query::Lag)];
+    const OFFSETS: [OfGroup; 2] = [("committed", Query::Committed), ("lag", Query::Lag)];
     for (word, make) in OFFSETS {
         if line.eat(word) {
             let partition = line.partition()?;
