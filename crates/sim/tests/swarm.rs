@@ -138,12 +138,6 @@ fn every_planted_bug_of_a_cluster_is_found() {
     ] {
         found(bug, check, |seed| Scenario::random_cluster(seed, 3));
     }
-    // One of three voters misses what the others commit, and stands when one of these is gone.
-    found(PlantedBug::BoastsOfLog, "leader-completeness", |seed| {
-        let serving = "run until serving b1\nrun until serving b2\nrun until serving b3";
-        let lonely = "cut b1 b3\ncut b2 b3\ntopic t\nrun 1s\nkill b1\nheal b2 b3\nrun 20s";
-        Scenario::parse(&format!("seed {seed}\nbroker b1\nbroker b2\nbroker b3\n{serving}\n{lonely}\n")).unwrap()
-    });
     // Few brokers are in sync where brokers are few and controllers stay.
     found(PlantedBug::CommitsAlone, "strong-isr", |seed| {
         let mut scenario = Scenario::museum(seed, Exhibit::LoneHighWatermark);
