@@ -126,7 +126,9 @@ impl Stored {
             Done::Swapped => Stored::Swapped,
             Done::Copied(_) | Done::CopyFailed(_) | Done::CopyDropped => Stored::Copied,
             Done::Moved(_) => Stored::Moved,
-            Done::OnlyCopy | Done::Surveyed(_) | Done::Measured(_) | Done::SetAside(_) | Done::Adopted => Stored::Tidied,
+            Done::OnlyCopy | Done::Surveyed(_) | Done::Measured(_) | Done::SetAside(_) | Done::Adopted => {
+                Stored::Tidied
+            }
             Done::Found(_) | Done::FoundTimestamp(_) => Stored::Found,
             Done::Loaded(_) => Stored::Loaded,
             Done::Put => Stored::Put,
@@ -508,8 +510,12 @@ fn group_event_words(event: &GroupEvent) -> Option<String> {
         GroupEvent::CommitFailed { offsets: it, error: Some(error) } => {
             format!("its commit of {} is refused: {}", offsets(it), error.name())
         }
-        GroupEvent::CommitFailed { offsets: it, error: None } => format!("nobody answers its commit of {}", offsets(it)),
-        GroupEvent::Found { partition, offset: Some(offset) } => format!("its group has committed {offset} in {partition}"),
+        GroupEvent::CommitFailed { offsets: it, error: None } => {
+            format!("nobody answers its commit of {}", offsets(it))
+        }
+        GroupEvent::Found { partition, offset: Some(offset) } => {
+            format!("its group has committed {offset} in {partition}")
+        }
         GroupEvent::Found { partition, offset: None } => format!("its group has committed nothing in {partition}"),
         GroupEvent::Refused { api, error } => format!("{} is refused: {}", api.name(), error.name()),
         GroupEvent::Leaves { why } => format!("it leaves its group: {why}"),
