@@ -48,8 +48,8 @@ pub mod view;
 mod watch;
 
 pub use config::Config;
-pub use deferred::RequestId;
 pub use coordinator::{Assignor, NoPatterns, TopicPatterns};
+pub use deferred::RequestId;
 pub use event::Event;
 pub use gateway::check_answer;
 pub use input::{ConnId, Input, Peer, PeerHost};
