@@ -6,6 +6,9 @@ use super::{grouped, left};
 use crate::draw::{Shape, classed, glyph, shape, text};
 use crate::view::{Group, Member, Share, State};
 
+/// An offset, or a number of them, of a partition; nothing if it is not known.
+type Sum = fn(&Share) -> Option<i64>;
+
 /// The view: the groups of the room, or of its lanes beside each other.
 pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let mut shapes = if scene.lanes.is_empty() { Vec::new() } else { lanes::draw(scene) };
@@ -94,7 +97,7 @@ pub(crate) fn table(group: &Group, now_us: Option<u64>) -> Shape {
         table.children.insert(0, shape("caption").say(format!("partitions of {topic}")));
     }
     if full {
-        let sums: [(&str, fn(&Share) -> Option<i64>); 4] = [
+        let sums: [(&str, Sum); 4] = [
             ("committed", |it| it.committed),
             ("position", |it| it.position),
             ("high watermark", |it| Some(it.end)),
@@ -182,7 +185,7 @@ fn deeds(member: &Member) -> Vec<Shape> {
 }
 
 /// An offset of each partition; what is not known is "–".
-fn sum_row(group: &Group, name: &'static str, of: fn(&Share) -> Option<i64>) -> Shape {
+fn sum_row(group: &Group, name: &'static str, of: Sum) -> Shape {
     let mut cells = vec![shape("th").set("scope", "row").say(name)];
     for it in &group.shares {
         let why = match name {
