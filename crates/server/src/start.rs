@@ -17,11 +17,11 @@ use protocol::Str;
 
 use crate::calls::Calls;
 use crate::compressors::NativeCompressors;
-use crate::patterns::RegexPatterns;
 use crate::datadir::{DataDir, DataDirError};
 use crate::disk::NativeDisk;
 use crate::lane::Lane;
 use crate::own_calls::Advertised;
+use crate::patterns::RegexPatterns;
 use crate::reactor::{Ended, Listener, Reactor, Settings, WAKE, Ways};
 use crate::reader::Reader;
 

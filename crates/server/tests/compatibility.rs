@@ -34,7 +34,10 @@ const NOTES: [(ApiKey, &str); 8] = [
         "a replica that changes its mind once the controller has noted its new directory goes there first",
     ),
     (ApiKey::FindCoordinator, "groups; of transactions and share groups there are no coordinators"),
-    (ApiKey::JoinGroup, "the classic protocol: eager and cooperative, static members (KIP-345, KIP-814); also in groups of the consumer protocol"),
+    (
+        ApiKey::JoinGroup,
+        "the classic protocol: eager and cooperative, static members (KIP-345, KIP-814); also in groups of the consumer protocol",
+    ),
     (ApiKey::InitProducerId, "idempotent producers; a transactional id is refused"),
     (ApiKey::ApiVersions, "any other version is answered in version 0 with UNSUPPORTED_VERSION"),
 ];
