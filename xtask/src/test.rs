@@ -217,6 +217,10 @@ fn crates_with(file: &str) -> Result<Vec<String>> {
 
 fn bundle_and_size(tally: &mut Tally) -> Result<()> {
     tally.check("the page builds", bundle::page);
+    // What rewrites the module that is served. It is built here as for the page, and nowhere else.
+    let mut command = process::cargo();
+    command.arg("test").args(process::locked()).args(["--profile", "tool", "--package", "xtask-wasm"]);
+    tally.cargo_test("bundle", &mut command)?;
     tally.check("the page is within its limit", size::check);
     Ok(())
 }

@@ -18,6 +18,7 @@ use protocol::messages::produce_request::PartitionProduceData;
 use protocol::messages::{ApiVersionsRequest, CreateTopicsRequest, MetadataRequest};
 use protocol::records::{BatchBuilder, Compression, Compressors, PureCompressors, crc32c};
 use protocol::{ApiKey, ErrorCode, Request, RequestBody, ResponseBody, Str, WallMs, frame};
+use server::NativeCompressors;
 
 fn rig() -> (Rig, Client) {
     let rig = Rig::start();
@@ -236,7 +237,7 @@ fn a_request_full_of_bombs() {
     client.create_topic("t", 20);
     let mut builder = BatchBuilder::new(Compression::Gzip);
     builder.push(WallMs(1_700_000_000_000), None, Some(&vec![0; 210_000_000]), &[]);
-    let bomb = builder.build(&PureCompressors).unwrap();
+    let bomb = builder.build(&NativeCompressors).unwrap();
     assert!(bomb.len() < 250_000);
     let RequestBody::Produce(mut request) = produce("t", 0, -1, bomb) else { panic!() };
     let first = request.topic_data[0].partition_data[0].clone();
