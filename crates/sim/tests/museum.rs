@@ -62,7 +62,7 @@ fn a_swarm_finds_each_loss() {
     for (exhibit, first) in [
         (Exhibit::HighWatermarkTruncation, 15),
         (Exhibit::LoneEpochs, 5),
-        (Exhibit::UnvalidatedFetches, 17),
+        (Exhibit::UnvalidatedFetches, 123),
         (Exhibit::LoneHighWatermark, 67),
         (Exhibit::NoElr, 24),
         (Exhibit::UncleanElection, 5),
