@@ -29,6 +29,10 @@ pub struct Group {
     pub rebalances: u64,
     /// Paused-partition-time so far, in µs: for each partition that somebody read before, how long nobody did.
     pub paused_us: u64,
+    /// The consumer that came last: it said something of the group for the first time since its process began.
+    pub newcomer: Option<Str>,
+    /// What of `paused_us` passed since then.
+    pub paused_since_newcomer_us: u64,
 }
 
 /// A consumer of a group.
@@ -114,6 +118,8 @@ impl World {
                 partitions: Vec::new(),
                 rebalances: 0,
                 paused_us: 0,
+                newcomer: None,
+                paused_since_newcomer_us: 0,
             });
             let knows = actor.client.as_ref().map(client::Client::view);
             let told = knows.as_ref().and_then(|it| it.group.as_ref());

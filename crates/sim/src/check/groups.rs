@@ -18,6 +18,9 @@ pub(super) struct GroupLedger {
     /// The generations and epochs that members were told.
     epoch: i32,
     rebalances: u64,
+    /// Who said something of it and did not end since; and who of them came last.
+    known: Vec<Pid>,
+    newcomer: Option<Str>,
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ struct Held {
     /// Nobody has it since then.
     free_since: Option<Instant>,
     paused_us: u64,
+    /// How long it had been paused when the group's newcomer came.
+    paused_before_us: u64,
     committed: Option<i64>,
     /// Commits that may have been done, or not, since the last one that was.
     doubtful: Vec<i64>,
@@ -55,6 +60,10 @@ impl Held {
             self.free_since = Some(at);
         }
     }
+
+    fn paused_us(&self, now: Instant) -> u64 {
+        self.paused_us + self.free_since.map_or(0, |it| now.0.saturating_sub(it.0))
+    }
 }
 
 impl Checks {
@@ -63,12 +72,14 @@ impl Checks {
         let Some(ledger) = self.groups.get(&group.id) else { return };
         group.epoch = ledger.epoch;
         group.rebalances = ledger.rebalances;
+        group.newcomer = ledger.newcomer.clone();
         for partition in &mut group.partitions {
             let Some(held) = ledger.partitions.get(&partition.partition) else { continue };
             partition.committed = held.committed.map(Offset);
             partition.paused_since = held.free_since;
-            partition.paused_us = held.paused_us + held.free_since.map_or(0, |it| now.0.saturating_sub(it.0));
+            partition.paused_us = held.paused_us(now);
             group.paused_us += partition.paused_us;
+            group.paused_since_newcomer_us += partition.paused_us.saturating_sub(held.paused_before_us);
         }
     }
 
@@ -76,6 +87,7 @@ impl Checks {
     pub(crate) fn member_gone(&mut self, at: Instant, pid: Pid) {
         for ledger in self.groups.values_mut() {
             ledger.members.remove(&pid);
+            ledger.known.retain(|it| *it != pid);
             for held in ledger.partitions.values_mut() {
                 held.free(pid, at);
             }
@@ -91,6 +103,13 @@ impl Checks {
             self.check_committed(event, &name, offsets);
         }
         let ledger = self.groups.entry(id).or_insert_with(|| GroupLedger { epoch: -1, ..GroupLedger::default() });
+        if !ledger.known.contains(&pid) {
+            ledger.known.push(pid);
+            ledger.newcomer = Some(name.clone());
+            for held in ledger.partitions.values_mut() {
+                held.paused_before_us = held.paused_us(at);
+            }
+        }
         let mut wrong = None;
         match said {
             GroupEvent::Joined { epoch, member_id, .. } => {
@@ -329,5 +348,12 @@ mod tests {
         checks.member_gone(Instant(100), B);
         let held = &checks.groups["g"].partitions[&partition()];
         assert_eq!((held.owner, held.paused_us, held.free_since), (None, 40, Some(Instant(100))));
+        // B came at 40, when nobody had read for 10 of the 40.
+        let ledger = &checks.groups["g"];
+        assert_eq!((ledger.newcomer.as_deref(), held.paused_before_us), (Some("c6"), 10));
+        // Who ended and begins anew comes anew.
+        checks.hear(150, B, &joined(3, "b"));
+        let held = &checks.groups["g"].partitions[&partition()];
+        assert_eq!((held.paused_before_us, held.paused_us(Instant(170))), (90, 110));
     }
 }
