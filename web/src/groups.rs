@@ -27,6 +27,8 @@ fn group(it: &seen::Group) -> Group {
         members: it.members.iter().map(member).collect(),
         shares: it.partitions.iter().map(|partition| share(it, partition)).collect(),
         paused_us: it.paused_us,
+        newcomer: it.newcomer.as_ref().map(|it| it.to_string()),
+        paused_since_newcomer_us: it.paused_since_newcomer_us,
         holds: holds(it),
     }
 }

@@ -233,6 +233,8 @@ fn group(it: &Group) -> JsValue {
         ("members", list(&it.members, member)),
         ("shares", list(&it.shares, share)),
         ("pausedUs", count(it.paused_us)),
+        ("newcomer", text(it.newcomer.as_ref())),
+        ("pausedSinceNewcomerUs", count(it.paused_since_newcomer_us)),
         ("holds", list(&it.holds, |it| (&**it).into())),
     ])
 }

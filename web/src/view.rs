@@ -68,6 +68,9 @@ pub(crate) struct Group {
     pub(crate) shares: Vec<Share>,
     /// For how long its partitions were read by nobody since it had them all, added up, in µs.
     pub(crate) paused_us: u64,
+    /// The member that came last, and what of that passed since.
+    pub(crate) newcomer: Option<String>,
+    pub(crate) paused_since_newcomer_us: u64,
     /// Who holds back what, in sentences.
     pub(crate) holds: Vec<String>,
 }
@@ -537,7 +540,7 @@ export interface Message {
 }
 export interface Group {
     name: string; protocol: "classic" | "consumer"; assignor: string | undefined; state: string | undefined; epoch: number; coordinator: string | undefined;
-    members: Member[]; shares: Share[]; pausedUs: number; holds: string[];
+    members: Member[]; shares: Share[]; pausedUs: number; newcomer: string | undefined; pausedSinceNewcomerUs: number; holds: string[];
 }
 export interface Member {
     client: string; instance: string | undefined; epoch: number | undefined; state: string; isLeader: boolean; isCounted: boolean; process: State; slowUs: number; pollUntilUs: number | undefined;

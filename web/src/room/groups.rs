@@ -62,10 +62,16 @@ pub(crate) fn about(group: &Group) -> String {
 pub(crate) fn paused(group: &Group) -> Shape {
     let now = group.shares.iter().filter(|it| it.paused_since_us.is_some()).count();
     let words = format!("{} partition-seconds paused", seconds(group.paused_us));
-    let now = if now > 0 { format!(" · {now} now") } else { String::new() };
-    classed("span", if now.is_empty() { "paused" } else { "paused harm" })
+    let mut more = String::new();
+    if let Some(newcomer) = &group.newcomer {
+        more.push_str(&format!(" · {} since {newcomer} came", seconds(group.paused_since_newcomer_us)));
+    }
+    if now > 0 {
+        more.push_str(&format!(" · {now} now"));
+    }
+    classed("span", if now > 0 { "paused harm" } else { "paused" })
         .set("title", "for how long the group’s partitions were read by nobody, added up")
-        .with([shape("b").say(words), text(now)])
+        .with([shape("b").say(words), text(more)])
 }
 
 /// 1 240 000 → "1.24".

@@ -14,8 +14,9 @@ pub(crate) struct Sight {
 }
 
 impl Sight {
+    /// Since somebody came last: by then lanes may have begun differently.
     fn paused_us(&self) -> u64 {
-        self.groups.iter().map(|it| it.paused_us).sum()
+        self.groups.iter().map(|it| it.paused_since_newcomer_us).sum()
     }
 }
 
@@ -42,11 +43,11 @@ fn lane(sight: &Sight, is_on: bool, most: u64) -> Shape {
         .set("title", "show this lane’s cluster, log and files")
         .say(sight.name);
     let bar = classed("i", "bar").set("style", format!("--share:{}%", tenths(paused as f64 * 100.0 / most as f64)));
-    let figure = classed("p", "figure").with([
-        shape("b").say(groups::seconds(paused)),
-        shape("small").say(" partition-seconds paused"),
-        bar,
-    ]);
+    let mut words = " partition-seconds paused".to_owned();
+    if let Some(newcomer) = sight.groups.first().and_then(|it| it.newcomer.as_ref()) {
+        words.push_str(&format!(" since {newcomer} came"));
+    }
+    let figure = classed("p", "figure").with([shape("b").say(groups::seconds(paused)), shape("small").say(words), bar]);
     let mut shapes = vec![classed("div", "head").with([title]), figure];
     for group in &sight.groups {
         shapes.push(classed("p", "plain").say(groups::about(group)));

@@ -20,7 +20,7 @@ pub(crate) struct Choice {
     pub(crate) title: &'static str,
     /// What the engine makes it from: a number of brokers, or a scenario.
     pub(crate) text: &'static str,
-    /// The names of its lanes, and what stands in each for the word PROTOCOL.
+    /// The names of its lanes, and from what each is made; the first one's text tells the story of all.
     pub(crate) lanes: &'static [(&'static str, &'static str)],
 }
 
@@ -28,33 +28,28 @@ const fn choice(id: &'static str, title: &'static str, text: &'static str) -> Ch
     Choice { id, title, text, lanes: &[] }
 }
 
-macro_rules! scenario {
-    ($id:literal, $title:literal, $file:literal) => {
-        choice($id, $title, include_str!(concat!("../../../crates/sim/scenarios/", $file, ".scenario")))
+macro_rules! text {
+    ($file:literal) => {
+        include_str!(concat!("../../../crates/sim/scenarios/", $file, ".scenario"))
     };
 }
 
-/// A group, of which each lane has another protocol.
-const GROUP: &str = include_str!("../../lanes.scenario");
-const COOPERATIVE: &str = "partition.assignment.strategy=cooperative-sticky";
+macro_rules! scenario {
+    ($id:literal, $title:literal, $file:literal) => {
+        choice($id, $title, text!($file))
+    };
+}
+
+const GROUP: &str = include_str!("../../group.scenario");
+const EAGER: &str = text!("21-rebalance-eager");
 
 /// Rooms without a story, then scenarios; those that tell a story do so by chapters.
-pub(crate) const ROOMS: [Choice; 32] = [
+pub(crate) const ROOMS: [Choice; 44] = [
     choice("three", "Three brokers", "3"),
     choice("one", "One broker", "1"),
     choice("five", "Five brokers", "5"),
     choice("seven", "Seven brokers", "7"),
-    Choice { id: "group", title: "A consumer group", text: GROUP, lanes: &[("", COOPERATIVE)] },
-    Choice {
-        id: "21",
-        title: "21 · Three ways to rebalance",
-        text: GROUP,
-        lanes: &[
-            ("eager", "partition.assignment.strategy=range"),
-            ("cooperative", COOPERATIVE),
-            ("KIP-848", "group.protocol=consumer"),
-        ],
-    },
+    Choice { id: "group", title: "A consumer group", text: GROUP, lanes: &[("", GROUP)] },
     scenario!("1", "1 · Acked, then gone", "01-acks-1-loss-on-a-clean-failover"),
     scenario!("2", "2 · All of one", "02-acks-all-with-min-isr-1"),
     scenario!("3", "3 · Too few to write", "03-min-isr-refuses-writes"),
@@ -71,14 +66,36 @@ pub(crate) const ROOMS: [Choice; 32] = [
     scenario!("13", "13 · Fenced is not dead", "13-fenced-is-not-dead"),
     scenario!("14", "14 · The controller dies", "14-controller-failover"),
     scenario!("15", "15 · No majority", "15-metadata-quorum-lost"),
+    scenario!("16", "16 · The coordinator dies", "16-group-coordinator-failover"),
     scenario!("17", "17 · Stopped and killed", "17-graceful-and-hard-stop"),
     scenario!("18", "18 · Preferred leaders", "18-preferred-leaders"),
+    scenario!("19", "19 · A throttle too tight", "19-reassignment-under-throttle"),
     scenario!("20", "20 · Reading from a follower", "20-follower-fetch"),
+    Choice {
+        id: "21",
+        title: "21 · Three ways to rebalance",
+        text: EAGER,
+        lanes: &[
+            ("eager", EAGER),
+            ("cooperative", text!("21-rebalance-cooperative")),
+            ("KIP-848", text!("21-rebalance-kip-848")),
+        ],
+    },
+    scenario!("22", "22 · The zombie consumer", "22-zombie-consumer"),
+    scenario!("22b", "22 · … by KIP-848", "22-zombie-consumer-of-kip-848"),
+    scenario!("23", "23 · Too long between polls", "23-max-poll-interval-loop"),
+    scenario!("24", "24 · Static members", "24-static-membership"),
+    scenario!("24b", "24 · … by KIP-848", "24-static-membership-of-kip-848"),
+    scenario!("25", "25 · Commit before or after", "25-commit-before-or-after"),
     scenario!("26", "26 · Twice in the log", "26-duplicate-on-retry"),
     scenario!("27", "27 · Once, with idempotence", "27-idempotent-dedupe"),
     scenario!("28", "28 · Overtaken", "28-reorder-on-retry"),
     scenario!("32", "32 · Compaction", "32-compaction-and-tombstones"),
     scenario!("33", "33 · Retention", "33-retention-and-a-slow-consumer"),
+    scenario!("34", "34 · Before anybody looked", "34-new-partitions-with-reset-latest"),
+    scenario!("35", "35 · A key moves", "35-more-partitions-break-key-order"),
+    scenario!("36", "36 · A hot key", "36-hot-key-and-idle-consumers"),
+    scenario!("37", "37 · What lag is", "37-the-anatomy-of-lag"),
     scenario!("disk", "A full disk", "full-disk"),
     scenario!("power", "One broker, no power", "power-cut-of-one-broker"),
 ];
@@ -106,8 +123,8 @@ impl Choice {
             return Ok(vec![("", Engine::new(self.text)?)]);
         }
         let mut engines = Vec::new();
-        for (name, settings) in self.lanes {
-            engines.push((*name, Engine::new(&self.text.replace("PROTOCOL", settings))?));
+        for (name, text) in self.lanes {
+            engines.push((*name, Engine::new(text)?));
         }
         Ok(engines)
     }
@@ -275,7 +292,8 @@ pub(crate) fn neighbour(scene: &Scene, way: isize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Every story can be gone through, and says each thing in a sentence or two.
+    /// Every room plays to its end, and no line of it is refused; every story can be gone through, and says each thing in a sentence
+    /// or two.
     #[test]
     fn every_story_is_told_briefly_and_of_moments_that_come_one_after_the_other() {
         let mut stories = 0;
@@ -309,5 +327,38 @@ mod tests {
             }
         }
         assert!(stories >= 6);
+    }
+
+    /// Side by side is the same run but for the protocol, and its figures are those of the committed transcripts.
+    #[test]
+    fn lanes_differ_in_their_protocol_alone_and_show_the_transcripts_figures() {
+        let choice = find("21").unwrap();
+        let told = story::read(choice.text).chapters.pop().unwrap().text;
+        let transcripts = [
+            include_str!("../../../crates/sim/scenarios/21-rebalance-eager.transcript"),
+            include_str!("../../../crates/sim/scenarios/21-rebalance-cooperative.transcript"),
+            include_str!("../../../crates/sim/scenarios/21-rebalance-kip-848.transcript"),
+        ];
+        let bare = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|it| !it.starts_with('#'));
+            // Keys of a consumer that name its protocol come last.
+            lines.map(|it| it.split_inclusive("max.poll.records=10").next().unwrap_or_default().to_owned()).collect()
+        };
+        let engines = choice.engines().unwrap();
+        for (((name, engine), (_, text)), transcript) in engines.iter().zip(choice.lanes).zip(transcripts) {
+            assert_eq!(bare(text), bare(choice.text), "{name}");
+            let mut lines = transcript.lines();
+            let mut shown: Vec<u64> = Vec::new();
+            while lines.any(|it| it == "> show paused g") {
+                let figure = lines.next().and_then(|it| it.trim().strip_prefix("= ")?.strip_suffix("us"));
+                shown.push(figure.expect("a figure in µs").parse().unwrap());
+            }
+            let paused = shown[1] - shown[0];
+            let group = &engine.groups()[0];
+            assert_eq!((group.newcomer.as_deref(), group.paused_since_newcomer_us), (Some("c4"), paused), "{name}");
+            let tenths = (paused + 50_000) / 100_000;
+            let figure = format!("{}, {}.{}:", name, tenths / 10, tenths % 10).to_lowercase();
+            assert!(told.to_lowercase().contains(&figure), "{figure} {told}");
+        }
     }
 }
