@@ -3,6 +3,9 @@
 #![cfg(not(target_arch = "wasm32"))] // one of the others is in C
 #![allow(clippy::unwrap_used)] // what a test expects and does not find fails it
 
+#[path = "common/literals.rs"]
+mod literals;
+
 use std::io::{Read, Write};
 
 use protocol::Random;
@@ -107,6 +110,12 @@ fn each_reads_what_the_other_writes() {
             }
         }
     }
+}
+
+/// On a machine of 32 bits they once were not: `sim`'s tests ask one.
+#[test]
+fn more_literals_than_a_short_head_can_tell_are_read() {
+    literals::are_read();
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The same seeds give the same hashes in a browser as natively.
 #![cfg(target_family = "wasm")]
 
+#[path = "../../protocol/tests/common/literals.rs"]
+mod literals;
+
 use sim::script::Scenario;
 use sim::swarm::examine;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
@@ -27,4 +30,10 @@ fn a_scenario_has_the_committed_transcript() {
     let played = scenario.play().unwrap();
     assert_eq!(played.failures, []);
     assert_eq!(played.transcript, include_str!("../scenarios/27-idempotent-dedupe.transcript"));
+}
+
+/// Here a word has 32 bits.
+#[wasm_bindgen_test]
+fn more_literals_than_a_short_head_can_tell_are_read() {
+    literals::are_read();
 }

@@ -38,7 +38,7 @@ impl Table {
             return Err(WRONG);
         }
         let mut states = vec![State::default(); size];
-        let symbols = || (0u8..).zip(counts);
+        let symbols = || (0..=u8::MAX).zip(counts);
         // Those that are less than once are at the end, the first of them last.
         let mut end = size;
         for (symbol, _) in symbols().filter(|(_, count)| **count < 0) {
@@ -127,5 +127,26 @@ impl<'a> Cursor<'a> {
     pub(super) fn step(&mut self, reader: &mut BackwardReader<'_>) {
         let State { bits, least, .. } = self.table.states[self.at];
         self.at = least + reader.take(bits) as usize;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::compression::bits::BitWriter;
+
+    /// The number behind the last symbol is none that a byte has.
+    #[test]
+    fn a_table_can_have_as_many_symbols_as_there_are() {
+        let mut writer = BitWriter::default();
+        writer.put(0, 4); // Five bits of accuracy.
+        writer.put(1, 5); // The first symbol is never,
+        (0..84).for_each(|_| writer.put(3, 2)); // nor are 252
+        writer.put(2, 2); // and two more,
+        writer.put(33 + 30, 6); // so the last one, 255, has all 32 states.
+        let bytes = writer.finish();
+        let table = Table::read(&mut &bytes[..], 256, 6).unwrap();
+        assert_eq!(table.states.len(), 32);
+        assert!(table.states.iter().all(|state| state.symbol == 255 && state.bits == 0), "{table:?}");
     }
 }

@@ -127,8 +127,9 @@ impl Frame {
             3 => (5, 18),
             _ => (3, 10),
         };
-        let head = take_number(rest, head)? as usize >> 4;
-        let (size, length) = (head & !(!0 << bits), head >> bits);
+        // 40 bits at most, which a word need not have.
+        let head = take_number(rest, head)? >> 4;
+        let (size, length) = ((head & !(!0 << bits)) as usize, (head >> bits) as usize);
         if size > BLOCK_SIZE {
             return Err(TOO_LONG);
         }
