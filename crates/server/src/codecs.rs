@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
-use protocol::records::compression::{gzip, snappy};
+use protocol::records::compression::{gzip, lz4, snappy};
 use protocol::records::{Compression, CompressionError, Compressors, PureCompressors};
 
 /// By how much a buffer grows at least.
@@ -42,7 +42,7 @@ impl Compressors for FastCompressors {
                 let mut plain = Vec::new();
                 // One byte more than allowed tells a full output from one that goes on. The decoder's own buffers are at most
                 // two blocks of 8 MiB, the largest that the format knows.
-                let mut reader = FrameDecoder::new(packed).take(limit as u64 + 1);
+                let mut reader = FrameDecoder::new(lz4::first_frame(packed)?).take(limit as u64 + 1);
                 reader.read_to_end(&mut plain).map_err(|error| corrupt(compression, &error))?;
                 if plain.len() > limit { Err(CompressionError::Limit { limit }) } else { Ok(plain) }
             }
@@ -181,14 +181,31 @@ mod tests {
         for compression in [Compression::Gzip, Compression::Snappy, Compression::Lz4] {
             let packed = FastCompressors.compress(compression, None, &plain).unwrap();
             for codec in [&FastCompressors as &dyn Compressors, &PureCompressors] {
-                // A head of snappy alone is whole; lz4_flex takes the last word of a frame for granted.
-                for length in 17..packed.len() - 4 {
+                // A head of snappy alone is whole.
+                for length in 17..packed.len() {
                     assert!(
                         codec.decompress(compression, &packed[..length], 1 << 20).is_err(),
                         "{compression}, {length}"
                     );
                 }
                 assert!(codec.decompress(compression, b"\xff\xff\xff\xffnothing of the kind", 1 << 20).is_err());
+            }
+        }
+    }
+
+    /// A consumer in Java reads no further, and would miss the records behind it.
+    #[test]
+    fn a_second_frame_of_lz4_is_not_read() {
+        let checked = FrameInfo::new().content_checksum(true).block_checksums(true).content_size(Some(5));
+        let mut encoder = FrameEncoder::with_frame_info(checked, Vec::new());
+        encoder.write_all(b"first").unwrap();
+        let checked = encoder.finish().unwrap();
+        for first in [checked, FastCompressors.compress(Compression::Lz4, None, b"first").unwrap()] {
+            for second in [&first[..], b"and so on"] {
+                let packed = [&first[..], second].concat();
+                for codec in [&FastCompressors as &dyn Compressors, &PureCompressors] {
+                    assert_eq!(codec.decompress(Compression::Lz4, &packed, 100).unwrap(), b"first");
+                }
             }
         }
     }

@@ -1,8 +1,9 @@
-//! The LZ4 frame format, version 1.6.
+//! The LZ4 frame format, version 1.6. A batch is one frame: what follows it is read by nobody, as Kafka's readers have it.
 
 use super::matches::take_apart;
 use super::plain::{CUT_SHORT, Fault, Plain, Step, take, take_number};
 use super::xxhash::xxh32;
+use super::{Compression, CompressionError};
 
 const MAGIC: u64 = 0x184d_2204;
 /// As Kafka writes it: version 1, independent blocks of up to 64 KiB, no checksums, for the batch has its own; then the check
@@ -69,15 +70,42 @@ fn put_rest_of_length(length: usize, packed: &mut Vec<u8>) {
     }
 }
 
-/// Frames that follow each other are one stream.
-pub(super) fn decompress(mut packed: &[u8], plain: &mut Plain) -> Step {
-    while !packed.is_empty() {
-        frame(&mut packed, plain)?;
-    }
-    Ok(())
+/// The first frame of what is packed, to the last byte. A codec that reads on behind it, or takes the end of the bytes for its
+/// end, is given this.
+pub fn first_frame(packed: &[u8]) -> Result<&[u8], CompressionError> {
+    let length = frame_length(packed).map_err(|fault| fault.of(Compression::Lz4, 0))?;
+    Ok(&packed[..length])
 }
 
-fn frame(rest: &mut &[u8], plain: &mut Plain) -> Step {
+fn frame_length(packed: &[u8]) -> Step<usize> {
+    let mut rest = packed;
+    let Head { flags, .. } = head(&mut rest)?;
+    loop {
+        let length = take_number(&mut rest, 4)? as u32 & !STORED;
+        if length == 0 {
+            break;
+        }
+        take(&mut rest, length as usize)?;
+        if flags & BLOCK_CHECKSUMS != 0 {
+            take(&mut rest, 4)?;
+        }
+    }
+    if flags & CONTENT_CHECKSUM != 0 {
+        take(&mut rest, 4)?;
+    }
+    Ok(packed.len() - rest.len())
+}
+
+/// What a frame says of itself.
+struct Head {
+    flags: u8,
+    /// How large a block is at most.
+    most: usize,
+    /// How large all is, if it says that.
+    size: Option<u64>,
+}
+
+fn head(rest: &mut &[u8]) -> Step<Head> {
     if take_number(rest, 4)? != MAGIC {
         return Err(Fault::Corrupt("it does not begin as a frame does"));
     }
@@ -95,10 +123,16 @@ fn frame(rest: &mut &[u8], plain: &mut Plain) -> Step {
     if take_number(rest, 1)? != u64::from(xxh32(head) >> 8 & 0xff) {
         return Err(Fault::Corrupt("the check of its head is another"));
     }
+    Ok(Head { flags, most, size })
+}
+
+pub(super) fn decompress(mut packed: &[u8], plain: &mut Plain) -> Step {
+    let rest = &mut packed;
+    let Head { flags, most, size } = head(rest)?;
     let start = plain.len();
     loop {
         let length = take_number(rest, 4)? as u32;
-        if length == 0 {
+        if length & !STORED == 0 {
             break;
         }
         let block = take(rest, (length & !STORED) as usize)?;

@@ -3,7 +3,7 @@
 mod bits;
 mod deflate;
 pub mod gzip;
-mod lz4;
+pub mod lz4;
 mod matches;
 mod plain;
 mod pure;
