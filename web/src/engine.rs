@@ -330,6 +330,16 @@ impl Engine {
         self.search = Some(Search { until, limit: Instant(limit), findings, readers });
     }
 
+    /// Waits for nothing any more.
+    pub(crate) fn give_up(&mut self) {
+        self.search = None;
+    }
+
+    /// True while it is time that is waited for.
+    pub(crate) fn waits(&self) -> bool {
+        self.search.as_ref().is_some_and(|it| matches!(it.until, Until::Time(_)))
+    }
+
     /// Goes on towards what is waited for while there is time. A sentence once it has come, or will not.
     pub(crate) fn search(&mut self, on_time: impl Fn() -> bool) -> Option<String> {
         let search = self.search.take()?;
@@ -377,8 +387,8 @@ impl Engine {
         }
     }
 
-    /// Does what a line of the scenario language says. In the past this makes a branch, and both are kept.
-    pub(crate) fn act(&mut self, line: &str) -> Result<(), String> {
+    /// The steps that a line of the scenario language says, or what is wrong with it.
+    pub(crate) fn steps(line: &str) -> Result<Vec<(usize, Step)>, String> {
         let scenario = Scenario::parse(line)
             .map_err(|it| format!("column {}: expected {}, found {}", it.column, it.expected, it.found))?;
         if scenario.steps.is_empty() {
@@ -386,14 +396,26 @@ impl Engine {
                 "the world was made already: seed, network, disk, sync, codec and broker are its first lines".into()
             );
         }
+        Ok(scenario.steps)
+    }
+
+    /// Does what a line of the scenario language says. In the past this makes a branch, and both are kept.
+    pub(crate) fn act(&mut self, line: &str) -> Result<(), String> {
+        self.act_apart(line, false)
+    }
+
+    /// [`Engine::act`], on a branch of its own also where nothing is known of what comes, if so told.
+    pub(crate) fn act_apart(&mut self, line: &str, mut apart: bool) -> Result<(), String> {
+        let steps = Engine::steps(line)?;
         self.windows.clear();
-        for (_, step) in scenario.steps {
+        for (_, step) in steps {
             match step {
                 Step::Do(action) => {
                     let world = self.history.world();
                     let (event, before) = (world.events(), up(world));
                     let last_look = may_end_broker(&action).then(|| look::led(world));
-                    self.history.act(action).map_err(|error| error.to_string())?;
+                    self.history.act_apart(action, apart).map_err(|error| error.to_string())?;
+                    apart = false;
                     self.learn_ticks();
                     let now = up(self.history.world());
                     let branch = self.history.branch().to_owned();
@@ -419,6 +441,17 @@ impl Engine {
         }
         self.learn_ticks();
         Ok(())
+    }
+
+    /// True if more is known of this branch than was so far: what is done makes another.
+    pub(crate) fn is_past(&self) -> bool {
+        self.history.is_past()
+    }
+
+    /// Makes a branch from here on.
+    pub(crate) fn branch_off(&mut self) {
+        self.history.branch_off();
+        self.learn_ticks();
     }
 
     /// Looks at another branch, at its furthest moment.

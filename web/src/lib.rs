@@ -6,6 +6,7 @@ mod engine;
 mod groups;
 mod js;
 mod lab;
+mod lanes;
 mod look;
 mod room;
 mod telling;

@@ -264,11 +264,15 @@ impl History {
 
     /// Does something now. At the end of a branch it is added; in the past it makes a branch, and both are kept.
     pub fn act(&mut self, action: Action) -> Result<(), HistoryError> {
+        self.act_apart(action, false)
+    }
+
+    /// [`History::act`], on a branch of its own also where nothing is known of what comes, if so told.
+    pub fn act_apart(&mut self, action: Action, apart: bool) -> Result<(), HistoryError> {
         let after = self.world.events();
         let (turns, at) = (self.world.turns(), self.world.clock());
-        let branch = &self.branches[self.current];
-        let is_past = after < branch.known || (self.world.actions() as usize) < branch.actions.len();
-        if self.is_bare && !is_past {
+        let forks = apart || self.is_past();
+        if self.is_bare && !forks {
             // Nobody comes back to the moment before, so nothing needs to be as it was.
             self.world.act(&action)?;
             self.branches[self.current].actions.push(Stamped { after, turns, at, action });
@@ -276,7 +280,7 @@ impl History {
         }
         let mut changed = self.world.clone();
         changed.act(&action)?;
-        if is_past {
+        if forks {
             self.fork(after);
         }
         let branch = &mut self.branches[self.current];
@@ -284,6 +288,17 @@ impl History {
         self.world = changed;
         self.branches[self.current].known = self.branches[self.current].known.max(self.world.events());
         Ok(())
+    }
+
+    /// True if more is known of this branch than was so far: an action would make another.
+    pub fn is_past(&self) -> bool {
+        let branch = &self.branches[self.current];
+        self.world.events() < branch.known || (self.world.actions() as usize) < branch.actions.len()
+    }
+
+    /// Makes a branch from here on.
+    pub fn branch_off(&mut self) {
+        self.fork(self.world.events());
     }
 
     /// Looks at another branch, at its last known moment.

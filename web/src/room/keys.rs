@@ -173,6 +173,7 @@ fn pressed(room: Room, event: &KeyboardEvent) -> bool {
     if key == "Escape" {
         if inside("input, select, textarea").is_none() {
             room.select(Selection::Nothing);
+            room.forget_later();
         }
         room.change(|scene| scene.help = false);
         if let Ok(target) = target.dyn_into::<HtmlElement>() {

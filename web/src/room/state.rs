@@ -7,10 +7,11 @@ use leptos::prelude::*;
 
 use super::bar;
 use super::drawings::Drawings;
-use super::lanes;
+use super::lanes::Sight;
 use super::rooms::{Choice, Lesson};
 use super::scene::{Chrome, Scene, Selection};
 use crate::engine::{Engine, Until};
+use crate::lanes::{Lane, Lanes, Wish};
 
 /// A frame's work while the room plays, in ms.
 const FRAME_MS: f64 = 8.0;
@@ -47,20 +48,10 @@ pub(crate) struct Room {
 }
 
 struct Inner {
-    engine: RefCell<Engine>,
-    /// The number and the name of the lane that is looked at, and the other lanes: they follow its clock.
-    lane: RefCell<(usize, &'static str)>,
-    others: RefCell<Vec<Lane>>,
+    lanes: RefCell<Lanes>,
     scene: RefCell<Scene>,
     drawings: RefCell<Option<Drawings>>,
     pace: RefCell<Pace>,
-}
-
-/// A lane that is not the one looked at: the same scenario with other settings.
-struct Lane {
-    number: usize,
-    name: &'static str,
-    engine: Engine,
 }
 
 /// The page's clock at the last frame and at the last sentence, and what the bar and the forms showed then.
@@ -70,6 +61,8 @@ struct Pace {
     said_at: f64,
     /// How long drawing a frame takes here, in ms, on average of late.
     drawing: f64,
+    /// The lanes are to be looked at as soon as all are at one moment.
+    compares: bool,
     chrome: Chrome,
 }
 
@@ -77,9 +70,7 @@ impl Room {
     pub(crate) fn new(engine: Engine) -> Room {
         let scene = RefCell::new(Scene::new(engine.seed()));
         let inner = Inner {
-            engine: RefCell::new(engine),
-            lane: RefCell::default(),
-            others: RefCell::default(),
+            lanes: RefCell::new(Lanes::new(vec![("", engine)])),
             scene,
             drawings: RefCell::new(None),
             pace: RefCell::new(Pace::default()),
@@ -117,52 +108,43 @@ impl Room {
     }
 
     /// Moves in time, and stands still there.
-    fn travel(self, to: impl FnOnce(&mut Engine)) {
-        to(&mut self.inner().engine.borrow_mut());
-        self.inner().scene.borrow_mut().motion = Motion::Still;
-        self.gather();
-        self.draw();
-    }
-
-    /// Brings the other lanes to where the one is that is looked at.
-    fn gather(self) {
+    fn travel(self, to: impl FnOnce(&mut Lanes)) {
         let inner = self.inner();
-        let clock = inner.engine.borrow().clock();
-        for it in inner.others.borrow_mut().iter_mut() {
-            it.engine.seek_time(clock);
-        }
+        let undone = {
+            let mut lanes = inner.lanes.borrow_mut();
+            to(&mut lanes);
+            lanes.stop()
+        };
+        inner.scene.borrow_mut().motion = Motion::Still;
+        self.draw();
+        self.undone(&undone);
     }
 
     /// Looks at another lane.
     pub(crate) fn look_at_lane(self, number: usize) {
         self.stop();
-        let inner = self.inner();
-        if let Some(other) = inner.others.borrow_mut().iter_mut().find(|it| it.number == number) {
-            std::mem::swap(&mut *inner.engine.borrow_mut(), &mut other.engine);
-            let (number, name) = inner.lane.replace((other.number, other.name));
-            (other.number, other.name) = (number, name);
-        }
+        self.inner().lanes.borrow_mut().show(number);
         self.leave("");
         self.draw();
     }
 
     /// One event on.
     pub(crate) fn step(self) {
-        self.travel(|engine| {
-            engine.step();
+        self.travel(|lanes| {
+            lanes.shown.engine.step();
         });
     }
 
     /// One event back.
     pub(crate) fn back(self) {
-        self.travel(|engine| {
-            engine.back();
+        self.travel(|lanes| {
+            lanes.shown.engine.back();
         });
     }
 
     /// To the moment after so many events.
     pub(crate) fn seek(self, event: u64) {
-        self.travel(|engine| engine.seek(event));
+        self.travel(|lanes| lanes.shown.engine.seek(event));
     }
 
     /// To the furthest event.
@@ -174,7 +156,7 @@ impl Room {
     pub(crate) fn turn_to(self, chapter: usize) {
         let found = self.with(|it| it.lesson.as_ref().and_then(|it| Some((it.clone(), it.moment(chapter)?))));
         if let Some((lesson, moment)) = found {
-            self.travel(|engine| lesson.stand(engine, moment));
+            self.travel(|lanes| lesson.stand(&mut lanes.shown.engine, moment));
         }
     }
 
@@ -184,26 +166,20 @@ impl Room {
         match choice.engines() {
             Ok(engines) => {
                 let inner = self.inner();
-                let mut lanes: Vec<Lane> = Vec::new();
-                for (number, (name, engine)) in engines.into_iter().enumerate() {
-                    lanes.push(Lane { number, name, engine });
-                }
-                let Lane { number, name, engine } = lanes.remove(0);
-                inner.lane.replace((number, name));
-                inner.others.replace(lanes);
-                let mut scene = Scene::new(engine.seed());
+                let lanes = Lanes::new(engines);
+                let mut scene = Scene::new(lanes.shown.engine.seed());
                 {
                     let old = inner.scene.borrow();
                     (scene.columns, scene.cell, scene.narrow, scene.speed) =
                         (old.columns, old.cell, old.narrow, old.speed);
                 }
                 scene.room = choice.id;
-                scene.lesson = Lesson::of(choice, &engine);
-                inner.engine.replace(engine);
+                scene.lesson = Lesson::of(choice, &lanes.shown.engine);
+                inner.lanes.replace(lanes);
                 inner.scene.replace(scene);
                 self.leave("");
                 match self.with(|it| it.lesson.as_ref().and_then(|it| Some((it.clone(), it.begin()?)))) {
-                    Some((lesson, moment)) => self.travel(|engine| lesson.stand(engine, moment)),
+                    Some((lesson, moment)) => self.travel(|lanes| lesson.stand(&mut lanes.shown.engine, moment)),
                     None => self.travel(|_| ()),
                 }
             }
@@ -214,86 +190,113 @@ impl Room {
 
     /// To the end of a branch.
     pub(crate) fn switch(self, branch: usize) {
-        for it in self.inner().others.borrow_mut().iter_mut() {
-            it.engine.switch(branch);
-        }
-        self.travel(|engine| {
-            engine.switch(branch);
-        });
+        self.travel(|lanes| lanes.switch(branch));
         self.leave("");
     }
 
     /// Leaves the run's text on the page for the case of a fault, with what is to be done next, and how late it is.
     fn leave(self, next: &str) {
-        crate::leave(&format!("{}{next}", self.inner().engine.borrow().export()));
+        crate::leave(&format!("{}{next}", self.inner().lanes.borrow().shown.engine.export()));
         if let Some(lab) = document().get_element_by_id("lab") {
             // It is as attributes that they outlive the engine; that the element is there is all it takes.
             let _ = lab.set_attribute("data-run-at", &self.with(|it| it.view.time_us).to_string());
         }
     }
 
-    /// Does what a line says and writes it down. True if it was done.
+    /// Does what a line says and writes it down. True if it was done, or will be.
     pub(crate) fn act(self, text: &str) -> bool {
         let text = text.trim();
-        if text.is_empty() {
-            return false;
-        }
+        !text.is_empty() && self.ask(Wish::Line(text.to_owned()))
+    }
+
+    /// One more member of a group.
+    pub(crate) fn add_member(self, group: &str) {
+        self.ask(Wish::Member(group.to_owned()));
+    }
+
+    /// Does what is wished, or keeps it: what is asked for while time passes by itself is done after it, as the lines say.
+    fn ask(self, wish: Wish) -> bool {
         let inner = self.inner();
-        // What is done while time passes by itself is done after it, as the lines say.
-        if matches!(self.with(|it| it.motion), Motion::Until(Until::Time(_))) {
-            inner.engine.borrow_mut().search(|| true);
-            self.gather();
-            self.stop();
+        let words = wish.words();
+        let asked = inner.lanes.borrow_mut().ask(wish);
+        match asked {
+            Ok(Some(wish)) => self.carry_out(&wish),
+            Ok(None) => {
+                self.say_later();
+                true
+            }
+            Err(error) => {
+                inner.scene.borrow_mut().write(&words, Some(&error));
+                self.draw();
+                self.say(error);
+                false
+            }
         }
+    }
+
+    fn carry_out(self, wish: &Wish) -> bool {
+        let inner = self.inner();
+        let lines = {
+            let mut lanes = inner.lanes.borrow_mut();
+            lanes.gather();
+            wish.lines(&lanes.shown.engine)
+        };
+        let Some(last) = lines.last() else { return false };
         // If the engine stops at a fault within it, nothing is left to write it down.
-        self.leave(&format!("{text}\n"));
-        if let Some(us) = Engine::passes(text).filter(|it| *it > AT_ONCE_US) {
-            inner.scene.borrow_mut().write(text, None);
+        self.leave(&format!("{}\n", lines.join("\n")));
+        if let Some(us) = Engine::passes(last).filter(|it| *it > AT_ONCE_US) {
+            inner.scene.borrow_mut().write(last, None);
             self.go(Motion::Until(Until::Time(us)));
             return true;
         }
-        let mut done = inner.engine.borrow_mut().act(text);
-        if done.is_ok() {
-            for it in inner.others.borrow_mut().iter_mut() {
-                done = done.and(it.engine.act(text).map_err(|error| format!("in the lane {}: {error}", it.name)));
-            }
+        let done = inner.lanes.borrow_mut().act(wish);
+        for line in &lines {
+            let error = done.as_ref().err().filter(|_| line == last);
+            inner.scene.borrow_mut().write(line, error.map(|it| &**it));
         }
-        inner.scene.borrow_mut().write(text, done.as_ref().err().map(|it| &**it));
         self.draw();
         self.leave("");
         self.say(match &done {
-            Ok(()) => deed(text),
+            Ok(()) => deed(last),
             Err(error) => error.clone(),
         });
         done.is_ok()
     }
 
-    /// One more member of a group.
-    pub(crate) fn add_member(self, group: &str) {
+    /// What was to be done after a wait, and will not be now.
+    pub(crate) fn forget_later(self) {
+        let undone = self.inner().lanes.borrow_mut().forget_later();
+        self.undone(&undone);
+    }
+
+    /// Writes down what was wished and not done.
+    fn undone(self, wishes: &[Wish]) {
+        if wishes.is_empty() {
+            return;
+        }
         let inner = self.inner();
-        // Each lane has settings of its own.
-        for it in inner.others.borrow_mut().iter_mut() {
-            for line in it.engine.newcomer(group) {
-                if let Err(error) = it.engine.act(&line) {
-                    return self.say(error);
-                }
-            }
+        let words: Vec<String> = wishes.iter().map(Wish::words).collect();
+        for it in &words {
+            inner.scene.borrow_mut().write(it, Some("not done: what was to be done later was called off"));
         }
-        let others = inner.others.take();
-        let lines = inner.engine.borrow().newcomer(group);
-        for line in lines {
-            self.act(&line);
+        self.draw();
+        self.say(format!("Not done: {}.", words.join(", ")));
+    }
+
+    /// Says what waits for the time to pass.
+    fn say_later(self) {
+        let later = self.inner().lanes.borrow().later();
+        if let Some(later) = later {
+            self.say(format!("Once the time has passed: {later}. Pause or Escape calls that off."));
         }
-        inner.others.replace(others);
-        self.change(|_| ());
     }
 
     /// Looks at something, and at its bytes where it has any.
     pub(crate) fn select(self, selection: Selection) {
         let inner = self.inner();
         inner.scene.borrow_mut().bytes = match &selection {
-            Selection::Record(copy, offset) => inner.engine.borrow().explain_record(copy, *offset),
-            Selection::Message(message) => inner.engine.borrow().explain_message(&message.id),
+            Selection::Record(copy, offset) => inner.lanes.borrow().shown.engine.explain_record(copy, *offset),
+            Selection::Message(message) => inner.lanes.borrow().shown.engine.explain_message(&message.id),
             Selection::Nothing | Selection::Process(_) => Vec::new(),
         };
         self.change(|scene| scene.selection = selection);
@@ -304,18 +307,24 @@ impl Room {
         self.stop();
         let inner = self.inner();
         let asked = !inner.scene.borrow().why.is_empty();
-        let why = if asked { Vec::new() } else { inner.engine.borrow_mut().why() };
+        let why = if asked { Vec::new() } else { inner.lanes.borrow_mut().shown.engine.why() };
         self.change(|scene| scene.why = why);
     }
 
-    /// Stands still.
+    /// Stands still, and calls off what was to be done later.
     pub(crate) fn stop(self) {
         if self.with(|it| !it.is_still()) {
-            self.change(|scene| {
-                scene.motion = Motion::Still;
-                scene.sentence = scene.view.sentence.clone();
-            });
+            let undone = self.inner().lanes.borrow_mut().stop();
+            self.stand();
+            self.undone(&undone);
         }
+    }
+
+    fn stand(self) {
+        self.change(|scene| {
+            scene.motion = Motion::Still;
+            scene.sentence = scene.view.sentence.clone();
+        });
     }
 
     /// Plays, or stands still again.
@@ -327,14 +336,21 @@ impl Room {
     pub(crate) fn go(self, motion: Motion) {
         let inner = self.inner();
         let was_still = self.with(Scene::is_still);
-        if let Motion::Until(until) = motion {
-            inner.engine.borrow_mut().expect(until);
-        }
+        let undone = {
+            let mut lanes = inner.lanes.borrow_mut();
+            lanes.shown.engine.give_up();
+            if let Motion::Until(until) = motion {
+                lanes.shown.engine.expect(until);
+            }
+            // Another wait for time is one of the lines that were to be done in their order.
+            if lanes.shown.engine.waits() { Vec::new() } else { lanes.forget_later() }
+        };
         inner.pace.borrow_mut().frame_at = None;
         self.change(|scene| scene.motion = motion);
         if was_still {
             request_animation_frame(move || self.frame());
         }
+        self.undone(&undone);
     }
 
     fn frame(self) {
@@ -343,32 +359,24 @@ impl Room {
         let now = now_ms();
         let passed = now - inner.pace.borrow_mut().frame_at.replace(now).unwrap_or(now - 16.0);
         let slice = (FRAME_MS - BROWSER_MS - inner.pace.borrow().drawing).clamp(SLICE_MS.0, SLICE_MS.1);
-        let on_time = || now_ms() - now < slice;
+        let spent = || (now_ms() - now) / slice;
         let found = match motion {
             Motion::Still => return,
             Motion::Play => {
                 let us = passed.min(LONGEST_FRAME_MS) * 1_000.0 * bar::ten_to(speed);
-                // No lane is left behind: it has its share of the frame, and goes first.
-                if self.keep_up(now, slice) {
-                    inner.engine.borrow_mut().advance(us, on_time);
-                }
+                inner.lanes.borrow_mut().advance(us, &spent);
                 None
             }
-            Motion::Until(_) => {
-                let found = if self.keep_up(now, slice) { inner.engine.borrow_mut().search(on_time) } else { None };
-                if found.is_some() {
-                    self.gather();
-                }
-                found
-            }
+            Motion::Until(_) => inner.lanes.borrow_mut().search(&spent),
         };
         match found {
             Some(sentence) => {
-                self.stop();
+                self.stand();
                 if let Motion::Until(Until::Time(_)) = motion {
                     self.leave("");
                 }
                 self.say(sentence);
+                self.carry_out_later();
             }
             None => {
                 let begun = now_ms();
@@ -384,18 +392,14 @@ impl Room {
         }
     }
 
-    /// Lets the other lanes go on to where the one is that is looked at, in most of a frame at most. True once all are there.
-    fn keep_up(self, now: f64, slice: f64) -> bool {
-        let inner = self.inner();
-        let clock = inner.engine.borrow().clock();
-        let mut others = inner.others.borrow_mut();
-        let share = slice * 0.7 / others.len().max(1) as f64;
-        let mut there = true;
-        for (index, it) in others.iter_mut().enumerate() {
-            let until = now + share * (index + 1) as f64;
-            there &= it.engine.follow(clock, &|| now_ms() < until);
+    /// Does what was to be done after a wait, up to the next one.
+    fn carry_out_later(self) {
+        loop {
+            let due = self.inner().lanes.borrow_mut().due();
+            let Some(wish) = due else { break };
+            self.carry_out(&wish);
         }
-        there
+        self.say_later();
     }
 
     /// Says another sentence than the event's own.
@@ -409,25 +413,25 @@ impl Room {
     fn draw(self) {
         let inner = self.inner();
         {
-            let (mut scene, mut engine) = (inner.scene.borrow_mut(), inner.engine.borrow_mut());
-            let moved = scene.look(&mut engine);
-            let others = inner.others.borrow();
-            if !others.is_empty() && scene.looks_around() {
-                scene.lanes.clear();
-                let (number, name) = *inner.lane.borrow();
-                scene.lanes.push(Lane::sight(number, name, &engine));
-                scene.lanes.extend(others.iter().map(|it| Lane::sight(it.number, it.name, &it.engine)));
+            let (mut scene, mut lanes) = (inner.scene.borrow_mut(), inner.lanes.borrow_mut());
+            let moved = scene.look(&mut lanes.shown.engine);
+            let mut pace = inner.pace.borrow_mut();
+            pace.compares |= scene.looks_around();
+            // Figures of different moments compare nothing.
+            if pace.compares && lanes.are_many() && lanes.are_together() {
+                pace.compares = false;
+                scene.lanes = lanes.all().map(sight).collect();
                 ordered::sort_by_key(&mut scene.lanes, |it| it.number);
-                scene.lane = number;
+                scene.lane = lanes.shown.number;
             }
             let now = now_ms();
-            let mut pace = inner.pace.borrow_mut();
             if scene.is_still() {
                 if moved || scene.sentence.is_empty() {
                     scene.sentence = scene.view.sentence.clone();
                 }
-            } else if now - pace.said_at > SENTENCE_MS
-                && let Some(sentence) = engine.tell()
+            } else if lanes.later().is_none()
+                && now - pace.said_at > SENTENCE_MS
+                && let Some(sentence) = lanes.shown.engine.tell()
             {
                 pace.said_at = now;
                 scene.sentence = sentence;
@@ -470,10 +474,8 @@ impl Room {
     }
 }
 
-impl Lane {
-    fn sight(number: usize, name: &'static str, engine: &Engine) -> lanes::Sight {
-        lanes::Sight { number, name, groups: engine.groups() }
-    }
+fn sight(lane: &Lane) -> Sight {
+    Sight { number: lane.number, name: lane.name, groups: lane.engine.groups() }
 }
 
 /// What a person did, in a sentence.
