@@ -115,19 +115,21 @@ impl NativeFile {
 
     /// Has blocks set aside up to `len`, beyond the end of the file, so that its length is still that of its log and a crash
     /// leaves no zeros; with a `len` within the file, gives back those beyond its end.
-    pub(crate) fn reserve(&self, len: u64) -> io::Result<()> {
-        let written = self.written();
-        if len <= written {
-            // To be as long as it is frees what is beyond.
-            return self.open.file.set_len(written);
+    ///
+    /// A wish: a segment does without, whatever the reason, and the disk is not filled for one.
+    pub(crate) fn reserve(&self, len: u64) {
+        self.reserve_by(len, set_aside);
+    }
+
+    fn reserve_by(&self, len: u64, set_aside: fn(&File, u64) -> io::Result<()>) {
+        let (file, path, written) = (&self.open.file, self.path().display(), self.written());
+        if len > written {
+            let Err(error) = expect_room(file, len).and_then(|()| set_aside(file, len)) else { return };
+            tracing::warn!(%path, %error, "no room could be set aside for a segment: it grows as it is written");
         }
-        match set_aside(&self.open.file, len) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::StorageFull) => {
-                let path = self.path().display();
-                tracing::warn!(%path, %error, "no room could be set aside for a segment: it grows as it is written");
-                Ok(())
-            }
-            other => other,
+        // To be as long as it is frees what is beyond; who fails half-way keeps what it got.
+        if let Err(error) = file.set_len(written) {
+            tracing::warn!(%path, %error, "what was set aside for a segment could not be given back");
         }
     }
 
@@ -327,6 +329,19 @@ fn advise_random(file: &File) {
 #[cfg(not(target_os = "linux"))]
 fn advise_random(_: &File) {}
 
+/// Fails unless others are left as much as is to be set aside.
+#[cfg(target_os = "linux")]
+fn expect_room(file: &File, len: u64) -> io::Result<()> {
+    let found = rustix::fs::fstatvfs(file)?;
+    let usable = found.f_bavail.saturating_mul(found.f_frsize);
+    if usable / 2 >= len { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn expect_room(_: &File, _: u64) -> io::Result<()> {
+    Ok(())
+}
+
 #[cfg(target_os = "linux")]
 fn set_aside(file: &File, len: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
@@ -380,4 +395,41 @@ fn try_direct(dir: &Path) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn try_direct(_: &Path) -> io::Result<()> {
     Err(io::Error::other("this is not Linux"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    fn segment(folder: &tempfile::TempDir) -> NativeFile {
+        let path = folder.path().join("0.log");
+        std::fs::write(&path, b"records").unwrap();
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        NativeFile::new(file, &path, 0, None).unwrap()
+    }
+
+    /// `fallocate` on a full disk fails and keeps what it got: the next append, here or elsewhere, found no room.
+    #[test]
+    fn what_was_set_aside_before_that_failed_is_given_back() {
+        const SOME: u64 = 1 << 20;
+        let program = std::env::current_exe().unwrap();
+        let folder = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
+        let file = segment(&folder);
+        file.reserve_by(SOME, |file, len| set_aside(file, len).and_then(|()| Err(io::ErrorKind::StorageFull.into())));
+        let found = file.file().metadata().unwrap();
+        assert_eq!(found.len(), 7);
+        assert!(found.blocks() * 512 < SOME, "{} blocks", found.blocks());
+    }
+
+    #[test]
+    fn a_disk_is_not_filled_for_a_segment() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = segment(&folder);
+        // More than there can be.
+        file.reserve_by(1 << 62, |_, _| panic!("nothing may be set aside"));
+        file.reserve(1 << 62);
+        assert_eq!(file.file().metadata().unwrap().len(), 7);
+    }
 }

@@ -187,7 +187,8 @@ impl<D: Disk> Store<D> {
             return Ok(shape.rebuilt(log_start, mounted));
         }
         let shape = self.with_aborted(log, shape, checked_base)?;
-        if spec.reserve > 0 && !mounted.clean {
+        if !mounted.clean && !bases.is_empty() {
+            // By an earlier spec perhaps: a topic need not preallocate any more.
             self.trim_anew(log)?;
         }
         // What a crash left in the page cache may never have reached the disk, and is about to be called synced.
