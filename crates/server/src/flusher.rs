@@ -2,6 +2,7 @@
 //! others, need not wait for that.
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -21,6 +22,10 @@ const THREADS: usize = 4;
 /// How a flush ended; the outer error is a panic.
 pub(crate) type Outcome = thread::Result<Result<(), StoreError>>;
 
+/// What a thread does for as long as it lives, and how one is had.
+type Work = Box<dyn FnOnce() + Send>;
+type Spawn = Box<dyn FnMut(Work) -> io::Result<JoinHandle<()>> + Send>;
+
 /// What a thread is to do, and where it tells what came of it.
 struct Task {
     op: OpId,
@@ -28,6 +33,15 @@ struct Task {
     job: FlushJob<NativeFile>,
     disk: NativeDisk,
     outcome: Arc<Slot>,
+}
+
+impl Task {
+    fn carry_out(self, ended: &Sender<Message>) {
+        let Task { op, log, job, mut disk, outcome } = self;
+        outcome.put(std::panic::catch_unwind(AssertUnwindSafe(|| job.run(&mut disk))));
+        // Nobody listens any more once the lane has stopped.
+        let _ = ended.send(Message::Flushed(log, op));
+    }
 }
 
 /// Where an outcome waits for whoever wants it first.
@@ -60,6 +74,7 @@ pub(crate) struct Flushers {
     tasks: Sender<Task>,
     queue: Arc<Mutex<Receiver<Task>>>,
     threads: Vec<JoinHandle<()>>,
+    spawn: Spawn,
     running: Map<LogId, Running>,
 }
 
@@ -79,9 +94,13 @@ pub(crate) struct Flushed {
 impl Flushers {
     /// They tell `ended` when they are through.
     pub(crate) fn new(ended: Sender<Message>) -> Flushers {
+        Flushers::with(ended, Box::new(|work| thread::Builder::new().name("flusher".into()).spawn(work)))
+    }
+
+    fn with(ended: Sender<Message>, spawn: Spawn) -> Flushers {
         let (tasks, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
-        Flushers { ended, tasks, queue, threads: Vec::new(), running: Map::new() }
+        Flushers { ended, tasks, queue, threads: Vec::new(), spawn, running: Map::new() }
     }
 
     /// True if the log's flush is under way: this one waits for it, and is handed back with its end.
@@ -90,39 +109,35 @@ impl Flushers {
         running.map(|running| running.waiting.push_back(op)).is_some()
     }
 
-    /// Begins one.
-    pub(crate) fn start(
-        &mut self,
-        op: OpId,
-        log: LogId,
-        job: FlushJob<NativeFile>,
-        disk: NativeDisk,
-    ) -> Result<(), StoreError> {
+    /// Begins one. With no thread to be had it is carried out here and now: the disk is none the worse for that.
+    pub(crate) fn start(&mut self, op: OpId, log: LogId, job: FlushJob<NativeFile>, disk: NativeDisk) {
         if self.threads.len() < THREADS && self.threads.len() <= self.running.len() {
-            self.add_thread()?;
+            self.add_thread();
         }
         let outcome = Arc::<Slot>::default();
         self.running.insert(log, Running { op, outcome: Arc::clone(&outcome), waiting: VecDeque::new() });
-        // The threads end only with the queue, which is ours.
-        let _ = self.tasks.send(Task { op, log, job, disk, outcome });
-        Ok(())
+        let task = Task { op, log, job, disk, outcome };
+        if self.threads.is_empty() {
+            task.carry_out(&self.ended);
+        } else {
+            // The threads end only with the queue, which is ours.
+            let _ = self.tasks.send(task);
+        }
     }
 
-    fn add_thread(&mut self) -> Result<(), StoreError> {
+    fn add_thread(&mut self) {
         let (queue, ended) = (Arc::clone(&self.queue), self.ended.clone());
         let work = move || {
             loop {
                 let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok(Task { op, log, job, mut disk, outcome }) = task else { return };
-                outcome.put(std::panic::catch_unwind(AssertUnwindSafe(|| job.run(&mut disk))));
-                // Nobody listens any more once the lane has stopped.
-                let _ = ended.send(Message::Flushed(log, op));
+                let Ok(task) = task else { return };
+                task.carry_out(&ended);
             }
         };
-        let thread = thread::Builder::new().name("flusher".into()).spawn(work);
-        let failed = |error| StoreError::Io(format!("cannot start a thread to flush logs: {error}"));
-        self.threads.push(thread.map_err(failed)?);
-        Ok(())
+        match (self.spawn)(Box::new(work)) {
+            Ok(thread) => self.threads.push(thread),
+            Err(error) => tracing::warn!(%error, "a thread to flush logs could not be started: flushes take longer"),
+        }
     }
 
     /// One has told that it ended; `None` if somebody has waited for it.
@@ -148,6 +163,54 @@ impl Flushers {
         for thread in threads {
             // It catches what panics in it.
             let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use storage::{DirId, Done, LogSpec, Store, StoreOp};
+
+    use super::*;
+
+    /// It took the log's directory offline, and with it the node.
+    #[test]
+    fn logs_are_flushed_though_no_thread_is_to_be_had() {
+        let folder = tempfile::tempdir().unwrap();
+        for threads in 0..2 {
+            let (ended, told) = channel();
+            let mut left = threads;
+            let spawn = move |work: Work| {
+                if left == 0 {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                left -= 1;
+                thread::Builder::new().spawn(work)
+            };
+            let mut flushers = Flushers::with(ended, Box::new(spawn));
+            let mut store = Store::new(NativeDisk::new(vec![folder.path().to_owned()]));
+            for log in 1..4 {
+                let spec = LogSpec {
+                    dir: DirId(0),
+                    topic: "orders".into(),
+                    partition: log as i32,
+                    topic_id: protocol::Uuid([5; 16]),
+                    create: true,
+                    synced: false,
+                    compacted: false,
+                    reserve: 0,
+                };
+                store.execute(StoreOp::Mount(LogId(log), spec)).unwrap();
+                let job = store.flush_job(LogId(log)).unwrap().unwrap();
+                flushers.start(OpId(u64::from(log)), LogId(log), job, store.disk().beside());
+            }
+            for _ in 1..4 {
+                let Ok(Message::Flushed(log, op)) = told.recv() else { panic!("{threads} threads") };
+                let flushed = flushers.ended(log, op).unwrap();
+                assert_eq!((flushed.op, store.flushed(log, flushed.outcome.unwrap())), (op, Ok(Done::Flushed)));
+            }
+            assert_eq!(flushers.threads.len(), threads);
+            flushers.stop();
         }
     }
 }

@@ -222,13 +222,10 @@ impl Worker {
         if self.flushers.must_wait(op, log) {
             return;
         }
-        let started = match self.store.flush_job(log) {
+        match self.store.flush_job(log) {
             Ok(Some(job)) => self.flushers.start(op, log, job, self.store.disk().beside()),
-            Ok(None) => return finished.push(Finished::of(op, self.store.execute(StoreOp::Flush(log)))),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = started {
-            finished.push(Finished::of(op, self.store.flushed(log, Err(error))));
+            Ok(None) => finished.push(Finished::of(op, self.store.execute(StoreOp::Flush(log)))),
+            Err(error) => finished.push(Finished::of(op, self.store.flushed(log, Err(error)))),
         }
     }
 
