@@ -163,8 +163,10 @@ impl Worker {
                 self.flushed(log, op, &mut finished);
             }
             finished.extend(self.carry_out(ops));
-            self.inbox.lock().unwrap_or_else(PoisonError::into_inner).extend(finished);
-            wake();
+            self.tell(finished, wake);
+            // Nobody who appended waits for these.
+            let mounted = self.mount(MOUNTS);
+            self.tell(mounted, wake);
         }
         let mut finished = Vec::new();
         for log in self.flushers.logs() {
@@ -175,6 +177,18 @@ impl Worker {
         self.cleaners.stop();
         self.copiers.stop();
         self.flushers.stop();
+    }
+
+    /// Hands the reactor what is finished, and with it what changed about files: told with the first answer, so that no later
+    /// one names a file that the reactor does not know yet.
+    fn tell(&mut self, mut finished: Vec<Finished>, wake: &dyn Fn()) {
+        let Some(first) = finished.first_mut() else { return };
+        let changes = self.store.take_changes();
+        first.opened = changes.opened;
+        first.gone = changes.gone;
+        first.changes = self.store.disk_mut().take_changes();
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).extend(finished);
+        wake();
     }
 
     /// Has a clean run beside the lane. An answer at once is an error.
@@ -264,6 +278,13 @@ impl Worker {
         answers.into_iter().map(|(op, result)| Finished::of(op, result)).collect()
     }
 
+    /// Carries out the mount of a log, if it waits.
+    fn mount_log(&mut self, log: LogId) -> Option<Finished> {
+        let at = self.mounts.iter().position(|(_, op)| matches!(op, StoreOp::Mount(it, _) if *it == log))?;
+        let (op, mount) = self.mounts.remove(at)?;
+        Some(Finished::of(op, self.store.execute(mount)))
+    }
+
     fn carry_out(&mut self, ops: Vec<(OpId, StoreOp)>) -> Vec<Finished> {
         let mut finished = Vec::with_capacity(ops.len());
         // They may begin at any time: after the turn's other operations, so that these are not held up.
@@ -303,7 +324,9 @@ impl Worker {
             let kind = kind_of(first);
             let others = ops.iter().position(|(_, op)| kind_of(op) != kind);
             let run: Vec<(OpId, StoreOp)> = ops.drain(..others.unwrap_or(ops.len())).collect();
-            if run.iter().any(|(_, op)| finds_mounts(op)) {
+            if let Kind::After(Some(log)) = kind {
+                finished.extend(self.mount_log(log));
+            } else if run.iter().any(|(_, op)| finds_mounts(op)) {
                 finished.extend(self.mount(usize::MAX));
             }
             let answers = match kind {
@@ -335,19 +358,11 @@ impl Worker {
         for (op, log) in flushes {
             self.flush(op, log, &mut finished);
         }
-        finished.extend(self.mount(MOUNTS));
         for (op, log, era, step) in cleans {
             finished.extend(self.clean(op, log, era, step));
         }
         for (op, log, plan) in copies {
             finished.extend(self.copy(op, log, plan));
-        }
-        // Told with the first answer, so that no later one names a file that the reactor does not know yet.
-        if let Some(first) = finished.first_mut() {
-            let changes = self.store.take_changes();
-            first.opened = changes.opened;
-            first.gone = changes.gone;
-            first.changes = self.store.disk_mut().take_changes();
         }
         finished
     }
@@ -381,10 +396,10 @@ fn kind_of(op: &StoreOp) -> Kind {
     }
 }
 
-/// True for what must not overtake a mount.
+/// True for what must not overtake the mount of any log.
 fn finds_mounts(op: &StoreOp) -> bool {
     let is_of_folders = matches!(op, StoreOp::Survey(_) | StoreOp::SetAside(..) | StoreOp::Adopt(..));
-    is_of_folders || matches!(kind_of(op), Kind::After(_))
+    is_of_folders || kind_of(op) == Kind::After(None)
 }
 
 /// What a thread said when it panicked.
@@ -474,6 +489,50 @@ mod tests {
         lane.stop();
         let left = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(left, LOGS as usize - 2, "all but two are there");
+    }
+
+    /// A topic of many partitions is created while records are appended, and one of its partitions is removed.
+    #[test]
+    fn mounts_hold_up_nobody_who_does_not_need_them() {
+        const LOGS: u32 = 60;
+        let folder = tempfile::tempdir().unwrap();
+        let (wake, woken) = channel();
+        let (go_on, may_go_on) = channel();
+        // Each time that it has told something it waits until it is looked at.
+        let mut lane = Lane::start(NativeDisk::new(vec![folder.path().to_owned()]), 2, move || {
+            let _ = wake.send(());
+            let _ = may_go_on.recv();
+        })
+        .unwrap();
+        let next = || {
+            woken.recv().unwrap();
+            lane.finished().into_iter().map(|it| (it.op.0, it.result)).collect::<Vec<_>>()
+        };
+        let log = LogId(1);
+        lane.submit(vec![(OpId(0), StoreOp::Mount(log, spec(0)))]);
+        let mounted = next();
+        let [(0, Ok(Done::Mounted(shape)))] = &mounted[..] else { panic!("{mounted:?}") };
+        let mut shape = shape.clone();
+        let mut builder = BatchBuilder::new(Compression::None);
+        builder.push(WallMs(1_000), None, Some(b"value"), &[]);
+        let batches = builder.build_batches(&PureCompressors).unwrap();
+        let appended = shape.append(batches, LeaderEpoch(0), &LogRules::default(), WallMs(1_000)).unwrap();
+        let appends = appended.ops.into_iter().filter(|op| matches!(op, StoreOp::Append(..)));
+        let mounts = (2..=LOGS).map(|it| StoreOp::Mount(LogId(it), spec(it as i32)));
+        lane.submit((1..).map(OpId).zip(appends.chain(mounts)).collect());
+        go_on.send(()).unwrap();
+        assert_eq!(next(), [(1, Ok(Done::Appended))], "an append is answered before the mounts");
+        // Of one that waits and one that does not.
+        lane.submit(vec![(OpId(100), StoreOp::Remove(LogId(LOGS))), (OpId(101), StoreOp::Remove(log))]);
+        go_on.send(()).unwrap();
+        assert_eq!(next().len(), MOUNTS);
+        go_on.send(()).unwrap();
+        let removed: Vec<u64> = next().into_iter().map(|(op, _)| op).collect();
+        assert_eq!(removed, [u64::from(LOGS), 100, 101], "no other mount comes before");
+        drop(go_on);
+        lane.stop();
+        let left = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left, LOGS as usize - 2);
     }
 
     /// A clean of a deleted topic's log went on by its paths, in the folder of the topic that was created next.
