@@ -5,7 +5,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::{DIR, LOG, Node, batch, batch_of, log_path, produced, small_segments, spec};
+use common::{DIR, LOG, Node, Random, batch, batch_of, log_path, produced, small_segments, spec};
 use ordered::Map;
 use protocol::records::control::EndTransaction;
 use protocol::records::{BatchBuilder, Batches, Compression, PureCompressors};
@@ -320,4 +320,45 @@ fn aborted_transactions_are_found_in_the_log() {
     assert_eq!(node.shape.aborted_in(Offset(0), Offset(8)), aborted[..1]);
     assert_eq!(listed(&node), entry(1, 0, 2, 1));
     assert_eq!(node.shape.producers().first_open_transaction(), Some(Offset(5)));
+}
+
+/// A flush runs beside its lane, which appends and rolls meanwhile: a power cut at any of its calls leaves at least what the
+/// flush before it made durable, and its end what it was gathered for.
+#[test]
+fn a_power_cut_during_a_flush_beside_the_lane_leaves_what_was_promised() {
+    let mut node = segments(2);
+    node.flush();
+    node.append(batch_of(&[2_000], 20));
+    let job = node.store.flush_job(LOG).unwrap().unwrap();
+    node.append(batch_of(&[2_010], 20));
+    node.append(batch_of(&[2_020], 20));
+    let all = node.spans();
+    assert_eq!((all.len(), node.shape.segments().count()), (5, 5));
+    let before = node.store.disk().calls();
+    let calls = {
+        let mut node = node.clone();
+        job.run(node.store.disk_mut()).unwrap();
+        node.store.disk().calls() - before
+    };
+    assert!(calls > 1, "the file and its name");
+    for call in 0..=calls {
+        for seed in 0..10 {
+            let mut node = node.clone();
+            node.store.disk_mut().end_power_at(before + call);
+            let ran = job.run(node.store.disk_mut());
+            assert_eq!(ran.is_ok(), call == calls);
+            assert_eq!(node.store.flushed(LOG, ran.clone()), ran.clone().map(|()| Done::Flushed));
+            assert_eq!(node.store.flush_job(LOG).is_err(), ran.is_err(), "its directory is offline");
+            let mut disk = node.store.into_disk();
+            let mut random = Random(seed + 1);
+            match seed {
+                0 => disk.power_cut(),
+                _ => disk.power_cut_torn(&mut |bound| random.below(bound)),
+            }
+            let mut after = Node::on(disk).unwrap();
+            let (spans, promised) = (after.spans(), if ran.is_ok() { 3 } else { 2 });
+            assert!(spans.len() >= promised && all.starts_with(&spans), "call {call}, seed {seed}: {spans:?}");
+            assert_eq!(after.append(batch(1)).first.0, spans.len() as i64, "it goes on there");
+        }
+    }
 }
