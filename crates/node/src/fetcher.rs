@@ -181,6 +181,11 @@ impl Fetchers {
         self.broken.get(&leader).map(|at| at.plus_ms(IN_DOUBT_MS))
     }
 
+    /// Whether any leader may well be gone.
+    pub(crate) fn is_any_in_doubt(&self, now: Instant) -> bool {
+        self.broken.values().any(|at| now < at.plus_ms(IN_DOUBT_MS))
+    }
+
     /// The leader is another process now: what it was asked for is not answered any more, and it knows of no session.
     pub(crate) fn restarted(&mut self, leader: NodeId) {
         self.broken.remove(&leader);

@@ -131,6 +131,7 @@ impl Node {
             return;
         }
         self.limits.admit(conn, out);
+        self.tell_before(now, conn, out);
         let is_for_controller =
             self.connections.get(&conn).is_some_and(|peer| self.config.is_controller_listener(&peer.listener));
         match self.life.phase {

@@ -2,13 +2,14 @@
 
 mod common;
 
+use bytes::Bytes;
 use common::*;
-use node::{CallError, ConnId, Input, Peer, PeerHost};
+use node::{CallError, ConnId, Input, Peer, PeerHost, Reply};
 use protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
 use protocol::messages::metadata_request::MetadataRequestTopic;
 use protocol::messages::{
-    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateTopicsRequest, FetchResponse, MetadataRequest,
-    MetadataResponse, broker_registration_request,
+    ApiVersionsRequest, BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateTopicsRequest, FetchRequest,
+    FetchResponse, MetadataRequest, MetadataResponse, broker_registration_request,
 };
 use protocol::{NodeId, RequestBody, ResponseBody, Str, Uuid};
 
@@ -23,9 +24,15 @@ fn following() -> Rig {
     let host = PeerHost::Named(Str::from_static("other"));
     rig.input(Input::Opened(OTHERS, Peer { listener: Str::from_static("CONTROLLER"), host }));
     join(&mut rig, 1);
-    let assignment = CreatableReplicaAssignment { partition_index: 0, broker_ids: vec![OTHER.0, 1] };
+    place(&mut rig, "t", &[OTHER.0, 1]);
+    rig
+}
+
+/// Creates a topic of one partition with these replicas, the first of which leads.
+fn place(rig: &mut Rig, name: &'static str, replicas: &[i32]) {
+    let assignment = CreatableReplicaAssignment { partition_index: 0, broker_ids: replicas.to_vec() };
     let topic = CreatableTopic {
-        name: Str::from_static("t"),
+        name: Str::from_static(name),
         num_partitions: -1,
         replication_factor: -1,
         assignments: vec![assignment],
@@ -34,7 +41,6 @@ fn following() -> Rig {
     let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 1000, ..CreateTopicsRequest::default() };
     let ResponseBody::CreateTopics(response) = rig.call(7, RequestBody::CreateTopics(request)) else { panic!() };
     assert_eq!(response.topics[0].error_code, 0, "{:?}", response.topics[0].error_message);
-    rig
 }
 
 /// The other broker registers as a process of this number, and is unfenced.
@@ -200,4 +206,78 @@ fn who_asks_again_may_know_more_than_this_broker_does() {
     assert_eq!(told(&mut rig, again), Some((vec![1, OTHER.0], 1)));
     let own = ask_for_leader(&mut rig);
     assert_eq!(told(&mut rig, own), Some((vec![1, OTHER.0], 1)), "of itself it knows");
+}
+
+/// Requests that stay unanswered until there are records: of the client, on a partition that this broker leads.
+fn wait_for_records(rig: &mut Rig) -> i32 {
+    let request = FetchRequest { max_wait_ms: 30_000, min_bytes: 1, ..fetch("own", 0, 0) };
+    let id = rig.send(12, RequestBody::Fetch(request));
+    rig.run();
+    assert_eq!(rig.answer(id), None);
+    id
+}
+
+#[test]
+fn who_waits_holds_up_nothing_that_is_asked_behind_it() {
+    let mut rig = following();
+    end_fetch(&mut rig, Err(CallError::Reset));
+    let asked = ask_for_leader(&mut rig);
+    assert_eq!(told(&mut rig, asked), None);
+    let next = rig.send(4, RequestBody::ApiVersions(ApiVersionsRequest::default()));
+    rig.run();
+    let order = rig.replies.iter().map(|it| match it {
+        Reply::Answer(_, response) => response.correlation_id,
+        other => panic!("{other:?}"),
+    });
+    let order: Vec<i32> = order.collect();
+    assert_eq!(order, [asked, next], "at once, and in order");
+    assert_eq!(told(&mut rig, asked), before());
+    rig.answer(next);
+
+    // Nothing is asked for any more: the next one waits, until there is one more.
+    let first = ask_for_leader(&mut rig);
+    assert_eq!(told(&mut rig, first), None);
+    let second = ask_for_leader(&mut rig);
+    assert_eq!(told(&mut rig, first), before());
+    assert_eq!(told(&mut rig, second), None);
+    rig.advance(2_000);
+    assert_eq!(told(&mut rig, second), before());
+}
+
+#[test]
+fn nobody_waits_behind_a_request_that_is_not_answered_yet() {
+    let mut rig = following();
+    place(&mut rig, "own", &[1]);
+    wait_for_records(&mut rig);
+    end_fetch(&mut rig, Err(CallError::Reset));
+    let asked = ask_for_leader(&mut rig);
+    assert_eq!(told(&mut rig, asked), before());
+}
+
+#[test]
+fn what_waits_is_small() {
+    let mut rig = following();
+    end_fetch(&mut rig, Err(CallError::Reset));
+    // All that came with the request is let go of.
+    let came = Bytes::from(vec![b't'; 1 << 20]);
+    let name = Some(Str::from_utf8(came.slice(..1)).expect("it is text"));
+    let named = MetadataRequestTopic { name: name.clone(), ..Default::default() };
+    let ask = |rig: &mut Rig, topics| {
+        rig.send(12, RequestBody::Metadata(MetadataRequest { topics: Some(topics), ..MetadataRequest::default() }))
+    };
+    let asked = ask(&mut rig, vec![named.clone()]);
+    drop((name, named));
+    assert_eq!(told(&mut rig, asked), None);
+    assert!(came.is_unique());
+    rig.advance(2_000);
+    assert_eq!(told(&mut rig, asked), before());
+
+    // It has begun to doubt again.
+    end_fetch(&mut rig, Ok(ResponseBody::Fetch(FetchResponse { session_id: 7, ..FetchResponse::default() })));
+    end_fetch(&mut rig, Err(CallError::Reset));
+    let named = MetadataRequestTopic { name: Some(Str::from_static("t")), ..Default::default() };
+    let asked = ask(&mut rig, vec![named.clone(); 1_001]);
+    assert_eq!(told(&mut rig, asked), before(), "it is too large to wait");
+    let asked = ask(&mut rig, vec![named; 1_000]);
+    assert_eq!(told(&mut rig, asked), None);
 }
