@@ -139,10 +139,10 @@ impl Controller {
     }
 
     /// Another process with the same number is refused while the first lives. This node's own lives
-    /// as long as this process, and its earlier lives are over when it asks itself. Of others that one is known to be gone when
-    /// who asks listens where it did, as two cannot have one port, and its connection was seen to break. Of one that was not heard
-    /// of since this term began none is known to have broken: then who asks must have its directories too, each of which one
-    /// process has locked.
+    /// as long as this process, and its earlier lives are over when it asks itself. Another one is taken to be gone when its
+    /// connection was seen to break and who asks listens where it did: two share an address only where somebody has seen to that
+    /// (SO_REUSEPORT, a proxy). Of one that was not heard of since this term began no connection is known to have broken: then
+    /// who asks must have its directories too, each of which one process has locked.
     fn is_another_alive(
         &self,
         config: &Config,
