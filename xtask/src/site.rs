@@ -1,6 +1,6 @@
 //! A small HTTP server of static files, for one person on this machine: the page, in the lab and in its tests.
 
-use std::fs;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Component, Path, PathBuf};
@@ -160,30 +160,38 @@ fn answer(request: &Request, folder: &Path) -> Answer {
     let path = folder.join(&name);
     let [gzipped, brotli] = bundle::twins(&path);
     // Only what was built to be served has a gzipped twin.
-    let (Ok(about), true) = (fs::metadata(&path), gzipped.is_file()) else {
+    if !path.is_file() || !gzipped.is_file() {
         return plain("404 Not Found", "there is no such page");
+    }
+    let (file, coding) = if request.brotli && brotli.is_file() {
+        (brotli, Some("br"))
+    } else if request.gzip {
+        (gzipped, Some("gzip"))
+    } else {
+        (path, None)
     };
-    let modified = about.modified().ok().and_then(|it| it.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    let tag = format!("\"{:x}-{:x}\"", modified.as_nanos(), about.len());
+    let Ok((mut file, tag)) = open(&file) else { return plain("500 Internal Server Error", "the file can't be read") };
     let mut headers =
         vec![("Cache-Control", "no-cache".to_owned()), ("ETag", tag.clone()), ("Vary", "Accept-Encoding".to_owned())];
     if request.known.as_ref().is_some_and(|it| it == &tag) {
         return Answer { status: "304 Not Modified", headers, body: Vec::new() };
     }
     headers.push(("Content-Type", mime(&name).to_owned()));
-    let file = if request.brotli && brotli.is_file() {
-        headers.push(("Content-Encoding", "br".to_owned()));
-        brotli
-    } else if request.gzip {
-        headers.push(("Content-Encoding", "gzip".to_owned()));
-        gzipped
-    } else {
-        path
-    };
-    match fs::read(file) {
-        Ok(body) => Answer { status: "200 OK", headers, body },
+    headers.extend(coding.map(|it| ("Content-Encoding", it.to_owned())));
+    let mut body = Vec::new();
+    match file.read_to_end(&mut body) {
+        Ok(_) => Answer { status: "200 OK", headers, body },
         Err(_) => plain("500 Internal Server Error", "the file can't be read"),
     }
+}
+
+/// A file and its tag: of the bytes that are sent, whatever a build puts in the file's place meanwhile. A tag of the file that
+/// a twin was made of would be new while the twin is not, and with it the browser would keep the old one for good.
+fn open(path: &Path) -> io::Result<(File, String)> {
+    let file = File::open(path)?;
+    let about = file.metadata()?;
+    let modified = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok((file, format!("\"{:x}-{:x}\"", modified.as_nanos(), about.len())))
 }
 
 /// The file that a request's target names: below the folder, whatever it says.
@@ -242,6 +250,8 @@ fn write(mut stream: &TcpStream, answer: &Answer, head_only: bool, close: bool) 
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A folder with one page and one file that is not to be served.
@@ -300,6 +310,25 @@ mod tests {
         let tag = page.lines().find_map(|it| it.strip_prefix("ETag: ")).unwrap();
         let again = ask(address, &format!("GET / HTTP/1.1\r\nIf-None-Match: {tag}\r\n\r\n"));
         assert!(again.starts_with("HTTP/1.1 304 ") && again.ends_with("\r\n\r\n"), "{again}");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    /// A build in the middle of which a browser asks: the file is new already, its twin is not.
+    #[test]
+    fn a_tag_is_that_of_the_bytes_sent() {
+        let folder = folder("twin");
+        let address = serve(bind(0).unwrap(), folder.clone()).unwrap();
+        let request = |known: &str| {
+            ask(address, &format!("GET /a.wasm HTTP/1.1\r\nAccept-Encoding: gzip\r\nIf-None-Match: {known}\r\n\r\n"))
+        };
+        fs::write(folder.join("a.wasm"), "\0asm, made anew").unwrap();
+        let old = request("");
+        assert!(old.ends_with("\r\n\r\npacked"), "{old}");
+        let tag = old.lines().find_map(|it| it.strip_prefix("ETag: ")).unwrap();
+        assert!(request(tag).starts_with("HTTP/1.1 304 "));
+        fs::write(folder.join("a.wasm.gz"), "packed anew").unwrap();
+        let new = request(tag);
+        assert!(new.starts_with("HTTP/1.1 200 ") && new.ends_with("\r\n\r\npacked anew"), "{new}");
         fs::remove_dir_all(folder).unwrap();
     }
 
