@@ -20,12 +20,13 @@ const STATIC: [(&str, &str); 5] = [
 ];
 const STAMP: &str = "target/wasm/bundle.stamp";
 /// What [`rewrite`] runs.
-const PASSES: [&str; 11] = [
+const PASSES: [&str; 12] = [
     "body.rs",
     "classes.rs",
     "glue.rs",
     "linked.rs",
     "locals.rs",
+    "main.rs",
     "order.rs",
     "pack.rs",
     "parts.rs",
@@ -33,9 +34,14 @@ const PASSES: [&str; 11] = [
     "together.js",
     "trim.rs",
 ];
-/// The module without what a visitor does not need, and what the page is served: its parts.
+/// The module without what a visitor does not need, and where it is bound and packed.
 const TRIMMED: &str = "target/wasm/trimmed.wasm";
+const BOUND: &str = "target/wasm/bound";
+/// What is served: the JavaScript, and the module's parts, which it loads from beside it. And the types, for those who write
+/// programs with it.
+const SCRIPT: &str = "vivarium.js";
 const PARTS: &str = "vivarium.parts";
+const TYPES: &str = "vivarium.d.ts";
 
 /// `cargo xtask build`.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -60,37 +66,59 @@ pub(crate) fn page() -> Result<()> {
     let root = paths::root();
     let stamp = stamp(&compiled, toolchain)?;
     let stamp_file = root.join(STAMP);
+    let served = [SCRIPT, PARTS].map(|it| dist.join(it));
     let fresh = fs::read_to_string(&stamp_file).is_ok_and(|it| it == stamp)
-        && twins(&dist.join(PARTS)).iter().all(|it| it.exists());
+        && served.iter().all(|it| it.exists() && twins(it).iter().all(|it| it.exists()))
+        && dist.join(TYPES).exists();
     if !fresh {
-        let (trimmed, bound) = (root.join(TRIMMED), dist.join("vivarium_bg.wasm"));
+        let (trimmed, bound) = (root.join(TRIMMED), root.join(BOUND));
         rewrite("trim", &[&compiled, &trimmed])?;
-        bind(&trimmed, &dist)?;
+        bind(&trimmed, &bound)?;
         // wasm-opt would make it larger: -Oz takes a tenth of its bytes away and so much of what is alike in the rest that
         // gzip leaves an eighth more. It inlines.
-        rewrite("pack", &[&bound, &dist.join("vivarium.js"), &dist.join(PARTS)])?;
-        for name in ["vivarium.js", PARTS] {
-            compress(&dist.join(name))?;
-        }
-        // The module itself is not served.
-        for twin in twins(&bound) {
-            if twin.exists() {
-                fs::remove_file(&twin).with_context(|| format!("remove {}", twin.display()))?;
-            }
-        }
+        let [script, parts, types] = [SCRIPT, PARTS, TYPES].map(|it| bound.join(it));
+        rewrite("pack", &[&bound.join("vivarium_bg.wasm"), &script, &types, &parts])?;
+        // A build that ends here must not leave a mixture that the last one's stamp calls fresh.
+        fs::write(&stamp_file, "")?;
+        publish(&[(&served[0], read(&script)?), (&served[1], read(&parts)?)])?;
+        fs::copy(&types, dist.join(TYPES)).with_context(|| format!("write {TYPES}"))?;
         fs::write(&stamp_file, stamp)?;
     }
+    // Of builds before the module was served in parts: nobody loads it, and it is twice as much.
+    for entry in fs::read_dir(&dist)? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|it| it.to_string_lossy().starts_with("vivarium_bg.wasm")) {
+            fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+        }
+    }
 
+    let version = version(&String::from_utf8(read(&served[0])?)?)?;
     for (from, to) in STATIC {
         let text = fs::read_to_string(root.join(from)).with_context(|| format!("read {from}"))?;
         let served = match Path::new(from).extension().and_then(|it| it.to_str()) {
             Some("css") => minify::css(&text),
-            Some("html") => minify::html(&text),
+            Some("html") => addressed(&minify::html(&text), &version),
             _ => text,
         };
         put(&dist.join(to), served.as_bytes())?;
     }
     Ok(())
+}
+
+/// What the JavaScript adds to the parts' address: `?v=` and the version, which is that of both files.
+fn version(script: &str) -> Result<String> {
+    let (_, after) =
+        script.split_once(&format!("{PARTS}?v=")).context("the JavaScript names no version of the parts")?;
+    let digits: String = after.chars().take_while(char::is_ascii_hexdigit).collect();
+    ensure!(!digits.is_empty(), "the JavaScript's version of the parts has no digits");
+    Ok(format!("?v={digits}"))
+}
+
+/// A page that loads this version of the engine's files: one that a cache has of another version is not taken for it.
+fn addressed(page: &str, version: &str) -> String {
+    [SCRIPT, PARTS]
+        .iter()
+        .fold(page.to_owned(), |page, it| page.replace(&format!("{it}\""), &format!("{it}{version}\"")))
 }
 
 /// Builds the `vivarium` binary and returns its path.
@@ -146,26 +174,53 @@ fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|it| it == bytes) && twins(path).iter().all(|it| it.exists()) {
         return Ok(());
     }
-    fs::write(path, bytes).with_context(|| format!("write {}", path.display()))?;
-    compress(path)
+    publish(&[(path, bytes.to_vec())])
 }
 
-/// By gzip, which every browser takes, and by Brotli, which those take that trust where the page comes from.
-fn compress(path: &Path) -> Result<()> {
+/// Puts files and their compressed twins where they are served from, each whole at every moment: all are written beside their
+/// places and then take them at once. A file comes after its twins: where it is new, they are.
+fn publish(files: &[(&Path, Vec<u8>)]) -> Result<()> {
+    let mut all = Vec::new();
+    for (path, bytes) in files {
+        let [gzipped, brotli] = twins(path);
+        all.extend([(gzipped, by_gzip(bytes)?), (brotli, by_brotli(bytes)?), (path.to_path_buf(), bytes.clone())]);
+    }
+    let beside = |place: &Path| {
+        let mut name = place.as_os_str().to_owned();
+        name.push(".new");
+        PathBuf::from(name)
+    };
+    for (place, bytes) in &all {
+        fs::write(beside(place), bytes).with_context(|| format!("write {}", place.display()))?;
+    }
+    for (place, _) in &all {
+        fs::rename(beside(place), place).with_context(|| format!("write {}", place.display()))?;
+    }
+    Ok(())
+}
+
+/// What every browser takes.
+fn by_gzip(bytes: &[u8]) -> Result<Vec<u8>> {
     // More rounds take seconds each, for 0.3 %. A module's parts are of so many kinds that more than the usual 15 blocks with
     // frequencies of their own pay: 2 %. (Without a bound it makes too many.)
     let options = zopfli::Options { iteration_count: NonZeroU64::MIN, maximum_block_splits: 100, ..Default::default() };
-    let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
-    let [gzipped, brotli] = twins(path);
     let mut out = Vec::new();
-    zopfli::compress(options, zopfli::Format::Gzip, bytes.as_slice(), &mut out)?;
-    fs::write(&gzipped, out).with_context(|| format!("write {}", gzipped.display()))?;
+    zopfli::compress(options, zopfli::Format::Gzip, bytes, &mut out)?;
+    Ok(out)
+}
+
+/// What those take that trust where the page comes from.
+fn by_brotli(mut bytes: &[u8]) -> Result<Vec<u8>> {
     // As large a window as every decoder has.
     let options =
         brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 24, size_hint: bytes.len(), ..Default::default() };
     let mut out = Vec::new();
-    brotli::BrotliCompress(&mut bytes.as_slice(), &mut out, &options)?;
-    fs::write(&brotli, out).with_context(|| format!("write {}", brotli.display()))
+    brotli::BrotliCompress(&mut bytes, &mut out, &options)?;
+    Ok(out)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("read {}", path.display()))
 }
 
 /// `page.html` → `page.html.gz` and `page.html.br`.
@@ -175,4 +230,37 @@ pub(crate) fn twins(path: &Path) -> [PathBuf; 2] {
         name.push(ending);
         name.into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_loads_the_version_that_was_built_with_it() {
+        let version = version("let a = new URL('vivarium.parts?v=00c0ffee', import.meta.url);").unwrap();
+        assert_eq!(version, "?v=00c0ffee");
+        assert!(super::version("new URL('vivarium.parts', import.meta.url)").is_err());
+        let page = addressed("<link href=\"vivarium.parts\">import(\"./vivarium.js\"); // not style.css\"", &version);
+        let expected =
+            "<link href=\"vivarium.parts?v=00c0ffee\">import(\"./vivarium.js?v=00c0ffee\"); // not style.css\"";
+        assert_eq!(page, expected);
+    }
+
+    #[test]
+    fn a_file_is_published_with_its_twins_and_nothing_else_is_left() {
+        let folder = std::env::temp_dir().join(format!("vivarium-bundle-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let page = folder.join("page.html");
+        for text in ["old", "new"] {
+            put(&page, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&page).unwrap(), text);
+            let [gzipped, brotli] = twins(&page).map(|it| fs::read(it).unwrap());
+            assert_eq!((gzipped, brotli), (by_gzip(text.as_bytes()).unwrap(), by_brotli(text.as_bytes()).unwrap()));
+        }
+        let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|it| it.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["page.html", "page.html.br", "page.html.gz"]);
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -1,6 +1,7 @@
 //! The page itself: what is there before the engine, what is said when the engine can't start, how it looks.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
 use e2e::{Browser, Scheme};
 use serde_json::json;
 
@@ -14,6 +15,12 @@ fn the_engine_starts_and_nothing_complains() -> Result<()> {
     let status = browser.text("#status")?;
     ensure!(status.contains("simulated") && status.contains("same core"), "the page says what is simulated: {status}");
     assert_eq!(browser.errors()?, [""; 0]);
+    // What the page asks for ahead is what the engine asks for, and of one version.
+    let asked = browser.run(
+        "const names = performance.getEntriesByType('resource').map((it) => it.name.match(/vivarium.(?:js|parts).*/)?.[0]);
+         return [...new Set(names.filter(Boolean))].map((it) => it.replace(/[0-9a-f]{8}$/, 'VERSION')).sort()",
+    )?;
+    assert_eq!(asked, json!(["vivarium.js?v=VERSION", "vivarium.parts?v=VERSION"]));
     Ok(())
 }
 
@@ -25,6 +32,53 @@ fn a_script_imports_the_engine() -> Result<()> {
     browser.until("document.querySelector('#engine')")?;
     let version = browser.run("const it = await import('./vivarium.js'); await it.default(); return it.version()")?;
     assert_eq!(version, json!(browser.text("#engine")?));
+    Ok(())
+}
+
+/// Whoever has the engine's bytes already may hand them over, or what will be them, as wasm-bindgen's types say.
+#[test]
+fn the_engine_is_what_a_script_hands_over() -> Result<()> {
+    let browser = Browser::start()?;
+    browser.open("")?;
+    browser.until("document.querySelector('#engine')")?;
+    let version = browser.text("#engine")?;
+    for (number, start) in [
+        "it.default({ module_or_path: 'vivarium.parts' })",
+        "it.default({ module_or_path: fetch('vivarium.parts') })",
+        "it.default({ module_or_path: await (await fetch('vivarium.parts')).arrayBuffer() })",
+        "it.initSync({ module: new Uint8Array(await (await fetch('vivarium.parts')).arrayBuffer()) })",
+    ]
+    .iter()
+    .enumerate()
+    {
+        // Of each address there is one module: this one has not started.
+        let body = format!(
+            "const it = await import('./vivarium.js?{number}'); const exports = await {start};
+             return [it.version(), exports.memory instanceof WebAssembly.Memory]"
+        );
+        assert_eq!(browser.run(&body).context(*start)?, json!([version, true]), "{start}");
+    }
+    Ok(())
+}
+
+/// The parts put together are the module that was taken apart, byte for byte.
+#[test]
+fn the_browser_runs_the_module_that_was_built() -> Result<()> {
+    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/wasm/bound/vivarium_bg.wasm");
+    let packed = std::fs::read(packed).with_context(|| format!("read {packed}"))?;
+    let browser = Browser::start()?;
+    let script = json!({ "source": "const real = WebAssembly.instantiate; WebAssembly.instantiate = (it, imports) => { globalThis.engineBytes = new Blob([it]); return real(it, imports); }" });
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", script)?;
+    browser.open("")?;
+    browser.until("document.querySelector('#engine')")?;
+    let bytes = browser.run(
+        "const reader = new FileReader();
+         await new Promise((done) => { reader.onload = done; reader.readAsDataURL(engineBytes); });
+         return reader.result.split(',')[1]",
+    )?;
+    let bytes = bytes.as_str().context("the bytes that the page compiled")?;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(bytes)?;
+    ensure!(bytes == packed, "{} bytes are not the {} that were packed", bytes.len(), packed.len());
     Ok(())
 }
 
@@ -85,7 +139,7 @@ fn the_page_of_the_api_runs() -> Result<()> {
 fn the_page_is_painted_without_the_engine() -> Result<()> {
     let browser = Browser::start()?;
     browser.devtools("Network.enable", json!({}))?;
-    browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*.parts"] }))?;
+    browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*.parts*"] }))?;
     browser.open("")?;
     assert_eq!(browser.text("h1")?, "A Kafka cluster under glass");
     let story = browser.text(".story")?;
@@ -120,6 +174,71 @@ fn a_module_that_is_no_module_is_told_apart() -> Result<()> {
     assert_eq!(browser.text("#status")?, "This browser can’t run the engine; a newer one can. (unknown opcode)");
     Ok(())
 }
+
+/// Caches, deployments and cut connections mix and damage files: the page says so, and never that the browser is at fault.
+#[test]
+fn an_engine_that_arrives_wrong_is_told_so() -> Result<()> {
+    let browser = Browser::start()?;
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": ARRIVES }))?;
+    let damaged =
+        "The engine could not be loaded: the engine's file arrived damaged or is another version; reload the page.";
+    let other = "The engine could not be loaded: the engine's file is of another version than the script that loads it; reload the page.";
+    let lost = "The engine could not be loaded. Check the connection and reload the page.";
+    for (how, sentence) in [
+        ("page", damaged),
+        ("nothing", damaged),
+        ("cut", damaged),
+        ("begun", damaged),
+        ("changed-early", damaged),
+        ("changed", damaged),
+        ("changed-late", damaged),
+        ("other", other),
+        ("broken", lost),
+        ("refused", lost),
+    ] {
+        browser.open(&format!("?arrives={how}"))?;
+        browser.until("document.querySelector('#status.stop')").context(how)?;
+        let said = browser.text("#status")?;
+        ensure!(said.starts_with(sentence), "{how}: {said}");
+    }
+    browser.open("?arrives=well")?;
+    browser.until("document.querySelector('#engine')")
+}
+
+/// Lets the engine's file arrive as the page's address says.
+const ARRIVES: &str = r"
+    const real = fetch;
+    const change = (bytes, at) => { bytes[at] ^= 1; return bytes; };
+    /** With the sum that it ends with, which says that nothing was damaged. */
+    const summed = (bytes) => {
+        const end = bytes.length - 4;
+        const sum = bytes.subarray(0, end).reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193), 0x811c9dc5 | 0);
+        new DataView(bytes.buffer).setInt32(end, sum, true);
+        return bytes;
+    };
+    const ways = {
+        page: () => '<!doctype html><title>Not found</title>',
+        nothing: () => '',
+        cut: (bytes) => bytes.subarray(0, bytes.length >> 1),
+        begun: (bytes) => bytes.subarray(0, 5),
+        'changed-early': (bytes) => change(bytes, 17),
+        changed: (bytes) => change(bytes, bytes.length >> 1),
+        'changed-late': (bytes) => change(bytes, bytes.length - 1),
+        other: (bytes) => summed(change(bytes, 12)),
+        broken: (bytes) => {
+            let pulls = 0;
+            return new ReadableStream({ pull(it) { if (pulls++) it.error(new TypeError('network error')); else it.enqueue(bytes.subarray(0, 1000)); } });
+        },
+        well: summed,
+    };
+    globalThis.fetch = async (it, ...more) => {
+        const answer = await real(it, ...more);
+        if (!answer.url.includes('.parts')) return answer;
+        const how = new URLSearchParams(location.search).get('arrives');
+        if (how === 'refused') return new Response('busy', { status: 503 });
+        return new Response(ways[how](new Uint8Array(await answer.arrayBuffer())));
+    };
+";
 
 /// In every width and both colour schemes nothing sticks out sideways, and text is readable on its ground.
 #[test]

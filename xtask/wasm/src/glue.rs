@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use wasmparser::{Parser, Payload};
 
-use crate::parts::TOGETHER;
+use crate::parts::{self, TOGETHER};
 
 /// Short names by those that wasm-bindgen gave: a name of the browser's and a hash.
 #[derive(Debug, Default)]
@@ -37,7 +37,9 @@ impl Names {
                 Payload::ExportSection(exports) => {
                     for export in exports {
                         let name = export?.name;
-                        if words(script).any(|(word, before)| word == name && before.ends_with(EXPORTS)) {
+                        if name != MEMORY
+                            && words(script).any(|(word, before)| word == name && before.ends_with(EXPORTS))
+                        {
                             names.exports.insert(name.to_owned(), next());
                         }
                     }
@@ -82,21 +84,43 @@ impl Names {
     }
 }
 
-/// The JavaScript, which loads the module's parts from a file beside it and puts them together.
-pub(crate) fn loading(script: &str, file: &str) -> Result<String> {
+/// A version of a module and the JavaScript that loads it: with another of either it is another.
+pub(crate) fn version(module: &[u8], script: &str) -> Result<u32> {
+    let script = loading(script, "", 0)?;
+    Ok(parts::sum(module.iter().chain(script.as_bytes())))
+}
+
+/// The JavaScript, which loads the module's parts from a file beside it and puts them together. The file's address names the
+/// version, so that what a cache has of another is not taken for it.
+pub(crate) fn loading(script: &str, file: &str, version: u32) -> Result<String> {
     let mut out = script.to_owned();
-    let place = format!("new URL('{file}', import.meta.url)");
-    for (from, to) in [("new URL('vivarium_bg.wasm', import.meta.url)", &*place), (FETCH, FETCH_PARTS)] {
+    let place = format!("new URL('{file}?v={version:08x}', import.meta.url)");
+    for (from, to) in [(PLACE, &*place), (LOAD, LOAD_PARTS), (LOAD_NOW, LOAD_PARTS_NOW)] {
         ensure!(out.matches(from).count() == 1, "wasm-bindgen's JavaScript has no {from}");
         out = out.replace(from, to);
     }
+    out += &format!("const VERSION = 0x{version:08x};\n");
     out.push_str(&Names::default().rewrite(TOGETHER));
     Ok(out)
 }
 
-/// How wasm-bindgen loads a module, and how it is loaded in parts. What could not be fetched is for wasm-bindgen to tell.
-const FETCH: &str = "module_or_path = fetch(module_or_path);";
-const FETCH_PARTS: &str = "module_or_path = fetch(module_or_path).then(async (it) => it.ok ? together(new Uint8Array(await it.arrayBuffer())) : it);";
+/// wasm-bindgen's types, without the exports by names that they no longer have: what a script may use of them is the memory.
+pub(crate) fn types(text: &str) -> Result<String> {
+    let (before, exports) = text.split_once(EXPORTED).context("wasm-bindgen's types name no exports")?;
+    let (exports, after) = exports.split_once("\n}").context("the exports' types have no end")?;
+    let memory = exports.lines().find(|it| it.contains("memory:")).context("the exports' types name no memory")?;
+    Ok(format!("{before}{EXPORTED}\n{memory}\n}}{after}"))
+}
+
+/// Where wasm-bindgen loads a module from, and how, at once and not; and how it is loaded in parts.
+const PLACE: &str = "new URL('vivarium_bg.wasm', import.meta.url)";
+const LOAD: &str = "__wbg_load(await module_or_path, imports)";
+const LOAD_PARTS: &str = "__wbg_load(await engine(module_or_path), imports)";
+const LOAD_NOW: &str = "new WebAssembly.Module(module)";
+const LOAD_PARTS_NOW: &str = "new WebAssembly.Module(together(module))";
+/// How the types of the module's exports begin, and the one that keeps its name.
+const EXPORTED: &str = "export interface InitOutput {";
+const MEMORY: &str = "memory";
 
 /// What the JavaScript calls the module's exports.
 const EXPORTS: &str = "wasm.";
@@ -178,16 +202,34 @@ $0: function(a) { console.log(a /* all */); },
     }
 
     #[test]
-    fn parts_are_loaded_in_place_of_the_module() {
-        let script = format!("let a = new URL('vivarium_bg.wasm', import.meta.url);\n{FETCH}\n");
-        let loading = loading(&script, "v.parts").unwrap();
-        assert!(
-            loading.starts_with(
-                "let a = new URL('v.parts', import.meta.url);\nmodule_or_path = fetch(module_or_path).then("
-            )
+    fn parts_are_loaded_in_place_of_the_module_wherever_it_is_from() {
+        let script = format!("let a = {PLACE};\n{LOAD};\n{LOAD_NOW};\n");
+        let loading = loading(&script, "v.parts", 0xc0ffee).unwrap();
+        let expected = format!(
+            "let a = new URL('v.parts?v=00c0ffee', import.meta.url);\n{LOAD_PARTS};\n{LOAD_PARTS_NOW};\nconst VERSION = 0x00c0ffee;\n"
         );
-        assert!(loading.contains("\nfunction together(bytes) {\n"));
-        assert!(super::loading("", "v.parts").is_err());
+        assert!(loading.starts_with(&expected), "{loading}");
+        for function in ["async function engine(it) {", "function together(arrived) {"] {
+            assert!(loading.contains(&format!("\n{function}\n")), "{function}");
+        }
+        assert!(super::loading("", "v.parts", 0).is_err());
+    }
+
+    #[test]
+    fn another_module_or_script_is_another_version() {
+        let script = format!("{PLACE};\n{LOAD};\n{LOAD_NOW};\n");
+        let versions =
+            [version(b"a", &script), version(b"b", &script), version(b"a", &format!("{script};"))].map(Result::unwrap);
+        assert!(versions[0] != versions[1] && versions[0] != versions[2], "{versions:x?}");
+    }
+
+    #[test]
+    fn types_promise_what_is_there() {
+        let text = "export interface InitOutput {\n    readonly memory: WebAssembly.Memory;\n    readonly lab_act: (a: number) => void;\n}\n\nexport type A = 1;\n";
+        let expected =
+            "export interface InitOutput {\n    readonly memory: WebAssembly.Memory;\n}\n\nexport type A = 1;\n";
+        assert_eq!(types(text).unwrap(), expected);
+        assert!(types("export type A = 1;").is_err());
     }
 
     #[test]

@@ -5,6 +5,9 @@
 //! its own frequencies: a seventh less to download. Where two bytes follow each other most often, one that the part does not
 //! have stands for both, and then for two of those: gzip sees 32 KiB back and matches 258 bytes, which reach further so.
 //! `together.js` puts the same module together again, in some 50 ms.
+//!
+//! The file says which version it is, because module and JavaScript number what they share, and ends with a sum of all its bytes:
+//! caches, deployments and cut connections mix and damage files, and of what is neither the page can say so.
 
 use std::cmp::Reverse;
 
@@ -12,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use wasmparser::{Operator, Parser, Payload};
 
 /// Says that a file is a module's parts: no module begins with it.
-const MAGIC: &[u8; 4] = b"prt1";
+const MAGIC: &[u8; 4] = b"prt2";
 /// Puts parts together: JavaScript that becomes part of the module's own.
 pub(crate) const TOGETHER: &str = include_str!("together.js");
 
@@ -63,8 +66,8 @@ const LARGE: usize = 3;
 const PAIRS: usize = 96;
 const OFTEN: u32 = 64;
 
-/// The file for the download.
-pub(crate) fn take_apart(module: &[u8]) -> Result<Vec<u8>> {
+/// The file for the download, of this version.
+pub(crate) fn take_apart(module: &[u8], version: u32) -> Result<Vec<u8>> {
     let mut parts: [Vec<u8>; KINDS] = Default::default();
     let (mut functions, mut tail) = (0u32, module.len());
     for payload in Parser::new(0).parse_all(module) {
@@ -98,6 +101,7 @@ pub(crate) fn take_apart(module: &[u8]) -> Result<Vec<u8>> {
     let mut file = MAGIC.to_vec();
     file.extend(u32::try_from(module.len())?.to_le_bytes());
     file.extend(functions.to_le_bytes());
+    file.extend(version.to_le_bytes());
     let mut pairs = Vec::new();
     for part in &mut parts {
         let own = pair(part);
@@ -107,7 +111,13 @@ pub(crate) fn take_apart(module: &[u8]) -> Result<Vec<u8>> {
     }
     file.extend(parts.into_iter().flatten());
     file.extend(pairs);
+    file.extend(sum(file.iter()).to_le_bytes());
     Ok(file)
+}
+
+/// FNV-1a: no two texts that differ in one byte have the same.
+pub(crate) fn sum<'a>(bytes: impl Iterator<Item = &'a u8>) -> u32 {
+    bytes.fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// Puts bytes that a part does not have in the place of its most frequent pairs: each such byte, and what it stands for.
@@ -201,6 +211,9 @@ mod tests {
 
     use super::*;
 
+    /// Before the parts: magic, size of the module, number of functions, version, and the parts' lengths.
+    const HEADER: usize = 16 + 4 * KINDS;
+
     fn sample(body: &Function) -> Vec<u8> {
         let mut types = TypeSection::new();
         types.ty().function([ValType::I32], []);
@@ -215,8 +228,8 @@ mod tests {
     }
 
     fn part(file: &[u8], kind: Kind) -> &[u8] {
-        let length = |at: usize| u32::from_le_bytes(*file[12 + 4 * at..].first_chunk().unwrap()) as usize;
-        let start = 12 + 4 * KINDS + (0..kind as usize).map(length).sum::<usize>();
+        let length = |at: usize| u32::from_le_bytes(*file[16 + 4 * at..].first_chunk().unwrap()) as usize;
+        let start = HEADER + (0..kind as usize).map(length).sum::<usize>();
         &file[start..start + length(kind as usize)]
     }
 
@@ -229,10 +242,11 @@ mod tests {
         code.i32_const(1 << 20).local_set(2).i64_const(-1).drop().local_get(0).local_get(0).local_get(0);
         code.memory_copy(0, 0).end();
         let module = sample(&body);
-        let file = take_apart(&module).unwrap();
+        let file = take_apart(&module, 7).unwrap();
         assert_eq!(file[..4], *MAGIC);
         assert_eq!(file[4..8], (module.len() as u32).to_le_bytes());
         assert_eq!(file[8..12], 1u32.to_le_bytes());
+        assert_eq!(file[12..16], 7u32.to_le_bytes());
         let opcodes = [
             0x02,
             0x20,
@@ -263,8 +277,16 @@ mod tests {
         assert_eq!(part(&file, Kind::Stored), [0xac, 2]);
         assert_eq!(part(&file, Kind::Rest), [0x7f, 0, 0]);
         // All of the module's bytes are there but the body's size and the alignment; no part is so long that it has pairs.
-        assert_eq!(file.len(), 12 + 4 * KINDS + module.len() - 2 + KINDS);
+        assert_eq!(file.len(), HEADER + module.len() - 2 + KINDS + 4);
         assert_eq!(part(&file, Kind::Tail), [0, 3, 1, b't', b'x']);
+        let (before, last) = file.split_last_chunk().unwrap();
+        assert_eq!(sum(before.iter()), u32::from_le_bytes(*last));
+    }
+
+    #[test]
+    fn the_sum_is_fnv_1a() {
+        // From the authors' own test vectors.
+        assert_eq!([&b""[..], b"a", b"foobar"].map(|it| sum(it.iter())), [0x811c_9dc5, 0xe40c_292c, 0xbf9c_f968]);
     }
 
     #[test]
@@ -289,8 +311,8 @@ mod tests {
         let mut body = Function::new([]);
         let at = wasm_encoder::MemArg { offset: 0, align: 0, memory_index: 0 };
         body.instructions().local_get(0).i32_load(at).drop().end();
-        assert!(take_apart(&sample(&body)).unwrap_err().to_string().contains("alignment"));
-        assert!(take_apart(b"\0asm\x01\0\0\0").is_err());
-        assert!(take_apart(b"\0asm\x01\0\0\0\x0a\x05").is_err());
+        assert!(take_apart(&sample(&body), 0).unwrap_err().to_string().contains("alignment"));
+        assert!(take_apart(b"\0asm\x01\0\0\0", 0).is_err());
+        assert!(take_apart(b"\0asm\x01\0\0\0\x0a\x05", 0).is_err());
     }
 }
