@@ -28,6 +28,7 @@ pub use brokers::PRODUCER_ID_BLOCK;
 pub use configs::Origin;
 pub use contacts::{Contacts, Due, KNOCK_INTERVAL_MS};
 pub use features::initial as initial_features;
+pub use placement::{Usable, place_over};
 pub use reassignment::ongoing_reassignments;
 pub use topics::{check_name, is_internal};
 

@@ -11,6 +11,17 @@ use super::partitions::has_room;
 use crate::image::Image;
 use protocol::Random;
 
+/// A broker that can have replicas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Usable {
+    /// Its id.
+    pub id: NodeId,
+    /// Where it stands, if anybody said so.
+    pub rack: Option<Str>,
+    /// True if nobody reaches it now: it leads nothing.
+    pub is_fenced: bool,
+}
+
 /// Replicas for `partitions` new partitions, `factor` each; the error is Kafka's sentence.
 pub(super) fn place(
     image: &Image,
@@ -18,7 +29,24 @@ pub(super) fn place(
     factor: i16,
     random: &mut Random,
 ) -> Result<Vec<Vec<NodeId>>, String> {
-    let mut racks = Racks::new(image, random);
+    let mut usable = Vec::new();
+    for broker in image.brokers() {
+        // A broker that takes no new replicas anywhere is no candidate (KIP-1066).
+        if has_room(image, broker.id) {
+            usable.push(Usable { id: broker.id, rack: broker.rack.clone(), is_fenced: broker.fenced });
+        }
+    }
+    place_over(&usable, partitions, factor, random)
+}
+
+/// Replicas for `partitions` new partitions on these brokers, `factor` each; the error is Kafka's sentence.
+pub fn place_over(
+    usable: &[Usable],
+    partitions: usize,
+    factor: i16,
+    random: &mut Random,
+) -> Result<Vec<Vec<NodeId>>, String> {
+    let mut racks = Racks::new(usable, random);
     let factor = usize::try_from(factor).unwrap_or(0);
     if factor == 0 {
         return Err("the replication factor must be positive.".into());
@@ -83,18 +111,14 @@ impl Ring {
 }
 
 impl Racks {
-    fn new(image: &Image, random: &mut Random) -> Racks {
+    fn new(usable: &[Usable], random: &mut Random) -> Racks {
         let mut by_name: Map<Option<&Str>, Rack> = Map::new();
         let (mut live, mut total) = (0, 0);
-        for broker in image.brokers() {
-            // A broker that takes no new replicas anywhere is no candidate (KIP-1066).
-            if !has_room(image, broker.id) {
-                continue;
-            }
+        for broker in usable {
             let rack = by_name.entry(broker.rack.as_ref()).or_default();
-            let ring = if broker.fenced { &mut rack.fenced } else { &mut rack.live };
+            let ring = if broker.is_fenced { &mut rack.fenced } else { &mut rack.live };
             ring.brokers.push(broker.id);
-            live += usize::from(!broker.fenced);
+            live += usize::from(!broker.is_fenced);
             total += 1;
         }
         let mut racks = Racks { racks: by_name.into_values().collect(), live, total, round: 0, first: 0 };
