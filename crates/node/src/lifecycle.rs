@@ -651,6 +651,7 @@ impl Node {
 
     pub(crate) fn config_changed(&mut self, now: Now, resource_type: i8, name: &str) {
         let is_topic = resource_type == ResourceType::Topic.id();
+        self.throttles.renew(&self.config, &self.image);
         let mut resolved = Map::new();
         for partition in self.partitions.iter_mut() {
             if is_topic && partition.topic != *name {

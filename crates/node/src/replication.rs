@@ -145,16 +145,26 @@ impl Node {
             return;
         }
         let FetchResponse { responses, .. } = response;
+        let mut copied = Vec::new();
         for topic in responses {
             for data in topic.partitions {
                 let key = PartitionKey { topic_id: topic.topic_id, partition: data.partition_index };
-                self.fetched(now, leader, key, data, out);
+                self.fetched(now, leader, key, data, &mut copied, out);
             }
         }
+        self.replicated(Side::Follower, now.mono, &copied);
     }
 
-    /// One partition of an answer.
-    fn fetched(&mut self, now: Now, leader: NodeId, key: PartitionKey, data: PartitionData, out: &mut Outbox) {
+    /// One partition of an answer, and how much of it was copied.
+    fn fetched(
+        &mut self,
+        now: Now,
+        leader: NodeId,
+        key: PartitionKey,
+        data: PartitionData,
+        copied: &mut Vec<(PartitionKey, u64)>,
+        out: &mut Outbox,
+    ) {
         // An answer to what was asked for in another epoch, or of a log that was cut meanwhile, says nothing.
         let Some(told) = self.fetchers.told(leader, &key) else { return };
         let is_asked = |now: FetchPosition| (now.offset, now.leader_epoch) == (told.offset, told.leader_epoch);
@@ -210,7 +220,9 @@ impl Node {
         let sight = Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
         let visible = partition.reveal(sight);
         self.revealed_in(log, visible, out);
-        self.replicated(Side::Follower, now.mono, &[(key, bytes)]);
+        if bytes > 0 {
+            copied.push((key, bytes));
+        }
         if start_moved {
             self.watch.changed(key);
             self.write_log_starts(dir, None, out);

@@ -20,8 +20,15 @@ const LOOK_AGAIN_MS: i64 = 1_000;
 /// What a broker has sent to and got from throttled replicas.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Throttles {
-    leader: Rate,
-    follower: Rate,
+    leader: Throttle,
+    follower: Throttle,
+}
+
+/// One side's limit, if there is one, and how near it is.
+#[derive(Clone, Debug, Default)]
+struct Throttle {
+    quota: Option<Quota>,
+    rate: Rate,
 }
 
 /// At which end of the way a broker is.
@@ -149,6 +156,19 @@ fn which(text: &str, broker: i32) -> Which {
 }
 
 impl Throttles {
+    fn of(&self, side: Side) -> &Throttle {
+        match side {
+            Side::Leader => &self.leader,
+            Side::Follower => &self.follower,
+        }
+    }
+
+    /// Settings have changed. Limits are asked for with each fetch, and so not looked up then.
+    pub(crate) fn renew(&mut self, config: &Config, image: &Image) {
+        self.leader.quota = quota(config, image, Side::Leader);
+        self.follower.quota = quota(config, image, Side::Follower);
+    }
+
     /// Which replicas are held back if they are not in sync, and until when; `None` while nobody is.
     pub(crate) fn held_back<'a>(
         &self,
@@ -157,11 +177,8 @@ impl Throttles {
         side: Side,
         now: Instant,
     ) -> Option<(Named<'a>, Instant)> {
-        let rate = match side {
-            Side::Leader => &self.leader,
-            Side::Follower => &self.follower,
-        };
-        let until = rate.exceeded_until(now, quota(config, image, side)?)?;
+        let Throttle { quota, rate } = self.of(side);
+        let until = rate.exceeded_until(now, (*quota)?)?;
         Some((Named { config, image, side, by_topic: Map::new() }, until))
     }
 }
@@ -181,12 +198,12 @@ fn quota(config: &Config, image: &Image, side: Side) -> Option<Quota> {
 impl Node {
     /// True if a limit is set, so that it has to be known what replicas copy.
     pub(crate) fn is_throttled(&self, side: Side) -> bool {
-        quota(&self.config, &self.image, side).is_some()
+        self.throttles.of(side).quota.is_some()
     }
 
     /// Replicas have copied so much.
     pub(crate) fn replicated(&mut self, side: Side, now: Instant, copied: &[(PartitionKey, u64)]) {
-        let Some(quota) = quota(&self.config, &self.image, side) else { return };
+        let Some(quota) = self.throttles.of(side).quota else { return };
         let mut named = Named { config: &self.config, image: &self.image, side, by_topic: Map::new() };
         let mut bytes = 0;
         for (key, count) in copied.iter().filter(|it| it.1 > 0) {
@@ -195,23 +212,54 @@ impl Node {
             }
         }
         if bytes > 0 {
-            let rate = match side {
+            let throttle = match side {
                 Side::Leader => &mut self.throttles.leader,
                 Side::Follower => &mut self.throttles.follower,
             };
-            rate.record(now, bytes, quota);
+            throttle.rate.record(now, bytes, quota);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use protocol::Offset;
+    use protocol::messages::ConfigRecord;
+
     use super::*;
 
     const QUOTA: Quota = Quota { bytes_per_second: 1_000, windows: 11, window_ms: 1_000 };
 
     fn at(ms: i64) -> Instant {
         Instant(5_000_000).plus_ms(ms)
+    }
+
+    #[test]
+    fn limits_are_those_of_the_settings_when_they_last_changed() {
+        let settings = Map::from_iter([("node.id".to_owned(), "2".to_owned())]);
+        let (config, _) = Config::parse(&settings).expect("a test's settings parse");
+        let (mut image, mut throttles, mut offset) = (Image::default(), Throttles::default(), Offset(0));
+        let mut limits = |name: &'static str, key: &'static str, value: Option<&'static str>| {
+            let record = ConfigRecord {
+                resource_type: ResourceType::Broker.id(),
+                resource_name: Str::from_static(name),
+                name: Str::from_static(key),
+                value: value.map(Str::from_static),
+            };
+            image.apply(offset, &record.into()).expect("it applies to any");
+            offset = offset.plus(1);
+            throttles.renew(&config, &image);
+            let of = |side| throttles.of(side).quota.map(|it| it.bytes_per_second);
+            (of(Side::Leader), of(Side::Follower))
+        };
+        let (leader, follower) = (Side::Leader.rate_key(), Side::Follower.rate_key());
+        assert_eq!(limits("", leader, Some("7")), (Some(7), None), "of all brokers");
+        assert_eq!(limits("1", leader, Some("9")), (Some(7), None), "another's");
+        assert_eq!(limits("2", leader, Some("8")), (Some(8), None), "its own comes first");
+        assert_eq!(limits("2", follower, Some("5")), (Some(8), Some(5)));
+        assert_eq!(limits("2", leader, None), (Some(7), Some(5)));
+        assert_eq!(limits("", leader, Some("9223372036854775807")), (None, Some(5)), "as good as none");
+        assert_eq!(limits("2", follower, None), (None, None));
     }
 
     #[test]
