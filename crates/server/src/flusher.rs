@@ -20,7 +20,7 @@ use crate::lane::Message;
 const THREADS: usize = 4;
 
 /// How a flush ended; the outer error is a panic.
-pub(crate) type Outcome = thread::Result<Result<(), StoreError>>;
+type Outcome = thread::Result<Result<(), StoreError>>;
 
 /// What a thread does for as long as it lives, and how one is had.
 type Work = Box<dyn FnOnce() + Send>;
@@ -80,6 +80,8 @@ pub(crate) struct Flushers {
 
 struct Running {
     op: OpId,
+    /// Others that it is for.
+    joined: Vec<OpId>,
     outcome: Arc<Slot>,
     waiting: VecDeque<OpId>,
 }
@@ -87,6 +89,7 @@ struct Running {
 /// A flush that has ended, and those of its log that came meanwhile.
 pub(crate) struct Flushed {
     pub(crate) op: OpId,
+    pub(crate) joined: Vec<OpId>,
     pub(crate) outcome: Outcome,
     pub(crate) waiting: VecDeque<OpId>,
 }
@@ -97,7 +100,7 @@ impl Flushers {
         Flushers::with(ended, Box::new(|work| thread::Builder::new().name("flusher".into()).spawn(work)))
     }
 
-    fn with(ended: Sender<Message>, spawn: Spawn) -> Flushers {
+    pub(crate) fn with(ended: Sender<Message>, spawn: Spawn) -> Flushers {
         let (tasks, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
         Flushers { ended, tasks, queue, threads: Vec::new(), spawn, running: Map::new() }
@@ -109,13 +112,21 @@ impl Flushers {
         running.map(|running| running.waiting.push_back(op)).is_some()
     }
 
+    /// Has a flush end with the log's that is under way, if that was gathered after all that this one is to make durable was
+    /// there; false if none is.
+    pub(crate) fn join(&mut self, op: OpId, log: LogId) -> bool {
+        let running = self.running.get_mut(&log);
+        running.map(|running| running.joined.push(op)).is_some()
+    }
+
     /// Begins one. With no thread to be had it is carried out here and now: the disk is none the worse for that.
     pub(crate) fn start(&mut self, op: OpId, log: LogId, job: FlushJob<NativeFile>, disk: NativeDisk) {
         if self.threads.len() < THREADS && self.threads.len() <= self.running.len() {
             self.add_thread();
         }
         let outcome = Arc::<Slot>::default();
-        self.running.insert(log, Running { op, outcome: Arc::clone(&outcome), waiting: VecDeque::new() });
+        let running = Running { op, joined: Vec::new(), outcome: Arc::clone(&outcome), waiting: VecDeque::new() };
+        self.running.insert(log, running);
         let task = Task { op, log, job, disk, outcome };
         if self.threads.is_empty() {
             task.carry_out(&self.ended);
@@ -147,8 +158,8 @@ impl Flushers {
 
     /// Waits for the log's, if there is one.
     pub(crate) fn wait_for(&mut self, log: LogId) -> Option<Flushed> {
-        let Running { op, outcome, waiting } = self.running.remove(&log)?;
-        Some(Flushed { op, outcome: outcome.wait(), waiting })
+        let Running { op, joined, outcome, waiting } = self.running.remove(&log)?;
+        Some(Flushed { op, joined, outcome: outcome.wait(), waiting })
     }
 
     /// The logs that are being flushed.

@@ -245,9 +245,15 @@ impl Worker {
 
     fn flushed(&mut self, log: LogId, op: OpId, finished: &mut Vec<Finished>) {
         let Some(flushed) = self.flushers.ended(log, op) else { return };
-        // The first of those that came meanwhile begins, and the others wait for it.
-        for op in self.settle_flush(log, flushed, finished) {
-            self.flush(op, log, finished);
+        // The first of those that came meanwhile begins, and the others end with it: all that they are for is there.
+        let mut waiting = self.settle_flush(log, flushed, finished).into_iter();
+        if let Some(first) = waiting.next() {
+            self.flush(first, log, finished);
+        }
+        for op in waiting {
+            if !self.flushers.join(op, log) {
+                self.flush(op, log, finished);
+            }
         }
     }
 
@@ -264,7 +270,9 @@ impl Worker {
         let result = flushed
             .outcome
             .unwrap_or_else(|panic| Err(StoreError::Io(format!("the flusher panicked: {}", said_in_panic(&*panic)))));
-        finished.push(Finished::of(flushed.op, self.store.flushed(log, result)));
+        for op in [flushed.op].into_iter().chain(flushed.joined) {
+            finished.push(Finished::of(op, self.store.flushed(log, result.clone())));
+        }
         flushed.waiting
     }
 
@@ -489,6 +497,37 @@ mod tests {
         lane.stop();
         let left = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(left, LOGS as usize - 2, "all but two are there");
+    }
+
+    #[test]
+    fn flushes_that_waited_end_with_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sender, told) = channel();
+        // Without a thread each is carried out at once, and told of as ever.
+        let none = |_| Err(std::io::ErrorKind::WouldBlock.into());
+        let mut worker = Worker {
+            store: Store::new(NativeDisk::new(vec![folder.path().to_owned()])),
+            cleaners: Cleaners::new(sender.clone(), Arc::new(NativeCompressors)),
+            copiers: Copiers::new(sender.clone()),
+            flushers: Flushers::with(sender, Box::new(none)),
+            mount_threads: 1,
+            inbox: Inbox::default(),
+            mounts: VecDeque::new(),
+            serves: true,
+        };
+        let log = LogId(1);
+        worker.store.execute(StoreOp::Mount(log, spec(0))).unwrap();
+        let mut finished = Vec::new();
+        for op in 1..=4 {
+            worker.flush(OpId(op), log, &mut finished);
+        }
+        assert_eq!(finished.len(), 0);
+        for ended in [vec![1], vec![2, 3, 4]] {
+            let Ok(Message::Flushed(log, op)) = told.try_recv() else { panic!("before {ended:?}") };
+            worker.flushed(log, op, &mut finished);
+            let answers: Vec<_> = finished.drain(..).map(|it| (it.op.0, it.result)).collect();
+            assert_eq!(answers, ended.into_iter().map(|op| (op, Ok(Done::Flushed))).collect::<Vec<_>>());
+        }
     }
 
     /// A topic of many partitions is created while records are appended, and one of its partitions is removed.
