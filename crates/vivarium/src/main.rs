@@ -4,11 +4,13 @@ mod cluster;
 mod dump_log;
 mod ephemeral;
 mod explain;
+mod features;
 mod leader_election;
 mod log;
 mod metadata_quorum;
 mod native;
 mod native_client;
+mod reassign;
 mod serve;
 mod simulate;
 mod storage_tool;
@@ -54,6 +56,10 @@ enum Command {
     MetadataQuorum(metadata_quorum::MetadataQuorumArguments),
     /// Elect preferred leaders, or leaders at the cost of records (kafka-leader-election.sh)
     LeaderElection(leader_election::LeaderElectionArguments),
+    /// Move partitions between brokers and directories (kafka-reassign-partitions.sh)
+    ReassignPartitions(reassign::ReassignArguments),
+    /// Show and change the levels of features (kafka-features.sh)
+    Features(features::FeaturesArguments),
     /// Print what is in log files, indexes and snapshots (kafka-dump-log.sh)
     DumpLog(dump_log::DumpLogArguments),
     /// Decode a request, response or record batch and show every field with its bytes
@@ -84,6 +90,8 @@ fn main() -> ExitCode {
         Command::ConsoleConsumer(tool) => tools::run(ToolName::ConsoleConsumer, &tool.arguments),
         Command::MetadataQuorum(arguments) => print(metadata_quorum::run(arguments)),
         Command::LeaderElection(arguments) => leader_election::run(&arguments),
+        Command::ReassignPartitions(arguments) => reassign::run(&arguments),
+        Command::Features(arguments) => features::run(&arguments),
         Command::DumpLog(arguments) => report(dump_log::run(&arguments)),
         Command::Explain(arguments) => report(explain::run(&arguments)),
         Command::Sim(command) => simulate::run(command),

@@ -34,10 +34,14 @@ impl Refusal {
         (error != ErrorCode::None).then(|| Refusal { error, message: message.cloned() })
     }
 
+    /// What it says.
+    pub(crate) fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or(self.error.message())
+    }
+
     /// As Kafka's tools print it: the exception, and what it says.
     pub(crate) fn told(&self) -> String {
-        let message = self.message.as_deref().unwrap_or(self.error.message());
-        exception(&exception_of(self.error), message)
+        exception(&exception_of(self.error), self.message())
     }
 }
 
@@ -68,6 +72,24 @@ impl Admin {
             ResponseBody::DescribeCluster(cluster) => Ok(cluster),
             other => Err(format!("{} answers no such question", other.api_key().name())),
         }
+    }
+
+    /// True if it is reached by its controllers, of which the active one answers.
+    pub(crate) fn asks_controllers(&self) -> bool {
+        self.by_controllers
+    }
+
+    /// Asks this node itself.
+    pub(crate) fn ask_node(&self, id: i32, call: &str, body: &RequestBody) -> Result<ResponseBody, String> {
+        let cluster = self.cluster()?;
+        let node = cluster.brokers.iter().find(|node| node.broker_id == id);
+        let server = node.and_then(|node| Some((node.host.clone(), u16::try_from(node.port).ok()?)));
+        let Some(server) = server else {
+            let what = format!("Node {id} is not there to be asked. Call: {call}");
+            return Err(exception("TimeoutException", &what));
+        };
+        let config = ClientConfig { bootstrap_servers: vec![server], ..self.config.clone() };
+        Admin::new(config, false).ask(call, body, |_| false)
     }
 
     /// Asks until there is an answer, or `default.api.timeout.ms` is over. `passes` says which errors are worth another try.
@@ -188,6 +210,12 @@ fn refusal(answer: &ResponseBody) -> Option<Refusal> {
         ResponseBody::DescribeCluster(it) => Refusal::of(it.error_code, it.error_message.as_ref()),
         ResponseBody::AddRaftVoter(it) => Refusal::of(it.error_code, it.error_message.as_ref()),
         ResponseBody::RemoveRaftVoter(it) => Refusal::of(it.error_code, it.error_message.as_ref()),
+        ResponseBody::AlterPartitionReassignments(it) => Refusal::of(it.error_code, it.error_message.as_ref()),
+        ResponseBody::ListPartitionReassignments(it) => Refusal::of(it.error_code, it.error_message.as_ref()),
+        // Any other error is told of every feature.
+        ResponseBody::UpdateFeatures(it) => {
+            Refusal::of(it.error_code, it.error_message.as_ref()).filter(|it| it.error == ErrorCode::NotController)
+        }
         ResponseBody::DescribeQuorum(it) => Refusal::of(it.error_code, it.error_message.as_ref()).or_else(|| {
             let mut partitions = it.topics.iter().flat_map(|topic| &topic.partitions);
             partitions.find_map(|it| Refusal::of(it.error_code, it.error_message.as_ref()))
@@ -197,7 +225,7 @@ fn refusal(answer: &ResponseBody) -> Option<Refusal> {
 }
 
 /// `class: what`, as Java prints an exception of Kafka's.
-fn exception(class: &str, what: &str) -> String {
+pub(crate) fn exception(class: &str, what: &str) -> String {
     format!("org.apache.kafka.common.errors.{class}: {what}")
 }
 
