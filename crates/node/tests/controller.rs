@@ -5,6 +5,7 @@ mod cluster;
 use ordered::Map;
 
 use cluster::*;
+use node::controller::Asked;
 use node::image::Image;
 use protocol::messages::create_topics_request::CreatableTopic;
 use protocol::messages::*;
@@ -365,7 +366,7 @@ fn configurations_are_set_appended_and_removed() {
             configs: vec![config],
         };
         let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
-        let outcome = cluster.controller.decide_incremental_alter_configs(Some(&cluster.config), &request);
+        let outcome = cluster.controller.decide_incremental_alter_configs(Asked::Broker(&cluster.config), &request);
         let records: Vec<(Str, Option<Str>)> = outcome
             .records
             .iter()

@@ -8,9 +8,10 @@ use node::{ConnId, Input, Peer, PeerHost};
 use protocol::frame::{decode_response, encode_request};
 use protocol::message::encode_versioned;
 use protocol::messages::create_topics_request::CreatableTopic;
+use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use protocol::messages::{
     ApiVersionsRequest, CreateTopicsRequest, DefaultPrincipalData, DescribeClusterRequest, EnvelopeRequest,
-    EnvelopeResponse, MetadataRequest,
+    EnvelopeResponse, IncrementalAlterConfigsRequest, MetadataRequest,
 };
 use protocol::{ApiKey, ErrorCode, Request, RequestBody, ResponseBody, Str};
 
@@ -102,4 +103,29 @@ fn requests_of_clients_are_not_for_a_controller() {
     rig.send_on(BROKER, 12, RequestBody::Metadata(MetadataRequest::default()));
     rig.run();
     assert!(matches!(&rig.replies[..], [node::Reply::Close(BROKER, _)]), "{:?}", rig.replies);
+}
+
+#[test]
+fn cordons_are_made_by_way_of_their_broker_and_taken_away_by_any() {
+    let mut rig = rig();
+    let cordons = |value: &str| {
+        let config =
+            AlterableConfig { name: "cordoned.log.dirs".into(), value: Some(value.into()), ..Default::default() };
+        let resource = AlterConfigsResource { resource_type: 4, resource_name: "2".into(), configs: vec![config] };
+        let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+        RequestBody::IncrementalAlterConfigs(request)
+    };
+    let error = |body: ResponseBody| match body {
+        ResponseBody::IncrementalAlterConfigs(it) => ErrorCode::from_code(it.responses[0].error_code),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(error(ask(&mut rig, 1, cordons("/a"))), ErrorCode::InvalidConfig, "nobody knows whether it has that");
+    let passed = envelope(&mut rig, frame_of(1, cordons("/a,/b")), Some(principal()));
+    let api = ApiKey::IncrementalAlterConfigs;
+    let inner = decode_response(api, 1, passed.response_data.expect("an answer")).unwrap();
+    assert_eq!(error(inner.body), ErrorCode::None);
+    assert_eq!(error(ask(&mut rig, 1, cordons("/b,/c"))), ErrorCode::InvalidConfig);
+    assert_eq!(error(ask(&mut rig, 1, cordons("/b"))), ErrorCode::None);
+    assert_eq!(error(ask(&mut rig, 1, cordons("/a"))), ErrorCode::InvalidConfig, "it is not cordoned any more");
+    assert_eq!(error(ask(&mut rig, 1, cordons(""))), ErrorCode::None);
 }

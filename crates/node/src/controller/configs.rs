@@ -4,7 +4,7 @@ use ordered::Map;
 
 use protocol::messages::{
     AlterConfigsRequest, AlterConfigsResponse, ClearElrRecord, ConfigRecord, ErrorCode, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, MetadataRecord, ResponseBody, alter_configs_response,
+    IncrementalAlterConfigsResponse, MetadataRecord, ResponseBody, alter_configs_request, alter_configs_response,
     incremental_alter_configs_request, incremental_alter_configs_response,
 };
 use protocol::{NodeId, Str};
@@ -123,6 +123,37 @@ enum Change {
     Subtract(Str),
 }
 
+impl Change {
+    /// The value that comes out; `None` is the default.
+    fn value(self, resource: &Resource, key: &Str, before: Option<Str>) -> Result<Option<Str>, Refusal> {
+        Ok(match self {
+            Change::Set(value) => Some(value),
+            Change::Delete => None,
+            Change::Append(items) => Some(edit_list(resource, key, before, "APPEND", |list| {
+                for item in items.split(',') {
+                    if !list.iter().any(|it| it == item) {
+                        list.push(item.to_owned());
+                    }
+                }
+            })?),
+            Change::Subtract(items) => Some(edit_list(resource, key, before, "SUBTRACT", |list| {
+                list.retain(|it| !items.split(',').any(|item| item == it));
+            })?),
+        })
+    }
+}
+
+/// Whom settings are changed by way of. Only a broker itself knows the paths of its directories.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked<'a> {
+    /// The broker on this node.
+    Broker(&'a Config),
+    /// Another broker, which has looked at what it is told of itself.
+    Passed,
+    /// Nobody: a controller was asked directly.
+    Controller,
+}
+
 /// What one resource of a request came to.
 struct Altered {
     kind: i8,
@@ -132,15 +163,10 @@ struct Altered {
 }
 
 impl Controller {
-    /// IncrementalAlterConfigs, versions 0 and 1. `asked_broker` is whom a client asked, if it was this node.
-    pub fn decide_incremental_alter_configs(
-        &self,
-        asked_broker: Option<&Config>,
-        request: &IncrementalAlterConfigsRequest,
-    ) -> Outcome {
+    /// IncrementalAlterConfigs, versions 0 and 1. `by` is whom a client asked.
+    pub fn decide_incremental_alter_configs(&self, by: Asked<'_>, request: &IncrementalAlterConfigsRequest) -> Outcome {
         let asked = request.resources.iter().map(|it| (it.resource_type, &it.resource_name, &it.configs));
-        let (records, altered) =
-            self.alter_each(asked_broker, request.validate_only, asked, |_, configs| changes(configs));
+        let (records, altered) = self.alter_each(by, request.validate_only, asked, |_, configs| changes(configs));
         let responses =
             altered.into_iter().map(|it| incremental_alter_configs_response::AlterConfigsResourceResponse {
                 error_code: it.error_code,
@@ -154,9 +180,9 @@ impl Controller {
     }
 
     /// AlterConfigs, versions 0 to 2: what is not named goes back to its default.
-    pub fn decide_alter_configs(&self, asked_broker: Option<&Config>, request: &AlterConfigsRequest) -> Outcome {
+    pub fn decide_alter_configs(&self, by: Asked<'_>, request: &AlterConfigsRequest) -> Outcome {
         let asked = request.resources.iter().map(|it| (it.resource_type, &it.resource_name, &it.configs));
-        let (records, altered) = self.alter_each(asked_broker, request.validate_only, asked, |resource, configs| {
+        let (records, altered) = self.alter_each(by, request.validate_only, asked, |resource, configs| {
             let mut changes = replacements(configs)?;
             for (name, _) in self.image().settings(resource).into_iter().flat_map(Settings::iter) {
                 changes.entry(name.clone()).or_insert(Change::Delete);
@@ -177,7 +203,7 @@ impl Controller {
     /// The records for every resource that can be altered as asked, and what each came to.
     fn alter_each<'a, T>(
         &self,
-        asked_broker: Option<&Config>,
+        by: Asked<'_>,
         validate_only: bool,
         asked: impl Iterator<Item = (i8, &'a Str, T)> + Clone,
         changes: impl Fn(&Resource, T) -> Result<Map<Str, Change>, Refusal>,
@@ -190,9 +216,9 @@ impl Controller {
             let outcome = if is_repeated {
                 Err(Refusal::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."))
             } else {
-                self.alterable(asked_broker, kind, name).and_then(|resource| {
+                self.alterable(by, kind, name).and_then(|resource| {
                     let changes = changes(&resource, configs)?;
-                    self.alter(asked_broker, &resource, changes)
+                    self.alter(by, &resource, changes)
                 })
             };
             let (error_code, error_message) = match outcome {
@@ -210,7 +236,7 @@ impl Controller {
         (records, altered)
     }
 
-    fn alterable(&self, asked_broker: Option<&Config>, kind: i8, name: &Str) -> Result<Resource, Refusal> {
+    fn alterable(&self, by: Asked<'_>, kind: i8, name: &Str) -> Result<Resource, Refusal> {
         let invalid = |what: String| Err(Refusal::new(ErrorCode::InvalidRequest, what));
         let resource = match ResourceType::from_id(kind) {
             Some(kind) => Resource { kind, name: name.clone() },
@@ -228,14 +254,10 @@ impl Controller {
                 }
             }
             ResourceType::Broker if !name.is_empty() => {
-                let Ok(id) = name.parse::<i32>() else {
-                    return invalid(format!("Node id must be an integer, but it is: {name}"));
-                };
-                // A client asks the broker itself, which alone can tell whether it can live with the values, as in Kafka.
-                // What comes by way of another node has been there.
-                if let Some(asked) = asked_broker.filter(|it| it.node_id != NodeId(id)) {
-                    let asked = asked.node_id;
-                    return invalid(format!("Unexpected broker id, expected {asked}, but received {name}"));
+                parse_id(name)?;
+                // What comes by way of another node has been to the broker that is meant.
+                if let Asked::Broker(asked) = by {
+                    check_is_meant(asked, name)?;
                 }
             }
             ResourceType::Broker => {}
@@ -253,7 +275,7 @@ impl Controller {
     /// The records for the changes, if the settings that come out are valid.
     fn alter(
         &self,
-        asked_broker: Option<&Config>,
+        by: Asked<'_>,
         resource: &Resource,
         changes: Map<Str, Change>,
     ) -> Result<Vec<MetadataRecord>, Refusal> {
@@ -263,24 +285,14 @@ impl Controller {
             current.into_iter().flat_map(Settings::iter).map(|(key, value)| (key.clone(), value.clone())).collect();
         let mut records = Vec::new();
         for (key, change) in changes {
-            let value = match change {
-                Change::Set(value) => Some(value),
-                Change::Delete => None,
-                Change::Append(items) => Some(edit_list(resource, &key, before(&key), "APPEND", |list| {
-                    for item in items.split(',') {
-                        if !list.iter().any(|it| it == item) {
-                            list.push(item.to_owned());
-                        }
-                    }
-                })?),
-                Change::Subtract(items) => Some(edit_list(resource, &key, before(&key), "SUBTRACT", |list| {
-                    list.retain(|it| !items.split(',').any(|item| item == it));
-                })?),
-            };
+            let value = change.value(resource, &key, before(&key))?;
             // Also of what the broker does not know: each goes into a record.
             check_length(&key)?;
             check_length(value.as_deref().unwrap_or_default())?;
             self.check_min_isr(resource, &key, value.as_ref())?;
+            if matches!(by, Asked::Controller) && resource.kind == ResourceType::Broker && key == CORDONED {
+                check_fewer_cordons(before(&key), value.as_ref())?;
+            }
             match &value {
                 Some(value) => after.insert(key.clone(), value.clone()),
                 None => after.remove(&key),
@@ -299,7 +311,7 @@ impl Controller {
             _ => check_broker(&after, resource.name.is_empty())?,
         }
         if resource.kind == ResourceType::Broker && after.contains_key(CORDONED) {
-            self.check_cordons(asked_broker, &after)?;
+            self.check_cordons(by, &after)?;
         }
         self.clear_elr(resource, &mut records);
         Ok(records)
@@ -320,15 +332,15 @@ impl Controller {
         }
     }
 
-    /// Only the broker itself knows its directories' paths.
-    fn check_cordons(&self, asked_broker: Option<&Config>, after: &Map<Str, Str>) -> Result<(), Refusal> {
+    fn check_cordons(&self, by: Asked<'_>, after: &Map<Str, Str>) -> Result<(), Refusal> {
         if self.image().feature(METADATA_VERSION) < CORDONED_DIRECTORIES {
             let what = "The cordoned.log.dirs configuration value cannot be set because it requires metadata.version >= 4.3-IV0";
             return Err(Refusal::new(ErrorCode::InvalidConfig, what));
         }
-        let value = after.get(CORDONED).map_or("", Str::as_str);
-        let checked = asked_broker.map_or(Ok(()), |it| check_cordons(value, &it.log_dirs));
-        checked.map_err(|error| Refusal::new(ErrorCode::InvalidRequest, error.0))
+        match by {
+            Asked::Broker(asked) => check_own_cordons(asked, after.get(CORDONED)),
+            Asked::Passed | Asked::Controller => Ok(()),
+        }
     }
 
     /// Another min.insync.replicas makes what is known about eligible leaders worthless.
@@ -339,6 +351,78 @@ impl Controller {
             records.push(ClearElrRecord { topic_name }.into());
         }
     }
+}
+
+/// What a broker looks at before it passes an AlterConfigs on; all else the controller refuses.
+pub(crate) fn check_alter_at_broker(
+    asked: &Config,
+    image: &Image,
+    resource: &alter_configs_request::AlterConfigsResource,
+) -> Result<(), Refusal> {
+    let changes = || replacements(&resource.configs).ok();
+    check_at_broker(asked, image, (resource.resource_type, &resource.resource_name), &changes)
+}
+
+/// What a broker looks at before it passes an IncrementalAlterConfigs on; all else the controller refuses.
+pub(crate) fn check_incremental_alter_at_broker(
+    asked: &Config,
+    image: &Image,
+    resource: &incremental_alter_configs_request::AlterConfigsResource,
+) -> Result<(), Refusal> {
+    let changes = || changes(&resource.configs).ok();
+    check_at_broker(asked, image, (resource.resource_type, &resource.resource_name), &changes)
+}
+
+/// That the broker is the one that is meant, and has the directories that are named.
+fn check_at_broker(
+    asked: &Config,
+    image: &Image,
+    (kind, name): (i8, &Str),
+    changes: &dyn Fn() -> Option<Map<Str, Change>>,
+) -> Result<(), Refusal> {
+    if kind != ResourceType::Broker.id() || name.is_empty() {
+        return Ok(());
+    }
+    check_is_meant(asked, name)?;
+    let Some((key, change)) = changes().and_then(|mut changes| changes.remove_entry(CORDONED)) else {
+        return Ok(());
+    };
+    let resource = Resource { kind: ResourceType::Broker, name: name.clone() };
+    let before = image.setting(&resource, CORDONED).cloned();
+    check_own_cordons(asked, change.value(&resource, &key, before)?.as_ref())
+}
+
+/// A client asks the broker itself, which alone can tell whether it can live with the values, as in Kafka.
+fn check_is_meant(asked: &Config, name: &str) -> Result<(), Refusal> {
+    let id = parse_id(name)?;
+    if asked.node_id == id {
+        return Ok(());
+    }
+    let what = format!("Unexpected broker id, expected {}, but received {name}", asked.node_id);
+    Err(Refusal::new(ErrorCode::InvalidRequest, what))
+}
+
+fn parse_id(name: &str) -> Result<NodeId, Refusal> {
+    let what = || format!("Node id must be an integer, but it is: {name}");
+    name.parse().map(NodeId).map_err(|_| Refusal::new(ErrorCode::InvalidRequest, what()))
+}
+
+fn check_own_cordons(asked: &Config, value: Option<&Str>) -> Result<(), Refusal> {
+    let checked = check_cordons(value.map_or("", Str::as_str), &asked.log_dirs);
+    checked.map_err(|error| Refusal::new(ErrorCode::InvalidRequest, error.0))
+}
+
+/// A controller does not know the paths that brokers have: without a broker, cordons can only be taken away.
+fn check_fewer_cordons(before: Option<Str>, value: Option<&Str>) -> Result<(), Refusal> {
+    let before = before.unwrap_or_default();
+    let (before, after) = (list(&before), list(value.map_or("", Str::as_str)));
+    if after.iter().all(|it| before.contains(it)) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        ErrorCode::InvalidConfig,
+        "When updating cordoned.log.dirs via controllers,  the new value must be a subset of the current configuration value.",
+    ))
 }
 
 const MIN_ISR: &str = "min.insync.replicas";
@@ -365,9 +449,7 @@ fn changes(configs: &[incremental_alter_configs_request::AlterableConfig]) -> Re
     Ok(changes)
 }
 
-fn replacements(
-    configs: &[protocol::messages::alter_configs_request::AlterableConfig],
-) -> Result<Map<Str, Change>, Refusal> {
+fn replacements(configs: &[alter_configs_request::AlterableConfig]) -> Result<Map<Str, Change>, Refusal> {
     check_nulls(configs.iter().map(|it| (&it.name, &it.value)))?;
     let mut changes = Map::new();
     for config in configs {

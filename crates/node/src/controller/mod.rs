@@ -25,7 +25,8 @@ use crate::config::{Config, ConsumerGroupConfig, Past};
 use crate::image::{Image, ImageError};
 
 pub use brokers::PRODUCER_ID_BLOCK;
-pub use configs::Origin;
+pub use configs::{Asked, Origin};
+pub(crate) use configs::{check_alter_at_broker, check_incremental_alter_at_broker};
 pub use contacts::{Contacts, Due, KNOCK_INTERVAL_MS};
 pub use features::initial as initial_features;
 pub use placement::{Usable, place_over};

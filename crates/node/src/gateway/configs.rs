@@ -16,14 +16,14 @@ use protocol::messages::{
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListConfigResourcesRequest,
     ListConfigResourcesResponse, alter_configs_response, incremental_alter_configs_response,
 };
-use protocol::{ResponseBody, Str};
+use protocol::{RequestBody, ResponseBody, Str};
 
 use super::{Context, Step};
 use crate::config::{
     BROKER_KEYS, Config, Definition, GROUP_KEYS, Kind, TOPIC_KEYS, Update, broker_key, broker_synonyms, group_key,
     group_synonym, topic_synonyms,
 };
-use crate::controller::{Origin, check_name};
+use crate::controller::{Asked, Origin, check_alter_at_broker, check_incremental_alter_at_broker, check_name};
 use crate::image::{Image, Resource, ResourceType, Settings};
 use crate::refusal::Refusal;
 
@@ -31,9 +31,9 @@ use crate::refusal::Refusal;
 const BROKER_LOGGER: i8 = 8;
 
 /// AlterConfigs: has the controller decide.
-pub fn alter(context: &mut Context<'_>, request: AlterConfigsRequest) -> Step {
+pub fn alter(context: &mut Context<'_>, by: Asked<'_>, request: AlterConfigsRequest) -> Step {
     if context.controller.is_active() {
-        return Step::Decided(context.controller.decide_alter_configs(asked_broker(context), &request));
+        return Step::Decided(context.controller.decide_alter_configs(by, &request));
     }
     let refused = request.resources.into_iter().map(|it| alter_configs_response::AlterConfigsResourceResponse {
         error_code: ErrorCode::NotController.code(),
@@ -46,9 +46,9 @@ pub fn alter(context: &mut Context<'_>, request: AlterConfigsRequest) -> Step {
 }
 
 /// IncrementalAlterConfigs: has the controller decide.
-pub fn incremental_alter(context: &mut Context<'_>, request: IncrementalAlterConfigsRequest) -> Step {
+pub fn incremental_alter(context: &mut Context<'_>, by: Asked<'_>, request: IncrementalAlterConfigsRequest) -> Step {
     if context.controller.is_active() {
-        return Step::Decided(context.controller.decide_incremental_alter_configs(asked_broker(context), &request));
+        return Step::Decided(context.controller.decide_incremental_alter_configs(by, &request));
     }
     let refused =
         request.resources.into_iter().map(|it| incremental_alter_configs_response::AlterConfigsResourceResponse {
@@ -62,9 +62,93 @@ pub fn incremental_alter(context: &mut Context<'_>, request: IncrementalAlterCon
     Step::Answer(ResponseBody::IncrementalAlterConfigs(response))
 }
 
-/// The broker that a client asks, if it asks this node as one.
-fn asked_broker<'a>(context: &Context<'a>) -> Option<&'a Config> {
-    (!context.config.is_controller_listener(&context.peer.listener)).then_some(context.config)
+/// Whom a request that only a controller decides has come by: clients ask brokers, on whose listeners it is not wrapped.
+pub(super) fn asked<'a>(context: &Context<'a>) -> Asked<'a> {
+    match context.config.is_controller_listener(&context.peer.listener) {
+        true => Asked::Passed,
+        false => Asked::Broker(context.config),
+    }
+}
+
+/// A resource that the broker that was asked refuses itself: where it was in the request, and why.
+#[derive(Clone, Debug)]
+pub(super) struct RefusedHere {
+    place: usize,
+    kind: i8,
+    name: Str,
+    refusal: Refusal,
+}
+
+/// Takes out of a request what this broker refuses before it passes the rest on, as Kafka's `ConfigAdminManager` does.
+pub(super) fn take_refused(config: &Config, image: &Image, body: &mut RequestBody) -> Vec<RefusedHere> {
+    match body {
+        RequestBody::AlterConfigs(request) => take(
+            &mut request.resources,
+            |it| (it.resource_type, it.resource_name.clone()),
+            |it| check_alter_at_broker(config, image, it),
+        ),
+        RequestBody::IncrementalAlterConfigs(request) => take(
+            &mut request.resources,
+            |it| (it.resource_type, it.resource_name.clone()),
+            |it| check_incremental_alter_at_broker(config, image, it),
+        ),
+        _ => Vec::new(),
+    }
+}
+
+fn take<T>(
+    resources: &mut Vec<T>,
+    named: impl Fn(&T) -> (i8, Str),
+    check: impl Fn(&T) -> Result<(), Refusal>,
+) -> Vec<RefusedHere> {
+    let mut seen = Set::new();
+    // What is named twice the controller refuses, both times.
+    let twice: Set<(i8, Str)> = resources.iter().map(&named).filter(|it| !seen.insert(it.clone())).collect();
+    let mut refused = Vec::new();
+    for (place, resource) in std::mem::take(resources).into_iter().enumerate() {
+        let (kind, name) = named(&resource);
+        match check(&resource) {
+            Err(refusal) if !twice.contains(&(kind, name.clone())) => {
+                refused.push(RefusedHere { place, kind, name, refusal });
+            }
+            _ => resources.push(resource),
+        }
+    }
+    refused
+}
+
+/// Puts what this broker refused where it was asked for, among the controller's answers.
+pub(super) fn put_refused(body: &mut ResponseBody, refused: Vec<RefusedHere>) {
+    match body {
+        ResponseBody::AlterConfigs(answer) => {
+            put(&mut answer.responses, refused, |it| alter_configs_response::AlterConfigsResourceResponse {
+                error_code: it.refusal.code.code(),
+                error_message: Some(it.refusal.message),
+                resource_type: it.kind,
+                resource_name: it.name,
+            })
+        }
+        ResponseBody::IncrementalAlterConfigs(answer) => {
+            put(&mut answer.responses, refused, |it| incremental_alter_configs_response::AlterConfigsResourceResponse {
+                error_code: it.refusal.code.code(),
+                error_message: Some(it.refusal.message),
+                resource_type: it.kind,
+                resource_name: it.name,
+            })
+        }
+        _ => {}
+    }
+}
+
+fn put<T>(answers: &mut Vec<T>, refused: Vec<RefusedHere>, answer: impl Fn(RefusedHere) -> T) {
+    let mut refused = refused.into_iter().peekable();
+    for other in std::mem::take(answers) {
+        while let Some(it) = refused.next_if(|it| it.place == answers.len()) {
+            answers.push(answer(it));
+        }
+        answers.push(other);
+    }
+    answers.extend(refused.map(answer));
 }
 
 /// ListConfigResources: what can be described. Version 0 knows client metrics only, of which there are none.

@@ -11,7 +11,7 @@ use super::{
     Context, Step, broker_life, configs, create_partitions, create_topics, delete_topics, elect_leaders, reassignments,
     update_features,
 };
-use crate::controller::Outcome;
+use crate::controller::{Asked, Outcome};
 use crate::deferred::{Committed, Waiter};
 use crate::input::Peer;
 use crate::node::Node;
@@ -44,12 +44,13 @@ pub(super) fn is_of_quorum(body: &RequestBody) -> bool {
 
 /// Has the controller decide what only it can; `None` for any other request.
 pub(crate) fn decide(context: &mut Context<'_>, body: RequestBody) -> Option<Step> {
+    let by = configs::asked(context);
     Some(match body {
         RequestBody::CreateTopics(request) => create_topics::handle(context, request),
         RequestBody::DeleteTopics(request) => delete_topics::handle(context, request),
         RequestBody::CreatePartitions(request) => create_partitions::handle(context, request),
-        RequestBody::AlterConfigs(request) => configs::alter(context, request),
-        RequestBody::IncrementalAlterConfigs(request) => configs::incremental_alter(context, request),
+        RequestBody::AlterConfigs(request) => configs::alter(context, by, request),
+        RequestBody::IncrementalAlterConfigs(request) => configs::incremental_alter(context, by, request),
         RequestBody::ElectLeaders(request) => elect_leaders::handle(context, &request),
         RequestBody::AlterPartitionReassignments(request) => reassignments::alter(context, &request),
         RequestBody::ListPartitionReassignments(request) => reassignments::list(context, &request),
@@ -108,6 +109,10 @@ impl Node {
             RequestBody::AllocateProducerIds(request) => broker_life::allocate_producer_ids(&mut context, &request),
             RequestBody::AssignReplicasToDirs(request) => broker_life::assign_replicas_to_dirs(&mut context, &request),
             RequestBody::AlterPartition(request) => broker_life::alter_partition(&mut context, &request),
+            RequestBody::AlterConfigs(request) => configs::alter(&mut context, Asked::Controller, request),
+            RequestBody::IncrementalAlterConfigs(request) => {
+                configs::incremental_alter(&mut context, Asked::Controller, request)
+            }
             body => match decide(&mut context, body) {
                 Some(step) => step,
                 None => return self.close(waiter.conn, format!("{} is not supported here", api.name()), out),

@@ -1,6 +1,6 @@
 //! What only the active controller can decide, asked of a broker that is not it: the request goes on in an Envelope
 //! (KIP-590) and the answer comes back as the controller gave it. While there is no controller, or another one, it is asked
-//! again until `request.timeout.ms` is over.
+//! again until `request.timeout.ms` is over. What only the broker itself can tell of its own settings it refuses before that.
 
 use bytes::Bytes;
 use protocol::frame::{self, Request};
@@ -8,6 +8,7 @@ use protocol::message::encode_versioned;
 use protocol::messages::{DefaultPrincipalData, EnvelopeRequest, ErrorCode};
 use protocol::{ApiKey, Instant, Now, RequestBody, ResponseBody, Str};
 
+use super::configs::{RefusedHere, put_refused, take_refused};
 use super::controller::decide;
 use super::refusals::refuse;
 use super::{Context, Step};
@@ -31,6 +32,9 @@ pub(crate) struct PendingForward {
     api: ApiKey,
     /// As it was sent, without its size.
     request: Bytes,
+    /// What the controller is asked of it.
+    pub(crate) passed: Bytes,
+    refused: Vec<RefusedHere>,
     address: Bytes,
     deadline: Instant,
 }
@@ -39,16 +43,37 @@ impl Node {
     /// Passes a request on. Its answer goes to the waiter.
     pub(crate) fn forward(&mut self, now: Now, waiter: Waiter, peer: &Peer, mut request: Request, out: &mut Outbox) {
         let api = request.body.api_key();
-        let bytes = match frame::encode_request(&mut request).map(|frame| frame.bytes()) {
-            Ok(Some(bytes)) => bytes.slice(4..),
-            Ok(None) => return self.close(waiter.conn, format!("{} cannot be passed on", api.name()), out),
-            Err(error) => return self.close(waiter.conn, format!("{} cannot be passed on: {error}", api.name()), out),
-        };
+        let Some(bytes) = self.encoded(waiter, &mut request, out) else { return };
+        let refused = take_refused(&self.config, &self.image, &mut request.body);
+        let mut passed = bytes.clone();
+        if !refused.is_empty() {
+            if is_void(&request.body)
+                && let Some(mut answer) = ResponseBody::empty(api)
+            {
+                put_refused(&mut answer, refused);
+                return self.answer(waiter, answer, out);
+            }
+            match self.encoded(waiter, &mut request, out) {
+                Some(rest) => passed = rest,
+                None => return,
+            }
+        }
         let deadline = now.mono.plus_ms(i64::from(self.config.request_timeout_ms));
         let address = address_of(&peer.host);
         let id = self.deferred.number();
-        self.deferred.hold(id, Pending::Forward(PendingForward { waiter, api, request: bytes, address, deadline }));
+        let pending = PendingForward { waiter, api, request: bytes, passed, refused, address, deadline };
+        self.deferred.hold(id, Pending::Forward(pending));
         self.send_forward(now, id, out);
+    }
+
+    fn encoded(&mut self, waiter: Waiter, request: &mut Request, out: &mut Outbox) -> Option<Bytes> {
+        let why = match frame::encode_request(request).map(|frame| frame.bytes()) {
+            Ok(Some(bytes)) => return Some(bytes.slice(4..)),
+            Ok(None) => String::new(),
+            Err(error) => format!(": {error}"),
+        };
+        self.close(waiter.conn, format!("{} cannot be passed on{why}", request.body.api_key().name()), out);
+        None
     }
 
     /// Sends a request that waits for the controller, or gives it up.
@@ -79,7 +104,7 @@ impl Node {
             return;
         }
         let body = RequestBody::Envelope(EnvelopeRequest {
-            request_data: pending.request.clone(),
+            request_data: pending.passed.clone(),
             request_principal: Some(anonymous()),
             client_host_address: pending.address.clone(),
         });
@@ -110,9 +135,12 @@ impl Node {
         };
         match (ErrorCode::from_code(response.error_code), response.response_data) {
             (ErrorCode::None, Some(data)) => {
-                self.deferred.take(id);
+                let Some(Pending::Forward(pending)) = self.deferred.take(id) else { return };
                 match frame::decode_response(api, waiter.version, data) {
-                    Ok(response) => self.answer(waiter, response.body, out),
+                    Ok(mut response) => {
+                        put_refused(&mut response.body, pending.refused);
+                        self.answer(waiter, response.body, out);
+                    }
                     Err(error) => {
                         self.close(waiter.conn, format!("the controller's answer to {}: {error}", api.name()), out);
                     }
@@ -154,14 +182,24 @@ impl Node {
             peer: &peer,
             version: waiter.version,
         };
-        let refused = frame::decode_request(pending.request).ok().and_then(|it| decide(&mut context, it.body));
+        let refused = frame::decode_request(pending.passed).ok().and_then(|it| decide(&mut context, it.body));
         match refused {
             Some(Step::Answer(mut body)) => {
                 refuse(&mut body, ErrorCode::RequestTimedOut);
+                put_refused(&mut body, pending.refused);
                 self.answer(waiter, body, out);
             }
             _ => self.close(waiter.conn, format!("{}: no controller in time", pending.api.name()), out),
         }
+    }
+}
+
+/// Whether nothing is left in a request that had something refused.
+fn is_void(body: &RequestBody) -> bool {
+    match body {
+        RequestBody::AlterConfigs(it) => it.resources.is_empty(),
+        RequestBody::IncrementalAlterConfigs(it) => it.resources.is_empty(),
+        _ => false,
     }
 }
 

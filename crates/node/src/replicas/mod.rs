@@ -6,6 +6,7 @@ mod failover;
 mod following;
 mod groups;
 mod isr;
+mod settings;
 mod throttle;
 
 use std::collections::VecDeque;
