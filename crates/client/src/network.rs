@@ -135,7 +135,11 @@ impl<T> Network<T> {
             self.disconnect(id, Lost::Disconnected, true, out);
             self.nodes.remove(&id);
         }
-        self.nodes.entry(id).or_insert_with(|| Node::new(host.clone(), port));
+        let node = self.nodes.entry(id).or_insert_with(|| Node::new(host.clone(), port));
+        if matches!(node.link, Link::Idle) {
+            // It is named anew, and tried anew: what failed before does not count as having failed now.
+            node.failures = 0;
+        }
     }
 
     /// The last connection to it came to nothing, or broke, and no new one is under way.
@@ -381,7 +385,7 @@ impl<T> Network<T> {
 
     /// When the next broker that failed may be tried again.
     pub(crate) fn retry_at(&self, now: Now) -> Option<Instant> {
-        let idle = self.nodes.values().filter(|node| node.failures > 0 && matches!(node.link, Link::Idle));
+        let idle = self.nodes.values().filter(|node| matches!(node.link, Link::Idle));
         idle.map(|node| node.retry_at).filter(|at| *at > now.mono).min()
     }
 

@@ -5,7 +5,7 @@ mod stage;
 
 use bytes::Bytes;
 use client::wire::{ApiKey, Request, RequestBody, ResponseBody};
-use client::{Answer, ConnId, Event, GroupEvent, MemberState, Operation, Outcome, Position};
+use client::{Answer, ConnId, Event, GroupEvent, Input, MemberState, Operation, Outcome, Position};
 use protocol::message::{decode_versioned, encode_versioned};
 use protocol::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
 use protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
@@ -210,6 +210,84 @@ fn the_leader_shares_out_once_it_knows_the_topics() {
 }
 
 #[test]
+fn the_leader_shares_out_anew_once_a_topic_is_there_that_was_not() {
+    let settings = [("group.id", "g"), ("session.timeout.ms", "6000"), ("enable.auto.commit", "false")];
+    let mut stage = Stage::new(&settings).topic("t", &[1]);
+    stage.start(Operation::Subscribe(vec!["t".into(), "later".into()]));
+    stage.poll(60_000);
+    stage.join(1, "range", &["n"]);
+    assert_eq!(assigned(&stage.sync(&[]).assignments[0].assignment), [0]);
+    stage.advance(1_000);
+    assert_eq!(stage.state(), MemberState::Member);
+    stage = stage.topic("later", &[1, 1]);
+    stage.advance(1_500);
+    assert!(stage.said(&GroupEvent::Rejoins { why: "topics of the group have changed" }));
+    stage.join(2, "range", &["n"]);
+    let mut told = assigned(&stage.sync(&[]).assignments[0].assignment);
+    told.sort_unstable();
+    assert_eq!(told, [0, 0, 1], "two of the new topic, one of the old");
+}
+
+#[test]
+fn a_leader_that_comes_back_shares_nothing_out_and_watches_the_topics() {
+    let settings = [("group.instance.id", "i1"), ("enable.auto.commit", "false"), ("metadata.max.age.ms", "2000")];
+    let (mut stage, _) = Stage::member(&settings);
+    let (conn, request, asked) = stage.take_join();
+    let own = asked.protocols[0].metadata.clone();
+    let member = JoinGroupResponseMember { member_id: "m".into(), metadata: own, ..Default::default() };
+    let body = JoinGroupResponse {
+        generation_id: 4,
+        protocol_type: Some("consumer".into()),
+        protocol_name: Some("range".into()),
+        leader: "m".into(),
+        skip_assignment: true,
+        member_id: "m".into(),
+        members: vec![member],
+        ..Default::default()
+    };
+    stage.answer(conn, &request, ResponseBody::JoinGroup(body));
+    assert_eq!(stage.sync(&[]).assignments, []);
+    stage.advance(1_000);
+    let rejoins = GroupEvent::Rejoins { why: "topics of the group have changed" };
+    assert!(!stage.said(&rejoins));
+    stage.topics.get_mut("t").unwrap().leaders.push(1);
+    stage.advance(2_000);
+    assert!(stage.said(&rejoins));
+}
+
+#[test]
+fn a_coordinator_whose_connection_broke_is_connected_to_again() {
+    let (mut stage, _) = Stage::member(&[("enable.auto.commit", "false")]);
+    stage.join(1, "range", &[]);
+    stage.sync(&[0]);
+    stage.committed_at(0);
+    stage.without_fetches();
+    stage.advance(1_000);
+    stage.without_fetches();
+    let (conn, _) = stage.take(ApiKey::Heartbeat);
+    stage.input(Input::Closed(conn));
+    assert_eq!(stage.client.view().group.unwrap().coordinator, None);
+    // The same broker is found again, and hears of the member.
+    stage.advance(1_000);
+    stage.without_fetches();
+    assert_eq!(stage.lookups, 2);
+    let again = stage.requests.front().unwrap().0;
+    assert_ne!(again, conn);
+    stage.beat(ErrorCode::None);
+    assert_eq!(stage.state(), MemberState::Member);
+    // While it cannot be reached it is looked up less and less often.
+    stage.refusing.push(9_002);
+    stage.input(Input::Closed(again));
+    stage.advance(10_000);
+    assert!((6..20).contains(&stage.lookups), "{}", stage.lookups);
+    stage.refusing.clear();
+    stage.advance(1_500);
+    stage.without_fetches();
+    stage.beat(ErrorCode::None);
+    assert_eq!(stage.state(), MemberState::Member);
+}
+
+#[test]
 fn nothing_committed_is_left_to_the_reset_policy() {
     let (mut stage, poll) = Stage::member(&[("auto.offset.reset", "none")]);
     stage.join(1, "range", &[]);
@@ -354,8 +432,18 @@ fn an_instance_that_another_one_took_stops() {
     stage.advance(1_000);
     stage.beat(ErrorCode::FencedInstanceId);
     assert_eq!(stage.state(), MemberState::Failed);
-    let Some(Outcome::Failed(failure)) = stage.outcome(poll) else { panic!() };
-    assert_eq!(failure.code(), Some(ErrorCode::FencedInstanceId));
+    // Another subscription does not undo that; the end of this one does.
+    stage.start(Operation::Subscribe(vec!["t".into()]));
+    let again = stage.poll(60_000);
+    for poll in [poll, again] {
+        let Some(Outcome::Failed(failure)) = stage.outcome(poll) else { panic!("{:?}", stage.outcome(poll)) };
+        assert_eq!(failure.code(), Some(ErrorCode::FencedInstanceId));
+    }
+    stage.start(Operation::Subscribe(Vec::new()));
+    stage.start(Operation::Subscribe(vec!["t".into()]));
+    let anew = stage.poll(60_000);
+    stage.join(3, "range", &[]);
+    assert_eq!(stage.outcome(anew), None);
 }
 
 #[test]

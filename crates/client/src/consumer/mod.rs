@@ -178,10 +178,13 @@ impl Consumer {
         self.turns = self.assigned.keys().cloned().collect();
     }
 
-    /// Partitions come from the group from now on, or no more.
+    /// Partitions come from the group from now on, or no more. Whoever failed for good begins anew only after the subscription
+    /// has ended: another one does not undo that.
     pub(crate) fn subscribed(&mut self, is_so: bool) {
         self.subscribed = is_so;
-        self.fatal = None;
+        if !is_so {
+            self.fatal = None;
+        }
     }
 
     /// True if the application has named partitions.

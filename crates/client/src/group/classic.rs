@@ -37,13 +37,15 @@ pub(super) struct Classic {
     pub(super) assignor: Option<Assignor>,
     /// The members of the generation, if it is to share out.
     roster: Option<Map<Str, Subscription>>,
+    /// It leads, and the coordinator keeps what was shared out before (KIP-814).
+    keeps_shares: bool,
     /// What the coordinator sent; it counts from the next poll on.
     assignment: Option<Bytes>,
     /// What it was assigned last, and in which generation: sticky assignors tell it to the next leader.
     last: Option<(Vec<TopicPartition>, i32)>,
     /// The topics it joined with.
     joined_with: Set<Str>,
-    /// What the leader knew of the group's topics when it shared them out.
+    /// What the leader knew of the group's topics when it shared them out: how many partitions, 0 of one that is not there.
     shared: Option<Map<Str, i32>>,
     pub(super) releasing_until: Option<Instant>,
     failures: u32,
@@ -252,8 +254,8 @@ impl Group {
         self.heartbeat.asked = false;
         self.heartbeat.due = until(context.now, heartbeat_interval(context.config));
         self.state = MemberState::Assigning;
-        self.classic.roster = None;
-        if !is_leader || body.skip_assignment {
+        (self.classic.roster, self.classic.keeps_shares) = (None, body.skip_assignment);
+        if !is_leader {
             return;
         }
         let members = body.members.into_iter().map(|it| {
@@ -290,7 +292,12 @@ impl Group {
                 return false;
             }
             let counts = counts(topics.iter(), context);
-            let shares = assignor::assign(assignor, &counts, &roster);
+            let shares = if self.classic.keeps_shares {
+                Map::new()
+            } else {
+                let there = counts.iter().filter(|(_, count)| **count > 0).map(|(it, count)| (it.clone(), *count));
+                assignor::assign(assignor, &there.collect(), &roster)
+            };
             for (member_id, partitions) in shares {
                 match assignor::assignment_bytes(&partitions) {
                     Ok(assignment) => assignments.push(SyncGroupRequestAssignment { member_id, assignment }),
@@ -462,10 +469,10 @@ impl Group {
     }
 }
 
-/// How many partitions each of these topics has.
+/// How many partitions each of these topics has; 0 if it is not there.
 fn counts<'a>(topics: impl Iterator<Item = &'a Str>, context: &Context<'_>) -> Map<Str, i32> {
     let count = |it: &Str| context.metadata.topic(it).map_or(0, |it| it.partitions.len() as i32);
-    topics.map(|it| (it.clone(), count(it))).filter(|(_, count)| *count > 0).collect()
+    topics.map(|it| (it.clone(), count(it))).collect()
 }
 
 pub(super) fn session_timeout(config: &ClientConfig) -> i64 {

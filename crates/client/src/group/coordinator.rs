@@ -15,6 +15,7 @@ use crate::wire::{ApiKey, RequestBody};
 pub(super) struct Coordinator {
     pub(super) node: Option<NodeId>,
     asked: bool,
+    /// How often it was sought since one last answered.
     failures: u32,
     pub(super) retry_at: Instant,
 }
@@ -25,6 +26,11 @@ impl Coordinator {
     pub(super) fn ready(&self, context: &mut Context<'_>) -> Option<NodeId> {
         let link = context.network.coordinator_link(self.node?);
         context.ready(link).then_some(link)
+    }
+
+    /// It has answered: there is one.
+    pub(super) fn heard(&mut self) {
+        self.failures = 0;
     }
 
     /// It is asked for again after a while.
@@ -74,7 +80,6 @@ impl Group {
                 let node = NodeId(node);
                 context.network.add_coordinator(node, &host, u16::try_from(port).unwrap_or(0), context.out);
                 self.coordinator.node = Some(node);
-                self.coordinator.failures = 0;
                 // It could not be heard while nobody knew where.
                 self.heartbeat.answered = Some(context.now.mono);
                 context.out.emit(|| Event::Group(GroupEvent::Coordinator { node }));
@@ -91,7 +96,6 @@ impl Group {
     /// It coordinates no more, or cannot be reached.
     pub(super) fn coordinator_lost(&mut self, context: &mut Context<'_>) {
         if self.coordinator.node.take().is_some() {
-            self.coordinator.failures = 0;
             self.coordinator.again(context);
             context.metadata.request_update();
         }

@@ -206,8 +206,10 @@ impl Group {
         consumer: &mut Consumer,
         context: &mut Context<'_>,
     ) {
-        if answer.is_err() && !matches!(ticket.asked, Asked::Coordinator) {
-            self.coordinator_lost(context);
+        match (&ticket.asked, &answer) {
+            (Asked::Coordinator, _) => {}
+            (_, Ok(_)) => self.coordinator.heard(),
+            (_, Err(_)) => self.coordinator_lost(context),
         }
         let is_current = ticket.attempt == self.attempt;
         match (ticket.asked, answer) {
