@@ -6,11 +6,12 @@ mod consumers;
 mod members;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::Rig;
 use consumers::{Consumer, Wildcards, describe, heartbeat, settle, state};
 use members::{commit, commit_request, committed, error, fetch_request, offsets, start, start_with, text};
-use node::NoPatterns;
+use node::{Event, NoPatterns, TopicPatterns};
 use protocol::messages::*;
 use protocol::{RequestBody, ResponseBody, Str, Uuid};
 
@@ -174,6 +175,13 @@ fn a_static_member_leaves_for_a_while_and_comes_back() {
     assert_eq!((again.epoch, &again.owned), (epoch, &owned), "nobody else was bothered");
     assert_eq!(one.beat(&mut rig), ErrorCode::FencedInstanceId);
     assert_eq!(commit(&mut rig, "a", epoch, 0, 1), ErrorCode::UnknownMemberId);
+    // Whose place it took has no session any more that could end.
+    for _ in 0..10 {
+        rig.advance(4_600);
+        assert_eq!(again.beat(&mut rig), ErrorCode::None);
+        assert_eq!(other.beat(&mut rig), ErrorCode::None);
+    }
+    assert_eq!((describe(&mut rig).group_epoch, &again.owned), (epoch, &owned));
     // It leaves again, and does not come back within its session.
     let leave = ConsumerGroupHeartbeatRequest { member_epoch: -2, ..again.request() };
     assert_eq!(heartbeat(&mut rig, leave).member_epoch, -2);
@@ -267,6 +275,56 @@ fn a_regular_expression_stands_for_the_topics_that_are_there() {
     rig.node = rig.node.clone().with_patterns(Arc::new(NoPatterns));
     let mut two = Consumer { pattern: Some(text("b.*")), ..Consumer::new("n", &[]) };
     assert_eq!(two.beat(&mut rig), ErrorCode::InvalidRegularExpression);
+}
+
+/// Counts how often topics are looked up, which none may be after the first time if it is told so.
+#[derive(Debug, Default)]
+struct Counted {
+    lookups: AtomicUsize,
+    most: usize,
+}
+
+impl TopicPatterns for Counted {
+    fn matching(&self, pattern: &str, names: &mut dyn Iterator<Item = &Str>) -> Result<Vec<Str>, String> {
+        let names: Vec<&Str> = names.collect();
+        if !names.is_empty() && self.lookups.fetch_add(1, Ordering::Relaxed) >= self.most {
+            return Err("it is too much".to_owned());
+        }
+        Wildcards.matching(pattern, &mut names.into_iter())
+    }
+}
+
+#[test]
+fn a_regular_expression_that_is_refused_later_stands_for_what_it_stood_for() {
+    let mut rig = start();
+    rig.node = rig.node.clone().with_patterns(Arc::new(Counted { most: 1, ..Counted::default() }));
+    rig.create_topic("ab", 2, &[]);
+    let mut one = Consumer { pattern: Some(text("a.*")), ..Consumer::new("m", &[]) };
+    assert_eq!(one.beat(&mut rig), ErrorCode::None);
+    settle(&mut rig, &mut [&mut one]);
+    assert_eq!(one.partitions(), [0, 1]);
+    rig.create_topic("ac", 2, &[]);
+    rig.advance(10_001);
+    assert_eq!(one.beat(&mut rig), ErrorCode::None);
+    settle(&mut rig, &mut [&mut one]);
+    assert_eq!(one.partitions(), [0, 1]);
+    assert!(rig.events.iter().any(|it| matches!(it, Event::Warning { what } if what.ends_with("it is too much"))));
+}
+
+#[test]
+fn what_cannot_be_written_of_a_regular_expression_is_not_looked_up_with_every_heartbeat() {
+    let mut rig = start_with(&[("message.max.bytes", "2000")]);
+    let patterns = Arc::new(Counted { most: usize::MAX, ..Counted::default() });
+    rig.node = rig.node.clone().with_patterns(patterns.clone());
+    for letter in 'b'..='m' {
+        rig.create_topic(&format!("a{}", letter.to_string().repeat(200)), 1, &[]);
+    }
+    let mut one = Consumer { pattern: Some(text("a.*")), ..Consumer::new("m", &[]) };
+    for (after_ms, lookups) in [(0, 1), (1_000, 1), (5_000, 1), (5_000, 2), (1_000, 2)] {
+        rig.advance(after_ms);
+        assert_eq!(one.beat(&mut rig), ErrorCode::None);
+        assert_eq!(patterns.lookups.load(Ordering::Relaxed), lookups);
+    }
 }
 
 #[test]

@@ -193,7 +193,7 @@ impl Turn<'_> {
     /// What is set for one group, within the broker's bounds.
     fn of_group(&self, group: &Str, key: &str, bounds: (i32, i32), otherwise: i64) -> i64 {
         let resource = Resource { kind: ResourceType::Group, name: group.clone() };
-        let set = self.image.setting(&resource, key).and_then(|it| it.parse::<i32>().ok());
+        let set = self.image.setting(&resource, key).and_then(|it| it.trim().parse::<i32>().ok());
         set.map_or(otherwise, |it| i64::from(it.min(bounds.1).max(bounds.0)))
     }
 

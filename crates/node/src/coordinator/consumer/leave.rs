@@ -68,11 +68,7 @@ impl Shard {
         }
         let hash = metadata_hash(draft.group.subscribed.keys(), turn.image);
         draft.record(ConsumerChange::Group(Some((draft.group.epoch.wrapping_add(1), hash))));
-        self.commit_draft(turn, draft)?;
-        for member in members.iter() {
-            self.forget_deadlines(turn, id, member);
-        }
-        Ok(())
+        self.commit_draft(turn, draft)
     }
 
     pub(super) fn forget_deadlines(&mut self, turn: &mut Turn<'_>, id: &Str, member: &Str) {
@@ -86,11 +82,14 @@ impl Shard {
 
     /// Something of a member is due; it counts if it was not moved meanwhile.
     pub(in crate::coordinator) fn consumer_due(&mut self, turn: &mut Turn<'_>, id: &Str, at: Instant, timer: &Timer) {
-        let Some(Kind::Consumer { deadlines, .. }) = self.kind_mut(id) else { return };
+        let Some(Kind::Consumer { group, deadlines }) = self.kind_mut(id) else { return };
         let (Timer::Member(member) | Timer::Revoke(member) | Timer::Rejoin(member) | Timer::Resync(member)) = timer
         else {
             return;
         };
+        if !group.members.contains_key(member) {
+            return self.forget_deadlines(turn, id, member);
+        }
         let Some(of_member) = deadlines.get_mut(member) else { return };
         let deadline = match timer {
             Timer::Member(_) => &mut of_member.session,

@@ -56,6 +56,8 @@ pub(crate) struct ConsumerGroup {
     /// How many members, and regular expressions, a topic is subscribed by.
     subscribed: Map<Str, u32>,
     patterns: Map<Str, Arc<ConsumerGroupRegularExpressionValue>>,
+    /// When, in milliseconds since 1970, what its regular expressions stand for could last not be written. In no log.
+    resolve_failed_ms: Option<i64>,
     has_topics_record: bool,
 }
 
@@ -107,6 +109,7 @@ impl ConsumerGroup {
             owners: Map::new(),
             subscribed: Map::new(),
             patterns: Map::new(),
+            resolve_failed_ms: None,
             has_topics_record: false,
         }
     }
@@ -354,6 +357,11 @@ impl Shard {
         if let Some(at) = looked {
             Arc::make_mut(&mut group).looked_at = Some(at);
         }
+        let gone = |it: &ConsumerChange| match it {
+            ConsumerChange::Member(member, None) => Some(member.clone()).filter(|it| !group.members.contains_key(it)),
+            _ => None,
+        };
+        let gone: Vec<Str> = changes.iter().filter_map(gone).collect();
         let mut end = None;
         if is_news {
             let mut all = before;
@@ -375,6 +383,9 @@ impl Shard {
             && let Some(Kind::Consumer { group: old, .. }) = &mut Arc::make_mut(entry).kind
         {
             *old = group;
+        }
+        for member in &gone {
+            self.forget_deadlines(turn, &id, member);
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! ten seconds, and written down.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ordered::{Map, Set};
 use protocol::messages::{ConsumerGroupMemberMetadataValue, ConsumerGroupRegularExpressionValue};
@@ -10,7 +11,8 @@ use protocol::{ErrorCode, Str};
 use super::heartbeat::PatternChange;
 use super::record::ConsumerChange;
 use super::{ConsumerMember, Draft, Shard};
-use crate::coordinator::shard::Turn;
+use crate::coordinator::shard::{Kind, Turn};
+use crate::event::Event;
 use crate::refusal::Refusal;
 
 /// A group's regular expressions are not looked up more often than this.
@@ -65,8 +67,12 @@ impl Draft {
         if subscribed.is_empty() {
             return false;
         }
+        let elapsed_ms = |since: i64| turn.now.wall.0.saturating_sub(since);
+        if self.group.resolve_failed_ms.is_some_and(|it| elapsed_ms(it) <= REFRESH_AT_MOST_EVERY_MS) {
+            return false;
+        }
         let Some(last) = self.group.patterns.values().next() else { return true };
-        let age_ms = turn.now.wall.0.saturating_sub(last.timestamp);
+        let age_ms = elapsed_ms(last.timestamp);
         age_ms > REFRESH_AT_MOST_EVERY_MS
             && (subscribed.len() != self.group.patterns.len()
                 || last.version < turn.topics_since.0
@@ -87,9 +93,17 @@ impl Shard {
         let mut found: Map<Str, Vec<Str>> = Map::new();
         for pattern in draft.subscribed_patterns().iter() {
             let mut names = turn.image.topics().map(|it| &it.name);
-            // One that another Kafka took may be none here: it stands for nothing.
-            let topics = turn.patterns.matching(pattern, &mut names).unwrap_or_default();
-            found.insert(pattern.clone(), super::heartbeat::in_order(topics));
+            let topics = match turn.patterns.matching(pattern, &mut names) {
+                Ok(topics) => super::heartbeat::in_order(topics),
+                // One that another Kafka took may be none here: it goes on standing for what that found.
+                Err(what) => {
+                    turn.out.emit(|| Event::Warning {
+                        what: format!("group {id}: the topics of {pattern:?} were not looked up: {what}"),
+                    });
+                    draft.group.patterns.get(pattern).map(|it| it.topics.clone()).unwrap_or_default()
+                }
+            };
+            found.insert(pattern.clone(), topics);
         }
         let mut have_changed = false;
         for (pattern, topics) in found {
@@ -99,7 +113,12 @@ impl Shard {
             draft.record(ConsumerChange::Pattern(pattern, Some(value)));
         }
         draft.look(turn.image, have_changed);
-        // What is refused is tried again with the next heartbeat.
-        let _ = self.commit_draft(turn, draft);
+        // What is refused, and told of by the append, is tried again after a while.
+        let failed_ms = self.commit_draft(turn, draft).is_err().then_some(turn.now.wall.0);
+        if let Some(Kind::Consumer { group, .. }) = self.kind_mut(id)
+            && group.resolve_failed_ms != failed_ms
+        {
+            Arc::make_mut(group).resolve_failed_ms = failed_ms;
+        }
     }
 }
