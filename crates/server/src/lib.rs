@@ -32,5 +32,6 @@ pub use datadir::{DataDir, DataDirError};
 pub use disk::NativeDisk;
 pub use file::NativeFile;
 pub use identity::{random_id, read as read_meta};
+pub use patterns::check_pattern;
 pub use reactor::Ended;
 pub use start::{Server, StartError, Stop, Stopper};
