@@ -1,6 +1,7 @@
 //! The `vivarium` command: a Kafka server, Kafka's tools and the simulator in one binary.
 
 mod cluster;
+mod consumer_groups;
 mod dump_log;
 mod ephemeral;
 mod explain;
@@ -52,6 +53,8 @@ enum Command {
     /// Print records (kafka-console-consumer.sh)
     #[command(disable_help_flag = true)]
     ConsoleConsumer(ToolArguments),
+    /// List, describe and delete consumer groups, reset their offsets (kafka-consumer-groups.sh)
+    ConsumerGroups(Box<consumer_groups::ConsumerGroupsArguments>),
     /// Describe the metadata quorum, add a voter to it or remove one (kafka-metadata-quorum.sh)
     MetadataQuorum(metadata_quorum::MetadataQuorumArguments),
     /// Elect preferred leaders, or leaders at the cost of records (kafka-leader-election.sh)
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Command::Configs(tool) => tools::run(ToolName::Configs, &tool.arguments),
         Command::ConsoleProducer(tool) => tools::run(ToolName::ConsoleProducer, &tool.arguments),
         Command::ConsoleConsumer(tool) => tools::run(ToolName::ConsoleConsumer, &tool.arguments),
+        Command::ConsumerGroups(arguments) => consumer_groups::run(&arguments),
         Command::MetadataQuorum(arguments) => print(metadata_quorum::run(arguments)),
         Command::LeaderElection(arguments) => leader_election::run(&arguments),
         Command::ReassignPartitions(arguments) => reassign::run(&arguments),

@@ -25,7 +25,13 @@ pub(crate) struct Admin {
 /// What a node said of an error.
 pub(crate) struct Refusal {
     pub(crate) error: ErrorCode,
-    message: Option<Str>,
+    pub(crate) message: Option<Str>,
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(error: ErrorCode) -> Refusal {
+        Refusal { error, message: None }
+    }
 }
 
 impl Refusal {
@@ -46,7 +52,7 @@ impl Refusal {
 }
 
 /// Why a question was not answered.
-enum Failure {
+pub(crate) enum Failure {
     /// It may be, at another node or later.
     Passing(String),
     /// It will not be.
@@ -62,6 +68,13 @@ impl From<io::Error> for Failure {
 impl Admin {
     pub(crate) fn new(config: ClientConfig, by_controllers: bool) -> Admin {
         Admin { config, by_controllers }
+    }
+
+    /// The same cluster by one of its nodes.
+    pub(crate) fn at(&self, host: Str, port: u16) -> Admin {
+        let mut config = self.config.clone();
+        config.bootstrap_servers = vec![(host, port)];
+        Admin { config, by_controllers: self.by_controllers }
     }
 
     /// The cluster as its brokers, or its controllers, describe it.
@@ -105,7 +118,7 @@ impl Admin {
             if Instant::now() >= ends {
                 break;
             }
-            match self.ask_by(server, body, passes, ends) {
+            match self.ask_by(server, body, i16::MAX, passes, ends) {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Final(why)) => return Err(why),
                 Err(Failure::Passing(what)) => why = Some(format!("{}:{}: {what}", server.0, server.1)),
@@ -119,18 +132,21 @@ impl Admin {
         Err(exception("TimeoutException", &what))
     }
 
-    /// Asks by way of a server of which nothing is known.
-    fn ask_by(
+    /// Asks once, by way of a server of which nothing is known, in no version after `latest`.
+    pub(crate) fn ask_by(
         &self,
         server: &(Str, u16),
         body: &RequestBody,
+        latest: i16,
         passes: fn(ErrorCode) -> bool,
         ends: Instant,
     ) -> Result<ResponseBody, Failure> {
         let mut node = Connection::open(server, &self.config, ends)?;
         if self.by_controllers && body.api_key() != ApiKey::DescribeCluster {
             let question = DescribeClusterRequest { endpoint_type: CONTROLLERS, ..Default::default() };
-            let ResponseBody::DescribeCluster(cluster) = node.ask(question.into(), ErrorCode::is_retriable)? else {
+            let ResponseBody::DescribeCluster(cluster) =
+                node.ask(question.into(), i16::MAX, ErrorCode::is_retriable)?
+            else {
                 return Err(Failure::Passing("it answers something else".to_owned()));
             };
             let leader = cluster.brokers.iter().find(|it| it.broker_id == cluster.controller_id);
@@ -138,7 +154,7 @@ impl Admin {
             let port = u16::try_from(leader.port).map_err(|_| Failure::Passing("no such port".to_owned()))?;
             node = Connection::open(&(leader.host.clone(), port), &self.config, ends)?;
         }
-        node.ask(body.clone(), passes)
+        node.ask(body.clone(), latest, passes)
     }
 }
 
@@ -171,10 +187,10 @@ impl Connection {
         Ok(connection)
     }
 
-    fn ask(&mut self, body: RequestBody, passes: fn(ErrorCode) -> bool) -> Result<ResponseBody, Failure> {
+    fn ask(&mut self, body: RequestBody, latest: i16, passes: fn(ErrorCode) -> bool) -> Result<ResponseBody, Failure> {
         let api = body.api_key();
         let theirs = self.versions.iter().find(|(key, ..)| *key == api as i16);
-        let version = theirs.map(|(_, least, most)| (*least, (*most).min(*api.versions().end())));
+        let version = theirs.map(|(_, least, most)| (*least, (*most).min(*api.versions().end()).min(latest)));
         let version = version.filter(|(least, version)| least <= version && api.versions().contains(version));
         let Some((_, version)) = version else {
             let what = format!("The node does not support {}", screaming(api.name()));
@@ -210,6 +226,10 @@ fn refusal(answer: &ResponseBody) -> Option<Refusal> {
         ResponseBody::DescribeCluster(it) => Refusal::of(it.error_code, it.error_message.as_ref()),
         ResponseBody::AddRaftVoter(it) => Refusal::of(it.error_code, it.error_message.as_ref()),
         ResponseBody::RemoveRaftVoter(it) => Refusal::of(it.error_code, it.error_message.as_ref()),
+        ResponseBody::ListGroups(it) => Refusal::of(it.error_code, None),
+        ResponseBody::FindCoordinator(it) => {
+            it.coordinators.iter().find_map(|it| Refusal::of(it.error_code, it.error_message.as_ref()))
+        }
         ResponseBody::AlterPartitionReassignments(it) => Refusal::of(it.error_code, it.error_message.as_ref()),
         ResponseBody::ListPartitionReassignments(it) => Refusal::of(it.error_code, it.error_message.as_ref()),
         // Any other error is told of every feature.
@@ -229,11 +249,18 @@ pub(crate) fn exception(class: &str, what: &str) -> String {
     format!("org.apache.kafka.common.errors.{class}: {what}")
 }
 
+/// What an exception of Kafka's says, without its class.
+pub(crate) fn bare(told: &str) -> &str {
+    let is_exception = told.starts_with("org.apache.kafka.");
+    told.split_once(": ").filter(|_| is_exception).map_or(told, |(_, what)| what)
+}
+
 /// The name of the exception that Kafka has for an error: the error's own in capitals within, but for a few.
 fn exception_of(error: ErrorCode) -> String {
     match error {
         ErrorCode::RequestTimedOut => "TimeoutException".to_owned(),
         ErrorCode::UnknownServerError => "UnknownServerException".to_owned(),
+        ErrorCode::NonEmptyGroup => "GroupNotEmptyException".to_owned(),
         ErrorCode::InvalidVoterKey => "InvalidVoterKeyException".to_owned(),
         other => {
             let words = other.name().split('_').filter(|word| *word != "EXCEPTION");
@@ -270,6 +297,11 @@ mod tests {
         assert_eq!(exception_of(ErrorCode::RequestTimedOut), "TimeoutException");
         assert_eq!(exception_of(ErrorCode::NotLeaderOrFollower), "NotLeaderOrFollowerException");
         assert_eq!(screaming(ApiKey::AddRaftVoter.name()), "ADD_RAFT_VOTER");
+        assert_eq!(
+            Refusal::from(ErrorCode::NonEmptyGroup).told(),
+            "org.apache.kafka.common.errors.GroupNotEmptyException: The group is not empty."
+        );
+        assert_eq!((bare(&refusal.told()), bare("a: b")), ("it is there", "a: b"));
         assert!(Refusal::of(0, None).is_none());
     }
 }

@@ -1,0 +1,289 @@
+//! Consumer groups by the tools that people use: a group reads, is looked at, is moved and goes.
+
+#![allow(clippy::unwrap_used)] // what a test expects and does not find fails it
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A machine that is slow and busy takes long for what is done at once elsewhere.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process that goes with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended, which is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a tool said.
+#[derive(Debug)]
+struct Said {
+    succeeded: bool,
+    out: String,
+    err: String,
+}
+
+/// A node, and the tools that talk to it.
+struct Place {
+    _node: Running,
+    address: String,
+}
+
+impl Place {
+    fn start() -> Place {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vivarium"));
+        command.args(["server", "--ephemeral", "--port", "0", "--stop-at-end-of-input"]);
+        command.args(["--set", "offsets.topic.num.partitions=1", "--set", "group.initial.rebalance.delay.ms=0"]);
+        let mut node = Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+        let mut line = String::new();
+        BufReader::new(node.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.strip_prefix("ready ").unwrap_or_else(|| panic!("{line}")).trim().to_owned();
+        Place { _node: node, address }
+    }
+
+    fn tool(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vivarium"));
+        command.args([name, "--bootstrap-server", &self.address]).args(arguments);
+        command
+    }
+
+    fn say(&self, name: &str, arguments: &[&str]) -> Said {
+        let output = self.tool(name, arguments).stdin(Stdio::null()).output().unwrap();
+        Said {
+            succeeded: output.status.success(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// What the tool under test says on stdout when all is well.
+    fn groups(&self, arguments: &[&str]) -> String {
+        let said = self.say("consumer-groups", arguments);
+        assert!(said.succeeded, "{arguments:?}: {said:?}");
+        said.out
+    }
+
+    /// Asks until the answer is right.
+    fn until(&self, arguments: &[&str], is_right: impl Fn(&str) -> bool) -> String {
+        let begun = Instant::now();
+        loop {
+            let said = self.groups(arguments);
+            if is_right(&said) {
+                return said;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{arguments:?}: {said}");
+        }
+    }
+
+    fn produce(&self, lines: &str) {
+        let arguments =
+            ["--topic", "orders", "--reader-property", "parse.key=true", "--reader-property", "key.separator=:"];
+        let mut child = self.tool("console-producer", &arguments).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
+    /// The values that the group reads next, in order of letters.
+    fn consume(&self, count: &str) -> Vec<String> {
+        let arguments = ["--topic", "orders", "--group", "g", "--from-beginning", "--timeout-ms", "60000"];
+        let said = self.say("console-consumer", &[&arguments[..], &["--max-messages", count]].concat());
+        assert!(said.succeeded && said.err.contains(&format!("Processed a total of {count} messages")), "{said:?}");
+        let mut values: Vec<String> = said.out.lines().map(str::to_owned).collect();
+        values.sort();
+        values
+    }
+
+    /// Committed offset, end and lag of each partition.
+    fn positions(&self, group: &str) -> Vec<Vec<String>> {
+        let said = self.groups(&["--describe", "--group", group]);
+        rows(&said, group).map(|row| row[3..6].iter().map(|it| (*it).to_owned()).collect()).collect()
+    }
+
+    fn lag(&self, group: &str) -> i64 {
+        self.positions(group).iter().map(|it| it[2].parse::<i64>().unwrap()).sum()
+    }
+
+    /// The new offsets that a reset shows.
+    fn reset(&self, how: &[&str]) -> Vec<i64> {
+        let said = self.groups(&[&["--reset-offsets", "--group", "g"], how].concat());
+        rows(&said, "g").map(|row| row[3].parse().unwrap()).collect()
+    }
+}
+
+fn rows<'a>(said: &'a str, group: &'a str) -> impl Iterator<Item = Vec<&'a str>> {
+    said.lines().map(|it| it.split_whitespace().collect::<Vec<_>>()).filter(move |it| it.first() == Some(&group))
+}
+
+#[test]
+fn a_group_reads_is_moved_and_goes() {
+    let place = Place::start();
+    assert!(place.say("topics", &["--create", "--topic", "orders", "--partitions", "2"]).succeeded);
+    let lines: String = (0..10).map(|it| format!("key {it}:value {it}\n")).collect();
+    place.produce(&lines);
+    let values: Vec<String> = (0..10).map(|it| format!("value {it}")).collect();
+    assert_eq!(place.consume("10"), values);
+
+    assert_eq!(place.groups(&["--list"]), "g\n");
+    let listed = place.groups(&["--list", "--state", "--type"]);
+    assert_eq!(rows(&listed, "GROUP").next().unwrap(), ["GROUP", "TYPE", "STATE"]);
+    assert_eq!(rows(&listed, "g").next().unwrap(), ["g", "Classic", "Empty"]);
+    assert_eq!(rows(&place.groups(&["--list", "--state", "stable"]), "g").count(), 0);
+    assert_eq!(rows(&place.groups(&["--list", "--type", "consumer"]), "g").count(), 0);
+
+    let described = place.say("consumer-groups", &["--describe", "--group", "g"]);
+    assert_eq!(described.err, "\nConsumer group 'g' has no active members.\n");
+    let head = "\nGROUP           TOPIC           PARTITION  CURRENT-OFFSET  LOG-END-OFFSET  LAG             CONSUMER-ID     \
+                HOST            CLIENT-ID\n";
+    assert!(described.out.starts_with(head), "{}", described.out);
+    let members = place.groups(&["--describe", "--group", "g", "--members"]);
+    let heads = ["GROUP", "CONSUMER-ID", "HOST", "CLIENT-ID", "#PARTITIONS"];
+    assert!(members.split_whitespace().eq(heads), "{members}");
+    let ends: Vec<i64> = place.positions("g").iter().map(|it| it[1].parse().unwrap()).collect();
+    assert_eq!((ends.len(), ends.iter().sum::<i64>(), place.lag("g")), (2, 10, 0));
+    place.produce("key 0:more\n");
+    assert_eq!(place.lag("g"), 1);
+    let state = place.groups(&["--describe", "--all-groups", "--state"]);
+    assert_eq!(rows(&state, "g").next().unwrap()[1..], [place.address.as_str(), "(1)", "-", "Empty", "0"], "{state}");
+
+    moves(&place, &ends);
+
+    let said = place.groups(&["--delete-offsets", "--group", "g", "--topic", "orders:0", "--topic", "nothing"]);
+    assert!(said.starts_with("Request succeeded for deleting offsets from group g.\n\nTOPIC "), "{said}");
+    assert!(rows(&said, "orders").eq([["orders", "0", "Successful"]]), "{said}");
+    assert!(said.contains("UnknownTopicOrPartitionException"), "{said}");
+    assert_eq!(place.positions("g").len(), 1);
+    let said = place.groups(&["--delete", "--group", "g"]);
+    assert_eq!(said, "Deletion of requested consumer groups ('g') was successful.\n");
+    assert_eq!(place.groups(&["--list"]), "");
+    let said = place.groups(&["--delete", "--group", "g"]);
+    assert!(
+        said.contains("* Group 'g' could not be deleted due to: org.apache.kafka.common.errors.GroupIdNotFound"),
+        "{said}"
+    );
+    let said = place.groups(&["--describe", "--group", "g"]);
+    let why = "\nError: Executing consumer group command failed due to org.apache.kafka.common.errors.GroupIdNotFoundException: ";
+    assert!(said.starts_with(why), "{said}");
+}
+
+/// Every way to say where the group goes on.
+fn moves(place: &Place, ends: &[i64]) {
+    let before = place.positions("g");
+    let all = ["--topic", "orders"];
+    let dry = place.say("consumer-groups", &["--reset-offsets", "--group", "g", "--topic", "orders", "--to-earliest"]);
+    assert!(dry.err.starts_with("WARN: No action will be performed as the --execute option is missing."), "{dry:?}");
+    assert!(dry.out.starts_with("\nGROUP           TOPIC           PARTITION  NEW-OFFSET\n"), "{dry:?}");
+    assert_eq!(place.reset(&["--dry-run", "--to-earliest", "--topic", "orders"]), [0, 0]);
+    assert_eq!(place.positions("g"), before, "nothing was done");
+    assert_eq!(place.reset(&[&["--dry-run", "--to-current"], &all[..]].concat()), ends);
+    assert_eq!(place.reset(&["--dry-run", "--to-latest", "--all-topics"]).iter().sum::<i64>(), 11);
+    assert_eq!(place.reset(&["--dry-run", "--to-offset", "1", "--topic", "orders:1"]), [1]);
+    assert_eq!(place.reset(&["--dry-run", "--by-duration", "PT1H", "--topic", "orders"]), [0, 0]);
+    let far =
+        ["--reset-offsets", "--group", "g", "--dry-run", "--to-datetime", "2999-01-01T00:00:00.000", "--all-topics"];
+    let said = place.groups(&far);
+    assert!(
+        said.contains("Warn: Partition 1 from topic orders is empty. Falling back to latest known offset."),
+        "{said}"
+    );
+    let beyond = ["--reset-offsets", "--group", "g", "--dry-run", "--shift-by", "-1000", "--all-topics"];
+    let said = place.say("consumer-groups", &beyond);
+    assert!(
+        said.err.contains(" is lower than earliest offset for topic partition orders-0. Value will be set to 0"),
+        "{said:?}"
+    );
+
+    // What was exported before the group moved brings it back.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plan.csv");
+    let plan =
+        place.groups(&["--reset-offsets", "--group", "g", "--dry-run", "--to-current", "--all-topics", "--export"]);
+    assert_eq!(plan, format!("orders,0,{}\norders,1,{}\n\n", ends[0], ends[1]));
+    std::fs::write(&file, plan).unwrap();
+    assert_eq!(place.reset(&["--execute", "--shift-by", "-1", "--topic", "orders"]), [ends[0] - 1, ends[1] - 1]);
+    assert_eq!(place.lag("g"), 3);
+    let read = place.consume("3");
+    assert!(read.contains(&"more".to_owned()), "{read:?}");
+    assert_eq!(place.lag("g"), 0);
+    assert_eq!(place.reset(&["--execute", "--from-file", file.to_str().unwrap()]), ends);
+    assert_eq!(place.positions("g"), before);
+
+    let missing = place.groups(&["--reset-offsets", "--group", "g", "--dry-run", "--to-latest", "--topic", "orders:7"]);
+    assert!(missing.contains("failed due to The partitions \"orders-7\" do not exist"), "{missing}");
+    for (how, why) in [
+        (&["--to-latest", "--to-earliest", "--all-topics"][..], "Option \"[to-earliest]\" can't be used with option"),
+        (&["--to-latest"][..], "One of the reset scopes should be defined: --all-topics, --topic."),
+        (&["--all-topics"][..], "Option '[reset-offsets]' requires one of the following scenarios"),
+        (&["--shift-by", "1", "--topic", "orders", "--execute"][..], "Option [reset-offsets] only accepts one of"),
+    ] {
+        let said = place.say("consumer-groups", &[&["--reset-offsets", "--group", "g", "--dry-run"], how].concat());
+        assert!(!said.succeeded && said.err.starts_with(why) && said.out.is_empty(), "{said:?}");
+    }
+}
+
+#[test]
+fn a_group_that_somebody_is_in_shows_who_and_stays() {
+    let place = Place::start();
+    assert!(place.say("topics", &["--create", "--topic", "orders", "--partitions", "2"]).succeeded);
+    place.produce("key 0:a\nkey 1:b\nkey 2:c\n");
+    for protocol in ["classic", "consumer"] {
+        let setting = format!("group.protocol={protocol}");
+        let arguments = ["--topic", "orders", "--group", protocol, "--from-beginning", "--command-property", &setting];
+        let mut consumer = place.tool("console-consumer", &arguments);
+        let mut consumer = Running(consumer.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
+        let mut lines = BufReader::new(consumer.0.stdout.take().unwrap()).lines();
+        let mut read: Vec<String> = lines.by_ref().take(3).map(Result::unwrap).collect();
+        read.sort();
+        assert_eq!(read, ["a", "b", "c"]);
+        let has_come = |said: &str| {
+            let row = rows(said, protocol).next().unwrap_or_default();
+            let is_there = row.get(2..7).is_some_and(|it| [it[0], it[2], it[4]] == ["/127.0.0.1", "2", "orders:0,1"]);
+            is_there && if protocol == "classic" { row[7..] == ["-", "-"] } else { row[5..7] == row[7..] }
+        };
+        place.until(&["--describe", "--group", protocol, "--members", "--verbose"], has_come);
+        let state = place.until(&["--describe", "--group", protocol, "--state"], |said| said.contains("Stable"));
+        let assignor = if protocol == "classic" { "range" } else { "uniform" };
+        assert_eq!(rows(&state, protocol).next().unwrap()[3..], [assignor, "Stable", "1"], "{state}");
+        let said = place.groups(&["--describe", "--group", protocol]);
+        assert!(rows(&said, protocol).all(|row| row[7] == "/127.0.0.1"), "{said}");
+        let reset =
+            place.groups(&["--reset-offsets", "--group", protocol, "--to-latest", "--topic", "orders", "--execute"]);
+        let why = format!(
+            "Assignments can only be reset if the group '{protocol}' is inactive, but the current state is Stable."
+        );
+        assert!(reset.contains(&why), "{reset}");
+        let said = place.groups(&["--delete", "--group", protocol]);
+        assert!(
+            said.contains("could not be deleted due to: org.apache.kafka.common.errors.GroupNotEmptyException"),
+            "{said}"
+        );
+        let said = place.groups(&["--delete-offsets", "--group", protocol, "--topic", "orders"]);
+        assert!(
+            said.contains("Error: Encountered some partition-level error") && said.contains("GroupSubscribedToTopic"),
+            "{said}"
+        );
+        // Asked to end it says goodbye, and commits what it read.
+        let stopped = Command::new("kill").args(["-INT", &consumer.0.id().to_string()]).status().unwrap();
+        assert!(stopped.success());
+        consumer.0.wait().unwrap();
+        place.until(&["--describe", "--group", protocol, "--state"], |said| said.contains("Empty"));
+        assert_eq!(place.lag(protocol), 0);
+    }
+}
+
+#[test]
+fn patterns_are_checked_without_a_cluster() {
+    let check = |pattern: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_vivarium"))
+            .args(["consumer-groups", "--validate-regex", pattern])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(check("orders.*"), "The regular expression `orders.*` is valid.\n");
+    assert_eq!(check("("), "The regular expression `(` is invalid: unclosed group.\n");
+}
