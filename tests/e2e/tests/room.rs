@@ -296,6 +296,27 @@ fn acting_in_the_past_makes_a_branch_and_both_futures_stay() -> Result<()> {
     quiet(&browser)
 }
 
+/// An hour passes frame by frame: what is asked for meanwhile waits for its end, however soon it is asked for, and can be called off.
+#[test]
+fn what_is_asked_for_during_a_long_run_waits_for_its_end() -> Result<()> {
+    let browser = room()?;
+    let state = browser.run("return document.querySelector('#broker-state').textContent")?;
+    let type_ = |line: &str| browser.keys("/").and_then(|()| browser.keys(&format!("{line}{ENTER}{ESCAPE}")));
+    type_("run 60m")?;
+    browser.until("document.querySelector('#play').ariaLabel === 'Pause'")?;
+    type_("kill b1")?;
+    browser.until("document.querySelector('#say').innerText.startsWith('Once the time has passed: kill b1.')")?;
+    browser.keys(&ESCAPE.to_string())?;
+    browser.until("document.querySelector('#lines li:last-child').innerText.includes('not done')")?;
+    assert_eq!(browser.run("return document.querySelector('#play').ariaLabel")?, json!("Pause"), "it goes on");
+    type_("kill b2")?;
+    browser.click("#play")?;
+    browser.until("document.querySelector('#play').ariaLabel === 'Play'")?;
+    browser.until("document.querySelector('#say').innerText === 'Not done: kill b2.'")?;
+    assert_eq!(browser.run("return document.querySelector('#broker-state').textContent")?, state);
+    quiet(&browser)
+}
+
 #[test]
 fn a_wrong_line_is_answered_in_words() -> Result<()> {
     let browser = room()?;
