@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
 use serde_json::{Value, json};
 
@@ -42,6 +42,14 @@ impl Browser {
     /// Starts one.
     pub fn start() -> Result<Browser> {
         Browser::start_with("")
+    }
+
+    /// A browser at this path of the lab, once an expression of the page is true.
+    pub fn at(path: &str, ready: &str) -> Result<Browser> {
+        let browser = Browser::start()?;
+        browser.open(path)?;
+        browser.until(ready)?;
+        Ok(browser)
     }
 
     /// Starts one that records what its threads do, for [`Browser::trace`].
@@ -159,6 +167,13 @@ impl Browser {
         let severe = |it: &&Value| it["level"] == "SEVERE";
         let text = |it: &Value| it["message"].as_str().unwrap_or_default().to_owned();
         Ok(entries.as_array().context("log entries")?.iter().filter(severe).map(text).collect())
+    }
+
+    /// Nothing went wrong on the page since the last look.
+    pub fn quiet(&self) -> Result<()> {
+        let errors = self.errors()?;
+        ensure!(errors.is_empty(), "the console says {errors:?}");
+        Ok(())
     }
 
     /// What the browser's threads did, as events of Chromium's trace format. It stops recording: ask once, at the end.

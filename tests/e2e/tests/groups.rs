@@ -7,18 +7,6 @@ use serde_json::json;
 const ENTER: char = '\u{E007}';
 const ESCAPE: char = '\u{E00C}';
 
-fn at(path: &str, ready: &str) -> Result<Browser> {
-    let browser = Browser::start()?;
-    browser.open(path)?;
-    browser.until(ready)?;
-    Ok(browser)
-}
-
-fn quiet(browser: &Browser) -> Result<()> {
-    assert_eq!(browser.errors()?, [""; 0]);
-    Ok(())
-}
-
 fn act(browser: &Browser, line: &str) -> Result<()> {
     browser.keys("/")?;
     browser.keys(&format!("{line}{ENTER}{ESCAPE}"))
@@ -30,7 +18,7 @@ const OWNED: &str = "[...document.querySelectorAll('section.group[aria-label=\"G
 /// Members by partitions: each partition has one owner, committed and lag are told, and what is not known is no number.
 #[test]
 fn a_group_shows_who_has_what_and_how_far_it_is() -> Result<()> {
-    let browser = at("#group", "document.querySelector('section.group')")?;
+    let browser = Browser::at("#group", "document.querySelector('section.group')")?;
     browser.keys("\u{E010}")?;
     let owned = browser.run(&format!("return {OWNED}"))?;
     assert_eq!(owned, json!([3, 3, 3, 3]), "twelve partitions, four members");
@@ -42,13 +30,13 @@ fn a_group_shows_who_has_what_and_how_far_it_is() -> Result<()> {
     ensure!(foot.contains("committed") && foot.contains("in all"), "{foot}");
     let axis = browser.run("return document.querySelector('[data-partition=orders-0] .axis').ariaLabel")?;
     ensure!(axis.as_str().is_some_and(|it| it.contains("shop committed at ")), "on the log's axis: {axis}");
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// Frozen, killed, and one more: each click is a line, and the group shares its partitions anew.
 #[test]
 fn what_is_done_to_a_member_is_a_line_and_the_group_shares_anew() -> Result<()> {
-    let browser = at("#group", "document.querySelector('section.group')")?;
+    let browser = Browser::at("#group", "document.querySelector('section.group')")?;
     browser.keys("\u{E010}")?;
     browser
         .run("[...document.querySelectorAll('section.group .deed')].find((it) => it.innerText === 'Freeze').click()")?;
@@ -65,14 +53,14 @@ fn what_is_done_to_a_member_is_a_line_and_the_group_shares_anew() -> Result<()> 
     let counts: Vec<i64> = shares.as_array().into_iter().flatten().filter_map(serde_json::Value::as_i64).collect();
     assert_eq!(&counts[1..], [0, 4, 4, 4], "the sessions of c1 and c2 are over: {shares}");
     ensure!(browser.text(".paused")?.contains("partition-seconds"), "{}", browser.text(".paused")?);
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// Three protocols on one clock: who stops for the same join, for how long (as scenario 21's transcripts have it), and each lane can be
 /// looked at.
 #[test]
 fn three_lanes_compare_what_a_rebalance_costs() -> Result<()> {
-    let browser = at("#21", "document.querySelectorAll('.way').length === 3")?;
+    let browser = Browser::at("#21", "document.querySelectorAll('.way').length === 3")?;
     browser.keys("\u{E010}")?;
     let paused = browser.run("return [...document.querySelectorAll('.figure b')].map((it) => it.innerText)")?;
     assert_eq!(paused, json!(["18.00", "12.21", "2.98"]));
@@ -99,5 +87,5 @@ fn three_lanes_compare_what_a_rebalance_costs() -> Result<()> {
             browser.screenshot(&format!("lanes-{width}-{}", scheme.name()))?;
         }
     }
-    quiet(&browser)
+    browser.quiet()
 }

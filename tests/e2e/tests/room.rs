@@ -26,11 +26,6 @@ fn event(browser: &Browser) -> Result<i64> {
     Ok(browser.text("#event")?.chars().filter(char::is_ascii_digit).collect::<String>().parse()?)
 }
 
-fn quiet(browser: &Browser) -> Result<()> {
-    assert_eq!(browser.errors()?, [""; 0]);
-    Ok(())
-}
-
 #[test]
 fn steps_go_forth_and_back_and_say_a_sentence() -> Result<()> {
     let browser = room()?;
@@ -43,7 +38,7 @@ fn steps_go_forth_and_back_and_say_a_sentence() -> Result<()> {
     assert_eq!(event(&browser)?, start + 1);
     browser.keys(&HOME.to_string())?;
     assert_eq!((event(&browser)?, browser.text("#say")?), (0, "Nothing has happened yet.".to_owned()));
-    quiet(&browser)
+    browser.quiet()
 }
 
 #[test]
@@ -62,7 +57,7 @@ fn it_plays_and_pauses_and_messages_move() -> Result<()> {
     let stopped = event(&browser)?;
     browser.run("await new Promise((done) => setTimeout(done, 100))")?;
     assert_eq!(event(&browser)?, stopped, "time stands still");
-    quiet(&browser)
+    browser.quiet()
 }
 
 #[test]
@@ -89,7 +84,7 @@ fn a_record_by_hand_lands_where_its_key_leads() -> Result<()> {
         "[...document.querySelectorAll('[data-partition=\"orders-{partition}\"] .rec span')].some((it) => it.innerText === 'tom')"
     );
     step_until(&browser, &cell)?;
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// While it plays, what moves is drawn on the canvas, and a click there means what it shows.
@@ -118,7 +113,7 @@ fn what_moves_can_be_chosen() -> Result<()> {
         "it stays to be looked at"
     );
     assert_eq!(browser.run("return document.querySelector('#canvas').hidden")?, json!(true));
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// How many pixels of the canvas are drawn on over an element, or a number that is another when they are others.
@@ -145,7 +140,7 @@ fn the_room_is_a_cluster_of_three() -> Result<()> {
     ensure!(browser.text("#about")?.contains("ISR b1 b2 b3"), "{}", browser.text("#about")?);
     ensure!(browser.text("#leads")?.contains("metadata quorum led by b"), "{}", browser.text("#leads")?);
     assert_eq!(browser.run("return document.querySelectorAll('.link').length > 8")?, json!(true));
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// The leader is killed: it stays in its place as a ghost with its last records, and another copy leads in a new epoch.
@@ -187,7 +182,7 @@ fn a_leader_dies_stays_in_its_place_and_another_leads() -> Result<()> {
         json!(0),
         "no promise is broken"
     );
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// Which partition's copies are in sight: by a tab, by a number, by a slot in a broker, by the table.
@@ -225,7 +220,7 @@ fn a_partition_is_chosen() -> Result<()> {
     browser.keys(&UP.to_string())?;
     ensure!(first.contains("orders-2 on b"), "{first}");
     assert_eq!(browser.text(".inspector h2")?, first);
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// A way is cut, both ways and one way, and healed; a node is isolated.
@@ -249,7 +244,7 @@ fn ways_are_cut_and_healed() -> Result<()> {
     browser.keys(&format!("run 15s{ENTER}{ESCAPE}"))?;
     ensure!(browser.text("#about")?.contains("ISR b2 b3"), "{}", browser.text("#about")?);
     assert_eq!(browser.run("return document.querySelectorAll('#checks .bad').length")?, json!(0));
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// A machine loses its power, then its disk, and comes back from the others' copies.
@@ -278,7 +273,7 @@ fn power_and_disk_are_lost_and_come_back() -> Result<()> {
     assert_eq!(browser.text("#lines li:last-child b")?, "resume b2");
     browser.click("#stop")?;
     assert_eq!(browser.text("#lines li:last-child b")?, "stop b2");
-    quiet(&browser)
+    browser.quiet()
 }
 
 #[test]
@@ -293,7 +288,7 @@ fn acting_in_the_past_makes_a_branch_and_both_futures_stay() -> Result<()> {
     assert_eq!(browser.run("return document.querySelector('#broker-state').textContent")?, json!("no power"));
     browser.click(".branch")?;
     assert_eq!((event(&browser)?, browser.text("#say")?), (end, sentence));
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// An hour passes frame by frame: what is asked for meanwhile waits for its end, however soon it is asked for, and can be called off.
@@ -314,7 +309,7 @@ fn what_is_asked_for_during_a_long_run_waits_for_its_end() -> Result<()> {
     browser.until("document.querySelector('#play').ariaLabel === 'Play'")?;
     browser.until("document.querySelector('#say').innerText === 'Not done: kill b2.'")?;
     assert_eq!(browser.run("return document.querySelector('#broker-state').textContent")?, state);
-    quiet(&browser)
+    browser.quiet()
 }
 
 #[test]
@@ -323,7 +318,7 @@ fn a_wrong_line_is_answered_in_words() -> Result<()> {
     browser.keys("/")?;
     browser.keys(&format!("kill b9{ENTER}"))?;
     assert_eq!(browser.text("#lines li.harm b")?, "there is no process b9; there are A, B, b1, b2, b3, p1, p2, p3");
-    quiet(&browser)
+    browser.quiet()
 }
 
 #[test]
@@ -337,7 +332,7 @@ fn a_selected_record_says_what_it_is_and_why_it_is_there() -> Result<()> {
     browser.keys(&RIGHT.to_string())?;
     browser.click("[data-process='b1']")?;
     ensure!(browser.text(".inspector")?.contains("broker and controller"), "the broker is selected");
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// The bytes of a record's batch by field: at their places, with what they say.
@@ -351,7 +346,7 @@ fn a_record_shows_its_bytes() -> Result<()> {
     assert_eq!(row("BaseOffset"), json!(["BaseOffset", "0", "0", "00000000 00000000"]));
     assert_eq!(row("Magic"), json!(["Magic", "2", "16", "02"]));
     ensure!(row("Value")[1].as_str().is_some_and(|it| it.contains("p")), "{rows}");
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// A message on its way, chosen by a click and by keys: the fields of its frame. It stays to be read when it has arrived.
@@ -374,7 +369,7 @@ fn a_message_shows_its_bytes() -> Result<()> {
     browser.run("document.querySelector('.now button').focus()")?;
     browser.keys(&ENTER.to_string())?;
     ensure!(browser.text(".inspector")?.contains("by field"), "by the keyboard too");
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// Steps by the key until an expression holds.
@@ -410,7 +405,7 @@ fn why_leads_back_to_an_action() -> Result<()> {
     browser.until("document.querySelector('#chain')")?;
     browser.keys("w")?;
     browser.until("!document.querySelector('#chain')")?;
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// Requests that wait stand at the broker, and timers run out as arcs.
@@ -429,7 +424,7 @@ fn waits_and_timers_are_arcs_that_run_out() -> Result<()> {
     ensure!(label.as_str().is_some_and(|it| it.starts_with("A: Fetch waits, ")), "{label}");
     let timer = browser.run("return document.querySelector('[data-process=A] [data-timer]').textContent")?;
     ensure!(timer.as_str().is_some_and(|it| it.starts_with("request.timeout.ms of Fetch: 29 s left")), "{timer}");
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// The answer to whichever producer is chosen is lost, by the mouse and by the key.
@@ -445,7 +440,7 @@ fn an_answer_to_any_producer_can_be_lost() -> Result<()> {
     browser.run("document.querySelector('#victim').value = 'p3'; document.activeElement.blur()")?;
     browser.keys("l")?;
     assert_eq!(browser.text("#lines li:last-child b")?, "drop next response of Produce to p3");
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// One message is dropped: from its menu, which is what a right click means, or by the key; its producer sends again.
@@ -464,7 +459,7 @@ fn a_message_on_its_way_is_dropped() -> Result<()> {
     browser.until(&format!("!document.querySelector('.msg[data-do=\"message:{id}\"]')"))?;
     browser.keys("d")?;
     ensure!(browser.text("#lines li:last-child b")?.contains("is not on its way"), "{}", browser.text("#lines")?);
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// In a long log every record can be come to: by scrolling, by keys, and then by a click.
@@ -494,7 +489,7 @@ fn every_record_of_a_long_log_is_reachable() -> Result<()> {
     browser.click(&format!("{row} [data-offset='2']"))?;
     let told = browser.text(".inspector")?;
     ensure!(told.starts_with("Record 2") && told.contains("by field"), "{told}");
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// While time flies, the sentence is of what matters: a broker that comes back is not drowned by acknowledgements.
@@ -510,7 +505,7 @@ fn the_most_telling_event_is_told_while_it_plays() -> Result<()> {
     browser.click("#play")?;
     browser.until("globalThis.told.some((it) => it.includes('it serves requests now'))")?;
     browser.click("#play")?;
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// From the first control on, Tab comes to everything that can be used, and each shows that it has the focus.
@@ -531,7 +526,7 @@ fn tab_reaches_everything() -> Result<()> {
         }
     }
     ensure!(seen.len() as u64 + 6 >= wanted.as_u64().unwrap_or_default(), "{} of {wanted}: {seen:?}", seen.len());
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// The skeleton has the room's geometry: what the engine brings moves nothing by a noticeable part of the screen.
@@ -573,7 +568,7 @@ fn pictures() -> Result<()> {
             browser.screenshot(&format!("room-{width}-{}", scheme.name()))?;
         }
     }
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// Playing a thousand records a second, a frame's work on the main thread stays short.
@@ -595,5 +590,5 @@ fn a_thousand_records_a_second_play_smoothly() -> Result<()> {
     ensure!(frames.permille(990) < 50.0, "a frame's work: {frames:?}");
     let held: Value = browser.run("return document.querySelectorAll('#checks .bad').length")?;
     assert_eq!(held, json!(0));
-    quiet(&browser)
+    browser.quiet()
 }

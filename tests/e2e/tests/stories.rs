@@ -8,22 +8,10 @@ const ENTER: char = '\u{E007}';
 const LEFT: char = '\u{E012}';
 const HOME: char = '\u{E011}';
 
-fn at(path: &str, ready: &str) -> Result<Browser> {
-    let browser = Browser::start()?;
-    browser.open(path)?;
-    browser.until(ready)?;
-    Ok(browser)
-}
-
-fn quiet(browser: &Browser) -> Result<()> {
-    assert_eq!(browser.errors()?, [""; 0]);
-    Ok(())
-}
-
 /// Chosen from the menu, gone through by button and by key: what is told, and what the ledger says at its end.
 #[test]
 fn a_scenario_is_chosen_and_gone_through_to_its_verdict() -> Result<()> {
-    let browser = at("", "document.querySelector('#engine')")?;
+    let browser = Browser::at("", "document.querySelector('#engine')")?;
     browser.run("const it = document.querySelector('#rooms'); it.value = '1'; it.dispatchEvent(new Event('change', { bubbles: true }))")?;
     browser.until("document.querySelector('#chapter')")?;
     assert_eq!(browser.run("return location.hash")?, json!("#1"), "the room has an address");
@@ -46,26 +34,26 @@ fn a_scenario_is_chosen_and_gone_through_to_its_verdict() -> Result<()> {
     assert_eq!(browser.run("return document.querySelectorAll('.sq.lost').length")?, json!(3));
     browser.keys("p")?;
     ensure!(browser.text("#chapter")?.contains("cuts off x, y and z"), "{}", browser.text("#chapter")?);
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// Who acts in a story leaves it by a branch, is told so, and comes back.
 #[test]
 fn acting_in_a_story_leaves_it_and_the_way_back_is_shown() -> Result<()> {
-    let browser = at("#1", "document.querySelector('#chapter')")?;
+    let browser = Browser::at("#1", "document.querySelector('#chapter')")?;
     browser.keys("/")?;
     browser.keys(&format!("kill b2{ENTER}"))?;
     browser.until("document.querySelectorAll('.branch').length === 2")?;
     ensure!(browser.text("#chapter")?.contains("left the story"), "{}", browser.text("#chapter")?);
     browser.click("#chapter-back")?;
     ensure!(browser.text("#chapter")?.contains("b1 leads orders-0"), "{}", browser.text("#chapter")?);
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// Controllers and brokers with their copies of the metadata log, who leads it, and each record in words.
 #[test]
 fn the_quorum_shows_its_log_its_leader_and_who_is_behind() -> Result<()> {
-    let browser = at("#14", "document.querySelector('#chapter')")?;
+    let browser = Browser::at("#14", "document.querySelector('#chapter')")?;
     let rows = "[...document.querySelectorAll('.quorum .qrow:not(.axisline)')].map((it) => it.ariaLabel)";
     let before = browser.run(&format!("return {rows}"))?;
     ensure!(before.as_array().is_some_and(|it| it.len() == 3), "{before}");
@@ -82,13 +70,13 @@ fn the_quorum_shows_its_log_its_leader_and_who_is_behind() -> Result<()> {
     browser.click(".quorum .qrow:not(.axisline) .q")?;
     let told = browser.run("return document.querySelector('#metadata tr.on').innerText")?;
     ensure!(told.as_str().is_some_and(|it| it.starts_with('0') && it.contains("LEADER_CHANGE")), "{told}");
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// The metadata log is one stop for Tab, and its records are gone through by the arrows; what the signs mean is beside them.
 #[test]
 fn the_metadata_log_is_read_by_keys() -> Result<()> {
-    let browser = at("", "document.querySelector('#engine')")?;
+    let browser = Browser::at("", "document.querySelector('#engine')")?;
     browser.run("document.querySelector('.metalog').focus()")?;
     browser.keys(&format!("{LEFT}{LEFT}"))?;
     let chosen = "return Number(document.querySelector('#metadata tr.on th')?.innerText ?? -1)";
@@ -99,13 +87,13 @@ fn the_metadata_log_is_read_by_keys() -> Result<()> {
     browser.keys(&HOME.to_string())?;
     assert_eq!(browser.run(chosen)?, json!(0));
     ensure!(browser.text(".signs")?.contains("LEADER_CHANGE"), "{}", browser.text(".signs")?);
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// An address that changes leads into its room, as a link or the browser's way back does; a run without a story asks its question.
 #[test]
 fn an_address_leads_into_its_room_at_any_time() -> Result<()> {
-    let browser = at("#18", "document.querySelector('#chapter')")?;
+    let browser = Browser::at("#18", "document.querySelector('#chapter')")?;
     ensure!(browser.text("#lesson")?.contains("Who leads afterwards?"), "{}", browser.text("#lesson")?);
     browser.run("location.hash = '#15'")?;
     browser.until("document.querySelector('#lesson').innerText.includes('What still works?')")?;
@@ -115,13 +103,13 @@ fn an_address_leads_into_its_room_at_any_time() -> Result<()> {
     browser.run("location.hash = ''")?;
     browser
         .until("document.querySelector('#rooms').value === 'three' && !document.querySelector('#lesson').innerText")?;
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// Segments and what lies beside them; what a power cut would take is said before, and gone after.
 #[test]
 fn the_files_say_what_a_power_cut_takes() -> Result<()> {
-    let browser = at("#one", "document.querySelector('#files')")?;
+    let browser = Browser::at("#one", "document.querySelector('#files')")?;
     ensure!(browser.text("#files")?.contains("in the page cache alone"), "{}", browser.text("#files")?);
     browser.run("[...document.querySelectorAll('.deed')].find((it) => it.innerText === 'Roll every 2 s').click()")?;
     assert_eq!(browser.text("#lines li:last-child b")?, "alter orders segment.ms=2000");
@@ -136,13 +124,13 @@ fn the_files_say_what_a_power_cut_takes() -> Result<()> {
     ensure!(!browser.text("#folder")?.contains("page cache alone"), "{}", browser.text("#folder")?);
     browser.run("[...document.querySelectorAll('.pick')].find((it) => it.innerText === 'orders-1').click()")?;
     ensure!(browser.text("#folder h2")?.contains("orders-1"), "{}", browser.text("#folder h2")?);
-    quiet(&browser)
+    browser.quiet()
 }
 
 /// Nothing is wider than the page, in either scheme, and everything can be reached by Tab.
 #[test]
 fn a_story_fits_a_phone_and_a_desk_in_both_schemes() -> Result<()> {
-    let browser = at("#12", "document.querySelector('#chapter')")?;
+    let browser = Browser::at("#12", "document.querySelector('#chapter')")?;
     for scheme in [Scheme::Light, Scheme::Dark] {
         for (width, height) in [(390, 844), (1440, 900), (3840, 2160)] {
             browser.view(width, height, scheme)?;
@@ -156,5 +144,5 @@ fn a_story_fits_a_phone_and_a_desk_in_both_schemes() -> Result<()> {
         "return [...document.querySelectorAll('#lesson button, .pages button, .pick, .deed')].filter((it) => it.tabIndex < 0).length",
     )?;
     assert_eq!(hidden, json!(0));
-    quiet(&browser)
+    browser.quiet()
 }

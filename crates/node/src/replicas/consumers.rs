@@ -199,27 +199,7 @@ fn play(seed: u64) {
     let mut consumers: Vec<Consumer> = (0..4).map(|_| Consumer::born(&mut ledger)).collect();
     for _ in 0..400 {
         match random.below(16) {
-            0 => {
-                // Only who is in sync: nothing committed is lost then.
-                let isr = &world.image.partition("__consumer_offsets", 0).expect("it is there").isr;
-                let isr: Vec<i32> = isr.iter().map(|it| it.0).collect();
-                let to = isr[random.below(isr.len() as u64) as usize];
-                if to != world.coordinator() {
-                    world.move_coordinator(to, &isr);
-                }
-            }
-            1 => {
-                let one = 1 + random.below(3) as i32;
-                let other = 1 + one % 3;
-                let pair = (one.min(other), one.max(other));
-                if !world.cut.remove(&pair) {
-                    world.cut.insert(pair);
-                }
-            }
-            2 => {
-                let broker = world.brokers.get_mut(&(1 + random.below(3) as i32)).expect("it lives");
-                broker.is_stuck = !broker.is_stuck;
-            }
+            fault @ 0..=2 => world.harm(fault, &mut random),
             3..=5 => world.advance(random.below(2_000) as i64),
             6 => ledger.found(&mut world),
             _ => {

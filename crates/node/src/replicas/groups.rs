@@ -38,6 +38,33 @@ impl World {
         partition.leader.expect("it has a leader").0
     }
 
+    /// One of the faults that a coordinator of three brokers meets: it moves, a link is cut or mended, a disk stands still or goes on.
+    pub(super) fn harm(&mut self, fault: u64, random: &mut Random) {
+        match fault {
+            0 => {
+                // Only who is in sync: nothing committed is lost then.
+                let isr = &self.image.partition("__consumer_offsets", 0).expect("it is there").isr;
+                let isr: Vec<i32> = isr.iter().map(|it| it.0).collect();
+                let to = isr[random.below(isr.len() as u64) as usize];
+                if to != self.coordinator() {
+                    self.move_coordinator(to, &isr);
+                }
+            }
+            1 => {
+                let one = 1 + random.below(3) as i32;
+                let other = 1 + one % 3;
+                let pair = (one.min(other), one.max(other));
+                if !self.cut.remove(&pair) {
+                    self.cut.insert(pair);
+                }
+            }
+            _ => {
+                let broker = self.brokers.get_mut(&(1 + random.below(3) as i32)).expect("it lives");
+                broker.is_stuck = !broker.is_stuck;
+            }
+        }
+    }
+
     pub(super) fn move_coordinator(&mut self, leader: i32, isr: &[i32]) {
         self.commit(MetadataRecord::PartitionChange(PartitionChangeRecord {
             topic_id: OFFSETS,
@@ -403,27 +430,7 @@ fn play(seed: u64) {
     let mut consumers: Vec<Consumer> = (0..4).map(|_| Consumer::default()).collect();
     for _ in 0..300 {
         match random.below(16) {
-            0 => {
-                // Only who is in sync: nothing committed is lost then.
-                let isr = &world.image.partition("__consumer_offsets", 0).expect("it is there").isr;
-                let isr: Vec<i32> = isr.iter().map(|it| it.0).collect();
-                let to = isr[random.below(isr.len() as u64) as usize];
-                if to != world.coordinator() {
-                    world.move_coordinator(to, &isr);
-                }
-            }
-            1 => {
-                let one = 1 + random.below(3) as i32;
-                let other = 1 + one % 3;
-                let pair = (one.min(other), one.max(other));
-                if !world.cut.remove(&pair) {
-                    world.cut.insert(pair);
-                }
-            }
-            2 => {
-                let broker = world.brokers.get_mut(&(1 + random.below(3) as i32)).expect("it lives");
-                broker.is_stuck = !broker.is_stuck;
-            }
+            fault @ 0..=2 => world.harm(fault, &mut random),
             3..=5 => world.advance(random.below(3_000) as i64),
             6 => {
                 let answer = world.send(world.coordinator(), 9, fetch());
