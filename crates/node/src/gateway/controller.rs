@@ -71,16 +71,7 @@ impl Node {
         out: &mut Outbox,
     ) {
         let api = body.api_key();
-        let mut context = Context {
-            now,
-            config: &self.config,
-            image: &self.image,
-            controller: &self.controller,
-            random: &mut self.random,
-            quorum: &self.quorum,
-            peer,
-            version: waiter.version,
-        };
+        let mut context = self.context(now, peer, waiter.version);
         let mut heard = None;
         let step = match body {
             // The metadata log is the only one that is read here.
@@ -145,16 +136,7 @@ impl Node {
         if is_of_quorum(&body) {
             return self.ask_quorum_wrapped(now, waiter, (version, correlation_id), body, out);
         }
-        let mut context = Context {
-            now,
-            config: &self.config,
-            image: &self.image,
-            controller: &self.controller,
-            random: &mut self.random,
-            quorum: &self.quorum,
-            peer,
-            version,
-        };
+        let mut context = self.context(now, peer, version);
         let Some(step) = decide(&mut context, body) else {
             return self.answer(waiter, answer(ErrorCode::InvalidRequest, None), out);
         };

@@ -111,16 +111,7 @@ impl Node {
             return self.ask_quorum(now, waiter, request.body, out);
         }
         let Some(request) = self.dispatch_to_coordinator(now, waiter, &peer, request, out) else { return };
-        let mut context = Context {
-            now,
-            config: &self.config,
-            image: &self.image,
-            controller: &self.controller,
-            random: &mut self.random,
-            quorum: &self.quorum,
-            peer: &peer,
-            version,
-        };
+        let mut context = self.context(now, &peer, version);
         let step = match request.body {
             RequestBody::Produce(request) => return self.handle_produce(now, waiter, request, out),
             RequestBody::Fetch(request) => return self.handle_fetch(now, waiter, request, out),
@@ -147,6 +138,20 @@ impl Node {
             },
         };
         self.take_step(now, waiter, step, out);
+    }
+
+    /// What a handler of a request in this version, from this peer, may look at.
+    fn context<'a>(&'a mut self, now: Now, peer: &'a Peer, version: i16) -> Context<'a> {
+        Context {
+            now,
+            config: &self.config,
+            image: &self.image,
+            controller: &self.controller,
+            random: &mut self.random,
+            quorum: &self.quorum,
+            peer,
+            version,
+        }
     }
 
     /// Carries out what a handler came to.

@@ -16,7 +16,7 @@ use protocol::messages::metadata_request::MetadataRequestTopic;
 use protocol::messages::{MetadataRequest, MetadataResponse};
 use protocol::{Instant, NodeId, Now, Offset, ResponseBody, Str};
 
-use super::{Context, Step, metadata};
+use super::{Step, metadata};
 use crate::deferred::Waiter;
 use crate::fetcher::IN_DOUBT_MS;
 use crate::image::TopicImage;
@@ -129,16 +129,7 @@ impl Node {
     /// What there is to say; `None` if who asked is gone.
     fn told(&mut self, now: Now, waiter: Waiter, request: MetadataRequest) -> Option<Step> {
         let peer = self.connections.get(&waiter.conn).cloned()?;
-        let mut context = Context {
-            now,
-            config: &self.config,
-            image: &self.image,
-            controller: &self.controller,
-            random: &mut self.random,
-            quorum: &self.quorum,
-            peer: &peer,
-            version: waiter.version,
-        };
+        let mut context = self.context(now, &peer, waiter.version);
         let mut step = metadata::handle(&mut context, request);
         if let Step::Answer(ResponseBody::Metadata(answer)) = &mut step {
             for (id, at) in &self.news.fenced {
