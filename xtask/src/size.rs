@@ -9,9 +9,9 @@ use crate::{bundle, paths};
 
 /// What all files of the page are to weigh, gzipped. Not reached: docs/benchmarks.md says where the rest is.
 const GOAL: u64 = 450 * 1024;
-/// What they may weigh today: lowered with every saving, until it is the goal; raised twice, when the engine became a cluster's and
-/// when consumer groups, moves between directories and the lab's room of a cluster came into it.
-const LIMIT: u64 = 640 * 1024;
+/// What they may weigh with everything that the lab is to have: raised each time when what the page holds grew by a whole part (clusters;
+/// groups and moves; now lessons, links, exports and embedding), and not again.
+const LIMIT: u64 = 700_000;
 
 /// Builds the page, prints its sizes, and fails over the limit.
 pub(crate) fn run(args: &[String]) -> Result<()> {
