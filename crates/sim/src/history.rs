@@ -228,6 +228,14 @@ impl History {
         self.world.stand_at(at);
     }
 
+    /// To a moment that was looked at before: after so many events and turns, at its time, with all that was done there.
+    pub fn revisit(&mut self, event: u64, turns: u64, at: Instant) {
+        // A snapshot of that very event may come with actions of a later time.
+        self.seek(event.saturating_sub(1));
+        self.stand_at(turns, at);
+        self.act_recorded(at);
+    }
+
     /// One event back. False at the beginning.
     pub fn back(&mut self) -> bool {
         let Some(event) = self.world.events().checked_sub(1) else { return false };

@@ -10,6 +10,7 @@ pub mod check;
 mod chunked;
 mod digest;
 pub mod exhibit;
+pub mod export;
 pub mod files;
 pub mod groups;
 pub mod history;
