@@ -8,7 +8,7 @@ use sim::check::Verdict;
 use sim::files::Folder;
 use sim::history::{BranchView, Stamped};
 use sim::metadata::Member;
-use sim::script::{Mark, Scenario, Step};
+use sim::script::{Condition, Mark, Played, Query, Scenario, Step, Story};
 use sim::view::MessageKind;
 use sim::{Action, History, World};
 
@@ -35,6 +35,9 @@ const BROKERS: usize = 7;
 /// Its clients, and what they do.
 const CLIENTS: &str = include_str!("../room.scenario");
 
+/// A question of a knob, what it was answered in the run as told, and in the one that the knob makes.
+pub(crate) type Outcome = (String, String, String);
+
 /// A run, its branches, and the moment that is looked at.
 pub(crate) struct Engine {
     history: History,
@@ -53,8 +56,11 @@ pub(crate) struct Engine {
     windows: Map<String, (i64, i64, Arc<Vec<Record>>)>,
     /// What was most worth telling since somebody was told.
     teller: Teller,
-    /// Where each line of the scenario ended.
+    /// The scenario that was played, and where each of its lines ended.
+    scenario: Scenario,
     marks: Vec<Mark>,
+    /// What the questions of each knob were answered at the run's end.
+    told: Vec<Vec<String>>,
 }
 
 /// Something to wait for.
@@ -168,6 +174,35 @@ impl Engine {
             return Err(format!("{} brokers: the lab has room for {MOST}", scenario.setup.brokers.len()));
         }
         let played = scenario.play_with(false).map_err(|error| error.to_string())?;
+        Engine::of_played(scenario, played)
+    }
+
+    /// The run that a knob of the scenario makes, at its end; and what the questions that it asks were answered in this run and in
+    /// that one.
+    pub(crate) fn vary(&self, knob: usize) -> Result<(Engine, Vec<Outcome>), String> {
+        let played = self.scenario.play_knob(knob, false).ok_or("there is no such knob")?;
+        let varied = self.scenario.variation(knob).ok_or("there is no such knob")?;
+        let engine = Engine::of_played(varied, played.map_err(|error| error.to_string())?)?;
+        let answers = engine.answers(&self.scenario, knob);
+        let told = self.told.get(knob).cloned().unwrap_or_default();
+        let asked = questions(&self.scenario, knob).into_iter().map(|it| it.to_string());
+        let outcomes = asked.zip(told).zip(answers).map(|((asked, told), here)| (asked, told, here));
+        let outcomes = outcomes.collect();
+        Ok((engine, outcomes))
+    }
+
+    /// What the questions that a knob asks are answered now.
+    fn answers(&self, scenario: &Scenario, knob: usize) -> Vec<String> {
+        let answer = |it: &Query| match self.history.world().ask(it) {
+            Ok(words) if words.is_empty() => "nothing".to_owned(),
+            Ok(words) => words.join(" "),
+            Err(why) => why,
+        };
+        questions(scenario, knob).into_iter().map(answer).collect()
+    }
+
+    /// A scenario that was played.
+    fn of_played(scenario: Scenario, played: Played) -> Result<Engine, String> {
         if let Some(failure) = played.failures.first() {
             return Err(failure.to_string());
         }
@@ -182,7 +217,12 @@ impl Engine {
             windows: Map::new(),
             teller: Teller::default(),
             marks: played.marks,
+            told: Vec::new(),
+            scenario,
         };
+        for knob in 0..engine.scenario.story.knobs.len() {
+            engine.told.push(engine.answers(&engine.scenario, knob));
+        }
         engine.learn_ticks();
         // Once more, this time with marks for the timeline.
         let end = engine.history.world().events();
@@ -215,9 +255,32 @@ impl Engine {
         self.history.seek(event.min(self.last_event()));
     }
 
-    /// Where each line of the scenario ended.
-    pub(crate) fn marks(&self) -> &[Mark] {
-        &self.marks
+    /// What the scenario tells.
+    pub(crate) fn story(&self) -> &Story {
+        &self.scenario.story
+    }
+
+    /// The moment of which a line of the scenario tells: where the last line before it ended.
+    pub(crate) fn moment(&self, line: usize) -> Mark {
+        let start = Mark { line: 0, event: 0, turns: 0, at: Instant(0) };
+        self.marks.iter().rfind(|it| it.line < line).copied().unwrap_or(start)
+    }
+
+    /// Where the first topic was there; where there is none, where the first line ended.
+    pub(crate) fn first_topic(&self) -> Option<Mark> {
+        let creates = |it: &Step| matches!(it, Step::Do(Action::CreateTopic(_)));
+        let topic = self.scenario.steps.iter().position(|it| creates(&it.1)).unwrap_or(0);
+        self.marks.get(topic).copied()
+    }
+
+    /// Where the scenario ended.
+    pub(crate) fn end(&self) -> Option<Mark> {
+        self.marks.last().copied()
+    }
+
+    /// Which of these hold at this moment.
+    pub(crate) fn holds(&self, conditions: &[Condition]) -> Vec<bool> {
+        conditions.iter().map(|it| self.history.world().holds(it)).collect()
     }
 
     /// To the moment at which a line of the scenario was done, on the branch that the scenario is.
@@ -393,7 +456,7 @@ impl Engine {
             .map_err(|it| format!("column {}: expected {}, found {}", it.column, it.expected, it.found))?;
         if scenario.steps.is_empty() {
             return Err(
-                "the world was made already: seed, network, disk, sync, codec and broker are its first lines".into()
+                "the world was made already, and what is told is for files: here an action or “run” can be done".into(),
             );
         }
         Ok(scenario.steps)
@@ -433,6 +496,15 @@ impl Engine {
                 Step::Run(time) => {
                     let to = self.history.world().clock().0.saturating_add(time.0);
                     self.run_until(to);
+                }
+                Step::RunUntil(condition, within) => {
+                    let limit = Instant(self.history.world().clock().0.saturating_add(within.0));
+                    while !self.history.world().holds(&condition) && self.history.step_before(limit) {
+                        self.note_ticks();
+                    }
+                    if !self.history.world().holds(&condition) {
+                        return Err(format!("not within {within}: {condition}"));
+                    }
                 }
                 other => {
                     return Err(format!("“{other}” is for scenarios in files; here an action or “run” can be done"));
@@ -723,6 +795,18 @@ fn cluster(brokers: usize) -> String {
     }
     text.push_str(&format!(" min.insync.replicas={}\n{CLIENTS}", copies.div_ceil(2)));
     text
+}
+
+/// What a knob asks after.
+fn questions(scenario: &Scenario, knob: usize) -> Vec<&Query> {
+    let steps = scenario.story.knobs.get(knob).map_or(&[][..], |it| &it.steps);
+    let mut questions = Vec::new();
+    for (_, step) in steps {
+        if let Step::Expect(query, _) = step {
+            questions.push(query);
+        }
+    }
+    questions
 }
 
 impl Ticks {

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 /// A run among others.
 pub(crate) struct Lane {
     pub(crate) number: usize,
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) engine: Engine,
 }
 
@@ -51,8 +51,29 @@ impl Lanes {
     /// At least one, by number; the first is shown.
     pub(crate) fn new(engines: Vec<(&'static str, Engine)>) -> Lanes {
         let lanes = engines.into_iter().enumerate();
-        let mut lanes: Vec<Lane> = lanes.map(|(number, (name, engine))| Lane { number, name, engine }).collect();
+        let mut lanes: Vec<Lane> =
+            lanes.map(|(number, (name, engine))| Lane { number, name: name.to_owned(), engine }).collect();
         Lanes { shown: lanes.remove(0), others: lanes, later: VecDeque::new() }
+    }
+
+    /// Shows a run beside the first one, and no other.
+    pub(crate) fn put_beside(&mut self, name: String, engine: Engine) {
+        self.leave_alone();
+        let told = std::mem::replace(&mut self.shown, Lane { number: 1, name, engine });
+        self.others.push(told);
+    }
+
+    /// As [`Lanes::leave_alone`], unless all of them belong to the room.
+    pub(crate) fn leave_alone_unless_many(&mut self, are_many: bool) {
+        if !are_many {
+            self.leave_alone();
+        }
+    }
+
+    /// Shows the first one, and forgets the others.
+    pub(crate) fn leave_alone(&mut self) {
+        self.show(0);
+        self.others.clear();
     }
 
     /// True if there is more than one.
@@ -83,6 +104,15 @@ impl Lanes {
         let clock = self.shown.engine.clock();
         for it in &mut self.others {
             it.engine.seek_time(clock);
+        }
+    }
+
+    /// Makes a branch from here on, in all lanes.
+    pub(crate) fn branch_off(&mut self) {
+        self.gather();
+        self.shown.engine.branch_off();
+        for it in &mut self.others {
+            it.engine.branch_off();
         }
     }
 

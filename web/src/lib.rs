@@ -28,10 +28,8 @@ pub fn version() -> String {
 #[wasm_bindgen]
 pub fn mount() -> Result<(), JsValue> {
     let skeleton = document().get_element_by_id("lab").ok_or("the page has no element #lab")?;
-    let engine = engine::Engine::new(engine::ROOM)?;
-    leave(&engine.export());
     skeleton.set_inner_html("");
-    room::open(engine, skeleton.unchecked_into())
+    room::open(skeleton.unchecked_into())
 }
 
 /// Leaves the run's text on the page, where it survives a fault of the engine: index.html shows it then.

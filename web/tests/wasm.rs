@@ -13,6 +13,7 @@ fn mounting_replaces_the_skeleton_by_the_room() {
     lab.set_id("lab");
     lab.set_text_content(Some("Loading the engine …"));
     document().body().unwrap().append_child(&lab).unwrap();
+    leptos::prelude::window().location().set_hash("three").unwrap();
     web::mount().unwrap();
     assert_eq!(document().get_element_by_id("engine").unwrap().text_content().unwrap(), web::version());
     assert!(document().query_selector("[data-partition='orders-0'] [data-replica='b3']").unwrap().is_some());

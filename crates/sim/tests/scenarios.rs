@@ -1,4 +1,5 @@
-//! The scenarios: each is played, its expectations are met, and its transcript is the committed one.
+//! The scenarios: each is played, its expectations are met, and its transcript is the committed one; so are its variations, and its
+//! puzzle is solved by its solution and by nothing else.
 //! `VIVARIUM_BLESS=1 cargo test -p sim --test scenarios` writes the transcripts anew.
 
 #![allow(clippy::disallowed_methods, reason = "a test reads its files")]
@@ -6,18 +7,33 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sim::script::Scenario;
+use sim::script::{Scenario, Step};
 
 fn files() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let files = files_of("scenarios");
+    assert!(files.len() >= 3, "the scenarios are there");
+    files
+}
+
+fn files_of(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .expect("the folder is there")
         .map(|entry| entry.expect("the folder can be read").path())
         .filter(|path| path.extension().is_some_and(|it| it == "scenario"))
         .collect();
     files.sort();
-    assert!(files.len() >= 3, "the scenarios are there");
     files
+}
+
+/// The scenarios, those of the museum too, each with its name.
+fn all() -> Vec<(String, Scenario)> {
+    let read = |path: PathBuf| {
+        let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
+        let scenario = Scenario::parse(&fs::read_to_string(&path).expect("the file can be read"));
+        (name.clone(), scenario.unwrap_or_else(|error| panic!("{name}: {error}")))
+    };
+    files().into_iter().chain(files_of("scenarios/museum")).map(read).collect()
 }
 
 #[test]
@@ -47,6 +63,89 @@ fn every_scenario_reads_back_as_it_is_written() {
         assert_eq!(again.setup, scenario.setup);
         let steps = |scenario: &Scenario| scenario.steps.iter().map(|(_, step)| step.clone()).collect::<Vec<_>>();
         assert_eq!(steps(&again), steps(&scenario), "{}", path.display());
+        assert_eq!(again.story.chapters.len(), scenario.story.chapters.len(), "{}", path.display());
+        assert_eq!(again.to_string(), scenario.to_string(), "{}", path.display());
+    }
+}
+
+/// A plain test may tell nothing; what tells something has a name that nothing else has, and asks a question.
+#[test]
+fn every_story_has_a_title_of_its_own_and_asks_a_question() {
+    let mut titles = Vec::new();
+    for (name, scenario) in all() {
+        let story = scenario.story;
+        if story.title.is_empty() && story.chapters.is_empty() {
+            continue;
+        }
+        assert!(!story.title.is_empty() && !titles.contains(&story.title), "{name}: {:?}", story.title);
+        assert!(story.title.chars().count() <= 40, "{name}: {} is long for a menu", story.title);
+        assert!(story.question.ends_with('?'), "{name}: {:?}", story.question);
+        titles.push(story.title);
+    }
+    assert!(titles.len() >= 40);
+}
+
+/// What is told is short, and of moments that come one after the other; what is right of a bet the run itself shows.
+#[test]
+fn every_story_is_told_briefly_and_of_moments_that_come_one_after_the_other() {
+    let brief = |what: &str, most: usize, name: &str| {
+        let words = what.split_whitespace().count();
+        assert!((1..=most).contains(&words), "{name}: {words} words: {what}");
+    };
+    for (name, scenario) in all() {
+        let story = &scenario.story;
+        let moment = |line: usize| scenario.steps.iter().rposition(|it| it.0 < line);
+        for pair in story.chapters.windows(2) {
+            assert!(moment(pair[0].line) < moment(pair[1].line), "{name}: two chapters at line {}", pair[1].line);
+        }
+        for chapter in &story.chapters {
+            if chapter.bet.is_none() || !chapter.text.is_empty() {
+                brief(&chapter.text, 40, &name);
+            }
+            let Some(bet) = &chapter.bet else { continue };
+            brief(&bet.question, 30, &name);
+            bet.answers.iter().for_each(|it| brief(it, 20, &name));
+            for (index, answer) in bet.answers.iter().enumerate() {
+                assert!(!bet.answers[..index].contains(answer), "{name}: twice {answer}");
+            }
+            let shown = |it: &&(usize, Step)| it.0 > chapter.line && matches!(it.1, Step::Expect(..));
+            assert!(scenario.steps.iter().any(|it| shown(&it)), "{name}: nothing shows that the bet's answer is right");
+        }
+        for knob in &story.knobs {
+            brief(&knob.text, 50, &name);
+            assert!(
+                knob.steps.iter().any(|it| matches!(it.1, Step::Expect(..))),
+                "{name}: {} shows nothing",
+                knob.turn
+            );
+        }
+        if let Some(puzzle) = &story.puzzle {
+            brief(&puzzle.text, 50, &name);
+            puzzle.hints.iter().for_each(|it| brief(it, 30, &name));
+        }
+    }
+}
+
+#[test]
+fn every_variation_meets_what_it_expects() {
+    for (name, scenario) in all() {
+        for (index, knob) in scenario.story.knobs.iter().enumerate() {
+            let played = scenario.play_knob(index, true).expect("the knob is there");
+            let played = played.unwrap_or_else(|error| panic!("{name}, {}: {error}", knob.turn));
+            assert_eq!(played.failures, [], "{name}, {}:\n{}", knob.turn, played.transcript);
+        }
+    }
+}
+
+#[test]
+fn every_puzzle_is_solved_by_its_solution_and_not_by_waiting() {
+    for (name, scenario) in all() {
+        let Some(solved) = scenario.solve(true) else { continue };
+        let solved = solved.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(solved.failures, [], "{name}:\n{}", solved.transcript);
+        assert!(solved.is_met, "{name}:\n{}", solved.transcript);
+        let waited = scenario.solve(false).expect("the puzzle is there").unwrap();
+        assert!(!waited.is_met, "{name}: nothing needs to be done");
     }
 }
 

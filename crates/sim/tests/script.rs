@@ -1,6 +1,7 @@
 //! The scenario language: errors name line, column and what was expected.
 
 use sim::script::Scenario;
+use sim::script::words::{ACTIONS, AFTER, CONDITIONS, HEAD, QUESTIONS, SETUP, STEPS, TOLD};
 
 fn error(text: &str) -> String {
     Scenario::parse(text).expect_err("it must not read").to_string()
@@ -32,9 +33,212 @@ fn errors_say_where_and_what() {
     assert!(error("dance b1").contains("column 1: expected at, run, expect, show or an action"));
 }
 
+/// A run with all that can be told: each line of it once.
+const TOLD_RUN: &str = r#"title Acked, "then" gone # not a comment
+question Where is it? And why?
+seed 7
+broker b1
+broker b2
+run until serving b1
+topic orders partitions=1 replicas=b1,b2 min.insync.replicas=2
+producer fast acks=1 linger.ms=0
+produce fast orders value=a
+run until acked fast 1
+say One record. It is safe.
+bet Will it be there?
+wrong No: it's "gone"
+right Yes
+run 20ms
+reveal It is.
+expect log orders-0 = a
+bet And now?
+right Still
+wrong No
+wrong Perhaps
+wrong Who knows
+kill b1
+run 1s
+reveal As it was.
+knob producer fast acks=all linger.ms=5
+say The same.
+run 20ms
+expect outcome fast 0 = ok 0
+knob topic orders partitions=2 min.insync.replicas=1
+say Two.
+expect end orders-1 = 0
+knob broker * log.segment.bytes=1048576
+say Small ones.
+puzzle Let b1 lead again.
+from 2
+goal log orders-0 on b1 = a
+goal acked fast 2
+hint It does not run.
+hint Start it.
+solve produce fast orders value=b
+solve start b1
+solve run until serving b1
+"#;
+
 #[test]
-fn every_kind_of_line_reads_back() {
-    let text = r#"seed 9
+fn what_is_told_reads_back() {
+    let scenario = Scenario::parse(TOLD_RUN).unwrap();
+    assert_eq!(scenario.to_string(), TOLD_RUN);
+    let story = &scenario.story;
+    let chapters: Vec<_> = story.chapters.iter().map(|it| (it.line, it.reveals, it.bet.is_some())).collect();
+    assert_eq!(chapters, [(11, None, true), (16, Some(0), false), (18, None, true), (25, Some(2), false)]);
+    let puzzle = story.puzzle.as_ref().unwrap();
+    assert_eq!((puzzle.from, puzzle.goals.len(), puzzle.solution.len()), (1, 2, 3));
+    let joined = Scenario::parse("question a\nquestion b?\nrun 1s\n say  a\nsay b # c\n# d\nsay e").unwrap().story;
+    assert_eq!((&*joined.question, joined.chapters.len(), &*joined.chapters[0].text), ("a b?", 1, "a b # c e"));
+}
+
+#[test]
+fn a_knob_is_the_run_with_another_setting() {
+    let scenario = Scenario::parse(TOLD_RUN).unwrap();
+    let varied = |number: usize| scenario.variation(number).unwrap().to_string();
+    let first = varied(0);
+    assert!(first.contains("\nproducer fast acks=all linger.ms=5\n"), "{first}");
+    assert!(!first.contains("expect log"), "the run's own expectations are left out: {first}");
+    assert!(first.ends_with("run 20ms\nexpect outcome fast 0 = ok 0\n"), "{first}");
+    assert!(varied(1).contains("\ntopic orders partitions=2 replicas=b1,b2 min.insync.replicas=1\n"), "{}", varied(1));
+    let third = varied(2);
+    assert!(third.contains("broker b1 log.segment.bytes=1048576\nbroker b2 log.segment.bytes=1048576\n"), "{third}");
+    assert_eq!(scenario.variation(3), None);
+}
+
+#[test]
+fn a_variation_goes_on_after_what_does_not_come_and_a_puzzle_needs_its_solution() {
+    let text = "broker b1\nrun until serving b1\ntopic t partitions=1\nproducer p acks=1 linger.ms=0\nproduce p t value=a\n\
+                run until acked p 1 within 5s\nsay It is told ok.\nknob producer p acks=0\nsay b1 says nothing.\nrun 1s\nexpect end t-0 = 1\n\
+                puzzle Stop it.\nfrom 1\ngoal down b1\nsolve kill b1\n";
+    let scenario = Scenario::parse(text).unwrap();
+    let played = scenario.play_knob(0, true).unwrap().unwrap();
+    assert_eq!(played.failures, [], "{}", played.transcript);
+    assert!(scenario.play_knob(1, true).is_none());
+    assert!(scenario.solve(true).unwrap().unwrap().is_met);
+    assert!(!scenario.solve(false).unwrap().unwrap().is_met);
+    // What is waited for in the run may not come: that is told and is no failure. What the knob's own lines expect is judged.
+    let refused = text
+        .replace("knob producer p acks=0", "knob topic t max.message.bytes=1")
+        .replace("end t-0 = 1", "end t-0 = 7");
+    let played = Scenario::parse(&refused).unwrap().play_knob(0, true).unwrap().unwrap();
+    assert!(played.transcript.contains("not within 5s: acked p 1"), "{}", played.transcript);
+    let lines: Vec<usize> = played.failures.iter().map(|it| it.line).collect();
+    assert_eq!(lines, [11], "{}", played.transcript);
+}
+
+#[test]
+fn errors_of_what_is_told_say_where_and_what() {
+    for (text, expected) in [
+        ("seed 1\ntitle Late", "line 2, column 1: expected title and question before anything else, found \"title\""),
+        ("title A\ntitle B", "line 2, column 1: expected one title, found \"title\""),
+        ("  say  ", "line 1, column 7: expected text, found the end of the line"),
+        ("right A", "line 1, column 1: expected a bet before its answers, found \"right\""),
+        ("reveal A", "line 1, column 1: expected a bet before its reveal, found \"reveal\""),
+        (
+            "bet A?\nright B\nrun 1s",
+            "line 1, column 1: expected a bet with two to four answers, of which one is right, found 1",
+        ),
+        (
+            "bet A?\nwrong B\nwrong C\nrun 1s",
+            "line 1, column 1: expected a bet with two to four answers, of which one is right, found none that is right",
+        ),
+        ("bet A?\nright B\nright C", "line 3, column 1: expected one right answer, found \"right\""),
+        (
+            "bet A?\nright B\nwrong C\nwrong D\nwrong E\nwrong F",
+            "line 6, column 1: expected four answers at most, found \"wrong\"",
+        ),
+        (
+            "bet A?\nright B\nwrong C\nrun 1s",
+            "line 1, column 1: expected a reveal after the bet of this chapter, found none",
+        ),
+        (
+            "bet A?\nright B\nwrong C\nrun 1s\nbet D?",
+            "line 5, column 1: expected a reveal of the bet before, found \"bet\"",
+        ),
+        (
+            "knob wire w a=b",
+            "line 1, column 6: expected producer, consumer, topic, broker, or past off where the run is of the past, found \"wire\"",
+        ),
+        ("knob producer p a=b", "line 1, column 15: expected a producer of this run, or *, found \"p\""),
+        ("producer p\nknob producer p", "line 2, column 16: expected key=value, found the end of the line"),
+        ("topic t\nknob topic t partitions=x", "line 2, column 14: expected a number, found \"x\""),
+        ("goal down b1", "line 1, column 1: expected a puzzle before it, found \"goal\""),
+        ("puzzle A\nkill b1", "line 2, column 1: expected from, goal, hint or solve, found \"kill\""),
+        (
+            "puzzle A\ngoal down b1\nsolve kill b1",
+            "line 1, column 1: expected from and a chapter's number after the puzzle, found none",
+        ),
+        (
+            "say A\npuzzle A\nfrom 2\ngoal down b1\nsolve kill b1",
+            "line 3, column 1: expected from 1 to 1, found \"from\"",
+        ),
+        (
+            "say A\npuzzle A\nfrom 1\ngoal down b1",
+            "line 2, column 1: expected a goal and a solve line after the puzzle, found none",
+        ),
+        (
+            "say A\npuzzle A\nfrom 1\ngoal b1",
+            "line 4, column 6: expected acked, settled, consumed, answered, serving, down, idle, caught-up or a question, found \"b1\"",
+        ),
+        (
+            "say A\npuzzle A\nsolve expect controller = b1",
+            "line 3, column 1: expected solve with an action or run, found \"solve\"",
+        ),
+        ("puzzle A\npuzzle B", "line 2, column 1: expected one puzzle, found \"puzzle\""),
+    ] {
+        assert_eq!(error(text), expected, "{text}");
+    }
+}
+
+/// The language's reference names every word, and each line that it shows can be read.
+#[test]
+fn the_reference_has_every_word_and_its_lines_read() {
+    let page = include_str!("../../../docs/scenarios.md");
+    let named = |word: &str| {
+        page.match_indices(word)
+            .any(|(at, _)| page[..at].ends_with('`') && page[at + word.len()..].starts_with([' ', '`']))
+    };
+    let words = [&HEAD[..], &SETUP, &STEPS, &ACTIONS, &CONDITIONS, &QUESTIONS, &TOLD, &AFTER].concat();
+    for word in &words {
+        assert!(named(word), "`{word}` is not in the reference");
+        let known = Scenario::parse(word).err().is_none_or(|it| it.column > 1 || !it.expected.starts_with("at, run"));
+        assert!(known || CONDITIONS.contains(word) || QUESTIONS.contains(word), "{word} is no word of the language");
+    }
+    let first = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
+    for line in EVERY_LINE.lines().chain(TOLD_RUN.lines()) {
+        assert!(words.contains(&&*first(line)), "{line}: its word is not listed");
+    }
+    let mut examples = 0;
+    for (index, block) in page.split("```").enumerate().filter(|it| it.0 % 2 == 1) {
+        let Some(text) = block.strip_prefix("scenario\n") else { continue };
+        examples += 1;
+        let read = Scenario::parse(text);
+        let scenario = read.unwrap_or_else(|error| panic!("example {index}: {error}:\n{text}"));
+        let played = scenario.play().unwrap();
+        assert_eq!(played.failures, [], "example {index}: {}", played.transcript);
+        for knob in 0..scenario.story.knobs.len() {
+            let played = scenario.play_knob(knob, true).unwrap().unwrap();
+            assert_eq!(played.failures, [], "example {index}: {}", played.transcript);
+        }
+        let solved = scenario.solve(true).unwrap().unwrap();
+        assert!(solved.is_met && !scenario.solve(false).unwrap().unwrap().is_met, "{}", solved.transcript);
+    }
+    assert!(examples > 0);
+    // The tables: each cell of a first column that holds lines.
+    for row in page.lines().filter_map(|it| it.strip_prefix("| `")) {
+        let cell = row.split(" | ").next().unwrap_or_default();
+        for line in format!("`{cell}").split('`').skip(1).step_by(2) {
+            if TOLD.contains(&&*first(line)) {
+                continue;
+            }
+            let read = ["", "expect ", "run until "].map(|before| Scenario::parse(&format!("{before}{line}")));
+            assert!(read.iter().any(Result::is_ok), "{line}: {:?}", read[0].as_ref().err());
+        }
+    }
+}
+
+const EVERY_LINE: &str = r#"seed 9
 network 1ms..2ms
 disk 10us..1ms
 sync 1ms..5ms
@@ -85,6 +289,7 @@ run to event 100
 run until acked p1 1 within 5s
 run until settled p1 1
 run until consumed c1 1
+run until consumed c1 = a b within 5s
 run until answered w1 1
 run until serving b1
 run until down b1
@@ -114,5 +319,8 @@ expect check idempotence = holds
 expect allowed = 1
 show allowed
 "#;
-    assert_eq!(Scenario::parse(text).unwrap().to_string(), text);
+
+#[test]
+fn every_kind_of_line_reads_back() {
+    assert_eq!(Scenario::parse(EVERY_LINE).unwrap().to_string(), EVERY_LINE);
 }

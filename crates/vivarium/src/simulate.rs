@@ -89,6 +89,12 @@ pub(crate) struct ScenarioArguments {
     /// Print each event in a sentence instead
     #[arg(long, conflicts_with = "quiet")]
     events: bool,
+    /// Play the variation that its knob of this number makes of it, counted from 1
+    #[arg(long, value_name = "N", conflicts_with_all = ["native", "solve"])]
+    knob: Option<usize>,
+    /// Play the solution of its puzzle from the puzzle's moment on; fails if the goals do not hold with it, or do without it
+    #[arg(long, conflicts_with_all = ["events", "native"])]
+    solve: bool,
     /// Play it against real processes instead of the simulator; exits with 77 if they cannot be made to do all of it
     #[arg(long, conflicts_with_all = ["quiet", "events"])]
     native: bool,
@@ -120,9 +126,17 @@ pub(crate) fn scenario(arguments: &ScenarioArguments) -> ExitCode {
     if arguments.native {
         return crate::native::run(&name.to_string(), &scenario);
     }
-    let mut played = match scenario.play() {
-        Ok(played) => played,
-        Err(error) => return complain(&format!("{name}: {error}")),
+    if arguments.solve {
+        return solve(&name.to_string(), &scenario, arguments.quiet);
+    }
+    let played = match arguments.knob {
+        None => Some(scenario.play()),
+        Some(number) => number.checked_sub(1).and_then(|it| scenario.play_knob(it, true)),
+    };
+    let mut played = match played {
+        Some(Ok(played)) => played,
+        Some(Err(error)) => return complain(&format!("{name}: {error}")),
+        None => return complain(&format!("{name}: --knob: it has knobs 1 to {}", scenario.story.knobs.len())),
     };
     if arguments.events {
         for event in 1..=played.history.world().events() {
@@ -140,6 +154,25 @@ pub(crate) fn scenario(arguments: &ScenarioArguments) -> ExitCode {
         eprintln!("vivarium: {name}: {} is broken at event {}: {}", finding.check.name(), finding.event, finding.what);
     }
     if played.failures.is_empty() && played.broken().is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Plays a puzzle with its solution, and makes sure that nothing but the solution does it.
+fn solve(name: &str, scenario: &Scenario, quiet: bool) -> ExitCode {
+    let (with, without) = match (scenario.solve(true), scenario.solve(false)) {
+        (Some(Ok(with)), Some(Ok(without))) => (with, without),
+        (Some(Err(error)), _) | (_, Some(Err(error))) => return complain(&format!("{name}: {error}")),
+        (None, _) | (_, None) => return complain(&format!("{name}: it has no puzzle")),
+    };
+    if !quiet {
+        print!("{}", with.transcript);
+    }
+    for failure in &with.failures {
+        eprintln!("vivarium: {name}: {failure}");
+    }
+    if without.is_met {
+        eprintln!("vivarium: {name}: the goals hold without the solution too");
+    }
+    if with.is_met && with.failures.is_empty() && !without.is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The scenario of a seed for so many brokers.

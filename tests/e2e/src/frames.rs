@@ -63,7 +63,7 @@ impl Frames {
 
 /// Plays a thousand records a second for so long, in a browser that is traced: how many records were written, and the frames.
 pub fn play_fast(browser: &Browser, seconds: u32) -> Result<(u64, Frames)> {
-    browser.open("")?;
+    browser.open("#three")?;
     browser.until("document.querySelector('#engine')")?;
     let written = browser.run(&PLAY.replace("SECONDS", &seconds.to_string()))?;
     let trace = browser.trace()?;

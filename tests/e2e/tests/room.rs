@@ -16,7 +16,7 @@ const ESCAPE: char = '\u{E00C}';
 
 fn room() -> Result<Browser> {
     let browser = Browser::start()?;
-    browser.open("")?;
+    browser.open("#three")?;
     browser.until("document.querySelector('#engine')")?;
     Ok(browser)
 }

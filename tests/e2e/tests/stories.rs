@@ -8,23 +8,36 @@ const ENTER: char = '\u{E007}';
 const LEFT: char = '\u{E012}';
 const HOME: char = '\u{E011}';
 
+/// Bets on the first answer, if there is a bet.
+fn bet(browser: &Browser) -> Result<()> {
+    if browser.run("return Boolean(document.querySelector('.answer'))")? == json!(true) {
+        browser.keys("1")?;
+        browser.until("document.querySelector('.answer.on')")?;
+    }
+    Ok(())
+}
+
 /// Chosen from the menu, gone through by button and by key: what is told, and what the ledger says at its end.
 #[test]
 fn a_scenario_is_chosen_and_gone_through_to_its_verdict() -> Result<()> {
-    let browser = Browser::at("", "document.querySelector('#engine')")?;
+    let browser = Browser::at("#three", "document.querySelector('#engine')")?;
     browser.run("const it = document.querySelector('#rooms'); it.value = '1'; it.dispatchEvent(new Event('change', { bubbles: true }))")?;
     browser.until("document.querySelector('#chapter')")?;
     assert_eq!(browser.run("return location.hash")?, json!("#1"), "the room has an address");
     ensure!(browser.text("#chapter")?.contains("b1 leads orders-0"), "{}", browser.text("#chapter")?);
     assert_eq!(browser.run("return document.querySelector('#chapter-back').hasAttribute('disabled')")?, json!(true));
     let mut told = vec![browser.text("#chapter")?];
+    // Once to go on, once to be there.
     for _ in 0..3 {
         browser.click("#chapter-on")?;
+        browser.click("#chapter-on")?;
         told.push(browser.text("#chapter")?);
+        bet(&browser)?;
     }
     for _ in 0..3 {
-        browser.keys("n")?;
+        browser.keys("nn")?;
         told.push(browser.text("#chapter")?);
+        bet(&browser)?;
     }
     let count = told.len();
     told.sort();
@@ -58,7 +71,10 @@ fn the_quorum_shows_its_log_its_leader_and_who_is_behind() -> Result<()> {
     let before = browser.run(&format!("return {rows}"))?;
     ensure!(before.as_array().is_some_and(|it| it.len() == 3), "{before}");
     ensure!(before[2].as_str().is_some_and(|it| it.contains("leader, voted for itself, epoch 1")), "{before}");
-    browser.keys("nn")?;
+    for _ in 0..2 {
+        browser.keys("nn")?;
+        bet(&browser)?;
+    }
     let after = browser.run(&format!("return {rows}"))?;
     ensure!(after[1].as_str().is_some_and(|it| it.contains("leader, voted for itself")), "{after}");
     ensure!(after[2].as_str().is_some_and(|it| it.contains("not running")), "{after}");
@@ -76,7 +92,7 @@ fn the_quorum_shows_its_log_its_leader_and_who_is_behind() -> Result<()> {
 /// The metadata log is one stop for Tab, and its records are gone through by the arrows; what the signs mean is beside them.
 #[test]
 fn the_metadata_log_is_read_by_keys() -> Result<()> {
-    let browser = Browser::at("", "document.querySelector('#engine')")?;
+    let browser = Browser::at("#three", "document.querySelector('#engine')")?;
     browser.run("document.querySelector('.metalog').focus()")?;
     browser.keys(&format!("{LEFT}{LEFT}"))?;
     let chosen = "return Number(document.querySelector('#metadata tr.on th')?.innerText ?? -1)";
@@ -100,9 +116,13 @@ fn an_address_leads_into_its_room_at_any_time() -> Result<()> {
     assert_eq!(browser.run("return document.querySelector('#rooms').value")?, json!("15"));
     browser.run("history.back()")?;
     browser.until("document.querySelector('#rooms').value === '18'")?;
-    browser.run("location.hash = ''")?;
+    browser.run("location.hash = '#three'")?;
     browser
         .until("document.querySelector('#rooms').value === 'three' && !document.querySelector('#lesson').innerText")?;
+    // Who comes back without an address is where they were.
+    browser.open("api.html")?;
+    browser.open("")?;
+    browser.until("document.querySelector('#rooms')?.value === 'three'")?;
     browser.quiet()
 }
 

@@ -19,7 +19,7 @@ const UNTIL: [(&str, &str, Until); 5] = [
 ];
 
 /// The keys: key, what it does.
-const KEYS: [(&str, &str); 15] = [
+const KEYS: [(&str, &str); 16] = [
     ("Space", "play or pause"),
     ("→", "one step"),
     ("←", "one step back"),
@@ -28,6 +28,7 @@ const KEYS: [(&str, &str); 15] = [
     ("+ −", "faster, slower"),
     ("w", "why did this happen?"),
     ("n p", "on and back in a story"),
+    ("1 – 4", "bet on an answer"),
     ("a", "add a record"),
     ("k", "kill or start the chosen node"),
     ("l", "lose an answer"),

@@ -5,7 +5,7 @@ use leptos::web_sys::Element;
 
 use super::canvas::Canvas;
 use super::scene::Scene;
-use super::{bar, faults, files, groups, log, quorum, rooms, side, stage, story, terminal, timeline};
+use super::{bar, faults, files, groups, lesson, log, quorum, side, stage, story, terminal, timeline};
 use crate::draw::{Drawing, Shape, pixels};
 
 /// Below this width the room is one column, as style.css has it.
@@ -18,7 +18,7 @@ type Part = fn(&Scene) -> Vec<Shape>;
 /// canvas, and nobody reads digits at sixty a second. No two that cost something share a frame.
 const PARTS: [(&str, Part, u8); 14] = [
     ("clocks", bar::clocks, 0b0100_0100),
-    ("lesson", rooms::draw, 0b0010_0000),
+    ("lesson", lesson::draw, 0b0010_0000),
     ("quorum", quorum::draw, 0b0000_0100),
     ("groups", groups::draw, 0b0001_0000),
     ("folder", files::draw, 0b0100_0000),

@@ -11,7 +11,7 @@ type Sum = fn(&Share) -> Option<i64>;
 
 /// The view: the groups of the room, or of its lanes beside each other.
 pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
-    let mut shapes = if scene.lanes.is_empty() { Vec::new() } else { lanes::draw(scene) };
+    let mut shapes = if scene.lanes.iter().all(|it| it.groups.is_empty()) { Vec::new() } else { lanes::draw(scene) };
     shapes.extend(scene.view.groups.iter().map(|it| section(scene, it)));
     shapes
 }

@@ -8,7 +8,7 @@ use wasm_bindgen::JsCast;
 
 use super::scene::Selection;
 use super::state::Room;
-use super::{bar, log, rooms, story, terminal};
+use super::{bar, lesson, log, rooms, story, terminal};
 use crate::view::Partition;
 
 /// Listens to the whole page.
@@ -88,6 +88,15 @@ fn do_(room: Room, deed: &str) {
             }
         }
         "chapter" => drop(what.parse().map(|it| room.turn_to(it))),
+        "on" => room.turn_on(),
+        "bet" => drop(what.parse().map(|it| room.bet(it))),
+        "knob" => drop(what.parse().map(|it| room.vary_on(it))),
+        "puzzle" => room.try_puzzle(),
+        "hint" => room.hint(),
+        "solve" => room.solve(),
+        "sandbox" => room.play_freely(),
+        "story" => room.to_story(),
+        "lesson" => rooms::choose(room, what),
         "entry" => room.change(|scene| scene.quorum.chosen = what.parse().ok()),
         "quorum" => room.change(|scene| scene.quorum.scroll(if what == "1" { 1 } else { -1 })),
         "files" => {
@@ -224,15 +233,15 @@ fn pressed(room: Room, event: &KeyboardEvent) -> bool {
         "+" | "=" => hasten(room, 0.1),
         "-" => hasten(room, -0.1),
         "w" => room.ask_why(),
-        "n" => turn(room, 1),
-        "p" => turn(room, -1),
+        "n" => room.turn_on(),
+        "p" => turn_back(room),
         "k" => story::kill_or_start(room),
         "l" => story::lose_answer(room),
         "d" => drop_this(room),
         "a" => focus("key"),
         "/" => focus("line"),
         "?" => room.change(|scene| scene.help = !scene.help),
-        _ => return choose(room, &key),
+        _ => return bet(room, &key) || choose(room, &key),
     }
     true
 }
@@ -316,11 +325,17 @@ fn drop_this(room: Room) {
     }
 }
 
-/// On in the story, or back.
-fn turn(room: Room, way: isize) {
-    if let Some(chapter) = room.with(|it| rooms::neighbour(it, way)) {
+/// Back in the story.
+fn turn_back(room: Room) {
+    if let Some(chapter) = room.with(|it| lesson::neighbour(it, -1)) {
         room.turn_to(chapter);
     }
+}
+
+/// Bets on the answer of that number. False if there is none to choose.
+fn bet(room: Room, number: &str) -> bool {
+    let answer = ["1", "2", "3", "4"].iter().position(|it| *it == number);
+    answer.is_some_and(|it| room.bet(it))
 }
 
 fn hasten(room: Room, by: f64) {

@@ -9,7 +9,7 @@ use crate::view::Group;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sight {
     pub(crate) number: usize,
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) groups: Vec<Group>,
 }
 
@@ -41,7 +41,7 @@ fn lane(sight: &Sight, is_on: bool, most: u64) -> Shape {
         .set("data-do", format!("lane:{}", sight.number))
         .set("aria-pressed", if is_on { "true" } else { "false" })
         .set("title", "show this lane’s cluster, log and files")
-        .say(sight.name);
+        .say(sight.name.clone());
     let bar = classed("i", "bar").set("style", format!("--share:{}%", tenths(paused as f64 * 100.0 / most as f64)));
     let mut words = " partition-seconds paused".to_owned();
     if let Some(newcomer) = sight.groups.first().and_then(|it| it.newcomer.as_ref()) {
@@ -60,5 +60,5 @@ fn lane(sight: &Sight, is_on: bool, most: u64) -> Shape {
         );
         shapes.extend(groups::holds(group));
     }
-    classed("section", "way").keyed(sight.number as u64).set("aria-label", sight.name).with_all(shapes)
+    classed("section", "way").keyed(sight.number as u64).set("aria-label", sight.name.clone()).with_all(shapes)
 }

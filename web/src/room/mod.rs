@@ -5,6 +5,7 @@
 
 mod bar;
 mod canvas;
+mod course;
 mod drawings;
 mod faults;
 pub(crate) mod files;
@@ -13,8 +14,10 @@ mod groups;
 mod keys;
 mod labels;
 mod lanes;
+mod lesson;
 mod log;
 mod plan;
+mod progress;
 mod quorum;
 mod rooms;
 mod scene;
@@ -29,15 +32,16 @@ mod verdict;
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;
 
-use crate::engine::Engine;
 use drawings::Drawings;
 use scene::Scene;
 pub(crate) use state::Room;
 
-/// Puts the room over a run into an element of the page.
-pub(crate) fn open(engine: Engine, place: leptos::web_sys::HtmlElement) -> Result<(), JsValue> {
+/// Puts the room into an element of the page: the one that the page's address names, or where somebody was last.
+pub(crate) fn open(place: leptos::web_sys::HtmlElement) -> Result<(), JsValue> {
     let owner = Owner::new();
-    let room = owner.with(|| Room::new(engine));
+    let (choice, is_first) = rooms::first();
+    let engines = choice.engines()?;
+    let room = owner.with(|| Room::new(choice, engines));
     mount_to(place, move || {
         let views: [AnyView; 5] = [
             bar::bar(room),
@@ -55,7 +59,9 @@ pub(crate) fn open(engine: Engine, place: leptos::web_sys::HtmlElement) -> Resul
     // As the scenario's producers do.
     keys::set_value("rate", "30 records/s");
     keys::listen(room);
-    rooms::open(room);
+    keys::set_value("rooms", choice.id);
+    room.begin(is_first);
+    rooms::remember(choice.id);
     Ok(())
 }
 

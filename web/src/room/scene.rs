@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ordered::Map;
 
-use super::rooms::{Lesson, ROOMS};
+use super::lesson::{Lesson, Mode};
 use super::state::Motion;
 use super::{faults, files, lanes, log, quorum, stage};
 use crate::bytes::Row;
@@ -144,7 +144,7 @@ impl Scene {
             chosen: String::new(),
             target: String::new(),
             other: String::new(),
-            room: ROOMS[0].id,
+            room: "",
             lesson: None,
             quorum: quorum::Sight::default(),
             files: files::Sight::default(),
@@ -167,6 +167,12 @@ impl Scene {
             self.why.clear();
         }
         self.frames += 1;
+        if let Some(lesson) = &mut self.lesson
+            && let (Mode::Puzzle(it), Some(puzzle)) = (&mut lesson.mode, &lesson.story.puzzle)
+        {
+            it.holds = engine.holds(&puzzle.goals);
+            it.is_solved |= it.holds.iter().all(|it| *it);
+        }
         // While it plays, marks change by less than an eye sees.
         if self.is_still() || self.frames.is_multiple_of(8) {
             self.mark(engine);

@@ -8,7 +8,8 @@ use leptos::prelude::*;
 use super::bar;
 use super::drawings::Drawings;
 use super::lanes::Sight;
-use super::rooms::{Choice, Lesson};
+use super::lesson::{self, Lesson, Mode, Try, Varied};
+use super::rooms::{self, Choice};
 use super::scene::{Chrome, Scene, Selection};
 use crate::engine::{Engine, Until};
 use crate::lanes::{Lane, Lanes, Wish};
@@ -25,6 +26,12 @@ const BUSY_MS: f64 = 2.0;
 const SENTENCE_MS: f64 = 1_400.0;
 /// So much virtual time passes at once, in µs. More takes the page so long that it would stand still: it passes frame by frame.
 const AT_ONCE_US: u64 = 90_000_000;
+/// What keeps somebody from going on.
+const BET_FIRST: &str = "Choose an answer first: there is nothing to lose.";
+/// So long a way from chapter to chapter is watched, in µs of the reader's time.
+const TOUR_US: f64 = 4_000_000.0;
+/// So long after its last line a solution may take, in µs.
+const SOLVED_WITHIN_US: u64 = 30_000_000;
 /// A frame longer than this was no frame: the tab was away.
 const LONGEST_FRAME_MS: f64 = 100.0;
 
@@ -37,6 +44,19 @@ pub(crate) enum Motion {
     Play,
     /// The engine as fast as it can, until something happens.
     Until(Until),
+    /// Time, at a speed of its own, up to a moment.
+    Tour(Tour),
+}
+
+/// A way to a moment of the story, gone while somebody watches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Tour {
+    /// Where it ends, in µs.
+    pub(crate) end_us: u64,
+    /// Virtual µs a µs.
+    speed: f64,
+    /// The chapter that tells of its end.
+    chapter: Option<usize>,
 }
 
 /// The room. Cheap to copy: all of it is handles.
@@ -67,11 +87,17 @@ struct Pace {
 }
 
 impl Room {
-    pub(crate) fn new(engine: Engine) -> Room {
-        let scene = RefCell::new(Scene::new(engine.seed()));
+    /// The runs of a room, where its story begins. There is at least one.
+    pub(crate) fn new(choice: &Choice, engines: Vec<(&'static str, Engine)>) -> Room {
+        let mut lanes = Lanes::new(engines);
+        let mut scene = Scene::new(lanes.shown.engine.seed());
+        (scene.room, scene.lesson) = (choice.id, Lesson::of(choice, &lanes.shown.engine));
+        if let Some((lesson, moment)) = scene.lesson.as_ref().and_then(|it| Some((it, it.begin()?))) {
+            lesson.stand(&mut lanes.shown.engine, moment);
+        }
         let inner = Inner {
-            lanes: RefCell::new(Lanes::new(vec![("", engine)])),
-            scene,
+            lanes: RefCell::new(lanes),
+            scene: RefCell::new(scene),
             drawings: RefCell::new(None),
             pace: RefCell::new(Pace::default()),
         };
@@ -123,7 +149,11 @@ impl Room {
     /// Looks at another lane.
     pub(crate) fn look_at_lane(self, number: usize) {
         self.stop();
-        self.inner().lanes.borrow_mut().show(number);
+        let inner = self.inner();
+        inner.lanes.borrow_mut().show(number);
+        if let Some(Mode::Varied(it)) = inner.scene.borrow_mut().lesson.as_mut().map(|it| &mut it.mode) {
+            it.shows_told = number == 0;
+        }
         self.leave("");
         self.draw();
     }
@@ -152,12 +182,198 @@ impl Room {
         self.seek(u64::MAX);
     }
 
-    /// To the moment that a chapter of the story tells of.
-    pub(crate) fn turn_to(self, chapter: usize) {
-        let found = self.with(|it| it.lesson.as_ref().and_then(|it| Some((it.clone(), it.moment(chapter)?))));
-        if let Some((lesson, moment)) = found {
+    /// The room is on the page. On a first visit its story begins to move by itself.
+    pub(crate) fn begin(self, is_first: bool) {
+        self.leave("");
+        self.calm();
+        let prelude = self.with(|it| it.lesson.as_ref().and_then(|it| Some((it.clone(), it.prelude()?))));
+        if let Some((lesson, moment)) = prelude.filter(|_| is_first) {
             self.travel(|lanes| lesson.stand(&mut lanes.shown.engine, moment));
+            self.tour_to(0);
         }
+    }
+
+    /// To the moment that a chapter of the story tells of, unless a bet is to be made before.
+    pub(crate) fn turn_to(self, chapter: usize) {
+        let found = self.with(|it| {
+            let lesson = it.lesson.as_ref().filter(|it| it.allows(chapter))?;
+            Some((lesson.clone(), lesson.moment(chapter)?))
+        });
+        let Some((lesson, moment)) = found else {
+            return self.say(BET_FIRST.to_owned());
+        };
+        self.travel(|lanes| {
+            if lesson.mode != Mode::Told {
+                lanes.leave_alone_unless_many(lesson.has_lanes());
+            }
+            lesson.stand(&mut lanes.shown.engine, moment);
+        });
+        self.set_mode(Mode::Told);
+        if lesson.is_told(Some(chapter)) {
+            rooms::note_done(lesson.id);
+        }
+    }
+
+    /// On in the story: what happens until the next chapter is watched, or, if it is being watched, left out.
+    pub(crate) fn turn_on(self) {
+        if let Motion::Tour(Tour { chapter: Some(chapter), .. }) = self.with(|it| it.motion) {
+            return self.turn_to(chapter);
+        }
+        match self.with(|it| lesson::neighbour(it, 1)) {
+            Some(chapter) => self.tour_to(chapter),
+            None if self.with(lesson::waits_for_bet) => self.say(BET_FIRST.to_owned()),
+            None => {}
+        }
+    }
+
+    /// To a chapter's moment by the way that leads there from here.
+    fn tour_to(self, chapter: usize) {
+        let (now, moment, is_on) = self.with(|it| {
+            let moment = it.lesson.as_ref().and_then(|it| it.moment(chapter));
+            (it.view.time_us, moment.map_or(0, |it| it.at.0), it.view.branch == 0)
+        });
+        if moment <= now || !is_on || is_still_preferred() {
+            return self.turn_to(chapter);
+        }
+        self.tour(moment, Some(chapter));
+    }
+
+    /// Lets time pass up to a moment, as long as somebody likes to watch.
+    fn tour(self, end_us: u64, chapter: Option<usize>) {
+        let span = end_us.saturating_sub(self.with(|it| it.view.time_us));
+        let speed = (span as f64 / TOUR_US).clamp(0.001, 100.0);
+        self.go(Motion::Tour(Tour { end_us, speed, chapter }));
+    }
+
+    /// Bets on an answer of the chapter that is told. False if there is none to choose.
+    pub(crate) fn bet(self, answer: usize) -> bool {
+        let Some(chapter) = self.with(lesson::at) else { return false };
+        let inner = self.inner();
+        let is_bet = inner.scene.borrow_mut().lesson.as_mut().is_some_and(|it| it.bet(chapter, answer));
+        if is_bet {
+            self.draw();
+        }
+        is_bet
+    }
+
+    /// What the reader does with the lesson from now on.
+    fn set_mode(self, mode: Mode) {
+        self.change(|scene| {
+            if let Some(lesson) = &mut scene.lesson {
+                lesson.mode = mode;
+            }
+        });
+        self.calm();
+    }
+
+    /// Where there is a story to follow, its controls alone are there.
+    fn calm(self) {
+        let is_calm = self.with(|it| it.lesson.as_ref().is_some_and(Lesson::is_calm));
+        if let Some(lab) = document().get_element_by_id("lab") {
+            let _ = if is_calm { lab.set_attribute("data-calm", "") } else { lab.remove_attribute("data-calm") };
+        }
+    }
+
+    /// The run again with the setting that a knob changes, beside the one that is told.
+    pub(crate) fn vary(self, knob: usize) {
+        self.stop();
+        let inner = self.inner();
+        let Some(lesson) = self.with(|it| it.lesson.clone()) else { return };
+        let Some(turn) = lesson.story.knobs.get(knob).map(|it| it.turn.to_string()) else { return };
+        let mut lanes = inner.lanes.borrow_mut();
+        lanes.leave_alone();
+        lanes.switch(0);
+        let varied = lanes.shown.engine.vary(knob);
+        let varied = varied.map(|(mut engine, outcomes)| {
+            let end_us = engine.end().map_or(0, |it| it.at.0);
+            if let Some(begin) = lesson.begin() {
+                engine.stand(engine.moment(begin.line + 1));
+            }
+            lanes.put_beside(turn, engine);
+            Varied { knob, end_us, outcomes, shows_told: false }
+        });
+        drop(lanes);
+        match varied {
+            Ok(varied) => {
+                let end_us = varied.end_us;
+                self.set_mode(Mode::Varied(varied));
+                self.travel(|_| ());
+                if is_still_preferred() { self.vary_on(knob) } else { self.tour(end_us, None) }
+            }
+            Err(error) => self.say(error),
+        }
+    }
+
+    /// To the end of the variation, or once more from its beginning.
+    pub(crate) fn vary_on(self, knob: usize) {
+        let end_us = self.with(|it| match it.lesson.as_ref().map(|it| &it.mode) {
+            Some(Mode::Varied(varied)) if varied.knob == knob => Some((varied.end_us, it.view.time_us)),
+            _ => None,
+        });
+        match end_us {
+            Some((end_us, now)) if now < end_us => self.travel(|lanes| {
+                lanes.shown.engine.seek_time(end_us);
+            }),
+            _ => self.vary(knob),
+        }
+    }
+
+    /// To the puzzle's moment, on a branch of its own.
+    pub(crate) fn try_puzzle(self) {
+        let found = self.with(|it| {
+            let lesson = it.lesson.as_ref()?;
+            let moment = lesson.moment(lesson.story.puzzle.as_ref()?.from)?;
+            Some((lesson.clone(), moment))
+        });
+        if let Some((lesson, moment)) = found {
+            self.travel(|lanes| {
+                lanes.leave_alone_unless_many(lesson.has_lanes());
+                lesson.stand(&mut lanes.shown.engine, moment);
+                lanes.branch_off();
+            });
+            self.set_mode(Mode::Puzzle(Try::default()));
+        }
+    }
+
+    /// One more hint.
+    pub(crate) fn hint(self) {
+        self.change(|scene| {
+            if let Some(Mode::Puzzle(it)) = scene.lesson.as_mut().map(|it| &mut it.mode) {
+                it.hints += 1;
+            }
+        });
+    }
+
+    /// Does what the puzzle's solution says, from its moment on.
+    pub(crate) fn solve(self) {
+        self.try_puzzle();
+        self.change(|scene| {
+            if let Some(Mode::Puzzle(it)) = scene.lesson.as_mut().map(|it| &mut it.mode) {
+                it.is_shown = true;
+            }
+        });
+        let lines = self.with(|it| {
+            let puzzle = it.lesson.as_ref().and_then(|it| it.story.puzzle.as_ref());
+            puzzle.map_or(Vec::new(), |it| it.solution.iter().map(|it| it.1.to_string()).collect())
+        });
+        lines.iter().for_each(|line| {
+            self.act(line);
+        });
+        if self.with(Scene::is_still) && !self.with(|it| it.lesson.as_ref().is_some_and(Lesson::is_solved)) {
+            self.tour(self.with(|it| it.view.time_us) + SOLVED_WITHIN_US, None);
+        }
+    }
+
+    /// All controls, and the cluster as it is now.
+    pub(crate) fn play_freely(self) {
+        self.stop();
+        self.set_mode(Mode::Sandbox);
+    }
+
+    /// Back to the story: to where it was left, or to its beginning.
+    pub(crate) fn to_story(self) {
+        let told = self.with(|it| it.lesson.as_ref().map_or(0, Lesson::resume));
+        self.turn_to(told);
     }
 
     /// Into another room. What was done in this one is gone.
@@ -178,6 +394,7 @@ impl Room {
                 inner.lanes.replace(lanes);
                 inner.scene.replace(scene);
                 self.leave("");
+                self.calm();
                 match self.with(|it| it.lesson.as_ref().and_then(|it| Some((it.clone(), it.begin()?)))) {
                     Some((lesson, moment)) => self.travel(|lanes| lesson.stand(&mut lanes.shown.engine, moment)),
                     None => self.travel(|_| ()),
@@ -368,6 +585,18 @@ impl Room {
                 None
             }
             Motion::Until(_) => inner.lanes.borrow_mut().search(&spent),
+            Motion::Tour(tour) => {
+                let mut lanes = inner.lanes.borrow_mut();
+                let left = tour.end_us.saturating_sub(lanes.shown.engine.clock());
+                let us = passed.min(LONGEST_FRAME_MS) * 1_000.0 * tour.speed;
+                lanes.advance(us.min(left as f64), &spent);
+                let is_there = lanes.shown.engine.clock() >= tour.end_us && lanes.are_together();
+                drop(lanes);
+                if is_there || self.with(|it| it.lesson.as_ref().is_some_and(Lesson::is_just_solved)) {
+                    return self.arrive(tour);
+                }
+                None
+            }
         };
         match found {
             Some(sentence) => {
@@ -389,6 +618,14 @@ impl Room {
                 pace.drawing += (took - pace.drawing) * 0.1;
                 request_animation_frame(move || self.frame());
             }
+        }
+    }
+
+    /// The tour is over.
+    fn arrive(self, tour: Tour) {
+        match tour.chapter {
+            Some(chapter) => self.turn_to(chapter),
+            None => self.travel(|_| ()),
         }
     }
 
@@ -417,6 +654,9 @@ impl Room {
             let moved = scene.look(&mut lanes.shown.engine);
             let mut pace = inner.pace.borrow_mut();
             pace.compares |= scene.looks_around();
+            if !lanes.are_many() {
+                scene.lanes.clear();
+            }
             // Figures of different moments compare nothing.
             if pace.compares && lanes.are_many() && lanes.are_together() {
                 pace.compares = false;
@@ -475,7 +715,7 @@ impl Room {
 }
 
 fn sight(lane: &Lane) -> Sight {
-    Sight { number: lane.number, name: lane.name, groups: lane.engine.groups() }
+    Sight { number: lane.number, name: lane.name.clone(), groups: lane.engine.groups() }
 }
 
 /// What a person did, in a sentence.
@@ -507,6 +747,11 @@ fn deed(line: &str) -> String {
         "produce" => format!("You handed {name} a record to send."),
         _ => format!("Done: {line}"),
     }
+}
+
+/// True for who would rather see where things are than how they move.
+fn is_still_preferred() -> bool {
+    window().match_media("(prefers-reduced-motion: reduce)").ok().flatten().is_some_and(|it| it.matches())
 }
 
 /// The page's clock, which only paces: nothing of it enters a run.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use protocol::{ApiKey, Str, TopicPartition};
 
 use super::quote::Duration;
+use super::words::QUESTIONS;
 use crate::action::MessageId;
 
 /// A word.
@@ -215,34 +216,6 @@ impl Line {
 
     /// True if the next word begins a question.
     pub(super) fn is_query(&self) -> bool {
-        const QUESTIONS: [&str; 26] = [
-            "log",
-            "start",
-            "high-watermark",
-            "end",
-            "epochs",
-            "leader",
-            "leader-epoch",
-            "isr",
-            "replicas",
-            "controller",
-            "fenced",
-            "behind",
-            "outcome",
-            "appended",
-            "answer",
-            "last",
-            "group",
-            "members",
-            "unsettled",
-            "paused",
-            "owned",
-            "epoch",
-            "committed",
-            "lag",
-            "check",
-            "allowed",
-        ];
         self.words
             .front()
             .is_some_and(|it| it.key.is_none() && QUESTIONS.iter().any(|word| it.value == word.as_bytes()))

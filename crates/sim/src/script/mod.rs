@@ -9,8 +9,10 @@
 //! run until acked p1 1 within 5s
 //! at 10s kill b1                          # at a time of the virtual clock
 //! expect log orders-0 = coffee
-//! #: One copy is there, and it is safe.    # told to who looks at this moment; see [`story`]
+//! say One copy is there, and it is safe.
 //! ```
+//!
+//! What it tells ([`story`]) changes nothing that happens. `docs/scenarios.md` has every word.
 //!
 //! What a scenario prints while it is played is its transcript: the same on every host.
 
@@ -20,8 +22,11 @@ mod parse;
 mod play;
 pub(crate) mod query;
 pub mod quote;
+mod read;
 mod replicas;
+mod solve;
 pub mod story;
+pub mod words;
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,6 +41,8 @@ use quote::Duration;
 pub use line::ScriptError;
 pub use play::{Failure, Mark, Played, Wrong};
 pub use query::Query;
+pub use solve::Solved;
+pub use story::Story;
 
 /// A run as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +51,8 @@ pub struct Scenario {
     pub setup: Setup,
     /// What happens, with the numbers of the lines that say so.
     pub steps: Vec<(usize, Step)>,
+    /// What is told.
+    pub story: Story,
 }
 
 /// A line of a scenario.
@@ -94,16 +103,21 @@ pub enum Condition {
 pub const PATIENCE: Duration = Duration(60_000_000);
 
 impl Scenario {
+    /// A scenario that tells nothing.
+    pub fn new(setup: Setup, steps: Vec<(usize, Step)>) -> Scenario {
+        Scenario { setup, steps, story: Story::default() }
+    }
+
     /// Reads a scenario.
     pub fn parse(text: &str) -> Result<Scenario, ScriptError> {
-        parse::scenario(text)
+        read::scenario(text)
     }
 
     /// A recorded run as a scenario that plays it again, up to so many events.
     pub fn of(run: &Run, events: u64) -> Scenario {
         let actions = run.actions.iter().filter(|it| it.after <= events).cloned().map(Step::After);
         let steps = actions.chain([Step::RunEvents(events)]).enumerate();
-        Scenario { setup: (*run.setup).clone(), steps: steps.collect() }
+        Scenario::new((*run.setup).clone(), steps.collect())
     }
 
     /// The setup, shared.
@@ -114,8 +128,23 @@ impl Scenario {
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let story = &self.story;
+        for (word, text) in [("title", &story.title), ("question", &story.question)] {
+            if !text.is_empty() {
+                writeln!(f, "{word} {text}")?;
+            }
+        }
         write!(f, "{}", self.setup)?;
-        self.steps.iter().try_for_each(|(_, step)| writeln!(f, "{step}"))
+        let mut chapters = story.chapters.iter().peekable();
+        for (line, step) in &self.steps {
+            while let Some(chapter) = chapters.next_if(|it| it.line < *line) {
+                write!(f, "{chapter}")?;
+            }
+            writeln!(f, "{step}")?;
+        }
+        chapters.try_for_each(|it| write!(f, "{it}"))?;
+        story.knobs.iter().try_for_each(|it| write!(f, "{it}"))?;
+        story.puzzle.iter().try_for_each(|it| write!(f, "{it}"))
     }
 }
 

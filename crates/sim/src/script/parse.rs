@@ -1,11 +1,12 @@
-//! From text to a scenario.
+//! From a line's words to what it sets up, does or asks.
 
 use protocol::{Instant, Str, TopicPartition};
 
 use super::line::{Line, ScriptError};
 use super::query::Query;
 use super::quote::Duration;
-use super::{Condition, PATIENCE, Scenario, Step};
+use super::words::{ACTIONS, AFTER, CONDITIONS, QUESTIONS, TOLD, listed};
+use super::{Condition, PATIENCE, Step};
 use crate::action::{Action, CreateTopic, DiskFault, Election, Load, Produce, SeekTo, WireProduce};
 use crate::exhibit::Exhibit;
 use crate::history::Stamped;
@@ -23,31 +24,8 @@ type OfPartition = (&'static str, fn(TopicPartition) -> Query);
 /// A word and what it asks of a partition and a group.
 type OfGroup = (&'static str, fn(TopicPartition, Str) -> Query);
 
-pub(super) fn scenario(text: &str) -> Result<Scenario, ScriptError> {
-    let mut setup = Setup::default();
-    let mut steps = Vec::new();
-    for (index, text) in text.lines().enumerate() {
-        let mut line = Line::split(index + 1, text)?;
-        if line.is_empty() {
-            continue;
-        }
-        let is_setup = set_up(&mut line, &mut setup)?;
-        if is_setup && !steps.is_empty() {
-            let line = Line::split(index + 1, text)?;
-            return Err(
-                line.error("an action; seed, network, disk, sync, codec, past and broker come before the first one")
-            );
-        }
-        if !is_setup {
-            steps.push((index + 1, step(&mut line)?));
-        }
-        line.finish()?;
-    }
-    Ok(Scenario { setup, steps })
-}
-
 /// True if the line is part of the setup.
-fn set_up(line: &mut Line, setup: &mut Setup) -> Result<bool, ScriptError> {
+pub(super) fn set_up(line: &mut Line, setup: &mut Setup) -> Result<bool, ScriptError> {
     if line.eat("seed") {
         setup.seed = line.number("a seed: a number from 0")?;
     } else if line.eat("network") {
@@ -74,7 +52,8 @@ fn set_up(line: &mut Line, setup: &mut Setup) -> Result<bool, ScriptError> {
     Ok(true)
 }
 
-fn step(line: &mut Line) -> Result<Step, ScriptError> {
+/// Reads what is done or asked.
+pub(super) fn step(line: &mut Line) -> Result<Step, ScriptError> {
     if line.eat("at") {
         let at = line.duration()?;
         return Ok(Step::At(at, action(line)?));
@@ -111,7 +90,8 @@ fn run(line: &mut Line) -> Result<Step, ScriptError> {
     Ok(Step::RunUntil(condition, within))
 }
 
-fn condition(line: &mut Line) -> Result<Condition, ScriptError> {
+/// Reads what is waited for.
+pub(super) fn condition(line: &mut Line) -> Result<Condition, ScriptError> {
     let counted: [Counted<Condition>; 4] = [
         ("acked", Condition::Acked),
         ("settled", Condition::Settled),
@@ -120,7 +100,12 @@ fn condition(line: &mut Line) -> Result<Condition, ScriptError> {
     ];
     for (word, make) in counted {
         if line.eat(word) {
-            return Ok(make(line.name("a client's name")?, line.number("a number")?));
+            let name = line.name("a client's name")?;
+            // So many of them, or which.
+            if word == "consumed" && line.eat("=") {
+                return Ok(Condition::Is(Query::Consumed(name), line.words_before("within")));
+            }
+            return Ok(make(name, line.number("a number")?));
         }
     }
     let named: [Named<Condition>; 3] =
@@ -134,7 +119,7 @@ fn condition(line: &mut Line) -> Result<Condition, ScriptError> {
         return Ok(Condition::CaughtUp(line.name("a consumer's name")?, line.name("a topic's name")?));
     }
     if !line.is_query() {
-        return Err(line.error("acked, settled, consumed, answered, serving, down, idle, caught-up or a question"));
+        return Err(line.error(&format!("{} or a question", listed(&CONDITIONS))));
     }
     let query = query(line)?;
     line.need("=")?;
@@ -212,10 +197,8 @@ fn query(line: &mut Line) -> Result<Query, ScriptError> {
     } else if line.eat("allowed") {
         Ok(Query::Allowed)
     } else {
-        Err(line.error(
-            "log, start, high-watermark, end, epochs, leader, leader-epoch, isr, controller, fenced, behind, outcome, appended, \
-             consumed, answer, last, group, members, unsettled, paused, owned, epoch, committed, lag, check or allowed",
-        ))
+        let (last, others) = QUESTIONS.split_last().map_or(("", &[][..]), |it| (*it.0, it.1));
+        Err(line.error(&format!("{} or {last}", listed(others))))
     }
 }
 
@@ -385,11 +368,11 @@ fn named(line: &mut Line) -> Result<Action, ScriptError> {
     if line.eat("heal") {
         return Ok(Action::Heal(line.name("a process's name")?, line.name("another process's name")?));
     }
-    Err(line.error(
-        "at, run, expect, show or an action: producer, consumer, wire, topic, alter, alter-broker, partitions, delete, produce, load, unload, assign, \
-         seek, poll, follow, subscribe, slow, commit, close, init-producer-id, wire-produce, elect, reassign, start, kill, wipe, power-cut, stop, pause, resume, cut, heal, \
-         delay, slow-disk, disk-full, disk-error, disk-heal, bit-rot, skew-clock, drop, corrupt",
-    ))
+    let words = [listed(&ACTIONS), listed(&TOLD), listed(&AFTER)];
+    Err(line.error(&format!(
+        "at, run, expect, show or an action: {}; or what is told: {}; {}",
+        words[0], words[1], words[2]
+    )))
 }
 
 fn topic(line: &mut Line) -> Result<Action, ScriptError> {

@@ -83,32 +83,31 @@ impl Scenario {
 
     /// Plays it; without a transcript it is faster.
     pub fn play_with(&self, transcript: bool) -> Result<Played, ActionError> {
-        self.play_until(transcript, u64::MAX)
+        self.play_until(transcript, u64::MAX, 0)
     }
 
     /// Plays it without a transcript, up to so many events. What was demanded after them is not missed.
     pub fn play_limited(&self, events: u64) -> Result<Played, ActionError> {
-        self.play_until(false, events)
+        self.play_until(false, events, 0)
     }
 
-    fn play_until(&self, transcript: bool, events: u64) -> Result<Played, ActionError> {
+    /// Plays it with the setting that one of its knobs changes. What it waits for and does not come is no failure then, for the
+    /// run may be another one; what the knob's own lines expect is. Nothing if there is no such knob.
+    pub fn play_knob(&self, number: usize, transcript: bool) -> Option<Result<Played, ActionError>> {
+        let own = self.story.knobs.get(number)?.line;
+        Some(self.variation(number)?.play_until(transcript, u64::MAX, own))
+    }
+
+    /// What is waited for in lines before `judged` may not come.
+    fn play_until(&self, transcript: bool, events: u64, judged: usize) -> Result<Played, ActionError> {
         // Who examines many seeds goes back in none.
         let is_bare = events < u64::MAX;
         let history = if is_bare { History::bare(self.shared_setup())? } else { History::new(self.shared_setup())? };
-        let mut player = Player {
-            history,
-            text: transcript.then(String::new),
-            failures: Vec::new(),
-            findings: 0,
-            limit: events,
-            moment: (Instant(0), 0),
-            ran_out: false,
-        };
+        let text = transcript.then(String::new);
+        let mut player = Player { limit: events, judged, ..Player::new(history, text) };
         let mut marks = Vec::with_capacity(self.steps.len());
         for (line, step) in &self.steps {
-            if let Some(text) = &mut player.text {
-                let _ = writeln!(text, "> {step}");
-            }
+            player.head(step);
             player.step(*line, step);
             let world = player.history.world();
             marks.push(Mark { line: *line, event: world.events(), turns: world.turns(), at: world.clock() });
@@ -126,10 +125,11 @@ impl Scenario {
     }
 }
 
-struct Player {
-    history: History,
-    text: Option<String>,
-    failures: Vec<Failure>,
+/// Whoever plays.
+pub(super) struct Player {
+    pub(super) history: History,
+    pub(super) text: Option<String>,
+    pub(super) failures: Vec<Failure>,
     /// Findings that are in the transcript.
     findings: usize,
     /// No more events than this.
@@ -138,9 +138,48 @@ struct Player {
     moment: (Instant, u64),
     /// There were more.
     ran_out: bool,
+    /// What is waited for in lines before this one may not come.
+    judged: usize,
+    /// All of it has to hold at one moment, which is looked for after each event.
+    pub(super) goals: Vec<Condition>,
+    /// It was found.
+    pub(super) is_met: bool,
 }
 
 impl Player {
+    pub(super) fn new(history: History, text: Option<String>) -> Player {
+        Player {
+            history,
+            text,
+            failures: Vec::new(),
+            findings: 0,
+            limit: u64::MAX,
+            moment: (Instant(0), 0),
+            ran_out: false,
+            judged: 0,
+            goals: Vec::new(),
+            is_met: false,
+        }
+    }
+
+    /// Writes down what is to be done.
+    pub(super) fn head(&mut self, step: &Step) {
+        self.write(format_args!("> {step}"));
+    }
+
+    pub(super) fn write(&mut self, what: fmt::Arguments<'_>) {
+        if let Some(text) = &mut self.text {
+            // A string takes everything.
+            let _ = writeln!(text, "{what}");
+        }
+    }
+
+    /// Looks whether all goals hold.
+    pub(super) fn look(&mut self) {
+        let world = self.history.world();
+        self.is_met = self.is_met || (!self.goals.is_empty() && self.goals.iter().all(|it| world.holds(it)));
+    }
+
     /// A promise is broken: what follows proves nothing.
     fn is_broken(&self) -> bool {
         self.text.is_none() && self.history.world().checks().broken().is_some()
@@ -155,7 +194,7 @@ impl Player {
         self.ran_out || self.stands_still()
     }
 
-    fn step(&mut self, line: usize, step: &Step) {
+    pub(super) fn step(&mut self, line: usize, step: &Step) {
         match step {
             Step::Do(action) => {
                 self.act(line, action);
@@ -194,11 +233,16 @@ impl Player {
             }
             Step::RunUntil(condition, within) => {
                 let met =
-                    self.run_while(within.0, |world| !holds(world, condition) && world.checks().broken().is_none());
+                    self.run_while(within.0, |world| !world.holds(condition) && world.checks().broken().is_none());
                 if !met && !self.is_over() {
                     let is_convergence = matches!(condition, Condition::Is(Query::Behind, words) if words.is_empty());
                     let wrong = if is_convergence { Wrong::NotConverged } else { Wrong::NotMet };
-                    self.wrong(line, wrong, format!("not within {within}: {condition}"));
+                    let what = format!("not within {within}: {condition}");
+                    if line < self.judged {
+                        self.note(what);
+                    } else {
+                        self.wrong(line, wrong, what);
+                    }
                 }
             }
             Step::Expect(query, words) => match self.history.world().ask(query) {
@@ -215,6 +259,7 @@ impl Player {
                 }
             },
             Step::Show(query) => match self.history.world().ask(query) {
+                Err(why) if line < self.judged => self.note(why),
                 Err(why) => self.fail(line, why),
                 Ok(answer) => self.note(format!("= {}", in_words(&answer))),
             },
@@ -256,6 +301,7 @@ impl Player {
         let clock = self.history.world().clock();
         self.moment = if self.moment.0 == clock { (clock, self.moment.1 + 1) } else { (clock, 1) };
         self.tell();
+        self.look();
         true
     }
 
@@ -308,32 +354,35 @@ fn is_for_admin(action: &Action) -> bool {
     )
 }
 
-fn holds(world: &World, condition: &Condition) -> bool {
-    let tally = |name: &str| world.pid(name).map(|pid| world.checks().tally(pid)).unwrap_or_default();
-    match condition {
-        Condition::Acked(name, count) => tally(name).ok >= *count,
-        Condition::Settled(name, count) => {
-            let tally = tally(name);
-            tally.ok + tally.failed + tally.unknown >= *count
-        }
-        Condition::Idle(name) => {
-            let tally = tally(name);
-            tally.ok + tally.failed + tally.unknown == tally.sent
-        }
-        Condition::Consumed(name, count) => world.consumed(name) >= *count,
-        Condition::Answered(name, count) => world.answers(name) >= *count,
-        Condition::Serving(name) => world.is_serving(name),
-        Condition::Down(name) => !world.is_up(name),
-        Condition::Is(query, words) => {
-            world.ask(query).is_ok_and(|answer| answer.iter().map(String::as_str).eq(words.iter().map(|it| &**it)))
-        }
-        Condition::CaughtUp(name, topic) => {
-            world.pid(name).is_ok_and(|pid| world.checks().unread(pid, topic).is_none())
+impl World {
+    /// True if it is as a condition says.
+    pub fn holds(&self, condition: &Condition) -> bool {
+        let tally = |name: &str| self.pid(name).map(|pid| self.checks().tally(pid)).unwrap_or_default();
+        match condition {
+            Condition::Acked(name, count) => tally(name).ok >= *count,
+            Condition::Settled(name, count) => {
+                let tally = tally(name);
+                tally.ok + tally.failed + tally.unknown >= *count
+            }
+            Condition::Idle(name) => {
+                let tally = tally(name);
+                tally.ok + tally.failed + tally.unknown == tally.sent
+            }
+            Condition::Consumed(name, count) => self.consumed(name) >= *count,
+            Condition::Answered(name, count) => self.answers(name) >= *count,
+            Condition::Serving(name) => self.is_serving(name),
+            Condition::Down(name) => !self.is_up(name),
+            Condition::Is(query, words) => {
+                self.ask(query).is_ok_and(|answer| answer.iter().map(String::as_str).eq(words.iter().map(|it| &**it)))
+            }
+            Condition::CaughtUp(name, topic) => {
+                self.pid(name).is_ok_and(|pid| self.checks().unread(pid, topic).is_none())
+            }
         }
     }
 }
 
-fn in_words(words: &[String]) -> String {
+pub(super) fn in_words(words: &[String]) -> String {
     if words.is_empty() {
         return "nothing".to_owned();
     }

@@ -32,7 +32,7 @@ pub(super) fn bench(seed: u64, events: u64) -> Scenario {
         steps.push(Step::Do(Action::Load(load)));
     }
     steps.push(Step::RunEvents(events));
-    Scenario { setup: Setup::single(seed), steps: numbered(steps) }
+    Scenario::new(Setup::single(seed), numbered(steps))
 }
 
 pub(super) fn quiet(seed: u64, brokers: usize, seconds: u64) -> Scenario {
@@ -59,7 +59,7 @@ pub(super) fn quiet(seed: u64, brokers: usize, seconds: u64) -> Scenario {
     steps.push(Step::Do(Action::Producer(producer, Vec::new())));
     steps.push(Step::Do(Action::Load(load)));
     steps.push(Step::Run(Duration(seconds * SECOND)));
-    Scenario { setup, steps: numbered(steps) }
+    Scenario::new(setup, numbered(steps))
 }
 
 pub(super) fn random(seed: u64, brokers: usize) -> Scenario {
@@ -91,7 +91,7 @@ pub(super) fn random(seed: u64, brokers: usize) -> Scenario {
     }
     it.other_faults(end, &producers, &consumers);
     it.finish(end, &producers, &consumers);
-    Scenario { setup, steps: numbered(it.steps) }
+    Scenario::new(setup, numbered(it.steps))
 }
 
 pub(super) struct Generator {

@@ -65,7 +65,7 @@ pub(super) fn museum(seed: u64, exhibit: Exhibit) -> Scenario {
     steps.extend(timed.into_iter().map(|(at, action)| Step::At(Duration(at), action)));
     steps.push(Step::Run(Duration(20 * SECOND)));
     let steps = steps.into_iter().enumerate().map(|(index, step)| (index + 1, step)).collect();
-    Scenario { setup, steps }
+    Scenario::new(setup, steps)
 }
 
 fn wait(name: Str) -> Step {

@@ -1,0 +1,94 @@
+//! The words with which a line of a scenario can begin, and what can be asked and waited for. Errors list them, and a test looks
+//! for each of them in the language's reference.
+
+/// Before everything else.
+pub const HEAD: [&str; 2] = ["title", "question"];
+/// What makes the world, before anything happens.
+pub const SETUP: [&str; 7] = ["seed", "network", "disk", "sync", "codec", "past", "broker"];
+/// What is done with time and with questions.
+pub const STEPS: [&str; 5] = ["at", "after", "run", "expect", "show"];
+/// What somebody does.
+pub const ACTIONS: [&str; 41] = [
+    "producer",
+    "consumer",
+    "wire",
+    "topic",
+    "alter",
+    "alter-broker",
+    "partitions",
+    "delete",
+    "produce",
+    "load",
+    "unload",
+    "assign",
+    "seek",
+    "poll",
+    "follow",
+    "subscribe",
+    "slow",
+    "commit",
+    "close",
+    "init-producer-id",
+    "wire-produce",
+    "elect",
+    "reassign",
+    "start",
+    "kill",
+    "wipe",
+    "power-cut",
+    "stop",
+    "pause",
+    "resume",
+    "cut",
+    "heal",
+    "delay",
+    "slow-disk",
+    "disk-full",
+    "disk-error",
+    "disk-heal",
+    "bit-rot",
+    "skew-clock",
+    "drop",
+    "corrupt",
+];
+/// What can be waited for, besides answers to questions.
+pub const CONDITIONS: [&str; 8] = ["acked", "settled", "consumed", "answered", "serving", "down", "idle", "caught-up"];
+/// What can be asked.
+pub const QUESTIONS: [&str; 27] = [
+    "log",
+    "start",
+    "high-watermark",
+    "end",
+    "epochs",
+    "leader",
+    "leader-epoch",
+    "isr",
+    "replicas",
+    "controller",
+    "fenced",
+    "behind",
+    "outcome",
+    "appended",
+    "consumed",
+    "answer",
+    "last",
+    "group",
+    "members",
+    "unsettled",
+    "paused",
+    "owned",
+    "epoch",
+    "committed",
+    "lag",
+    "check",
+    "allowed",
+];
+/// What the reader is told and asked while it happens.
+pub const TOLD: [&str; 5] = ["say", "bet", "wrong", "right", "reveal"];
+/// What comes after the run.
+pub const AFTER: [&str; 6] = ["knob", "puzzle", "from", "goal", "hint", "solve"];
+
+/// The words as an error lists them.
+pub(super) fn listed(words: &[&str]) -> String {
+    words.join(", ")
+}
