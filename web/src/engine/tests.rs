@@ -309,7 +309,7 @@ fn a_line_that_is_wrong_says_where_and_changes_nothing() {
         ("kill", "column 5: expected a process's name, found the end of the line"),
         ("kill b9", "there is no process b9; there are A, B, b1, p1, p2, p3"),
         ("start b1", "b1 runs already"),
-        ("seed 3", "the world was made already: seed, network, disk, sync, codec and broker are its first lines"),
+        ("seed 3", "the world was made already, and what is told is for files: here an action or “run” can be done"),
     ] {
         assert_eq!(engine.act(line).unwrap_err(), said, "{line}");
     }
