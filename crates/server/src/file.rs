@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -130,6 +130,24 @@ impl NativeFile {
         // To be as long as it is frees what is beyond; who fails half-way keeps what it got.
         if let Err(error) = file.set_len(written) {
             tracing::warn!(%path, %error, "what was set aside for a segment could not be given back");
+        }
+    }
+
+    /// Closes it. If nobody else holds it and it has no name, its blocks are freed piece by piece, with a pause between two.
+    pub(crate) fn free(self, piece: u64, pause: impl Fn()) {
+        let Some(open) = Arc::into_inner(self.open) else { return };
+        let Ok(found) = open.file.metadata() else { return };
+        if found.nlink() > 0 {
+            return;
+        }
+        let mut len = found.len();
+        while len > piece {
+            len -= piece;
+            // Closing it frees the rest at once, whatever the matter is.
+            if open.file.set_len(len).is_err() {
+                return;
+            }
+            pause();
         }
     }
 
@@ -399,8 +417,6 @@ fn try_direct(_: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use super::*;
 
     fn segment(folder: &tempfile::TempDir) -> NativeFile {
@@ -421,6 +437,24 @@ mod tests {
         let found = file.file().metadata().unwrap();
         assert_eq!(found.len(), 7);
         assert!(found.blocks() * 512 < SOME, "{} blocks", found.blocks());
+    }
+
+    /// A segment was freed at once, and whoever synced another file waited for the disk to discard a gigabyte.
+    #[test]
+    fn a_deleted_file_is_freed_piece_by_piece_unless_somebody_needs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = segment(&folder);
+        file.file().write_all_at(&[7; 1000], 0).unwrap();
+        let watch = file.file().try_clone().unwrap();
+        let len = || watch.metadata().unwrap().len();
+        file.clone().free(300, || panic!("somebody holds it"));
+        let path = folder.path().join("0.log");
+        let named = NativeFile::new(watch.try_clone().unwrap(), &path, 1, None).unwrap();
+        named.free(300, || panic!("it has a name"));
+        std::fs::remove_file(&path).unwrap();
+        let seen = std::cell::RefCell::new(Vec::new());
+        file.free(300, || seen.borrow_mut().push(len()));
+        assert_eq!(*seen.borrow(), [700, 400, 100]);
     }
 
     #[test]

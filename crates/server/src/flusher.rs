@@ -1,5 +1,5 @@
-//! Flushes, on threads of their own: a disk takes milliseconds to sync what it was given, and appends, to this log and all the
-//! others, need not wait for that.
+//! Flushes, and writes of small files, on threads of their own: a disk takes milliseconds to sync what it was given, and appends,
+//! to this log and all the others, need not wait for that.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,14 +10,21 @@ use std::thread::{self, JoinHandle};
 
 use ordered::Map;
 use storage::flush::FlushJob;
-use storage::{LogId, OpId, StoreError};
+use storage::{Cell, LogId, OpId, StoreError};
 
 use crate::disk::NativeDisk;
 use crate::file::NativeFile;
 use crate::lane::Message;
 
-/// Logs that are flushed at once. A disk makes one sync of several, and one that is slow should hold up few others.
+/// Logs and cells that are made durable at once. A disk makes one sync of several, and one that is slow should hold up few others.
 const THREADS: usize = 4;
+
+/// What is made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Of {
+    Log(LogId),
+    Cell(Cell),
+}
 
 /// How a flush ended; the outer error is a panic.
 type Outcome = thread::Result<Result<(), StoreError>>;
@@ -29,7 +36,7 @@ type Spawn = Box<dyn FnMut(Work) -> io::Result<JoinHandle<()>> + Send>;
 /// What a thread is to do, and where it tells what came of it.
 struct Task {
     op: OpId,
-    log: LogId,
+    of: Of,
     job: FlushJob<NativeFile>,
     disk: NativeDisk,
     outcome: Arc<Slot>,
@@ -37,10 +44,10 @@ struct Task {
 
 impl Task {
     fn carry_out(self, ended: &Sender<Message>) {
-        let Task { op, log, job, mut disk, outcome } = self;
+        let Task { op, of, job, mut disk, outcome } = self;
         outcome.put(std::panic::catch_unwind(AssertUnwindSafe(|| job.run(&mut disk))));
         // Nobody listens any more once the lane has stopped.
-        let _ = ended.send(Message::Flushed(log, op));
+        let _ = ended.send(Message::Flushed(of, op));
     }
 }
 
@@ -68,14 +75,14 @@ impl Slot {
     }
 }
 
-/// The flushes under way: one a log, and who waits for the next.
+/// The flushes under way: one a log or a cell, and who waits for the next.
 pub(crate) struct Flushers {
     ended: Sender<Message>,
     tasks: Sender<Task>,
     queue: Arc<Mutex<Receiver<Task>>>,
     threads: Vec<JoinHandle<()>>,
     spawn: Spawn,
-    running: Map<LogId, Running>,
+    running: Map<Of, Running>,
 }
 
 struct Running {
@@ -86,7 +93,7 @@ struct Running {
     waiting: VecDeque<OpId>,
 }
 
-/// A flush that has ended, and those of its log that came meanwhile.
+/// A flush that has ended, and those of the same that came meanwhile.
 pub(crate) struct Flushed {
     pub(crate) op: OpId,
     pub(crate) joined: Vec<OpId>,
@@ -106,28 +113,33 @@ impl Flushers {
         Flushers { ended, tasks, queue, threads: Vec::new(), spawn, running: Map::new() }
     }
 
-    /// True if the log's flush is under way: this one waits for it, and is handed back with its end.
-    pub(crate) fn must_wait(&mut self, op: OpId, log: LogId) -> bool {
-        let running = self.running.get_mut(&log);
+    /// True if one of the same is under way.
+    pub(crate) fn is_running(&self, of: Of) -> bool {
+        self.running.contains_key(&of)
+    }
+
+    /// True if one of the same is under way: this one waits for it, and is handed back with its end.
+    pub(crate) fn must_wait(&mut self, op: OpId, of: Of) -> bool {
+        let running = self.running.get_mut(&of);
         running.map(|running| running.waiting.push_back(op)).is_some()
     }
 
-    /// Has a flush end with the log's that is under way, if that was gathered after all that this one is to make durable was
+    /// Has a flush end with the one that is under way, if that was gathered after all that this one is to make durable was
     /// there; false if none is.
-    pub(crate) fn join(&mut self, op: OpId, log: LogId) -> bool {
-        let running = self.running.get_mut(&log);
+    pub(crate) fn join(&mut self, op: OpId, of: Of) -> bool {
+        let running = self.running.get_mut(&of);
         running.map(|running| running.joined.push(op)).is_some()
     }
 
     /// Begins one. With no thread to be had it is carried out here and now: the disk is none the worse for that.
-    pub(crate) fn start(&mut self, op: OpId, log: LogId, job: FlushJob<NativeFile>, disk: NativeDisk) {
+    pub(crate) fn start(&mut self, op: OpId, of: Of, job: FlushJob<NativeFile>, disk: NativeDisk) {
         if self.threads.len() < THREADS && self.threads.len() <= self.running.len() {
             self.add_thread();
         }
         let outcome = Arc::<Slot>::default();
         let running = Running { op, joined: Vec::new(), outcome: Arc::clone(&outcome), waiting: VecDeque::new() };
-        self.running.insert(log, running);
-        let task = Task { op, log, job, disk, outcome };
+        self.running.insert(of, running);
+        let task = Task { op, of, job, disk, outcome };
         if self.threads.is_empty() {
             task.carry_out(&self.ended);
         } else {
@@ -152,18 +164,18 @@ impl Flushers {
     }
 
     /// One has told that it ended; `None` if somebody has waited for it.
-    pub(crate) fn ended(&mut self, log: LogId, op: OpId) -> Option<Flushed> {
-        if self.running.get(&log)?.op == op { self.wait_for(log) } else { None }
+    pub(crate) fn ended(&mut self, of: Of, op: OpId) -> Option<Flushed> {
+        if self.running.get(&of)?.op == op { self.wait_for(of) } else { None }
     }
 
-    /// Waits for the log's, if there is one.
-    pub(crate) fn wait_for(&mut self, log: LogId) -> Option<Flushed> {
-        let Running { op, joined, outcome, waiting } = self.running.remove(&log)?;
+    /// Waits for the one that is under way, if there is one.
+    pub(crate) fn wait_for(&mut self, of: Of) -> Option<Flushed> {
+        let Running { op, joined, outcome, waiting } = self.running.remove(&of)?;
         Some(Flushed { op, joined, outcome: outcome.wait(), waiting })
     }
 
-    /// The logs that are being flushed.
-    pub(crate) fn logs(&self) -> Vec<LogId> {
+    /// What is being made durable.
+    pub(crate) fn all(&self) -> Vec<Of> {
         self.running.keys().copied().collect()
     }
 
@@ -212,12 +224,12 @@ mod tests {
                     reserve: 0,
                 };
                 store.execute(StoreOp::Mount(LogId(log), spec)).unwrap();
-                let job = store.flush_job(LogId(log)).unwrap().unwrap();
-                flushers.start(OpId(u64::from(log)), LogId(log), job, store.disk().beside());
+                let job = store.flush_job(LogId(log)).unwrap();
+                flushers.start(OpId(u64::from(log)), Of::Log(LogId(log)), job, store.disk().beside());
             }
             for _ in 1..4 {
-                let Ok(Message::Flushed(log, op)) = told.recv() else { panic!("{threads} threads") };
-                let flushed = flushers.ended(log, op).unwrap();
+                let Ok(Message::Flushed(Of::Log(log), op)) = told.recv() else { panic!("{threads} threads") };
+                let flushed = flushers.ended(Of::Log(log), op).unwrap();
                 assert_eq!((flushed.op, store.flushed(log, flushed.outcome.unwrap())), (op, Ok(Done::Flushed)));
             }
             assert_eq!(flushers.threads.len(), threads);

@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use bytes::Bytes;
+use ordered::{Map, Set};
 use protocol::{Era, FileId};
 use storage::copy::CopyFault;
 use storage::{Cell, CleanStep, CopyPlan, Done, LogId, OpId, Store, StoreError, StoreOp};
@@ -15,9 +17,10 @@ use crate::compressors::NativeCompressors;
 use crate::copier::{Copiers, CopyEnded};
 use crate::disk::NativeDisk;
 use crate::file::NativeFile;
-use crate::flusher::{Flushed, Flushers};
+use crate::flusher::{Flushed, Flushers, Of};
 use crate::held::Change;
-use crate::mounts::mount_all;
+use crate::kind::{Kind, finds_mounts, kind_of, lane_of};
+use crate::mounts::{Mounted, Mounters, mount_all};
 use crate::reader::WakeAtEnd;
 
 /// A finished operation, and what it changed about the files that a sender may need.
@@ -50,8 +53,10 @@ pub(crate) enum Message {
     Cleaned(Box<Ended>),
     /// A step of a copy that ran beside the lane is through.
     Copied(Box<CopyEnded>),
-    /// A flush that ran beside the lane is through.
-    Flushed(LogId, OpId),
+    /// A flush, or the write of a small file, that ran beside the lane is through.
+    Flushed(Of, OpId),
+    /// Mounts that ran beside the lane are through.
+    Mounted(u64),
     /// Nothing comes any more.
     Stop,
 }
@@ -76,6 +81,7 @@ impl Lane {
         let compressors = Arc::new(NativeCompressors);
         let copiers = Copiers::new(Sender::clone(&sender));
         let flushers = Flushers::new(Sender::clone(&sender));
+        let mounters = Mounters::new(Sender::clone(&sender));
         let cleaners = Cleaners::new(Sender::clone(&sender), Arc::clone(&compressors) as _);
         let store = Store::with_compressors(disk, compressors);
         let worker = Worker {
@@ -83,9 +89,12 @@ impl Lane {
             cleaners,
             copiers,
             flushers,
+            mounters,
             mount_threads,
             inbox: Arc::clone(&inbox),
             mounts: VecDeque::new(),
+            held: Map::new(),
+            puts: Map::new(),
             serves: false,
         };
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
@@ -124,7 +133,7 @@ impl Lane {
     }
 }
 
-/// Mounts between two looks for other work, once there is any: a topic of thousands of partitions holds nobody up.
+/// Mounts that run beside the lane together, once it has other work: a topic of thousands of partitions holds nobody up.
 const MOUNTS: usize = 16;
 
 struct Worker {
@@ -132,10 +141,15 @@ struct Worker {
     cleaners: Cleaners,
     copiers: Copiers,
     flushers: Flushers,
+    mounters: Mounters,
     mount_threads: usize,
     inbox: Inbox,
-    /// Mounts that wait for a moment in which nothing else does.
+    /// Mounts that wait for those that are under way.
     mounts: VecDeque<(OpId, StoreOp)>,
+    /// Of logs whose batches are all synced: what waits for the flush that is under way.
+    held: Map<LogId, Vec<(OpId, StoreOp)>>,
+    /// What cells are to hold once what holds them up is through.
+    puts: Map<Cell, Vec<(OpId, Bytes)>>,
     /// Records were appended, not only metadata: a start mounts all it has at once.
     serves: bool,
 }
@@ -143,36 +157,35 @@ struct Worker {
 impl Worker {
     fn run(mut self, receiver: &Receiver<Message>, wake: &dyn Fn()) {
         let mut is_running = true;
-        while is_running || !self.mounts.is_empty() {
-            let first = if self.mounts.is_empty() { receiver.recv().ok() } else { receiver.try_recv().ok() };
-            is_running &= first.is_some() || !self.mounts.is_empty();
+        while is_running && let Ok(first) = receiver.recv() {
             // Whatever arrived meanwhile joins in: more batches to one write.
-            let (mut ops, mut cleaned, mut copied, mut flushed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-            for message in first.into_iter().chain(receiver.try_iter()) {
+            let (mut ops, mut finished, mut flushed) = (Vec::new(), Vec::new(), Vec::new());
+            for message in [first].into_iter().chain(receiver.try_iter()) {
                 match message {
                     Message::Ops(more) => ops.extend(more),
-                    Message::Cleaned(ended) => cleaned.push(ended),
-                    Message::Copied(ended) => copied.push(ended),
-                    Message::Flushed(log, op) => flushed.push((log, op)),
+                    Message::Cleaned(ended) => finished.push(self.cleaned(*ended)),
+                    Message::Copied(ended) => finished.push(self.copied(*ended)),
+                    Message::Flushed(of, op) => flushed.push((of, op)),
+                    Message::Mounted(number) => {
+                        let mounted = self.mounters.ended(number);
+                        self.mounted(mounted, &mut finished);
+                    }
                     Message::Stop => is_running = false,
                 }
             }
-            let mut finished: Vec<Finished> = cleaned.into_iter().map(|ended| self.cleaned(*ended)).collect();
-            finished.extend(copied.into_iter().map(|ended| self.copied(*ended)));
-            for (log, op) in flushed {
-                self.flushed(log, op, &mut finished);
+            for (of, op) in flushed {
+                self.flushed(of, op, &mut finished);
             }
             finished.extend(self.carry_out(ops));
+            self.release(&mut finished);
             self.tell(finished, wake);
-            // Nobody who appended waits for these.
-            let mounted = self.mount(MOUNTS);
+            let mounted = self.begin_mounts();
             self.tell(mounted, wake);
         }
         let mut finished = Vec::new();
-        for log in self.flushers.logs() {
-            self.finish_flushes(log, &mut finished);
-        }
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).extend(finished);
+        self.mount_rest(&mut finished);
+        self.finish_all(&mut finished);
+        self.tell(finished, wake);
         wake();
         self.cleaners.stop();
         self.copiers.stop();
@@ -231,27 +244,30 @@ impl Worker {
         Finished::of(op, self.store.copied(log, Some(job), result))
     }
 
-    /// Has a log flushed beside the lane, unless its next append waits for it anyway.
+    /// Has a log flushed beside the lane.
     fn flush(&mut self, op: OpId, log: LogId, finished: &mut Vec<Finished>) {
-        if self.flushers.must_wait(op, log) {
+        if self.flushers.must_wait(op, Of::Log(log)) {
             return;
         }
         match self.store.flush_job(log) {
-            Ok(Some(job)) => self.flushers.start(op, log, job, self.store.disk().beside()),
-            Ok(None) => finished.push(Finished::of(op, self.store.execute(StoreOp::Flush(log)))),
+            Ok(job) => self.flushers.start(op, Of::Log(log), job, self.store.disk().beside()),
             Err(error) => finished.push(Finished::of(op, self.store.flushed(log, Err(error)))),
         }
     }
 
-    fn flushed(&mut self, log: LogId, op: OpId, finished: &mut Vec<Finished>) {
-        let Some(flushed) = self.flushers.ended(log, op) else { return };
+    fn flushed(&mut self, of: Of, op: OpId, finished: &mut Vec<Finished>) {
+        let Some(flushed) = self.flushers.ended(of, op) else { return };
+        let log = match of {
+            Of::Log(log) => log,
+            Of::Cell(cell) => return self.settle_put(cell, flushed, finished),
+        };
         // The first of those that came meanwhile begins, and the others end with it: all that they are for is there.
         let mut waiting = self.settle_flush(log, flushed, finished).into_iter();
         if let Some(first) = waiting.next() {
             self.flush(first, log, finished);
         }
         for op in waiting {
-            if !self.flushers.join(op, log) {
+            if !self.flushers.join(op, of) {
                 self.flush(op, log, finished);
             }
         }
@@ -259,45 +275,168 @@ impl Worker {
 
     /// Waits for a log's flushes: what follows must not run beside them.
     fn finish_flushes(&mut self, log: LogId, finished: &mut Vec<Finished>) {
-        if let Some(flushed) = self.flushers.wait_for(log) {
+        if let Some(flushed) = self.flushers.wait_for(Of::Log(log)) {
             for op in self.settle_flush(log, flushed, finished) {
                 finished.push(Finished::of(op, self.store.execute(StoreOp::Flush(log))));
             }
         }
     }
 
+    /// Waits for all that is being made durable, and carries out what was held up by it.
+    fn finish_all(&mut self, finished: &mut Vec<Finished>) {
+        for of in self.flushers.all() {
+            if let Of::Log(log) = of {
+                self.finish_flushes(log, finished);
+            }
+        }
+        self.finish_puts(finished);
+        for (_, ops) in std::mem::take(&mut self.held) {
+            let answers = self.store.execute_all(ops);
+            finished.extend(answers.into_iter().map(|(op, result)| Finished::of(op, result)));
+        }
+    }
+
+    /// Waits for all small files that are being replaced, and those that are to be.
+    fn finish_puts(&mut self, finished: &mut Vec<Finished>) {
+        let is_cell = |of: &Of| matches!(of, Of::Cell(_));
+        while let Some(of) = self.flushers.all().into_iter().find(is_cell) {
+            if let (Of::Cell(cell), Some(flushed)) = (of, self.flushers.wait_for(of)) {
+                self.settle_put(cell, flushed, finished);
+            }
+        }
+    }
+
+    /// Has a small file replaced beside the lane.
+    fn put(&mut self, op: OpId, cell: Cell, bytes: Bytes, finished: &mut Vec<Finished>) {
+        if self.must_put_later(cell) {
+            self.puts.entry(cell).or_default().push((op, bytes));
+            return;
+        }
+        match self.store.put_job(cell, bytes) {
+            Ok(job) => self.flushers.start(op, Of::Cell(cell), job, self.store.disk().beside()),
+            Err(error) => finished.push(Finished::of(op, self.store.put_done(cell, Err(error)))),
+        }
+    }
+
+    /// What a directory's cells say of logs that cannot be mounted is known when those that are being mounted are through.
+    fn must_put_later(&self, cell: Cell) -> bool {
+        let waits_for_mounts = !matches!(cell, Cell::QuorumState(_)) && self.mounters.is_running();
+        waits_for_mounts || self.flushers.is_running(Of::Cell(cell))
+    }
+
+    fn settle_put(&mut self, cell: Cell, flushed: Flushed, finished: &mut Vec<Finished>) {
+        let result = said(flushed.outcome);
+        for op in [flushed.op].into_iter().chain(flushed.joined) {
+            finished.push(Finished::of(op, self.store.put_done(cell, result.clone())));
+        }
+        self.next_put(cell, finished);
+    }
+
+    /// Of what a cell was to hold meanwhile only the last is written, and all end with it.
+    fn next_put(&mut self, cell: Cell, finished: &mut Vec<Finished>) {
+        if self.must_put_later(cell) {
+            return;
+        }
+        let Some(mut waiting) = self.puts.remove(&cell) else { return };
+        if let Some((op, bytes)) = waiting.pop() {
+            self.put(op, cell, bytes, finished);
+        }
+        for (op, bytes) in waiting {
+            if !self.flushers.join(op, Of::Cell(cell)) {
+                self.put(op, cell, bytes, finished);
+            }
+        }
+    }
+
+    /// Takes out what has to wait for the flush of a log to whose end nothing may be appended meanwhile.
+    fn hold(&mut self, ops: Vec<(OpId, StoreOp)>) -> Vec<(OpId, StoreOp)> {
+        let mut flushed = Set::new();
+        let mut free = Vec::with_capacity(ops.len());
+        for (id, op) in ops {
+            match lane_of(&op).filter(|log| self.store.is_synced(*log)) {
+                Some(log)
+                    if self.held.contains_key(&log)
+                        || flushed.contains(&log)
+                        || self.flushers.is_running(Of::Log(log)) =>
+                {
+                    self.held.entry(log).or_default().push((id, op));
+                    continue;
+                }
+                Some(log) if matches!(op, StoreOp::Flush(_)) => {
+                    flushed.insert(log);
+                }
+                _ => {}
+            }
+            free.push((id, op));
+        }
+        free
+    }
+
+    /// Carries out what was held up by flushes that are through.
+    fn release(&mut self, finished: &mut Vec<Finished>) {
+        while let Some(log) = self.held.keys().copied().find(|log| !self.flushers.is_running(Of::Log(*log))) {
+            let ops = self.held.remove(&log).unwrap_or_default();
+            finished.extend(self.carry_out(ops));
+        }
+    }
+
     fn settle_flush(&mut self, log: LogId, flushed: Flushed, finished: &mut Vec<Finished>) -> VecDeque<OpId> {
-        let result = flushed
-            .outcome
-            .unwrap_or_else(|panic| Err(StoreError::Io(format!("the flusher panicked: {}", said_in_panic(&*panic)))));
+        let result = said(flushed.outcome);
         for op in [flushed.op].into_iter().chain(flushed.joined) {
             finished.push(Finished::of(op, self.store.flushed(log, result.clone())));
         }
         flushed.waiting
     }
 
-    /// Carries out mounts that have waited, at most so many.
-    fn mount(&mut self, most: usize) -> Vec<Finished> {
-        let run: Vec<(OpId, StoreOp)> = self.mounts.drain(..most.min(self.mounts.len())).collect();
-        if run.is_empty() {
-            return Vec::new();
+    /// Has mounts that have waited carried out beside the lane, unless others are. The answers of those that could not be.
+    fn begin_mounts(&mut self) -> Vec<Finished> {
+        let mut finished = Vec::new();
+        while !self.mounters.is_running() && !self.mounts.is_empty() {
+            let run = self.mounts.drain(..MOUNTS.min(self.mounts.len())).collect();
+            let answers = self.mounters.start(&mut self.store, run, self.mount_threads);
+            finished.extend(answers.into_iter().map(|(op, result)| Finished::of(op, result)));
         }
-        let answers = mount_all(&mut self.store, run, self.mount_threads);
-        answers.into_iter().map(|(op, result)| Finished::of(op, result)).collect()
+        finished
+    }
+
+    fn mounted(&mut self, mounted: Option<Mounted>, finished: &mut Vec<Finished>) {
+        let Some(mounted) = mounted else { return };
+        let answers = mounted.settle(&mut self.store);
+        finished.extend(answers.into_iter().map(|(op, result)| Finished::of(op, result)));
+        for cell in self.puts.keys().copied().collect::<Vec<Cell>>() {
+            self.next_put(cell, finished);
+        }
+    }
+
+    /// Carries out all mounts that wait, here and now.
+    fn mount_rest(&mut self, finished: &mut Vec<Finished>) {
+        let running = self.mounters.wait();
+        self.mounted(running, finished);
+        let rest: Vec<(OpId, StoreOp)> = self.mounts.drain(..).collect();
+        if !rest.is_empty() {
+            let answers = mount_all(&mut self.store, rest, self.mount_threads);
+            finished.extend(answers.into_iter().map(|(op, result)| Finished::of(op, result)));
+        }
     }
 
     /// Carries out the mount of a log, if it waits.
-    fn mount_log(&mut self, log: LogId) -> Option<Finished> {
-        let at = self.mounts.iter().position(|(_, op)| matches!(op, StoreOp::Mount(it, _) if *it == log))?;
-        let (op, mount) = self.mounts.remove(at)?;
-        Some(Finished::of(op, self.store.execute(mount)))
+    fn mount_log(&mut self, log: LogId, finished: &mut Vec<Finished>) {
+        if self.mounters.has(log) {
+            let running = self.mounters.wait();
+            return self.mounted(running, finished);
+        }
+        let at = self.mounts.iter().position(|(_, op)| matches!(op, StoreOp::Mount(it, _) if *it == log));
+        if let Some((op, mount)) = at.and_then(|at| self.mounts.remove(at)) {
+            finished.push(Finished::of(op, self.store.execute(mount)));
+        }
     }
 
     fn carry_out(&mut self, ops: Vec<(OpId, StoreOp)>) -> Vec<Finished> {
         let mut finished = Vec::with_capacity(ops.len());
         // They may begin at any time: after the turn's other operations, so that these are not held up.
         let (mut cleans, mut copies) = (Vec::new(), Vec::new());
-        let mut ops: VecDeque<(OpId, StoreOp)> = ops
+        let mut ops: VecDeque<(OpId, StoreOp)> = self
+            .hold(ops)
             .into_iter()
             .filter_map(|(id, op)| match op {
                 StoreOp::Clean(log, era, step) => {
@@ -318,10 +457,15 @@ impl Worker {
             .collect();
         // They come last, too, but before what must not overtake them. Of one log, appends on both sides of a flush are one write.
         let mut flushes: Vec<(OpId, LogId)> = Vec::new();
+        let mut puts: Vec<(OpId, Cell, Bytes)> = Vec::new();
         if !ops.iter().any(|(_, op)| matches!(kind_of(op), Kind::After(_))) {
             ops.retain(|(id, op)| match op {
                 StoreOp::Flush(log) => {
                     flushes.push((*id, *log));
+                    false
+                }
+                StoreOp::Put(cell, bytes) if kind_of(op) == Kind::Put => {
+                    puts.push((*id, *cell, bytes.clone()));
                     false
                 }
                 _ => true,
@@ -333,9 +477,9 @@ impl Worker {
             let others = ops.iter().position(|(_, op)| kind_of(op) != kind);
             let run: Vec<(OpId, StoreOp)> = ops.drain(..others.unwrap_or(ops.len())).collect();
             if let Kind::After(Some(log)) = kind {
-                finished.extend(self.mount_log(log));
+                self.mount_log(log, &mut finished);
             } else if run.iter().any(|(_, op)| finds_mounts(op)) {
-                finished.extend(self.mount(usize::MAX));
+                self.mount_rest(&mut finished);
             }
             let answers = match kind {
                 Kind::Mount if self.serves => {
@@ -350,12 +494,33 @@ impl Worker {
                     }));
                     continue;
                 }
+                Kind::Put => {
+                    puts.extend(run.into_iter().filter_map(|(id, op)| match op {
+                        StoreOp::Put(cell, bytes) => Some((id, cell, bytes)),
+                        _ => None,
+                    }));
+                    continue;
+                }
                 Kind::After(log) => {
                     for (id, log) in flushes.extract_if(.., |(_, it)| log.is_none_or(|log| log == *it)) {
                         self.flush(id, log, &mut finished);
                     }
-                    for log in log.map_or_else(|| self.flushers.logs(), |log| vec![log]) {
+                    if let Some(log) = log {
                         self.finish_flushes(log, &mut finished);
+                        if self.store.is_synced(log) {
+                            // A cut has the recovery points say less, and no earlier ones may come after them.
+                            let running = self.mounters.wait();
+                            self.mounted(running, &mut finished);
+                            for (id, cell, bytes) in puts.drain(..) {
+                                self.put(id, cell, bytes, &mut finished);
+                            }
+                            self.finish_puts(&mut finished);
+                        }
+                    } else {
+                        for (id, cell, bytes) in puts.drain(..) {
+                            self.put(id, cell, bytes, &mut finished);
+                        }
+                        self.finish_all(&mut finished);
                     }
                     self.store.execute_all(run)
                 }
@@ -365,6 +530,9 @@ impl Worker {
         }
         for (op, log) in flushes {
             self.flush(op, log, &mut finished);
+        }
+        for (op, cell, bytes) in puts {
+            self.put(op, cell, bytes, &mut finished);
         }
         for (op, log, era, step) in cleans {
             finished.extend(self.clean(op, log, era, step));
@@ -376,38 +544,9 @@ impl Worker {
     }
 }
 
-/// How operations are carried out.
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    /// On several threads.
-    Mount,
-    /// Beside the lane.
-    Flush,
-    /// When the log's flushes are through, or everybody's.
-    After(Option<LogId>),
-    /// One after the other.
-    Other,
-}
-
-fn kind_of(op: &StoreOp) -> Kind {
-    match op {
-        StoreOp::Mount(..) => Kind::Mount,
-        StoreOp::Flush(_) => Kind::Flush,
-        StoreOp::Truncate(log, ..)
-        | StoreOp::Delete(log, _)
-        | StoreOp::Remove(log)
-        | StoreOp::Swap(log, ..)
-        | StoreOp::Move(log) => Kind::After(Some(*log)),
-        // It says that all is on disk.
-        StoreOp::Put(Cell::CleanShutdown(_), _) => Kind::After(None),
-        _ => Kind::Other,
-    }
-}
-
-/// True for what must not overtake the mount of any log.
-fn finds_mounts(op: &StoreOp) -> bool {
-    let is_of_folders = matches!(op, StoreOp::Survey(_) | StoreOp::SetAside(..) | StoreOp::Adopt(..));
-    is_of_folders || kind_of(op) == Kind::After(None)
+/// How what ran beside the lane ended; a panic is an error of the disk.
+fn said(outcome: std::thread::Result<Result<(), StoreError>>) -> Result<(), StoreError> {
+    outcome.unwrap_or_else(|panic| Err(StoreError::Io(format!("the flusher panicked: {}", said_in_panic(&*panic)))))
 }
 
 /// What a thread said when it panicked.
@@ -417,226 +556,4 @@ fn said_in_panic(panic: &(dyn Any + Send)) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use ordered::Map;
-    use protocol::records::{BatchBuilder, Compression, PureCompressors};
-    use protocol::{LeaderEpoch, Offset, Str, Uuid, WallMs};
-    use storage::clean::CleanPlan;
-    use storage::{DirId, LogRules, LogSpec};
-
-    use super::*;
-
-    /// Hands operations over and waits for as many answers.
-    fn answers(lane: &Lane, woken: &Receiver<()>, first: u64, ops: Vec<StoreOp>) -> Vec<Result<Done, StoreError>> {
-        let ids: Vec<OpId> = (first..).take(ops.len()).map(OpId).collect();
-        lane.submit(ids.iter().copied().zip(ops).collect());
-        let mut found: Vec<(OpId, Result<Done, StoreError>)> = Vec::new();
-        while found.len() < ids.len() {
-            woken.recv().unwrap();
-            found.extend(lane.finished().into_iter().filter(|it| ids.contains(&it.op)).map(|it| (it.op, it.result)));
-        }
-        found.sort_by_key(|(id, _)| *id);
-        found.into_iter().map(|(_, result)| result).collect()
-    }
-
-    fn spec(partition: i32) -> LogSpec {
-        LogSpec {
-            dir: DirId(0),
-            topic: Str::from("orders"),
-            partition,
-            topic_id: Uuid([5; 16]),
-            create: true,
-            synced: false,
-            compacted: false,
-            reserve: 0,
-        }
-    }
-
-    #[test]
-    fn flushes_and_mounts_beside_other_work_are_overtaken_by_nothing_that_depends_on_them() {
-        const LOGS: u32 = 40;
-        let folder = tempfile::tempdir().unwrap();
-        let (wake, woken) = channel();
-        let mut lane = Lane::start(NativeDisk::new(vec![folder.path().to_owned()]), 2, move || {
-            let _ = wake.send(());
-        })
-        .unwrap();
-        let log = LogId(1);
-        let mounted = answers(&lane, &woken, 0, vec![StoreOp::Mount(log, spec(0))]);
-        let [Ok(Done::Mounted(shape))] = &mounted[..] else { panic!("{mounted:?}") };
-        let mut shape = shape.clone();
-        let mut ops = Vec::new();
-        for _ in 0..3 {
-            let mut builder = BatchBuilder::new(Compression::None);
-            builder.push(WallMs(1_000), None, Some(b"value"), &[]);
-            let batches = builder.build_batches(&PureCompressors).unwrap();
-            let appended = shape.append(batches, LeaderEpoch(0), &LogRules::default(), WallMs(1_000)).unwrap();
-            ops.extend(appended.ops.into_iter().filter(|op| matches!(op, StoreOp::Append(..))));
-            ops.push(StoreOp::Flush(log));
-        }
-        // A topic of many partitions, of which the last is deleted before it was there; and the log itself.
-        ops.extend((1..LOGS).map(|it| StoreOp::Mount(LogId(it + 1), spec(it as i32))));
-        ops.extend([StoreOp::Remove(LogId(LOGS)), StoreOp::Remove(log)]);
-        let count = ops.len();
-        lane.submit((10..).map(OpId).zip(ops).collect());
-        let mut order = Vec::new();
-        while order.len() < count {
-            woken.recv().unwrap();
-            for it in lane.finished() {
-                assert!(it.result.is_ok(), "{it:?}");
-                order.push(it.op.0);
-            }
-        }
-        let place = |op: u64| order.iter().position(|it| *it == op).unwrap();
-        let [flushes, last] = [[11, 13, 15], [14 + u64::from(LOGS), 15 + u64::from(LOGS), 16 + u64::from(LOGS)]];
-        assert!(place(flushes[0]) < place(flushes[1]) && place(flushes[1]) < place(flushes[2]), "{order:?}");
-        assert!(place(flushes[2]) < place(last[2]), "the log is removed when it is flushed: {order:?}");
-        assert!(place(last[0]) < place(last[1]), "a log is removed when it is mounted: {order:?}");
-        lane.stop();
-        let left = std::fs::read_dir(folder.path()).unwrap().count();
-        assert_eq!(left, LOGS as usize - 2, "all but two are there");
-    }
-
-    #[test]
-    fn flushes_that_waited_end_with_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let (sender, told) = channel();
-        // Without a thread each is carried out at once, and told of as ever.
-        let none = |_| Err(std::io::ErrorKind::WouldBlock.into());
-        let mut worker = Worker {
-            store: Store::new(NativeDisk::new(vec![folder.path().to_owned()])),
-            cleaners: Cleaners::new(sender.clone(), Arc::new(NativeCompressors)),
-            copiers: Copiers::new(sender.clone()),
-            flushers: Flushers::with(sender, Box::new(none)),
-            mount_threads: 1,
-            inbox: Inbox::default(),
-            mounts: VecDeque::new(),
-            serves: true,
-        };
-        let log = LogId(1);
-        worker.store.execute(StoreOp::Mount(log, spec(0))).unwrap();
-        let mut finished = Vec::new();
-        for op in 1..=4 {
-            worker.flush(OpId(op), log, &mut finished);
-        }
-        assert_eq!(finished.len(), 0);
-        for ended in [vec![1], vec![2, 3, 4]] {
-            let Ok(Message::Flushed(log, op)) = told.try_recv() else { panic!("before {ended:?}") };
-            worker.flushed(log, op, &mut finished);
-            let answers: Vec<_> = finished.drain(..).map(|it| (it.op.0, it.result)).collect();
-            assert_eq!(answers, ended.into_iter().map(|op| (op, Ok(Done::Flushed))).collect::<Vec<_>>());
-        }
-    }
-
-    /// A topic of many partitions is created while records are appended, and one of its partitions is removed.
-    #[test]
-    fn mounts_hold_up_nobody_who_does_not_need_them() {
-        const LOGS: u32 = 60;
-        let folder = tempfile::tempdir().unwrap();
-        let (wake, woken) = channel();
-        let (go_on, may_go_on) = channel();
-        // Each time that it has told something it waits until it is looked at.
-        let mut lane = Lane::start(NativeDisk::new(vec![folder.path().to_owned()]), 2, move || {
-            let _ = wake.send(());
-            let _ = may_go_on.recv();
-        })
-        .unwrap();
-        let next = || {
-            woken.recv().unwrap();
-            lane.finished().into_iter().map(|it| (it.op.0, it.result)).collect::<Vec<_>>()
-        };
-        let log = LogId(1);
-        lane.submit(vec![(OpId(0), StoreOp::Mount(log, spec(0)))]);
-        let mounted = next();
-        let [(0, Ok(Done::Mounted(shape)))] = &mounted[..] else { panic!("{mounted:?}") };
-        let mut shape = shape.clone();
-        let mut builder = BatchBuilder::new(Compression::None);
-        builder.push(WallMs(1_000), None, Some(b"value"), &[]);
-        let batches = builder.build_batches(&PureCompressors).unwrap();
-        let appended = shape.append(batches, LeaderEpoch(0), &LogRules::default(), WallMs(1_000)).unwrap();
-        let appends = appended.ops.into_iter().filter(|op| matches!(op, StoreOp::Append(..)));
-        let mounts = (2..=LOGS).map(|it| StoreOp::Mount(LogId(it), spec(it as i32)));
-        lane.submit((1..).map(OpId).zip(appends.chain(mounts)).collect());
-        go_on.send(()).unwrap();
-        assert_eq!(next(), [(1, Ok(Done::Appended))], "an append is answered before the mounts");
-        // Of one that waits and one that does not.
-        lane.submit(vec![(OpId(100), StoreOp::Remove(LogId(LOGS))), (OpId(101), StoreOp::Remove(log))]);
-        go_on.send(()).unwrap();
-        assert_eq!(next().len(), MOUNTS);
-        go_on.send(()).unwrap();
-        let removed: Vec<u64> = next().into_iter().map(|(op, _)| op).collect();
-        assert_eq!(removed, [u64::from(LOGS), 100, 101], "no other mount comes before");
-        drop(go_on);
-        lane.stop();
-        let left = std::fs::read_dir(folder.path()).unwrap().count();
-        assert_eq!(left, LOGS as usize - 2);
-    }
-
-    /// A clean of a deleted topic's log went on by its paths, in the folder of the topic that was created next.
-    #[test]
-    fn a_clean_ends_with_its_log() {
-        let folder = tempfile::tempdir().unwrap();
-        let (wake, woken) = channel();
-        let mut lane = Lane::start(NativeDisk::new(vec![folder.path().to_owned()]), 2, move || {
-            let _ = wake.send(());
-        })
-        .unwrap();
-        let log = LogId(1);
-        let spec = LogSpec {
-            dir: DirId(0),
-            topic: Str::from("orders"),
-            partition: 0,
-            topic_id: Uuid([5; 16]),
-            create: true,
-            synced: false,
-            compacted: true,
-            reserve: 0,
-        };
-        let mounted = answers(&lane, &woken, 0, vec![StoreOp::Mount(log, spec)]);
-        let [Ok(Done::Mounted(shape))] = &mounted[..] else { panic!("{mounted:?}") };
-        let mut shape = shape.clone();
-        let mut ops = Vec::new();
-        for value in ["1", "2", "3"] {
-            let mut builder = BatchBuilder::new(Compression::None);
-            builder.push(WallMs(1_000), Some(b"key"), Some(value.as_bytes()), &[]);
-            let batches = builder.build_batches(&PureCompressors).unwrap();
-            let rules = LogRules { segment_bytes: 100, ..LogRules::default() };
-            let appended = shape.append(batches, LeaderEpoch(0), &rules, WallMs(1_000)).unwrap();
-            ops.extend(appended.ops);
-        }
-        assert!(answers(&lane, &woken, 10, ops).iter().all(Result::is_ok));
-        let plan = CleanPlan {
-            first_dirty: Offset(0),
-            end: shape.segments().next_back().unwrap().base,
-            high_watermark: shape.end(),
-            now: WallMs(1_000),
-            delete_retention_ms: 0,
-            segment_bytes: 1 << 20,
-            segment_index_bytes: 10 << 20,
-            index_interval_bytes: 4096,
-            producers: Map::new(),
-            max_keys: 100,
-            seed: [1, 2],
-            // It would take for ever.
-            bytes_per_second: Some(1),
-            piece: 1 << 20,
-        };
-        let clean = StoreOp::Clean(log, shape.era(), CleanStep::Begin(Box::new(plan)));
-        lane.submit(vec![(OpId(100), clean)]);
-        // Answered after the clean has begun, whatever the answer is.
-        answers(&lane, &woken, 101, vec![StoreOp::Remove(LogId(99))]);
-        lane.submit(vec![(OpId(200), StoreOp::Remove(log))]);
-        let mut found: Vec<(OpId, Result<Done, StoreError>)> = Vec::new();
-        while found.len() < 2 {
-            // The lane is not stopped yet: nothing but the removal ends the clean.
-            woken.recv_timeout(Duration::from_secs(60)).expect("the clean ends with its log");
-            found.extend(lane.finished().into_iter().map(|it| (it.op, it.result)));
-        }
-        found.sort_by_key(|(id, _)| *id);
-        assert_eq!(found, [(OpId(100), Err(StoreError::Missing)), (OpId(200), Ok(Done::Removed))]);
-        lane.stop();
-        assert!(!folder.path().join("orders-0").exists(), "nothing was written into a folder that is gone");
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@
 mod aligned;
 mod calls;
 mod cleaner;
+mod closer;
 mod codecs;
 mod compressors;
 mod connection;
@@ -19,6 +20,7 @@ mod flusher;
 mod held;
 mod hostname;
 mod identity;
+mod kind;
 mod lane;
 mod mounts;
 mod own_calls;

@@ -2,91 +2,223 @@
 //! a start is that. `num.recovery.threads.per.data.dir`, as Kafka has it.
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use storage::{DirId, Done, OpId, Store, StoreError, StoreOp};
+use storage::{DirId, Done, LogId, OpId, Store, StoreError, StoreOp};
 
 use crate::disk::NativeDisk;
+use crate::lane::Message;
 
 /// How often people are told how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
+/// The answers to operations, in their order.
+pub(crate) type Answers = Vec<(OpId, Result<Done, StoreError>)>;
+
 /// Carries out mounts of different logs; `threads` of them at once a directory.
-pub(crate) fn mount_all(
-    store: &mut Store<NativeDisk>,
-    mounts: Vec<(OpId, StoreOp)>,
-    threads: usize,
-) -> Vec<(OpId, Result<Done, StoreError>)> {
-    let dir_of = |op: &StoreOp| if let StoreOp::Mount(_, spec) = op { Some(spec.dir) } else { None };
-    let dirs: Vec<DirId> =
-        mounts.iter().filter_map(|(_, op)| dir_of(op)).collect::<BTreeSet<_>>().into_iter().collect();
-    let count = mounts.len();
+pub(crate) fn mount_all(store: &mut Store<NativeDisk>, mounts: Vec<(OpId, StoreOp)>, threads: usize) -> Answers {
     // One alone needs nobody beside.
-    if count.min(threads * dirs.len()) < 2 {
+    if mounts.len().min(threads * dirs_of(&mounts).len()) < 2 {
         return store.execute_all(mounts);
     }
-    let mut asides = Vec::new();
-    for _ in 0..count.min(threads * dirs.len()) {
-        let disk = store.disk().beside();
-        match store.aside(&dirs, disk) {
-            Ok(aside) => asides.push(aside),
-            // Each mount finds the same, and answers with it.
-            Err(_) => return store.execute_all(mounts),
-        }
+    match Chunk::gather(store, mounts, threads) {
+        Ok(chunk) => chunk.run().settle(store),
+        // Each mount finds the same, and answers with it.
+        Err(mounts) => store.execute_all(mounts),
     }
-    let dirs: Vec<Option<DirId>> = mounts.iter().map(|(_, op)| dir_of(op)).collect();
-    let mounts = Mutex::new(mounts.into_iter().enumerate());
-    let next = || mounts.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let mut answers: Vec<Option<(OpId, Result<Done, StoreError>)>> = (0..count).map(|_| None).collect();
-    thread::scope(|scope| {
-        let (sender, receiver) = channel();
-        let threads: Vec<_> = asides
-            .into_iter()
-            .map(|mut aside| {
-                let (sender, next) = (sender.clone(), &next);
-                scope.spawn(move || {
-                    while let Some((index, (op, mount))) = next() {
-                        // Nobody listens any more only if the other end panicked.
-                        let _ = sender.send((index, op, aside.execute(mount)));
-                    }
-                    aside
-                })
-            })
-            .collect();
-        drop(sender);
-        let mut done = 0;
-        loop {
-            match receiver.recv_timeout(TELL_EVERY) {
-                Ok((index, op, result)) => {
-                    answers[index] = Some((op, result));
-                    done += 1;
-                }
-                Err(RecvTimeoutError::Timeout) => tracing::info!("{done} of {count} logs are loaded"),
-                Err(RecvTimeoutError::Disconnected) => break,
+}
+
+fn dir_of(op: &StoreOp) -> Option<DirId> {
+    if let StoreOp::Mount(_, spec) = op { Some(spec.dir) } else { None }
+}
+
+fn dirs_of(mounts: &[(OpId, StoreOp)]) -> Vec<DirId> {
+    mounts.iter().filter_map(|(_, op)| dir_of(op)).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Mounts, and what they need to be carried out while the store goes on.
+pub(crate) struct Chunk {
+    mounts: Vec<(OpId, StoreOp)>,
+    asides: Vec<Store<NativeDisk>>,
+}
+
+/// Mounts that are through, and what the store has not heard of yet.
+pub(crate) struct Mounted {
+    answers: Answers,
+    dirs: Vec<Option<DirId>>,
+    asides: Vec<Store<NativeDisk>>,
+}
+
+impl Chunk {
+    /// Gives the mounts back if a directory of theirs cannot be looked into.
+    pub(crate) fn gather(
+        store: &mut Store<NativeDisk>,
+        mounts: Vec<(OpId, StoreOp)>,
+        threads: usize,
+    ) -> Result<Chunk, Vec<(OpId, StoreOp)>> {
+        let dirs = dirs_of(&mounts);
+        let mut asides = Vec::new();
+        for _ in 0..mounts.len().min(threads * dirs.len()) {
+            let disk = store.disk().beside();
+            match store.aside(&dirs, disk) {
+                Ok(aside) => asides.push(aside),
+                Err(_) => return Err(mounts),
             }
         }
-        for thread in threads {
-            store.absorb(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        Ok(Chunk { mounts, asides })
+    }
+
+    /// Carries them out.
+    pub(crate) fn run(self) -> Mounted {
+        let Chunk { mounts, asides } = self;
+        let count = mounts.len();
+        let dirs: Vec<Option<DirId>> = mounts.iter().map(|(_, op)| dir_of(op)).collect();
+        let mounts = Mutex::new(mounts.into_iter().enumerate());
+        let next = || mounts.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let mut answers: Vec<Option<(OpId, Result<Done, StoreError>)>> = (0..count).map(|_| None).collect();
+        let mut through = Vec::new();
+        thread::scope(|scope| {
+            let (sender, receiver) = channel();
+            let threads: Vec<_> = asides
+                .into_iter()
+                .map(|mut aside| {
+                    let (sender, next) = (sender.clone(), &next);
+                    scope.spawn(move || {
+                        while let Some((index, (op, mount))) = next() {
+                            // Nobody listens any more only if the other end panicked.
+                            let _ = sender.send((index, op, aside.execute(mount)));
+                        }
+                        aside
+                    })
+                })
+                .collect();
+            drop(sender);
+            let mut done = 0;
+            loop {
+                match receiver.recv_timeout(TELL_EVERY) {
+                    Ok((index, op, result)) => {
+                        answers[index] = Some((op, result));
+                        done += 1;
+                    }
+                    Err(RecvTimeoutError::Timeout) => tracing::info!("{done} of {count} logs are loaded"),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            }
+            for thread in threads {
+                through.push(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+        });
+        Mounted { answers: answers.into_iter().flatten().collect(), dirs, asides: through }
+    }
+}
+
+impl Mounted {
+    /// The store has the logs from here on.
+    pub(crate) fn settle(self, store: &mut Store<NativeDisk>) -> Answers {
+        for aside in self.asides {
+            store.absorb(aside);
         }
-    });
-    let answers = answers.into_iter().flatten().zip(dirs);
-    answers
-        .map(|((op, result), dir)| {
-            // What was mounted in a directory that then failed is offline with it.
-            let failed = dir.and_then(|dir| store.failure_of(dir)).filter(|_| result.is_ok());
-            (op, failed.map_or(result, |failed| Err(failed.clone())))
-        })
-        .collect()
+        let answers = self.answers.into_iter().zip(self.dirs);
+        answers
+            .map(|((op, result), dir)| {
+                // What was mounted in a directory that then failed is offline with it.
+                let failed = dir.and_then(|dir| store.failure_of(dir)).filter(|_| result.is_ok());
+                (op, failed.map_or(result, |failed| Err(failed.clone())))
+            })
+            .collect()
+    }
+}
+
+/// Mounts that run beside the lane, some at a time.
+pub(crate) struct Mounters {
+    ended: Sender<Message>,
+    running: Option<Running>,
+    /// How many began.
+    begun: u64,
+}
+
+struct Running {
+    logs: Vec<LogId>,
+    thread: JoinHandle<Mounted>,
+}
+
+impl Mounters {
+    /// They tell `ended` when they are through.
+    pub(crate) fn new(ended: Sender<Message>) -> Mounters {
+        Mounters { ended, running: None, begun: 0 }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// True if the log is being mounted.
+    pub(crate) fn has(&self, log: LogId) -> bool {
+        self.running.as_ref().is_some_and(|it| it.logs.contains(&log))
+    }
+
+    /// Begins with some, of which none may be under way. Answers at once if nobody can run beside.
+    pub(crate) fn start(
+        &mut self,
+        store: &mut Store<NativeDisk>,
+        mounts: Vec<(OpId, StoreOp)>,
+        threads: usize,
+    ) -> Answers {
+        let log_of = |op: &StoreOp| if let StoreOp::Mount(log, _) = op { Some(*log) } else { None };
+        let logs = mounts.iter().filter_map(|(_, op)| log_of(op)).collect();
+        let chunk = match Chunk::gather(store, mounts, threads) {
+            Ok(chunk) => Arc::new(Mutex::new(Some(chunk))),
+            Err(mounts) => return store.execute_all(mounts),
+        };
+        self.begun += 1;
+        let (ended, number, theirs) = (self.ended.clone(), self.begun, Arc::clone(&chunk));
+        let take = |chunk: &Mutex<Option<Chunk>>| chunk.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let work = move || {
+            // However it ends: the lane has to notice.
+            let _told = TellAtEnd(ended, number);
+            take(&theirs).unwrap_or_else(|| panic!("a chunk is carried out once")).run()
+        };
+        match thread::Builder::new().name("mount".into()).spawn(work) {
+            Ok(thread) => {
+                self.running = Some(Running { logs, thread });
+                Vec::new()
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a thread to load logs could not be started: others wait for it meanwhile");
+                take(&chunk).map_or_else(Vec::new, |chunk| chunk.run().settle(store))
+            }
+        }
+    }
+
+    /// One has told that it ended; `None` if somebody has waited for it.
+    pub(crate) fn ended(&mut self, number: u64) -> Option<Mounted> {
+        if self.begun == number { self.wait() } else { None }
+    }
+
+    /// Waits for those that are under way, if any are.
+    pub(crate) fn wait(&mut self) -> Option<Mounted> {
+        let running = self.running.take()?;
+        Some(running.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    }
+}
+
+struct TellAtEnd(Sender<Message>, u64);
+
+impl Drop for TellAtEnd {
+    fn drop(&mut self) {
+        // Nobody listens any more once the lane has stopped.
+        let _ = self.0.send(Message::Mounted(self.1));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use protocol::records::{BatchBuilder, Compression, PureCompressors};
     use protocol::{LeaderEpoch, Str, Uuid, WallMs};
-    use storage::{Cell, LogId, LogRules, LogSpec};
+    use storage::{Cell, LogRules, LogSpec};
 
     use super::*;
 

@@ -25,6 +25,7 @@ use protocol::{Era, FileId, Instant, NodeId, Now, RequestError, Str, WallMs};
 use storage::{OpId, StoreError, StoreOp, log_of};
 
 use crate::calls::{Calls, FIRST_CALL};
+use crate::closer::Closer;
 use crate::compressors::NativeCompressors;
 use crate::connection::{Chunk, Connection, Fault, Read, Sent};
 use crate::file::NativeFile;
@@ -40,8 +41,10 @@ const FIRST_LISTENER: usize = 2;
 const FIRST_CONN: usize = 1024;
 /// One connection may bring this many requests before the others have theirs.
 const REQUESTS_A_TURN: usize = 8;
-/// Requests are taken in for this long before the outbox is carried out and the sockets are looked at again.
+/// Requests are taken in for this long, or up to so many bytes, before the outbox is carried out and the sockets are looked at
+/// again: large appends gain nothing by being handed over together, and a follower's fetch waits for its turn meanwhile.
 const TURN: Duration = Duration::from_millis(2);
+const TURN_BYTES: usize = 256 << 10;
 /// A connection that has this much unsent is not read from: a client must take its answers.
 const UNSENT_LIMIT: u64 = 1024 * 1024;
 /// How long a file that was deleted or compacted away is kept open for answers that are on their way.
@@ -82,6 +85,12 @@ pub(crate) struct Ways {
     pub(crate) calls: Calls,
 }
 
+/// What is left of a turn.
+struct Turn {
+    end: std::time::Instant,
+    bytes: usize,
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub enum Ended {
@@ -110,6 +119,7 @@ pub(crate) struct Reactor {
     next_idle_look: Option<std::time::Instant>,
     calls: Calls,
     own_calls: OwnCalls,
+    closer: Closer,
     /// Files that no new answer will name. One that waits for its other partitions may have named them before.
     retired: VecDeque<(std::time::Instant, FileId)>,
     files: HashMap<FileId, NativeFile>,
@@ -152,6 +162,7 @@ impl Reactor {
             next_idle_look,
             calls,
             own_calls: OwnCalls::default(),
+            closer: Closer::default(),
             retired: VecDeque::new(),
             files: HashMap::new(),
             cuts: HashMap::new(),
@@ -297,12 +308,12 @@ impl Reactor {
     }
 
     fn read_queued(&mut self) {
-        let end = std::time::Instant::now() + TURN;
+        let mut turn = Turn { end: std::time::Instant::now() + TURN, bytes: TURN_BYTES };
         while let Some(conn) = self.unread.pop_front() {
             if let Some(connection) = self.connections.get_mut(&conn) {
                 connection.queued = false;
             }
-            if self.read(conn, end) {
+            if self.read(conn, &mut turn) {
                 return;
             }
         }
@@ -328,7 +339,7 @@ impl Reactor {
     }
 
     /// Takes requests of a connection in, a few at a time. True when the turn is over.
-    fn read(&mut self, conn: ConnId, end: std::time::Instant) -> bool {
+    fn read(&mut self, conn: ConnId, turn: &mut Turn) -> bool {
         for _ in 0..REQUESTS_A_TURN {
             let Some(connection) = self.connections.get_mut(&conn) else { return false };
             let full = connection.unsent() > UNSENT_LIMIT || connection.in_flight() >= IN_FLIGHT_LIMIT;
@@ -338,7 +349,10 @@ impl Reactor {
                 return false;
             }
             match connection.read(self.settings.max_request_bytes) {
-                Ok(Read::Frame(frame)) => self.request(conn, frame),
+                Ok(Read::Frame(frame)) => {
+                    turn.bytes = turn.bytes.saturating_sub(frame.len());
+                    self.request(conn, frame);
+                }
                 Ok(Read::Blocked) => return false,
                 Ok(Read::Closed) => {
                     self.close(conn, None);
@@ -349,7 +363,7 @@ impl Reactor {
                     return false;
                 }
             }
-            if std::time::Instant::now() >= end {
+            if turn.bytes == 0 || std::time::Instant::now() >= turn.end {
                 self.enqueue(conn);
                 return true;
             }
@@ -387,11 +401,7 @@ impl Reactor {
             }
         }
         if !unused.is_empty() {
-            // Closing the last handle of a file without a name frees its blocks, which takes a while for a large one.
-            let closer = std::thread::Builder::new().name("closer".into());
-            if let Err(error) = closer.spawn(move || drop(unused)) {
-                tracing::debug!(%error, "files were closed by the core's own thread");
-            }
+            self.closer.close(unused);
         }
         for finished in self.lane.finished() {
             for (file, opened) in finished.opened {

@@ -1,12 +1,15 @@
 //! Making a log durable. What is to be synced is gathered at once; the syncs themselves need nothing but the disk, so that a
 //! host can have them done beside the log's lane, which goes on meanwhile.
 
-use crate::disk::Disk;
-use crate::op::{DirId, Done, LogId, StoreError};
-use crate::store::Store;
+use bytes::Bytes;
 use protocol::FileId;
 
-/// What makes a log durable as it was when this was gathered. What is appended afterwards is the next one's.
+use crate::disk::Disk;
+use crate::op::{Cell, DirId, Done, LogId, StoreError};
+use crate::store::Store;
+
+/// What makes a log durable as it was when this was gathered, or a cell what it is to be. What is appended afterwards is the
+/// next one's.
 #[derive(Clone, Debug)]
 pub struct FlushJob<F> {
     dir: DirId,
@@ -18,10 +21,12 @@ pub struct FlushJob<F> {
 enum Step<F> {
     /// A segment's bytes.
     File(F),
-    /// An index file, unless a cut has taken it away.
-    Index(String),
+    /// A small file beside them, unless a cut has taken it away.
+    Beside(String),
     /// The names in a folder.
     Names(String),
+    /// A small file that is replaced as a whole.
+    Put(String, Bytes),
 }
 
 impl<F: Clone> FlushJob<F> {
@@ -30,15 +35,16 @@ impl<F: Clone> FlushJob<F> {
         for step in &self.steps {
             match step {
                 Step::File(file) => disk.sync(file)?,
-                Step::Index(path) => sync_index(disk, self.dir, path)?,
+                Step::Beside(path) => sync_file(disk, self.dir, path)?,
                 Step::Names(folder) => disk.sync_dir(self.dir, folder)?,
+                Step::Put(path, bytes) => replace(disk, self.dir, path, bytes.clone())?,
             }
         }
         Ok(())
     }
 }
 
-fn sync_index<D: Disk>(disk: &mut D, dir: DirId, path: &str) -> Result<(), StoreError> {
+fn sync_file<D: Disk>(disk: &mut D, dir: DirId, path: &str) -> Result<(), StoreError> {
     let file = match disk.open(dir, path, false) {
         Err(StoreError::Missing) => return Ok(()),
         other => other?,
@@ -48,15 +54,61 @@ fn sync_index<D: Disk>(disk: &mut D, dir: DirId, path: &str) -> Result<(), Store
     synced
 }
 
+/// Replaces a small file: afterwards either the old or the new one is there, whatever happens.
+pub(crate) fn replace<D: Disk>(disk: &mut D, dir: DirId, path: &str, bytes: Bytes) -> Result<(), StoreError> {
+    let temporary = write_temporary(disk, dir, path, bytes, true)?;
+    disk.rename(dir, &temporary, path)?;
+    disk.sync_dir(dir, path.rsplit_once('/').map_or("", |(folder, _)| folder))
+}
+
+/// The same without waiting for the disk: a power cut may leave the old one, the new one, or one that is torn.
+pub(crate) fn replace_unsynced<D: Disk>(disk: &mut D, dir: DirId, path: &str, bytes: Bytes) -> Result<(), StoreError> {
+    let temporary = write_temporary(disk, dir, path, bytes, false)?;
+    disk.rename(dir, &temporary, path)
+}
+
+fn write_temporary<D: Disk>(
+    disk: &mut D,
+    dir: DirId,
+    path: &str,
+    bytes: Bytes,
+    is_synced: bool,
+) -> Result<String, StoreError> {
+    let temporary = format!("{path}.tmp");
+    let file = disk.open(dir, &temporary, true)?;
+    let mut written = disk.set_len(&file, 0).and_then(|()| disk.write_at(&file, 0, &[bytes]));
+    if is_synced {
+        written = written.and_then(|()| disk.sync(&file));
+    }
+    disk.close(file);
+    written.map(|()| temporary)
+}
+
 impl<D: Disk> Store<D> {
-    /// A [`crate::StoreOp::Flush`] that is to run beside the lane; `None` if it must not, as the next append waits for it. Until
-    /// [`flushed`](Self::flushed) is told of its end, the log has no other, and is neither cut nor removed nor moved.
-    pub fn flush_job(&mut self, log: LogId) -> Result<Option<FlushJob<D::File>>, StoreError> {
+    /// A [`crate::StoreOp::Flush`] that is to run beside the lane. Until [`flushed`](Self::flushed) is told of its end, the log
+    /// has no other, and is neither cut nor removed nor moved; to one whose batches are all synced nothing is appended either.
+    pub fn flush_job(&mut self, log: LogId) -> Result<FlushJob<D::File>, StoreError> {
         let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
-        if let Some(failed) = self.dirs.get(&it.dir).and_then(|state| state.failed.clone()) {
-            return Err(failed);
-        }
-        if it.synced { Ok(None) } else { self.gather_flush(log).map(Some) }
+        self.expect_dir(it.dir)?;
+        self.gather_flush(log)
+    }
+
+    /// A [`crate::StoreOp::Put`] that is to run beside the lane, whose end [`put_done`](Self::put_done) is told of. Of one cell
+    /// there is one at a time. Not for cells that belong to a log's lane, or wait for all others.
+    pub fn put_job(&mut self, cell: Cell, bytes: Bytes) -> Result<FlushJob<D::File>, StoreError> {
+        let (dir, path) = self.place_of_cell(cell)?;
+        self.expect_dir(dir)?;
+        let bytes = self.cell_text(dir, cell, bytes)?;
+        Ok(FlushJob { dir, steps: bytes.map(|bytes| Step::Put(path, bytes)).into_iter().collect() })
+    }
+
+    /// A cell's job has ended.
+    pub fn put_done(&mut self, cell: Cell, result: Result<(), StoreError>) -> Result<Done, StoreError> {
+        self.in_lane(self.dir_of_cell(cell), |_| result.map(|()| Done::Put))
+    }
+
+    fn expect_dir(&self, dir: DirId) -> Result<(), StoreError> {
+        self.failure_of(dir).map_or(Ok(()), |failed| Err(failed.clone()))
     }
 
     /// See [`crate::LogSpec::synced`].
@@ -82,7 +134,7 @@ impl<D: Disk> Store<D> {
         segment.indexes_dirty = false;
         let (dir, base) = (it.dir, segment.base);
         for path in ["index", "timeindex"].map(|suffix| it.path(base, suffix)) {
-            sync_index(&mut self.disk, dir, &path)?;
+            sync_file(&mut self.disk, dir, &path)?;
         }
         Ok(())
     }
@@ -92,6 +144,9 @@ impl<D: Disk> Store<D> {
         let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
         let active = it.segments.active_file();
         let mut steps = Vec::new();
+        if std::mem::take(&mut it.epochs_dirty) {
+            steps.push(Step::Beside(it.epochs_path()));
+        }
         let dirty = it.segments.iter().filter(|(_, it)| it.dirty || it.indexes_dirty);
         for file in dirty.map(|(file, _)| file).collect::<Vec<FileId>>() {
             let segment = it.segments.get_mut(&file).ok_or(StoreError::Missing)?;
@@ -101,7 +156,7 @@ impl<D: Disk> Store<D> {
             // The active segment's are of a clean stop, or written again when it is sealed.
             if active != Some(file) && std::mem::take(&mut segment.indexes_dirty) {
                 let base = segment.base;
-                steps.extend(["index", "timeindex"].map(|suffix| Step::Index(it.path(base, suffix))));
+                steps.extend(["index", "timeindex"].map(|suffix| Step::Beside(it.path(base, suffix))));
             }
         }
         if std::mem::take(&mut it.names_dirty) {

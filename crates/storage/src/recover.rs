@@ -13,7 +13,7 @@ use protocol::{Era, FileId, Offset, TopicPartition, Uuid};
 
 use crate::copy::copied_log;
 use crate::disk::Disk;
-use crate::epochs::Epochs;
+use crate::epochs::{EpochStart, Epochs};
 use crate::index::Indexes;
 use crate::meta;
 use crate::op::{DirId, Done, LogId, LogSpec, StoreError};
@@ -42,6 +42,8 @@ struct Loaded {
     gap: Option<String>,
     /// From here up every batch was checked, and what there is beside the log is made anew from it.
     checked_base: Offset,
+    /// The last leader epoch that their file lists.
+    listed: Option<EpochStart>,
 }
 
 /// What the reading of a log goes by.
@@ -136,6 +138,7 @@ impl<D: Disk> Store<D> {
                 files: 0,
                 names_dirty: created || !mounted.clean,
                 synced: spec.synced,
+                epochs_dirty: false,
             },
         );
         let shape = self.open_log(log, &bases, log_start, spec, mounted);
@@ -163,7 +166,7 @@ impl<D: Disk> Store<D> {
             self.add_segment(log, file, log_start.unwrap_or_default(), spec.reserve)?;
         }
         let checked_from = (!mounted.clean).then(|| mounted.recovery_point.unwrap_or_default());
-        let Loaded { shape, indexes, cut, gap, checked_base } = {
+        let Loaded { shape, indexes, cut, gap, checked_base, listed } = {
             let cleaned_to = mounted.cleaned_to.unwrap_or_default();
             self.read_log(log, Trust { checked_from, synced, cleaned_to, compacted })?
         };
@@ -191,10 +194,19 @@ impl<D: Disk> Store<D> {
             // By an earlier spec perhaps: a topic need not preallocate any more.
             self.trim_anew(log)?;
         }
+        let (first, is_unclean) = (bases.first().copied().unwrap_or_default(), !mounted.clean && !bases.is_empty());
+        let shape = shape.rebuilt(log_start.unwrap_or(first), mounted);
+        if is_unclean && !synced && shape.epochs().entries().last() != listed.as_ref() {
+            // The next start reads only what is behind the recovery point.
+            self.put_epochs(log, shape.epochs().format())?;
+        }
         // What a crash left in the page cache may never have reached the disk, and is about to be called synced.
         self.flush(log)?;
-        let first = bases.first().copied().unwrap_or_default();
-        Ok(shape.rebuilt(log_start.unwrap_or(first), mounted))
+        if is_unclean && !synced {
+            // Its name is on disk; bytes that are torn have all batches read, and can wait for the next flush.
+            self.log_mut(log)?.epochs_dirty = true;
+        }
+        Ok(shape)
     }
 
     /// What the files should hold by the checkpoints, and do not.
@@ -366,7 +378,10 @@ impl<D: Disk> Store<D> {
         let segment_of = |offset: Offset| files.iter().rposition(|(_, base)| *base <= offset).unwrap_or(0);
         let last = files.len().checked_sub(1).ok_or(StoreError::Missing)?;
 
-        let epochs = self.read_epochs(dir, &folder)?;
+        // A power cut may have torn it since the last flush, and what it listed by then is in the batches, too.
+        let may_be_torn = checked_from.is_some() && !trust.synced;
+        let epochs = self.read_epochs(dir, &folder, may_be_torn)?;
+        let listed = epochs.as_ref().and_then(|epochs| epochs.entries().last().copied());
         let checked = checked_from.map_or(usize::MAX, segment_of);
         // Without a checkpoint or a snapshot only the batches themselves can tell, all of them.
         let wanted = if epochs.is_some() { checked.min(last) } else { 0 };
@@ -393,7 +408,7 @@ impl<D: Disk> Store<D> {
                         "{path} ends at {end}, the next file begins at {base}; cut off, as nothing between was synced"
                     );
                     let at = shape.segments().next_back().map_or(0, |segment| segment.size);
-                    return Ok(Loaded { shape, indexes, cut: Some(Cut { file, at, why }), gap, checked_base });
+                    return Ok(Loaded { shape, indexes, cut: Some(Cut { file, at, why }), gap, checked_base, listed });
                 }
                 shape.rebuild_segment(Segment::new(*file, *base, None));
             }
@@ -433,14 +448,14 @@ impl<D: Disk> Store<D> {
                     return Err(StoreError::Corrupt(format!("{why}; {advice}")));
                 }
                 let why = format!("{why}; cut off, as nothing from here on was synced");
-                return Ok(Loaded { shape, indexes, cut: Some(Cut { why, ..cut }), gap, checked_base });
+                return Ok(Loaded { shape, indexes, cut: Some(Cut { why, ..cut }), gap, checked_base, listed });
             }
         }
         if trust.synced && begins_after(&epochs, shape.end()) {
             let (path, end) = (segment_path(&folder, files[last].1, "log"), shape.end());
             return Err(StoreError::Corrupt(format!("{path} ends at {end}, before its last leader epoch; {RESTORE}")));
         }
-        Ok(Loaded { shape, indexes, cut: None, gap, checked_base })
+        Ok(Loaded { shape, indexes, cut: None, gap, checked_base, listed })
     }
 
     /// The timestamp of the first batch of a segment that is not read, and where it ends: its last batches are looked at, those
@@ -502,10 +517,15 @@ impl<D: Disk> Store<D> {
         }
     }
 
-    /// `None` if there is no checkpoint.
-    fn read_epochs(&mut self, dir: DirId, folder: &str) -> Result<Option<Epochs>, StoreError> {
+    /// `None` if there is no checkpoint, or none that is whole though it may be torn.
+    fn read_epochs(&mut self, dir: DirId, folder: &str, may_be_torn: bool) -> Result<Option<Epochs>, StoreError> {
         let path = format!("{folder}/{}", meta::LEADER_EPOCHS);
         let Some(bytes) = self.read_file(dir, &path)? else { return Ok(None) };
+        if may_be_torn {
+            // It has as many lines as it says, each with its end.
+            let entries = meta::parse_epochs(&bytes).ok().filter(|it| !it.is_empty() && bytes.ends_with(b"\n"));
+            return Ok(entries.map(Epochs::of));
+        }
         let entries = meta::parse_epochs(&bytes).map_err(|error| at_path(&path, error))?;
         Ok(Some(Epochs::of(entries)))
     }
@@ -577,7 +597,7 @@ impl<D: Disk> Store<D> {
             let text = meta::format_offsets(points.iter().map(|(name, point)| (name, *point)));
             self.replace_file(dir, meta::RECOVERY_POINTS, text)?;
         }
-        if let Some(mut epochs) = self.read_epochs(dir, &folder)?
+        if let Some(mut epochs) = self.read_epochs(dir, &folder, false)?
             && epochs.truncate_from_end(offset)
         {
             self.replace_file(dir, &format!("{folder}/{}", meta::LEADER_EPOCHS), epochs.format())?;

@@ -12,6 +12,7 @@ use crate::clean::Job;
 use crate::copy::{Copying, hex};
 use crate::disk::Disk;
 use crate::find::Found;
+use crate::flush::{replace, replace_unsynced};
 use crate::index::Indexes;
 use crate::meta;
 use crate::op::{Cell, DirId, Done, LogId, OpId, StoreError, StoreOp, file_id, log_of};
@@ -119,6 +120,8 @@ pub(crate) struct Log<F> {
     pub(crate) names_dirty: bool,
     /// See [`crate::LogSpec::synced`].
     pub(crate) synced: bool,
+    /// A power cut could tear the file of its leader epochs. Batches behind the recovery point tell of them too.
+    pub(crate) epochs_dirty: bool,
 }
 
 /// A segment and its open file.
@@ -147,6 +150,10 @@ impl<F> OpenSegment<F> {
 impl<F> Log<F> {
     pub(crate) fn path(&self, base: Offset, suffix: &str) -> String {
         segment_path(&self.folder, base, suffix)
+    }
+
+    pub(crate) fn epochs_path(&self) -> String {
+        format!("{}/{}", self.folder, meta::LEADER_EPOCHS)
     }
 
     fn active(&mut self, file: FileId) -> Result<&mut OpenSegment<F>, StoreError> {
@@ -322,7 +329,7 @@ impl<D: Disk> Store<D> {
         self.logs.get(&log).map(|log| log.dir)
     }
 
-    fn dir_of_cell(&self, cell: Cell) -> Option<DirId> {
+    pub(crate) fn dir_of_cell(&self, cell: Cell) -> Option<DirId> {
         match cell {
             Cell::QuorumState(log) | Cell::LeaderEpochs(log) | Cell::Producers(log, _) | Cell::Snapshot(log, _) => {
                 self.dir_of(log)
@@ -373,9 +380,7 @@ impl<D: Disk> Store<D> {
             self.flush(log)?;
         }
         if let Some(epochs) = self.epochs.get(&log).cloned() {
-            let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
-            let (dir, path) = (it.dir, format!("{}/{}", it.folder, meta::LEADER_EPOCHS));
-            self.replace_file(dir, &path, epochs)?;
+            self.put_epochs(log, epochs)?;
             self.epochs.remove(&log);
         }
         let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
@@ -393,6 +398,18 @@ impl<D: Disk> Store<D> {
             }
         }
         Ok(Done::Appended)
+    }
+
+    /// Writes down when leader epochs began.
+    pub(crate) fn put_epochs(&mut self, log: LogId, epochs: Bytes) -> Result<(), StoreError> {
+        let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
+        let (dir, path) = (it.dir, it.epochs_path());
+        if it.synced {
+            return replace(&mut self.disk, dir, &path, epochs);
+        }
+        // Nobody waits for the disk here: until the log's next flush a crash has its batches read, which tell the same.
+        (it.epochs_dirty, it.names_dirty) = (true, true);
+        replace_unsynced(&mut self.disk, dir, &path, epochs)
     }
 
     fn roll(
@@ -528,17 +545,7 @@ impl<D: Disk> Store<D> {
 
     /// Replaces a small file: afterwards either the old or the new one is there, whatever happens.
     pub(crate) fn replace_file(&mut self, dir: DirId, path: &str, bytes: Bytes) -> Result<(), StoreError> {
-        let temporary = format!("{path}.tmp");
-        let file = self.disk.open(dir, &temporary, true)?;
-        let written = self
-            .disk
-            .set_len(&file, 0)
-            .and_then(|()| self.disk.write_at(&file, 0, &[bytes]))
-            .and_then(|()| self.disk.sync(&file));
-        self.disk.close(file);
-        written?;
-        self.disk.rename(dir, &temporary, path)?;
-        self.disk.sync_dir(dir, path.rsplit_once('/').map_or("", |(folder, _)| folder))
+        replace(&mut self.disk, dir, path, bytes)
     }
 
     /// Reads a whole small file; `None` if there is none.
@@ -558,7 +565,7 @@ impl<D: Disk> Store<D> {
         self.ends.retain(|it| log_of(it.file) != log);
         let shape = self.cut(log, offset, era)?;
         let it = self.log_mut(log)?;
-        let (dir, path) = (it.dir, format!("{}/{}", it.folder, meta::LEADER_EPOCHS));
+        let (dir, path) = (it.dir, it.epochs_path());
         self.replace_file(dir, &path, shape.epochs().format())?;
         self.epochs.remove(&log);
         Ok(Done::Truncated(Box::new(shape)))
@@ -634,47 +641,61 @@ impl<D: Disk> Store<D> {
         Ok(Some(meta::format_offsets(entries.iter().map(|(name, offset)| (name, *offset)))))
     }
 
-    fn put(&mut self, cell: Cell, bytes: Bytes) -> Result<Done, StoreError> {
+    /// A cell's directory and file.
+    pub(crate) fn place_of_cell(&self, cell: Cell) -> Result<(DirId, String), StoreError> {
         let in_log = |log: LogId, name: &str| {
             let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
             Ok((it.dir, format!("{}/{name}", it.folder)))
         };
-        let (dir, path) = match cell {
-            Cell::QuorumState(log) => in_log(log, meta::QUORUM_STATE)?,
+        match cell {
+            Cell::QuorumState(log) => in_log(log, meta::QUORUM_STATE),
+            Cell::LeaderEpochs(log) => in_log(log, meta::LEADER_EPOCHS),
+            Cell::Producers(log, end) => {
+                let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
+                Ok((it.dir, it.path(end, "snapshot")))
+            }
+            Cell::Snapshot(log, id) => in_log(log, &id.file_name()),
+            Cell::RecoveryPoints(dir) => Ok((dir, meta::RECOVERY_POINTS.to_owned())),
+            Cell::HighWatermarks(dir) => Ok((dir, meta::HIGH_WATERMARKS.to_owned())),
+            Cell::LogStarts(dir) => Ok((dir, meta::LOG_STARTS.to_owned())),
+            Cell::CleanerOffsets(dir) => Ok((dir, meta::CLEANER_OFFSETS.to_owned())),
+            Cell::CleanShutdown(dir) => Ok((dir, meta::CLEAN_SHUTDOWN.to_owned())),
+        }
+    }
+
+    /// What a cell's file is to hold; `None` if it is to stay as it is.
+    pub(crate) fn cell_text(&mut self, dir: DirId, cell: Cell, bytes: Bytes) -> Result<Option<Bytes>, StoreError> {
+        match cell {
+            // A log that was refused must be looked at again, so a stop with one is not marked as clean.
+            Cell::RecoveryPoints(_)
+            | Cell::HighWatermarks(_)
+            | Cell::LogStarts(_)
+            | Cell::CleanerOffsets(_)
+            | Cell::CleanShutdown(_) => self.with_refused(dir, cell, bytes),
+            Cell::QuorumState(_) | Cell::LeaderEpochs(_) | Cell::Producers(..) | Cell::Snapshot(..) => Ok(Some(bytes)),
+        }
+    }
+
+    fn put(&mut self, cell: Cell, bytes: Bytes) -> Result<Done, StoreError> {
+        let (dir, path) = self.place_of_cell(cell)?;
+        match cell {
             Cell::LeaderEpochs(log) => {
-                self.logs.get(&log).ok_or(StoreError::Missing)?;
                 self.epochs.insert(log, bytes);
                 return Ok(Done::Put);
             }
-            Cell::Producers(log, end) => {
-                let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
-                let (dir, path) = (it.dir, it.path(end, "snapshot"));
+            Cell::Producers(..) => {
                 // Not synced, as with a roll: it has a CRC, and what is missing or torn is made anew from the log.
                 self.write_file(dir, &path, bytes)?;
                 return Ok(Done::Put);
             }
-            Cell::Snapshot(log, id) => {
-                let (dir, path) = in_log(log, &id.file_name())?;
-                self.replace_file(dir, &path, bytes)?;
-                self.drop_snapshots_before(log, id)?;
-                return Ok(Done::Put);
-            }
-            Cell::RecoveryPoints(dir) => (dir, meta::RECOVERY_POINTS.to_owned()),
-            Cell::HighWatermarks(dir) => (dir, meta::HIGH_WATERMARKS.to_owned()),
-            Cell::LogStarts(dir) => (dir, meta::LOG_STARTS.to_owned()),
-            Cell::CleanerOffsets(dir) => (dir, meta::CLEANER_OFFSETS.to_owned()),
-            Cell::CleanShutdown(dir) => {
-                self.settle(dir)?;
-                (dir, meta::CLEAN_SHUTDOWN.to_owned())
-            }
-        };
-        let bytes = match cell {
-            Cell::QuorumState(_) => Some(bytes),
-            // A log that was refused must be looked at again, so a stop with one is not marked as clean.
-            _ => self.with_refused(dir, cell, bytes)?,
-        };
-        if let Some(bytes) = bytes {
+            Cell::CleanShutdown(_) => self.settle(dir)?,
+            _ => {}
+        }
+        if let Some(bytes) = self.cell_text(dir, cell, bytes)? {
             self.replace_file(dir, &path, bytes)?;
+        }
+        if let Cell::Snapshot(log, id) = cell {
+            self.drop_snapshots_before(log, id)?;
         }
         Ok(Done::Put)
     }

@@ -329,7 +329,7 @@ fn a_power_cut_during_a_flush_beside_the_lane_leaves_what_was_promised() {
     let mut node = segments(2);
     node.flush();
     node.append(batch_of(&[2_000], 20));
-    let job = node.store.flush_job(LOG).unwrap().unwrap();
+    let job = node.store.flush_job(LOG).unwrap();
     node.append(batch_of(&[2_010], 20));
     node.append(batch_of(&[2_020], 20));
     let all = node.spans();

@@ -5,12 +5,12 @@
 mod common;
 
 use bytes::Bytes;
-use common::{DIR, FIRST, LOG, Node, batch, batch_of, log_path, mounted, produced, small_segments, spec};
+use common::{DIR, FIRST, LOG, Node, Random, batch, batch_of, log_path, mounted, produced, small_segments, spec};
 use protocol::records::BatchHead;
 use protocol::{Era, ErrorCode, LeaderEpoch, Offset, Region, Str, TopicPartition, Uuid};
 use storage::memory::{DiskCall, Fault};
 use storage::{
-    Cell, DirId, Done, LogId, LogSpec, MemoryDisk, OpId, Seek, Store, StoreError, StoreOp, TimestampOffset, meta,
+    Cell, DirId, Done, LogId, LogSpec, Lookup, MemoryDisk, OpId, Seek, Store, StoreError, StoreOp, TimestampOffset, meta,
 };
 
 fn corruption(result: Result<Node, StoreError>) -> String {
@@ -270,8 +270,73 @@ fn garbage_in_checkpoints_is_named() {
         let name = TopicPartition { topic: Str::from("orders"), partition: 0 };
         node.run([StoreOp::Put(Cell::HighWatermarks(DIR), meta::format_offsets([(&name, Offset(1))]))]);
         node.scribble(path, 0, b"\0\0\0\0");
+        if path.ends_with("leader-epoch-checkpoint") {
+            // After a crash it may be torn, and is made anew.
+            let mut node = node.clone().restart().unwrap();
+            assert_eq!(epochs(&node), epochs_of_batches(&mut node));
+        }
+        node.run([StoreOp::Put(Cell::CleanShutdown(DIR), meta::format_clean_shutdown(1))]);
         let error = corruption(node.restart());
         assert!(error.contains(path) && error.contains("remove"), "{error}");
+    }
+}
+
+fn epochs(node: &Node) -> Vec<(i32, i64)> {
+    node.shape.epochs().entries().iter().map(|it| (it.epoch.0, it.start.0)).collect()
+}
+
+fn epochs_of_batches(node: &mut Node) -> Vec<(i32, i64)> {
+    let heads = node.heads(node.shape.log_start().0);
+    let mut found: Vec<(i32, i64)> = heads.iter().map(|head| (head.leader_epoch.0, head.base_offset.0)).collect();
+    found.dedup_by_key(|it| it.0);
+    found
+}
+
+/// The first append to each log, and to each leader epoch, waited twice for the disk, and all others waited with it.
+#[test]
+fn leader_epochs_are_synced_with_the_next_flush() {
+    let mut node = Node::new();
+    let synced = |node: &Node| {
+        let files = node.store.disk().survey();
+        files.iter().find(|it| it.path == "orders-0/leader-epoch-checkpoint").map(|it| it.synced == it.len)
+    };
+    for epoch in [0, 4] {
+        node.epoch = LeaderEpoch(epoch);
+        node.append(batch(1));
+        assert_eq!(synced(&node), Some(false), "epoch {epoch}");
+        node.flush();
+        assert_eq!(synced(&node), Some(true), "epoch {epoch}");
+    }
+}
+
+/// What the file lacks after a crash, or has torn, is told by the batches behind the recovery point.
+#[test]
+fn leader_epochs_survive_though_nobody_waited_for_them() {
+    for seed in 1..=300 {
+        let mut random = Random(seed);
+        let mut node = Node::new().rules(small_segments(400));
+        for step in 0..40 {
+            match random.below(10) {
+                0..=4 => drop(node.append(batch(1))),
+                5 | 6 => node.epoch = LeaderEpoch(node.epoch.0 + 1),
+                7 => {
+                    node.flush();
+                    let end = node.shape.end().0;
+                    node.run([point(end)]);
+                }
+                8 => node = node.restart().unwrap(),
+                _ => {
+                    let (rules, epoch, mut disk) = (node.rules, node.epoch, node.store.into_disk());
+                    disk.power_cut_torn(&mut |bound| random.below(bound));
+                    let mounted = Node::on(disk);
+                    node = Node { rules, epoch, ..mounted.unwrap_or_else(|error| panic!("seed {seed}: {error}")) };
+                    // All that is there was read and synced.
+                    let end = node.shape.end().0;
+                    node.run([point(end)]);
+                }
+            }
+            assert_eq!(epochs(&node), epochs_of_batches(&mut node), "seed {seed}, step {step}");
+        }
     }
 }
 

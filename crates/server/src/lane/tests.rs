@@ -1,0 +1,301 @@
+use std::time::Duration;
+
+use protocol::records::{BatchBuilder, Compression, PureCompressors};
+use protocol::{LeaderEpoch, Offset, Str, Uuid, WallMs};
+use storage::clean::CleanPlan;
+use storage::{DirId, LogRules, LogSpec};
+
+use super::*;
+
+/// Hands operations over and waits for as many answers.
+fn answers(lane: &Lane, woken: &Receiver<()>, first: u64, ops: Vec<StoreOp>) -> Vec<Result<Done, StoreError>> {
+    let ids: Vec<OpId> = (first..).take(ops.len()).map(OpId).collect();
+    lane.submit(ids.iter().copied().zip(ops).collect());
+    let mut found: Vec<(OpId, Result<Done, StoreError>)> = Vec::new();
+    while found.len() < ids.len() {
+        woken.recv().unwrap();
+        found.extend(lane.finished().into_iter().filter(|it| ids.contains(&it.op)).map(|it| (it.op, it.result)));
+    }
+    found.sort_by_key(|(id, _)| *id);
+    found.into_iter().map(|(_, result)| result).collect()
+}
+
+fn spec(partition: i32) -> LogSpec {
+    LogSpec {
+        dir: DirId(0),
+        topic: Str::from("orders"),
+        partition,
+        topic_id: Uuid([5; 16]),
+        create: true,
+        synced: false,
+        compacted: false,
+        reserve: 0,
+    }
+}
+
+#[test]
+fn flushes_and_mounts_beside_other_work_are_overtaken_by_nothing_that_depends_on_them() {
+    const LOGS: u32 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let (wake, woken) = channel();
+    let mut lane = Lane::start(NativeDisk::new(vec![folder.path().to_owned()]), 2, move || {
+        let _ = wake.send(());
+    })
+    .unwrap();
+    let log = LogId(1);
+    let mounted = answers(&lane, &woken, 0, vec![StoreOp::Mount(log, spec(0))]);
+    let [Ok(Done::Mounted(shape))] = &mounted[..] else { panic!("{mounted:?}") };
+    let mut shape = shape.clone();
+    let mut ops = Vec::new();
+    for _ in 0..3 {
+        let mut builder = BatchBuilder::new(Compression::None);
+        builder.push(WallMs(1_000), None, Some(b"value"), &[]);
+        let batches = builder.build_batches(&PureCompressors).unwrap();
+        let appended = shape.append(batches, LeaderEpoch(0), &LogRules::default(), WallMs(1_000)).unwrap();
+        ops.extend(appended.ops.into_iter().filter(|op| matches!(op, StoreOp::Append(..))));
+        ops.push(StoreOp::Flush(log));
+    }
+    // A topic of many partitions, of which the last is deleted before it was there; and the log itself.
+    ops.extend((1..LOGS).map(|it| StoreOp::Mount(LogId(it + 1), spec(it as i32))));
+    ops.extend([StoreOp::Remove(LogId(LOGS)), StoreOp::Remove(log)]);
+    let count = ops.len();
+    lane.submit((10..).map(OpId).zip(ops).collect());
+    let mut order = Vec::new();
+    while order.len() < count {
+        woken.recv().unwrap();
+        for it in lane.finished() {
+            assert!(it.result.is_ok(), "{it:?}");
+            order.push(it.op.0);
+        }
+    }
+    let place = |op: u64| order.iter().position(|it| *it == op).unwrap();
+    let [flushes, last] = [[11, 13, 15], [14 + u64::from(LOGS), 15 + u64::from(LOGS), 16 + u64::from(LOGS)]];
+    assert!(place(flushes[0]) < place(flushes[1]) && place(flushes[1]) < place(flushes[2]), "{order:?}");
+    assert!(place(flushes[2]) < place(last[2]), "the log is removed when it is flushed: {order:?}");
+    assert!(place(last[0]) < place(last[1]), "a log is removed when it is mounted: {order:?}");
+    lane.stop();
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, LOGS as usize - 2, "all but two are there");
+}
+
+/// A lane without threads beside it: what is to run there is carried out at once, and told of as ever.
+fn worker(folder: &std::path::Path) -> (Worker, Receiver<Message>) {
+    let (sender, told) = channel();
+    let none = |_| Err(std::io::ErrorKind::WouldBlock.into());
+    let worker = Worker {
+        store: Store::new(NativeDisk::new(vec![folder.to_owned()])),
+        cleaners: Cleaners::new(sender.clone(), Arc::new(NativeCompressors)),
+        copiers: Copiers::new(sender.clone()),
+        flushers: Flushers::with(sender.clone(), Box::new(none)),
+        mounters: Mounters::new(sender),
+        mount_threads: 1,
+        inbox: Inbox::default(),
+        mounts: VecDeque::new(),
+        held: Map::new(),
+        puts: Map::new(),
+        serves: true,
+    };
+    (worker, told)
+}
+
+type Answer = (u64, Result<Done, StoreError>);
+
+fn taken(finished: &mut Vec<Finished>) -> Vec<Answer> {
+    finished.drain(..).map(|it| (it.op.0, it.result)).collect()
+}
+
+/// Lets the lane hear of the next end.
+fn hear(worker: &mut Worker, told: &Receiver<Message>) -> Vec<Answer> {
+    let Ok(Message::Flushed(of, op)) = told.try_recv() else { panic!("nothing has ended") };
+    let mut finished = Vec::new();
+    worker.flushed(of, op, &mut finished);
+    worker.release(&mut finished);
+    taken(&mut finished)
+}
+
+#[test]
+fn flushes_that_waited_end_with_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut worker, told) = worker(folder.path());
+    let log = LogId(1);
+    worker.store.execute(StoreOp::Mount(log, spec(0))).unwrap();
+    let mut finished = Vec::new();
+    for op in 1..=4 {
+        worker.flush(OpId(op), log, &mut finished);
+    }
+    assert_eq!(finished.len(), 0);
+    for ended in [vec![1], vec![2, 3, 4]] {
+        let answers = hear(&mut worker, &told);
+        assert_eq!(answers, ended.into_iter().map(|op| (op, Ok(Done::Flushed))).collect::<Vec<_>>());
+    }
+}
+
+/// Appends of the metadata log, of which a hole would be damage. All other logs waited with it for its syncs.
+#[test]
+fn nothing_is_appended_to_a_synced_log_while_it_is_flushed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut worker, told) = worker(folder.path());
+    let [log, other] = [1, 2].map(LogId);
+    let mounted = worker.store.execute(StoreOp::Mount(log, LogSpec { synced: true, ..spec(0) }));
+    let Ok(Done::Mounted(mut shape)) = mounted else { panic!("{mounted:?}") };
+    worker.store.execute(StoreOp::Mount(other, spec(1))).unwrap();
+    let mut ops = Vec::new();
+    for _ in 0..2 {
+        let mut builder = BatchBuilder::new(Compression::None);
+        builder.push(WallMs(1_000), None, Some(b"value"), &[]);
+        let batches = builder.build_batches(&PureCompressors).unwrap();
+        let appended = shape.append(batches, LeaderEpoch(0), &LogRules::default(), WallMs(1_000)).unwrap();
+        ops.extend(appended.ops.into_iter().filter(|op| matches!(op, StoreOp::Append(..))));
+        ops.extend([StoreOp::Flush(log), StoreOp::Flush(other)]);
+    }
+    let mut finished = worker.carry_out((1..).map(OpId).zip(ops).collect());
+    worker.release(&mut finished);
+    assert_eq!(taken(&mut finished), [(1, Ok(Done::Appended))]);
+    assert_eq!(hear(&mut worker, &told), [(2, Ok(Done::Flushed)), (4, Ok(Done::Appended))]);
+    assert_eq!(hear(&mut worker, &told), [(3, Ok(Done::Flushed))], "the other log's end with what they are for");
+    assert_eq!(hear(&mut worker, &told), [(5, Ok(Done::Flushed))]);
+    assert_eq!(hear(&mut worker, &told), [(6, Ok(Done::Flushed))]);
+    assert!(told.try_recv().is_err() && worker.held.is_empty());
+}
+
+#[test]
+fn of_what_a_cell_is_to_hold_meanwhile_the_last_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut worker, told) = worker(folder.path());
+    let log = LogId(1);
+    let mounted = worker.store.execute(StoreOp::Mount(log, LogSpec { synced: true, ..spec(0) }));
+    let Ok(Done::Mounted(mut shape)) = mounted else { panic!("{mounted:?}") };
+    let mut builder = BatchBuilder::new(Compression::None);
+    builder.push(WallMs(1_000), None, Some(b"value"), &[]);
+    let batches = builder.build_batches(&PureCompressors).unwrap();
+    let appended = shape.append(batches, LeaderEpoch(0), &LogRules::default(), WallMs(1_000)).unwrap();
+    appended.ops.into_iter().for_each(|op| drop(worker.store.execute(op).unwrap()));
+    let name = protocol::TopicPartition { topic: "orders".into(), partition: 0 };
+    let text = |offset| storage::meta::format_offsets([(&name, Offset(offset))]);
+    let points = || std::fs::read(folder.path().join(storage::meta::RECOVERY_POINTS)).unwrap();
+    let put = |op, offset| (OpId(op), StoreOp::Put(Cell::RecoveryPoints(DirId(0)), text(offset)));
+    let mut finished = worker.carry_out(vec![put(1, 0), put(2, 7), put(3, 1)]);
+    assert_eq!(taken(&mut finished), []);
+    assert_eq!(hear(&mut worker, &told), [(1, Ok(Done::Put))]);
+    assert_eq!(points(), text(1));
+    // A cut has them say less, and what was to be put before does not come after it.
+    let cut = (OpId(5), StoreOp::Truncate(log, Offset(0), Era(1)));
+    let answers = taken(&mut worker.carry_out(vec![put(4, 1), cut]));
+    let order: Vec<u64> = answers.iter().map(|(op, _)| *op).collect();
+    assert_eq!(order, [3, 2, 4, 5]);
+    assert!(answers.iter().all(|(_, result)| result.is_ok()), "{answers:?}");
+    assert_eq!(points(), text(0));
+}
+
+/// A topic of many partitions is created while records are appended, and one of its partitions is removed.
+#[test]
+fn mounts_hold_up_nobody_who_does_not_need_them() {
+    const LOGS: u32 = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let (wake, woken) = channel();
+    let (go_on, may_go_on) = channel();
+    // Each time that it has told something it waits until it is looked at.
+    let mut lane = Lane::start(NativeDisk::new(vec![folder.path().to_owned()]), 2, move || {
+        let _ = wake.send(());
+        let _ = may_go_on.recv();
+    })
+    .unwrap();
+    let next = || {
+        woken.recv().unwrap();
+        lane.finished().into_iter().map(|it| (it.op.0, it.result)).collect::<Vec<_>>()
+    };
+    let log = LogId(1);
+    lane.submit(vec![(OpId(0), StoreOp::Mount(log, spec(0)))]);
+    let mounted = next();
+    let [(0, Ok(Done::Mounted(shape)))] = &mounted[..] else { panic!("{mounted:?}") };
+    let mut shape = shape.clone();
+    let mut builder = BatchBuilder::new(Compression::None);
+    builder.push(WallMs(1_000), None, Some(b"value"), &[]);
+    let batches = builder.build_batches(&PureCompressors).unwrap();
+    let appended = shape.append(batches, LeaderEpoch(0), &LogRules::default(), WallMs(1_000)).unwrap();
+    let appends = appended.ops.into_iter().filter(|op| matches!(op, StoreOp::Append(..)));
+    let mounts = (2..=LOGS).map(|it| StoreOp::Mount(LogId(it), spec(it as i32)));
+    lane.submit((1..).map(OpId).zip(appends.chain(mounts)).collect());
+    go_on.send(()).unwrap();
+    assert_eq!(next(), [(1, Ok(Done::Appended))], "an append is answered before the mounts");
+    // Of one that waits and one that does not.
+    lane.submit(vec![(OpId(100), StoreOp::Remove(LogId(LOGS))), (OpId(101), StoreOp::Remove(log))]);
+    let mut answers: Vec<u64> = Vec::new();
+    while !answers.contains(&101) {
+        go_on.send(()).unwrap();
+        answers.extend(next().into_iter().map(|(op, _)| op));
+    }
+    let place = |op: u64| answers.iter().position(|it| *it == op);
+    assert!(place(u64::from(LOGS)) < place(100) && place(100) < place(101), "{answers:?}");
+    assert!(answers.len() <= MOUNTS + 3, "no more mounts come before than were under way: {answers:?}");
+    drop(go_on);
+    lane.stop();
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, LOGS as usize - 2);
+}
+
+/// A clean of a deleted topic's log went on by its paths, in the folder of the topic that was created next.
+#[test]
+fn a_clean_ends_with_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (wake, woken) = channel();
+    let mut lane = Lane::start(NativeDisk::new(vec![folder.path().to_owned()]), 2, move || {
+        let _ = wake.send(());
+    })
+    .unwrap();
+    let log = LogId(1);
+    let spec = LogSpec {
+        dir: DirId(0),
+        topic: Str::from("orders"),
+        partition: 0,
+        topic_id: Uuid([5; 16]),
+        create: true,
+        synced: false,
+        compacted: true,
+        reserve: 0,
+    };
+    let mounted = answers(&lane, &woken, 0, vec![StoreOp::Mount(log, spec)]);
+    let [Ok(Done::Mounted(shape))] = &mounted[..] else { panic!("{mounted:?}") };
+    let mut shape = shape.clone();
+    let mut ops = Vec::new();
+    for value in ["1", "2", "3"] {
+        let mut builder = BatchBuilder::new(Compression::None);
+        builder.push(WallMs(1_000), Some(b"key"), Some(value.as_bytes()), &[]);
+        let batches = builder.build_batches(&PureCompressors).unwrap();
+        let rules = LogRules { segment_bytes: 100, ..LogRules::default() };
+        let appended = shape.append(batches, LeaderEpoch(0), &rules, WallMs(1_000)).unwrap();
+        ops.extend(appended.ops);
+    }
+    assert!(answers(&lane, &woken, 10, ops).iter().all(Result::is_ok));
+    let plan = CleanPlan {
+        first_dirty: Offset(0),
+        end: shape.segments().next_back().unwrap().base,
+        high_watermark: shape.end(),
+        now: WallMs(1_000),
+        delete_retention_ms: 0,
+        segment_bytes: 1 << 20,
+        segment_index_bytes: 10 << 20,
+        index_interval_bytes: 4096,
+        producers: Map::new(),
+        max_keys: 100,
+        seed: [1, 2],
+        // It would take for ever.
+        bytes_per_second: Some(1),
+        piece: 1 << 20,
+    };
+    let clean = StoreOp::Clean(log, shape.era(), CleanStep::Begin(Box::new(plan)));
+    lane.submit(vec![(OpId(100), clean)]);
+    // Answered after the clean has begun, whatever the answer is.
+    answers(&lane, &woken, 101, vec![StoreOp::Remove(LogId(99))]);
+    lane.submit(vec![(OpId(200), StoreOp::Remove(log))]);
+    let mut found: Vec<(OpId, Result<Done, StoreError>)> = Vec::new();
+    while found.len() < 2 {
+        // The lane is not stopped yet: nothing but the removal ends the clean.
+        woken.recv_timeout(Duration::from_secs(60)).expect("the clean ends with its log");
+        found.extend(lane.finished().into_iter().map(|it| (it.op, it.result)));
+    }
+    found.sort_by_key(|(id, _)| *id);
+    assert_eq!(found, [(OpId(100), Err(StoreError::Missing)), (OpId(200), Ok(Done::Removed))]);
+    lane.stop();
+    assert!(!folder.path().join("orders-0").exists(), "nothing was written into a folder that is gone");
+}
