@@ -198,14 +198,18 @@ impl Client {
             pending.extend(group.pending());
         }
         ordered::sort_by_key(&mut pending, |it| it.op);
+        View { pending, producer: self.producer.view(), ..self.outline() }
+    }
+
+    /// The same without records and operations under way, of which there may be thousands: for who looks at every frame.
+    pub fn outline(&self) -> View {
         View {
             client_id: self.config.client_id.clone(),
             connections: self.network.view(),
-            pending,
-            producer: self.producer.view(),
             consumer: self.consumer.view(),
             group: self.group(),
             metadata_at: self.metadata.answered_at(),
+            ..View::default()
         }
     }
 

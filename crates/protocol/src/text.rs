@@ -1,14 +1,43 @@
 //! Strings whose clones share their bytes.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use bytes::Bytes;
 
 /// An immutable UTF-8 string that shares its bytes: a clone is a reference count.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Default)]
 pub struct Str(Bytes);
+
+// Most names that are compared are clones of each other, which says enough: their bytes need not be looked at.
+impl PartialEq for Str {
+    fn eq(&self, other: &Str) -> bool {
+        self.0.len() == other.0.len() && (self.0.as_ptr() == other.0.as_ptr() || self.0 == other.0)
+    }
+}
+
+impl Eq for Str {}
+
+impl Ord for Str {
+    fn cmp(&self, other: &Str) -> Ordering {
+        if self.0.as_ptr() == other.0.as_ptr() { self.0.len().cmp(&other.0.len()) } else { self.0.cmp(&other.0) }
+    }
+}
+
+impl PartialOrd for Str {
+    fn partial_cmp(&self, other: &Str) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for Str {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
 
 impl Str {
     /// The empty string.
@@ -80,7 +109,7 @@ impl Deref for Str {
 }
 
 impl Borrow<str> for Str {
-    // `str` compares and hashes by its bytes, as `Str` does.
+    // Both compare by their bytes, and hash alike.
     fn borrow(&self) -> &str {
         self.as_str()
     }
@@ -131,6 +160,19 @@ impl fmt::Display for Str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_in_the_order_of_their_bytes_whether_they_share_them_or_not() {
+        let whole = Bytes::from_static(b"orders");
+        let shared = |to| Str::from_utf8(whole.slice(..to)).unwrap();
+        let own = |text: &str| Str::from(text);
+        let texts = [shared(0), shared(3), shared(6), own(""), own("ord"), own("orders"), own("orderz"), own("a")];
+        for a in &texts {
+            for b in &texts {
+                assert_eq!((a.cmp(b), a == b), (a.as_str().cmp(b.as_str()), a.as_str() == b.as_str()), "{a} {b}");
+            }
+        }
+    }
 
     /// Names of topics that were sent to Apache Kafka 4.3.1 in a Metadata request, and the names in its answer.
     #[test]

@@ -90,11 +90,12 @@ impl World {
         };
         let dir = survey.iter().find(|it| folder_of(&it.path) == folder.name).map(|it| it.dir);
         for file in survey.iter().filter(|it| Some(it.dir) == dir) {
-            let Some(bytes) = disk.contents(file.dir, &file.path) else { continue };
+            // Others' files are not even read: there may be many, and long ones.
+            let bytes = || disk.contents(file.dir, &file.path).unwrap_or_default();
             match file.path.split_once('/') {
-                Some((parent, name)) if Some(parent) == folder.name.as_deref() => folder.add(name, file, bytes),
+                Some((parent, name)) if Some(parent) == folder.name.as_deref() => folder.add(name, file, bytes()),
                 None if CHECKPOINTS.contains(&&*file.path) => {
-                    let entries = parse_offsets(&bytes).unwrap_or_default();
+                    let entries = parse_offsets(&bytes()).unwrap_or_default();
                     if let Some((_, offset)) = entries.into_iter().find(|it| it.0 == *partition) {
                         folder.files.push(of_file(&file.path, file, offset.to_string()));
                     }

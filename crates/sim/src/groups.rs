@@ -121,7 +121,7 @@ impl World {
                 newcomer: None,
                 paused_since_newcomer_us: 0,
             });
-            let knows = actor.client.as_ref().map(client::Client::view);
+            let knows = actor.client.as_ref().map(client::Client::outline);
             let told = knows.as_ref().and_then(|it| it.group.as_ref());
             let mut member = Member {
                 client: process.name.clone(),

@@ -12,12 +12,15 @@ use crate::world::{ActionError, World};
 /// The engine's version: another one may do other things with the same run.
 pub const ENGINE: &str = env!("CARGO_PKG_VERSION");
 
-/// Snapshots of the last events are at least this far apart.
-const SPACING: u64 = 1_024;
-/// Older ones thin out up to this distance, which bounds the replay before any moment.
-const WIDEST: u64 = 8_192;
-/// Beyond so many snapshots of one branch the distance grows further.
+/// Snapshots are so many events apart, which bounds the replay before any moment: a browser plays them within 50 ms. What is
+/// between two of them is copied twice, so they are no closer than they have to be.
+const SPACING: u64 = 4_096;
+/// Beyond so many snapshots of one branch old ones are further apart.
 const SNAPSHOTS: usize = 256;
+/// Events that are young in this.
+const YOUNG: u64 = 0x1_0000;
+/// Whoever goes back will soon go back a little more: a seek leaves copies on its way, so many events apart, the last few of them.
+const TRAIL: (u64, usize) = (512, 8);
 
 /// An action and the event that it precedes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +53,8 @@ struct Branch {
     /// The branch it left, and after how many of that one's events.
     from: Option<(usize, u64)>,
     actions: Vec<Stamped>,
-    snapshots: Vec<World>,
+    /// Shared with the branches that leave it later.
+    snapshots: Vec<Arc<World>>,
     /// How many events were ever seen of it.
     known: u64,
     /// How much further apart old snapshots are than usual.
@@ -64,6 +68,8 @@ pub struct History {
     branches: Vec<Branch>,
     current: usize,
     world: World,
+    /// What the last seeks passed on this branch, in the order of events.
+    trail: Vec<Arc<World>>,
     refused: Option<HistoryError>,
     /// Nobody will go back far, so nothing is kept to go back by.
     is_bare: bool,
@@ -133,11 +139,19 @@ impl History {
             name: "main".to_owned(),
             from: None,
             actions: Vec::new(),
-            snapshots: vec![world.clone()],
+            snapshots: vec![Arc::new(world.clone())],
             known: 0,
             scale: 1,
         };
-        Ok(History { setup, branches: vec![branch], current: 0, world, refused: None, is_bare: false })
+        Ok(History {
+            setup,
+            branches: vec![branch],
+            current: 0,
+            world,
+            trail: Vec::new(),
+            refused: None,
+            is_bare: false,
+        })
     }
 
     /// The same to be played once: going back means beginning again.
@@ -252,10 +266,24 @@ impl History {
         if !ahead.is_some_and(|ahead| ahead > 0 && ahead <= snapshot_ahead)
             && let Some(world) = nearest
         {
+            self.trail.retain(|it| it.events() <= world.events());
             self.world = world;
             self.act_recorded(Instant(u64::MAX));
         }
-        while self.world.events() < event && self.step() {}
+        while self.world.events() < event && self.step() {
+            self.leave_trail();
+        }
+    }
+
+    fn leave_trail(&mut self) {
+        let (distance, most) = TRAIL;
+        let events = self.world.events();
+        if events.is_multiple_of(distance) && self.trail.last().is_none_or(|it| it.events() < events) {
+            if self.trail.len() == most {
+                self.trail.remove(0);
+            }
+            self.trail.push(Arc::new(self.world.clone()));
+        }
     }
 
     /// To a time of this branch, as [`History::run_until`] leads there; further than it was, it goes on.
@@ -263,8 +291,8 @@ impl History {
         if at < self.world.clock() {
             let snapshots = &self.branches[self.current].snapshots;
             let index = snapshots.partition_point(|it| it.clock() <= at).saturating_sub(1);
-            if let Some(world) = snapshots.get(index).cloned() {
-                self.world = world;
+            if let Some(world) = snapshots.get(index) {
+                self.world = World::clone(world);
             }
         }
         self.run_until(at);
@@ -293,6 +321,7 @@ impl History {
         }
         let branch = &mut self.branches[self.current];
         branch.actions.push(Stamped { after, turns, at, action });
+        self.trail.clear();
         self.world = changed;
         self.branches[self.current].known = self.branches[self.current].known.max(self.world.events());
         Ok(())
@@ -313,8 +342,9 @@ impl History {
     pub fn switch(&mut self, name: &str) -> Result<(), HistoryError> {
         let found = self.branches.iter().position(|it| it.name == name);
         self.current = found.ok_or_else(|| HistoryError::NoBranch(name.to_owned()))?;
+        self.trail.clear();
         if let Some(world) = self.branches[self.current].snapshots.first() {
-            self.world = world.clone();
+            self.world = World::clone(world);
         }
         self.seek(self.branches[self.current].known);
         Ok(())
@@ -333,6 +363,7 @@ impl History {
             let mut history = self.clone();
             let found = history.branches.iter().position(|it| it.name == name);
             history.current = found.ok_or_else(|| HistoryError::NoBranch(name.to_owned()))?;
+            history.trail.clear();
             history.seek(0);
             Ok::<History, HistoryError>(history)
         };
@@ -368,6 +399,7 @@ impl History {
         };
         self.branches.push(branch);
         self.current = self.branches.len() - 1;
+        self.trail.clear();
     }
 
     /// Does the recorded actions of this moment, but none that comes after a time. One that cannot be done stops the recording,
@@ -397,16 +429,20 @@ impl History {
         }
         branch.known = events;
         if events.is_multiple_of(SPACING) && !self.is_bare {
-            branch.snapshots.push(self.world.clone());
+            branch.snapshots.push(Arc::new(self.world.clone()));
             branch.thin_out();
         }
     }
 
-    /// A copy of the snapshot from which the fewest events lead to the moment.
+    /// A copy of the world from which the fewest events lead to the moment.
     fn nearest(&self, event: u64) -> Option<World> {
-        let snapshots = &self.branches[self.current].snapshots;
-        let index = snapshots.partition_point(|it| it.events() <= event).checked_sub(1)?;
-        snapshots.get(index).cloned()
+        let before = |worlds: &[Arc<World>]| {
+            let index = worlds.partition_point(|it| it.events() <= event).checked_sub(1)?;
+            worlds.get(index).cloned()
+        };
+        let (snapshot, passed) = (before(&self.branches[self.current].snapshots), before(&self.trail));
+        let is_nearer = |it: &Arc<World>| snapshot.as_ref().is_none_or(|snapshot| snapshot.events() < it.events());
+        passed.filter(is_nearer).or(snapshot).map(|it| World::clone(&it))
     }
 }
 
@@ -419,12 +455,7 @@ impl Branch {
         }
         let scale = self.scale;
         self.snapshots.retain(|it| {
-            let age = known - it.events();
-            let distance = match age {
-                0..0x4000 => SPACING,
-                0x4000..0x1_0000 => SPACING * 4,
-                _ => WIDEST * scale,
-            };
+            let distance = if known - it.events() < YOUNG { SPACING } else { SPACING * scale };
             it.events().is_multiple_of(distance)
         });
     }

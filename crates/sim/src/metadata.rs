@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
+use bytes::Bytes;
 use node::view::{MetadataView, RoleKind};
-use ordered::Map;
 use protocol::messages::LeaderChangeMessage;
-use protocol::records::{self, ControlType, PureCompressors, Record};
+use protocol::records::{self, BatchHead, ControlType, PureCompressors, Record};
 use protocol::{MetadataRecord, NodeId, Str, Uuid, decode};
 use storage::DirId;
 use storage::meta::QuorumState;
@@ -66,11 +66,13 @@ impl World {
     /// the longest.
     pub fn quorum(&self, before: Option<i64>, count: i64) -> Vec<Member> {
         let mut members: Vec<Member> = Vec::new();
+        let mut logs: Vec<Vec<(BatchHead, Bytes)>> = Vec::new();
         for process in &self.processes {
             let Some(broker) = process.broker() else { continue };
             let view = broker.node.as_ref().map(|node| node.view(&node::Scope::Node).metadata);
-            let log = log_of(broker, |id| self.broker_name(NodeId(id)));
-            let end = log.last().map_or(0, |it| it.offset + 1);
+            let log = log_of(broker);
+            let end = log.last().map_or(0, |it| it.0.next_offset().0);
+            logs.push(log);
             let id = broker.config.node_id;
             let mut member = Member {
                 name: process.name.clone(),
@@ -86,7 +88,7 @@ impl World {
                 end,
                 synced: end,
                 applied: 0,
-                records: log,
+                records: Vec::new(),
             };
             match &view {
                 Some(view) => member.runs(view),
@@ -97,14 +99,47 @@ impl World {
         }
         let longest = members.iter().map(|it| it.end).max().unwrap_or(0);
         let to = before.unwrap_or(longest).min(longest);
-        for member in &mut members {
-            member.records.retain(|it| (to - count..to).contains(&it.offset));
+        for (member, log) in members.iter_mut().zip(&logs) {
+            member.records = self.entries(log, to - count, to);
         }
         members
     }
-}
 
-impl World {
+    /// The records of a log from an offset up to another. Those below are not even decoded: after an hour they are many. What
+    /// cannot be read ends it.
+    fn entries(&self, log: &[(BatchHead, Bytes)], from: i64, to: i64) -> Vec<Entry> {
+        let name = |id: i32| self.broker_name(NodeId(id));
+        let topic = |id: Uuid| self.topic_named(id, log);
+        let mut entries = Vec::new();
+        for (_, bytes) in log.iter().filter(|(head, _)| head.next_offset().0 > from && head.base_offset.0 < to) {
+            let Some(Ok((head, records))) = records::read(bytes, &PureCompressors).next() else { return entries };
+            for record in records.iter().filter(|it| (from..to).contains(&it.offset.0)) {
+                let (what, about) =
+                    if head.attributes.is_control() { control(record, &name) } else { metadata(record, &topic, &name) };
+                entries.push(Entry { offset: record.offset.0, epoch: head.leader_epoch.0, name: what, about });
+            }
+        }
+        entries
+    }
+
+    /// A topic's name as a node knows it; else, if it is not committed or is no more, as a log says it.
+    fn topic_named(&self, id: Uuid, log: &[(BatchHead, Bytes)]) -> Str {
+        let mut nodes = self.processes.iter().filter_map(|it| it.broker()?.node.as_ref());
+        if let Some(topic) = nodes.find_map(|it| it.image().topic_by_id(id)) {
+            return topic.name.clone();
+        }
+        for (_, records) in log.iter().filter_map(|it| records::read(&it.1, &PureCompressors).next()?.ok()) {
+            for value in records.into_iter().filter_map(|it| it.value) {
+                if let Ok(MetadataRecord::Topic(it)) = MetadataRecord::decode(value)
+                    && it.topic_id == id
+                {
+                    return it.name;
+                }
+            }
+        }
+        Str::new()
+    }
+
     /// True if nothing keeps what a node says from another one.
     fn hears(&self, who: &str, node: NodeId) -> bool {
         let (Ok(to), Ok(from)) = (self.pid(who), self.pid(&self.broker_name(node))) else { return false };
@@ -136,32 +171,29 @@ impl Member {
     }
 }
 
-/// All records of a node's metadata log, as they are in its files. What cannot be read ends it.
-fn log_of(broker: &Broker, name: impl Fn(i32) -> String) -> Vec<Entry> {
+/// All batches of a node's metadata log, as they are in its files. What is none, or not whole, ends it.
+fn log_of(broker: &Broker) -> Vec<(BatchHead, Bytes)> {
     let disk = broker.store.disk();
-    let mut entries = Vec::new();
-    let mut topics = Map::new();
+    let mut batches = Vec::new();
     for file in disk.survey() {
         if !file.path.starts_with(FOLDER) || !file.path.ends_with(".log") {
             continue;
         }
         let Some(bytes) = disk.contents(file.dir, &file.path) else { continue };
-        for batch in records::read(&bytes, &PureCompressors) {
-            let Ok((head, records)) = batch else { return entries };
-            for record in &records {
-                let (what, about) = if head.attributes.is_control() {
-                    control(record, &name)
-                } else {
-                    metadata(record, &mut topics, &name)
-                };
-                entries.push(Entry { offset: record.offset.0, epoch: head.leader_epoch.0, name: what, about });
+        let mut at = 0;
+        while at < bytes.len() {
+            let Ok(head) = BatchHead::decode(&bytes[at..]) else { return batches };
+            if head.size() > bytes.len() - at {
+                return batches;
             }
+            batches.push((head, bytes.slice(at..at + head.size())));
+            at += head.size();
         }
     }
-    entries
+    batches
 }
 
-fn control(record: &Record, name: &impl Fn(i32) -> String) -> (&'static str, String) {
+fn control(record: &Record, name: &dyn Fn(i32) -> String) -> (&'static str, String) {
     let kind = record.key.as_ref().and_then(|key| ControlType::of_key(key).ok().flatten());
     let Some(kind) = kind else { return ("control record", String::new()) };
     let mut about = String::new();
@@ -174,14 +206,11 @@ fn control(record: &Record, name: &impl Fn(i32) -> String) -> (&'static str, Str
     (kind.name(), about)
 }
 
-fn metadata(record: &Record, topics: &mut Map<Uuid, Str>, name: &impl Fn(i32) -> String) -> (&'static str, String) {
+fn metadata(record: &Record, topic: &dyn Fn(Uuid) -> Str, name: &dyn Fn(i32) -> String) -> (&'static str, String) {
     let value = record.value.clone().unwrap_or_default();
     let Ok(decoded) = MetadataRecord::decode(value) else { return ("unknown record", String::new()) };
     let names = |ids: &[i32]| ids.iter().map(|id| name(*id)).collect::<Vec<_>>().join(" ");
-    let place = |topic: &Uuid, partition: i32| {
-        let topic = topics.get(topic).cloned().unwrap_or_default();
-        format!("{topic}-{partition}")
-    };
+    let place = |id: &Uuid, partition: i32| format!("{}-{partition}", topic(*id));
     let about = match &decoded {
         MetadataRecord::RegisterBroker(it) => format!("{} registers, fenced", name(it.broker_id)),
         MetadataRecord::RegisterController(it) => format!("controller {} registers", name(it.controller_id)),
@@ -197,13 +226,8 @@ fn metadata(record: &Record, topics: &mut Map<Uuid, Str>, name: &impl Fn(i32) ->
             }
             what
         }
-        MetadataRecord::Topic(it) => {
-            topics.insert(it.topic_id, it.name.clone());
-            format!("topic {}", it.name)
-        }
-        MetadataRecord::RemoveTopic(it) => {
-            format!("topic {} goes", topics.get(&it.topic_id).cloned().unwrap_or_default())
-        }
+        MetadataRecord::Topic(it) => format!("topic {}", it.name),
+        MetadataRecord::RemoveTopic(it) => format!("topic {} goes", topic(it.topic_id)),
         MetadataRecord::Partition(it) => {
             format!(
                 "{}: replicas {}, leader {}",

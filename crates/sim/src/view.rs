@@ -6,7 +6,8 @@ use node::{Scope, WakeReason};
 use protocol::messages::fetch_response;
 use protocol::records::{self, PureCompressors, Record};
 use protocol::{
-    ApiKey, Era, ErrorCode, Instant, Offset, Region, RequestBody, Response, ResponseBody, Str, TopicPartition, Uuid,
+    ApiKey, Era, ErrorCode, Instant, NodeId, Offset, Region, RequestBody, Response, ResponseBody, Str, TopicPartition,
+    Uuid,
 };
 use storage::Disk;
 use storage::tail::TailEntry;
@@ -65,6 +66,8 @@ pub struct View {
 pub struct Broker {
     /// Its name.
     pub name: Str,
+    /// `node.id`.
+    pub id: NodeId,
     /// Whether it runs.
     pub power: Power,
     /// It stands still.
@@ -92,7 +95,7 @@ pub struct Client {
     pub power: Power,
     /// It stands still.
     pub paused: bool,
-    /// What the client knows. `None` while there is no process, and for a wire client.
+    /// What the client knows, without its records. `None` while there is no process, and for a wire client.
     pub knows: Option<client::View>,
     /// How its records stand.
     pub tally: Tally,
@@ -350,6 +353,7 @@ impl World {
             let broker = process.broker()?;
             Some(Broker {
                 name: process.name.clone(),
+                id: broker.config.node_id,
                 power: process.power,
                 paused: process.paused,
                 serving: broker.serving,
@@ -381,7 +385,7 @@ impl World {
             match &process.kind {
                 Kind::Broker(_) => continue,
                 Kind::Client(actor) => {
-                    client.knows = actor.client.as_ref().map(client::Client::view);
+                    client.knows = actor.client.as_ref().map(client::Client::outline);
                     client.load = actor.load.as_ref().map(|it| it.load.to_string());
                     client.follows = actor.follow.as_ref().map(|it| it.topic.clone());
                     client.consumed_total = actor.consumed_total;

@@ -635,8 +635,12 @@ impl Content {
             let size = (len - index * PAGE).min(PAGE);
             match self.pages.get_mut(index) {
                 Some(page) if page.len() == size => {}
-                Some(page) => Arc::make_mut(page).resize(size, 0),
-                None => self.pages.push(Arc::new(vec![0; size])),
+                Some(page) => grow(Arc::make_mut(page), size),
+                None => {
+                    let mut page = Vec::new();
+                    grow(&mut page, size);
+                    self.pages.push(Arc::new(page));
+                }
             }
         }
         self.len = len;
@@ -665,6 +669,14 @@ impl Content {
         }
         out.freeze()
     }
+}
+
+/// A page that has begun to fill will be full soon: it is moved once, not each time that it has doubled.
+fn grow(page: &mut Vec<u8>, size: usize) {
+    if size > page.capacity() && size > PAGE / 16 {
+        page.reserve_exact(PAGE.saturating_sub(page.len()));
+    }
+    page.resize(size, 0);
 }
 
 fn split(path: &str) -> (&str, &str) {

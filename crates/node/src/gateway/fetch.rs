@@ -333,10 +333,8 @@ impl Node {
                 vec![true; answers.len()]
             }
             Kind::Incremental { session_id, next_epoch } => {
-                let partitions: Vec<(FetchKey, Told)> =
-                    merged.partitions.iter().zip(&told).map(|((key, _), told)| (key.clone(), *told)).collect();
                 response.session_id = session_id;
-                match self.sessions.tell(session_id, next_epoch, &partitions) {
+                match self.sessions.tell(session_id, next_epoch, &told) {
                     Ok(keep) => keep,
                     Err(error) => {
                         response.error_code = error.code();

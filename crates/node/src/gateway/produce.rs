@@ -18,11 +18,10 @@ use protocol::messages::produce_response::{
 };
 use protocol::messages::{ProduceRequest, ProduceResponse};
 use protocol::records::{Batches, Records};
-use protocol::{ErrorCode, Now, ResponseBody, Str};
+use protocol::{ErrorCode, Now, ResponseBody, Str, Uuid};
 
 use crate::deferred::{Pending, RequestId, Waiter};
 use crate::event::Event;
-use crate::image::TopicImage;
 use crate::node::Node;
 use crate::outbox::{Outbox, Reply};
 use crate::partition::{Acks, AppendRequest, PartitionKey, Refused};
@@ -56,13 +55,14 @@ impl Node {
         let mut seen = Set::new();
         for (topic_index, topic) in topic_data.into_iter().enumerate() {
             let known = if waiter.version >= 13 {
-                self.image.topic_by_id(topic.topic_id).cloned().ok_or(ErrorCode::UnknownTopicId)
+                self.image.topic_by_id(topic.topic_id).ok_or(ErrorCode::UnknownTopicId)
             } else {
-                self.image.topic(&topic.name).cloned().ok_or(ErrorCode::UnknownTopicOrPartition)
+                self.image.topic(&topic.name).ok_or(ErrorCode::UnknownTopicOrPartition)
             };
+            let known = known.map(|it| (it.id, it.name.clone()));
             // By name or by id in the request, by name for people.
             let told = match &known {
-                Ok(known) => known.name.clone(),
+                Ok((_, name)) => name.clone(),
                 Err(_) if waiter.version >= 13 => Str::from(topic.topic_id.to_string()),
                 Err(_) => topic.name.clone(),
             };
@@ -72,13 +72,12 @@ impl Node {
                 let slot = Slot { topic: topic_index as u32, partition: partition_index as u32 };
                 let answer = match &known {
                     Err(error) => Err(Refused::code(*error)),
-                    Ok(topic) if !seen.insert((topic.id, index)) => Err(Refused::because(
+                    Ok((topic_id, name)) if !seen.insert((*topic_id, index)) => Err(Refused::because(
                         ErrorCode::InvalidRequest,
-                        format!("partition {}-{index} is named twice", topic.name),
+                        format!("partition {name}-{index} is named twice"),
                     )),
                     Ok(topic) => {
-                        let topic = topic.clone();
-                        self.produce_one(now, id, slot, waiter, acks, transactional_id.is_some(), &topic, data, out)
+                        self.produce_one(now, id, slot, waiter, acks, transactional_id.is_some(), topic, data, out)
                     }
                 };
                 answers.push(match answer {
@@ -117,21 +116,22 @@ impl Node {
         waiter: Waiter,
         acks: i16,
         has_transactional_id: bool,
-        topic: &TopicImage,
+        (topic_id, name): &(Uuid, Str),
         data: PartitionProduceData,
         out: &mut Outbox,
     ) -> Result<Accepted, Refused> {
-        topic.partitions.get(&data.index).ok_or(Refused::code(ErrorCode::UnknownTopicOrPartition))?;
+        let image = self.image.topic_by_id(*topic_id).and_then(|it| it.partitions.get(&data.index));
+        image.ok_or(Refused::code(ErrorCode::UnknownTopicOrPartition))?;
         let acks = match acks {
             0 => Acks::None,
             1 => Acks::Leader,
             -1 => Acks::All,
             _ => return Err(Refused::code(ErrorCode::InvalidRequiredAcks)),
         };
-        if crate::controller::is_internal(&topic.name) {
+        if crate::controller::is_internal(name) {
             return Err(Refused::because(
                 ErrorCode::InvalidTopicException,
-                format!("Cannot append to internal topic {}", topic.name),
+                format!("Cannot append to internal topic {name}"),
             ));
         }
         let batches = one_batch(data.records)?;
@@ -142,7 +142,7 @@ impl Node {
                 Refused::code(ErrorCode::TransactionalIdAuthorizationFailed)
             });
         }
-        let key = PartitionKey { topic_id: topic.id, partition: data.index };
+        let key = PartitionKey { topic_id: *topic_id, partition: data.index };
         let bytes = batches.bytes() as u64;
         let partition = self.partitions.get_mut(&key).ok_or(Refused::code(ErrorCode::NotLeaderOrFollower))?;
         let request = AppendRequest { batches, acks };
@@ -166,7 +166,7 @@ impl Node {
         refused: &Refused,
         waiter: Waiter,
         topic: &Str,
-        topic_id: protocol::Uuid,
+        topic_id: Uuid,
         index: i32,
         out: &mut Outbox,
     ) -> PartitionProduceResponse {

@@ -44,12 +44,11 @@ pub(crate) struct FetchParams {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Cached {
+    key: FetchKey,
     params: FetchParams,
     /// As last told; -1 makes the next answer include the partition.
     high_watermark: i64,
     log_start: i64,
-    /// Partitions that had data go behind the others, so that each gets its turn.
-    place: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -60,9 +59,12 @@ struct Session {
     uses_topic_ids: bool,
     created: Instant,
     last_used: Instant,
-    partitions: Map<FetchKey, Cached>,
-    order: Map<u64, FetchKey>,
-    next_place: u64,
+    /// Each stays at its place as long as it is in the session; `None` is free.
+    slots: Vec<Option<Cached>>,
+    free: Vec<u32>,
+    by_key: Map<FetchKey, u32>,
+    /// Places, in the order in which they are read. Partitions that had data go behind the others, so that each gets its turn.
+    order: Vec<u32>,
 }
 
 /// How an answer is to be written.
@@ -118,12 +120,11 @@ impl Sessions {
         asked: Vec<(FetchKey, FetchParams)>,
         forgotten: &[FetchKey],
     ) -> Result<Merged, ErrorCode> {
-        let asked = without_duplicates(asked);
         if epoch == INITIAL_EPOCH || epoch == FINAL_EPOCH {
             // A full request closes the session it names.
             self.sessions.remove(&session_id);
             let kind = if epoch == FINAL_EPOCH { Kind::Sessionless } else { Kind::Full { uses_topic_ids } };
-            return Ok(Merged { kind, partitions: asked });
+            return Ok(Merged { kind, partitions: without_duplicates(asked) });
         }
         let session = self.sessions.get_mut(&session_id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
         if session.epoch != epoch {
@@ -135,18 +136,15 @@ impl Sessions {
         for (key, params) in &asked {
             session.update(key, *params);
         }
-        for key in forgotten {
-            session.forget(key);
-        }
-        if session.partitions.is_empty() {
+        session.forget(forgotten);
+        if session.order.is_empty() {
             self.sessions.remove(&session_id);
-            return Ok(Merged { kind: Kind::Sessionless, partitions: asked });
+            return Ok(Merged { kind: Kind::Sessionless, partitions: without_duplicates(asked) });
         }
         session.last_used = now;
         session.epoch = next_epoch(epoch);
         let kind = Kind::Incremental { session_id, next_epoch: session.epoch };
-        let partitions = session.order.values().map(|key| (key.clone(), session.partitions[key].params)).collect();
-        Ok(Merged { kind, partitions })
+        Ok(Merged { kind, partitions: session.in_order() })
     }
 
     /// Creates the session of a full answer, if there is room or another is worth less. Answers its id, or 0.
@@ -172,33 +170,28 @@ impl Sessions {
             uses_topic_ids,
             created: now,
             last_used: now,
-            partitions: Map::new(),
-            order: Map::new(),
-            next_place: 0,
+            slots: Vec::with_capacity(partitions.len()),
+            free: Vec::new(),
+            by_key: Map::new(),
+            order: Vec::with_capacity(partitions.len()),
         };
         for (key, params, told) in partitions {
-            session.update(&key, params);
-            if let Some(cached) = session.partitions.get_mut(&key) {
-                (cached.high_watermark, cached.log_start) = (told.high_watermark, told.log_start);
-            }
+            let cached = session.update(&key, params);
+            (cached.high_watermark, cached.log_start) = (told.high_watermark, told.log_start);
         }
         self.sessions.insert(session_id, session);
         session_id
     }
 
-    /// Which partitions of an incremental answer the fetcher must be told; remembers that it was told.
-    pub(crate) fn tell(
-        &mut self,
-        session_id: i32,
-        next_epoch: i32,
-        partitions: &[(FetchKey, Told)],
-    ) -> Result<Vec<bool>, ErrorCode> {
+    /// Which partitions of an incremental answer the fetcher must be told; remembers that it was told. `told` is of each
+    /// partition in the order that [`Sessions::merge`] gave for this epoch, which nothing changes before the next one.
+    pub(crate) fn tell(&mut self, session_id: i32, next_epoch: i32, told: &[Told]) -> Result<Vec<bool>, ErrorCode> {
         let session = self
             .sessions
             .get_mut(&session_id)
-            .filter(|session| session.epoch == next_epoch)
+            .filter(|session| session.epoch == next_epoch && session.order.len() == told.len())
             .ok_or(ErrorCode::InvalidFetchSessionEpoch)?;
-        Ok(partitions.iter().map(|(key, told)| session.tell(key, told)).collect())
+        Ok(session.tell(told))
     }
 
     /// How many sessions there are.
@@ -222,8 +215,8 @@ impl Sessions {
                 .sessions
                 .iter()
                 .filter(|(_, session)| !session.is_replica && is_over(session.created))
-                .min_by_key(|(id, session)| (session.partitions.len(), **id))
-                .filter(|(_, session)| session.partitions.len() < size)
+                .min_by_key(|(id, session)| (session.order.len(), **id))
+                .filter(|(_, session)| session.order.len() < size)
                 .map(|(id, _)| *id),
         };
         victim.is_some_and(|id| self.sessions.remove(&id).is_some())
@@ -231,35 +224,73 @@ impl Sessions {
 }
 
 impl Session {
-    fn update(&mut self, key: &FetchKey, params: FetchParams) {
-        if let Some(cached) = self.partitions.get_mut(key) {
-            cached.params = params;
-            return;
-        }
-        let place = self.next_place;
-        self.next_place += 1;
-        let key = key.kept();
-        self.order.insert(place, key.clone());
-        self.partitions.insert(key, Cached { params, high_watermark: -1, log_start: -1, place });
+    /// What is wanted of a partition from now on; one that is new is the last.
+    fn update(&mut self, key: &FetchKey, params: FetchParams) -> &mut Cached {
+        let place = match self.by_key.get(key) {
+            Some(place) => *place as usize,
+            None => {
+                let place = self.free.pop().map_or(self.slots.len(), |it| it as usize);
+                if place == self.slots.len() {
+                    self.slots.push(None);
+                }
+                let key = key.kept();
+                self.by_key.insert(key.clone(), place as u32);
+                self.order.push(place as u32);
+                self.slots[place] = Some(Cached { key, params, high_watermark: -1, log_start: -1 });
+                place
+            }
+        };
+        let cached = self.slots[place].as_mut().expect("a key's place is not free");
+        cached.params = params;
+        cached
     }
 
-    fn forget(&mut self, key: &FetchKey) {
-        if let Some(cached) = self.partitions.remove(key) {
-            self.order.remove(&cached.place);
+    fn forget(&mut self, keys: &[FetchKey]) {
+        let free_before = self.free.len();
+        for key in keys {
+            if let Some(place) = self.by_key.remove(key) {
+                self.slots[place as usize] = None;
+                self.free.push(place);
+            }
+        }
+        if self.free.len() > free_before {
+            self.order.retain(|place| self.slots[*place as usize].is_some());
         }
     }
 
-    fn tell(&mut self, key: &FetchKey, told: &Told) -> bool {
-        let Some(cached) = self.partitions.get_mut(key) else { return false };
-        let changed = cached.high_watermark != told.high_watermark || cached.log_start != told.log_start;
-        cached.log_start = told.log_start;
-        cached.high_watermark = if told.is_error { -1 } else { told.high_watermark };
-        if told.bytes > 0 {
-            let kept = self.order.remove(&cached.place).unwrap_or_else(|| key.kept());
-            cached.place = self.next_place;
-            self.next_place += 1;
-            self.order.insert(cached.place, kept);
+    fn in_order(&self) -> Vec<(FetchKey, FetchParams)> {
+        let mut partitions = Vec::with_capacity(self.order.len());
+        for place in &self.order {
+            if let Some(cached) = &self.slots[*place as usize] {
+                partitions.push((cached.key.clone(), cached.params));
+            }
         }
+        partitions
+    }
+
+    fn tell(&mut self, told: &[Told]) -> Vec<bool> {
+        let mut tells = Vec::with_capacity(told.len());
+        for (place, told) in self.order.iter().zip(told) {
+            tells.push(self.slots[*place as usize].as_mut().is_some_and(|it| it.tell(told)));
+        }
+        if told.iter().any(|it| it.bytes > 0) {
+            let (mut stay, mut go) = (Vec::with_capacity(self.order.len()), Vec::new());
+            for (place, told) in self.order.iter().zip(told) {
+                if told.bytes > 0 { go.push(*place) } else { stay.push(*place) }
+            }
+            stay.append(&mut go);
+            self.order = stay;
+        }
+        tells
+    }
+}
+
+impl Cached {
+    /// True if the fetcher must be told; it is told now.
+    fn tell(&mut self, told: &Told) -> bool {
+        let changed = self.high_watermark != told.high_watermark || self.log_start != told.log_start;
+        self.log_start = told.log_start;
+        self.high_watermark = if told.is_error { -1 } else { told.high_watermark };
         changed || told.bytes > 0 || told.is_error || told.must_respond
     }
 }
@@ -271,6 +302,9 @@ fn next_epoch(epoch: i32) -> i32 {
 
 /// A later mention of a partition wins, in the place of the first.
 fn without_duplicates(asked: Vec<(FetchKey, FetchParams)>) -> Vec<(FetchKey, FetchParams)> {
+    if asked.len() < 2 {
+        return asked;
+    }
     let mut places: Map<FetchKey, usize> = Map::new();
     let mut partitions: Vec<(FetchKey, FetchParams)> = Vec::with_capacity(asked.len());
     for (key, params) in asked {
@@ -315,9 +349,27 @@ mod tests {
         let merged = sessions.merge(START, id, 1, false, vec![(key(1), at(5))], &[key(2)]).unwrap();
         assert_eq!(merged.partitions, [(key(0), at(0)), (key(1), at(5))]);
         assert_eq!(merged.kind, Kind::Incremental { session_id: id, next_epoch: 2 });
-        assert_eq!(sessions.tell(id, 2, &[(key(0), told(3, 100)), (key(1), told(0, 0))]), Ok(vec![true, false]));
+        assert_eq!(sessions.tell(id, 2, &[told(3, 100), told(0, 0)]), Ok(vec![true, false]));
         let merged = sessions.merge(START, id, 2, false, vec![], &[]).unwrap();
         assert_eq!(merged.partitions.iter().map(|(key, _)| key.partition).collect::<Vec<_>>(), [1, 0]);
+    }
+
+    #[test]
+    fn who_comes_and_goes_disturbs_nobodys_order() {
+        let mut sessions = Sessions::default();
+        let id = open(&mut sessions, START, 10, 4);
+        let order = |merged: Merged| merged.partitions.iter().map(|(key, _)| key.partition).collect::<Vec<_>>();
+        // One that is forgotten leaves a free place, which two newcomers must not share; who comes back is the last.
+        let asked = vec![(key(7), at(1)), (key(8), at(2)), (key(7), at(3))];
+        let merged = sessions.merge(START, id, 1, false, asked, &[key(1), key(1)]).unwrap();
+        assert_eq!(merged.partitions[3], (key(7), at(3)), "the later mention wins, in the place of the first");
+        assert_eq!(order(merged), [0, 2, 3, 7, 8]);
+        let all = [told(0, 9), told(0, 0), told(0, 9), told(5, 0), told(-1, 0)];
+        assert_eq!(sessions.tell(id, 2, &all), Ok(vec![true, false, true, true, true]));
+        assert_eq!(sessions.tell(id, 2, &all[1..]), Err(ErrorCode::InvalidFetchSessionEpoch));
+        let merged = sessions.merge(START, id, 2, false, vec![(key(1), at(4))], &[]).unwrap();
+        assert_eq!(order(merged), [2, 7, 8, 0, 3, 1]);
+        assert_eq!(sessions.sessions[&id].slots.len(), 6, "a free place is used again");
     }
 
     #[test]
@@ -326,9 +378,9 @@ mod tests {
         let id = open(&mut sessions, START, 10, 1);
         sessions.merge(START, id, 1, false, vec![], &[]).unwrap();
         let error = Told { is_error: true, ..told(0, 0) };
-        assert_eq!(sessions.tell(id, 2, &[(key(0), error)]), Ok(vec![true]));
+        assert_eq!(sessions.tell(id, 2, &[error]), Ok(vec![true]));
         sessions.merge(START, id, 2, false, vec![], &[]).unwrap();
-        assert_eq!(sessions.tell(id, 3, &[(key(0), told(0, 0))]), Ok(vec![true]));
+        assert_eq!(sessions.tell(id, 3, &[told(0, 0)]), Ok(vec![true]));
     }
 
     #[test]

@@ -676,7 +676,6 @@ impl Checks {
                         && (it.topic_id == topic.topic_id || (!topic.topic.is_empty() && it.topic == topic.topic))
                 });
                 let Some(index) = found else { continue };
-                let label = self.partitions[index].label();
                 let losses = self.partitions[index].losses;
                 let is_replicated = self.partitions[index].is_replicated();
                 if losses > 0 && partition.high_watermark > self.partitions[index].high_watermark {
@@ -693,8 +692,9 @@ impl Checks {
                 reader.high_watermark = partition.high_watermark;
                 if partition.high_watermark < seen {
                     let what = format!(
-                        "{name} is told a high watermark of {} for {label} after {seen}",
-                        partition.high_watermark
+                        "{name} is told a high watermark of {} for {} after {seen}",
+                        partition.high_watermark,
+                        self.partitions[index].label()
                     );
                     return self.find(event, Check::HighWatermark, Verdict::Bug, what);
                 }
@@ -707,7 +707,8 @@ impl Checks {
                     }
                     if head.last_offset().0 >= partition.high_watermark {
                         let what = format!(
-                            "{name} is given {label} up to {} with a high watermark of {}",
+                            "{name} is given {} up to {} with a high watermark of {}",
+                            self.partitions[index].label(),
                             head.last_offset(),
                             partition.high_watermark
                         );

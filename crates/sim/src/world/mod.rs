@@ -210,6 +210,11 @@ impl World {
         self.pid(name).is_ok_and(|pid| self.process(pid).power.is_up())
     }
 
+    /// How the brokers are, in the order of the setup. It is asked after each event, so nobody is looked up by name.
+    pub fn powers(&self) -> impl Iterator<Item = Power> {
+        self.processes.iter().take(self.setup.brokers.len()).map(|it| it.power)
+    }
+
     /// A broker's `node.id`; -1 if there is no such broker.
     pub fn broker_id(&self, name: &str) -> NodeId {
         self.pid(name).map_or(NodeId(-1), |pid| self.node_id(pid))
