@@ -288,8 +288,8 @@ impl Engine {
         if self.branches().0 != 0 {
             self.switch(0);
         }
-        self.seek(mark.event);
-        self.history.stand_at(mark.turns, mark.at);
+        self.forget();
+        self.history.revisit(mark.event, mark.turns, mark.at);
     }
 
     /// The consumer groups.

@@ -31,14 +31,23 @@ const fn cluster(id: &'static str, title: &'static str, brokers: &'static str) -
 }
 
 /// The lessons, part by part.
-pub(crate) const PARTS: [Part; 11] = [
+pub(crate) const PARTS: [Part; 12] = [
     Part {
         name: "The log",
-        rooms: &[lesson!("log", "a-log-and-two-readers"), lesson!("35", "35-more-partitions-break-key-order")],
+        rooms: &[
+            lesson!("log", "a-log-and-two-readers"),
+            lesson!("keys", "keys-choose-partitions"),
+            lesson!("35", "35-more-partitions-break-key-order"),
+            lesson!("queue", "a-queue-beside-a-log"),
+        ],
     },
     Part {
         name: "Consumer groups",
-        rooms: &[lesson!("37", "37-the-anatomy-of-lag"), lesson!("36", "36-hot-key-and-idle-consumers")],
+        rooms: &[
+            lesson!("36", "36-hot-key-and-idle-consumers"),
+            lesson!("37", "37-the-anatomy-of-lag"),
+            lesson!("34", "34-new-partitions-with-reset-latest"),
+        ],
     },
     Part {
         name: "Replication",
@@ -101,11 +110,7 @@ pub(crate) const PARTS: [Part; 11] = [
     },
     Part {
         name: "Retention and compaction",
-        rooms: &[
-            lesson!("33", "33-retention-and-a-slow-consumer"),
-            lesson!("32", "32-compaction-and-tombstones"),
-            lesson!("34", "34-new-partitions-with-reset-latest"),
-        ],
+        rooms: &[lesson!("33", "33-retention-and-a-slow-consumer"), lesson!("32", "32-compaction-and-tombstones")],
     },
     Part {
         name: "Disks and power",
@@ -114,12 +119,22 @@ pub(crate) const PARTS: [Part; 11] = [
             lesson!("10", "10-power-cut-with-and-without-flush"),
             lesson!("10b", "10-power-cut-of-the-whole-cluster"),
             lesson!("disk", "full-disk"),
-            lesson!("6", "museum/06-truncation-to-the-high-watermark"),
         ],
     },
     Part {
         name: "Operations",
-        rooms: &[lesson!("19", "19-reassignment-under-throttle"), lesson!("20", "20-follower-fetch")],
+        rooms: &[lesson!("20", "20-follower-fetch"), lesson!("19", "19-reassignment-under-throttle")],
+    },
+    Part {
+        name: "What once was lost",
+        rooms: &[
+            lesson!("6", "museum/06-truncation-to-the-high-watermark"),
+            lesson!("lone-epochs", "museum/epochs-without-a-second-look"),
+            lesson!("unvalidated", "museum/fetches-without-validation"),
+            lesson!("lone-mark", "museum/a-high-watermark-of-one"),
+            lesson!("no-elr", "museum/the-last-replica-standing"),
+            lesson!("unclean", "museum/unclean-election"),
+        ],
     },
 ];
 
