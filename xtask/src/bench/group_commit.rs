@@ -1,13 +1,17 @@
-//! What it costs to have every record on disk before it is acked, when many ask for it at once: `flush.messages=1`.
+//! What it costs to have every record on disk before it is acked, when many ask for it at once: `flush.messages=1`. Beside it the
+//! floor of the disk: a loop that appends what is due to a file and syncs it, without a broker.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
 use super::client::Client;
 use super::peer::Peer;
-use super::{Folder, Plan, count_for, delete, median};
+use super::{Folder, Plan, count_for, delete, median, shares};
 use crate::{bundle, process};
 
 const PRODUCERS: usize = 16;
@@ -20,7 +24,8 @@ const RATE: u32 = 100;
 pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
     println!(
         "\n| {PRODUCERS} producers, {SIZE} B, one partition, acks=all | unsynced | flush.messages=1 | share | acks of {RATE} \
-         records/s each: median | p99 |\n| --- | --- | --- | --- | --- | --- |"
+         records/s each: median | p99 | p99.9 | the disk alone: median | p99 | p99.9 |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     );
     for (name, start) in plan.peers(["commit", "commit-kafka"]) {
         let data = folder.0.join(name);
@@ -43,24 +48,46 @@ pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
         let count = (f64::from(RATE) * plan.seconds) as u64;
         let mut latencies =
             client.latencies_together(peer.address(), "acks", SIZE, (RATE, count), PRODUCERS, &folder.0)?;
-        latencies.sort_unstable();
         ensure!(!latencies.is_empty(), "no record was acked");
-        let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize] as f64 / 1000.0;
+        let acks = shares(&mut latencies);
+        let alone = shares(&mut floor(&folder.0.join("floor"), plan.seconds)?);
         let [unsynced, synced] = rates.map(|it| it[1..].iter().map(|it| it.megabytes_per_second()).collect::<Vec<_>>());
         let share = median(synced.iter().zip(&unsynced).map(|(synced, unsynced)| synced / unsynced));
         println!(
-            "| {} | {:.0} MB/s | {:.0} MB/s | {:.0} % | {:.2} ms | {:.2} ms |",
+            "| {} | {:.0} MB/s | {:.0} MB/s | {:.0} % | {acks} | {alone} |",
             peer.name(),
             median(unsynced.into_iter()),
             median(synced.into_iter()),
             share * 100.0,
-            at(0.5),
-            at(0.99)
         );
         peer.stop()?;
         fs::remove_dir_all(&data)?;
     }
     Ok(())
+}
+
+/// Appends as many records a second to a file as the producers send, those that are due together, and syncs each time; how long
+/// each took from when it was due until it was on disk, in µs.
+fn floor(path: &Path, seconds: f64) -> Result<Vec<u64>> {
+    let file = File::create(path)?;
+    let every = Duration::from_secs(1) / (RATE * PRODUCERS as u32);
+    let count = (seconds / every.as_secs_f64()) as u32;
+    let mut latencies = Vec::new();
+    let began = Instant::now();
+    while latencies.len() < count as usize {
+        let first = latencies.len() as u32;
+        let due = (began.elapsed().as_nanos() / every.as_nanos()) as u32 + 1;
+        if due <= first {
+            std::thread::sleep((every * first).saturating_sub(began.elapsed()));
+            continue;
+        }
+        file.write_all_at(&vec![7; SIZE * (due - first) as usize], u64::from(first) * SIZE as u64)?;
+        file.sync_data()?;
+        let now = began.elapsed();
+        latencies.extend((first..due).map(|it| now.saturating_sub(every * it).as_micros() as u64));
+    }
+    fs::remove_file(path)?;
+    Ok(latencies)
 }
 
 fn create(peer: &Peer, topic: &str, setting: Option<&str>) -> Result<()> {

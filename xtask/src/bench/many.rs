@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
 use super::account::resident_megabytes;
 use super::client::Client;
 use super::peer::Peer;
-use super::{Folder, Plan, median};
+use super::{Folder, Plan, median, shares};
 use crate::{bundle, process};
 
 /// The topics of the larger case, each of so many partitions; the first of them is in use.
@@ -61,35 +61,50 @@ fn start_ours(folder: &Path) -> Result<Peer> {
     Peer::vivarium(&folder.join("logs"))
 }
 
-/// 10,000 partitions, of which 1,000 get 100 records a second in all.
+/// 10,000 partitions, of which 1,000 get 100 records a second in all: while the other 9,000 are created, and afterwards.
 pub(super) fn partitions(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
-    let seconds = plan.seconds * 30.0;
+    let (during, seconds) = ((plan.seconds * 6.0).max(30.0), plan.seconds * 30.0);
     println!(
-        "\n| {} partitions, {RATE} records/s over {PARTITIONS} of them for {seconds:.0} s | created in | ack: median | p99 | p99.9 | \
-         memory | descriptors |\n| --- | --- | --- | --- | --- | --- | --- |",
-        TOPICS * PARTITIONS
+        "\n| {} partitions, {RATE} records/s over {PARTITIONS} of them | the other {} created in | all logs there after | acks \
+         meanwhile: median | p99 | p99.9 | acks of {seconds:.0} s afterwards: median | p99 | p99.9 | memory | descriptors |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        TOPICS * PARTITIONS,
+        (TOPICS - 1) * PARTITIONS
     );
     for (name, start) in plan.peers(["partitions", "partitions-kafka"]) {
         let data = folder.0.join(name);
         let peer = start(&data)?;
-        let began = Instant::now();
-        for topic in 0..TOPICS {
-            create(&peer, &format!("topic-{topic}"), PARTITIONS)?;
-        }
-        let created = began.elapsed().as_secs_f64();
-        let count = (f64::from(RATE) * seconds) as u64;
-        let mut latencies = client.latencies(peer.address(), "topic-0", 100, RATE, count, &folder.0)?;
-        latencies.sort_unstable();
-        ensure!(!latencies.is_empty(), "no record was acked");
-        let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize] as f64 / 1000.0;
-        let descriptors = fs::read_dir(format!("/proc/{}/fd", peer.id()))?.count();
+        create(&peer, "topic-0", PARTITIONS)?;
+        wait_for_logs(&peer, PARTITIONS)?;
+        let send = |seconds: f64| {
+            let count = (f64::from(RATE) * seconds) as u64;
+            client.latencies(peer.address(), "topic-0", 100, RATE, count, &folder.0)
+        };
+        let (mut meanwhile, created, there) = std::thread::scope(|scope| {
+            let sending = scope.spawn(|| send(during));
+            let began = Instant::now();
+            for topic in 1..TOPICS {
+                create(&peer, &format!("topic-{topic}"), PARTITIONS)?;
+            }
+            let created = began.elapsed();
+            wait_for_logs(&peer, TOPICS * PARTITIONS)?;
+            let there = began.elapsed();
+            let latencies = sending.join().map_err(|_| anyhow::anyhow!("the thread that sends panicked"))??;
+            anyhow::Ok((latencies, created, there))
+        })?;
+        // One after the other was sent every so often.
+        meanwhile.truncate((f64::from(RATE) * there.as_secs_f64()) as usize);
+        let mut afterwards = send(seconds)?;
+        ensure!(!meanwhile.is_empty() && !afterwards.is_empty(), "no record was acked");
         println!(
-            "| {} | {created:.1} s | {:.2} ms | {:.2} ms | {:.2} ms | {:.0} MB | {descriptors} |",
+            "| {} | {:.1} s | {:.1} s | {} | {} | {:.0} MB | {} |",
             peer.name(),
-            at(0.5),
-            at(0.99),
-            at(0.999),
-            resident_megabytes(peer.id())?
+            created.as_secs_f64(),
+            there.as_secs_f64(),
+            shares(&mut meanwhile),
+            shares(&mut afterwards),
+            resident_megabytes(peer.id())?,
+            descriptors(&peer)?
         );
         peer.stop()?;
         fs::remove_dir_all(&data)?;
@@ -97,7 +112,21 @@ pub(super) fn partitions(client: &Client, folder: &Folder, plan: &Plan) -> Resul
     Ok(())
 }
 
-fn create(peer: &Peer, topic: &str, partitions: usize) -> Result<()> {
+fn descriptors(peer: &Peer) -> Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{}/fd", peer.id()))?.count())
+}
+
+/// A broker has a log's file open as soon as the log is there.
+fn wait_for_logs(peer: &Peer, count: usize) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(300);
+    while descriptors(peer)? < count {
+        ensure!(Instant::now() < deadline, "{}: {} of {count} logs are there", peer.name(), descriptors(peer)?);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+pub(super) fn create(peer: &Peer, topic: &str, partitions: usize) -> Result<()> {
     let mut tool = Command::new(bundle::binary()?);
     tool.args(["topics", "--bootstrap-server", peer.address(), "--create", "--topic", topic, "--partitions"]);
     process::output(tool.arg(partitions.to_string())).with_context(|| format!("create {topic}"))?;

@@ -317,6 +317,13 @@ fn table(title: &str, size: usize, columns: &[Vec<Round>]) {
     println!();
 }
 
+/// Median, p99 and p99.9 of latencies in µs, as cells of a table.
+fn shares(latencies: &mut [u64]) -> String {
+    latencies.sort_unstable();
+    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize] as f64 / 1000.0;
+    [0.5, 0.99, 0.999].map(|share| format!("{:.2} ms", at(share))).join(" | ")
+}
+
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
