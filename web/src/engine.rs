@@ -835,8 +835,7 @@ impl Ticks {
 
 /// Which brokers run, a bit each.
 fn up(world: &World) -> u64 {
-    let brokers = &world.setup().brokers;
-    brokers.iter().take(MOST).enumerate().fold(0, |up, (index, it)| up | u64::from(world.is_up(&it.name)) << index)
+    world.powers().take(MOST).enumerate().fold(0, |up, (index, it)| up | u64::from(it.is_up()) << index)
 }
 
 /// True for an action after which a broker may be gone at once. One that ends by itself is seen when it does.

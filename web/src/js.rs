@@ -213,7 +213,7 @@ fn message(it: &Message) -> JsValue {
         ("id", (&*it.id).into()),
         ("from", (&*it.from).into()),
         ("to", (&*it.to).into()),
-        ("what", (&*it.what).into()),
+        ("what", it.what.into()),
         ("isAnswer", it.is_answer.into()),
         ("sentUs", count(it.sent_us)),
         ("arrivesUs", count(it.arrives_us)),
@@ -284,9 +284,9 @@ fn finding(it: &Finding) -> JsValue {
 
 fn check(it: &Check) -> JsValue {
     object(&[
-        ("name", (&*it.name).into()),
+        ("name", it.name.into()),
         ("holds", it.holds.into()),
-        ("meaning", (&*it.meaning).into()),
+        ("meaning", it.meaning.into()),
         ("brokenBy", text(it.broken_by.as_ref())),
         ("brokenAt", known(it.broken_at, count)),
     ])

@@ -149,9 +149,9 @@ pub(crate) fn view(engine: &Engine, past: Past<'_>, tails: &mut Tails) -> View {
             .checks
             .iter()
             .map(|(check, broken)| Check {
-                name: check.name().to_owned(),
+                name: check.name(),
                 holds: broken.is_none(),
-                meaning: check.meaning().to_owned(),
+                meaning: check.meaning(),
                 broken_by: broken.as_ref().map(|it| it.what.clone()),
                 broken_at: broken.as_ref().map(|it| it.event),
             })
@@ -184,18 +184,17 @@ pub(crate) fn state(power: Power, paused: bool, serving: bool) -> State {
 }
 
 fn broker(world: &World, it: &seen::Broker, seen: &seen::View) -> Broker {
-    let id = world.broker_id(&it.name);
     let setup = world.setup().brokers.iter().find(|setup| setup.name == it.name);
     let waits = seen.requests.iter().filter(|request| request.at == it.name && request.from != *ADMIN);
     Broker {
         name: it.name.to_string(),
-        id: id.0,
+        id: it.id.0,
         state: state(it.power, it.paused, it.serving),
         broker_epoch: it.node.as_ref().map(|it| it.broker_epoch).filter(|it| *it >= 0),
         quorum_epoch: it.node.as_ref().filter(|it| it.metadata.is_leader).map(|it| it.metadata.leader_epoch.0),
         is_broker: setup.is_some_and(sim::setup::BrokerSetup::is_broker),
         is_controller: setup.is_some_and(sim::setup::BrokerSetup::is_controller),
-        fenced: is_fenced(id, seen),
+        fenced: is_fenced(it.id, seen),
         slow_us: it.slow_us,
         connections: it.node.as_ref().map_or(0, |it| it.connections.len()),
         waits: waits
@@ -300,8 +299,8 @@ fn partitions(world: &World, seen: &seen::View, past: Past<'_>, tails: &mut Tail
             partition,
             leader: None,
             leader_epoch: known.map(|it| it.partition.leader_epoch.0).max(ghost.map(|it| it.leader_epoch)).unwrap_or(0),
-            isr: known.map_or(Vec::new(), |it| names(world, seen, &it.partition.isr)),
-            elr: known.map_or(Vec::new(), |it| names(world, seen, &it.partition.elr)),
+            isr: known.map_or(Vec::new(), |it| names(seen, &it.partition.isr)),
+            elr: known.map_or(Vec::new(), |it| names(seen, &it.partition.elr)),
             min_isr: known.map_or(0, |it| it.partition.min_isr).max(ghost.map_or(0, |it| it.min_isr)),
             replicas: match known {
                 Some(it) => replicas(world, seen, past, tails, *it),
@@ -322,7 +321,7 @@ fn partitions(world: &World, seen: &seen::View, past: Past<'_>, tails: &mut Tail
 fn led_now(world: &World, seen: &seen::View, past: Past<'_>, tails: &mut Tails, known: Known<'_>) -> Option<Partition> {
     let it = known.partition;
     let place = TopicPartition { topic: known.topic.clone(), partition: it.partition };
-    let leader = names(world, seen, &[it.leader?]).pop()?;
+    let leader = names(seen, &[it.leader?]).pop()?;
     log_of(seen.brokers.iter().find(|it| *it.name == *leader)?, &place)?;
     let replicas = replicas(world, seen, past, tails, known);
     let log = replicas.iter().find(|it| it.broker == leader)?.clone();
@@ -332,8 +331,8 @@ fn led_now(world: &World, seen: &seen::View, past: Past<'_>, tails: &mut Tails, 
         partition: it.partition,
         leader: Some(leader),
         leader_epoch: it.leader_epoch.0,
-        isr: names(world, seen, &it.isr),
-        elr: names(world, seen, &it.elr),
+        isr: names(seen, &it.isr),
+        elr: names(seen, &it.elr),
         min_isr: it.min_isr,
         replicas,
         log_start: log.log_start,
@@ -356,7 +355,7 @@ fn replicas(world: &World, seen: &seen::View, past: Past<'_>, tails: &mut Tails,
         .collect();
     let mut replicas = Vec::new();
     for id in &it.replicas {
-        let Some(broker) = seen.brokers.iter().find(|it| world.broker_id(&it.name) == *id) else { continue };
+        let Some(broker) = seen.brokers.iter().find(|it| it.id == *id) else { continue };
         let mut replica = match log_of(broker, &place) {
             Some(log) => Replica {
                 broker: broker.name.to_string(),
@@ -448,9 +447,8 @@ fn is_opening(broker: &seen::Broker, place: &TopicPartition) -> bool {
 }
 
 /// The names of brokers, by their ids; those of no broker of this world are left out.
-fn names(world: &World, seen: &seen::View, ids: &[NodeId]) -> Vec<String> {
-    let name =
-        |id: &NodeId| seen.brokers.iter().find(|it| world.broker_id(&it.name) == *id).map(|it| it.name.to_string());
+fn names(seen: &seen::View, ids: &[NodeId]) -> Vec<String> {
+    let name = |id: &NodeId| seen.brokers.iter().find(|it| it.id == *id).map(|it| it.name.to_string());
     ids.iter().filter_map(name).collect()
 }
 
@@ -514,7 +512,7 @@ fn message(it: &seen::Message) -> Message {
         id: it.id().to_string(),
         from: it.from.to_string(),
         to: it.to.to_string(),
-        what: what.to_owned(),
+        what,
         is_answer,
         sent_us: it.sent.0,
         arrives_us: it.arrives.0,

@@ -438,7 +438,7 @@ pub(crate) struct Message {
     /// To whom.
     pub(crate) to: String,
     /// Kafka's name of the API, or what the packet is.
-    pub(crate) what: String,
+    pub(crate) what: &'static str,
     /// True for an answer.
     pub(crate) is_answer: bool,
     /// When it left, in µs.
@@ -455,11 +455,11 @@ pub(crate) struct Message {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Check {
     /// Its name.
-    pub(crate) name: String,
+    pub(crate) name: &'static str,
     /// True while nothing broke it.
     pub(crate) holds: bool,
     /// What it means, in a sentence.
-    pub(crate) meaning: String,
+    pub(crate) meaning: &'static str,
     /// What broke it.
     pub(crate) broken_by: Option<String>,
     /// The event that broke it.

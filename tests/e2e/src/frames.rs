@@ -61,15 +61,35 @@ impl Frames {
     }
 }
 
-/// Plays a thousand records a second for so long, in a browser that is traced: how many records were written, and the frames.
-pub fn play_fast(browser: &Browser, seconds: u32) -> Result<(u64, Frames)> {
+/// What was played, and how long its frames took.
+pub struct Played {
+    /// Records that were written meanwhile.
+    pub records: u64,
+    /// Messages on their way when it was over.
+    pub moving: u64,
+    /// The work of its frames.
+    pub frames: Frames,
+}
+
+/// Plays a thousand records a second in the first room for so long, in a browser that is traced.
+pub fn play_fast(browser: &Browser, seconds: u32) -> Result<Played> {
+    play(browser, seconds, FAST)
+}
+
+/// The same with twelve partitions more, and a producer whose thousand records a second are each on their way for a tenth of a
+/// second, as is the answer: two hundred messages move.
+pub fn play_crowded(browser: &Browser, seconds: u32) -> Result<Played> {
+    play(browser, seconds, CROWDED)
+}
+
+fn play(browser: &Browser, seconds: u32, room: &str) -> Result<Played> {
     browser.open("#three")?;
     browser.until("document.querySelector('#engine')")?;
-    let written = browser.run(&PLAY.replace("SECONDS", &seconds.to_string()))?;
+    let played = browser.run(&PLAY.replace("ROOM", room).replace("SECONDS", &seconds.to_string()))?;
     let trace = browser.trace()?;
     keep(&trace)?;
-    let frames = Frames::of(&trace)?;
-    Ok((written.as_u64().context("a number of records")?, frames))
+    let number = |index: usize| played[index].as_u64().with_context(|| format!("numbers in {played}"));
+    Ok(Played { records: number(0)?, moving: number(1)?, frames: Frames::of(&trace)? })
 }
 
 /// Keeps the trace among the artifacts, as chrome://tracing and ui.perfetto.dev read it.
@@ -81,10 +101,22 @@ fn keep(trace: &[Value]) -> Result<()> {
         .with_context(|| format!("write {}", file.display()))
 }
 
+const FAST: &str = "choose('rate', '1,000 records/s', 'change');";
+
+const CROWDED: &str = r"
+    act('topic wide partitions=12 replication=3');
+    act('producer p4 acks=1 linger.ms=0 batch.size=1 enable.idempotence=false max.in.flight.requests.per.connection=200');
+    for (const broker of ['b1', 'b2', 'b3']) act(`delay p4 ${broker} 100ms`);
+    act('load p4 wide every=1ms keys=60 size=0');
+    act('run 2s');
+    [...document.querySelectorAll('button')].find((it) => it.dataset.do === 'choose:wide-0').click();
+";
+
 /// The first second is not measured: the browser compiles what it has not seen.
 const PLAY: &str = r"
     const choose = (id, value, kind) => { const it = document.getElementById(id); it.value = value; it.dispatchEvent(new Event(kind, { bubbles: true })); };
-    choose('rate', '1,000 records/s', 'change');
+    const act = (line) => { const it = document.getElementById('line'); it.value = line; it.form.requestSubmit(); if (it.value) throw new Error(`${line}: ${document.getElementById('say').innerText}`); };
+    ROOM
     choose('speed', '0', 'input');
     const ends = () => [...document.querySelectorAll('#parts td:last-child')].reduce((sum, it) => sum + Number(it.textContent.replace(/\D/g, '')), 0);
     document.getElementById('play').click();
@@ -96,7 +128,8 @@ const PLAY: &str = r"
     // What stopping costs is not of this frame.
     await new Promise(requestAnimationFrame);
     document.getElementById('play').click();
-    return ends() - before;
+    const more = [...document.querySelectorAll('#stage text')].map((it) => it.textContent.match(/^(.*) more on their way/)?.[1].replace(/\D/g, '') ?? 0);
+    return [ends() - before, document.querySelectorAll('#stage .msg').length + more.reduce((sum, it) => sum + Number(it), 0)];
 ";
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 //! need. `cargo xtask test e2e` builds and serves the page and says by environment variables where everything is.
 
 mod browser;
+mod figures;
 mod frames;
 mod webdriver;
 
 pub use browser::{Browser, Scheme};
-pub use frames::{Frames, play_fast};
+pub use figures::{Start, Travel, start, travel};
+pub use frames::{Frames, Played, play_crowded, play_fast};

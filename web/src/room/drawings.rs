@@ -14,30 +14,48 @@ const NARROW: &str = "(max-width: 1020px)";
 /// A part of the room as a function of the scene.
 type Part = fn(&Scene) -> Vec<Shape>;
 
-/// The parts by the ids of their elements, and while time passes, in which of eight frames each is drawn: what moves is on the
-/// canvas, and nobody reads digits at sixty a second. No two that cost something share a frame.
-const PARTS: [(&str, Part, u8); 14] = [
-    ("clocks", bar::clocks, 0b0100_0100),
-    ("lesson", lesson::draw, 0b0010_0000),
-    ("quorum", quorum::draw, 0b0000_0100),
-    ("groups", groups::draw, 0b0001_0000),
-    ("folder", files::draw, 0b0100_0000),
-    ("told", story::told, 0b0000_0010),
-    ("faults", faults::draw, 0b1000_0000),
-    ("why", story::placement, 0b0000_1000),
-    ("cluster", stage::draw, 0b0000_0001),
-    ("logs", log::draw, 0b0001_0000),
-    ("side", side::draw, 0b0010_0000),
-    ("time", timeline::draw, 0b1000_0000),
-    ("lines", terminal::lines, 0b0000_1000),
-    ("help", bar::help, 0b0000_1000),
+/// Frames until all parts had their turn.
+const ROUND: u32 = 32;
+/// Every so many frames, from one on.
+const fn every(frames: u32, from: u32) -> u32 {
+    let (mut turns, mut at) = (0, from);
+    while at < ROUND {
+        turns |= 1 << at;
+        at += frames;
+    }
+    turns
+}
+/// When the logs' canvas is drawn: in every other frame, and no part in those.
+const LOGS: u32 = every(2, 1);
+/// When it is looked at where on the page the canvases have to draw, and in which colours.
+const SETTLE: u32 = every(32, 0);
+/// When marks of the timeline, the quorum's logs and a partition's files are looked at: when they are drawn.
+pub(crate) const TIME: u32 = every(16, 10);
+pub(crate) const QUORUM: u32 = every(32, 30);
+pub(crate) const FILES: u32 = every(32, 26);
+
+/// The parts by the ids of their elements, and while time passes, in which frames of a round each is drawn, a bit each: what moves is
+/// on the canvases, and nobody reads digits at sixty a second. No two that cost something share a frame.
+const PARTS: [(&str, Part, u32); 14] = [
+    ("clocks", bar::clocks, every(4, 2)),
+    ("lesson", lesson::draw, every(8, 2)),
+    ("quorum", quorum::draw, QUORUM),
+    ("groups", groups::draw, every(16, 2)),
+    ("folder", files::draw, FILES),
+    ("told", story::told, every(8, 2)),
+    ("faults", faults::draw, every(16, 14)),
+    ("why", story::placement, every(8, 2)),
+    ("cluster", stage::draw, every(8, 0)),
+    ("logs", log::draw, every(8, 4)),
+    ("side", side::draw, every(16, 6)),
+    ("time", timeline::draw, TIME),
+    ("lines", terminal::lines, every(8, 2)),
+    ("help", bar::help, every(8, 2)),
 ];
-/// Frames between two looks at where on the page the canvas has to draw, and in which colours.
-const SETTLE: u32 = 16;
 
 /// All drawings of the room.
 pub(crate) struct Drawings {
-    parts: Vec<(Drawing, Part, u8)>,
+    parts: Vec<(Drawing, Part, u32)>,
     canvas: Canvas,
     glass: Element,
     frames: u32,
@@ -56,10 +74,11 @@ impl Drawings {
         for (id, part, turns) in PARTS {
             parts.push((Drawing::new(element(id)?), part, turns));
         }
+        let glass = element("glass")?;
         Ok(Drawings {
             parts,
-            canvas: Canvas::new("canvas")?,
-            glass: element("glass")?,
+            canvas: Canvas::new(glass.clone(), "canvas", "canvas-logs")?,
+            glass,
             frames: 0,
             flies: false,
             waits: false,
@@ -72,30 +91,41 @@ impl Drawings {
         self.waits = waits && !self.waited;
     }
 
-    /// Draws the parts whose turn it is, and on the canvas; while time stands still, all.
+    /// Whose turn it is in the next frame, a bit of a round; while time stands still, or begins to pass, everybody's.
+    pub(crate) fn turn(&self, scene: &Scene) -> u32 {
+        if !self.flies || !scene.flies() {
+            u32::MAX
+        } else if self.waits {
+            0
+        } else {
+            1 << (self.frames.wrapping_add(1) % ROUND)
+        }
+    }
+
+    /// Draws the parts whose turn it is, and on the canvases; while time stands still, all.
     pub(crate) fn show(&mut self, scene: &Scene) {
-        let begins = scene.flies() && !self.flies;
+        let turn = self.turn(scene);
         if self.flies != scene.flies() {
             self.flies = scene.flies();
             self.frames = 0;
             self.canvas.appear(self.flies);
         }
         // Before anything is patched, so that nothing is laid out for it but what has just begun.
-        if self.flies && !self.waits && self.frames.is_multiple_of(SETTLE) {
+        if self.flies && (turn & SETTLE != 0 || self.canvas.is_lost(scene)) {
             self.canvas.settle(scene);
         }
-        self.waited = std::mem::take(&mut self.waits) && self.flies && !begins;
+        self.waits = false;
+        self.waited = turn == 0;
         if !self.waited {
             self.frames = self.frames.wrapping_add(1);
-            let turn = 1_u8 << (self.frames % 8);
             for (drawing, part, turns) in &mut self.parts {
-                if begins || !self.flies || *turns & turn != 0 {
+                if *turns & turn != 0 {
                     drawing.show(part(scene));
                 }
             }
         }
         if self.flies {
-            self.canvas.show(scene);
+            self.canvas.show(scene, turn & LOGS != 0);
         }
     }
 

@@ -9,8 +9,9 @@ use super::stage::{Spot, says, spots, way};
 use crate::draw::{Shape, classed, shape, tenths};
 use crate::view::{CLOSED, Message};
 
-/// Messages that are drawn at once; beyond it they are a number.
+/// Messages that are elements at once, and that are drawn on the canvas; beyond it they are a number.
 const DRAWN: usize = 24;
+const PAINTED: usize = 400;
 /// With at most so many on their way each has its name beside it.
 const NAMED: usize = 7;
 
@@ -23,10 +24,9 @@ fn telling(scene: &Scene) -> impl Iterator<Item = &Message> {
 fn drawn(scene: &Scene) -> Vec<(&Message, usize)> {
     let mut drawn: Vec<(&Message, usize)> = Vec::new();
     for it in telling(scene) {
-        let same = |other: &&mut (&Message, usize)| {
-            it.stalled && other.0.stalled && (&other.0.from, &other.0.to) == (&it.from, &it.to)
-        };
-        match drawn.iter_mut().find(same) {
+        let same =
+            |other: &&mut (&Message, usize)| other.0.stalled && (&other.0.from, &other.0.to) == (&it.from, &it.to);
+        match drawn.iter_mut().filter(|_| it.stalled).find(same) {
             Some(first) => first.1 += 1,
             None => drawn.push((it, 0)),
         }
@@ -36,7 +36,7 @@ fn drawn(scene: &Scene) -> Vec<(&Message, usize)> {
 
 /// What stands beside a message.
 fn name_of((message, behind): (&Message, usize)) -> String {
-    if behind > 0 { format!("{} +{behind}", message.what) } else { message.what.clone() }
+    if behind > 0 { format!("{} +{behind}", message.what) } else { message.what.to_owned() }
 }
 
 /// The messages as elements.
@@ -93,7 +93,7 @@ fn envelope(scene: &Scene, message: &Message, (x, y): (f64, f64), named: Option<
     classed("g", if is_chosen(scene, message) { "msg on" } else { "msg" })
         .named(&message.id)
         .set("transform", format!("translate({} {})", tenths(x), tenths(y)))
-        .set("data-what", message.what.clone())
+        .set("data-what", message.what)
         .set("data-do", format!("message:{}", message.id))
         .set("tabindex", "0")
         .set("role", "button")
@@ -117,7 +117,7 @@ pub(crate) fn paint(scene: &Scene, plan: Plan, spots: &[Spot<'_>], pen: &Pen) {
     let drawn = drawn(scene);
     let count = drawn.len();
     let mut labels = Labels::beside(spots);
-    for (message, behind) in drawn.into_iter().take(DRAWN) {
+    for (message, behind) in drawn.into_iter().take(PAINTED) {
         if let Some((x, y)) = position(scene, message, plan, spots) {
             paint_message(scene, message, (x, y), pen);
             let name = name_of((message, behind));
@@ -129,34 +129,43 @@ pub(crate) fn paint(scene: &Scene, plan: Plan, spots: &[Spot<'_>], pen: &Pen) {
             }
         }
     }
-    let more = count.saturating_sub(DRAWN);
+    let more = count.saturating_sub(PAINTED);
     if more > 0 {
         pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, "right");
         pen.say(&format!("{} more on their way", grouped(more as u64)), plan.size().0, 8.0, 200.0);
     }
 }
 
-/// An envelope, as index.html's glyphs have it.
-fn paint_message(scene: &Scene, message: &Message, (x, y): (f64, f64), pen: &Pen) {
+/// A request, an answer, and the end of a connection, as index.html's glyphs have them.
+pub(crate) const STAMPS: [fn(&Pen); 3] = [|pen| stamp(pen, false), |pen| stamp(pen, true), stamp_end];
+/// Width and height of each.
+pub(crate) const STAMP: (f64, f64) = (20.0, 16.0);
+
+fn stamp(pen: &Pen, is_answer: bool) {
     let ink = &pen.ink;
+    let (inside, outside) = if is_answer { (&ink.glass, &ink.act) } else { (&ink.act, &ink.glass) };
     pen.begin();
-    if message.what == CLOSED {
-        pen.line(&[(x - 5.0, y - 5.0), (x + 5.0, y + 5.0)]);
-        pen.line(&[(x + 5.0, y - 5.0), (x - 5.0, y + 5.0)]);
-        pen.edge(&ink.harm, 2.2);
-    } else {
-        let (inside, outside) = if message.is_answer { (&ink.glass, &ink.act) } else { (&ink.act, &ink.glass) };
-        pen.rect(x - 8.2, y - 5.7, 16.4, 11.4, 2.0);
-        pen.fill(inside);
-        pen.edge(&ink.act, 1.6);
-        pen.begin();
-        pen.line(&[(x - 6.1, y - 2.8), (x, y + 1.2), (x + 6.1, y - 2.8)]);
-        pen.edge(outside, 1.3);
-    }
+    pen.rect(-8.2, -5.7, 16.4, 11.4, 2.0);
+    pen.fill(inside);
+    pen.edge(&ink.act, 1.6);
+    pen.begin();
+    pen.line(&[(-6.1, -2.8), (0.0, 1.2), (6.1, -2.8)]);
+    pen.edge(outside, 1.3);
+}
+
+fn stamp_end(pen: &Pen) {
+    pen.begin();
+    pen.line(&[(-5.0, -5.0), (5.0, 5.0)]);
+    pen.line(&[(5.0, -5.0), (-5.0, 5.0)]);
+    pen.edge(&pen.ink.harm, 2.2);
+}
+
+fn paint_message(scene: &Scene, message: &Message, (x, y): (f64, f64), pen: &Pen) {
+    pen.put(if message.what == CLOSED { 2 } else { usize::from(message.is_answer) }, x, y);
     if is_chosen(scene, message) {
         pen.begin();
         pen.rect(x - 14.0, y - 11.0, 28.0, 22.0, 4.0);
-        pen.edge(&ink.act, 2.0);
+        pen.edge(&pen.ink.act, 2.0);
     }
 }
 
@@ -164,7 +173,7 @@ fn paint_message(scene: &Scene, message: &Message, (x, y): (f64, f64), pen: &Pen
 pub(crate) fn deed_at(scene: &Scene, plan: Plan, x: f64, y: f64) -> Option<String> {
     let spots = spots(scene, plan);
     let mut nearest: Option<(f64, &Message)> = None;
-    for (message, _) in drawn(scene).into_iter().take(DRAWN) {
+    for (message, _) in drawn(scene).into_iter().take(PAINTED) {
         let Some(at) = position(scene, message, plan, &spots) else { continue };
         let (dx, dy) = ((at.0 - x).abs(), (at.1 - y).abs());
         if dx.max(dy) <= 17.0 && nearest.is_none_or(|it| dx + dy < it.0) {

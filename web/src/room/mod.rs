@@ -68,7 +68,7 @@ pub(crate) fn open(place: leptos::web_sys::HtmlElement) -> Result<(), JsValue> {
 /// Where the drawings are.
 fn frame() -> AnyView {
     view! {
-        <section class="glass" id="glass" aria-label="Cluster and log"><div id="cluster"></div><div id="logs"></div><canvas id="canvas" aria-hidden="true" hidden></canvas></section>
+        <section class="glass" id="glass" aria-label="Cluster and log"><div id="cluster"></div><div id="logs"></div><canvas id="canvas" aria-hidden="true" hidden></canvas><canvas id="canvas-logs" aria-hidden="true" hidden></canvas></section>
         <div class="under"><div id="groups"></div><div id="quorum"></div><div id="folder"></div></div>
         <aside class="side" id="side"></aside>
         <section class="time" id="time" aria-label="Timeline"></section>

@@ -6,7 +6,7 @@ use ordered::Map;
 
 use super::lesson::{Lesson, Mode};
 use super::state::Motion;
-use super::{faults, files, lanes, log, quorum, stage};
+use super::{drawings, faults, files, lanes, log, quorum, stage};
 use crate::bytes::Row;
 use crate::engine::{Engine, Kind};
 use crate::view::{Broker, Client, Message, Partition, Record, Replica, Role, View};
@@ -153,8 +153,9 @@ impl Scene {
         }
     }
 
-    /// Looks at the engine. True if another event is the last than before.
-    pub(crate) fn look(&mut self, engine: &mut Engine) -> bool {
+    /// Looks at the engine, and at what is drawn in the next turn of [`drawings`](super::drawings) alone if that is in it. True if
+    /// another event is the last than before.
+    pub(crate) fn look(&mut self, engine: &mut Engine, turn: u32) -> bool {
         let before = (self.view.event, self.view.branch);
         // What is looked at anew is let go first: where nobody else holds them, the newest records grow in place.
         self.view = View::default();
@@ -173,8 +174,7 @@ impl Scene {
             it.holds = engine.holds(&puzzle.goals);
             it.is_solved |= it.holds.iter().all(|it| *it);
         }
-        // While it plays, marks change by less than an eye sees.
-        if self.is_still() || self.frames.is_multiple_of(8) {
+        if turn & drawings::TIME != 0 {
             self.mark(engine);
         }
         self.settle();
@@ -184,9 +184,11 @@ impl Scene {
             self.focus(engine, partition);
         }
         self.view.partitions = partitions;
-        // These read whole files: while time passes, twice a second is enough.
-        if self.is_still() || self.frames.is_multiple_of(32) {
+        // These read whole files.
+        if turn & drawings::QUORUM != 0 {
             self.quorum.members = engine.quorum(self.quorum.before, quorum::COLUMNS);
+        }
+        if turn & drawings::FILES != 0 {
             self.files.settle(&self.view);
             self.files.folder = engine.folder(&self.files.broker, &self.files.partition);
         }

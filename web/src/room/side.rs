@@ -88,9 +88,9 @@ fn checks(scene: &Scene) -> Shape {
     let lines = checks.iter().map(|check| {
         let (mark, class) = if check.holds { ("#g-ok", "ok") } else { ("#g-bad", "harm") };
         let word = check.broken_at.map_or("holds".to_owned(), |it| format!("broken at step {}", grouped(it)));
-        let line = shape("li").named(&check.name).when(!check.holds, "class", "bad").with([
+        let line = shape("li").named(check.name).when(!check.holds, "class", "bad").with([
             classed("span", class).with([glyph(mark)]),
-            shape("span").say(check.meaning.clone()),
+            shape("span").say(check.meaning),
             shape("em").say(word),
         ]);
         line.with_all(check.broken_by.iter().map(|it| shape("p").say(it.clone())).collect())
@@ -172,7 +172,7 @@ fn deed(id: &'static str, line: String, words: &'static str) -> Shape {
 }
 
 fn title(message: &Message) -> String {
-    if message.is_answer { format!("Answer to {}", message.what) } else { message.what.clone() }
+    if message.is_answer { format!("Answer to {}", message.what) } else { message.what.to_owned() }
 }
 
 /// With nothing selected: the drawing as a list, each of it to be selected.

@@ -471,12 +471,13 @@ impl Room {
             let error = done.as_ref().err().filter(|_| line == last);
             inner.scene.borrow_mut().write(line, error.map(|it| &**it));
         }
-        self.draw();
-        self.leave("");
-        self.say(match &done {
+        self.look();
+        inner.scene.borrow_mut().sentence = match &done {
             Ok(()) => deed(last),
             Err(error) => error.clone(),
-        });
+        };
+        self.show();
+        self.leave("");
         done.is_ok()
     }
 
@@ -648,36 +649,39 @@ impl Room {
 
     /// Looks at the engine and shows what is new.
     fn draw(self) {
-        let inner = self.inner();
-        {
-            let (mut scene, mut lanes) = (inner.scene.borrow_mut(), inner.lanes.borrow_mut());
-            let moved = scene.look(&mut lanes.shown.engine);
-            let mut pace = inner.pace.borrow_mut();
-            pace.compares |= scene.looks_around();
-            if !lanes.are_many() {
-                scene.lanes.clear();
-            }
-            // Figures of different moments compare nothing.
-            if pace.compares && lanes.are_many() && lanes.are_together() {
-                pace.compares = false;
-                scene.lanes = lanes.all().map(sight).collect();
-                ordered::sort_by_key(&mut scene.lanes, |it| it.number);
-                scene.lane = lanes.shown.number;
-            }
-            let now = now_ms();
-            if scene.is_still() {
-                if moved || scene.sentence.is_empty() {
-                    scene.sentence = scene.view.sentence.clone();
-                }
-            } else if lanes.later().is_none()
-                && now - pace.said_at > SENTENCE_MS
-                && let Some(sentence) = lanes.shown.engine.tell()
-            {
-                pace.said_at = now;
-                scene.sentence = sentence;
-            }
-        }
+        self.look();
         self.show();
+    }
+
+    fn look(self) {
+        let inner = self.inner();
+        let (mut scene, mut lanes) = (inner.scene.borrow_mut(), inner.lanes.borrow_mut());
+        let turn = inner.drawings.borrow().as_ref().map_or(u32::MAX, |it| it.turn(&scene));
+        let moved = scene.look(&mut lanes.shown.engine, turn);
+        let mut pace = inner.pace.borrow_mut();
+        pace.compares |= scene.looks_around();
+        if !lanes.are_many() {
+            scene.lanes.clear();
+        }
+        // Figures of different moments compare nothing.
+        if pace.compares && lanes.are_many() && lanes.are_together() {
+            pace.compares = false;
+            scene.lanes = lanes.all().map(sight).collect();
+            ordered::sort_by_key(&mut scene.lanes, |it| it.number);
+            scene.lane = lanes.shown.number;
+        }
+        let now = now_ms();
+        if scene.is_still() {
+            if moved || scene.sentence.is_empty() {
+                scene.sentence = scene.view.sentence.clone();
+            }
+        } else if lanes.later().is_none()
+            && now - pace.said_at > SENTENCE_MS
+            && let Some(sentence) = lanes.shown.engine.tell()
+        {
+            pace.said_at = now;
+            scene.sentence = sentence;
+        }
     }
 
     fn show(self) {

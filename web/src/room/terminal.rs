@@ -16,7 +16,10 @@ const SHOWN: usize = 4;
 pub(crate) fn terminal(room: Room) -> AnyView {
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
-        room.change(|scene| scene.recalled = 0);
+        // Each change is a look at the engine and a drawing.
+        if room.with(|it| it.recalled > 0) {
+            room.change(|scene| scene.recalled = 0);
+        }
         if room.act(&value_of("line")) {
             set_value("line", "");
         }

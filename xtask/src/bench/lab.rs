@@ -1,4 +1,4 @@
-//! The page's figures, in a real Chromium: work a frame, and the engine's speed beside the native one.
+//! The page's figures, in a real Chromium: work a frame, times to get about, and the engine's speed beside the native one.
 
 use std::process::Command;
 
@@ -10,10 +10,16 @@ use crate::{bundle, paths, process, site, test};
 const SEED: &str = "1";
 const EVENTS: &str = "1000000";
 
-/// Main-thread work a frame while a thousand records a second play.
-pub(super) fn frames() -> Result<()> {
-    let said = in_browser(&["frames"])?;
-    println!("\nlab, 1,000 records/s playing: {said}");
+/// Events of the run in which seeks and branches are measured.
+const LONG_RUN: &str = "100000";
+
+/// Main-thread work a frame while a thousand records a second play, in the first room and in a crowded one; how fast another moment is
+/// there; how soon the page is.
+pub(super) fn page() -> Result<()> {
+    println!("\nlab, 1,000 records/s playing: {}", in_browser(&["frames"])?);
+    println!("lab, the same in a crowd: {}", in_browser(&["crowded"])?);
+    println!("lab, {}", in_browser(&["travel", LONG_RUN])?);
+    println!("lab, opened: {}", in_browser(&["start"])?.replace('\n', "; "));
     Ok(())
 }
 

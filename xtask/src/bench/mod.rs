@@ -60,7 +60,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|it| it == part);
 
     if wants("lab") {
-        lab::frames()?;
+        lab::page()?;
     }
     if wants("wasm") {
         lab::engine()?;
