@@ -95,6 +95,23 @@ fn a_dirty_log_is_compacted_after_a_while() {
     assert_eq!(offsets(&mut rig), [4, 8, 12, 13]);
 }
 
+/// Without a limit the four values would be in one segment for a week.
+#[test]
+fn nothing_waits_longer_for_compaction_than_it_may() {
+    let mut rig = Rig::start();
+    let settings = [("cleanup.policy", "compact"), ("max.compaction.lag.ms", "1000")];
+    rig.create_topic("orders", 1, &settings);
+    rig.create_topic("others", 1, &settings[..1]);
+    for value in ["1", "2", "3", "4"] {
+        produce(&mut rig, "a", Some(value));
+        produce_to(&mut rig, "others", "a", Some(value));
+        rig.advance(1_300);
+    }
+    assert_eq!((rig.log("orders", 0).segments.len(), rig.log("others", 0).segments.len()), (4, 1));
+    rig.advance(15_000);
+    assert_eq!(offsets(&mut rig), [2, 3]);
+}
+
 #[test]
 fn a_restart_knows_what_is_clean() {
     let mut rig = Rig::start();

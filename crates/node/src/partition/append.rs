@@ -254,7 +254,11 @@ impl Partition {
 pub(super) fn rules_of(config: &TopicConfig) -> LogRules {
     LogRules {
         segment_bytes: config.segment_bytes,
-        segment_ms: config.segment_ms,
+        // What is not in the active segment alone is compacted, so a limit on the wait is one on the segment's age.
+        segment_ms: match config.max_compaction_lag_ms {
+            lag if config.compact && lag > 0 => lag.min(config.segment_ms),
+            _ => config.segment_ms,
+        },
         segment_jitter_ms: config.segment_jitter_ms,
         segment_index_bytes: config.segment_index_bytes,
         index_interval_bytes: config.index_interval_bytes,
