@@ -141,8 +141,20 @@ impl<D: Disk> Store<D> {
         let mut best: Option<Found> = None;
         for file in self.files_from(log, from)? {
             let so_far = best.map_or(-1, |best| best.head.max_timestamp);
-            if self.indexes(log, file)?.max_timestamp() <= so_far {
+            let indexes = self.indexes(log, file)?;
+            let newest = indexes.max_timestamp();
+            if newest <= so_far {
                 continue;
+            }
+            let near = indexes.position_of_time(newest);
+            let is_it = |head: &BatchHead| head.max_timestamp >= newest && head.last_offset() >= from;
+            match self.first_batch(log, file, near, is_it)? {
+                Some((at, head)) if head.base_offset < limit => {
+                    best = Some(Found { file, at, head });
+                    continue;
+                }
+                // It is out of bounds, and the indexes do not tell which comes next.
+                _ => {}
             }
             self.scan(log, file, 0, |at, head| {
                 let newer = head.max_timestamp > best.map_or(-1, |best| best.head.max_timestamp);

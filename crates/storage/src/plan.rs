@@ -66,7 +66,9 @@ impl Shape {
         let Some(segment) = self.segments().find(|segment| segment.max_timestamp >= timestamp) else {
             return Lookup::Nothing;
         };
-        let seek = Lookup::Seek(Seek::Timestamp { timestamp, from: self.log_start(), limit });
+        // Nothing before it is as late, so nothing before it is read.
+        let from = segment.base.max(self.log_start());
+        let seek = Lookup::Seek(Seek::Timestamp { timestamp, from, limit });
         if self.is_below_tail(segment) {
             return seek;
         }

@@ -10,7 +10,8 @@ use protocol::records::BatchHead;
 use protocol::{Era, ErrorCode, LeaderEpoch, Offset, Region, Str, TopicPartition, Uuid};
 use storage::memory::{DiskCall, Fault};
 use storage::{
-    Cell, DirId, Done, LogId, LogSpec, Lookup, MemoryDisk, OpId, Seek, Store, StoreError, StoreOp, TimestampOffset, meta,
+    Cell, DirId, Done, LogId, LogSpec, Lookup, MemoryDisk, OpId, Seek, Store, StoreError, StoreOp, TimestampOffset,
+    meta,
 };
 
 fn corruption(result: Result<Node, StoreError>) -> String {
@@ -600,6 +601,54 @@ fn old_offsets_and_times_are_found_through_indexes() {
         let mut node = liar.restart().unwrap();
         check(&mut node);
     }
+}
+
+/// Of however many segments there are, a look-up by time reads the files of the one that holds the answer.
+#[test]
+fn a_time_is_found_without_a_look_at_every_segment() {
+    let mut node = Node::new().rules(small_segments(20_000));
+    for index in 0..200i64 {
+        node.append(batch_of(&[index * 10, index * 10 + 5], 300));
+    }
+    node.run([StoreOp::Put(Cell::CleanShutdown(DIR), Bytes::new())]);
+    let mut node = node.restart().unwrap();
+    let bases: Vec<i64> = node.shape.segments().map(|it| it.base.0).collect();
+    let [others @ .., holder, _] = &bases[..] else { panic!("{bases:?}") };
+    for base in others {
+        let path = format!("orders-0/{base:020}.");
+        node.store.disk_mut().inject(Fault { call: DiskCall::Read, path, after: 0, lasting: true, full: false });
+    }
+    let timestamp = holder * 5 + 20;
+    let Lookup::Seek(seek) = node.shape.offset_for_timestamp(timestamp, node.shape.end()) else { panic!("no file") };
+    let found = node.store.execute(StoreOp::Find(LOG, Era(0), seek));
+    assert!(
+        matches!(found, Ok(Done::FoundTimestamp(Some(it))) if (it.timestamp, it.offset.0) == (timestamp, timestamp / 5)),
+        "{found:?}"
+    );
+}
+
+/// The latest time is looked up through the index, too, not by a walk through the segment that has it.
+#[test]
+fn the_latest_time_is_found_without_a_walk() {
+    let mut node = Node::new().rules(small_segments(200_000));
+    for index in 0..1_000i64 {
+        node.append(batch_of(&[if index == 400 { 50_000 } else { index }], 300));
+    }
+    node.run([StoreOp::Put(Cell::CleanShutdown(DIR), Bytes::new())]);
+    let mut node = node.restart().unwrap();
+    assert!(node.shape.segments().nth(1).unwrap().base > Offset(420));
+    let newest = |node: &mut Node, limit: i64| {
+        let seek = Seek::MaxTimestamp { from: Offset(0), limit: Offset(limit) };
+        match node.store.execute(StoreOp::Find(LOG, Era(0), seek)) {
+            Ok(Done::FoundTimestamp(found)) => found.map(|it| (it.timestamp, it.offset.0)),
+            other => panic!("{other:?}"),
+        }
+    };
+    // Where it is out of bounds, the next one counts.
+    assert_eq!(newest(&mut node, 400), Some((399, 399)));
+    // Whoever walks there finds that the first batch is none.
+    node.scribble(&log_path(0), 16, b"\x09");
+    assert_eq!(newest(&mut node, 1_000), Some((50_000, 400)));
 }
 
 #[test]
