@@ -9,7 +9,7 @@ use protocol::{Instant, MetadataRecord, Now, ResponseBody};
 use quorum::Quorum;
 use storage::{DirId, Done, LogId, OpId, StoreError};
 
-use crate::config::{CORDONED, Config, broker_key, topic_key};
+use crate::config::{CORDONED, Config, ConnectionLimits, broker_key, topic_key};
 use crate::controller::{Controller, Outcome};
 use crate::coordinator::{Groups, NoPatterns, TopicPatterns};
 use crate::deferred::{Committed, Deferred, RequestId};
@@ -147,6 +147,11 @@ impl Node {
     /// When `handle` wants to be called even if nothing else happens, and why.
     pub fn wake_at(&self) -> Option<(Instant, WakeReason)> {
         self.timers.next()
+    }
+
+    /// How many connections the host may accept: as it was configured, or as it is set for this broker or all since.
+    pub fn connection_limits(&self) -> ConnectionLimits {
+        self.config.connections(&self.image)
     }
 
     fn fire_timers(&mut self, now: Now, out: &mut Outbox) {

@@ -11,6 +11,7 @@ mod closer;
 mod codecs;
 mod compressors;
 mod connection;
+mod connection_quotas;
 mod copier;
 mod datadir;
 mod dial;

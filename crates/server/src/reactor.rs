@@ -28,6 +28,7 @@ use crate::calls::{Calls, FIRST_CALL};
 use crate::closer::Closer;
 use crate::compressors::NativeCompressors;
 use crate::connection::{Chunk, Connection, Fault, Read, Sent};
+use crate::connection_quotas::{ConnectionQuotas, Door};
 use crate::file::NativeFile;
 use crate::lane::Lane;
 use crate::own_calls::{Advertised, OwnCalls, own_listener};
@@ -61,6 +62,8 @@ const IN_FLIGHT_LIMIT: usize = 256;
 pub(crate) struct Listener {
     pub(crate) name: Str,
     pub(crate) socket: TcpListener,
+    /// How connections to it are counted.
+    pub(crate) door: Door,
 }
 
 /// What the reactor needs to know apart from the node.
@@ -115,6 +118,11 @@ pub(crate) struct Reactor {
     unread: VecDeque<ConnId>,
     /// Listeners with connections that could not be accepted.
     deaf: Set<usize>,
+    quotas: ConnectionQuotas,
+    /// Listeners with connections that have to wait until others end.
+    full: Set<usize>,
+    /// Connections came or went since they were counted.
+    is_count_due: bool,
     /// When to look for idle connections.
     next_idle_look: Option<std::time::Instant>,
     calls: Calls,
@@ -159,6 +167,9 @@ impl Reactor {
             next_conn: FIRST_CONN,
             unread: VecDeque::new(),
             deaf: Set::new(),
+            quotas: ConnectionQuotas::default(),
+            full: Set::new(),
+            is_count_due: false,
             next_idle_look,
             calls,
             own_calls: OwnCalls::default(),
@@ -207,6 +218,7 @@ impl Reactor {
             self.take_answers();
             self.read_queued();
             self.close_idle();
+            self.make_room();
             if self.node.wake_at().is_some_and(|(at, _)| at <= self.now().mono) {
                 self.feed(Input::Wake);
             }
@@ -240,7 +252,8 @@ impl Reactor {
     }
 
     fn patience(&self) -> Option<Duration> {
-        if !self.unread.is_empty() || self.reader.has_arrivals() {
+        let may_enter = self.is_count_due && !self.full.is_empty();
+        if !self.unread.is_empty() || self.reader.has_arrivals() || may_enter {
             return Some(Duration::ZERO);
         }
         // A millisecond's rounding by epoll would wake too early and spin; one microsecond late is never early.
@@ -264,7 +277,13 @@ impl Reactor {
     }
 
     fn accept(&mut self, index: usize) {
+        let (door, limits) = (self.listeners[index].door, self.node.connection_limits());
         loop {
+            if !self.quotas.has_room(door, limits.most) {
+                // It waits in the listener's backlog, as with Kafka.
+                self.full.insert(index);
+                return;
+            }
             let (stream, from) = match self.listeners[index].socket.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -280,6 +299,10 @@ impl Reactor {
                     return;
                 }
             };
+            if !self.quotas.is_welcome(door, from.ip(), limits.most_per_ip) {
+                tracing::info!(%from, "closing a connection: its address has max.connections.per.ip of them already");
+                continue;
+            }
             if let Err(error) = self.open(index, stream, from) {
                 tracing::warn!(%from, %error, "cannot serve a connection");
             }
@@ -293,6 +316,8 @@ impl Reactor {
         self.poll.registry().register(connection.stream(), Token(self.next_conn), interest)?;
         self.next_conn += 1;
         self.connections.insert(conn, connection);
+        self.quotas.opened(conn, self.listeners[index].door, from.ip());
+        self.is_count_due = true;
         let listener = self.listeners[index].name.clone();
         self.feed(Input::Opened(conn, Peer { listener, host: PeerHost::Ip(from.ip()) }));
         Ok(())
@@ -335,6 +360,24 @@ impl Reactor {
         idle.sort_unstable();
         for conn in idle {
             self.close(conn, Some("nothing came or went for connections.max.idle.ms"));
+        }
+    }
+
+    /// Where there are more connections than there may be, those that were idle for longest go; then who waits comes in.
+    fn make_room(&mut self) {
+        if !std::mem::take(&mut self.is_count_due) {
+            return;
+        }
+        let most = self.node.connection_limits().most;
+        for is_controllers in [false, true] {
+            for _ in 0..self.quotas.excess(is_controllers, most) {
+                let it = self.connections.iter().filter(|(conn, _)| self.quotas.can_make_room(**conn, is_controllers));
+                let Some((_, conn)) = it.map(|(conn, it)| (it.active(), *conn)).min() else { break };
+                self.close(conn, Some("another one has its place by max.connections"));
+            }
+        }
+        for index in std::mem::take(&mut self.full) {
+            self.accept(index);
         }
     }
 
@@ -627,6 +670,8 @@ impl Reactor {
             return self.feed(Input::Closed(conn));
         }
         let Some(mut connection) = self.connections.remove(&conn) else { return };
+        self.quotas.closed(conn);
+        self.is_count_due = true;
         if let Some(why) = why {
             let from = connection.stream().peer_addr().map_or_else(|_| "?".into(), |it| it.to_string());
             tracing::info!(%from, why, "closing a connection");

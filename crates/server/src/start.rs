@@ -17,6 +17,7 @@ use protocol::Str;
 
 use crate::calls::Calls;
 use crate::compressors::NativeCompressors;
+use crate::connection_quotas::Door;
 use crate::datadir::{DataDir, DataDirError};
 use crate::disk::NativeDisk;
 use crate::lane::Lane;
@@ -134,7 +135,8 @@ impl Server {
             let (socket, address) = bind(&listener.host, listener.port)?;
             config.bound(&listener.name, address.port());
             addresses.push(address);
-            listeners.push(Listener { name: listener.name, socket });
+            let door = door(&config, &listener.name);
+            listeners.push(Listener { name: listener.name, socket, door });
         }
         crate::hostname::advertise(&mut config)?;
         let dirs = crate::identity::open(&mut config)?;
@@ -219,6 +221,14 @@ fn advertised(config: &Config) -> Vec<Advertised> {
     let alone = config.controller_listener_names.first();
     advertised.extend(alone.map(|name| Advertised { host: Str::new(), port: 0, name: name.clone() }));
     advertised
+}
+
+/// Brokers are let in at any time where clients have another listener.
+fn door(config: &Config, listener: &str) -> Door {
+    let is_controllers = config.is_controller_listener(listener);
+    let others = config.listeners.iter().filter(|it| !config.is_controller_listener(&it.name)).count();
+    let is_protected = !is_controllers && listener == config.inter_broker_listener_name.as_str() && others > 1;
+    Door { is_controllers, is_protected }
 }
 
 fn bind(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {

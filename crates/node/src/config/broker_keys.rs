@@ -322,7 +322,7 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("max.connection.creation.rate", Int, Some("2147483647"), AtLeast(0)).cluster_wide().idle(),
     Definition::new("max.connections", Int, Some("2147483647"), AtLeast(0))
         .cluster_wide()
-        .doc("How many connections a listener accepts at a time."),
+        .doc("How many connections there may be at a time."),
     Definition::new("max.connections.per.ip", Int, Some("2147483647"), AtLeast(0))
         .cluster_wide()
         .doc("How many connections one address may have at a time."),
@@ -398,9 +398,11 @@ pub const BROKER_KEYS: &[Definition] = &[
         .doc("Milliseconds without a write after which a producer's state is forgotten."),
     Definition::new("producer.purgatory.purge.interval.requests", Int, Some("1000"), Any).idle(),
     Definition::new("queued.max.request.bytes", Long, Some("-1"), Any)
-        .doc("How many bytes of requests may wait before nothing more is read; -1 for no bound."),
+        .doc("How many bytes of requests may wait before nothing more is read; -1 for no bound.")
+        .idle(),
     Definition::new("queued.max.requests", Int, Some("500"), AtLeast(1))
-        .doc("How many requests may wait before nothing more is read."),
+        .doc("How many requests may wait before nothing more is read.")
+        .idle(),
     Definition::new("quota.window.num", Int, Some("11"), AtLeast(1)).idle(),
     Definition::new("quota.window.size.seconds", Int, Some("1"), AtLeast(1)).idle(),
     Definition::new("remote.fetch.max.wait.ms", Int, Some("500"), AtLeast(1)).cluster_wide().idle(),
@@ -563,13 +565,16 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("socket.connection.setup.timeout.max.ms", Long, Some("30000"), Any).idle(),
     Definition::new("socket.connection.setup.timeout.ms", Long, Some("10000"), Any).idle(),
     Definition::new("socket.listen.backlog.size", Int, Some("50"), AtLeast(1))
-        .doc("How many connections may wait to be accepted."),
+        .doc("How many connections may wait to be accepted.")
+        .idle(),
     Definition::new("socket.receive.buffer.bytes", Int, Some("102400"), Any)
-        .doc("The sockets' receive buffer; -1 for the system's default."),
+        .doc("The sockets' receive buffer; -1 for the system's default.")
+        .idle(),
     Definition::new("socket.request.max.bytes", Int, Some("104857600"), AtLeast(1))
         .doc("The largest request accepted, in bytes."),
     Definition::new("socket.send.buffer.bytes", Int, Some("102400"), Any)
-        .doc("The sockets' send buffer; -1 for the system's default."),
+        .doc("The sockets' send buffer; -1 for the system's default.")
+        .idle(),
     Definition::new("ssl.allow.dn.changes", Boolean, Some("false"), Any).idle(),
     Definition::new("ssl.allow.san.changes", Boolean, Some("false"), Any).idle(),
     Definition::new("ssl.cipher.suites", List, Some(""), Any).per_broker().idle(),

@@ -5,6 +5,7 @@
 
 mod broker_keys;
 mod cleaner;
+mod connections;
 mod cordons;
 mod decimal;
 mod definition;
@@ -28,6 +29,7 @@ use protocol::{NodeId, Str, Uuid};
 
 pub use broker_keys::BROKER_KEYS;
 pub use cleaner::{CleanerConfig, Share};
+pub use connections::ConnectionLimits;
 pub(crate) use cordons::{KEY as CORDONED, check as check_cordons};
 pub use definition::{ConfigError, Definition, Kind, Rule, Update, list};
 pub use group_keys::{GROUP_KEYS, check_group, group_key, group_synonym};
@@ -103,22 +105,8 @@ pub struct Config {
     pub delete_topic_enable: bool,
     /// `socket.request.max.bytes`.
     pub socket_request_max_bytes: i32,
-    /// `socket.listen.backlog.size`.
-    pub socket_listen_backlog_size: i32,
-    /// `socket.receive.buffer.bytes`; -1 for the system's.
-    pub socket_receive_buffer_bytes: i32,
-    /// `socket.send.buffer.bytes`; -1 for the system's.
-    pub socket_send_buffer_bytes: i32,
     /// `connections.max.idle.ms`.
     pub connections_max_idle_ms: i64,
-    /// `max.connections`.
-    pub max_connections: i32,
-    /// `max.connections.per.ip`.
-    pub max_connections_per_ip: i32,
-    /// `queued.max.requests`.
-    pub queued_max_requests: i32,
-    /// `queued.max.request.bytes`; -1 for no bound.
-    pub queued_max_request_bytes: i64,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: i32,
     /// `max.incremental.fetch.session.cache.slots`.
@@ -143,10 +131,6 @@ pub struct Config {
     pub log_retention_check_interval_ms: i64,
     /// `log.flush.scheduler.interval.ms`.
     pub log_flush_scheduler_interval_ms: i64,
-    /// `log.flush.offset.checkpoint.interval.ms`.
-    pub log_flush_offset_checkpoint_interval_ms: i32,
-    /// `log.flush.start.offset.checkpoint.interval.ms`.
-    pub log_flush_start_offset_checkpoint_interval_ms: i32,
     /// `replica.high.watermark.checkpoint.interval.ms`.
     pub replica_high_watermark_checkpoint_interval_ms: i64,
     /// How replicas keep up with their leaders.
@@ -250,14 +234,7 @@ impl Config {
             auto_create_topics_enable: values.flag("auto.create.topics.enable"),
             delete_topic_enable: values.flag("delete.topic.enable"),
             socket_request_max_bytes: values.int("socket.request.max.bytes"),
-            socket_listen_backlog_size: values.int("socket.listen.backlog.size"),
-            socket_receive_buffer_bytes: values.int("socket.receive.buffer.bytes"),
-            socket_send_buffer_bytes: values.int("socket.send.buffer.bytes"),
             connections_max_idle_ms: values.long("connections.max.idle.ms"),
-            max_connections: values.int("max.connections"),
-            max_connections_per_ip: values.int("max.connections.per.ip"),
-            queued_max_requests: values.int("queued.max.requests"),
-            queued_max_request_bytes: values.long("queued.max.request.bytes"),
             fetch_max_bytes: values.int("fetch.max.bytes"),
             max_incremental_fetch_session_cache_slots: values.int("max.incremental.fetch.session.cache.slots"),
             max_request_partition_size_limit: values.int("max.request.partition.size.limit"),
@@ -270,8 +247,6 @@ impl Config {
             leader_imbalance_check_interval_seconds: values.long("leader.imbalance.check.interval.seconds"),
             log_retention_check_interval_ms: values.long("log.retention.check.interval.ms"),
             log_flush_scheduler_interval_ms: values.long("log.flush.scheduler.interval.ms"),
-            log_flush_offset_checkpoint_interval_ms: values.int("log.flush.offset.checkpoint.interval.ms"),
-            log_flush_start_offset_checkpoint_interval_ms: values.int("log.flush.start.offset.checkpoint.interval.ms"),
             replica_high_watermark_checkpoint_interval_ms: values.long("replica.high.watermark.checkpoint.interval.ms"),
             replication: ReplicationConfig::of(&values),
             quorum,

@@ -1,0 +1,99 @@
+//! How many connections a node takes, in all and from one address.
+
+#![allow(clippy::unwrap_used)] // what a test expects and does not find fails it
+
+mod common;
+
+use std::io::ErrorKind;
+
+use common::{Client, Outcome, Rig, config};
+use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use protocol::messages::{ApiVersionsRequest, IncrementalAlterConfigsRequest};
+use protocol::{RequestBody, ResponseBody};
+use server::Server;
+
+fn ask(client: &mut Client) {
+    client.send(0, RequestBody::ApiVersions(ApiVersionsRequest::default()));
+}
+
+/// True if a new connection is answered, false if it is closed.
+fn is_served(client: &mut Client) -> bool {
+    ask(client);
+    match client.outcome() {
+        Outcome::Frame(_) => true,
+        Outcome::Closed => false,
+    }
+}
+
+#[test]
+fn an_address_has_no_more_connections_than_it_may() {
+    let rig = Rig::with(&[("max.connections.per.ip", "2")]);
+    let (mut first, mut second) = (rig.client(), rig.client());
+    assert!(is_served(&mut first) && is_served(&mut second));
+    assert!(!is_served(&mut rig.client()));
+    assert!(is_served(&mut first) && is_served(&mut second), "they stay");
+    drop(second);
+    // It takes the node a moment to notice.
+    while !is_served(&mut rig.client()) {
+        std::thread::yield_now();
+    }
+    rig.stop();
+}
+
+#[test]
+fn one_connection_too_many_waits_for_another_to_end() {
+    let rig = Rig::with(&[("max.connections", "1")]);
+    let mut first = rig.client();
+    assert!(is_served(&mut first));
+    let mut second = rig.client();
+    ask(&mut second);
+    second.stream.set_nonblocking(true).unwrap();
+    for _ in 0..3 {
+        assert!(is_served(&mut first));
+        let heard = second.stream.peek(&mut [0]);
+        assert_eq!(heard.map_err(|error| error.kind()), Err(ErrorKind::WouldBlock), "there is no room for it yet");
+    }
+    second.stream.set_nonblocking(false).unwrap();
+    drop(first);
+    assert!(matches!(second.outcome(), Outcome::Frame(_)));
+    rig.stop();
+}
+
+/// Brokers are let in where clients have another listener; the connection that was idle for longest makes room.
+#[test]
+fn brokers_are_let_in_at_any_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [
+        ("listeners", "PLAINTEXT://127.0.0.1:0,INNER://127.0.0.1:0"),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+        ("inter.broker.listener.name", "INNER"),
+        ("max.connections", "1"),
+    ];
+    let server = Server::start(config(folder.path(), &settings)).unwrap();
+    let mut client = Client::connect(server.addresses()[0]);
+    assert!(is_served(&mut client));
+    let mut broker = Client::connect(server.addresses()[1]);
+    assert!(is_served(&mut broker));
+    assert_eq!(client.outcome(), Outcome::Closed);
+    assert!(is_served(&mut broker));
+    server.stop().unwrap();
+}
+
+#[test]
+fn a_limit_can_be_changed_while_the_node_runs() {
+    let rig = Rig::start();
+    let (mut first, mut second) = (rig.client(), rig.client());
+    assert!(is_served(&mut first) && is_served(&mut second));
+    let limit = AlterableConfig { name: "max.connections.per.ip".into(), config_operation: 0, value: Some("2".into()) };
+    let resource = AlterConfigsResource { resource_type: 4, resource_name: "".into(), configs: vec![limit] };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+    let answer = first.call(1, RequestBody::IncrementalAlterConfigs(request));
+    let ResponseBody::IncrementalAlterConfigs(response) = answer else { panic!("{answer:?}") };
+    assert_eq!(response.responses[0].error_code, 0, "{:?}", response.responses[0].error_message);
+    // Answered once it is committed; this broker applies it a moment later.
+    while is_served(&mut rig.client()) {
+        std::thread::yield_now();
+    }
+    assert!(is_served(&mut first) && is_served(&mut second));
+    rig.stop();
+}
