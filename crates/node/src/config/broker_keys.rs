@@ -194,7 +194,7 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("inter.broker.listener.name", String, None, Any)
         .doc("The listener on which brokers talk to each other."),
     Definition::new("internal.metadata.delete.delay.millis", Long, Some("60000"), Any).internal().idle(),
-    Definition::new("internal.metadata.log.segment.bytes", Int, None, Any).internal().idle(),
+    Definition::new("internal.metadata.log.segment.bytes", Int, None, Any).internal(),
     Definition::new("internal.metadata.max.batch.size.in.bytes", Int, Some("8388608"), Any).internal().idle(),
     Definition::new("kafka.metrics.polling.interval.secs", Int, Some("10"), AtLeast(1)).idle(),
     Definition::new("kafka.metrics.reporters", List, Some(""), Any).idle(),
@@ -303,12 +303,10 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("log.roll.hours", Int, Some("168"), AtLeast(1))
         .doc("The age in hours at which a new segment begins; log.roll.ms comes first."),
     Definition::new("log.roll.jitter.hours", Int, Some("0"), AtLeast(0))
-        .doc("The most by which a segment begins early, in hours, so that not all do at once.")
-        .idle(),
+        .doc("The most by which a segment begins early, in hours, so that not all do at once."),
     Definition::new("log.roll.jitter.ms", Long, None, Any)
         .cluster_wide()
-        .doc("The most by which a segment begins early, in milliseconds.")
-        .idle(),
+        .doc("The most by which a segment begins early, in milliseconds."),
     Definition::new("log.roll.ms", Long, None, Any)
         .cluster_wide()
         .doc("The age in milliseconds at which a new segment begins."),
@@ -392,7 +390,7 @@ pub const BROKER_KEYS: &[Definition] = &[
     .idle(),
     Definition::new("process.roles", List, None, EachOf(&["broker", "controller"]))
         .doc("What this node is: broker, controller or both."),
-    Definition::new("producer.id.expiration.check.interval.ms", Int, Some("600000"), AtLeast(1)).internal().idle(),
+    Definition::new("producer.id.expiration.check.interval.ms", Int, Some("600000"), AtLeast(1)).internal(),
     Definition::new("producer.id.expiration.ms", Int, Some("86400000"), AtLeast(1))
         .cluster_wide()
         .doc("Milliseconds without a write after which a producer's state is forgotten."),

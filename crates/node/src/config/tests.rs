@@ -84,6 +84,25 @@ fn unknown_and_idle_keys_are_warnings() {
     let expected =
         [Warning::Unknown { key: "no.such.key".into() }, Warning::NotActedOn { key: "sasl.enabled.mechanisms".into() }];
     assert_eq!(warnings, expected);
+    for (key, is_idle) in [
+        ("log.roll.jitter.ms", false),
+        ("log.roll.jitter.hours", false),
+        ("producer.id.expiration.check.interval.ms", false),
+        ("internal.metadata.log.segment.bytes", false),
+        ("max.connections", false),
+        ("max.connections.per.ip", false),
+        ("max.connections.per.ip.overrides", true),
+        ("queued.max.requests", true),
+        ("queued.max.request.bytes", true),
+        ("socket.listen.backlog.size", true),
+        ("socket.receive.buffer.bytes", true),
+        ("socket.send.buffer.bytes", true),
+        ("log.flush.offset.checkpoint.interval.ms", true),
+        ("log.flush.start.offset.checkpoint.interval.ms", true),
+    ] {
+        assert_eq!(broker_key(key).map(|it| it.idle), Some(is_idle), "{key}");
+    }
+    assert_eq!(topic_key("segment.jitter.ms").map(|it| it.idle), Some(false));
 }
 
 #[test]

@@ -79,8 +79,7 @@ pub const TOPIC_KEYS: &[Definition] = &[
         .doc("The size at which a new segment begins."),
     Definition::new("segment.index.bytes", Int, Some("10485760"), AtLeast(4)).doc("The largest size of an index file."),
     Definition::new("segment.jitter.ms", Long, Some("0"), AtLeast(0))
-        .doc("The most by which a segment begins early, so that not all do at once.")
-        .idle(),
+        .doc("The most by which a segment begins early, so that not all do at once."),
     Definition::new("segment.ms", Long, Some("604800000"), AtLeast(1)).doc("The age at which a new segment begins."),
     Definition::new("unclean.leader.election.enable", Boolean, Some("false"), Any)
         .doc("Whether a replica that is not in sync may lead when no other is left, at the price of records."),
