@@ -352,8 +352,9 @@ impl Node {
 
     /// Forgets producers that have been silent for `producer.id.expiration.ms`.
     pub(crate) fn expire_producers(&mut self, now: Now) {
+        let silence_ms = self.config.producer_expiration_ms(&self.image);
         for partition in self.partitions.iter_mut() {
-            partition.expire_producers(now, i64::from(self.config.producer_id_expiration_ms));
+            partition.expire_producers(now, silence_ms);
         }
         self.arm_expiry(now);
     }

@@ -5,7 +5,8 @@ mod common;
 use common::{CLIENT, Rig, batch, config, fetch, produce, sequenced};
 use node::view::WaitReason;
 use node::{ConnId, Credit, Event, Input, Phase, Reply, Scope, WakeReason};
-use protocol::messages::{ApiVersionsRequest, DeleteTopicsRequest, MetadataRequest};
+use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use protocol::messages::{ApiVersionsRequest, DeleteTopicsRequest, IncrementalAlterConfigsRequest, MetadataRequest};
 use protocol::{ErrorCode, Instant, LeaderEpoch, NodeId, Offset, RequestBody, ResponseBody, Str};
 use storage::{Cell, DirId, MemoryDisk, Store, StoreError, StoreOp};
 
@@ -315,4 +316,17 @@ fn silent_producers_are_forgotten() {
     assert_eq!(rig.log("t", 0).producers.len(), 0);
     // Whom the log does not know may begin anywhere.
     assert_eq!(rig.produce("t", 0, -1, common::sequenced(7, 0, 5, &["b"])), (0, 1));
+    // What is set for all brokers counts from then on.
+    let config =
+        AlterableConfig { name: "producer.id.expiration.ms".into(), config_operation: 0, value: Some("5000".into()) };
+    let resource = AlterConfigsResource { resource_type: 4, resource_name: "".into(), configs: vec![config] };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+    let ResponseBody::IncrementalAlterConfigs(response) = rig.call(1, RequestBody::IncrementalAlterConfigs(request))
+    else {
+        panic!()
+    };
+    assert_eq!(response.responses[0].error_code, 0, "{:?}", response.responses[0].error_message);
+    assert_eq!(rig.log("t", 0).producers.len(), 1);
+    rig.advance(7_000);
+    assert_eq!(rig.log("t", 0).producers.len(), 0);
 }

@@ -139,8 +139,6 @@ pub struct Config {
     pub quorum: QuorumConfig,
     /// `group.*` and `offsets.*`.
     pub groups: GroupConfig,
-    /// `producer.id.expiration.ms`.
-    pub producer_id_expiration_ms: i32,
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval_ms: i32,
     /// What the simulator wants done as it once was; no key says so.
@@ -251,7 +249,6 @@ impl Config {
             replication: ReplicationConfig::of(&values),
             quorum,
             groups,
-            producer_id_expiration_ms: values.int("producer.id.expiration.ms"),
             producer_id_expiration_check_interval_ms: values.int("producer.id.expiration.check.interval.ms"),
             past: Past::None,
             explicit,
