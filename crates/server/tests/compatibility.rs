@@ -22,7 +22,7 @@ advertises it; nothing else is advertised. A request of any other API or version
 Kafka, except ApiVersions: that is answered in version 0 with UNSUPPORTED_VERSION and the versions that there are (KIP-511).
 ";
 
-const NOTES: [(ApiKey, &str); 8] = [
+const NOTES: [(ApiKey, &str); 10] = [
     (ApiKey::Produce, "0 to 2 are advertised for old librdkafka and refused, as by Kafka; no transactions"),
     (
         ApiKey::Fetch,
@@ -38,6 +38,8 @@ const NOTES: [(ApiKey, &str); 8] = [
         ApiKey::JoinGroup,
         "the classic protocol: eager and cooperative, static members (KIP-345, KIP-814); also in groups of the consumer protocol",
     ),
+    (ApiKey::DescribeConfigs, "topics, brokers and groups; not of loggers (BROKER_LOGGER) or client metrics"),
+    (ApiKey::IncrementalAlterConfigs, "topics, brokers and groups; not of loggers (BROKER_LOGGER) or client metrics"),
     (ApiKey::InitProducerId, "idempotent producers; a transactional id is refused"),
     (ApiKey::ApiVersions, "any other version is answered in version 0 with UNSUPPORTED_VERSION"),
 ];
@@ -71,6 +73,10 @@ What a start says of a directory that is not as it was left:
 | --- | --- | --- |
 | a bad batch in the metadata log, with good ones behind it or below what the last checkpoint noted | after a kill it is cut there: the topics are gone | the node does not start, and says what to do |
 | a bad batch in a partition's log below its recovery point | after a kill it is cut there, or not noticed | the partition is offline (KAFKA_STORAGE_ERROR), and the log says what to do |
+| no metadata log where the checkpoint notes one, in a directory that was used here | all other logs are renamed to `-stray` | the node does not start, and says what to do |
+| a `metadata.log.dir` that is none of `log.dirs` | it is served | the node does not start |
+| a folder whose name ends with `-delete` and is not that of a deleted log | the broker does not start | it stays as it is, and a warning names it |
+| what cannot be read in `recovery-point-offset-checkpoint` or `log-start-offset-checkpoint` | a warning; the file does not count | the node does not start, and the line says which file to mend or remove |
 | a segment that is missing, empty or shorter than the recovery point | the rest is served | the rest is served, and a warning names the offsets |
 | the empty metadata log of a static voter (`controller.quorum.voters`, `kraft.version` 0) | it votes for whoever asks | it votes for whoever has no less than each other voter, and for empty logs; where the log names voters by their directories both leave it out |
 | a controller formatted by nobody whose `controller.quorum.bootstrap.servers` name only itself | it does not start | it is formatted as a cluster of its own, if it is a broker too |
