@@ -103,7 +103,8 @@ impl Chunk {
                         answers[index] = Some((op, result));
                         done += 1;
                     }
-                    Err(RecvTimeoutError::Timeout) => tracing::info!("{done} of {count} logs are loaded"),
+                    // Rare, and who waits for a start after a kill wants to know why: shown without being asked for.
+                    Err(RecvTimeoutError::Timeout) => tracing::warn!("{done} of {count} logs are loaded"),
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
             }
