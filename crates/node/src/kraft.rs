@@ -234,8 +234,8 @@ impl Node {
 
     /// Has segments of the metadata log given up that a snapshot stands for.
     pub(crate) fn retain_metadata(&mut self, now: Now, out: &mut Outbox) {
-        let most = self.config.quorum.max_retention_bytes;
-        self.drive_quorum(now, out, |quorum, output| quorum.retain(most, output));
+        let limits = (self.config.quorum.max_retention_bytes, self.config.quorum.max_retention_ms);
+        self.drive_quorum(now, out, |quorum, output| quorum.retain(now, limits, output));
     }
 
     /// This node stops: whoever it leads elects another leader, and it takes no more part.
@@ -287,6 +287,16 @@ fn told(now: Now, majority: &Majority) -> String {
                  until a majority is back no topic, leader or setting can be changed, and what brokers lead they go on serving",
                 seconds(*since),
                 silent.collect::<Vec<_>>().join(", ")
+            )
+        }
+        Majority::Forgotten { since, unheard } => {
+            let unheard = unheard.iter().map(|at| format!("{} at {}:{}", at.node, at.host, at.port));
+            format!(
+                "the metadata log of this node was empty when it started, as if its disk was lost, and for {} s nobody has led the \
+                 quorum: it votes only for who has all that the other voters have, and has not heard of the logs of these: {}; \
+                 it waits until they are there",
+                seconds(*since),
+                unheard.collect::<Vec<_>>().join(", ")
             )
         }
         Majority::Back { since } => {

@@ -112,6 +112,12 @@ impl Quorum {
             if self.gate.writing > 0 {
                 return false;
             }
+            // Meanwhile this node may have heard of a log that has more than its own, which it may have forgotten.
+            if !self.remembers_enough((self.log.last_epoch(), self.log.end())) {
+                let until = self.election_deadline(now);
+                self.become_role(Role::Unattached(until), out);
+                return true;
+            }
             let granted = election.granted.iter().copied().collect();
             self.lead(now, granted, out);
             return true;

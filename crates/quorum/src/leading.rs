@@ -438,25 +438,28 @@ impl Quorum {
         if let Some(snapshot) = self.log.writing.take().filter(|it| it.id == id) {
             let is_newest = self.log.snapshot.as_ref().is_none_or(|it| it.id < id);
             if is_newest {
-                self.log.snapshot = Some(snapshot);
-                self.log.bytes_since_snapshot = 0;
+                self.log.take(snapshot);
             }
         }
     }
 
-    /// Gives up segments that a snapshot stands for, once log and snapshot have more than `max_bytes`.
-    pub fn retain(&mut self, max_bytes: i64, out: &mut Output) {
+    /// Gives up segments that a snapshot stands for, once log and snapshot have more than `max_bytes`, or once the snapshot before it
+    /// is older than `max_ms`; a limit below 0 is none.
+    pub fn retain(&mut self, now: Now, (max_bytes, max_ms): (i64, i64), out: &mut Output) {
         let Some(snapshot) = &self.log.snapshot else { return };
         let (end, size) = (snapshot.id.end, snapshot.bytes.len() as u64);
         if self.log.is_cutting() {
             return;
         }
+        let outlived = self.log.outlived(now.wall, max_ms);
         let Some(shape) = &mut self.log.shape else { return };
-        let Ok(limit) = u64::try_from(max_bytes) else { return };
-        if shape.size() + size > limit && end <= shape.end() {
-            for op in shape.advance_log_start(end) {
+        let is_too_large = u64::try_from(max_bytes).is_ok_and(|limit| shape.size() + size > limit);
+        let start = if is_too_large { Some(end) } else { outlived };
+        if let Some(start) = start.filter(|start| *start <= shape.end()) {
+            for op in shape.advance_log_start(start) {
                 self.ops.ask(Purpose::Lane, op, out);
             }
+            self.log.outlived_to(start);
         }
     }
 }

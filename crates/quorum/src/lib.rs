@@ -471,7 +471,7 @@ impl Quorum {
         out.committed.extend(records.into_iter().map(|record| (last, record)));
         let end = id.end;
         self.epoch = self.epoch.max(id.epoch);
-        self.log.snapshot = Some(snapshot);
+        self.log.take(snapshot);
         Ok(end)
     }
 

@@ -51,7 +51,10 @@ pub(crate) struct Log {
     pub(crate) writing: Option<Snapshot>,
     /// A snapshot of the leader's on its way to disk.
     pub(crate) storing: Option<Snapshot>,
-    /// Bytes appended since that snapshot.
+    /// Where snapshots end, and the time of the last record that each stands for: those that were the newest once, as far as their
+    /// log is still there, and last the one that is.
+    taken: VecDeque<(Offset, WallMs)>,
+    /// Bytes appended since the newest snapshot.
     pub(crate) bytes_since_snapshot: u64,
     flushing: bool,
     /// Appends that are not stored yet.
@@ -296,6 +299,36 @@ impl Log {
         self.history.settle(high_watermark);
     }
 
+    /// A snapshot is the newest one.
+    pub(crate) fn take(&mut self, snapshot: Snapshot) {
+        let last = snapshot::last_timestamp(&snapshot.bytes);
+        // Who does not say what it stands for is as old as it can be.
+        self.taken.push_back((snapshot.id.end, last.unwrap_or_default()));
+        self.bytes_since_snapshot = 0;
+        self.snapshot = Some(snapshot);
+    }
+
+    /// Where the log may begin by `metadata.max.retention.ms`: a snapshot that is too old and the records before the next one go
+    /// together, and the newest stays, as in Kafka.
+    pub(crate) fn outlived(&mut self, now: WallMs, limit_ms: i64) -> Option<Offset> {
+        let mut start = None;
+        while let [(_, last), (next, _), ..] = self.taken.make_contiguous() {
+            let (next, age_ms) = (*next, now.0.saturating_sub(last.0));
+            if limit_ms >= 0 && age_ms <= limit_ms {
+                break;
+            }
+            // Without a limit nobody asks how old they are.
+            start = (limit_ms >= 0).then_some(next);
+            self.taken.pop_front();
+        }
+        start
+    }
+
+    /// The log begins there: what snapshots stood for below is gone.
+    pub(crate) fn outlived_to(&mut self, start: Offset) {
+        self.taken.retain(|(end, _)| *end >= start);
+    }
+
     /// The snapshot takes the place of everything; the log begins anew at its end.
     pub(crate) fn restore(&mut self, snapshot: Snapshot, ops: &mut Ops, out: &mut Output) -> Result<(), String> {
         let end = snapshot.id.end;
@@ -306,8 +339,8 @@ impl Log {
         self.pending.clear();
         self.transactions = Transactions::default();
         self.history = history;
-        self.bytes_since_snapshot = 0;
-        self.snapshot = Some(snapshot);
+        self.taken.clear();
+        self.take(snapshot);
         self.high_watermark = end;
         out.is_reset = true;
         out.committed.clear();

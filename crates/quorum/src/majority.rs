@@ -23,6 +23,13 @@ pub enum Majority {
         /// Those that are not heard of, where they are, and when they last were.
         silent: Vec<(Endpoint, Option<Instant>)>,
     },
+    /// One is heard of, but this node's log was empty when it started, and it votes for nobody yet who may lack what was committed.
+    Forgotten {
+        /// Since when no leader is known.
+        since: Instant,
+        /// The voters whose logs it has not heard of.
+        unheard: Vec<Endpoint>,
+    },
     /// There is a leader again.
     Back {
         /// Since when none was known.
@@ -57,6 +64,13 @@ impl Quorum {
         self.note_heard(now, NodeId(id));
     }
 
+    /// The voters of whose logs nothing was heard since this node may have forgotten what it acknowledged; none if it has not.
+    fn unheard(&self) -> Vec<Endpoint> {
+        let Some(heard) = &self.amnesia else { return Vec::new() };
+        let others = self.voters().iter().filter(|voter| voter.id != self.setup.node && heard.get(&voter.id).is_none());
+        others.filter_map(|voter| voter.endpoint(&self.setup.listener)).collect()
+    }
+
     /// Tells once that the majority is lost, and once that it is back.
     pub(crate) fn watch_majority(&mut self, now: Now, out: &mut Output) {
         let has_leader = match &self.role {
@@ -86,6 +100,12 @@ impl Quorum {
         if voters - silent.len() < self.voters().majority() {
             self.watch.is_told = true;
             out.majority = Some(Majority::Lost { since, voters, silent });
+            return;
+        }
+        let unheard = self.unheard();
+        if !unheard.is_empty() {
+            self.watch.is_told = true;
+            out.majority = Some(Majority::Forgotten { since, unheard });
         }
     }
 }

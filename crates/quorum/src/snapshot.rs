@@ -1,11 +1,18 @@
 //! Reads snapshots of the metadata (KIP-630), and `bootstrap.checkpoint`, which has the same form.
 
 use bytes::Bytes;
-use protocol::Offset;
-use protocol::messages::MetadataRecord;
+use protocol::messages::{MetadataRecord, SnapshotHeaderRecord};
 use protocol::records::{ControlType, PureCompressors, read};
+use protocol::{Offset, WallMs, decode};
 
 use crate::history::History;
+
+/// The time of the last record that a snapshot stands for, by its header.
+pub(crate) fn last_timestamp(bytes: &Bytes) -> Option<WallMs> {
+    let (_, records) = read(bytes, &PureCompressors).next()?.ok()?;
+    let header: SnapshotHeaderRecord = decode(records.into_iter().next()?.value?, 0).ok()?;
+    Some(WallMs(header.last_contained_log_timestamp))
+}
 
 /// All metadata records of a snapshot. What its control records say enters the history as said at `last`, the last offset
 /// that it stands for.

@@ -11,7 +11,7 @@ use protocol::messages::{
 };
 use protocol::records::Records;
 use protocol::{ErrorCode, Instant, LeaderEpoch, NodeId, Now, Offset, RequestBody, ResponseBody, Uuid, WallMs};
-use quorum::{Call, Endpoint, NoAnswer, Output, Quorum, QuorumSetup, RoleKind, Ticket, VoterSource};
+use quorum::{Call, Endpoint, Majority, NoAnswer, Output, Quorum, QuorumSetup, RoleKind, Ticket, VoterSource};
 use storage::{Cell, DirId, LogId, MemoryDisk, Store, StoreOp};
 
 /// Node 1 of three, on a clock that the test moves.
@@ -23,6 +23,7 @@ struct Rig {
     replies: Vec<(u64, ResponseBody)>,
     became_leader: bool,
     lost_leadership: bool,
+    majority: Vec<Majority>,
     ms: u64,
 }
 
@@ -66,6 +67,7 @@ impl Rig {
             replies: Vec::new(),
             became_leader: false,
             lost_leadership: false,
+            majority: Vec::new(),
             ms: 0,
         };
         rig.act(|quorum, now, out| quorum.begin(now, out));
@@ -100,6 +102,7 @@ impl Rig {
         self.replies.extend(out.replies);
         self.became_leader |= out.became_leader;
         self.lost_leadership |= out.lost_leadership;
+        self.majority.extend(out.majority);
         assert_eq!(out.failed, None);
         answer
     }
@@ -255,6 +258,39 @@ fn a_vote_is_on_disk_before_it_is_given_and_given_once() {
     assert_eq!(rig.vote(vote_of(3, 5, (0, 0), false)), (ErrorCode::None, 5, -1, false));
     assert_eq!(rig.vote(vote_of(3, 4, (0, 0), false)), (ErrorCode::FencedLeaderEpoch, 5, -1, false));
     assert_eq!(rig.vote(vote_of(3, 6, (0, 0), false)), (ErrorCode::None, 6, -1, true), "a later epoch, another vote");
+}
+
+/// It may be the one that forgot what the majority committed, and the other that votes for it is empty for the same reason.
+#[test]
+fn a_candidate_that_hears_of_more_than_its_empty_log_has_does_not_lead() {
+    let mut rig = Rig::new();
+    rig.pass(60);
+    let grant = |rig: &mut Rig| {
+        let calls = rig.take_calls();
+        let to_second =
+            calls.iter().find(|call| call.to.node == NodeId(2) && matches!(call.body, RequestBody::Vote(_)));
+        let epoch = rig.quorum.leader_epoch();
+        rig.answer(to_second.expect("node 2 is asked"), vote(epoch, true));
+    };
+    grant(&mut rig);
+    assert_eq!(rig.quorum.role(), RoleKind::Candidate);
+    let epoch = rig.quorum.leader_epoch().0;
+    assert!(!rig.vote(vote_of(3, epoch, (epoch, 9), true)).3, "it is a candidate itself, and node 2 may have more");
+    grant(&mut rig);
+    assert_eq!(rig.quorum.role(), RoleKind::Unattached, "with the votes of a majority, and less than node 3 has");
+    assert!(!rig.became_leader);
+}
+
+#[test]
+fn who_has_forgotten_everything_says_whom_it_waits_for() {
+    let mut rig = Rig::new();
+    for _ in 0..8 {
+        let epoch = rig.quorum.leader_epoch().0.max(5);
+        assert!(!rig.vote(vote_of(2, epoch, (5, 9), true)).3, "node 3 may have more");
+        rig.pass(1_000);
+    }
+    let [Majority::Forgotten { unheard, .. }] = &rig.majority[..] else { panic!("{:?}", rig.majority) };
+    assert_eq!(unheard[..], [endpoint(3)]);
 }
 
 #[test]

@@ -390,6 +390,50 @@ fn a_snapshot_stands_for_the_beginning_of_the_log() {
     assert!(failure(&rig).contains("no snapshot holds what came before"), "{}", failure(&rig));
 }
 
+/// The log before a snapshot stays as long as the snapshot before that one is not too old (metadata.max.retention.ms).
+#[test]
+fn the_log_outlives_the_snapshots_that_stand_for_it() {
+    let mut rig = Rig::with(MemoryDisk::new(), 100);
+    rig.settle();
+    let start = |rig: &mut Rig, ms: i64, limit_ms: i64| {
+        let now = Now { wall: WallMs(NOW.wall.0 + ms), ..NOW };
+        rig.act(|quorum, out| quorum.retain(now, (-1, limit_ms), out));
+        rig.settle();
+        let names = rig.store.disk().files().into_iter().map(|(_, path, _)| path);
+        let bases = names.filter_map(|it| it.strip_suffix(".log")?.rsplit_once('/')?.1.parse::<i64>().ok());
+        bases.min().expect("a log has a file")
+    };
+    let snapshot_at = |rig: &mut Rig, ms: i64, level: i16| {
+        rig.append(vec![feature("a", level)]);
+        rig.settle();
+        let now = Now { wall: WallMs(NOW.wall.0 + ms), ..NOW };
+        rig.act(|quorum, out| {
+            let mut writer = quorum.begin_snapshot(now).expect("there is something new");
+            writer.push(vec![feature("a", level)]);
+            quorum.finish_snapshot(writer, out);
+        });
+        rig.settle();
+    };
+    snapshot_at(&mut rig, 0, 1);
+    assert_eq!(start(&mut rig, 5_000, 1_000), 0, "the only snapshot is the newest, however old it is");
+    snapshot_at(&mut rig, 1_000, 2);
+    snapshot_at(&mut rig, 2_000, 3);
+    rig.append(vec![feature("a", 9)]);
+    rig.settle();
+    assert_eq!(start(&mut rig, 1_000, 1_000), 0);
+    assert_eq!(start(&mut rig, 1_001, 1_000), 5, "the first is too old, and goes with what is before the second");
+    assert_eq!(start(&mut rig, 9_000, 1_000), 6, "the second, too; the third stays");
+    // After a restart the newest is known, and nothing of those before it.
+    let mut rig = Rig::with(rig.store.into_disk(), 100);
+    rig.settle();
+    assert_eq!(start(&mut rig, 90_000, 1_000), 6);
+    snapshot_at(&mut rig, 3_000, 4);
+    let left = start(&mut rig, 90_000, 1_000);
+    assert!(left > 6, "{left}");
+    snapshot_at(&mut rig, 4_000, 5);
+    assert_eq!(start(&mut rig, 900_000, -1), left, "without a limit all of it stays");
+}
+
 #[test]
 fn snapshots_that_do_not_hold_are_refused() {
     let path = "__cluster_metadata-0/00000000000000000000-0000000000.checkpoint";

@@ -341,7 +341,7 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("metadata.log.segment.ms", Long, Some("604800000"), Any).idle(),
     Definition::new("metadata.max.idle.interval.ms", Int, Some("500"), AtLeast(0)).idle(),
     Definition::new("metadata.max.retention.bytes", Long, Some("104857600"), Any),
-    Definition::new("metadata.max.retention.ms", Long, Some("604800000"), Any).idle(),
+    Definition::new("metadata.max.retention.ms", Long, Some("604800000"), Any),
     Definition::new("metric.reporters", List, Some("org.apache.kafka.common.metrics.JmxReporter"), Any)
         .cluster_wide()
         .idle(),

@@ -33,6 +33,8 @@ pub struct QuorumConfig {
     pub max_snapshot_interval_ms: i64,
     /// `metadata.max.retention.bytes`.
     pub max_retention_bytes: i64,
+    /// `metadata.max.retention.ms`.
+    pub max_retention_ms: i64,
 }
 
 impl QuorumConfig {
@@ -60,6 +62,7 @@ impl QuorumConfig {
             max_bytes_between_snapshots: values.long("metadata.log.max.record.bytes.between.snapshots"),
             max_snapshot_interval_ms: values.long("metadata.log.max.snapshot.interval.ms"),
             max_retention_bytes: values.long("metadata.max.retention.bytes"),
+            max_retention_ms: values.long("metadata.max.retention.ms"),
         })
     }
 }

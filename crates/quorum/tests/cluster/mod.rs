@@ -702,7 +702,7 @@ impl World {
             .map(|(name, level)| FeatureLevelRecord { name: name.as_str().into(), feature_level: *level }.into())
             .collect();
         self.act(node, |quorum, out| write_snapshot(quorum, now, records, out));
-        self.act(node, |quorum, out| quorum.retain(1_000, out));
+        self.act(node, |quorum, out| quorum.retain(now, (1_000, -1), out));
     }
 
     /// Faults are over: everything converges.
