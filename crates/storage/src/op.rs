@@ -181,7 +181,8 @@ pub enum Seek {
 pub enum Cell {
     /// `quorum-state` in the metadata log's folder.
     QuorumState(LogId),
-    /// `leader-epoch-checkpoint` in a log's folder; it is on disk before the log's next batch is.
+    /// `leader-epoch-checkpoint` in a log's folder; written before the log's next batch is, and on disk with its next flush, or,
+    /// where all batches are synced, before the batch.
     LeaderEpochs(LogId),
     /// A producer snapshot at a log's end; a clean stop leaves one, as Apache Kafka looks for producers nowhere else then.
     Producers(LogId, Offset),

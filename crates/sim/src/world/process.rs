@@ -252,7 +252,7 @@ impl Broker {
             | StoreOp::Swap(log, ..)
             | StoreOp::Move(log)
             | StoreOp::DropCopy(log)
-            // It is on disk before the log's next batch is.
+            // It is written before the log's next batch is.
             | StoreOp::Put(Cell::LeaderEpochs(log), _)
             | StoreOp::Remove(log) => Some(DiskLane::Log(*log)),
             StoreOp::Put(cell, _) => Some(DiskLane::Cell(*cell)),
