@@ -8,6 +8,7 @@ use sim::check::Verdict;
 use sim::files::Folder;
 use sim::history::{BranchView, Stamped};
 use sim::metadata::Member;
+use sim::rescue::Rescue;
 use sim::script::{Condition, Mark, Played, Query, Scenario, Step, Story};
 use sim::view::MessageKind;
 use sim::{Action, History, World};
@@ -717,6 +718,11 @@ impl Engine {
 
     pub(crate) fn history(&self) -> &History {
         &self.history
+    }
+
+    /// A search for the last moment at which the last loss could have been avoided, if acknowledged records are lost.
+    pub(crate) fn rescue(&self) -> Option<Rescue> {
+        Rescue::begin(&self.history)
     }
 
     /// What happened on this branch, as marks.

@@ -19,6 +19,7 @@ pub mod metadata;
 pub mod narration;
 mod queue;
 pub mod random;
+pub mod rescue;
 pub mod script;
 pub mod setup;
 pub mod swarm;

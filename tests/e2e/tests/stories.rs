@@ -47,7 +47,22 @@ fn a_scenario_is_chosen_and_gone_through_to_its_verdict() -> Result<()> {
     assert_eq!(browser.run("return document.querySelectorAll('.sq.lost').length")?, json!(3));
     browser.keys("p")?;
     ensure!(browser.text("#chapter")?.contains("cuts off x, y and z"), "{}", browser.text("#chapter")?);
+    since_when_it_was_too_late(&browser)?;
     browser.quiet()
+}
+
+/// What made it too late to avoid the loss, and the moment before.
+fn since_when_it_was_too_late(browser: &Browser) -> Result<()> {
+    browser.run("document.querySelector('#too-late').click()")?;
+    browser.until("document.querySelector('#no-return') && document.querySelector('.late')")?;
+    ensure!(browser.text("#no-return")?.contains("kill b1"), "{}", browser.text("#no-return")?);
+    browser.run("document.querySelector('#no-return .deed').click()")?;
+    assert_eq!(
+        browser.run("return document.querySelectorAll('.sq.lost').length")?,
+        json!(0),
+        "nothing is lost at that moment"
+    );
+    Ok(())
 }
 
 /// Who acts in a story leaves it by a branch, is told so, and comes back.

@@ -8,7 +8,7 @@ use wasm_bindgen::JsCast;
 
 use super::scene::Selection;
 use super::state::Room;
-use super::{bar, lesson, log, rooms, story, terminal};
+use super::{bar, lesson, log, rescue, rooms, story, terminal};
 use crate::view::Partition;
 
 /// Listens to the whole page.
@@ -121,6 +121,7 @@ fn do_(room: Room, deed: &str) {
         "branch" => drop(what.parse().map(|it| room.switch(it))),
         "seek" => drop(what.parse().map(|it| room.seek(it))),
         "why" => room.ask_why(),
+        "rescue" => rescue::ask(room),
         "help" => room.change(|scene| scene.help = false),
         "nothing" => room.select(Selection::Nothing),
         // A drawing of ours names no other verb.

@@ -19,6 +19,7 @@ mod log;
 mod plan;
 mod progress;
 mod quorum;
+mod rescue;
 mod rooms;
 mod scene;
 mod side;

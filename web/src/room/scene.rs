@@ -6,7 +6,7 @@ use ordered::Map;
 
 use super::lesson::{Lesson, Mode};
 use super::state::Motion;
-use super::{drawings, faults, files, lanes, log, quorum, stage};
+use super::{drawings, faults, files, lanes, log, quorum, rescue, stage};
 use crate::bytes::Row;
 use crate::engine::{Engine, Kind};
 use crate::view::{Broker, Client, Message, Partition, Record, Replica, Role, View};
@@ -113,6 +113,8 @@ pub(crate) struct Scene {
     /// The same scenario with other settings, side by side; and which of them is the one that all other views show.
     pub(crate) lanes: Vec<lanes::Sight>,
     pub(crate) lane: usize,
+    /// Since when it was too late, if somebody asked.
+    pub(crate) rescue: Option<rescue::Asked>,
 }
 
 impl Scene {
@@ -150,6 +152,7 @@ impl Scene {
             files: files::Sight::default(),
             lanes: Vec::new(),
             lane: 0,
+            rescue: None,
         }
     }
 

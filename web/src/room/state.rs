@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use leptos::prelude::*;
+use sim::rescue::Rescue;
 
 use super::bar;
 use super::drawings::Drawings;
@@ -638,6 +639,11 @@ impl Room {
             self.carry_out(&wish);
         }
         self.say_later();
+    }
+
+    /// A search for the last moment at which the last loss could have been avoided, if there is one.
+    pub(crate) fn rescue(self) -> Option<Rescue> {
+        self.inner().lanes.borrow().shown.engine.rescue()
     }
 
     /// Says another sentence than the event's own.

@@ -1,7 +1,7 @@
 //! The run from its first step to its furthest, and its branches.
 
 use super::scene::Scene;
-use super::{grouped, stamp};
+use super::{grouped, rescue, stamp};
 use crate::draw::{Shape, classed, shape, text};
 use crate::engine::Kind;
 
@@ -34,6 +34,8 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
             .set("style", format!("--t:.{:04}", (slot * 10_000 / Scene::SLOTS as u64).min(9_999)))
             .set("title", kind.word())
     });
+    let span = rescue::span(scene).into_iter();
+    let ticks = classed("div", "ticks").set("aria-hidden", "true").with([acks]).with_all(span.chain(marks).collect());
     let branch = view.branches.get(view.branch).map_or("", |it| &it.name);
     let seek = shape("input")
         .set("id", "seek")
@@ -46,8 +48,7 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let legend = Kind::ALL.map(|it| shape("span").with([classed("i", it.class()), text(it.word())]));
     vec![
         classed("div", "lanes").with_all(lanes.collect()),
-        classed("div", "lane")
-            .with([classed("div", "ticks").set("aria-hidden", "true").with([acks]).with_all(marks.collect()), seek]),
+        classed("div", "lane").with([ticks, seek]),
         classed("div", "legend").with(legend),
     ]
 }

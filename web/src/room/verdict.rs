@@ -1,7 +1,7 @@
 //! What became of the records that producers were told are safe: kept, lost as the settings allow, or lost against a promise.
 
-use super::grouped;
 use super::scene::Scene;
+use super::{grouped, rescue};
 use crate::draw::{Shape, classed, shape};
 use crate::view::{Finding, Verdict};
 
@@ -58,6 +58,7 @@ pub(crate) fn draw(scene: &Scene) -> Shape {
         words.with_all(reasons(findings, Verdict::Bug)),
     ]);
     shapes.push(list);
+    shapes.extend(rescue::draw(scene));
     classed("section", "ledger verdict").set("aria-label", "Verdict").with_all(shapes)
 }
 

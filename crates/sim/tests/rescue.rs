@@ -1,0 +1,52 @@
+//! The point of no return is a moment at which mending everything still helps, and the last one.
+
+#![allow(clippy::disallowed_methods, reason = "a test reads its files")]
+
+use std::fs;
+use std::path::Path;
+
+use sim::History;
+use sim::rescue::{PointOfNoReturn, Rescue};
+use sim::script::Scenario;
+
+fn played(name: &str) -> History {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(format!("{name}.scenario"));
+    let scenario = Scenario::parse(&fs::read_to_string(path).unwrap()).unwrap();
+    scenario.play_with(false).unwrap().history
+}
+
+fn found(history: &History) -> PointOfNoReturn {
+    let mut rescue = Rescue::begin(history).expect("something is lost");
+    while rescue.probe() {}
+    rescue.found()
+}
+
+/// When somebody did what begins with these words, in µs.
+fn done(history: &History, words: &str) -> u64 {
+    let run = history.run();
+    let found = run.actions.iter().find(|it| it.action.to_string().starts_with(words));
+    found.unwrap_or_else(|| panic!("nobody did {words}")).at.0
+}
+
+/// b1 alone has three records. Once it was killed it may not lead again, however soon it comes back: its return is unclean.
+#[test]
+fn the_death_of_the_only_one_who_had_them_is_the_point_of_no_return() {
+    let mut history = played("01-acks-1-loss-on-a-clean-failover");
+    let point = found(&history);
+    assert_eq!((point.at.0, &*point.deed), (done(&history, "kill b1"), "kill b1, heal b1 b2, heal b1 b3"));
+    assert!(point.event < point.loss, "{point:?}");
+    history.seek(point.event);
+    assert!(history.world().is_up("b1") && history.world().checks().allowed() == 0, "{point:?}");
+}
+
+#[test]
+fn a_wiped_disk_is_the_point_of_no_return_of_what_nobody_else_has() {
+    let history = played("02-acks-all-with-min-isr-1");
+    let point = found(&history);
+    assert_eq!((point.at.0, &*point.deed), (done(&history, "wipe b1"), "kill b1, wipe b1"));
+}
+
+#[test]
+fn where_nothing_is_lost_nothing_is_asked() {
+    assert!(Rescue::begin(&played("05-the-high-watermark-lags-one-fetch")).is_none());
+}
