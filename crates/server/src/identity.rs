@@ -9,6 +9,9 @@ use storage::meta::MetaProperties;
 use crate::datadir::{DataDir, DataDirError};
 use crate::start::StartError;
 
+/// The metadata log's folder.
+const METADATA_FOLDER: &str = "__cluster_metadata-0";
+
 /// Locks every log directory, checks whose the formatted ones are and formats those without logs, so that a single node
 /// needs no `vivarium storage format`. Tells the configuration who the node is, and which directories are lost: the node
 /// serves without them, unless one of them is to hold the metadata log.
@@ -36,6 +39,14 @@ pub(crate) fn open(config: &mut Config) -> Result<Vec<DataDir>, StartError> {
         Some(meta) => meta.cluster_id.clone(),
         None => new_cluster(config, &dirs)?,
     };
+    for ((dir, place), meta) in dirs.iter().zip(&places).zip(&metas) {
+        if let Some(meta) = meta {
+            check(config, &cluster_id, dir, meta)?;
+        }
+        if *place != usize::from(config.metadata_log_dir) {
+            expect_no_metadata(config, dir)?;
+        }
+    }
     let mut directory_ids = vec![Uuid::ZERO; config.log_dirs.len()];
     for ((dir, place), meta) in dirs.iter().zip(places).zip(metas) {
         let meta = match meta {
@@ -45,7 +56,6 @@ pub(crate) fn open(config: &mut Config) -> Result<Vec<DataDir>, StartError> {
                 MetaProperties { cluster_id: cluster_id.clone(), node_id: config.node_id, directory_id: random_id()? },
             )?,
         };
-        check(config, &cluster_id, dir, &meta)?;
         directory_ids[place] = meta.directory_id;
     }
     config.identity = Identity { cluster_id, directory_ids, lost };
@@ -69,6 +79,23 @@ fn open_one(path: &Path) -> Result<(DataDir, Option<MetaProperties>), StartError
         ));
     }
     Ok((dir, meta))
+}
+
+/// The metadata log is in no other directory than the one that is to hold it: else `log.dirs` names them in another order, and
+/// by metadata that begin anew none of the logs here would be anybody's.
+fn expect_no_metadata(config: &Config, dir: &DataDir) -> Result<(), StartError> {
+    let found = dir.path.join(METADATA_FOLDER);
+    if !found.exists() {
+        return Ok(());
+    }
+    let wanted = config.log_dirs.get(usize::from(config.metadata_log_dir)).cloned().unwrap_or_default();
+    Err(StartError::Meta(
+        found,
+        format!(
+            "the metadata log is in this directory, and the configured one for it is {wanted}: name this directory first in \
+             log.dirs or in metadata.log.dir, or move the log there if that was meant"
+        ),
+    ))
 }
 
 /// The id of the cluster of a node that was never formatted. Alone it draws one. Nodes that name the same voters come to the

@@ -135,6 +135,56 @@ fn a_segment_that_is_larger_than_any_can_be() {
     rig.stop();
 }
 
+/// Everything under a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The metadata would begin anew, and by them all logs of the directories would be strays.
+#[test]
+fn directories_in_another_order_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    let in_order = |first: &Path, second: &Path| format!("{},{}", first.display(), second.display());
+    let ordered = in_order(&a, &b);
+    let server = Server::start(config(folder.path(), &[("log.dirs", &ordered)])).unwrap();
+    let mut client = Client::connect(server.addresses()[0]);
+    client.create_topic("t", 2);
+    for partition in 0..2 {
+        assert_eq!(client.produce("t", partition, batch(&["x"])).0, ErrorCode::None);
+    }
+    server.stop().unwrap();
+    let before = (names(&a), names(&b));
+    let third = folder.path().join("c");
+    for dirs in [in_order(&b, &a), in_order(&third, &a)] {
+        let refused = Server::start(config(folder.path(), &[("log.dirs", &dirs)])).expect_err("it must not start");
+        let line = refused.to_string();
+        assert!(line.contains("a/__cluster_metadata-0") && line.contains("metadata.log.dir"), "{line}");
+        assert_eq!((names(&a), names(&b)), before);
+    }
+    let settings = [("log.dirs", &*in_order(&b, &a)), ("metadata.log.dir", &*a.display().to_string())];
+    let server = Server::start(config(folder.path(), &settings)).unwrap();
+    let mut client = Client::connect(server.addresses()[0]);
+    for partition in 0..2 {
+        assert_eq!(client.values("t", partition), ["x"]);
+    }
+    server.stop().unwrap();
+}
+
+#[test]
+fn a_metadata_log_that_is_gone_is_not_begun_anew() {
+    let folder = used();
+    fs::remove_dir_all(folder.path().join("__cluster_metadata-0")).unwrap();
+    for _ in 0..2 {
+        let line = ends(folder.path());
+        assert!(line.contains("__cluster_metadata-0 is missing") && line.contains("restore it"), "{line}");
+        assert!(folder.path().join("t-0").is_dir() && !folder.path().join("__cluster_metadata-0").exists());
+    }
+}
+
 #[test]
 fn a_directory_of_a_newer_version_or_another_cluster() {
     let folder = used();

@@ -89,8 +89,11 @@ impl<D: Disk> Store<D> {
             return Ok(Done::OnlyCopy);
         }
         let aside = self.put_other_aside(spec, &folder)?;
-        let created = self.enter_folder(spec, &folder)?;
         let name = TopicPartition { topic: spec.topic.clone(), partition: spec.partition };
+        if spec.synced {
+            self.expect_folder(spec.dir, &folder, &name)?;
+        }
+        let created = self.enter_folder(spec, &folder)?;
         let state = self.dirs.entry(spec.dir).or_default();
         if created {
             // What the checkpoints say is of another log, which had the name before.
@@ -313,6 +316,18 @@ impl<D: Disk> Store<D> {
         let aside = self.set_aside(spec.dir, folder)?;
         let what = |aside| format!("{folder} is of topic {found}, not of {}: set aside as {aside}", spec.topic_id);
         Ok(aside.map(what))
+    }
+
+    /// A log whose batches were all on disk is not begun anew where the checkpoint knows it: what stands in it is needed to
+    /// tell whose all other logs are.
+    fn expect_folder(&mut self, dir: DirId, folder: &str, name: &TopicPartition) -> Result<(), StoreError> {
+        let point = self.dirs.get(&dir).and_then(|state| state.recovery_points.get(name)).copied();
+        match (point.filter(|point| *point > Offset(0)), self.disk.list(dir, folder)) {
+            (Some(point), Err(StoreError::Missing)) => Err(StoreError::Corrupt(format!(
+                "{folder} is missing, but everything below offset {point} was on disk; {RESTORE}"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// The log's folder exists and is the topic's. True if it was created.
