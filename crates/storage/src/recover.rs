@@ -22,7 +22,7 @@ use crate::scan::{Scan, ScanError};
 use crate::segments::Segments;
 use crate::shape::{Mounted, Segment, Shape};
 use crate::snapshot::BOOTSTRAP;
-use crate::store::{DirState, Log, OpenSegment, Store, segment_path};
+use crate::store::{DELETED, DirState, Log, OpenSegment, Store, is_grave, segment_path};
 
 /// Where the magic byte of a batch is.
 const MAGIC_AT: usize = 16;
@@ -106,6 +106,9 @@ impl<D: Disk> Store<D> {
                 offsets.remove(&name);
             }
         }
+        // Told with the first log of the directory.
+        let odd = std::mem::take(&mut state.odd);
+        let aside = odd.into_iter().chain(aside).reduce(|all, what| format!("{all}; {what}"));
         let log_start = state.log_starts.get(&name).copied();
         let mounted = Mounted {
             created,
@@ -261,10 +264,15 @@ impl<D: Disk> Store<D> {
         if self.dirs.contains_key(&dir) {
             return Ok(());
         }
-        let mut copies = Set::new();
+        let (mut copies, mut odd) = (Set::new(), Vec::new());
         for entry in self.disk.list(dir, "")?.into_iter().filter(|entry| entry.is_dir) {
-            if entry.name.ends_with("-delete") {
-                self.remove_folder(dir, &entry.name)?;
+            if is_grave(&entry.name) {
+                if let Err(error) = self.remove_folder(dir, &entry.name) {
+                    // The log is gone, and what is in the way of that is for people to look at.
+                    odd.push(format!("what is left of a deleted log stays: {error}"));
+                }
+            } else if entry.name.ends_with(DELETED) {
+                odd.push(format!("{} is no name that a deleted log has: it stays as it is", entry.name));
             } else if let Some(log) = copied_log(&entry.name) {
                 copies.insert(log.to_owned());
             }
@@ -280,6 +288,7 @@ impl<D: Disk> Store<D> {
             cleaner_offsets: self.read_offsets(dir, meta::CLEANER_OFFSETS)?,
             refused: Set::new(),
             copies,
+            odd,
         };
         if state.clean {
             // From now on a stop is unclean until proven otherwise.

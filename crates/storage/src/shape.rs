@@ -89,7 +89,7 @@ pub struct Mounted {
     pub lost: Option<String>,
     /// Offsets that no file holds, for people. Compaction leaves such gaps; nothing else does.
     pub gap: Option<String>,
-    /// A log of another topic that was in the way, for people.
+    /// A log of another topic that was in the way, or a folder that is nobody's in the directory, for people.
     pub aside: Option<String>,
 }
 

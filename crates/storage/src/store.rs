@@ -85,6 +85,8 @@ pub(crate) struct DirState {
     pub(crate) refused: Set<TopicPartition>,
     /// The folders' names of logs of which there was a copy in the making.
     pub(crate) copies: Set<String>,
+    /// What else was found that people should look at, until they are told.
+    pub(crate) odd: Vec<String>,
 }
 
 impl DirState {
@@ -713,10 +715,22 @@ impl<D: Disk> Store<D> {
 
     /// The name under which a log's folder is deleted: Kafka's, cut to what a folder's name can have.
     pub(crate) fn grave(topic: &Str, partition: i32, topic_id: Uuid) -> String {
-        let suffix = format!("-{partition}.{}-delete", hex(topic_id));
+        let suffix = format!("-{partition}.{}{DELETED}", hex(topic_id));
         let room = 255usize.saturating_sub(suffix.len()).min(topic.len());
         format!("{}{suffix}", topic.get(..room).unwrap_or("topic"))
     }
+}
+
+/// What ends the name of a folder that is to be removed.
+pub(crate) const DELETED: &str = "-delete";
+
+/// True for a name that a log is deleted under, by this store or by Apache Kafka: `topic-0.`, 32 hexadecimal digits, `-delete`.
+/// Whatever else a directory holds is somebody's.
+pub(crate) fn is_grave(name: &str) -> bool {
+    let Some((log, id)) = name.strip_suffix(DELETED).and_then(|it| it.rsplit_once('.')) else { return false };
+    let is_id = id.len() == 32 && id.bytes().all(|it| it.is_ascii_hexdigit());
+    let partition = log.rsplit_once('-').map_or("", |(_, partition)| partition);
+    is_id && !partition.is_empty() && partition.bytes().all(|it| it.is_ascii_digit())
 }
 
 /// Appends of one turn to one file, and the answers they are due.

@@ -341,6 +341,26 @@ fn leader_epochs_survive_though_nobody_waited_for_them() {
     }
 }
 
+/// What a crash left of a deleted log is swept; what only ends like one is somebody's, and told of.
+#[test]
+fn only_the_folders_of_deleted_logs_are_removed() {
+    use storage::Disk;
+    let mut disk = MemoryDisk::new();
+    let graves = ["gone-0.0123456789abcdef0123456789abcdef-delete", "a.b-c-12.FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF-delete"];
+    let others = ["backup-delete", "a-0.0123-delete", "a.0123456789abcdef0123456789abcdef-delete", "x-delete.old"];
+    for folder in graves.iter().chain(&others) {
+        disk.create_dir(DIR, folder).unwrap();
+        disk.create_dir(DIR, &format!("{folder}/more")).unwrap();
+        disk.open(DIR, &format!("{folder}/more/file"), true).unwrap();
+    }
+    let node = Node::on(disk).unwrap();
+    let told = node.shape.mounted().aside.clone().unwrap();
+    for (folder, stays) in graves.iter().map(|it| (it, false)).chain(others.iter().map(|it| (it, true))) {
+        assert_eq!(node.store.disk().list(DIR, folder).is_ok(), stays, "{folder}");
+        assert_eq!(told.contains(folder), stays && folder.ends_with("-delete"), "{folder}: {told}");
+    }
+}
+
 #[test]
 fn another_topics_folder_is_refused_by_who_only_looks() {
     let mut node = Node::new();
