@@ -125,6 +125,10 @@ impl Disk for NativeDisk {
         Ok(entries)
     }
 
+    fn is_link(&self, dir: DirId, path: &str) -> bool {
+        self.path(dir, path).is_ok_and(|path| path.is_symlink())
+    }
+
     fn open(&mut self, dir: DirId, path: &str, create: bool) -> Result<NativeFile, StoreError> {
         // Whatever else there is beside segments, and those that a clean writes, is small or rewritten.
         let is_segment = path.ends_with(".log") || path.ends_with(".log.cleaned");

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use common::{Client, Rig, batch, config};
 use protocol::messages::create_topics_request::CreatableTopic;
-use protocol::messages::{CreateTopicsRequest, DescribeLogDirsRequest};
+use protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, DescribeLogDirsRequest};
 use protocol::{ErrorCode, RequestBody, ResponseBody};
 use server::{Ended, Server};
 
@@ -109,6 +109,70 @@ fn a_link_to_a_log_elsewhere() {
         rig.stop();
     }
     assert!(log.is_symlink() && there.join("00000000000000000000.log").is_file());
+}
+
+fn delete_topic(client: &mut Client, name: &str) {
+    let request = DeleteTopicsRequest { topic_names: vec![name.into()], timeout_ms: 10_000, ..Default::default() };
+    let answer = client.call(5, RequestBody::DeleteTopics(request));
+    let ResponseBody::DeleteTopics(response) = answer else { panic!("{answer:?}") };
+    assert_eq!(response.responses[0].error_code, 0);
+}
+
+/// Of a link the name goes, and what it leads to stays; of a folder that somebody made in a log's all goes, as in Kafka.
+#[test]
+fn a_topic_whose_folders_are_not_as_they_were_made_is_deleted() {
+    let (folder, elsewhere) = (used(), tempfile::tempdir().unwrap());
+    let rig = Rig::at(folder.path());
+    let mut client = rig.client();
+    client.create_topic("u", 1);
+    assert_eq!(client.produce("u", 0, batch(&["x"])).0, ErrorCode::None);
+    rig.stop();
+    let (log, there) = (folder.path().join("t-0"), elsewhere.path().join("moved"));
+    fs::rename(&log, &there).unwrap();
+    std::os::unix::fs::symlink(&there, &log).unwrap();
+    let inner = folder.path().join("u-0/lost+found");
+    fs::create_dir_all(inner.join("more")).unwrap();
+    fs::write(inner.join("more/piece"), "x").unwrap();
+    let outside = there.join("mine");
+    fs::write(&outside, "mine").unwrap();
+    std::os::unix::fs::symlink(&there, inner.join("link")).unwrap();
+    let server = Server::start(config(folder.path(), &[("log.segment.delete.delay.ms", "0")])).unwrap();
+    let mut client = Client::connect(server.addresses()[0]);
+    for name in ["t", "u"] {
+        while client.end_of(name, 0).is_none() {
+            std::thread::yield_now();
+        }
+        delete_topic(&mut client, name);
+        let is_there = |entry: &String| entry.starts_with(&format!("{name}-0"));
+        while names(folder.path()).iter().any(is_there) {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(fs::read_to_string(&outside).unwrap(), "mine");
+    client.create_topic("v", 1);
+    client.assert_served("v");
+    server.stop().unwrap();
+}
+
+/// Kafka names what it deletes by the log and 32 digits, and touches no other folder.
+#[test]
+fn only_what_a_deletion_left_is_removed() {
+    let (folder, elsewhere) = (used(), tempfile::tempdir().unwrap());
+    let at = |name: &str| folder.path().join(name);
+    let id = "0123456789abcdef0123456789abcdef";
+    let (mine, grave, link) =
+        (at("backup-delete"), at(&format!("gone-0.{id}-delete")), at(&format!("away-0.{id}-delete")));
+    for (path, file) in [(&mine, "kept"), (&grave, "00000000000000000000.log"), (&elsewhere.path().into(), "kept")] {
+        fs::create_dir_all(path).unwrap();
+        fs::write(path.join(file), "x").unwrap();
+    }
+    std::os::unix::fs::symlink(elsewhere.path(), at("x-delete")).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), &link).unwrap();
+    let rig = Rig::at(folder.path());
+    assert_eq!(rig.client().values("t", 0), ["a", "b", "c"]);
+    rig.stop();
+    assert!(mine.join("kept").is_file() && elsewhere.path().join("kept").is_file() && at("x-delete").is_symlink());
+    assert!(!grave.exists() && !link.is_symlink());
 }
 
 /// Kafka does not start; here it costs the one partition.

@@ -36,6 +36,11 @@ pub trait Disk {
     fn create_dir(&mut self, dir: DirId, path: &str) -> Result<(), StoreError>;
     /// The entries of a folder, by name.
     fn list(&self, dir: DirId, path: &str) -> Result<Vec<DirEntry>, StoreError>;
+    /// True for a name that stands for a file or folder elsewhere.
+    fn is_link(&self, dir: DirId, path: &str) -> bool {
+        let _ = (dir, path);
+        false
+    }
     /// Opens a file for reading and writing; `create` makes it if it does not exist.
     fn open(&mut self, dir: DirId, path: &str, create: bool) -> Result<Self::File, StoreError>;
     /// Says that a handle of [`open`](Self::open) and its clones are no longer used.

@@ -618,9 +618,15 @@ impl<D: Disk> Store<D> {
         Ok(Done::Removed)
     }
 
+    /// Removes a folder and what is in it, other folders too. What a link leads to is not ours to remove, so of one only the
+    /// name goes.
     pub(crate) fn remove_folder(&mut self, dir: DirId, folder: &str) -> Result<(), StoreError> {
+        if self.disk.is_link(dir, folder) {
+            return self.unlink(dir, folder);
+        }
         for entry in self.disk.list(dir, folder)? {
-            self.unlink(dir, &format!("{folder}/{}", entry.name))?;
+            let path = format!("{folder}/{}", entry.name);
+            if entry.is_dir { self.remove_folder(dir, &path)? } else { self.unlink(dir, &path)? }
         }
         self.disk.remove_dir(dir, folder)
     }
