@@ -30,11 +30,13 @@ Vivarium's tasks. Each sets up what it lacks, and says what it installs.
     cargo xtask lab [--port 8080] [--kafka-port 9092] [--no-open]
                               build, serve the lab in the browser and run a broker for Kafka clients
     cargo xtask test [STAGE…] every check that CI runs; stages: fmt clippy purity native wasm bundle e2e clients
-    cargo xtask soak [--seeds 10000] [--from 0] [--fuzz-seconds 120]
-                              the long forms of the tests, seeds by the thousands, fuzzing
+    cargo xtask soak [PART…] [--seeds 10000] [--from 0] [--fuzz-seconds 120] [--minutes 10]
+                              the long forms of the tests, groups in trouble, seeds by the thousands, fuzzing;
+                              parts: tests groups swarm cluster-swarm fuzz
     cargo xtask build         the page into web/dist, the `vivarium` binary into target/release
     cargo xtask size          what the page weighs, against its goal and limit
     cargo xtask bench [PART…] speed, beside Apache Kafka on the same machine; parts: lab wasm start produce consume latency
+                              groups cluster …
     cargo xtask conformance [librdkafka|librdkafka-consumer|kafka-python] [--on vivarium|apache-kafka] [--jobs 4] [--timeout 300]
                               [--port 0 | --broker HOST:PORT] [--record] [TEST…]
                               test suites that others wrote, held against what tests/conformance expects

@@ -1,71 +1,110 @@
 //! `cargo xtask soak`: the long forms of the tests. With `VIVARIUM_SOAK` set, tests over seeds, hostile bytes and `kill -9`
 //! go through many more rounds; optimised, because that is what limits them. Then seeds by the thousands, with crashes, torn
-//! power cuts and failing disks, and coverage-guided fuzzing where it can be had. All of it runs even when a part fails.
+//! power cuts and failing disks, consumers of all kinds in groups that nobody leaves in peace, and coverage-guided fuzzing where it
+//! can be had. All of it runs even when a part fails.
+
+mod groups;
 
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::args::Args;
+use crate::test::Tally;
 use crate::{bundle, paths, process};
 
 /// What is fuzzed: fuzz/fuzz_targets.
 const FUZZ_TARGETS: [&str; 4] = ["frame", "records", "codecs", "node"];
 
-/// Runs the tests in their long forms, the swarm, the fuzzer.
+/// How much of each part.
+struct Plan {
+    seeds: u32,
+    from: u32,
+    fuzz_seconds: u32,
+    /// Of members, and brokers, that come and go.
+    minutes: f64,
+}
+
+type Part = fn(&Plan, &mut Tally) -> Result<()>;
+const PARTS: [(&str, Part); 5] =
+    [("tests", tests), ("groups", mixed_groups), ("swarm", swarm), ("cluster-swarm", cluster_swarm), ("fuzz", fuzz)];
+
+/// Runs all parts, or the named ones.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut args = Args::new(args);
-    let seeds: u32 = args.value("--seeds", 10_000)?;
-    let from: u32 = args.value("--from", 0)?;
-    let fuzz_seconds: u32 = args.value("--fuzz-seconds", 120)?;
-    ensure!(args.rest()?.is_empty(), "`soak` takes only flags: --seeds N, --from SEED, --fuzz-seconds N");
-    let mut failed = Vec::new();
-    let mut part = |what: &str, work: &dyn Fn() -> Result<()>| {
-        if let Err(error) = process::step(what, work) {
-            println!("FAILED  {what}: {error:#}");
-            failed.push(what.to_owned());
-        }
+    let plan = Plan {
+        seeds: args.value("--seeds", 10_000)?,
+        from: args.value("--from", 0)?,
+        fuzz_seconds: args.value("--fuzz-seconds", 120)?,
+        minutes: args.value("--minutes", 10.0)?,
     };
-    part("tests in their long forms (25 min)", &tests);
-    part(&format!("{seeds} seeds from {from} on"), &|| swarm(seeds, from, 1));
-    // A cluster's seed takes as long as a dozen of one broker.
-    let few = seeds.div_ceil(10);
-    part(&format!("{few} seeds of three brokers from {from} on"), &|| swarm(few, from, 3));
-    part(&format!("fuzzing ({fuzz_seconds} s a target)"), &|| fuzz(fuzz_seconds));
-    ensure!(failed.is_empty(), "{}", failed.join("; "));
+    let wanted = args.rest()?;
+    if let Some(unknown) = wanted.iter().find(|it| PARTS.iter().all(|(name, _)| name != it)) {
+        bail!("there is no part {unknown}; there are {}", PARTS.map(|it| it.0).join(" "));
+    }
+    ensure!(plan.minutes > 0.0, "--minutes is positive");
+    let mut tally = Tally::default();
+    for (name, part) in PARTS {
+        if !wanted.is_empty() && !wanted.iter().any(|it| it == name) {
+            continue;
+        }
+        println!("\n== {name}");
+        let start = Instant::now();
+        if let Err(error) = part(&plan, &mut tally) {
+            tally.fail(name, &format!("{error:#}"));
+        }
+        println!("{name}: {}", process::human(start.elapsed()));
+    }
+    println!();
+    tally.finish()
+}
+
+/// Among them `kill -9` of brokers under load: one of them a thousand times, and any of three for ten minutes.
+fn tests(_: &Plan, tally: &mut Tally) -> Result<()> {
+    let mut command = process::cargo();
+    command.env("VIVARIUM_SOAK", "1").arg("test").args(process::locked());
+    command.args(["--release", "--workspace", "--no-fail-fast", "--exclude", "xtask-wasm", "--exclude", "e2e"]);
+    tally.cargo_test("tests in their long forms", &mut command)
+}
+
+fn mixed_groups(plan: &Plan, tally: &mut Tally) -> Result<()> {
+    let length = process::human(Duration::from_secs_f64(plan.minutes * 60.0));
+    tally.check(&format!("20 consumers, two protocols, {length} of joins and kills"), || groups::run(plan.minutes));
     Ok(())
 }
 
-fn tests() -> Result<()> {
-    let mut command = process::cargo();
-    command.env("VIVARIUM_SOAK", "1").arg("test").args(process::locked());
-    process::run(command.args([
-        "--release",
-        "--workspace",
-        "--no-fail-fast",
-        "--exclude",
-        "xtask-wasm",
-        "--exclude",
-        "e2e",
-    ]))
+fn swarm(plan: &Plan, tally: &mut Tally) -> Result<()> {
+    let Plan { seeds, from, .. } = *plan;
+    tally.check(&format!("{seeds} seeds from {from} on"), || play(seeds, from, 1));
+    Ok(())
+}
+
+fn cluster_swarm(plan: &Plan, tally: &mut Tally) -> Result<()> {
+    // A cluster's seed takes as long as a dozen of one broker.
+    let (few, from) = (plan.seeds.div_ceil(10), plan.from);
+    tally.check(&format!("{few} seeds of three brokers from {from} on"), || play(few, from, 3));
+    Ok(())
 }
 
 /// The binary plays them on all cores, and makes small what breaks.
-fn swarm(seeds: u32, from: u32, brokers: u16) -> Result<()> {
+fn play(seeds: u32, from: u32, brokers: u16) -> Result<()> {
     let mut command = Command::new(bundle::binary()?);
     let (seeds, from, brokers) = (seeds.to_string(), from.to_string(), brokers.to_string());
     process::run(command.args(["sim", "swarm", "--seeds", &seeds, "--from", &from, "--brokers", &brokers]))
 }
 
-fn fuzz(seconds: u32) -> Result<()> {
+fn fuzz(plan: &Plan, tally: &mut Tally) -> Result<()> {
     if let Some(missing) = missing() {
-        println!("skipped fuzzing: {missing}");
+        tally.skip("fuzzing", missing);
         return Ok(());
     }
     for target in FUZZ_TARGETS {
-        let mut command = cargo_fuzz();
-        command.args(["run", target, "--", &format!("-max_total_time={seconds}"), "-max_len=16384"]);
-        process::run(&mut command)?;
+        tally.check(&format!("fuzzing {target}"), || {
+            let mut command = cargo_fuzz();
+            let seconds = format!("-max_total_time={}", plan.fuzz_seconds);
+            process::run(command.args(["run", target, "--", &seconds, "-max_len=16384"]))
+        });
     }
     Ok(())
 }

@@ -62,7 +62,17 @@ impl Tally {
         self.notes.push(format!("skipped {name}: {why}"));
     }
 
-    fn fail(&mut self, name: &str, why: &str) {
+    /// Says what came of everything; an error if something failed.
+    pub(crate) fn finish(self) -> Result<()> {
+        for note in &self.notes {
+            println!("{note}");
+        }
+        println!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped);
+        ensure!(self.failed == 0, "{} failed", self.failed);
+        Ok(())
+    }
+
+    pub(crate) fn fail(&mut self, name: &str, why: &str) {
         println!("FAILED  {name}: {why}");
         self.failed += 1;
         // What a program said last is what ended it; the whole of it is above.
@@ -139,14 +149,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     println!("{:<10} {:>12}", "all", process::human(times.iter().map(|it| it.1).sum::<Duration>()));
     println!();
-    for note in &tally.notes {
-        println!("{note}");
-    }
-    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
-    if tally.failed > 0 {
-        bail!("{} failed", tally.failed);
-    }
-    Ok(())
+    tally.finish()
 }
 
 fn fmt(tally: &mut Tally) -> Result<()> {
@@ -176,10 +179,15 @@ fn native(tally: &mut Tally) -> Result<()> {
     tally.cargo_test("native", &mut command)
 }
 
+/// The browser of a stage, which is skipped where there is none to be had.
+fn browser_for(tally: &mut Tally, stage: &str) -> Option<Browser> {
+    Browser::set_up().map_err(|why| tally.skip(stage, &format!("{why:#}"))).ok()
+}
+
 /// Runs tests/wasm.rs of every crate that has one in a real browser.
 fn in_browser(tally: &mut Tally) -> Result<()> {
+    let Some(browser) = browser_for(tally, "wasm") else { return Ok(()) };
     let toolchain = Toolchain::set_up()?;
-    let browser = Browser::set_up()?;
     println!("in {}", browser.version()?);
     let mut command = toolchain.cargo();
     // As the page is built, so that the tests run what is served and most of it is built once.
@@ -227,6 +235,9 @@ fn bundle_and_size(tally: &mut Tally) -> Result<()> {
 
 /// Serves the page on a free port and runs tests/e2e against it.
 fn end_to_end(tally: &mut Tally) -> Result<()> {
+    if browser_for(tally, "e2e").is_none() {
+        return Ok(());
+    }
     bundle::page()?;
     let address = site::serve(site::bind(0)?, paths::dist())?;
     let mut command = process::cargo();

@@ -33,13 +33,15 @@ const ENDS: [(&str, &str, &str); 4] = [
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Make {
+pub(crate) enum Make {
     Ours,
     Kafkas,
 }
 
 impl Make {
-    fn name(self) -> &'static str {
+    pub(crate) const BOTH: [Make; 2] = [Make::Ours, Make::Kafkas];
+
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Make::Ours => "vivarium",
             Make::Kafkas => "Apache Kafka",
@@ -71,20 +73,25 @@ impl Node {
         }
     }
 
-    fn has_ended(&mut self) -> Result<bool> {
-        let child = match self {
+    fn child(&mut self) -> &mut Child {
+        match self {
             Node::Ours(process) => &mut process.0,
             Node::Kafkas(kafka) => kafka.child(),
-        };
-        Ok(child.try_wait()?.is_some())
+        }
+    }
+
+    fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child().try_wait()?.is_some())
     }
 }
 
 /// Three nodes, each broker and controller.
-struct Cluster {
+pub(crate) struct Cluster {
     make: Make,
     binary: PathBuf,
     folder: PathBuf,
+    /// Behind those that all clusters have.
+    settings: Vec<String>,
     /// For clients, and for controllers.
     ports: Vec<(u16, u16)>,
     nodes: BTreeMap<usize, Node>,
@@ -92,14 +99,26 @@ struct Cluster {
 
 impl Cluster {
     /// Starts three nodes at once; tells how long it took until each of them knew all of them to serve.
-    fn start(make: Make, folder: PathBuf) -> Result<(Cluster, Duration)> {
+    pub(crate) fn start(make: Make, folder: PathBuf) -> Result<(Cluster, Duration)> {
+        Cluster::start_with(make, folder, &[])
+    }
+
+    /// The same with settings, `key=value` each, behind our own.
+    pub(crate) fn start_with(make: Make, folder: PathBuf, settings: &[&str]) -> Result<(Cluster, Duration)> {
         let held: Vec<TcpListener> =
             (0..2 * NODES).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
         let free: Vec<u16> =
             held.iter().map(|it| it.local_addr().map(|it| it.port())).collect::<std::io::Result<_>>()?;
         drop(held);
         let ports = free.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
-        let mut cluster = Cluster { make, binary: bundle::binary()?, folder, ports, nodes: BTreeMap::new() };
+        let mut cluster = Cluster {
+            make,
+            binary: bundle::binary()?,
+            folder,
+            settings: settings.iter().map(|it| (*it).to_owned()).collect(),
+            ports,
+            nodes: BTreeMap::new(),
+        };
         fs::create_dir_all(&cluster.folder)?;
         if make == Make::Kafkas {
             // Formatting takes a Java process each: that is not the start.
@@ -118,22 +137,24 @@ impl Cluster {
         let voters = (1..).zip(&self.ports).map(|(id, (_, port))| format!("{id}@127.0.0.1:{port}"));
         let (client, controller) = self.ports[id - 1];
         let folder = self.folder.join(format!("node-{id}"));
-        let settings = [
+        let own = [
             "process.roles=broker,controller".to_owned(),
             format!("node.id={id}"),
             format!("listeners=PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}"),
             "controller.listener.names=CONTROLLER".to_owned(),
             format!("controller.quorum.voters={}", voters.collect::<Vec<_>>().join(",")),
             "default.replication.factor=3".to_owned(),
+            "offsets.topic.replication.factor=3".to_owned(),
             "min.insync.replicas=2".to_owned(),
         ];
+        let settings: Vec<&String> = own.iter().chain(&self.settings).collect();
         if self.make == Make::Kafkas {
-            let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+            let settings: Vec<&str> = settings.iter().map(|it| it.as_str()).collect();
             return Ok(Node::Kafkas(Kafka::spawn(&folder, client, &settings, Some(CLUSTER_ID))?.0));
         }
         let mut command = Command::new(&self.binary);
         command.args(["server", "--data"]).arg(&folder);
-        for setting in &settings {
+        for setting in settings {
             command.args(["--set", setting]);
         }
         command.env("VIVARIUM_LOG", "error").stdin(Stdio::null()).stdout(Stdio::null());
@@ -144,11 +165,11 @@ impl Cluster {
         format!("127.0.0.1:{}", self.ports[id - 1].0)
     }
 
-    fn bootstrap(&self) -> String {
+    pub(crate) fn bootstrap(&self) -> String {
         (1..=NODES).map(|id| self.address(id)).collect::<Vec<_>>().join(",")
     }
 
-    fn pids(&self) -> String {
+    pub(crate) fn pids(&self) -> String {
         self.nodes.iter().map(|(id, node)| format!("{id}={}", node.id())).collect::<Vec<_>>().join(",")
     }
 
@@ -164,8 +185,13 @@ impl Cluster {
         Ok(())
     }
 
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self, id: usize) -> Result<()> {
+        self.nodes.get_mut(&id).context("it runs")?.child().kill().context("kill a node")
+    }
+
     /// What has ended starts again.
-    fn restart(&mut self, id: usize) -> Result<()> {
+    pub(crate) fn restart(&mut self, id: usize) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let mut node = self.nodes.remove(&id).context("it ran")?;
         while !node.has_ended()? {
@@ -190,7 +216,7 @@ impl Cluster {
         figures.map(|(name, value)| Ok((name.to_owned(), value.parse()?))).collect()
     }
 
-    fn create(&self, topic: &str, partitions: usize) -> Result<()> {
+    pub(crate) fn create(&self, topic: &str, partitions: usize) -> Result<()> {
         let mut tool = Command::new(&self.binary);
         tool.args(["topics", "--bootstrap-server", &self.bootstrap(), "--create", "--topic", topic]);
         tool.args(["--partitions", &partitions.to_string(), "--replication-factor", "3"]);
@@ -220,7 +246,7 @@ fn brokers(address: &str) -> std::io::Result<usize> {
 /// Runs ours and, unless they are left out, Kafka's.
 pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan, without_kafka: bool) -> Result<()> {
     confluent::set_up()?;
-    let makes = [Make::Ours, Make::Kafkas].into_iter().take(if without_kafka { 1 } else { 2 });
+    let makes = Make::BOTH.into_iter().take(if without_kafka { 1 } else { 2 });
     for make in makes {
         let (mut cluster, ready) = Cluster::start(make, folder.0.join(format!("cluster-{}", make.name())))?;
         std::thread::sleep(Duration::from_secs(5));
@@ -289,7 +315,7 @@ pub(super) fn failover(folder: &Folder, plan: &Plan, with_kafka: bool) -> Result
         "\n| {} partitions, RF 3: the broker that leads a third is killed | all led again, median | worst |\n| --- | --- | --- |",
         TOPICS * PARTITIONS
     );
-    for make in [Make::Ours, Make::Kafkas].into_iter().take(if with_kafka { 2 } else { 1 }) {
+    for make in Make::BOTH.into_iter().take(if with_kafka { 2 } else { 1 }) {
         let mut again = Vec::new();
         for round in 1..=plan.rounds {
             let (cluster, _) = Cluster::start(make, folder.0.join(format!("many-{}-{round}", make.name())))?;

@@ -5,10 +5,11 @@
 
 mod account;
 mod client;
-mod cluster;
+pub(crate) mod cluster;
 mod cold;
 mod compact;
 mod group_commit;
+mod groups;
 mod lab;
 mod many;
 mod peer;
@@ -35,8 +36,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         without_kafka: args.switch("--without-kafka"),
     };
     let with_kafka = args.switch("--with-kafka");
-    let wanted = args.rest()?;
-    const PARTS: [&str; 14] = [
+    let mut wanted = args.rest()?;
+    if let Some(all) = wanted.iter().position(|it| it == "groups") {
+        let parts = ["groups-join", "groups-load", "groups-failover"].map(str::to_owned);
+        wanted.splice(all..=all, parts);
+    }
+    const PARTS: [&str; 17] = [
         "start",
         "produce",
         "consume",
@@ -49,6 +54,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         "compact",
         "cluster",
         "cluster-partitions",
+        "groups-join",
+        "groups-load",
+        "groups-failover",
         "lab",
         "wasm",
     ];
@@ -88,6 +96,15 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if wants("cluster-partitions") {
         // Kafka's takes minutes to create them.
         cluster::failover(&folder, &plan, with_kafka)?;
+    }
+    if wants("groups-join") {
+        groups::join(&folder, &plan)?;
+    }
+    if wants("groups-load") {
+        groups::load(&folder, &plan)?;
+    }
+    if wants("groups-failover") {
+        groups::failover(&folder, &plan)?;
     }
     if wants("group-commit") {
         group_commit::run(&client, &folder, &plan)?;

@@ -46,12 +46,16 @@ pub(super) struct KafkaPython {
 
 impl KafkaPython {
     pub(super) fn set_up() -> Result<Box<dyn Suite>> {
+        Ok(Box::new(KafkaPython::ready()?))
+    }
+
+    fn ready() -> Result<KafkaPython> {
         let cache = paths::cache("kafka-python")?.join(VERSION);
         let (python, sources) = (cache.join("venv/bin/python"), cache.join(format!("kafka_python-{VERSION}")));
         if !cache.join(".complete").exists() {
             process::step(&format!("fetching kafka-python {VERSION} and its tests with pip"), || fetch(&cache))?;
         }
-        Ok(Box::new(KafkaPython { python, sources }))
+        Ok(KafkaPython { python, sources })
     }
 
     fn pytest(&self, broker: &str) -> Command {
@@ -62,6 +66,19 @@ impl KafkaPython {
         command.env("KAFKA_VERSION", super::CLAIMED_VERSION).env("KAFKA_URI", format!("kafka://{broker}"));
         command
     }
+}
+
+/// Makes the client ready for programs of ours.
+pub(crate) fn set_up() -> Result<()> {
+    KafkaPython::ready().map(drop)
+}
+
+/// A Python that has the client.
+pub(crate) fn python() -> Result<Command> {
+    let KafkaPython { python, sources } = KafkaPython::ready()?;
+    let mut command = Command::new(python);
+    command.env("PYTHONPATH", sources);
+    Ok(command)
 }
 
 fn fetch(cache: &std::path::Path) -> Result<()> {

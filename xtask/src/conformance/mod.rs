@@ -2,7 +2,7 @@
 //! its own with a time-out; what came of it is held against tests/conformance/*.txt, and every difference is a failure.
 
 mod expected;
-mod kafka_python;
+pub(crate) mod kafka_python;
 mod librdkafka;
 
 use std::fs::{self, File};

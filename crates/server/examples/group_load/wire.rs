@@ -1,0 +1,137 @@
+//! A connection to a broker, and the requests that all cases share.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::messages::metadata_request::MetadataRequestTopic;
+use protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use protocol::messages::{FindCoordinatorRequest, MetadataRequest, OffsetCommitRequest};
+use protocol::{ApiKey, ErrorCode, Request, RequestBody, ResponseBody, Str, Uuid, frame};
+
+/// The newest that both speak and that names topics.
+const OFFSET_COMMIT: i16 = 9;
+const FIND_COORDINATOR: i16 = 4;
+const METADATA: i16 = 12;
+/// Longer than a coordinator waits for its replicas.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Answers come in the order of the requests.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    asked: VecDeque<(ApiKey, i16)>,
+    /// What is sent with the next read.
+    unsent: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) fn open(address: &str) -> io::Result<Connection> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Connection { stream, asked: VecDeque::new(), unsent: Vec::new() })
+    }
+
+    /// How many answers are outstanding.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// Adds a request to those that leave together.
+    pub(crate) fn add(&mut self, version: i16, body: RequestBody) -> io::Result<()> {
+        self.asked.push_back((body.api_key(), version));
+        let client_id = Some(Str::from_static("group-load"));
+        let mut request = Request { version, correlation_id: 0, client_id, body };
+        let encoded = frame::encode_request(&mut request).map_err(io::Error::other)?;
+        self.unsent.extend_from_slice(&encoded.bytes().unwrap_or_default());
+        Ok(())
+    }
+
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.stream.write_all(&self.unsent)?;
+        self.unsent.clear();
+        Ok(())
+    }
+
+    /// The next answer.
+    pub(crate) fn receive(&mut self) -> io::Result<ResponseBody> {
+        self.flush()?;
+        let (api, version) = self.asked.pop_front().ok_or_else(|| io::Error::other("nothing was asked"))?;
+        let mut size = [0; 4];
+        self.stream.read_exact(&mut size)?;
+        let length = usize::try_from(i32::from_be_bytes(size)).map_err(io::Error::other)?;
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes)?;
+        Ok(frame::decode_response(api, version, Bytes::from(bytes)).map_err(io::Error::other)?.body)
+    }
+
+    pub(crate) fn call(&mut self, version: i16, body: RequestBody) -> io::Result<ResponseBody> {
+        self.add(version, body)?;
+        self.receive()
+    }
+
+    /// Adds a commit of partition 0: of a member, or of nobody with epoch -1.
+    pub(crate) fn add_commit(
+        &mut self,
+        group: &str,
+        (member, epoch): (&str, i32),
+        topic: &str,
+        offset: i64,
+    ) -> io::Result<()> {
+        let partition = OffsetCommitRequestPartition { committed_offset: offset, ..Default::default() };
+        let topic = OffsetCommitRequestTopic { name: topic.into(), partitions: vec![partition], ..Default::default() };
+        let request = OffsetCommitRequest {
+            group_id: group.into(),
+            generation_id_or_member_epoch: epoch,
+            member_id: member.into(),
+            topics: vec![topic],
+            ..Default::default()
+        };
+        self.add(OFFSET_COMMIT, RequestBody::OffsetCommit(request))
+    }
+
+    /// What became of the next commit.
+    pub(crate) fn committed(&mut self) -> io::Result<ErrorCode> {
+        match self.receive()? {
+            ResponseBody::OffsetCommit(it) => {
+                let partition = it.topics.first().and_then(|it| it.partitions.first());
+                let partition =
+                    partition.ok_or_else(|| io::Error::other("an answer to a commit names what it is for"))?;
+                Ok(ErrorCode::from_code(partition.error_code))
+            }
+            _ => Err(io::Error::other("the next answer is not to a commit")),
+        }
+    }
+
+    /// Who coordinates each of these groups, by id and address; `None` while nobody does.
+    pub(crate) fn coordinators(&mut self, groups: &[String]) -> io::Result<Vec<Option<(i32, String)>>> {
+        let coordinator_keys = groups.iter().map(|it| Str::from(it.as_str())).collect();
+        let request = FindCoordinatorRequest { key_type: 0, coordinator_keys, ..Default::default() };
+        match self.call(FIND_COORDINATOR, RequestBody::FindCoordinator(request))? {
+            ResponseBody::FindCoordinator(it) => {
+                let found = it.coordinators.iter().map(|it| {
+                    let is_known = it.error_code == 0;
+                    is_known.then(|| (it.node_id, format!("{}:{}", it.host, it.port)))
+                });
+                Ok(found.collect())
+            }
+            _ => Err(io::Error::other("the answer is not about coordinators")),
+        }
+    }
+
+    /// The id of a topic and how many partitions it has.
+    pub(crate) fn topic(&mut self, name: &str) -> io::Result<(Uuid, usize)> {
+        let topic = MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
+        let request =
+            MetadataRequest { topics: Some(vec![topic]), allow_auto_topic_creation: false, ..Default::default() };
+        match self.call(METADATA, RequestBody::Metadata(request))? {
+            ResponseBody::Metadata(it) => match it.topics.first() {
+                Some(topic) if topic.error_code == 0 => Ok((topic.topic_id, topic.partitions.len())),
+                _ => Err(io::Error::other(format!("there is no topic {name}"))),
+            },
+            _ => Err(io::Error::other("the answer is not about topics")),
+        }
+    }
+}
