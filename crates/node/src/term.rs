@@ -2,7 +2,7 @@
 //! the quorum.
 
 use protocol::messages::ApiVersionsRequest;
-use protocol::{ErrorCode, LeaderEpoch, NodeId, Now, RequestBody, ResponseBody, Str};
+use protocol::{ErrorCode, LeaderEpoch, MetadataRecord, NodeId, Now, RequestBody, ResponseBody, Str};
 
 use crate::controller::{Due, KNOCK_INTERVAL_MS};
 use crate::deferred::Committed;
@@ -38,7 +38,12 @@ impl Node {
         self.controller.activate(self.image.clone(), epoch);
         out.emit(|| Event::Controls { epoch });
         let incarnation = self.membership.controller_incarnation(&mut self.random);
-        let records = self.controller.decide_bootstrap(&self.config, self.quorum.take_bootstrap(), incarnation);
+        let formatted = self.quorum.take_bootstrap();
+        let is_formatted = !formatted.is_empty();
+        let records = self.controller.decide_bootstrap(&self.config, formatted, incarnation);
+        if is_formatted && let Err(what) = self.can_begin_with(&records) {
+            return self.fail(what, out);
+        }
         if !records.is_empty() {
             self.append_metadata(now, records, out);
         }
@@ -46,6 +51,20 @@ impl Node {
         self.controller.arm_contacts(now.mono, self.config.broker_session_reset_grace_ms);
         self.arm_sessions();
         self.arm_balance(now);
+    }
+
+    /// Whoever formatted the directory may know records that this version does not. They are not written then, so that whoever
+    /// does know them can still begin with them.
+    fn can_begin_with(&self, records: &[MetadataRecord]) -> Result<(), String> {
+        let mut image = self.controller.image().clone();
+        for (index, record) in records.iter().enumerate() {
+            let at = self.quorum.log_end().plus(index as i64);
+            image.apply(at, record).map_err(|error| {
+                let dir = self.config.log_dirs.get(usize::from(self.config.metadata_log_dir));
+                format!("bootstrap.checkpoint in {} cannot be applied: {error}", dir.map_or("", |it| it.as_str()))
+            })?;
+        }
+        Ok(())
     }
 
     /// What was decided and not committed may never be: who waits for it looks for the new leader.

@@ -7,9 +7,9 @@ mod common;
 use common::{Rig, batch, config};
 use node::Event;
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
-use protocol::messages::{DeleteRecordsRequest, DeleteTopicsRequest};
-use protocol::{Offset, RequestBody};
-use storage::{DirId, Disk, Store};
+use protocol::messages::{DeleteRecordsRequest, DeleteTopicsRequest, FeatureLevelRecord, UserScramCredentialRecord};
+use protocol::{MetadataRecord, Offset, RequestBody, WallMs};
+use storage::{DirId, Disk, MemoryDisk, Store};
 
 fn metadata_path() -> &'static str {
     "__cluster_metadata-0/00000000000000000000.log"
@@ -57,6 +57,41 @@ fn a_damaged_metadata_log_is_refused_after_any_crash() {
     // A tail that may never have been on disk is cut, and told of.
     let torn = hurt(0, Some(length(&rig) - 1)).restart(&[]);
     assert!(torn.events.iter().any(|it| matches!(it, Event::Warning { what } if what.contains("cut off"))));
+}
+
+/// Apache Kafka's storage tool can format a directory with what this version does not know.
+#[test]
+fn records_that_are_not_known_are_refused_in_a_line() {
+    let feature =
+        FeatureLevelRecord { name: "metadata.version".into(), feature_level: 25, ..FeatureLevelRecord::default() };
+    let known: Vec<MetadataRecord> = vec![feature.into()];
+    let scram =
+        UserScramCredentialRecord { name: "alice".into(), mechanism: 1, iterations: 4096, ..Default::default() };
+    let unknown = [known.clone(), vec![scram.into()]].concat();
+    let begun = |records: Vec<MetadataRecord>| {
+        let mut disk = MemoryDisk::new();
+        let file = disk.open(DirId(0), "bootstrap.checkpoint", true).unwrap();
+        disk.write_at(&file, 0, &[quorum::bootstrap_checkpoint(WallMs(0), records)]).unwrap();
+        disk.sync(&file).unwrap();
+        disk.sync_dir(DirId(0), "").unwrap();
+        let mut rig = Rig::cold(config(&[]), Store::new(disk));
+        rig.run();
+        rig
+    };
+    let said = |rig: &Rig| {
+        let failed = rig.events.iter().find(|it| matches!(it, Event::Failed { .. }));
+        failed.map(|it| if let Event::Failed { what } = it { what.clone() } else { String::new() })
+    };
+    assert!(begun(known).events.contains(&Event::Started));
+    let mut rig = begun(unknown);
+    for _ in 0..2 {
+        let line = said(&rig).expect("it is refused");
+        assert!(rig.stopped && line.starts_with("bootstrap.checkpoint in ") && line.contains("Scram"), "{line}");
+        let mut disk = rig.store.into_disk();
+        disk.crash();
+        rig = Rig::cold(config(&[]), Store::new(disk));
+        rig.run();
+    }
 }
 
 #[test]

@@ -108,6 +108,11 @@ impl History {
         self.metadata_version.newest().map_or_else(newest, |(_, level)| *level)
     }
 
+    /// True if there are metadata: they begin with their version.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.metadata_version.newest().is_some()
+    }
+
     /// The level of `kraft.version`.
     pub(crate) fn kraft_version(&self) -> i16 {
         self.kraft_version.newest().map_or(0, |(_, level)| *level)

@@ -274,9 +274,10 @@ impl Quorum {
         self.log.high_watermark
     }
 
-    /// What `bootstrap.checkpoint` gives a cluster to begin with, if the log was empty.
+    /// What `bootstrap.checkpoint` gives a cluster to begin with, if its metadata have not begun.
     pub fn take_bootstrap(&mut self) -> Vec<MetadataRecord> {
-        std::mem::take(&mut self.bootstrap)
+        let records = std::mem::take(&mut self.bootstrap);
+        if self.log.history.has_begun() { Vec::new() } else { records }
     }
 
     /// Appends the records of one decision as one batch; answers with one past the last record. They are committed, and come
@@ -405,12 +406,18 @@ impl Quorum {
             self.recall(&state);
         }
         let mut history = History::default();
-        if let Some(bytes) = shape.mounted().bootstrap.as_ref().filter(|_| shape.end() == Offset(0)) {
-            // Its levels are not this log's yet.
-            let records = snapshot::records(bytes, Offset(-1), &mut History::default());
-            self.bootstrap = records.map_err(|what| corrupt(format!("bootstrap.checkpoint: {what}")))?;
+        if let Some(bytes) = shape.mounted().bootstrap.as_ref() {
+            let is_empty = shape.end() == Offset(0);
+            // Its levels are not this log's yet. A log that is not empty may have nothing but elections: whoever won them died
+            // before its first decision, or refused what is here.
+            match snapshot::records(bytes, Offset(-1), &mut History::default()) {
+                Ok(records) => self.bootstrap = records,
+                Err(what) if is_empty => return Err(corrupt(format!("bootstrap.checkpoint: {what}"))),
+                // It could be read when the log began, and counts no more.
+                Err(_) => {}
+            }
             // Whoever formatted it for static voters has not said who they are: a node to which nobody names any is alone.
-            if self.setup.voters == VoterSource::Dynamic(Vec::new()) && shape.mounted().snapshot.is_some() {
+            if is_empty && self.setup.voters == VoterSource::Dynamic(Vec::new()) && shape.mounted().snapshot.is_some() {
                 self.configured = VoterSet::default();
             }
         }
