@@ -6,7 +6,8 @@ use ordered::Map;
 use protocol::{Instant, Offset, Str, TopicPartition};
 use sim::check::Verdict;
 use sim::files::Folder;
-use sim::history::{BranchView, Stamped};
+use sim::export::Shared;
+use sim::history::{BranchView, ENGINE, Run, Stamped};
 use sim::metadata::Member;
 use sim::rescue::Rescue;
 use sim::script::{Condition, Mark, Played, Query, Scenario, Step, Story};
@@ -207,8 +208,36 @@ impl Engine {
         if let Some(failure) = played.failures.first() {
             return Err(failure.to_string());
         }
+        let mut engine = Engine::over(scenario, played.history, played.marks);
+        for knob in 0..engine.scenario.story.knobs.len() {
+            engine.told.push(engine.answers(&engine.scenario, knob));
+        }
+        // Once more, this time with marks for the timeline.
+        let end = engine.history.world().events();
+        engine.history.seek(0);
+        while engine.history.world().events() < end && engine.step() {}
+        Ok(engine)
+    }
+
+    /// A shared run at its beginning: [`Engine::step`] leads on, [`Engine::revisit`] to its moment. Whichever engine recorded it,
+    /// this one plays it.
+    pub(crate) fn of(shared: &Shared) -> Result<Engine, String> {
+        let run = Run { engine: ENGINE.to_owned(), ..shared.run.clone() };
+        let scenario = Scenario::of(&run, shared.events);
+        let history = History::of(run).map_err(|error| error.to_string())?;
+        Ok(Engine::over(scenario, history, Vec::new()))
+    }
+
+    /// To the moment of a shared run.
+    pub(crate) fn revisit(&mut self, shared: &Shared) {
+        self.forget();
+        let moment = shared.moment;
+        self.history.revisit(moment.event, moment.turns, moment.at);
+    }
+
+    fn over(scenario: Scenario, history: History, marks: Vec<Mark>) -> Engine {
         let mut engine = Engine {
-            history: played.history,
+            history,
             rest_us: 0.0,
             search: None,
             ticks: Map::new(),
@@ -217,19 +246,12 @@ impl Engine {
             tails: Tails::default(),
             windows: Map::new(),
             teller: Teller::default(),
-            marks: played.marks,
+            marks,
             told: Vec::new(),
             scenario,
         };
-        for knob in 0..engine.scenario.story.knobs.len() {
-            engine.told.push(engine.answers(&engine.scenario, knob));
-        }
         engine.learn_ticks();
-        // Once more, this time with marks for the timeline.
-        let end = engine.history.world().events();
-        engine.history.seek(0);
-        while engine.history.world().events() < end && engine.step() {}
-        Ok(engine)
+        engine
     }
 
     /// What everything random hangs on.

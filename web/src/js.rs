@@ -33,6 +33,20 @@ pub(crate) fn view(it: &View) -> JsValue {
     ])
 }
 
+/// The moment in a few words, as vivarium-lab.d.ts declares it.
+pub(crate) fn moment(it: &View, is_still: bool) -> JsValue {
+    object(&[
+        ("event", count(it.event)),
+        ("lastEvent", count(it.last_event)),
+        ("branch", count(it.branch as u64)),
+        ("timeUs", count(it.time_us)),
+        ("playing", (!is_still).into()),
+        ("hash", (&*it.hash).into()),
+        ("sentence", (&*it.sentence).into()),
+        ("findings", count(it.findings.len() as u64)),
+    ])
+}
+
 fn object(fields: &[(&str, JsValue)]) -> JsValue {
     let object = Object::new();
     for (name, value) in fields {

@@ -8,6 +8,7 @@ mod js;
 mod lab;
 mod lanes;
 mod look;
+mod page;
 mod room;
 mod telling;
 mod view;
@@ -17,6 +18,7 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 
 pub use lab::{Lab, bench};
+pub use page::Page;
 
 /// The engine's version, which a shared run names so that another engine never replays it unnoticed.
 #[wasm_bindgen]
@@ -24,12 +26,13 @@ pub fn version() -> String {
     sim::history::ENGINE.to_owned()
 }
 
-/// Takes over the page's skeleton. Called once, after the module is loaded; scripts that only want the engine don't.
-#[wasm_bindgen]
-pub fn mount() -> Result<(), JsValue> {
+/// Takes over the page's skeleton. Called once, after the module is loaded; scripts that only want the engine don't. What the page's
+/// own scripts may ask of the room.
+#[wasm_bindgen(skip_typescript)]
+pub fn mount() -> Result<Page, JsValue> {
     let skeleton = document().get_element_by_id("lab").ok_or("the page has no element #lab")?;
     skeleton.set_inner_html("");
-    room::open(skeleton.unchecked_into())
+    Ok(Page::new(room::open(skeleton.unchecked_into())?))
 }
 
 /// Leaves the run's text on the page, where it survives a fault of the engine: index.html shows it then.

@@ -10,14 +10,27 @@ use crate::wasm::{self, Toolchain};
 use crate::{minify, paths, process};
 use anyhow::{Context, Result, ensure};
 
-/// Files that are served almost as they are: (in the project, as served).
-const STATIC: [(&str, &str); 5] = [
-    ("index.html", "index.html"),
-    ("web/api.html", "api.html"),
-    ("web/style.css", "style.css"),
-    ("web/icon.svg", "icon.svg"),
-    ("web/manifest.webmanifest", "manifest.webmanifest"),
+/// Files that are served almost as they are, from the project's folder `web` but for the first page; what is loaded by others with
+/// its version comes before them.
+const STATIC: [&str; 9] = [
+    "share.js",
+    "embed.js",
+    "vivarium-lab.js",
+    "style.css",
+    "icon.svg",
+    "manifest.webmanifest",
+    "index.html",
+    "api.html",
+    "embed.html",
 ];
+/// Those that are asked for with their version, besides the engine's.
+const VERSIONED: [&str; 2] = ["share.js", "embed.js"];
+/// What answers without a network, and with which files: those of the lab itself.
+const WORKER: &str = "sw.js";
+const KEPT: [&str; 8] =
+    ["index.html", "style.css", "icon.svg", "manifest.webmanifest", SCRIPT, PARTS, "share.js", "embed.js"];
+/// Types for those who write programs; nobody's browser loads them.
+const ELEMENT_TYPES: &str = "vivarium-lab.d.ts";
 const STAMP: &str = "target/wasm/bundle.stamp";
 /// What [`rewrite`] runs.
 const PASSES: [&str; 12] = [
@@ -92,17 +105,47 @@ pub(crate) fn page() -> Result<()> {
         }
     }
 
-    let version = version(&String::from_utf8(read(&served[0])?)?)?;
-    for (from, to) in STATIC {
-        let text = fs::read_to_string(root.join(from)).with_context(|| format!("read {from}"))?;
-        let served = match Path::new(from).extension().and_then(|it| it.to_str()) {
+    let engine = version(&String::from_utf8(read(&served[0])?)?)?;
+    let mut versions = vec![(SCRIPT, engine.clone()), (PARTS, engine)];
+    let source = |name: &str| if name == "index.html" { root.join(name) } else { root.join("web").join(name) };
+    for name in STATIC {
+        let text = fs::read_to_string(source(name)).with_context(|| format!("read {name}"))?;
+        let served = match Path::new(name).extension().and_then(|it| it.to_str()) {
             Some("css") => minify::css(&text),
-            Some("html") => addressed(&minify::html(&text), &version),
+            Some("html" | "js") => addressed(&minify::html(&text), &versions),
             _ => text,
         };
-        put(&dist.join(to), served.as_bytes())?;
+        if VERSIONED.contains(&name) {
+            versions.push((name, format!("?v={:08x}", sum(served.as_bytes()))));
+        }
+        put(&dist.join(name), served.as_bytes())?;
     }
+    let worker = fs::read_to_string(source(WORKER)).with_context(|| format!("read {WORKER}"))?;
+    put(&dist.join(WORKER), worker_of(&minify::html(&worker), &dist, &versions)?.as_bytes())?;
+    fs::copy(source(ELEMENT_TYPES), dist.join(ELEMENT_TYPES)).with_context(|| format!("write {ELEMENT_TYPES}"))?;
     Ok(())
+}
+
+/// The worker with the names, versions and sums of what it keeps: another file makes it another worker, and that is how browsers
+/// notice a new build.
+fn worker_of(text: &str, dist: &Path, versions: &[(&str, String)]) -> Result<String> {
+    let mut files = Vec::new();
+    for name in KEPT {
+        let version = versions.iter().find(|it| it.0 == name).map_or("", |it| &it.1);
+        files.push(format!("\"{name}{version}\":{}", sum(&read(&dist.join(name))?)));
+    }
+    let files = files.join(",");
+    let version = sum(files.as_bytes());
+    let filled = text
+        .replace("const VERSION = \"\";", &format!("const VERSION = \"{version:08x}\";"))
+        .replace("const FILES = {};", &format!("const FILES = {{{files}}};"));
+    ensure!(filled.len() > text.len() + files.len(), "{WORKER} has no place for its version and its files");
+    Ok(filled)
+}
+
+/// FNV-1a, as the worker has it.
+fn sum(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// What the JavaScript adds to the parts' address: `?v=` and the version, which is that of both files.
@@ -114,11 +157,17 @@ fn version(script: &str) -> Result<String> {
     Ok(format!("?v={digits}"))
 }
 
-/// A page that loads this version of the engine's files: one that a cache has of another version is not taken for it.
-fn addressed(page: &str, version: &str) -> String {
-    [SCRIPT, PARTS]
-        .iter()
-        .fold(page.to_owned(), |page, it| page.replace(&format!("{it}\""), &format!("{it}{version}\"")))
+/// A page or a script that loads these versions of files: one that a cache has of another version is not taken for them. The parts are
+/// asked for ahead; as the page is in the project, where it knows no version, that would be in vain.
+fn addressed(page: &str, versions: &[(&str, String)]) -> String {
+    let page = versions.iter().filter(|it| it.0 != PARTS).fold(page.to_owned(), |page, (name, version)| {
+        page.replace(&format!("\"{name}\""), &format!("\"{name}{version}\""))
+            .replace(&format!("\"./{name}\""), &format!("\"./{name}{version}\""))
+    });
+    let version = versions.iter().find(|it| it.0 == SCRIPT).map_or("", |it| &it.1);
+    let script = format!("<link rel=\"modulepreload\" href=\"{SCRIPT}{version}\">");
+    let parts = format!("<link rel=\"preload\" href=\"{PARTS}{version}\" as=\"fetch\" crossorigin>");
+    page.replace(&script, &format!("{script}{parts}"))
 }
 
 /// Builds the `vivarium` binary and returns its path.
@@ -241,10 +290,33 @@ mod tests {
         let version = version("let a = new URL('vivarium.parts?v=00c0ffee', import.meta.url);").unwrap();
         assert_eq!(version, "?v=00c0ffee");
         assert!(super::version("new URL('vivarium.parts', import.meta.url)").is_err());
-        let page = addressed("<link href=\"vivarium.parts\">import(\"./vivarium.js\"); // not style.css\"", &version);
-        let expected =
-            "<link href=\"vivarium.parts?v=00c0ffee\">import(\"./vivarium.js?v=00c0ffee\"); // not style.css\"";
+        let page = "<link rel=\"modulepreload\" href=\"vivarium.js\">import(\"./vivarium.js\"); // not style.css\"";
+        let page = addressed(page, &[(SCRIPT, version.clone()), (PARTS, version)]);
+        let expected = "<link rel=\"modulepreload\" href=\"vivarium.js?v=00c0ffee\"><link rel=\"preload\" \
+                        href=\"vivarium.parts?v=00c0ffee\" as=\"fetch\" crossorigin>import(\"./vivarium.js?v=00c0ffee\"); \
+                        // not style.css\"";
         assert_eq!(page, expected);
+    }
+
+    #[test]
+    fn the_worker_is_another_for_another_file() {
+        let folder = std::env::temp_dir().join(format!("vivarium-worker-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for name in KEPT {
+            fs::write(folder.join(name), name).unwrap();
+        }
+        let source = fs::read_to_string(paths::root().join("web").join(WORKER)).unwrap();
+        let of = |version: &str| worker_of(&source, &folder, &[(SCRIPT, version.to_owned())]).unwrap();
+        let first = of("?v=1");
+        assert!(first.contains("\"vivarium.js?v=1\":") && first.contains("\"style.css\":"), "{first}");
+        assert_eq!(first, of("?v=1"));
+        assert_ne!(first, of("?v=2"));
+        fs::write(folder.join("style.css"), "p{}").unwrap();
+        assert_ne!(first, of("?v=1"));
+        assert!(worker_of("no place", &folder, &[]).is_err());
+        // The vectors of FNV's authors.
+        assert_eq!((sum(b""), sum(b"a"), sum(b"foobar")), (0x811c_9dc5, 0xe40c_292c, 0xbf9c_f968));
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

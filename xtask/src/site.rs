@@ -177,6 +177,8 @@ fn answer(request: &Request, folder: &Path) -> Answer {
         return Answer { status: "304 Not Modified", headers, body: Vec::new() };
     }
     headers.push(("Content-Type", mime(&name).to_owned()));
+    // A page of another origin may have the lab within it, and imports its module then. There is nothing here that is not for anybody.
+    headers.push(("Access-Control-Allow-Origin", "*".to_owned()));
     headers.extend(coding.map(|it| ("Content-Encoding", it.to_owned())));
     let mut body = Vec::new();
     match file.read_to_end(&mut body) {

@@ -5,6 +5,7 @@ mod consumer_groups;
 mod dump_log;
 mod ephemeral;
 mod explain;
+mod export;
 mod features;
 mod leader_election;
 mod log;

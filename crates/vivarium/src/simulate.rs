@@ -12,6 +12,8 @@ use sim::exhibit::Exhibit;
 use sim::script::Scenario;
 use sim::swarm::{Examined, examine, regressions, shrink};
 
+use crate::export::{LAB, Spelling, address_of_failure, export};
+
 /// No generated scenario comes near it.
 const EVENTS: u64 = 5_000_000;
 
@@ -31,6 +33,9 @@ pub(crate) enum SimCommand {
         /// How many brokers
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=7))]
         brokers: u16,
+        /// Where the lab is that opens what fails
+        #[arg(long, value_name = "URL", default_value = LAB)]
+        lab: String,
     },
     /// Play many seeds on all cores; stop at the first that breaks a check and print it made small
     Swarm {
@@ -52,6 +57,9 @@ pub(crate) enum SimCommand {
         /// How many brokers
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=7))]
         brokers: u16,
+        /// Where the lab is that opens what fails
+        #[arg(long, value_name = "URL", default_value = LAB)]
+        lab: String,
     },
     /// Have nodes behave as Apache Kafka once did, and find for each such behaviour a seed by which records are lost
     Museum {
@@ -95,6 +103,12 @@ pub(crate) struct ScenarioArguments {
     /// Play the solution of its puzzle from the puzzle's moment on; fails if the goals do not hold with it, or do without it
     #[arg(long, conflicts_with_all = ["events", "native"])]
     solve: bool,
+    /// Print the run in another spelling instead
+    #[arg(long, value_enum, value_name = "SPELLING", conflicts_with_all = ["quiet", "events", "solve", "native"])]
+    export: Option<Spelling>,
+    /// Where the lab is that an exported link opens
+    #[arg(long, value_name = "URL", default_value = LAB)]
+    lab: String,
     /// Play it against real processes instead of the simulator; exits with 77 if they cannot be made to do all of it
     #[arg(long, conflicts_with_all = ["quiet", "events"])]
     native: bool,
@@ -102,9 +116,9 @@ pub(crate) struct ScenarioArguments {
 
 pub(crate) fn run(command: SimCommand) -> ExitCode {
     match command {
-        SimCommand::Run { seed, events, print, brokers } => run_seed(seed, brokers, events, print),
-        SimCommand::Swarm { seeds, from, shard, events, threads, brokers } => {
-            swarm(brokers, seeds, from, shard, events, threads)
+        SimCommand::Run { seed, events, print, brokers, lab } => run_seed(seed, brokers, events, print, &lab),
+        SimCommand::Swarm { seeds, from, shard, events, threads, brokers, lab } => {
+            swarm(brokers, seeds, from, shard, events, threads, &lab)
         }
         SimCommand::Museum { seeds, only, present } => museum(seeds, only, present),
         SimCommand::Bench { seed, events, brokers: 1 } => bench(seed, events),
@@ -138,7 +152,12 @@ pub(crate) fn scenario(arguments: &ScenarioArguments) -> ExitCode {
         Some(Err(error)) => return complain(&format!("{name}: {error}")),
         None => return complain(&format!("{name}: --knob: it has knobs 1 to {}", scenario.story.knobs.len())),
     };
-    if arguments.events {
+    if let Some(spelling) = arguments.export {
+        match export(spelling, &played.history, &arguments.lab) {
+            Ok(text) => print!("{text}"),
+            Err(error) => return complain(&format!("{name}: {error}")),
+        }
+    } else if arguments.events {
         for event in 1..=played.history.world().events() {
             played.history.seek(event);
             let world = played.history.world();
@@ -183,7 +202,7 @@ fn scenario_of(seed: u64, brokers: u16) -> Scenario {
     }
 }
 
-fn run_seed(seed: u64, brokers: u16, events: u64, print: bool) -> ExitCode {
+fn run_seed(seed: u64, brokers: u16, events: u64, print: bool, lab: &str) -> ExitCode {
     let scenario = scenario_of(seed, brokers);
     if print {
         print!("{scenario}");
@@ -203,6 +222,7 @@ fn run_seed(seed: u64, brokers: u16, events: u64, print: bool) -> ExitCode {
         }
         Some(trouble) => {
             println!("{} is broken at event {}: {}", trouble.check, trouble.event, trouble.what);
+            see(&scenario, &examined, events, lab);
             ExitCode::FAILURE
         }
     }
@@ -215,6 +235,7 @@ fn swarm(
     (part, parts): (u64, u64),
     events: u64,
     threads: Option<usize>,
+    lab: &str,
 ) -> ExitCode {
     let threads = threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1);
     let begun = Instant::now();
@@ -267,7 +288,15 @@ fn swarm(
     let small = shrink(&scenario_of(seed, brokers), &examined, events);
     println!("# made small: save it as a file and play it with `vivarium scenario FILE`");
     print!("{small}");
+    see(&small, &examine(&small, events), events, lab);
     ExitCode::FAILURE
+}
+
+/// Says where the lab shows what failed, as a line that a scenario may have.
+fn see(scenario: &Scenario, found: &Examined, events: u64, lab: &str) {
+    if let Some(address) = address_of_failure(scenario, found, events, lab) {
+        println!("# lab: {address}");
+    }
 }
 
 fn museum(seeds: u64, only: Option<Exhibit>, present: bool) -> ExitCode {

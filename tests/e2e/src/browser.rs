@@ -87,7 +87,18 @@ impl Browser {
 
     /// Opens a path of the served lab and waits for its load event.
     pub fn open(&self, path: &str) -> Result<()> {
-        self.command("POST", "url", json!({ "url": Browser::address(path)? })).map(drop)
+        self.go(&Browser::address(path)?)
+    }
+
+    /// Opens an address and waits for its load event.
+    pub fn go(&self, address: &str) -> Result<()> {
+        self.command("POST", "url", json!({ "url": address })).map(drop)
+    }
+
+    /// From now on what is downloaded is put into a folder.
+    pub fn download_to(&self, folder: &std::path::Path) -> Result<()> {
+        let to = json!({ "behavior": "allow", "downloadPath": folder });
+        self.devtools("Browser.setDownloadBehavior", to).map(drop)
     }
 
     /// Size of the viewport in CSS pixels, and the colours that the system prefers.

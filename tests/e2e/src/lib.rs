@@ -4,8 +4,10 @@
 mod browser;
 mod figures;
 mod frames;
+mod front;
 mod webdriver;
 
 pub use browser::{Browser, Scheme};
 pub use figures::{Start, Travel, start, travel};
+pub use front::Front;
 pub use frames::{Frames, Played, play_crowded, play_fast};

@@ -19,7 +19,7 @@ const UNTIL: [(&str, &str, Until); 5] = [
 ];
 
 /// The keys: key, what it does.
-const KEYS: [(&str, &str); 16] = [
+const KEYS: [(&str, &str); 17] = [
     ("Space", "play or pause"),
     ("→", "one step"),
     ("←", "one step back"),
@@ -34,6 +34,7 @@ const KEYS: [(&str, &str); 16] = [
     ("l", "lose an answer"),
     ("d", "drop the chosen message"),
     ("/", "type an action"),
+    ("s", "share, or export"),
     ("Esc", "leave a field, select nothing"),
     ("?", "this list"),
 ];
@@ -61,6 +62,7 @@ pub(crate) fn bar(room: Room) -> AnyView {
             <p class="clock" id="clocks"></p>
             <label class="dial"><input id="speed" type="range" min="-3" max="2" step="0.1" value="-2" aria-label="Speed" aria-valuetext=speed/><span class="mono">{speed}</span>" speed"</label>
             <div class="dial seed">"seed"<b>{live(room, |it| it.seed.to_string())}</b></div>
+            <button id="share" class="chip" title="Share this moment, or export the run (s)">"Share"</button>
             {tool(room, "keys", "Keys", "Keys (?)", "", |it| it.change(|scene| scene.help = !scene.help))}
         </header>
     }

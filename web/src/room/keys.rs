@@ -56,6 +56,13 @@ fn deed_of(element: &Element) -> Option<String> {
     found.get_attribute("data-do").filter(|_| !is_off)
 }
 
+/// Looks at what a link says. Of what a `data-do` can say that is what changes nothing of the run: a link may be anybody's.
+pub(crate) fn look(room: Room, deed: &str) {
+    if deed.split_once(':').is_some_and(|it| ["choose", "process", "record"].contains(&it.0)) {
+        do_(room, deed);
+    }
+}
+
 /// Does what a `data-do` says: a verb, and what with.
 fn do_(room: Room, deed: &str) {
     let Some((verb, what)) = deed.split_once(':') else { return };
@@ -239,6 +246,7 @@ fn pressed(room: Room, event: &KeyboardEvent) -> bool {
         "k" => story::kill_or_start(room),
         "l" => story::lose_answer(room),
         "d" => drop_this(room),
+        "s" => press("share"),
         "a" => focus("key"),
         "/" => focus("line"),
         "?" => room.change(|scene| scene.help = !scene.help),
@@ -342,6 +350,13 @@ fn bet(room: Room, number: &str) -> bool {
 fn hasten(room: Room, by: f64) {
     room.change(|scene| scene.speed = (scene.speed + by).clamp(-3.0, 2.0));
     set_value("speed", &crate::draw::tenths(room.with(|it| it.speed)));
+}
+
+/// Presses a button that the page's own scripts hear.
+fn press(id: &str) {
+    if let Some(element) = document().get_element_by_id(id).and_then(|it| it.dyn_into::<HtmlElement>().ok()) {
+        element.click();
+    }
 }
 
 fn focus(id: &str) {

@@ -38,7 +38,7 @@ use scene::Scene;
 pub(crate) use state::Room;
 
 /// Puts the room into an element of the page: the one that the page's address names, or where somebody was last.
-pub(crate) fn open(place: leptos::web_sys::HtmlElement) -> Result<(), JsValue> {
+pub(crate) fn open(place: leptos::web_sys::HtmlElement) -> Result<Room, JsValue> {
     let owner = Owner::new();
     let (choice, is_first) = rooms::first();
     let engines = choice.engines()?;
@@ -63,7 +63,7 @@ pub(crate) fn open(place: leptos::web_sys::HtmlElement) -> Result<(), JsValue> {
     keys::set_value("rooms", choice.id);
     room.begin(is_first);
     rooms::remember(choice.id);
-    Ok(())
+    Ok(room)
 }
 
 /// Where the drawings are.

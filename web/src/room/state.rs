@@ -6,12 +6,12 @@ use std::rc::Rc;
 use leptos::prelude::*;
 use sim::rescue::Rescue;
 
-use super::bar;
 use super::drawings::Drawings;
 use super::lanes::Sight;
 use super::lesson::{self, Lesson, Mode, Try, Varied};
 use super::rooms::{self, Choice};
 use super::scene::{Chrome, Scene, Selection};
+use super::{bar, keys};
 use crate::engine::{Engine, Until};
 use crate::lanes::{Lane, Lanes, Wish};
 
@@ -382,20 +382,8 @@ impl Room {
         self.stop();
         match choice.engines() {
             Ok(engines) => {
-                let inner = self.inner();
-                let lanes = Lanes::new(engines);
-                let mut scene = Scene::new(lanes.shown.engine.seed());
-                {
-                    let old = inner.scene.borrow();
-                    (scene.columns, scene.cell, scene.narrow, scene.speed) =
-                        (old.columns, old.cell, old.narrow, old.speed);
-                }
-                scene.room = choice.id;
-                scene.lesson = Lesson::of(choice, &lanes.shown.engine);
-                inner.lanes.replace(lanes);
-                inner.scene.replace(scene);
-                self.leave("");
-                self.calm();
+                let lesson = Lesson::of(choice, &engines[0].1);
+                self.settle_in(choice.id, lesson, engines);
                 match self.with(|it| it.lesson.as_ref().and_then(|it| Some((it.clone(), it.begin()?)))) {
                     Some((lesson, moment)) => self.travel(|lanes| lesson.stand(&mut lanes.shown.engine, moment)),
                     None => self.travel(|_| ()),
@@ -404,6 +392,46 @@ impl Room {
             // A room of ours always plays; if it does not, that is said and nothing is lost.
             Err(error) => self.say(error),
         }
+    }
+
+    fn settle_in(self, id: &'static str, lesson: Option<Lesson>, engines: Vec<(&'static str, Engine)>) {
+        let inner = self.inner();
+        let lanes = Lanes::new(engines);
+        let mut scene = Scene::new(lanes.shown.engine.seed());
+        {
+            let old = inner.scene.borrow();
+            (scene.columns, scene.cell, scene.narrow, scene.speed) = (old.columns, old.cell, old.narrow, old.speed);
+        }
+        (scene.room, scene.lesson) = (id, lesson);
+        inner.lanes.replace(lanes);
+        inner.scene.replace(scene);
+        self.leave("");
+        self.calm();
+    }
+
+    /// Looks at the run.
+    pub(crate) fn run<T>(self, look: impl FnOnce(&Engine) -> T) -> T {
+        look(&self.inner().lanes.borrow().shown.engine)
+    }
+
+    /// What is looked at, for whoever opens a link: it is looked at there too.
+    pub(crate) fn looks(self) -> Vec<String> {
+        self.with(|it| {
+            let selected = match &it.selection {
+                Selection::Record(copy, offset) => Some(format!("record:{copy}:{offset}")),
+                Selection::Process(name) => Some(format!("process:{name}")),
+                Selection::Message(_) | Selection::Nothing => None,
+            };
+            [format!("choose:{}", it.chosen)].into_iter().chain(selected).collect()
+        })
+    }
+
+    /// Into a run that is none of the rooms, where it stands. What was done in this one is gone.
+    pub(crate) fn enter_run(self, engine: Engine, looks: &[String]) {
+        self.stop();
+        self.settle_in("", None, vec![("", engine)]);
+        self.travel(|_| ());
+        looks.iter().for_each(|it| keys::look(self, it));
     }
 
     /// To the end of a branch.

@@ -1,0 +1,102 @@
+//! The lab without a network, and with a newer build on its server.
+
+use anyhow::{Context, Result, ensure};
+use e2e::{Browser, Front};
+use serde_json::json;
+
+const READY: &str = "document.querySelector('#engine')?.innerText";
+/// The worker keeps the page's files and answers for it.
+const KEPT: &str = "navigator.serviceWorker?.controller?.state === 'activated'";
+
+/// After the first load the lab needs no server: it starts, and what it loads only when asked for is there too.
+#[test]
+fn the_lab_works_without_its_server() -> Result<()> {
+    let front = Front::start()?;
+    let browser = Browser::start()?;
+    browser.go(&front.address("#one"))?;
+    browser.until(READY)?;
+    browser.until(KEPT)?;
+    front.go_away();
+    ensure!(
+        browser.run("return fetch('api.html').then(() => 'there', () => 'gone')")? == json!("gone"),
+        "the server is gone"
+    );
+    for path in ["#one", "index.html#three", "?from=somewhere#one"] {
+        browser.go("about:blank")?;
+        browser.go(&front.address(path))?;
+        browser.until(READY).context(path)?;
+    }
+    browser.click("#step")?;
+    browser.click("#share")?;
+    browser.until("document.querySelector('#link')?.value.includes('#run=')")?;
+    Ok(())
+}
+
+/// What a browser demands of what it lets people install.
+#[test]
+fn the_lab_can_be_installed() -> Result<()> {
+    let browser = Browser::at("#one", READY)?;
+    browser.until(KEPT)?;
+    let wrong = browser.devtools("Page.getInstallabilityErrors", json!({}))?;
+    let wrong: Vec<_> =
+        wrong["installabilityErrors"].as_array().context("a list")?.iter().map(|it| it["errorId"].clone()).collect();
+    // A browser that is driven by a test has no profile that anything could be installed in.
+    ensure!(wrong.iter().all(|it| it == "in-incognito"), "{wrong:?}");
+    Ok(())
+}
+
+/// A new build whose page says so: its worker, with its sums.
+fn build(front: &Front, browser: &Browser, mark: &str, sums_fit: bool) -> Result<()> {
+    let fetch = |name: &str| -> Result<String> {
+        let text = browser.run(&format!("return (await fetch('{name}', {{ cache: 'no-store' }})).text()"))?;
+        Ok(text.as_str().context("a text")?.to_owned())
+    };
+    let worker = fetch("sw.js")?;
+    let page = fetch("index.html?v=none")?;
+    let marked = page.replace("</body>", &format!("<i id=\"build\" hidden>{mark}</i></body>"));
+    let sum =
+        |text: &str| text.bytes().fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let old = format!("\"index.html\":{}", sum(&page));
+    ensure!(worker.contains(&old), "{old} is what the worker has: {worker}");
+    let new = if sums_fit { sum(&marked) } else { sum(&marked) ^ 1 };
+    let at = worker.find("VERSION = \"").context("a version")? + 11;
+    let (head, tail) = (&worker[..at], &worker[at..]);
+    let worker = format!("{head}{mark}{tail}").replace(&old, &format!("\"index.html\":{new}"));
+    front.put("sw.js", "text/javascript; charset=utf-8", worker);
+    front.put("index.html", "text/html; charset=utf-8", marked);
+    Ok(())
+}
+
+/// A new build comes with the second visit after it, all of it at once; one that is not whole never comes.
+#[test]
+fn a_new_build_comes_whole_or_not_at_all() -> Result<()> {
+    let front = Front::start()?;
+    let browser = Browser::start()?;
+    let mark = "(document.querySelector('#build')?.textContent ?? '')";
+    let visit = || -> Result<String> {
+        browser.go(&front.address("#one"))?;
+        browser.run("location.reload()")?;
+        browser.until(&format!("{READY} && navigator.serviceWorker.controller"))?;
+        let found = browser.run(&format!("return {mark}"))?;
+        Ok(found.as_str().unwrap_or_default().to_owned())
+    };
+    browser.go(&front.address("#one"))?;
+    browser.until(&format!("{READY} && {KEPT}"))?;
+    build(&front, &browser, "broken", false)?;
+    let refused = "return navigator.serviceWorker.getRegistration().then((it) => it.update().then((it) => new Promise((done) => {
+        const worker = it.installing; if (!worker) return done('none'); worker.onstatechange = () => worker.state === 'redundant' && done(worker.state); if (worker.state === 'redundant') done(worker.state);
+    })))";
+    ensure!(browser.run(refused)? == json!("redundant"), "it is not installed");
+    assert_eq!(visit()?, "", "the old build is whole and stays");
+    // Served as it should be: it waits until the old one is not used any more, which a reload is.
+    front.restore();
+    build(&front, &browser, "second", true)?;
+    let waits = "const it = await navigator.serviceWorker.getRegistration(); await it.update();
+        for (let i = 0; i < 500 && !it.waiting; i++) await new Promise((done) => setTimeout(done, 20)); return Boolean(it.waiting)";
+    assert_eq!(browser.run(waits)?, json!(true), "it is fetched and waits");
+    browser.run("location.reload()")?;
+    browser.until(&format!("{READY} && {mark} === 'second'"))?;
+    let caches = browser.run("return (await caches.keys()).length")?;
+    assert_eq!(caches, json!(1), "the old build is forgotten");
+    Ok(())
+}

@@ -1,0 +1,342 @@
+//! A run leaves the page and comes back: links, exports, pictures; and links that are none.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use e2e::{Browser, Scheme};
+use serde_json::json;
+
+const READY: &str = "document.querySelector('#engine')?.innerText";
+const ENTER: char = '\u{E007}';
+const ESCAPE: char = '\u{E00C}';
+
+/// Packs a text as a link's: `pack(text)`.
+const PACK: &str = "const pack = async (text) => {
+    const stream = new Blob([text]).stream().pipeThrough(new CompressionStream('gzip'));
+    const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+    let binary = '';
+    for (const it of bytes) binary += String.fromCharCode(it);
+    return '#run=' + btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+};";
+
+/// The text of a link, which `unpack(link)` gives back.
+const UNPACK: &str = "const unpack = async (link) => {
+    const binary = atob(link.split('#run=')[1].replaceAll('-', '+').replaceAll('_', '/'));
+    const bytes = Uint8Array.from(binary, (it) => it.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).text();
+};";
+
+/// The link of the moment in sight: the sheet is opened for it and closed again.
+fn link(browser: &Browser) -> Result<String> {
+    browser.keys(&format!("{ESCAPE}s"))?;
+    browser.until("document.querySelector('#sheet')?.open && document.querySelector('#copied').innerText")?;
+    let link = browser.run("return document.querySelector('#link').value")?;
+    browser.keys(&ESCAPE.to_string())?;
+    browser.until("!document.querySelector('#sheet')")?;
+    Ok(link.as_str().context("a link")?.to_owned())
+}
+
+/// A line in the terminal.
+fn act(browser: &Browser, line: &str) -> Result<()> {
+    browser.keys("/")?;
+    browser.keys(&format!("{line}{ENTER}{ESCAPE}"))
+}
+
+/// A room whose first leader was killed and came back, at a moment in the middle.
+fn shared_room() -> Result<Browser> {
+    let browser = Browser::at("#three", READY)?;
+    for line in
+        ["kill b1", "produce p1 orders key=eva value=\"<img src=x onerror=pwned()>\"", "run 3s", "start b1", "run 1s"]
+    {
+        act(&browser, line)?;
+    }
+    browser.run("const it = document.querySelector('#seek'); it.value = it.max - 300; it.dispatchEvent(new Event('input', { bubbles: true }))")?;
+    browser.keys("2")?;
+    Ok(browser)
+}
+
+/// Whoever opens a link stands at the moment from which it was sent: what is shared from there is the same link, which holds the state's
+/// hash, every action and what is looked at. The future that was known is known there too.
+#[test]
+fn a_link_opens_in_another_browser_at_the_same_moment() -> Result<()> {
+    let one = shared_room()?;
+    let link = link(&one)?;
+    ensure!(link.len() < 2_000, "{} characters", link.len());
+    let seen = ["#event", "#clock", "#about", "#parts"].map(|it| one.text(it).unwrap_or_default());
+    let other = Browser::start()?;
+    other.go(&link)?;
+    other.until(&format!("{READY} && document.querySelector('#rooms').selectedOptions[0]?.text === 'A shared run'"))?;
+    other.until("!document.querySelector('#banner')")?;
+    assert_eq!(["#event", "#clock", "#about", "#parts"].map(|it| other.text(it).unwrap_or_default()), seen);
+    assert_eq!(self::link(&other)?, link);
+    ensure!(other.run("return document.querySelector('#play').ariaLabel")? == json!("Play"), "it stands still");
+    other.keys("\u{E010}")?;
+    one.keys("\u{E010}")?;
+    assert_eq!(other.text("#clock")?, one.text("#clock")?, "the same end");
+    assert_eq!(self::link(&other)?, self::link(&one)?);
+    one.quiet()?;
+    other.quiet()
+}
+
+/// A link that is pasted into the address of an open lab is opened too, and another room after it.
+#[test]
+fn a_link_opens_in_an_open_lab() -> Result<()> {
+    let browser = shared_room()?;
+    let link = link(&browser)?;
+    browser.open("#one")?;
+    browser.until("document.querySelectorAll('.broker').length === 1")?;
+    browser.go(&link)?;
+    browser.until("document.querySelectorAll('.broker').length === 3 && !document.querySelector('#banner')")?;
+    browser.run("location.hash = 'one'")?;
+    browser.until("document.querySelectorAll('.broker').length === 1")?;
+    browser.quiet()
+}
+
+/// What is wrong with a link is a sentence; the lab is there all the same, and what can be read of the run can be read.
+#[test]
+fn a_link_that_is_none_is_told_so() -> Result<()> {
+    let browser = shared_room()?;
+    let link = link(&browser)?;
+    let fragment = link.split_once('#').context("a fragment")?.1;
+    let text = browser.run(&format!("{UNPACK} return unpack({})", json!(link)))?;
+    let text = text.as_str().context("the link's text")?.to_owned();
+    let packed = |text: &str| -> Result<String> {
+        let link = browser.run(&format!("{PACK} return pack({})", json!(text)))?;
+        Ok(link.as_str().context("a link")?.trim_start_matches('#').to_owned())
+    };
+    let first_action = text.lines().find(|it| it.starts_with("after")).context("an action")?;
+    let unknown = text.replace(first_action, "after 1/1 1s explode b1");
+    let line = 1 + text.lines().position(|it| it.starts_with("after")).context("an action")?;
+    let bomb = browser.run(&format!("{PACK} return pack('#'.repeat(64 << 20))"))?;
+    let events = text.lines().last().context("an end")?.to_owned();
+    let cases = [
+        (fragment[..4 + (fragment.len() - 4) / 8 * 4].to_owned(), "cut off or was changed".to_owned(), false),
+        ("run=".to_owned(), "cut off or was changed".to_owned(), false),
+        ("run=*".to_owned(), "it has characters that none has".to_owned(), false),
+        (
+            bomb.as_str().context("a bomb")?.trim_start_matches('#').to_owned(),
+            "unpacks to more than a megabyte".to_owned(),
+            false,
+        ),
+        (format!("run={}", "A".repeat(1_500_000)), "longer than any run".to_owned(), false),
+        (packed(&unknown)?, format!("line {line}, column 14: expected"), true),
+        (
+            packed(&text.replace(&events, "run to event 99999999999"))?,
+            "it asks for 99999999999 events".to_owned(),
+            true,
+        ),
+        (packed(&text.replace("kill b1", "kill b9"))?, "there is no process b9".to_owned(), true),
+        (packed("<img src=x onerror=pwned()>")?, "which engine recorded it".to_owned(), true),
+    ];
+    for (fragment, sentence, is_readable) in cases {
+        browser.open("#one")?;
+        browser.until("document.querySelectorAll('.broker').length === 1")?;
+        browser.run(&format!("location.hash = {}", json!(fragment)))?;
+        browser.until(
+            "document.querySelector('#banner') && !document.querySelector('#banner').innerText.includes('Playing')",
+        )?;
+        let said = browser.text("#banner")?;
+        ensure!(said.contains(&sentence), "{sentence}: {said}");
+        assert_eq!(browser.run("return Boolean(document.querySelector('#banner pre'))")?, json!(is_readable), "{said}");
+        ensure!(
+            browser.run("return document.querySelectorAll('.broker').length")? == json!(1),
+            "the room is there: {said}"
+        );
+        let start = browser.text("#event")?;
+        browser.click("#step")?;
+        ensure!(browser.text("#event")? != start, "it works: {said}");
+    }
+    assert_eq!(browser.run("return [document.images.length, typeof pwned]")?, json!([0, "undefined"]));
+    // A lab that opens with one, too.
+    let other = Browser::at("#run=nothing", READY)?;
+    other.until("document.querySelector('#banner')")?;
+    ensure!(other.run("return document.querySelectorAll('.broker').length")?.as_i64() > Some(0), "a room is there");
+    other.quiet()?;
+    browser.quiet()
+}
+
+/// A run of another engine plays, and the page says both versions; so it does when the run comes out otherwise.
+#[test]
+fn another_engines_run_is_said_to_be_one() -> Result<()> {
+    let browser = shared_room()?;
+    let link = link(&browser)?;
+    let ours = browser.text("#engine")?;
+    for (from, to, told) in [
+        (
+            format!("#@ engine {ours}"),
+            "#@ engine 0.0.1-<b>old</b>".to_owned(),
+            format!("Engine 0.0.1-<b>old</b> recorded this run, and this page has engine {ours}."),
+        ),
+        ("seed 1729".to_owned(), "seed 1730".to_owned(), "It came out otherwise".to_owned()),
+    ] {
+        let changed = browser.run(&format!(
+            "{PACK} {UNPACK} return pack((await unpack({})).replace({}, {}))",
+            json!(link),
+            json!(from),
+            json!(to)
+        ))?;
+        browser.open("#one")?;
+        browser.until("document.querySelectorAll('.broker').length === 1")?;
+        browser.run(&format!("location.hash = {changed}"))?;
+        browser.until(
+            "document.querySelector('#banner') && !document.querySelector('#banner').innerText.includes('Playing')",
+        )?;
+        let said = browser.text("#banner")?;
+        ensure!(said.contains(&told), "{told}: {said}");
+        assert_eq!(browser.run("return document.querySelectorAll('.broker').length")?, json!(3));
+    }
+    browser.quiet()
+}
+
+/// Copied where the browser lets a page copy, else selected; and where a link is too long for most places, that is said.
+#[test]
+fn a_link_is_copied_or_said_not_to_be() -> Result<()> {
+    let browser = Browser::at("#one", READY)?;
+    for (may, sentence) in [
+        ("async (it) => { window.copied = it; }", "Copied"),
+        ("async () => { throw new Error('no'); }", "lets no page copy"),
+    ] {
+        browser.run(&format!(
+            "Object.defineProperty(navigator, 'clipboard', {{ configurable: true, value: {{ writeText: {may} }} }})"
+        ))?;
+        browser.click("#share")?;
+        browser.until("document.querySelector('#copied')?.innerText")?;
+        let said = browser.text("#copied")?;
+        ensure!(said.contains(sentence), "{said}");
+        let chosen = "const it = document.querySelector('#link'); return [it.selectionStart, it.selectionEnd === it.value.length]";
+        assert_eq!(browser.run(chosen)?, json!([0, true]));
+        browser.keys(&ESCAPE.to_string())?;
+        browser.until("!document.querySelector('#sheet')")?;
+        assert_eq!(browser.run("return document.activeElement.id")?, json!("share"), "the focus is where it was");
+    }
+    assert_eq!(browser.run("return window.copied.includes('/#run=')")?, json!(true));
+    // Of 600 records with keys that do not pack well.
+    browser.run("const line = document.querySelector('#line'), form = line.form;
+        for (let i = 0; i < 600; i++) { line.value = `produce p1 orders key=${crypto.randomUUID()} value=x`; form.requestSubmit(); }")?;
+    browser.click("#share")?;
+    browser.until("document.querySelector('#sheet')")?;
+    let said = browser.text("#sheet")?;
+    ensure!(said.contains("Many places cut off links"), "{said}");
+    browser.quiet()
+}
+
+/// A folder of its own, which goes with the value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Folder> {
+        let folder = std::env::temp_dir().join(format!("vivarium-downloads-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        Ok(Folder(folder))
+    }
+
+    /// The file of this ending, once it is whole.
+    fn take(&self, ending: &str) -> Result<Vec<u8>> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            for entry in fs::read_dir(&self.0)? {
+                let path = entry?.path();
+                // A browser gives a file its name when all of it is there.
+                if path.to_string_lossy().ends_with(ending) {
+                    let bytes = fs::read(&path)?;
+                    fs::remove_file(path)?;
+                    return Ok(bytes);
+                }
+            }
+            if Instant::now() > deadline {
+                bail!("nothing that ends with {ending} was downloaded");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Every export and picture is a file that a person gets, and what is in it is what it says.
+#[test]
+fn what_is_exported_is_downloaded() -> Result<()> {
+    let folder = Folder::new()?;
+    let browser = shared_room()?;
+    browser.download_to(&folder.0)?;
+    browser.keys("s")?;
+    browser.until("document.querySelector('#copied')?.innerText")?;
+    browser.screenshot("share-1440-light")?;
+    let press = |words: &str| {
+        browser.run(&format!(
+            "[...document.querySelectorAll('#sheet button')].find((it) => it.innerText === {}).click()",
+            json!(words)
+        ))
+    };
+    for (words, ending, parts) in [
+        ("Scenario file", ".scenario", ["seed 1729", "kill b1", "run to event "]),
+        ("Rust test", ".rs", ["#[test]", "Scenario::parse(RUN)", "kill b1"]),
+        (
+            "Script for a real cluster",
+            ".sh",
+            ["#!/usr/bin/env bash", "signal -KILL b1", "tool topics --create --topic orders"],
+        ),
+        ("ShiViz log", ".shiviz.log", ["(?<host>", "you {\"you\":", "kill b1"]),
+    ] {
+        press(words)?;
+        let text = String::from_utf8(folder.take(ending)?)?;
+        for part in parts {
+            ensure!(text.contains(part), "{part} in {words}: {}", &text[..text.len().min(2_000)]);
+        }
+    }
+    let views = browser.run("return [...document.querySelector('#picture').options].map((it) => it.text)")?;
+    for view in views.as_array().context("views")?.iter().filter_map(|it| it.as_str()) {
+        for theme in ["light", "dark"] {
+            browser.run(&format!(
+                "const it = document.querySelector('#picture'); it.selectedIndex = [...it.options].findIndex((it) => it.text === {}); document.querySelector('#theme').value = '{theme}'",
+                json!(view)
+            ))?;
+            press("SVG")?;
+            let svg = String::from_utf8(folder.take(".svg")?)?;
+            let sound = browser.run(&format!(
+                "const it = new DOMParser().parseFromString({}, 'image/svg+xml'); return [it.documentElement.localName, it.querySelectorAll('script, image, [onerror]').length]",
+                json!(svg)
+            ))?;
+            assert_eq!(sound, json!(["svg", 0]), "{view}");
+            ensure!(!svg.contains("var(--"), "{view} needs the page's styles");
+            press("PNG")?;
+            let png = folder.take(".png").with_context(|| format!("{view}: {:?}", browser.text("#copied")))?;
+            ensure!(png.starts_with(b"\x89PNG") && png.len() > 1_000, "{view}: {} bytes", png.len());
+            let artifacts = PathBuf::from(std::env::var("VIVARIUM_ARTIFACTS")?);
+            fs::create_dir_all(&artifacts)?;
+            fs::write(artifacts.join(format!("picture-{}-{theme}.png", view.replace(' ', "-").to_lowercase())), png)?;
+        }
+    }
+    ensure!(
+        browser.run("return document.documentElement.getAttribute('style') || null")? == json!(null),
+        "the page is as it was"
+    );
+    browser.quiet()
+}
+
+/// The sheet and what is said above the lab fit a phone, in both colour schemes.
+#[test]
+fn the_sheet_fits_a_phone() -> Result<()> {
+    let browser = Browser::at("#one", READY)?;
+    for scheme in [Scheme::Light, Scheme::Dark] {
+        browser.view(390, 844, scheme)?;
+        browser.click("#share")?;
+        browser.until("document.querySelector('#copied')?.innerText")?;
+        let wide = browser.run("const it = document.querySelector('#sheet'); return [it.scrollWidth <= it.clientWidth, it.getBoundingClientRect().right <= 390]")?;
+        assert_eq!(wide, json!([true, true]));
+        browser.screenshot(&format!("share-390-{}", scheme.name()))?;
+        browser.keys(&ESCAPE.to_string())?;
+        browser.run("location.hash = 'run=nothing'")?;
+        browser.until("document.querySelector('#banner')")?;
+        browser.screenshot(&format!("share-refused-390-{}", scheme.name()))?;
+        ensure!(browser.run("return document.documentElement.scrollWidth")?.as_u64() <= Some(390), "it fits");
+        browser.run("document.querySelector('#banner button').click(); location.hash = 'one'")?;
+    }
+    browser.quiet()
+}

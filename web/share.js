@@ -1,0 +1,282 @@
+// Sharing a run and exporting it, and opening what was shared. Loaded when somebody asks for it.
+// Whatever comes from a run or a link is set as text and never as markup.
+
+/** Places that cut off links cut them off here. */
+const LONG = 8192;
+/** Events between two frames while a shared run is played: a few milliseconds of work. */
+const SLICE = 500;
+
+/** What a run can be written as: spelling, words, ending. */
+const SPELLINGS = [
+  ["scenario", "Scenario file", "scenario"],
+  ["rust", "Rust test", "rs"],
+  ["script", "Script for a real cluster", "sh"],
+  ["shiviz", "ShiViz log", "shiviz.log"],
+];
+
+/** What there can be a picture of: where, words. Those of which there is nothing on the page are left out. */
+const VIEWS = [
+  ["#cluster .stage:not([hidden])", "Cluster"],
+  ["#logs", "Log"],
+  ["#groups", "Groups"],
+  ["#quorum", "Quorum"],
+  ["#folder", "Files"],
+  ["#time", "Timeline"],
+  [".inspector", "Inspector"],
+  [".ledger.verdict", "Verdict"],
+  ["#lab", "The whole lab"],
+];
+
+function element(tag, properties, ...children) {
+  const it = Object.assign(document.createElement(tag), properties);
+  it.append(...children);
+  return it;
+}
+
+function button(words, does) {
+  const it = element("button", { type: "button", className: "knob" }, words);
+  it.addEventListener("click", does);
+  return it;
+}
+
+/** Hands a file to whoever is at the browser. */
+function download(name, content, type) {
+  const address = URL.createObjectURL(new Blob([content], { type }));
+  element("a", { href: address, download: name }).click();
+  // The browser has taken it when the click is over, but not everyone has by then.
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+const name = (page, ending) => `vivarium-${page.moment().event}.${ending}`;
+
+/** The link to the moment in sight, copied; and every other way to take the run along. */
+export async function offer(page) {
+  document.getElementById("sheet")?.remove();
+  page.pause();
+  const link = location.href.split("#")[0] + page.text("link");
+  const field = element("input", { id: "link", readOnly: true, value: link, ariaLabel: "Link" });
+  const said = element("p", { id: "copied", className: "plain" });
+  said.setAttribute("role", "status");
+  const note = element("p", { className: "plain" }, `${link.length.toLocaleString("en")} characters: the engine’s version, the seed, the settings, every action and this moment. Nothing of it is stored anywhere else.`);
+  if (link.length > LONG) note.append(` Many places cut off links of more than ${LONG.toLocaleString("en")}: send the scenario file instead.`);
+  const copy = async () => {
+    field.select();
+    try {
+      await navigator.clipboard.writeText(link);
+      said.textContent = "Copied: whoever opens it stands at this moment of this run.";
+    } catch {
+      said.textContent = "This browser lets no page copy: the link is selected, copy it from the field.";
+    }
+  };
+  const save = ([spelling, words, ending]) => button(words, () => download(name(page, ending), page.text(spelling), "text/plain"));
+  const view = element("select", { id: "picture", ariaLabel: "Picture of" });
+  for (const [selector, words] of VIEWS) if (find(selector)) view.add(new Option(words, selector));
+  const theme = element("select", { id: "theme", ariaLabel: "Colours" }, new Option("as seen", ""), new Option("light", "light"), new Option("dark", "dark"));
+  const picture = async (ending, make) => {
+    try {
+      download(name(page, ending), await make(svg(find(view.value), theme.value)), ending === "svg" ? "image/svg+xml" : "image/png");
+    } catch (error) {
+      said.textContent = `No picture could be made: ${error.message}.`;
+    }
+  };
+  const sheet = element("dialog", { id: "sheet", className: "sheet", ariaLabel: "Share and export" },
+    element("h2", {}, "Share this moment"), field, button("Copy the link", copy), said, note,
+    element("h2", {}, "Export the run up to this moment"), element("p", { className: "deeds" }, ...SPELLINGS.map(save)),
+    element("h2", {}, "Picture"), element("p", { className: "deeds" }, view, theme, button("SVG", () => picture("svg", (it) => it.text)), button("PNG", () => picture("png", png))),
+    button("Close", () => sheet.close()));
+  // Keys are the field's and the sheet's as long as it is open; the lab below hears none.
+  for (const kind of ["keydown", "click", "input", "change"]) sheet.addEventListener(kind, (event) => event.stopPropagation());
+  sheet.addEventListener("close", () => { sheet.remove(); document.getElementById("share")?.focus(); });
+  document.body.append(sheet);
+  sheet.showModal();
+  await copy();
+}
+
+/** The first element of which something is in sight. */
+function find(selector) {
+  return [...document.querySelectorAll(selector)].find((it) => it.getBoundingClientRect().height > 0);
+}
+
+/** A part of the page as a picture by itself: {text, width, height}. */
+export function svg(part, theme) {
+  const restore = dressed(theme);
+  try {
+    const { width, height } = part.getBoundingClientRect();
+    const copy = styled(part);
+    const ground = getComputedStyle(document.documentElement).getPropertyValue(part.matches("svg, #logs") ? "--glass" : "--bg");
+    const symbols = new Set();
+    for (const use of copy.querySelectorAll("use")) symbols.add(use.getAttribute("href"));
+    if (copy.outerHTML.includes("#hatch")) symbols.add("#hatch");
+    const defs = [...symbols].map((it) => document.querySelector(it)).filter(Boolean).map(glyph);
+    const root = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const box = part.matches("svg") ? part.getAttribute("viewBox") : `0 0 ${Math.ceil(width)} ${Math.ceil(height)}`;
+    for (const [key, value] of Object.entries({ xmlns: root.namespaceURI, width: Math.ceil(width), height: Math.ceil(height), viewBox: box })) root.setAttribute(key, value);
+    root.style.background = ground;
+    const sheet = document.createElementNS(root.namespaceURI, "defs");
+    sheet.append(...defs);
+    root.append(sheet);
+    if (part.matches("svg")) {
+      root.style.font = getComputedStyle(part).font;
+      root.append(...copy.childNodes);
+    } else {
+      const inside = document.createElementNS(root.namespaceURI, "foreignObject");
+      inside.setAttribute("width", "100%");
+      inside.setAttribute("height", "100%");
+      copy.style.margin = "0";
+      copy.style.position = "static";
+      inside.append(copy);
+      root.append(inside);
+    }
+    return { text: new XMLSerializer().serializeToString(root), width: Math.ceil(width), height: Math.ceil(height) };
+  } finally {
+    restore();
+  }
+}
+
+/** A copy of a glyph: its inks are whatever its user's are, its tokens are what they are now. */
+function glyph(it) {
+  const copy = it.cloneNode(true);
+  const tokens = getComputedStyle(document.documentElement);
+  for (const part of [copy, ...copy.querySelectorAll("*")]) {
+    for (const { name, value } of part.attributes) part.setAttribute(name, value.replace(/var\((--[\w-]+)\)/g, (_, token) => tokens.getPropertyValue(token)));
+  }
+  return copy;
+}
+
+/** Dresses the page in a theme for as long as nobody can see it; what undoes that. */
+function dressed(theme) {
+  const root = document.documentElement;
+  const before = root.getAttribute("style");
+  const restore = () => { if (before === null) root.removeAttribute("style"); else root.setAttribute("style", before); };
+  if (!theme) return restore;
+  for (const rule of [...document.styleSheets].flatMap((it) => [...it.cssRules])) {
+    const isDark = rule.media?.mediaText.includes("prefers-color-scheme: dark");
+    const tokens = isDark && theme === "dark" ? [...rule.cssRules] : [rule];
+    for (const it of tokens) if (it.selectorText === ":root") for (const key of it.style) if (key.startsWith("--")) root.style.setProperty(key, it.style.getPropertyValue(key));
+  }
+  root.style.colorScheme = theme;
+  return restore;
+}
+
+/** What is the same without saying it, by tag. */
+const plain = new Map();
+
+/** What an element has from those around it unless it says otherwise. */
+const INHERITED = /^(color|fill|stroke|font|letter-spacing|line-height|list-style|overflow-wrap|paint-order|text-|visibility|white-space|word)/;
+
+/** A copy of an element with every style that it needs in itself. */
+function styled(it) {
+  const copy = it.cloneNode(false);
+  for (const key of ["id", "class", "data-do", "title"]) copy.removeAttribute(key);
+  const style = getComputedStyle(it);
+  const [usual, around] = [usually(it), getComputedStyle(it.parentElement)];
+  let text = "";
+  for (const key of style) {
+    const value = style.getPropertyValue(key);
+    if (key.startsWith("--") || SKIPPED.test(key)) continue;
+    if (value !== usual.get(key) || (INHERITED.test(key) && value !== around.getPropertyValue(key))) text += `${key}:${value};`;
+  }
+  copy.setAttribute("style", text);
+  if (it instanceof HTMLInputElement) copy.setAttribute("value", it.value);
+  for (const child of it.childNodes) {
+    if (child instanceof HTMLCanvasElement || child instanceof HTMLScriptElement) continue;
+    if (child instanceof Element) { if (getComputedStyle(child).display !== "none") copy.append(styled(child)); }
+    else if (child instanceof Text) copy.append(child.data);
+  }
+  for (const side of ["::before", "::after"]) {
+    const drawn = getComputedStyle(it, side);
+    if (it instanceof SVGElement || drawn.content === "none" || drawn.content === "normal") continue;
+    const extra = document.createElement("span");
+    extra.textContent = drawn.content.replace(/^"|"$/g, "");
+    const base = usually(extra);
+    extra.setAttribute("style", [...drawn].filter((key) => !key.startsWith("--") && !SKIPPED.test(key) && (drawn.getPropertyValue(key) !== base.get(key) || INHERITED.test(key))).map((key) => `${key}:${drawn.getPropertyValue(key)};`).join(""));
+    if (side === "::before") copy.prepend(extra); else copy.append(extra);
+  }
+  return copy;
+}
+
+/** Of layout what the other properties say again, and what moves. */
+const SKIPPED = /^(inline-size|block-size|min-inline|min-block|max-inline|max-block|inset-|margin-(inline|block)|padding-(inline|block)|border-(inline|block|start|end)|perspective|transform-origin|transition|animation|cursor|-webkit-|will-change|content$)/;
+
+function usually(it) {
+  const key = `${it.namespaceURI} ${it.localName}`;
+  if (!plain.has(key)) {
+    const bare = document.createElementNS(it.namespaceURI, it.localName);
+    // Where no rule of the page's reaches it.
+    const frame = element("iframe", { hidden: true });
+    document.body.append(frame);
+    (it instanceof SVGElement && it.localName !== "svg" ? frame.contentDocument.body.appendChild(document.createElementNS(it.namespaceURI, "svg")) : frame.contentDocument.body).append(bare);
+    const style = frame.contentWindow.getComputedStyle(bare);
+    plain.set(key, new Map([...style].map((it) => [it, style.getPropertyValue(it)])));
+    frame.remove();
+  }
+  return plain.get(key);
+}
+
+/** The picture in twice as many points as it has on the page. */
+async function png({ text, width, height }) {
+  const image = new Image();
+  // As data: an image from a blob may not be read back from a canvas when it holds a page's elements.
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  await image.decode();
+  const canvas = element("canvas", { width: width * 2, height: height * 2 });
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  return new Promise((done, fail) => canvas.toBlob((it) => it ? done(it) : fail(new Error("the browser gives no bytes for it")), "image/png"));
+}
+
+/** Opens the run of the page's address. */
+export async function follow(page, version) {
+  document.getElementById("banner")?.remove();
+  let text;
+  try {
+    text = page.read(location.hash);
+  } catch (what) {
+    return banner(`This link holds no run: ${what}. Ask for it again, or for the scenario file. The lab is open as usual.`);
+  }
+  const link = location.hash;
+  const recorded = text.match(/^#@ engine (.*)$/m)?.[1];
+  const foreign = recorded !== version;
+  const other = foreign ? `Engine ${recorded} recorded this run, and this page has engine ${version}. The same actions may do other things here: other moments, other records, other findings. ` : "";
+  try {
+    page.open(text);
+    const progress = banner(`${other}Playing the shared run …`);
+    const words = progress.querySelector("p");
+    for (let played = 0; played < 1;) {
+      played = page.goOn(SLICE);
+      words.textContent = `${other}Playing the shared run: ${Math.floor(played * 100)} %`;
+      await frame();
+      // Closed, or another room was chosen meanwhile.
+      if (!progress.isConnected || location.hash !== link) { progress.remove(); return page.giveUp(); }
+    }
+    progress.remove();
+  } catch (what) {
+    return banner(`${other}This run is refused: ${what}. Its text can be read here; the lab is open as usual.`, text);
+  }
+  const menu = document.getElementById("rooms");
+  const choice = menu?.querySelector(".shared") ?? element("option", { className: "shared", hidden: true }, "A shared run");
+  menu?.append(choice);
+  choice.selected = true;
+  const hash = text.match(/^#@ moment .* ([0-9a-f]+)$/m)?.[1];
+  if (page.moment().hash !== hash) banner(`${other || "This run was changed after it was recorded. "}It came out otherwise: its state is ${page.moment().hash} here, and was ${hash} where the link was made.`, text);
+  else if (foreign) banner(`${other}Up to this moment it came out as it was.`, text);
+}
+
+const frame = () => new Promise((done) => {
+  // A tab that is away draws no frames, and the run is opened all the same.
+  const clock = setTimeout(done, 100);
+  requestAnimationFrame(() => { clearTimeout(clock); done(); });
+});
+
+/** A sentence above the lab, and a text that can be read and kept. */
+function banner(sentence, text) {
+  document.getElementById("banner")?.remove();
+  const it = element("section", { id: "banner", className: "banner" }, element("p", {}, sentence));
+  it.setAttribute("role", "alert");
+  if (text) {
+    const details = element("details", {}, element("summary", {}, "The run’s text"), element("pre", { tabIndex: 0 }, text));
+    it.append(details, button("Keep it as a file", () => download("shared.scenario", text, "text/plain")));
+  }
+  it.append(button("Close", () => it.remove()));
+  document.body.prepend(it);
+  return it;
+}
