@@ -30,6 +30,17 @@ fn compaction_leaves_gaps_to_readers() {
     assert_eq!(played.broken(), None);
 }
 
+/// A reassignment ends while fewer are in sync than must be: who had all, and has no replica any more, is not eligible.
+#[test]
+fn who_is_no_replica_any_more_is_not_eligible() {
+    let played = played(
+        "seed 3\nbroker b1\nbroker b2\nbroker b3\nrun until serving b1\nrun until serving b2\nrun until serving b3\n\
+         topic t replicas=b3,b2 min.insync.replicas=2\nwire w b1\nkill b2\nrun until isr t-0 = b3 within 30s\n\
+         reassign w t-0 b1,b2\nrun until replicas t-0 = b1 b2 within 30s\nrun 1s\n",
+    );
+    assert_eq!(played.broken(), None);
+}
+
 /// A second request for a topic changes nothing of what the first one promised.
 #[test]
 fn a_topic_that_is_there_promises_what_it_was_made_with() {

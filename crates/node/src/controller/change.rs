@@ -149,7 +149,10 @@ impl<'a> Change<'a> {
             return;
         }
         let known: Set<NodeId> = self.elr.iter().chain(&self.partition.isr).copied().collect();
-        self.elr = known.into_iter().filter(|it| !self.isr.contains(it) && self.forgetful != Some(*it)).collect();
+        // Kafka leaves one there that a reassignment has taken the replica from; neither it nor we elect that one.
+        let may_lead =
+            |it: &NodeId| !self.isr.contains(it) && self.replicas.contains(it) && self.forgetful != Some(*it);
+        self.elr = known.into_iter().filter(may_lead).collect();
     }
 
     /// True if the new leader may lack committed records.
