@@ -163,7 +163,7 @@ pub enum GroupEvent {
     CommitFailed {
         /// Which.
         offsets: Vec<(TopicPartition, Offset)>,
-        /// What the coordinator said; `None` when nothing was heard.
+        /// What the coordinator said; `None` when an attempt was not answered, or not for good.
         error: Option<ErrorCode>,
     },
     /// The coordinator told where the group is in a partition.

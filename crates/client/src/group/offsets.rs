@@ -338,7 +338,9 @@ impl Group {
                 }
             }
             Some((error, failure)) => {
-                context.out.emit(|| Event::Group(GroupEvent::CommitFailed { offsets, error }));
+                // What was tried before may have been done all the same.
+                let said = error.filter(|_| commit.failures == 0);
+                context.out.emit(|| Event::Group(GroupEvent::CommitFailed { offsets, error: said }));
                 if let Why::Application(op) = commit.why {
                     let is_unknown = error.is_none() && commit.in_doubt;
                     let outcome = if is_unknown { Outcome::Unknown(failure) } else { Outcome::Failed(failure) };
