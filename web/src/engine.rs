@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ordered::Map;
 use protocol::{Instant, Offset, Str, TopicPartition};
 use sim::check::Verdict;
-use sim::files::Folder;
 use sim::export::Shared;
+use sim::files::Folder;
 use sim::history::{BranchView, ENGINE, Run, Stamped};
 use sim::metadata::Member;
 use sim::rescue::Rescue;
@@ -301,6 +301,15 @@ impl Engine {
         self.marks.last().copied()
     }
 
+    /// True for a client that the scenario makes as a consumer, also before it reads anything.
+    pub(crate) fn is_to_consume(&self, client: &str) -> bool {
+        let is = |it: &Action| matches!(it, Action::Consumer(name, _) if **name == *client);
+        let mut steps = self.scenario.steps.iter();
+        steps.any(
+            |it| matches!(&it.1, Step::Do(it) | Step::At(_, it) | Step::After(Stamped { action: it, .. }) if is(it)),
+        )
+    }
+
     /// Which of these hold at this moment.
     pub(crate) fn holds(&self, conditions: &[Condition]) -> Vec<bool> {
         conditions.iter().map(|it| self.history.world().holds(it)).collect()
@@ -313,6 +322,19 @@ impl Engine {
         }
         self.forget();
         self.history.revisit(mark.event, mark.turns, mark.at);
+    }
+
+    /// The times of what happens from here to a moment of this branch that was seen, this one and that one with it.
+    pub(crate) fn way(&mut self, end_us: u64) -> Vec<u64> {
+        let world = self.history.world();
+        let (now, turns, clock) = (world.events(), world.turns(), world.clock());
+        let mut times = vec![clock.0];
+        while self.history.step_before(Instant(end_us)) {
+            times.push(self.clock());
+        }
+        times.push(end_us);
+        self.history.revisit(now, turns, clock);
+        times
     }
 
     /// The consumer groups.

@@ -118,7 +118,7 @@ pub(crate) fn view(engine: &Engine, past: Past<'_>, tails: &mut Tails) -> View {
     let (branch, branches) = engine.branches();
     let seen = world.view();
     let (groups, partitions) = (groups::groups(world), partitions(world, &seen, past, tails));
-    let clients = seen.clients.iter().map(|it| client(it, &seen, &groups)).collect();
+    let clients = seen.clients.iter().map(|it| client(it, &seen, &groups, engine.is_to_consume(&it.name))).collect();
     let at_admin = |it: &seen::Message| it.from == *ADMIN || it.to == *ADMIN;
     View {
         time_us: seen.clock.0,
@@ -469,7 +469,7 @@ fn records(batch: &seen::Batch) -> impl Iterator<Item = Record> {
     })
 }
 
-fn client(it: &seen::Client, seen: &seen::View, groups: &[Group]) -> Client {
+fn client(it: &seen::Client, seen: &seen::View, groups: &[Group], is_to_consume: bool) -> Client {
     let positions = it.knows.iter().flat_map(|it| &it.consumer).map(|it| Position {
         partition: it.partition.to_string(),
         offset: it.position.map(|it| it.0),
@@ -484,6 +484,7 @@ fn client(it: &seen::Client, seen: &seen::View, groups: &[Group]) -> Client {
         role: match (&it.knows, &it.follows) {
             _ if groups.iter().flat_map(|it| &it.members).any(|member| *member.client == *it.name) => Role::Consumer,
             (_, Some(_)) => Role::Consumer,
+            _ if is_to_consume => Role::Consumer,
             (Some(knows), None) if !knows.consumer.is_empty() => Role::Consumer,
             (_, None) if it.wire.is_some() => Role::Wire,
             (_, None) => Role::Producer,

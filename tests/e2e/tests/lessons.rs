@@ -33,8 +33,9 @@ fn a_first_visit_opens_the_first_lesson_and_something_moves() -> Result<()> {
     let browser = Browser::at("", "document.querySelector('#chapter')")?;
     let first = browser.run("return document.querySelector('#rooms').value")?;
     assert_eq!(first, browser.run("return document.querySelector('#rooms option').value")?, "the first of the course");
-    browser.until("document.querySelector('#canvas:not([hidden])') || document.querySelector('.dash.on')")?;
-    browser.until("document.querySelector('.dash.on')")?;
+    let event = browser.run("return document.querySelector('#event').textContent")?;
+    browser.until(&format!("document.querySelector('#event').textContent !== {event}"))?;
+    browser.until("document.querySelectorAll('.dash.on').length === 2")?;
     ensure!(!is(&browser, "document.querySelector('.story > .panel').checkVisibility()")?, "no forms");
     browser.quiet()
 }

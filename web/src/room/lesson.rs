@@ -83,11 +83,6 @@ impl Lesson {
         self.moment(0).or(self.begin)
     }
 
-    /// The moment before the first chapter, if time passes between.
-    pub(crate) fn prelude(&self) -> Option<Mark> {
-        self.begin.filter(|it| self.moment(0).is_some_and(|first| it.at < first.at))
-    }
-
     /// The moment that a chapter tells of.
     pub(crate) fn moment(&self, chapter: usize) -> Option<Mark> {
         self.moments.get(chapter).copied()

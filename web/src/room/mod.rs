@@ -29,6 +29,7 @@ mod story;
 mod terminal;
 mod timeline;
 mod verdict;
+mod way;
 
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;

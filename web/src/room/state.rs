@@ -11,6 +11,7 @@ use super::lanes::Sight;
 use super::lesson::{self, Lesson, Mode, Try, Varied};
 use super::rooms::{self, Choice};
 use super::scene::{Chrome, Scene, Selection};
+use super::way::Way;
 use super::{bar, keys};
 use crate::engine::{Engine, Until};
 use crate::lanes::{Lane, Lanes, Wish};
@@ -29,8 +30,9 @@ const SENTENCE_MS: f64 = 1_400.0;
 const AT_ONCE_US: u64 = 90_000_000;
 /// What keeps somebody from going on.
 const BET_FIRST: &str = "Choose an answer first: there is nothing to lose.";
-/// So long a way from chapter to chapter is watched, in µs of the reader's time.
-const TOUR_US: f64 = 4_000_000.0;
+/// So long a way from chapter to chapter is watched at most, in ms of the reader's time; the first one, while the first chapter is read.
+const TOUR_MS: f64 = 4_000.0;
+const FIRST_MS: f64 = 9_000.0;
 /// So long after its last line a solution may take, in µs.
 const SOLVED_WITHIN_US: u64 = 30_000_000;
 /// A frame longer than this was no frame: the tab was away.
@@ -54,8 +56,6 @@ pub(crate) enum Motion {
 pub(crate) struct Tour {
     /// Where it ends, in µs.
     pub(crate) end_us: u64,
-    /// Virtual µs a µs.
-    speed: f64,
     /// The chapter that tells of its end.
     chapter: Option<usize>,
 }
@@ -82,6 +82,8 @@ struct Pace {
     said_at: f64,
     /// How long drawing a frame takes here, in ms, on average of late.
     drawing: f64,
+    /// The way that is watched.
+    way: Way,
     /// The lanes are to be looked at as soon as all are at one moment.
     compares: bool,
     chrome: Chrome,
@@ -95,6 +97,7 @@ impl Room {
         (scene.room, scene.lesson) = (choice.id, Lesson::of(choice, &lanes.shown.engine));
         if let Some((lesson, moment)) = scene.lesson.as_ref().and_then(|it| Some((it, it.begin()?))) {
             lesson.stand(&mut lanes.shown.engine, moment);
+            lanes.gather();
         }
         let inner = Inner {
             lanes: RefCell::new(lanes),
@@ -183,14 +186,13 @@ impl Room {
         self.seek(u64::MAX);
     }
 
-    /// The room is on the page. On a first visit its story begins to move by itself.
+    /// The room is on the page. On a first visit its story begins to move by itself, while its first chapter is read.
     pub(crate) fn begin(self, is_first: bool) {
         self.leave("");
         self.calm();
-        let prelude = self.with(|it| it.lesson.as_ref().and_then(|it| Some((it.clone(), it.prelude()?))));
-        if let Some((lesson, moment)) = prelude.filter(|_| is_first) {
-            self.travel(|lanes| lesson.stand(&mut lanes.shown.engine, moment));
-            self.tour_to(0);
+        let second = self.with(|it| it.lesson.as_ref().filter(|it| it.allows(1)).and_then(|it| it.moment(1)));
+        if let Some(moment) = second.filter(|_| is_first && !is_still_preferred()) {
+            self.tour_in(moment.at.0, Some(1), FIRST_MS);
         }
     }
 
@@ -241,9 +243,19 @@ impl Room {
 
     /// Lets time pass up to a moment, as long as somebody likes to watch.
     fn tour(self, end_us: u64, chapter: Option<usize>) {
-        let span = end_us.saturating_sub(self.with(|it| it.view.time_us));
-        let speed = (span as f64 / TOUR_US).clamp(0.001, 100.0);
-        self.go(Motion::Tour(Tour { end_us, speed, chapter }));
+        self.tour_in(end_us, chapter, TOUR_MS);
+    }
+
+    /// As [`Room::tour`], in so many ms of the reader's time at most.
+    fn tour_in(self, end_us: u64, chapter: Option<usize>, most_ms: f64) {
+        let inner = self.inner();
+        let times = {
+            let engine = &mut inner.lanes.borrow_mut().shown.engine;
+            // What was never seen is not looked at ahead: it may be changed on the way.
+            if engine.is_past() { engine.way(end_us) } else { vec![engine.clock(), end_us] }
+        };
+        inner.pace.borrow_mut().way = Way::new(&times, now_ms(), most_ms);
+        self.go(Motion::Tour(Tour { end_us, chapter }));
     }
 
     /// Bets on an answer of the chapter that is told. False if there is none to choose.
@@ -617,9 +629,9 @@ impl Room {
             Motion::Until(_) => inner.lanes.borrow_mut().search(&spent),
             Motion::Tour(tour) => {
                 let mut lanes = inner.lanes.borrow_mut();
-                let left = tour.end_us.saturating_sub(lanes.shown.engine.clock());
-                let us = passed.min(LONGEST_FRAME_MS) * 1_000.0 * tour.speed;
-                lanes.advance(us.min(left as f64), &spent);
+                let due = inner.pace.borrow().way.at(now);
+                let us = due.saturating_sub(lanes.shown.engine.clock());
+                lanes.advance(us as f64, &spent);
                 let is_there = lanes.shown.engine.clock() >= tour.end_us && lanes.are_together();
                 drop(lanes);
                 if is_there || self.with(|it| it.lesson.as_ref().is_some_and(Lesson::is_just_solved)) {
