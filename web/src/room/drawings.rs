@@ -61,6 +61,8 @@ pub(crate) struct Drawings {
     frames: u32,
     /// The canvas is shown.
     flies: bool,
+    /// The next frame draws all, and the one after it looks where all that is now.
+    is_other: bool,
     /// In the next frame there is only the canvas; in the last there was.
     waits: bool,
     waited: bool,
@@ -81,6 +83,7 @@ impl Drawings {
             glass,
             frames: 0,
             flies: false,
+            is_other: false,
             waits: false,
             waited: false,
         })
@@ -91,9 +94,14 @@ impl Drawings {
         self.waits = waits && !self.waited;
     }
 
+    /// The page has another size.
+    pub(crate) fn resized(&mut self) {
+        self.is_other = true;
+    }
+
     /// Whose turn it is in the next frame, a bit of a round; while time stands still, or begins to pass, everybody's.
     pub(crate) fn turn(&self, scene: &Scene) -> u32 {
-        if !self.flies || !scene.flies() {
+        if self.is_other || !self.flies || !scene.flies() {
             u32::MAX
         } else if self.waits {
             0
@@ -113,6 +121,9 @@ impl Drawings {
         // Before anything is patched, so that nothing is laid out for it but what has just begun.
         if self.flies && (turn & SETTLE != 0 || self.canvas.is_lost(scene)) {
             self.canvas.settle(scene);
+        }
+        if std::mem::take(&mut self.is_other) {
+            self.frames = ROUND - 2;
         }
         self.waits = false;
         self.waited = turn == 0;

@@ -759,6 +759,9 @@ impl Room {
     pub(crate) fn measure(self) {
         let sizes = self.inner().drawings.borrow().as_ref().map(Drawings::measure);
         if let Some((columns, cell, narrow)) = sizes {
+            if let Some(drawings) = self.inner().drawings.borrow_mut().as_mut() {
+                drawings.resized();
+            }
             self.change(|scene| (scene.columns, scene.cell, scene.narrow) = (columns, cell, narrow));
         }
     }
