@@ -1,8 +1,9 @@
 //! The metadata quorum's place in the node: its settings, and its operations, calls, requests and commits.
 
+use bytes::Bytes;
 use ordered::Map;
 
-use protocol::{Instant, MetadataRecord, Now, RequestBody, ResponseBody};
+use protocol::{Instant, MetadataRecord, NodeId, Now, RequestBody, ResponseBody, Str, Uuid, WallMs};
 use quorum::{Majority, NoAnswer, Quorum, QuorumSetup, SnapshotWriter, VoterSource};
 use storage::{DirId, LogId, StoreError};
 
@@ -303,6 +304,17 @@ fn told(now: Now, majority: &Majority) -> String {
             format!("the metadata quorum has its majority and a leader again, after {} s", seconds(*since))
         }
     }
+}
+
+/// The metadata log's first snapshot, which names those who vote first: number, directory, and where others reach them.
+pub fn voters_checkpoint(now: WallMs, voters: Vec<(NodeId, Uuid, Str, u16)>) -> Bytes {
+    let voter = |(id, directory_id, host, port): (NodeId, Uuid, Str, u16)| quorum::Voter {
+        id,
+        directory_id,
+        endpoints: vec![(Str::from_static("CONTROLLER"), host, port)],
+        kraft_versions: (0, 1),
+    };
+    quorum::voters_checkpoint(now, &quorum::VoterSet::of(voters.into_iter().map(voter)))
 }
 
 /// The node's part in the metadata quorum.

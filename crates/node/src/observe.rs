@@ -1,10 +1,10 @@
 //! What checks look at after every input: cheaper than a view, which is put together to be shown.
 
 use ordered::Set;
-use protocol::{FileId, NodeId, Offset, Str, Uuid};
+use protocol::{FileId, LeaderEpoch, NodeId, Offset, Str, Uuid};
 use storage::LogId;
 
-use crate::coordinator::OFFSETS_TOPIC;
+use crate::coordinator::{OFFSETS_TOPIC, partition_of};
 use crate::image::Image;
 use crate::node::Node;
 use crate::partition::PartitionKey;
@@ -18,7 +18,34 @@ pub struct GroupTold {
     pub members: Vec<(Str, Str)>,
 }
 
+/// What a coordinator goes by when it decides about a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coordinated {
+    /// Generation, or epoch of the group.
+    pub epoch: i32,
+    /// Members of the classic protocol alone, or of KIP-848 too.
+    pub is_classic: bool,
+    /// By member id: `group.instance.id`.
+    pub members: Vec<(Str, Option<Str>)>,
+    /// For which epoch partitions were divided (KIP-848).
+    pub assignment_epoch: i32,
+    /// What each member is to have (KIP-848): topic and partition.
+    pub targets: Vec<(Str, Vec<(Uuid, i32)>)>,
+    /// The topics that each member subscribes to and that are there (KIP-848).
+    pub subscribed: Vec<(Str, Vec<Uuid>)>,
+}
+
 impl Node {
+    /// A group of whose partition of the offsets topic this node is, or believes to be, the leader: which that is, in which
+    /// epoch, and the group once the partition is loaded, if it is there.
+    pub fn coordinated(&self, id: &Str) -> Option<(i32, LeaderEpoch, Option<Coordinated>)> {
+        let topic = self.image.topic(OFFSETS_TOPIC)?;
+        let partition = partition_of(id, topic.partitions.len());
+        let shard = self.groups.get(&PartitionKey { topic_id: topic.id, partition })?;
+        let told = shard.check().ok().and_then(|()| shard.coordinated(id, &self.image));
+        Some((partition, shard.leader_epoch(), told))
+    }
+
     /// The committed metadata, as far as this node has it.
     pub fn image(&self) -> &Image {
         &self.image

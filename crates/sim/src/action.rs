@@ -58,6 +58,12 @@ pub enum Action {
     Elect(Str, Election, TopicPartition),
     /// A wire client asks for other replicas of a partition; nobody named gives up what is being done.
     Reassign(Str, TopicPartition, Vec<Str>),
+    /// A wire client asks its broker to keep a replica in another of its log directories.
+    MoveReplica(Str, TopicPartition, Str),
+    /// A wire client asks that a controller vote from now on.
+    AddVoter(Str, Str),
+    /// A wire client asks that a controller vote no more.
+    RemoveVoter(Str, Str),
     /// A wire client produces a batch of its own making.
     WireProduce(WireProduce),
     /// A process starts.
@@ -90,6 +96,8 @@ pub enum Action {
     DiskFull(Str),
     /// From now on a broker's disk fails at each call of a kind.
     DiskError(Str, DiskFault),
+    /// One of a broker's log directories, counted from 1, can be neither read nor written any more.
+    LoseDirectory(Str, u16),
     /// A broker's disk has room again and fails no more.
     DiskHeal(Str),
     /// A bit of a broker's files of a partition flips on the platter, so many bytes before the end of the records.
@@ -312,6 +320,9 @@ impl fmt::Display for Action {
                 let to = if replicas.is_empty() { "cancel".to_owned() } else { replicas.join(",") };
                 write!(f, "reassign {client} {partition} {to}")
             }
+            Action::MoveReplica(client, partition, dir) => write!(f, "move {client} {partition} {dir}"),
+            Action::AddVoter(client, node) => write!(f, "add-voter {client} {node}"),
+            Action::RemoveVoter(client, node) => write!(f, "remove-voter {client} {node}"),
             Action::WireProduce(it) => it.fmt(f),
             Action::Start(name) => write!(f, "start {name}"),
             Action::Kill(name) => write!(f, "kill {name}"),
@@ -328,6 +339,7 @@ impl fmt::Display for Action {
             Action::SlowDisk(name, us) => write!(f, "slow-disk {name} {}", Duration(*us)),
             Action::DiskFull(name) => write!(f, "disk-full {name}"),
             Action::DiskError(name, fault) => write!(f, "disk-error {name} {}", fault.word()),
+            Action::LoseDirectory(name, dir) => write!(f, "lose-directory {name} {dir}"),
             Action::DiskHeal(name) => write!(f, "disk-heal {name}"),
             Action::BitRot(name, partition, at) => write!(f, "bit-rot {name} {partition} {at}"),
             Action::SkewClock(name, ms) => write!(f, "skew-clock {name} {ms}"),

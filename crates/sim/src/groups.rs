@@ -1,10 +1,15 @@
 //! Consumer groups as plain data: who is in them, who reads what, how far they are. For the lab, and for questions of a script.
 
-use client::{GroupProtocol, MemberState};
+use client::{GroupEvent, GroupProtocol, MemberState};
+use node::Coordinated;
 use ordered::Map;
 use protocol::{Instant, Offset, Str, TopicPartition};
 
+use crate::queue::Pid;
 use crate::world::{Power, World};
+
+/// Where groups and what they commit are kept.
+const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 /// A consumer group.
 #[derive(Clone, Debug, PartialEq)]
@@ -191,6 +196,17 @@ impl World {
                 });
             }
         }
+    }
+
+    /// What a consumer's coordinator goes by, if that is to be held against what the consumer says.
+    pub(crate) fn coordinated_for(&self, pid: Pid, said: &client::Event) -> Option<Coordinated> {
+        let client::Event::Group(GroupEvent::Assigned { .. } | GroupEvent::Found { .. }) = said else { return None };
+        let group = self.process(pid).actor()?.config.group_id.as_ref()?;
+        let nodes = self.processes.iter().filter_map(|it| it.broker()?.node.as_ref());
+        // A deposed coordinator may not know of it yet.
+        let (partition, epoch, told) = nodes.filter_map(|it| it.coordinated(group)).max_by_key(|it| it.1)?;
+        let is_newest = self.checks.newest_epoch(OFFSETS_TOPIC, partition).is_none_or(|newest| newest <= epoch.0);
+        told.filter(|_| is_newest)
     }
 
     /// What the broker says that coordinates the group.

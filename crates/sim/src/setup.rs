@@ -28,6 +28,8 @@ pub struct Setup {
     pub sync_us: (u64, u64),
     /// Every message is encoded and decoded on its way.
     pub codec: bool,
+    /// Whose disks are formatted as those of the first voters (KIP-853). Without any, the controllers vote, and no others ever.
+    pub voters: Vec<Str>,
     /// The brokers; each starts at once.
     pub brokers: Vec<BrokerSetup>,
     /// What the nodes do as Apache Kafka once did.
@@ -97,6 +99,20 @@ pub enum PlantedBug {
     KeepsInElr,
     /// A broker that is no replica is in sync.
     TakesStrangers,
+    /// A broker that is neither in sync nor eligible is elected.
+    ElectsLaggard,
+    /// A member of a group is assigned everything there is of its topics.
+    AssignsAll,
+    /// A coordinator leaves a partition out, or the leader of a group gives its members what another one has.
+    ForgetsPartition,
+    /// A member is told an epoch that was before.
+    MovesEpochBack,
+    /// A member's commit is of an offset that nothing is at.
+    CommitsAhead,
+    /// A group is told that less is committed.
+    ForgetsCommits,
+    /// The member `m1` is refused for ever.
+    RefusesMember,
 }
 
 impl Default for Setup {
@@ -107,6 +123,7 @@ impl Default for Setup {
             disk_us: (20, 120),
             sync_us: (200, 2_000),
             codec: false,
+            voters: Vec::new(),
             brokers: Vec::new(),
             past: None,
             bug: None,

@@ -1,9 +1,12 @@
 //! Many seeds: each makes a scenario of clients and faults, plays it with every check on, and what breaks is made small.
 
 mod cluster;
+mod disks;
 mod generate;
+mod groups;
 mod museum;
 mod shrink;
+mod voters;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -30,6 +33,34 @@ pub struct Examined {
     pub ran_out: bool,
 }
 
+/// What scenarios of seeds are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Theme {
+    /// Producers, readers, and what becomes of logs.
+    Logs,
+    /// Consumer groups, their members and coordinators.
+    Groups,
+    /// Several log directories, and replicas that move.
+    Disks,
+    /// Controllers that begin to vote and cease to.
+    Voters,
+}
+
+impl Theme {
+    /// All of them.
+    pub const ALL: [Theme; 4] = [Theme::Logs, Theme::Groups, Theme::Disks, Theme::Voters];
+
+    /// Its name on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Theme::Logs => "logs",
+            Theme::Groups => "groups",
+            Theme::Disks => "disks",
+            Theme::Voters => "voters",
+        }
+    }
+}
+
 /// What broke.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
@@ -44,12 +75,15 @@ pub struct Trouble {
 /// Seeds that broke once, each with a line saying what it was; every test run plays them again.
 pub const REGRESSIONS: &str = include_str!("../seeds.txt");
 
-/// The seeds of [`REGRESSIONS`], and of how many brokers each is: one unless it says `seed/brokers`.
-pub fn regressions() -> impl Iterator<Item = (u64, usize)> {
+/// The seeds of [`REGRESSIONS`], of how many brokers each is and what it is about: one and its log unless it says
+/// `seed/brokers` or `seed/brokers/theme`.
+pub fn regressions() -> impl Iterator<Item = (u64, usize, Theme)> {
     REGRESSIONS.lines().filter_map(|line| {
-        let word = line.split_whitespace().next()?;
-        let (seed, brokers) = word.split_once('/').unwrap_or((word, "1"));
-        Some((seed.parse().ok()?, brokers.parse().ok()?))
+        let mut words = line.split_whitespace().next()?.split('/');
+        let (seed, brokers) = (words.next()?, words.next().unwrap_or("1"));
+        let theme = words.next().unwrap_or(Theme::Logs.word());
+        let theme = Theme::ALL.into_iter().find(|it| it.word() == theme)?;
+        Some((seed.parse().ok()?, brokers.parse().ok()?, theme))
     })
 }
 
@@ -62,6 +96,16 @@ impl Scenario {
     /// The same with several brokers, each a controller too.
     pub fn random_cluster(seed: u64, brokers: usize) -> Scenario {
         generate::random(seed, brokers.max(1))
+    }
+
+    /// A scenario of a seed's making about a theme.
+    pub fn random_of(theme: Theme, seed: u64, brokers: usize) -> Scenario {
+        match theme {
+            Theme::Logs => generate::random(seed, brokers.max(1)),
+            Theme::Groups => groups::groups(seed, brokers.max(1)),
+            Theme::Disks => disks::disks(seed, brokers.max(1)),
+            Theme::Voters => voters::voters(seed, brokers.max(1)),
+        }
     }
 
     /// A small cluster that behaves as Apache Kafka once did, and few faults.
@@ -132,7 +176,7 @@ fn is_fault(action: &Action) -> bool {
     match action {
         Action::Kill(_) | Action::PowerCut(_) | Action::PowerCutTorn(_) | Action::Stop(_) | Action::Pause(_) => true,
         Action::Wipe(_) | Action::Cut(..) | Action::CutOneWay(..) => true,
-        Action::DiskFull(_) | Action::DiskError(..) | Action::BitRot(..) => true,
+        Action::DiskFull(_) | Action::DiskError(..) | Action::LoseDirectory(..) | Action::BitRot(..) => true,
         Action::DropResponse(..) | Action::CorruptRequest(..) => true,
         Action::Delay(.., us) | Action::SlowDisk(_, us) => *us > 0,
         Action::SkewClock(_, ms) => *ms != 0,

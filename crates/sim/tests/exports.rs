@@ -194,7 +194,7 @@ fn a_script_says_what_it_cannot_do_and_is_nobodys_to_command() {
         "cannot be told a partition",
         "a record a line",
     ] {
-        assert!(script.contains(&format!("# not done: ")) && script.contains(why), "{why} in\n{script}");
+        assert!(script.contains("# not done: ") && script.contains(why), "{why} in\n{script}");
     }
     told_to_kafka("evil", &script);
 }

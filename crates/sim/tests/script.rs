@@ -15,7 +15,7 @@ fn errors_say_where_and_what() {
         ("kill b1 now", "line 1, column 9: expected the end of the line, found \"now\""),
         (
             "kill b1\nseed 1",
-            "line 2, column 1: expected an action; seed, network, disk, sync, codec, past and broker come before the first one, found \"seed\"",
+            "line 2, column 1: expected an action; seed, network, disk, sync, codec, past, voters and broker come before the first one, found \"seed\"",
         ),
         ("at soon kill b1", "line 1, column 4: expected a duration such as 1.5s, 20ms or 300us, found \"soon\""),
         ("produce p1 t colour=red", "line 1, column 14: expected partition=, key= or value=, found \"colour=\""),

@@ -4,13 +4,13 @@ use sim::action::Action;
 use sim::exhibit::Exhibit;
 use sim::script::{Scenario, Step};
 use sim::setup::PlantedBug;
-use sim::swarm::{Examined, examine, regressions, shrink};
+use sim::swarm::{Examined, Theme, examine, regressions, shrink};
 
 /// Enough for any generated scenario.
 const EVENTS: u64 = 2_000_000;
 
-fn holds(seed: u64, brokers: usize) -> Examined {
-    let scenario = if brokers == 1 { Scenario::random(seed) } else { Scenario::random_cluster(seed, brokers) };
+fn holds(seed: u64, brokers: usize, theme: Theme) -> Examined {
+    let scenario = Scenario::random_of(theme, seed, brokers);
     let examined = examine(&scenario, EVENTS);
     assert_eq!(examined.trouble, None, "seed {seed}:\n{scenario}");
     assert!(!examined.ran_out, "seed {seed} goes on after {} events", examined.events);
@@ -19,15 +19,15 @@ fn holds(seed: u64, brokers: usize) -> Examined {
 
 #[test]
 fn seeds_that_broke_once_hold() {
-    for (seed, brokers) in regressions() {
-        holds(seed, brokers);
+    for (seed, brokers, theme) in regressions() {
+        holds(seed, brokers, theme);
     }
 }
 
 #[test]
 fn some_seeds_hold() {
     for seed in 0..40 {
-        holds(seed, 1);
+        holds(seed, 1, Theme::Logs);
     }
 }
 
@@ -39,8 +39,36 @@ fn some_seeds_of_three_brokers_hold() {
         let again = Scenario::parse(&scenario.to_string()).unwrap();
         assert!(again.steps.iter().map(|it| &it.1).eq(scenario.steps.iter().map(|it| &it.1)), "{scenario}");
         // One that had little to do would say little.
-        let Examined { events, faults, acked, .. } = holds(seed, 3);
+        let Examined { events, faults, acked, .. } = holds(seed, 3, Theme::Logs);
         assert!(events >= 20_000 && faults >= 5 && acked >= 500, "seed {seed}: {events}, {faults}, {acked}");
+    }
+}
+
+/// Groups of both protocols, on one broker and on three, whose members and coordinators come and go.
+#[test]
+fn some_seeds_of_groups_hold() {
+    for (brokers, seeds) in [(1, 0..2), (3, 0..2)] {
+        for seed in seeds {
+            let scenario = Scenario::random_of(Theme::Groups, seed, brokers);
+            let again = Scenario::parse(&scenario.to_string()).unwrap();
+            assert!(again.steps.iter().map(|it| &it.1).eq(scenario.steps.iter().map(|it| &it.1)), "{scenario}");
+            let Examined { events, faults, acked, .. } = holds(seed, brokers, Theme::Groups);
+            assert!(events >= 20_000 && faults >= 5 && acked >= 500, "seed {seed}: {events}, {faults}, {acked}");
+        }
+    }
+}
+
+/// Replicas on the move while directories fail, and voters that change while controllers die.
+#[test]
+fn some_seeds_of_disks_and_voters_hold() {
+    for (theme, brokers, seeds) in [(Theme::Disks, 1, 0..1), (Theme::Disks, 3, 0..1), (Theme::Voters, 3, 0..1)] {
+        for seed in seeds {
+            let scenario = Scenario::random_of(theme, seed, brokers);
+            let again = Scenario::parse(&scenario.to_string()).unwrap();
+            assert_eq!(again.setup, scenario.setup);
+            assert!(again.steps.iter().map(|it| &it.1).eq(scenario.steps.iter().map(|it| &it.1)), "{scenario}");
+            holds(seed, brokers, theme);
+        }
     }
 }
 
@@ -144,6 +172,26 @@ fn every_planted_bug_of_a_cluster_is_found() {
         scenario.setup.past = None;
         scenario
     });
+}
+
+/// The same for what must hold in a group: of the classic protocol, of KIP-848, or of whichever the seed has.
+#[test]
+fn every_planted_bug_of_a_group_is_found() {
+    let scenario = |seed| Scenario::random_of(Theme::Groups, seed, 1);
+    for (bug, check) in [
+        (PlantedBug::AssignsAll, "one-owner-a-partition"),
+        (PlantedBug::ForgetsPartition, "target-once-a-partition"),
+        (PlantedBug::CommitsAhead, "commits-below-high-watermark"),
+        (PlantedBug::ForgetsCommits, "commits-stay"),
+        (PlantedBug::RefusesMember, "converges"),
+    ] {
+        for protocol in ["classic", "consumer"] {
+            let is_consumer = |seed: u64| scenario(seed).to_string().contains("group.protocol=consumer");
+            let first = (0..).find(|seed| is_consumer(*seed) == (protocol == "consumer")).unwrap_or_default();
+            found(bug, check, |seed| scenario(first + seed));
+        }
+    }
+    found(PlantedBug::MovesEpochBack, "member-epochs-monotonic", scenario);
 }
 
 fn found(bug: PlantedBug, check: &str, scenario: impl Fn(u64) -> Scenario) {

@@ -25,6 +25,8 @@ pub struct MemoryDisk {
     capacity: Option<u64>,
     used: u64,
     faults: Vec<Fault>,
+    /// Log directories whose disk does nothing any more.
+    dead: Vec<DirId>,
     calls: u64,
     power_ends: Option<u64>,
 }
@@ -96,6 +98,7 @@ struct Dir {
 struct File {
     /// Its newest name, for errors.
     path: String,
+    dir: DirId,
     /// How often it is open.
     opens: u32,
     cached: Arc<Content>,
@@ -131,9 +134,14 @@ impl MemoryDisk {
         self.faults.push(fault);
     }
 
-    /// No call fails any more by [`inject`](Self::inject).
+    /// Every call in a log directory fails.
+    pub fn kill_dir(&mut self, dir: DirId) {
+        self.dead.push(dir);
+    }
+
+    /// No call fails any more by [`inject`](Self::inject) or [`kill_dir`](Self::kill_dir).
     pub fn heal(&mut self) {
-        self.faults.clear();
+        (self.faults, self.dead) = (Vec::new(), Vec::new());
     }
 
     /// How many changing calls (all but list, len and read) there were.
@@ -298,12 +306,15 @@ impl MemoryDisk {
     }
 
     /// Counts a call, and fails it if that is its fate.
-    fn begin(&mut self, call: DiskCall, what: &str, path: &str) -> Result<(), StoreError> {
+    fn begin(&mut self, dir: DirId, call: DiskCall, what: &str, path: &str) -> Result<(), StoreError> {
         if call != DiskCall::Read {
             if self.power_ends.is_some_and(|end| self.calls >= end) {
                 return Err(io(what, path, "the power is gone"));
             }
             self.calls += 1;
+        }
+        if self.dead.contains(&dir) {
+            return Err(io(what, path, "input/output error"));
         }
         let met = self.faults.iter_mut().position(|fault| {
             let here = fault.call == call && path.contains(&fault.path);
@@ -374,8 +385,8 @@ impl MemoryDisk {
         }
     }
 
-    fn path_of(&self, file: &MemoryFile) -> String {
-        self.file(file).map_or_else(|_| String::new(), |it| it.path.clone())
+    fn place_of(&self, file: &MemoryFile) -> (DirId, String) {
+        self.file(file).map_or_else(|_| (DirId(0), String::new()), |it| (it.dir, it.path.clone()))
     }
 
     /// How many bytes a full disk still takes from an offset of a file on.
@@ -401,7 +412,7 @@ impl Disk for MemoryDisk {
     type File = MemoryFile;
 
     fn create_dir(&mut self, dir: DirId, path: &str) -> Result<(), StoreError> {
-        self.begin(DiskCall::Create, "create folder", path)?;
+        self.begin(dir, DiskCall::Create, "create folder", path)?;
         let (parent, name) = split(path);
         if self.folder(dir, parent)?.names.contains_key(name) {
             return self.folder(dir, path).map(|_| ());
@@ -415,8 +426,9 @@ impl Disk for MemoryDisk {
         if path.is_empty() && !self.roots.contains_key(&dir) {
             return Ok(Vec::new());
         }
-        let Some(Node::Dir(folder)) = self.nodes.get(&self.find(dir, path)?) else {
-            return Err(io("list", path, "it is no folder"));
+        let Some(Node::Dir(folder)) = self.nodes.get(&self.find(dir, path)?).filter(|_| !self.dead.contains(&dir))
+        else {
+            return Err(io("list", path, "it is no folder that can be read"));
         };
         let entry = |(name, id): (&String, &u64)| DirEntry {
             name: name.clone(),
@@ -429,7 +441,7 @@ impl Disk for MemoryDisk {
         let (parent, name) = split(path);
         let known = self.folder(dir, parent)?.names.get(name).copied();
         if let Some(id) = known {
-            self.begin(DiskCall::Open, "open", path)?;
+            self.begin(dir, DiskCall::Open, "open", path)?;
             return match self.nodes.get_mut(&id) {
                 Some(Node::File(file)) => {
                     file.opens += 1;
@@ -441,10 +453,11 @@ impl Disk for MemoryDisk {
         if !create {
             return Err(StoreError::Missing);
         }
-        self.begin(DiskCall::Create, "create", path)?;
+        self.begin(dir, DiskCall::Create, "create", path)?;
         let content = Arc::new(Content::default());
         let id = self.add(Node::File(File {
             path: path.to_owned(),
+            dir,
             opens: 1,
             cached: Arc::clone(&content),
             synced: content,
@@ -461,7 +474,7 @@ impl Disk for MemoryDisk {
     }
 
     fn rename(&mut self, dir: DirId, from: &str, to: &str) -> Result<(), StoreError> {
-        self.begin(DiskCall::Rename, "rename", from)?;
+        self.begin(dir, DiskCall::Rename, "rename", from)?;
         let ((from_parent, from_name), (to_parent, to_name)) = (split(from), split(to));
         let id = *self.folder(dir, from_parent)?.names.get(from_name).ok_or(StoreError::Missing)?;
         let replaced = self.folder(dir, to_parent)?.names.insert(to_name.to_owned(), id);
@@ -478,7 +491,7 @@ impl Disk for MemoryDisk {
     }
 
     fn remove(&mut self, dir: DirId, path: &str) -> Result<(), StoreError> {
-        self.begin(DiskCall::Remove, "remove", path)?;
+        self.begin(dir, DiskCall::Remove, "remove", path)?;
         let id = self.find(dir, path)?;
         let Some(Node::File(file)) = self.nodes.get(&id) else { return Err(io("remove", path, "it is a folder")) };
         self.used -= file.cached.len as u64;
@@ -488,7 +501,7 @@ impl Disk for MemoryDisk {
     }
 
     fn remove_dir(&mut self, dir: DirId, path: &str) -> Result<(), StoreError> {
-        self.begin(DiskCall::Remove, "remove folder", path)?;
+        self.begin(dir, DiskCall::Remove, "remove folder", path)?;
         if !self.folder(dir, path)?.names.is_empty() {
             return Err(io("remove folder", path, "it is not empty"));
         }
@@ -498,7 +511,7 @@ impl Disk for MemoryDisk {
     }
 
     fn sync_dir(&mut self, dir: DirId, path: &str) -> Result<(), StoreError> {
-        self.begin(DiskCall::Sync, "sync folder", path)?;
+        self.begin(dir, DiskCall::Sync, "sync folder", path)?;
         let folder = self.folder(dir, path)?;
         let gone = folder.synced.iter().any(|(name, id)| folder.names.get(name) != Some(id));
         folder.synced = folder.names.clone();
@@ -519,19 +532,20 @@ impl Disk for MemoryDisk {
     fn read_at(&self, file: &MemoryFile, at: u64, len: usize) -> Result<Bytes, StoreError> {
         let it = self.file(file)?;
         // A read that fails once would need a changing disk; reads fail as long as the fault is there.
-        if self.faults.iter().any(|fault| fault.call == DiskCall::Read && it.path.contains(&fault.path)) {
+        let fails = |fault: &Fault| fault.call == DiskCall::Read && it.path.contains(&fault.path);
+        if self.dead.contains(&it.dir) || self.faults.iter().any(fails) {
             return Err(io("read", &it.path, "input/output error"));
         }
         Ok(it.cached.read(usize::try_from(at).unwrap_or(usize::MAX), len))
     }
 
     fn write_at(&mut self, file: &MemoryFile, at: u64, pieces: &[Bytes]) -> Result<(), StoreError> {
-        let path = self.path_of(file);
+        let (dir, path) = self.place_of(file);
         let at = usize::try_from(at).map_err(|_| full(&path))?;
         let old = self.file(file)?.cached.len;
         let size = pieces.iter().map(Bytes::len).sum::<usize>();
         // A write that fails has written a part, as a real one may.
-        let (room, failed) = match self.begin(DiskCall::Write, "write", &path) {
+        let (room, failed) = match self.begin(dir, DiskCall::Write, "write", &path) {
             Err(error) => (size / 2, Some(error)),
             Ok(()) => match self.charge(&path, old, old.max(at + size)) {
                 Ok(()) => (size, None),
@@ -556,8 +570,8 @@ impl Disk for MemoryDisk {
     }
 
     fn set_len(&mut self, file: &MemoryFile, len: u64) -> Result<(), StoreError> {
-        let path = self.path_of(file);
-        self.begin(DiskCall::Write, "resize", &path)?;
+        let (dir, path) = self.place_of(file);
+        self.begin(dir, DiskCall::Write, "resize", &path)?;
         let len = usize::try_from(len).map_err(|_| full(&path))?;
         let old = self.file(file)?.cached.len;
         self.charge(&path, old, len)?;
@@ -568,8 +582,8 @@ impl Disk for MemoryDisk {
     }
 
     fn sync(&mut self, file: &MemoryFile) -> Result<(), StoreError> {
-        let path = self.path_of(file);
-        self.begin(DiskCall::Sync, "sync", &path)?;
+        let (dir, path) = self.place_of(file);
+        self.begin(dir, DiskCall::Sync, "sync", &path)?;
         let it = self.file_mut(file)?;
         let synced = Arc::make_mut(&mut it.synced);
         synced.pages.truncate(it.dirty_from);

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use sim::check::Check;
 use sim::exhibit::Exhibit;
 use sim::script::Scenario;
-use sim::swarm::{Examined, examine, regressions, shrink};
+use sim::swarm::{Examined, Theme, examine, regressions, shrink};
 
 use crate::export::{LAB, Spelling, address_of_failure, export};
 
@@ -33,6 +33,9 @@ pub(crate) enum SimCommand {
         /// How many brokers
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=7))]
         brokers: u16,
+        /// What the scenario is about: logs, groups, disks or voters
+        #[arg(long, value_parser = theme, default_value = "logs")]
+        about: Theme,
         /// Where the lab is that opens what fails
         #[arg(long, value_name = "URL", default_value = LAB)]
         lab: String,
@@ -57,6 +60,9 @@ pub(crate) enum SimCommand {
         /// How many brokers
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=7))]
         brokers: u16,
+        /// What the scenarios are about: logs, groups, disks or voters
+        #[arg(long, value_parser = theme, default_value = "logs")]
+        about: Theme,
         /// Where the lab is that opens what fails
         #[arg(long, value_name = "URL", default_value = LAB)]
         lab: String,
@@ -66,6 +72,9 @@ pub(crate) enum SimCommand {
         /// How many seeds are tried
         #[arg(long, default_value_t = 10_000)]
         seeds: u64,
+        /// How many threads; one a core by default
+        #[arg(long)]
+        threads: Option<usize>,
         /// Only this exhibit
         #[arg(long, value_parser = exhibit)]
         only: Option<Exhibit>,
@@ -116,11 +125,13 @@ pub(crate) struct ScenarioArguments {
 
 pub(crate) fn run(command: SimCommand) -> ExitCode {
     match command {
-        SimCommand::Run { seed, events, print, brokers, lab } => run_seed(seed, brokers, events, print, &lab),
-        SimCommand::Swarm { seeds, from, shard, events, threads, brokers, lab } => {
-            swarm(brokers, seeds, from, shard, events, threads, &lab)
+        SimCommand::Run { seed, events, print, brokers, about, lab } => {
+            run_seed(seed, (about, brokers), events, print, &lab)
         }
-        SimCommand::Museum { seeds, only, present } => museum(seeds, only, present),
+        SimCommand::Swarm { seeds, from, shard, events, threads, brokers, about, lab } => {
+            swarm((about, brokers), seeds, from, shard, events, threads, &lab)
+        }
+        SimCommand::Museum { seeds, threads, only, present } => museum(seeds, cores(threads), only, present),
         SimCommand::Bench { seed, events, brokers: 1 } => bench(seed, events),
         SimCommand::Bench { seed, brokers, .. } => quiet(seed, brokers),
     }
@@ -194,16 +205,19 @@ fn solve(name: &str, scenario: &Scenario, quiet: bool) -> ExitCode {
     if with.is_met && with.failures.is_empty() && !without.is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The scenario of a seed for so many brokers.
-fn scenario_of(seed: u64, brokers: u16) -> Scenario {
-    match brokers {
-        1 => Scenario::random(seed),
-        _ => Scenario::random_cluster(seed, usize::from(brokers)),
-    }
+/// What scenarios are about, and of how many brokers they are.
+type Kind = (Theme, u16);
+
+fn scenario_of(seed: u64, (theme, brokers): Kind) -> Scenario {
+    Scenario::random_of(theme, seed, usize::from(brokers))
 }
 
-fn run_seed(seed: u64, brokers: u16, events: u64, print: bool, lab: &str) -> ExitCode {
-    let scenario = scenario_of(seed, brokers);
+fn cores(threads: Option<usize>) -> usize {
+    threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1)
+}
+
+fn run_seed(seed: u64, kind: Kind, events: u64, print: bool, lab: &str) -> ExitCode {
+    let scenario = scenario_of(seed, kind);
     if print {
         print!("{scenario}");
     }
@@ -229,7 +243,7 @@ fn run_seed(seed: u64, brokers: u16, events: u64, print: bool, lab: &str) -> Exi
 }
 
 fn swarm(
-    brokers: u16,
+    kind: Kind,
     seeds: u64,
     from: u64,
     (part, parts): (u64, u64),
@@ -237,10 +251,12 @@ fn swarm(
     threads: Option<usize>,
     lab: &str,
 ) -> ExitCode {
-    let threads = threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1);
+    let threads = cores(threads);
+    let (theme, brokers) = kind;
     let begun = Instant::now();
     let mine = (from..from.saturating_add(seeds)).filter(|seed| seed % parts == part - 1);
-    let broke = regressions().filter(|(_, of)| *of == usize::from(brokers)).map(|(seed, _)| seed);
+    let is_of_kind = |it: &(u64, usize, Theme)| it.1 == usize::from(brokers) && it.2 == theme;
+    let broke = regressions().filter(is_of_kind).map(|it| it.0);
     let all: Vec<u64> = broke.chain(mine).collect();
     let (next, stop, total) = (AtomicU64::new(0), AtomicBool::new(false), AtomicU64::new(0));
     let fewest = [u64::MAX; 3].map(AtomicU64::new);
@@ -254,7 +270,7 @@ fn swarm(
                 while !stop.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(seed) = usize::try_from(index).ok().and_then(|it| all.get(it)) else { return };
-                    let examined = examine(&scenario_of(*seed, brokers), events);
+                    let examined = examine(&scenario_of(*seed, kind), events);
                     total.fetch_add(examined.events, Ordering::Relaxed);
                     for (least, count) in fewest.iter().zip([examined.events, examined.faults, examined.acked]) {
                         least.fetch_min(count, Ordering::Relaxed);
@@ -283,9 +299,10 @@ fn swarm(
         println!("seed {seed}: {} is broken at event {}: {}", trouble.check, trouble.event, trouble.what);
     }
     println!(
-        "after {played} seeds in {seconds:.1} s; play it again with: vivarium sim run --brokers {brokers} --seed {seed}"
+        "after {played} seeds in {seconds:.1} s; play it again with: vivarium sim run --about {} --brokers {brokers} --seed {seed}",
+        theme.word()
     );
-    let small = shrink(&scenario_of(seed, brokers), &examined, events);
+    let small = shrink(&scenario_of(seed, kind), &examined, events);
     println!("# made small: save it as a file and play it with `vivarium scenario FILE`");
     print!("{small}");
     see(&small, &examine(&small, events), events, lab);
@@ -299,7 +316,7 @@ fn see(scenario: &Scenario, found: &Examined, events: u64, lab: &str) {
     }
 }
 
-fn museum(seeds: u64, only: Option<Exhibit>, present: bool) -> ExitCode {
+fn museum(seeds: u64, threads: usize, only: Option<Exhibit>, present: bool) -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let mut failed = false;
     for exhibit in Exhibit::ALL.into_iter().filter(|it| only.is_none_or(|only| only == *it)) {
@@ -311,7 +328,7 @@ fn museum(seeds: u64, only: Option<Exhibit>, present: bool) -> ExitCode {
             }
             scenario
         };
-        let found = first(seeds, |seed| {
+        let found = first(seeds, threads, |seed| {
             let examined = examine(&scenario_of(seed), EVENTS);
             let is_loss = |check: &str| present || check == exhibit.loss().name();
             examined.trouble.as_ref().is_some_and(|it| is_loss(&it.check)).then_some(examined)
@@ -334,9 +351,8 @@ fn museum(seeds: u64, only: Option<Exhibit>, present: bool) -> ExitCode {
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// The lowest seed for which something comes of it, looked for on all cores.
-fn first<T: Send>(seeds: u64, of: impl Fn(u64) -> Option<T> + Sync) -> Option<(u64, T)> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+/// The lowest seed for which something comes of it, looked for on so many threads.
+fn first<T: Send>(seeds: u64, threads: usize, of: impl Fn(u64) -> Option<T> + Sync) -> Option<(u64, T)> {
     let (next, bound) = (AtomicU64::new(0), AtomicU64::new(seeds));
     let found = std::sync::Mutex::new(None);
     std::thread::scope(|scope| {
@@ -359,6 +375,11 @@ fn first<T: Send>(seeds: u64, of: impl Fn(u64) -> Option<T> + Sync) -> Option<(u
         }
     });
     found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn theme(text: &str) -> Result<Theme, String> {
+    let words = Theme::ALL.map(Theme::word).join(", ");
+    Theme::ALL.into_iter().find(|it| it.word() == text).ok_or_else(|| format!("expected one of {words}"))
 }
 
 fn exhibit(text: &str) -> Result<Exhibit, String> {

@@ -3,10 +3,12 @@
 use ordered::Set;
 use protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use protocol::messages::list_groups_response::ListedGroup;
-use protocol::{ErrorCode, Str};
+use protocol::{ErrorCode, LeaderEpoch, Str};
 
 use super::classic::{CONSUMER, ClassicGroup, GroupState};
 use super::shard::{Group, Kind, Shard};
+use crate::image::Image;
+use crate::observe::Coordinated;
 
 impl Shard {
     /// One group. Since version 6 one that is not there is an error, before it is a dead one.
@@ -36,6 +38,25 @@ impl Shard {
                 group.members.iter().map(|(id, it)| (it.wants.client_id.clone(), id.clone())).collect()
             }
             Some(Kind::Other) | None => Vec::new(),
+        }
+    }
+
+    /// The epoch in which its partition is led here.
+    pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
+        self.epoch
+    }
+
+    /// A group as it is decided about.
+    pub(crate) fn coordinated(&self, id: &Str, image: &Image) -> Option<Coordinated> {
+        match self.group(id)?.kind.as_ref()? {
+            Kind::Classic(group) => Some(Coordinated {
+                epoch: group.generation,
+                is_classic: true,
+                members: group.members.iter().map(|(id, it)| (id.clone(), it.instance.clone())).collect(),
+                ..Coordinated::default()
+            }),
+            Kind::Consumer { group, .. } => Some(group.coordinated(image)),
+            Kind::Other => None,
         }
     }
 

@@ -99,16 +99,16 @@ impl Checks {
         }
         let is_new_leader = partition.leader_epoch.0 > ledger.leader_epoch;
         (ledger.partition_epoch, ledger.leader_epoch) = (partition.partition_epoch, partition.leader_epoch.0);
-        let is_excused = self.is_excused(index);
         self.partitions[index].isr.clone_from(&in_sync);
         self.partitions[index].elr = elr.iter().filter_map(|id| self.nodes.get(id).copied()).collect();
+        let was_excused = self.is_excused(index, i64::MIN);
         self.partitions[index].forgive();
-        if is_excused {
-            return;
-        }
         let leader = partition.leader.filter(|_| is_new_leader).and_then(|id| self.nodes.get(&id).copied());
         let ledger = &self.partitions[index];
-        let lacks = |pid: &Pid| ledger.has(*pid) < ledger.high_watermark;
+        let lacks = |pid: &Pid| {
+            let has = ledger.has(*pid);
+            has < ledger.high_watermark && !was_excused && !self.is_excused(index, has)
+        };
         let (check, pid, role) = match (leader.filter(lacks), in_sync.into_iter().find(lacks)) {
             (Some(pid), _) => (Check::LeaderCompleteness, pid, "is elected"),
             (None, Some(pid)) => (Check::StrongIsr, pid, "is in sync"),
@@ -148,11 +148,9 @@ impl Checks {
             let what = format!("{label} is committed up to {offset} with {in_sync} in sync, and not {min_isr}");
             return self.find(event, Check::StrongIsr, Verdict::Bug, what);
         }
-        if self.is_excused(index) {
-            return;
-        }
         let ledger = &self.partitions[index];
-        if let Some(pid) = leader_isr(ledger, pid).iter().find(|it| ledger.has(**it) < offset) {
+        let lacks = |it: &&Pid| ledger.has(**it) < offset && !self.is_excused(index, ledger.has(**it));
+        if let Some(pid) = leader_isr(ledger, pid).iter().find(lacks) {
             let what = format!(
                 "{label} is committed up to {offset}, and process {}, which is in sync, has it up to {}",
                 pid.0,
@@ -176,10 +174,10 @@ impl Checks {
         if end.0 > log.end() { log.begin_anew(end.0) } else { log.cut(end.0) }
     }
 
-    /// A node has lost its disk.
-    pub(crate) fn quorum_wiped(&mut self, pid: Pid) {
+    /// A node has lost its disk. Who comes back as somebody else breaks no promise by what it has forgotten.
+    pub(crate) fn quorum_wiped(&mut self, pid: Pid, renamed: bool) {
         self.quorum.replicas.remove(&pid);
-        self.quorum.is_wiped = true;
+        self.quorum.is_wiped |= !renamed;
     }
 
     /// A node has heard that the metadata is committed up to an offset.
@@ -229,6 +227,10 @@ fn planted(bug: PlantedBug, image: &Image, partition: &PartitionImage) -> Partit
             planted.elr.extend(partition.isr.first());
         }
         (PlantedBug::TakesStrangers, Some(_)) => planted.isr.push(NodeId(99)),
+        (PlantedBug::ElectsLaggard, _) => {
+            let may_lead = |id: &&NodeId| partition.isr.contains(id) || partition.elr.contains(id);
+            planted.leader = partition.replicas.iter().find(|id| !may_lead(id)).copied().or(partition.leader);
+        }
         _ => {}
     }
     planted

@@ -1,13 +1,18 @@
 //! What members of consumer groups say, and whether it fits together.
 
-use ordered::Map;
-use protocol::{Instant, Offset, Str, TopicPartition};
-
+use bytes::Bytes;
 use client::GroupEvent;
+use node::Coordinated;
+use node::image::Image;
+use ordered::{Map, Set};
+use protocol::message::decode_versioned;
+use protocol::messages::{ConsumerProtocolAssignment, SyncGroupRequest};
+use protocol::{Instant, Offset, Str, TopicPartition};
 
 use super::{Check, Checks, Verdict};
 use crate::groups::Group;
 use crate::queue::Pid;
+use crate::setup::PlantedBug;
 
 /// One group.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +23,8 @@ pub(super) struct GroupLedger {
     /// The generations and epochs that members were told.
     epoch: i32,
     rebalances: u64,
+    /// The last division of partitions that was looked at (KIP-848).
+    target_epoch: i32,
     /// Who said something of it and did not end since; and who of them came last.
     known: Vec<Pid>,
     newcomer: Option<Str>,
@@ -31,6 +38,15 @@ struct Member {
     instance: Option<Str>,
 }
 
+impl Member {
+    /// True if the coordinator goes by what it believes. Its session is not over, and in the classic protocol it took part in
+    /// the last rebalance: a static member that missed that stays, but its generation is refused.
+    fn is_current(&self, told: &Coordinated) -> bool {
+        let counted = told.members.iter().find(|(id, _)| *id == self.id);
+        counted.is_some_and(|(_, instance)| !told.is_classic || instance.is_none() || told.epoch == self.epoch)
+    }
+}
+
 /// A partition in a group.
 #[derive(Clone, Debug, Default)]
 struct Held {
@@ -42,8 +58,10 @@ struct Held {
     /// How long it had been paused when the group's newcomer came.
     paused_before_us: u64,
     committed: Option<i64>,
-    /// Commits that may have been done, or not, since the last one that was.
-    doubtful: Vec<i64>,
+    /// Commits that may have been done, or not: whose they are, how much had been committed when they left, and the offset.
+    doubtful: Vec<(Pid, u64, i64)>,
+    /// How often somebody heard that a commit is done.
+    commits: u64,
 }
 
 impl Held {
@@ -59,6 +77,19 @@ impl Held {
             self.owner = None;
             self.free_since = Some(at);
         }
+    }
+
+    /// A commit of a consumer is done. If another one was since it left, nobody can tell which of them came first.
+    fn commit(&mut self, pid: Pid, offset: i64) {
+        let own = self.doubtful.iter().position(|it| (it.0, it.2) == (pid, offset));
+        if own.is_some_and(|own| self.doubtful[own].1 < self.commits) {
+            return;
+        }
+        own.map(|own| self.doubtful.remove(own));
+        self.committed = Some(offset);
+        self.commits += 1;
+        // What is heard of its own later commits is heard in their order.
+        self.doubtful.iter_mut().filter(|it| it.0 == pid).for_each(|it| it.1 = self.commits);
     }
 
     fn paused_us(&self, now: Instant) -> u64 {
@@ -94,13 +125,69 @@ impl Checks {
         }
     }
 
-    /// A member said something of its group.
-    pub(crate) fn member_said(&mut self, event: u64, at: Instant, pid: Pid, said: &GroupEvent) {
+    /// The newest epoch in which a partition of a topic was led, as far as is committed.
+    pub(crate) fn newest_epoch(&self, topic: &str, partition: i32) -> Option<i32> {
+        self.find_partition(&Str::from(topic), partition).map(|index| self.partitions[index].leader_epoch)
+    }
+
+    /// The leader of a classic group has shared partitions out.
+    pub(crate) fn shared_out(&mut self, event: u64, request: &SyncGroupRequest) {
+        let mut seen = Set::new();
+        for share in &request.assignments {
+            for partition in partitions_of(&share.assignment) {
+                let label = partition.to_string();
+                if !seen.insert(partition) {
+                    let what = format!("the leader of {} gives {label} to two members", request.group_id);
+                    return self.find(event, Check::TargetOnce, Verdict::Bug, what);
+                }
+            }
+        }
+    }
+
+    /// A coordinator has heard a member of KIP-848: does it know where each partition is to be?
+    pub(crate) fn check_target(
+        &mut self,
+        event: u64,
+        group: &Str,
+        told: &Coordinated,
+        image: &Image,
+        bug: Option<PlantedBug>,
+    ) {
+        // A new division is on its way otherwise.
+        if told.is_classic || told.epoch != told.assignment_epoch || told.members.is_empty() {
+            return;
+        }
+        let Some(ledger) = self.groups.get_mut(group) else { return };
+        if std::mem::replace(&mut ledger.target_epoch, told.assignment_epoch) == told.assignment_epoch {
+            return;
+        }
+        let mut targets = told.targets.clone();
+        if bug == Some(PlantedBug::ForgetsPartition) {
+            targets.iter_mut().for_each(|(_, it)| it.truncate(it.len().saturating_sub(1)));
+        }
+        if let Some(what) = wrong_target(group, told, &targets, image) {
+            self.find(event, Check::TargetOnce, Verdict::Bug, what);
+        }
+    }
+
+    /// A member said something of its group. `told` is what its coordinator goes by, if that is known.
+    pub(crate) fn member_said(
+        &mut self,
+        event: u64,
+        at: Instant,
+        pid: Pid,
+        said: &GroupEvent,
+        told: Option<&Coordinated>,
+    ) {
         let Some(client) = self.client_of(pid) else { return };
         let (Some(id), name) = (client.group.clone(), client.name.clone()) else { return };
         let instance = client.instance.clone();
-        if let GroupEvent::Committed { offsets } = said {
-            self.check_committed(event, &name, offsets);
+        match said {
+            GroupEvent::Committed { offsets } => self.check_committed(event, &name, offsets),
+            GroupEvent::Found { partition, offset: Some(offset) } => {
+                self.check_committed(event, &name, &[(partition.clone(), *offset)]);
+            }
+            _ => {}
         }
         let ledger = self.groups.entry(id).or_insert_with(|| GroupLedger { epoch: -1, ..GroupLedger::default() });
         if !ledger.known.contains(&pid) {
@@ -124,15 +211,22 @@ impl Checks {
                 }
             }
             GroupEvent::Assigned { epoch, partitions } => {
+                // Whoever the coordinator does not count was left behind, and will hear of it.
+                let are_current = |other: &Member| {
+                    let own = ledger.members.get(&pid);
+                    let are_told =
+                        |told: &Coordinated| own.is_some_and(|it| it.is_current(told)) && other.is_current(told);
+                    other.epoch == *epoch || told.is_some_and(are_told)
+                };
+                let is_replaced = |other: &Member| other.instance.is_some() && other.instance == instance;
                 for partition in partitions {
                     let held = ledger.partitions.entry(partition.clone()).or_default();
-                    // Who is not of this epoch was left behind, and will hear of it.
-                    let is_current =
-                        |it: &Member| it.epoch == *epoch && (it.instance.is_none() || it.instance != instance);
                     let other = held.owner.filter(|it| *it != pid).and_then(|it| ledger.members.get(&it));
-                    if other.is_some_and(is_current) {
-                        let what =
-                            format!("{name} is assigned {partition} at {epoch}, which another member of {epoch} has");
+                    if let Some(other) = other.filter(|it| !is_replaced(it) && are_current(it)) {
+                        let what = format!(
+                            "{name} is assigned {partition} at {epoch}, which another member has since {}",
+                            other.epoch
+                        );
                         wrong = Some((Check::OneOwner, what));
                     }
                     held.take(pid, at);
@@ -147,32 +241,34 @@ impl Checks {
             }
             GroupEvent::Commits { offsets } => {
                 for (partition, offset) in offsets {
-                    ledger.partitions.entry(partition.clone()).or_default().doubtful.push(offset.0);
+                    let held = ledger.partitions.entry(partition.clone()).or_default();
+                    held.doubtful.push((pid, held.commits, offset.0));
                 }
             }
             GroupEvent::Committed { offsets } => {
                 for (partition, offset) in offsets {
-                    let held = ledger.partitions.entry(partition.clone()).or_default();
-                    held.committed = Some(offset.0);
-                    // One that was sent before it may be carried out after it, if another consumer sent it.
-                    if let Some(index) = held.doubtful.iter().position(|it| *it == offset.0) {
-                        held.doubtful.remove(index);
-                    }
+                    ledger.partitions.entry(partition.clone()).or_default().commit(pid, offset.0);
                 }
             }
             GroupEvent::CommitFailed { offsets, error } => {
                 // Whoever refuses has not done it.
                 for (partition, offset) in offsets.iter().filter(|_| error.is_some()) {
                     let held = ledger.partitions.entry(partition.clone()).or_default();
-                    if let Some(index) = held.doubtful.iter().position(|it| *it == offset.0) {
+                    if let Some(index) = held.doubtful.iter().position(|it| (it.0, it.2) == (pid, offset.0)) {
                         held.doubtful.remove(index);
                     }
                 }
             }
             GroupEvent::Found { partition, offset } => {
                 let held = ledger.partitions.entry(partition.clone()).or_default();
+                // Who is no member any more may hear late what was true when it was said.
+                let is_late = |it: &Member| held.owner != Some(pid) || told.is_none_or(|told| !it.is_current(told));
+                if ledger.members.get(&pid).is_some_and(is_late) {
+                    return;
+                }
                 let found = offset.map(|it| it.0);
-                let is_known = found == held.committed || found.is_some_and(|it| held.doubtful.contains(&it));
+                let is_known =
+                    found == held.committed || found.is_some_and(|found| held.doubtful.iter().any(|it| it.2 == found));
                 if !is_known {
                     let told = |it: Option<i64>| it.map_or("nothing".to_owned(), |it| it.to_string());
                     let what = format!(
@@ -210,8 +306,56 @@ impl Checks {
     }
 }
 
+/// What is wrong with what members are to have, if anything is.
+fn wrong_target(
+    group: &Str,
+    told: &Coordinated,
+    targets: &[(Str, Vec<(protocol::Uuid, i32)>)],
+    image: &Image,
+) -> Option<String> {
+    let epoch = told.assignment_epoch;
+    let label = |(topic, partition): &(protocol::Uuid, i32)| {
+        let name = image.topic_by_id(*topic).map_or("?", |it| &it.name);
+        format!("{name}-{partition} in epoch {epoch} of {group}")
+    };
+    let mut seen = Set::new();
+    for (member, partitions) in targets {
+        let subscribed = told.subscribed.iter().find(|(id, _)| id == member);
+        for partition in partitions {
+            if !subscribed.is_some_and(|(_, topics)| topics.contains(&partition.0)) {
+                return Some(format!("{member} is to have {}, which is not of its topics", label(partition)));
+            }
+            if !seen.insert(*partition) {
+                return Some(format!("two members are to have {}", label(partition)));
+            }
+        }
+    }
+    let topics: Set<protocol::Uuid> = told.subscribed.iter().flat_map(|it| &it.1).copied().collect();
+    for topic in topics.iter().filter_map(|it| image.topic_by_id(*it)) {
+        let missing = (0..topic.partitions.len() as i32).map(|it| (topic.id, it)).find(|it| !seen.contains(it));
+        if let Some(partition) = missing {
+            return Some(format!("nobody is to have {}", label(&partition)));
+        }
+    }
+    None
+}
+
+/// The partitions of an assignment of the classic protocol; nothing if it is no consumer's.
+fn partitions_of(assignment: &Bytes) -> Vec<TopicPartition> {
+    let Ok((_, decoded)) = decode_versioned::<ConsumerProtocolAssignment>(assignment.clone()) else {
+        return Vec::new();
+    };
+    let of = |it: protocol::messages::consumer_protocol_assignment::TopicPartition| {
+        it.partitions.into_iter().map(move |partition| TopicPartition { topic: it.topic.clone(), partition })
+    };
+    decoded.assigned_partitions.into_iter().flat_map(of).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use protocol::messages::{PartitionRecord, TopicRecord};
+    use protocol::{MetadataRecord, Uuid};
+
     use super::super::tests::cluster;
     use super::*;
 
@@ -246,7 +390,7 @@ mod tests {
 
     impl Checks {
         fn hear(&mut self, at_us: u64, pid: Pid, said: &GroupEvent) {
-            self.member_said(1, Instant(at_us), pid, said);
+            self.member_said(1, Instant(at_us), pid, said, None);
         }
 
         fn commit(&mut self, pid: Pid, offset: i64) {
@@ -282,6 +426,58 @@ mod tests {
         assert_eq!(checks.groups["g"].partitions[&partition()].owner, Some(B));
     }
 
+    /// Two that believe in different generations, or epochs, and both of whom the coordinator goes by.
+    #[test]
+    fn no_two_members_that_are_counted_may_have_a_partition() {
+        let told = |is_classic: bool, instance: Option<&str>| Coordinated {
+            epoch: 2,
+            is_classic,
+            members: vec![(Str::from_static("a"), instance.map(Str::from)), (Str::from_static("b"), None)],
+            ..Coordinated::default()
+        };
+        let verdict = |told: &Coordinated| {
+            let mut checks = group([None, None]);
+            for (pid, member, epoch) in [(A, "a", 1), (B, "b", 2)] {
+                checks.hear(0, pid, &joined(epoch, member));
+                checks.member_said(1, Instant(0), pid, &assigned(epoch), Some(told));
+            }
+            checks.broken_by(Check::OneOwner).is_some()
+        };
+        assert!(verdict(&told(false, None)));
+        assert!(verdict(&told(true, None)), "it joined the rebalance with what it had");
+        assert!(!verdict(&told(true, Some("i"))), "one that is kept for its instance's sake is refused");
+        let mut without = told(false, None);
+        without.members.remove(0);
+        assert!(!verdict(&without), "its session is over");
+    }
+
+    #[test]
+    fn what_members_are_to_have_is_everything_once() {
+        let mut image = Image::default();
+        let topic = Uuid([7; 16]);
+        let records = [
+            MetadataRecord::Topic(TopicRecord { name: Str::from_static("t"), topic_id: topic }),
+            MetadataRecord::Partition(PartitionRecord { topic_id: topic, partition_id: 0, ..Default::default() }),
+            MetadataRecord::Partition(PartitionRecord { topic_id: topic, partition_id: 1, ..Default::default() }),
+        ];
+        for (offset, record) in records.iter().enumerate() {
+            image.apply(Offset(offset as i64), record).expect("it is sound");
+        }
+        let wrong = |a: &[i32], b: &[i32]| {
+            let of = |it: &[i32]| it.iter().map(|partition| (topic, *partition)).collect::<Vec<_>>();
+            let (a, b) = ((Str::from_static("a"), of(a)), (Str::from_static("b"), of(b)));
+            let told = Coordinated {
+                subscribed: vec![(a.0.clone(), vec![topic]), (b.0.clone(), vec![topic])],
+                ..Coordinated::default()
+            };
+            wrong_target(&Str::from_static("g"), &told, &[a, b], &image).is_some()
+        };
+        assert!(!wrong(&[0], &[1]));
+        assert!(!wrong(&[0, 1], &[]));
+        assert!(wrong(&[0, 1], &[1]), "twice");
+        assert!(wrong(&[0], &[]), "left out");
+    }
+
     #[test]
     fn whoever_has_the_same_instance_id_takes_the_place() {
         let mut checks = group([Some("i"), Some("i")]);
@@ -313,8 +509,21 @@ mod tests {
         checks.hear(0, A, &GroupEvent::Commits { offsets: offsets(5) });
         checks.hear(0, A, &GroupEvent::CommitFailed { offsets: offsets(5), error: None });
         checks.find_offset(B, Some(5));
-        assert_eq!(checks.broken(), None);
+        assert!(checks.broken_by(Check::CommitsStay).is_none());
         checks.find_offset(B, None);
+        assert!(checks.broken_by(Check::CommitsStay).is_some());
+    }
+
+    /// A stood still when it was answered; B has committed since.
+    #[test]
+    fn who_hears_late_that_it_has_committed_undoes_nothing() {
+        let mut checks = group([None, None]);
+        checks.hear(0, A, &GroupEvent::Commits { offsets: offsets(5) });
+        checks.commit(B, 7);
+        checks.hear(0, A, &GroupEvent::Committed { offsets: offsets(5) });
+        checks.find_offset(A, Some(7));
+        assert!(checks.broken_by(Check::CommitsStay).is_none());
+        checks.find_offset(A, Some(6));
         assert!(checks.broken_by(Check::CommitsStay).is_some());
     }
 

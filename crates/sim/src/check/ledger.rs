@@ -95,8 +95,8 @@ pub(super) struct PartitionLedger {
     pub(super) replicas: Map<Pid, Replica>,
     /// Compaction has put segments in place that leave offsets out.
     pub(super) compacted: bool,
-    /// Somebody has flipped a bit of it on a disk: what readers get of it then proves nothing.
-    pub(super) rotten: bool,
+    /// The bits of it that somebody has flipped on disks.
+    pub(super) rotten: Vec<Rot>,
     /// By offset, from 0.
     entries: Entries<Entry>,
     /// How often records were lost, and which.
@@ -116,6 +116,16 @@ pub(super) struct PartitionLedger {
     pub(super) elr: Vec<Pid>,
     /// The last record of each client.
     last: Vec<(Pid, u64)>,
+}
+
+/// A bit of a replica that is not as it was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rot {
+    pub(crate) replica: Pid,
+    /// The batch that it is of begins there: nothing before it is hurt.
+    pub(crate) from: i64,
+    /// No checksum covers it, so that others may copy and read it.
+    pub(crate) spreads: bool,
 }
 
 /// A record that was in some log and is not in the partition's.
@@ -193,7 +203,7 @@ impl PartitionLedger {
             replicas: Map::new(),
             entries: Entries::default(),
             compacted: false,
-            rotten: false,
+            rotten: Vec::new(),
             losses: 0,
             lost: SharedMap::default(),
             losers: Set::new(),
@@ -227,6 +237,17 @@ impl PartitionLedger {
     /// Up to where some replica has the records.
     pub(super) fn kept(&self) -> i64 {
         self.replicas.values().map(|it| it.epochs.common(&self.epochs)).max().unwrap_or(0)
+    }
+
+    /// True if a bit that rotted explains what is wrong from an offset on: with any replica, or with this one.
+    pub(super) fn rot_explains(&self, replica: Option<Pid>, from: i64) -> bool {
+        let is_of = |it: &Rot| it.spreads || replica.is_none_or(|replica| replica == it.replica);
+        self.rotten.iter().any(|it| it.from <= from && is_of(it))
+    }
+
+    /// True if a bit that readers cannot see to have rotted explains what they get at an offset.
+    pub(super) fn rot_deceives(&self, offset: i64) -> bool {
+        self.rotten.iter().any(|it| it.spreads && it.from <= offset)
     }
 
     /// Acknowledged records that nobody has who could lead; see [`super::Checks::at_risk`].

@@ -59,7 +59,8 @@ impl Checks {
         if end.0 > had && (had > 0 || end.0 > log_start.0) {
             let what = format!("{label} ends at {end}, but only records up to {had} were appended");
             // No checksum covers a batch's offset.
-            let verdict = if partition.rotten { Verdict::Allowed } else { Verdict::Bug };
+            let is_rot = partition.rot_explains(Some(pid), end.0);
+            let verdict = if is_rot { Verdict::Allowed } else { Verdict::Bug };
             return self.find(event, Check::OffsetsDense, verdict, what);
         }
         let was_synced = replica.synced > end.0;
@@ -79,7 +80,7 @@ impl Checks {
         if partition.is_replicated() {
             let why = match (was_synced, lost_power) {
                 // What is behind a rotten bit is cut off, and copied again.
-                _ if partition.rotten => return self.gone(event, index, lost_power),
+                _ if partition.rot_explains(Some(pid), end.0) => return self.gone(event, index, lost_power),
                 (true, _) => "they were synced to the disk",
                 (false, false) if acked => "a crash of the process loses nothing that is written",
                 (false, _) => return self.gone(event, index, lost_power),
@@ -99,10 +100,10 @@ impl Checks {
         }
     }
 
-    /// A broker's disk is empty.
-    pub(crate) fn wiped(&mut self, event: u64, pid: Pid) {
+    /// A broker's disk is empty. Voters that are known by their directories are `renamed` by that.
+    pub(crate) fn wiped(&mut self, event: u64, pid: Pid, renamed: bool) {
         self.broker_died(pid);
-        self.quorum_wiped(pid);
+        self.quorum_wiped(pid, renamed);
         for index in 0..self.partitions.len() {
             let partition = &mut self.partitions[index];
             let Some(replica) = partition.replicas.get_mut(&pid) else { continue };
@@ -110,6 +111,11 @@ impl Checks {
             partition.losers.insert(pid);
             self.gone(event, index, true);
         }
+    }
+
+    /// The number of the partition whose log is in a folder of this name.
+    pub(crate) fn numbered(&self, folder: &str) -> Option<usize> {
+        self.partitions.iter().position(|it| it.label() == folder)
     }
 
     /// A broker gives its log of a partition up.
@@ -130,6 +136,8 @@ impl Checks {
                 replica.epochs.cut(end.0);
                 replica.written = replica.written.min(end.0);
                 replica.synced = replica.synced.min(end.0);
+                // If that was committed, it is lost, and that is another check's matter.
+                replica.high_watermark = replica.high_watermark.min(end.0);
             }
             self.gone(event, index, false);
         }
@@ -143,11 +151,12 @@ impl Checks {
         }
     }
 
-    /// True if settings or lost disks allow that a partition loses even what is committed.
-    pub(super) fn is_excused(&self, index: usize) -> bool {
+    /// True if settings, lost disks or rotten bits allow that a partition loses from an offset on even what is committed.
+    pub(super) fn is_excused(&self, index: usize, from: i64) -> bool {
         let partition = &self.partitions[index];
         let promise = self.topics.get(&partition.topic).cloned().unwrap_or_default();
-        !partition.is_replicated() || partition.rotten || promise.unclean || self.disks_lost(index, &promise)
+        let is_lost = || partition.rot_explains(None, from) || self.disks_lost(index, &promise);
+        !partition.is_replicated() || promise.unclean || is_lost()
     }
 
     /// True if as many brokers died as must have a committed record, and one of them has lost it.
@@ -158,7 +167,7 @@ impl Checks {
 
     /// All from an offset on is lost; `broken` says why that must not be.
     fn lose(&mut self, event: u64, index: usize, end: Offset, lost_power: bool, broken: Option<&str>) {
-        let excused = self.is_excused(index);
+        let excused = self.is_excused(index, end.0);
         let lost = self.partitions[index].cut(end, excused);
         if lost.records == 0 {
             return;
@@ -173,7 +182,7 @@ impl Checks {
         }
         let partition = &self.partitions[index];
         let promise = self.topics.get(&partition.topic).cloned().unwrap_or_default();
-        let disks_lost = self.disks_lost(index, &promise);
+        let (disks_lost, is_rot) = (self.disks_lost(index, &promise), partition.rot_explains(None, end.0));
         let (verdict, why) = match (lost.acked, lost_power) {
             _ if broken.is_some() => (Verdict::Bug, broken.unwrap_or_default()),
             _ if partition.is_replicated() => match (lost.acked, lost.committed) {
@@ -182,9 +191,7 @@ impl Checks {
                     Verdict::Allowed,
                     "acks=1 waits for the leader alone, which is gone or was replaced before the others had them",
                 ),
-                _ if partition.rotten => {
-                    (Verdict::Allowed, "a bit of a log rotted, and who had it whole was not in sync")
-                }
+                _ if is_rot => (Verdict::Allowed, "a bit of a log rotted, and who had it whole was not in sync"),
                 _ if promise.unclean => {
                     (Verdict::Allowed, "unclean.leader.election.enable lets a replica lead that was not in sync")
                 }
@@ -194,7 +201,7 @@ impl Checks {
                 _ => (Verdict::Bug, "all replicas in sync had them, and not so many lost their disks"),
             },
             (0, _) => (Verdict::Kept, "nobody was told ok"),
-            _ if partition.rotten => (Verdict::Allowed, "a bit of them rotted, and no replica has them"),
+            _ if is_rot => (Verdict::Allowed, "a bit of them rotted, and no replica has them"),
             (_, true) if promise.durable => {
                 (Verdict::Bug, "with flush.messages=1 nothing is acknowledged before it is on disk")
             }
@@ -252,7 +259,8 @@ impl Checks {
             let is_gap = matches!(place, Place::Gap) || (base != end && matches!(place, Place::New));
             if is_behind || is_gap {
                 let what = format!("{} gets offset {base} where {end} is next", partition.label());
-                let verdict = if partition.rotten { Verdict::Allowed } else { Verdict::Bug };
+                let is_rot = partition.rot_explains(Some(pid), base.min(end));
+                let verdict = if is_rot { Verdict::Allowed } else { Verdict::Bug };
                 return self.find(event, Check::OffsetsDense, verdict, what);
             }
             match place {
@@ -282,7 +290,7 @@ impl Checks {
                     self.compare(event, pid, index, head, &payload);
                 }
                 Place::Stray | Place::Gap => {
-                    let excused = self.is_excused(index);
+                    let excused = self.is_excused(index, base);
                     let partition = &mut self.partitions[index];
                     let (origins, clients) = (&self.origins, &self.clients);
                     ledger::each_record(head, &payload, |offset, key, value| {

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod groups;
+mod kind;
 mod ledger;
 mod logs;
 mod replica;
@@ -12,6 +13,7 @@ mod replica;
 mod tests;
 
 use client::{Answer, ConsumerRecord, GroupEvent, Outcome};
+use node::Coordinated;
 use ordered::{Map, Set};
 use protocol::messages::{FetchResponse, OffsetForLeaderEpochResponse};
 use protocol::records::{BatchHead, Records};
@@ -23,165 +25,12 @@ use crate::exhibit::Exhibit;
 use crate::queue::Pid;
 use crate::setup::Setting;
 
-pub(crate) use ledger::Origins;
+pub use kind::{Check, Verdict};
 use ledger::{Author, ClientLedger, PartitionLedger, Sent};
+pub(crate) use ledger::{Origins, Rot};
 
 /// Findings that are kept; later ones are only counted.
 const FINDINGS: usize = 256;
-
-/// What is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Check {
-    /// A record that was acknowledged stays at its offset.
-    AckedStays,
-    /// Offsets of a partition are dense and in order, as appended and as read, and what is read is what was appended.
-    OffsetsDense,
-    /// A partition's high watermark never moves back.
-    HighWatermark,
-    /// No consumer is given a record at or above the high watermark.
-    ReadsBelow,
-    /// What an idempotent producer sent is there once, and in its order.
-    Idempotence,
-    /// A record that a producer was told is not written is not written.
-    FailedIsNotWritten,
-    /// Every message can be encoded and decoded.
-    Codecs,
-    /// What two replicas have of the same epoch at an offset is the same.
-    LogMatching,
-    /// An epoch of a partition, and of the metadata quorum, has one leader.
-    OneLeader,
-    /// Who is in sync, or eligible to lead, is a replica.
-    Isr,
-    /// Who is fenced is not in sync.
-    FencedInSync,
-    /// Who is in sync is not in the ELR.
-    Elr,
-    /// A high watermark covers what all in sync have, and does not move while they are fewer than `min.insync.replicas`.
-    StrongIsr,
-    /// Whoever begins to lead has all that is committed.
-    LeaderCompleteness,
-    /// A follower fetches a partition from one leader.
-    OneFetcher,
-    /// A consumer passes no record over without being told.
-    NoSkips,
-    /// No two members of a group's newest generation have the same partition.
-    OneOwner,
-    /// A member's generation, or epoch, never moves back while it is a member.
-    EpochsMonotone,
-    /// No group commits beyond the high watermark.
-    CommitsBelow,
-    /// What a group has committed is what it is told.
-    CommitsStay,
-}
-
-impl Check {
-    /// All of them.
-    pub const ALL: [Check; 20] = [
-        Check::AckedStays,
-        Check::OffsetsDense,
-        Check::HighWatermark,
-        Check::ReadsBelow,
-        Check::Idempotence,
-        Check::FailedIsNotWritten,
-        Check::Codecs,
-        Check::LogMatching,
-        Check::OneLeader,
-        Check::Isr,
-        Check::FencedInSync,
-        Check::Elr,
-        Check::StrongIsr,
-        Check::LeaderCompleteness,
-        Check::OneFetcher,
-        Check::NoSkips,
-        Check::OneOwner,
-        Check::EpochsMonotone,
-        Check::CommitsBelow,
-        Check::CommitsStay,
-    ];
-
-    /// Its name in scenarios and on screen.
-    pub fn name(self) -> &'static str {
-        match self {
-            Check::AckedStays => "acked-stays",
-            Check::OffsetsDense => "offsets-dense",
-            Check::HighWatermark => "high-watermark-monotonic",
-            Check::ReadsBelow => "reads-below-high-watermark",
-            Check::Idempotence => "idempotence",
-            Check::FailedIsNotWritten => "failed-is-not-written",
-            Check::Codecs => "codecs",
-            Check::LogMatching => "log-matching",
-            Check::OneLeader => "one-leader-an-epoch",
-            Check::Isr => "isr-within-replicas",
-            Check::FencedInSync => "fenced-not-in-isr",
-            Check::Elr => "elr-disjoint-from-isr",
-            Check::StrongIsr => "strong-isr",
-            Check::LeaderCompleteness => "leader-completeness",
-            Check::OneFetcher => "one-fetcher-a-partition",
-            Check::NoSkips => "no-skips",
-            Check::OneOwner => "one-owner-a-partition",
-            Check::EpochsMonotone => "member-epochs-monotonic",
-            Check::CommitsBelow => "commits-below-high-watermark",
-            Check::CommitsStay => "commits-stay",
-        }
-    }
-
-    /// What it means, in a sentence.
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Check::AckedStays => {
-                "A record that was acknowledged stays readable at its offset, unless the settings allow its loss."
-            }
-            Check::OffsetsDense => "Offsets of a partition are dense and in order, and readers get what was appended.",
-            Check::HighWatermark => "The high watermark of a partition never moves back.",
-            Check::ReadsBelow => "No consumer gets a record at or above the high watermark.",
-            Check::Idempotence => "What an idempotent producer sent is in the log once and in order.",
-            Check::FailedIsNotWritten => "A record that its producer was told is not written is not written.",
-            Check::Codecs => "Every message survives being encoded and decoded.",
-            Check::LogMatching => {
-                "Two replicas that have a record of the same epoch at an offset have the same log up to there."
-            }
-            Check::OneLeader => "An epoch of a partition, and of the metadata quorum, has one leader.",
-            Check::Isr => "Whoever is in sync, or eligible to lead, is a replica of the partition.",
-            Check::FencedInSync => "Whoever is fenced is not in sync.",
-            Check::Elr => "Whoever is in sync is not among the eligible leader replicas.",
-            Check::StrongIsr => {
-                "What is committed is at everyone in sync, and nothing is while they are fewer than min.insync.replicas."
-            }
-            Check::LeaderCompleteness => {
-                "Whoever begins to lead a partition, or the metadata quorum, has all that is committed."
-            }
-            Check::OneFetcher => "A follower fetches a partition from one leader at a time.",
-            Check::NoSkips => "A consumer passes no record over without being told that the log was cut.",
-            Check::OneOwner => "No two members of a group have the same partition in the same generation or epoch.",
-            Check::EpochsMonotone => "The generation or epoch of a member of a group never moves back.",
-            Check::CommitsBelow => "No group commits an offset beyond the high watermark.",
-            Check::CommitsStay => "A group is told what it committed last, whoever coordinates it by then.",
-        }
-    }
-}
-
-/// What a lost or repeated record says about the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing was promised.
-    Kept,
-    /// The settings allow it.
-    Allowed,
-    /// A promise was broken.
-    Bug,
-}
-
-impl Verdict {
-    /// As people are told.
-    pub fn words(self, check: Check) -> &'static str {
-        match (self, check) {
-            (Verdict::Kept, _) => "contract kept",
-            (Verdict::Allowed, Check::Idempotence) => "these settings allow it",
-            (Verdict::Allowed, _) => "loss these settings allow",
-            (Verdict::Bug, _) => "bug",
-        }
-    }
-}
 
 /// Records that were lost, repeated or reordered, or another broken check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -323,6 +172,11 @@ impl Checks {
             .map(|it| (&it.topic, it.partition, Offset(it.log_start), Offset(it.high_watermark), Offset(it.end())))
     }
 
+    /// How many partitions of a topic were ever mounted.
+    pub(crate) fn partitions_of(&self, topic: Uuid) -> i32 {
+        self.partitions.iter().filter(|it| it.topic_id == topic).count() as i32
+    }
+
     /// How many acknowledged records are in no log that could become the partition's without an unclean election: nobody in
     /// sync or eligible who runs has them; of partitions of which nobody of them runs, nobody at all of them.
     pub fn at_risk(&self, runs: impl Fn(Pid) -> bool) -> u64 {
@@ -382,9 +236,9 @@ impl Checks {
     }
 
     /// A bit of a partition's log is flipped on a disk.
-    pub(crate) fn rotted(&mut self, topic: &Str, partition: i32) {
+    pub(crate) fn rotted(&mut self, topic: &Str, partition: i32, rot: Rot) {
         if let Some(index) = self.find_partition(topic, partition) {
-            self.partitions[index].rotten = true;
+            self.partitions[index].rotten.push(rot);
         }
     }
 
@@ -591,14 +445,21 @@ impl Checks {
         }
     }
 
-    /// A client said something to people.
-    pub(crate) fn client_said(&mut self, event: u64, at: Instant, pid: Pid, said: &client::Event) {
+    /// A client said something to people. What a member says of its group is held against what its coordinator goes by.
+    pub(crate) fn client_said(
+        &mut self,
+        event: u64,
+        at: Instant,
+        pid: Pid,
+        said: &client::Event,
+        told: Option<&Coordinated>,
+    ) {
         if let client::Event::Group(said) = said {
             if let GroupEvent::Assigned { partitions, .. } = said {
                 // It begins where its group is.
                 partitions.iter().for_each(|it| self.reader_moved(pid, it));
             }
-            return self.member_said(event, at, pid, said);
+            return self.member_said(event, at, pid, said, told);
         }
         if let client::Event::PositionReset { partition, .. } | client::Event::Truncated { partition, .. } = said {
             self.reader_moved(pid, partition);
@@ -731,7 +592,7 @@ impl Checks {
         // it is at its old place once more, not yet for all to see.
         let ghost = losses > 0 && ledger.was_lost(Offset(offset), print, true);
         let gone = offset < log_start;
-        let verdict = if ledger.rotten { Verdict::Allowed } else { Verdict::Bug };
+        let verdict = if ledger.rot_deceives(offset) { Verdict::Allowed } else { Verdict::Bug };
         let compacted = ledger.compacted;
         let Some(client) = self.client_mut(pid) else { return };
         let reader = client.reader(index);

@@ -100,6 +100,59 @@ fn a_follower_begins_anew_where_its_leaders_log_starts() {
     assert_eq!(checks.broken(), None, "it may lead from there");
 }
 
+/// What rotted on one disk says nothing of what was before it, nor of what others have on theirs.
+#[test]
+fn a_rotten_bit_excuses_only_what_it_hurt() {
+    let rotten = |from: i64, spreads: bool| {
+        let mut checks = cluster(&[LEADER, FOLLOWER], &[]);
+        for offset in 0..4 {
+            checks.has(LEADER, 1, offset, &format!("v{offset}"));
+            checks.has(FOLLOWER, 1, offset, &format!("v{offset}"));
+        }
+        checks.committed_to(LEADER, 4);
+        for pid in [LEADER, FOLLOWER] {
+            checks.synced(pid, 0);
+        }
+        checks.rotted(&TOPIC, 0, Rot { replica: FOLLOWER, from, spreads });
+        checks
+    };
+    let mounted = |mut checks: Checks, pid: Pid, end: i64| {
+        checks.mounted(2, pid, 0, (Offset(0), Offset(end)), false);
+        checks.verdict()
+    };
+    assert_eq!(mounted(rotten(2, false), FOLLOWER, 2), None, "it is cut where it rotted");
+    assert_eq!(mounted(rotten(2, false), FOLLOWER, 1), Some(Check::AckedStays), "and no earlier");
+    assert_eq!(mounted(rotten(2, false), LEADER, 2), Some(Check::AckedStays), "and nobody else is");
+    assert_eq!(mounted(rotten(2, true), LEADER, 2), None, "but who may have copied it");
+    let led = |from: i64, base: i64| {
+        let mut checks = rotten(from, false);
+        checks.mounted(2, FOLLOWER, 0, (Offset(0), Offset(from)), false);
+        checks.truncated(3, FOLLOWER, 0, Offset(base));
+        checks.has(FOLLOWER, 2, base, "other");
+        checks.verdict()
+    };
+    assert_eq!(led(2, 2), None, "what it lost may be lost to all");
+    assert_eq!(led(2, 1), Some(Check::AckedStays), "what it had may not");
+}
+
+/// Unclean elections let a leader come back that has cut its log below what it had committed.
+#[test]
+fn a_leader_that_was_cut_commits_anew() {
+    let unclean = ("unclean.leader.election.enable".into(), "true".into());
+    let mut checks = cluster(&[LEADER, FOLLOWER], &[unclean]);
+    for offset in 0..3 {
+        checks.has(LEADER, 1, offset, &format!("v{offset}"));
+        checks.committed_to(LEADER, offset + 1);
+    }
+    checks.has(FOLLOWER, 2, 0, "other");
+    checks.truncated(2, LEADER, 0, Offset(0));
+    checks.has(LEADER, 2, 0, "other");
+    checks.committed_to(LEADER, 1);
+    assert_eq!(checks.broken(), None);
+    checks.committed_to(LEADER, 0);
+    assert_eq!(checks.verdict(), Some(Check::HighWatermark));
+}
+
 /// Split brain: another leader's record is where a deposed one's was, and the deposed one acknowledges its own.
 #[test]
 fn what_is_acknowledged_by_all_may_not_have_been_replaced() {

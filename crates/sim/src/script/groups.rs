@@ -16,7 +16,7 @@ impl World {
                 let members = self.group(id)?.members.into_iter().filter(|it| it.is_counted);
                 Ok(members.map(|it| it.client.to_string()).collect())
             }
-            Query::Unsettled(id) => Ok(unsettled(&self.group(id)?)),
+            Query::Unsettled(id) => Ok(self.unsettled(&self.group(id)?)),
             Query::Paused(id) => Ok(vec![Duration(self.group(id)?.paused_us).to_string()]),
             Query::Owned(client) => Ok(self
                 .member(client)?
@@ -51,14 +51,18 @@ impl World {
         let found = partitions.into_iter().find(|it| it.partition == *partition);
         found.ok_or(format!("nobody in {id} subscribed to the topic of {partition}"))
     }
-}
 
-fn unsettled(group: &Group) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let lives = |it: &&Member| it.power.is_up() && !it.paused;
-    let on_its_way = |it: &&Member| it.state != MemberState::Member || it.epoch != group.epoch;
-    wrong.extend(group.members.iter().filter(lives).filter(on_its_way).map(|it| it.client.to_string()));
-    let partitions = group.partitions.iter().filter(|it| it.owners.len() != 1);
-    wrong.extend(partitions.map(|it| it.partition.to_string()));
-    wrong
+    fn unsettled(&self, group: &Group) -> Vec<String> {
+        let lives = |it: &&Member| it.power.is_up() && !it.paused && !self.is_closed(&it.client);
+        let on_its_way = |it: &&Member| it.state != MemberState::Member || it.epoch != group.epoch;
+        let members = group.members.iter().filter(lives).filter(on_its_way).map(|it| it.client.to_string());
+        let partitions = group.partitions.iter().filter(|it| it.owners.len() != 1);
+        members.chain(partitions.map(|it| it.partition.to_string())).collect()
+    }
+
+    /// A consumer that ended in good order, though its process runs on.
+    fn is_closed(&self, client: &Str) -> bool {
+        let actor = self.pid(client).ok().and_then(|pid| self.process(pid).actor());
+        actor.and_then(|it| it.client.as_ref()).is_some_and(Client::is_closed)
+    }
 }

@@ -168,6 +168,10 @@ impl fmt::Display for Setup {
         if let Some(exhibit) = self.past {
             writeln!(f, "past {}", exhibit.word())?;
         }
+        if !self.voters.is_empty() {
+            let names: Vec<&str> = self.voters.iter().map(|it| &**it).collect();
+            writeln!(f, "voters {}", names.join(" "))?;
+        }
         for broker in &self.brokers {
             write!(f, "broker {}", broker.name)?;
             write_settings(f, &broker.settings)?;

@@ -43,6 +43,10 @@ pub(super) fn set_up(line: &mut Line, setup: &mut Setup) -> Result<bool, ScriptE
         let found = Exhibit::ALL.into_iter().find(|it| line.eat(it.word()));
         let words = Exhibit::ALL.map(Exhibit::word).join(", ");
         setup.past = Some(found.ok_or_else(|| line.error(&words))?);
+    } else if line.eat("voters") {
+        while !line.is_empty() {
+            setup.voters.push(line.name("a controller's name")?);
+        }
     } else if line.eat("broker") {
         let name = line.name("a broker's name")?;
         setup.brokers.push(BrokerSetup { name, settings: line.settings()? });
@@ -174,6 +178,8 @@ fn query(line: &mut Line) -> Result<Query, ScriptError> {
         Ok(Query::Epochs(partition, line.name("a broker's name")?))
     } else if line.eat("controller") {
         Ok(Query::Controller)
+    } else if line.eat("voters") {
+        Ok(Query::Voters)
     } else if line.eat("fenced") {
         Ok(Query::Fenced(line.name("a broker's name")?))
     } else if line.eat("behind") {
@@ -258,6 +264,16 @@ pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
         let replicas = line.name("brokers' names, or cancel")?;
         return Ok(Action::Reassign(client, partition, replicas.split(',').map(Str::from).collect()));
     }
+    if line.eat("move") {
+        let client = line.name("a wire client's name")?;
+        return Ok(Action::MoveReplica(client, line.partition()?, line.name("a log directory")?));
+    }
+    if line.eat("add-voter") {
+        return Ok(Action::AddVoter(line.name("a wire client's name")?, line.name("a controller's name")?));
+    }
+    if line.eat("remove-voter") {
+        return Ok(Action::RemoveVoter(line.name("a wire client's name")?, line.name("a controller's name")?));
+    }
     if line.eat("assign") {
         let client = line.name("a consumer's name")?;
         let mut partitions = vec![line.partition()?];
@@ -310,6 +326,10 @@ pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
         let name = line.name("a broker's name")?;
         let fault = DiskFault::ALL.into_iter().find(|it| line.eat(it.word()));
         return fault.map(|it| Action::DiskError(name, it)).ok_or_else(|| line.error("read, write or sync"));
+    }
+    if line.eat("lose-directory") {
+        let name = line.name("a broker's name")?;
+        return Ok(Action::LoseDirectory(name, line.number("a log directory's number, from 1")?));
     }
     if line.eat("bit-rot") {
         let (name, partition) = (line.name("a broker's name")?, line.partition()?);

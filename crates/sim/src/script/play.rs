@@ -60,7 +60,7 @@ pub enum Wrong {
     Refused,
     /// What was demanded is not so.
     NotMet,
-    /// The faults are over, and still not every replica has everything.
+    /// The faults are over, and still not every replica has everything, or not every partition of a group one owner.
     NotConverged,
     /// So much happens at one moment that no time passes any more.
     Standstill,
@@ -235,7 +235,7 @@ impl Player {
                 let met =
                     self.run_while(within.0, |world| !world.holds(condition) && world.checks().broken().is_none());
                 if !met && !self.is_over() {
-                    let is_convergence = matches!(condition, Condition::Is(Query::Behind, words) if words.is_empty());
+                    let is_convergence = matches!(condition, Condition::Is(Query::Behind | Query::Unsettled(_), words) if words.is_empty());
                     let wrong = if is_convergence { Wrong::NotConverged } else { Wrong::NotMet };
                     let what = format!("not within {within}: {condition}");
                     if line < self.judged {

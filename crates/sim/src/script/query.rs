@@ -37,6 +37,8 @@ pub enum Query {
     Replicas(TopicPartition),
     /// Who leads the metadata quorum.
     Controller,
+    /// Who runs and votes in the metadata quorum, as far as it knows itself.
+    Voters,
     /// `fenced` or `unfenced`, as far as is committed.
     Fenced(Str),
     /// Partitions whose replicas are not all in sync, or do not have the same log; nothing when all is well.
@@ -92,6 +94,7 @@ impl fmt::Display for Query {
             Query::Isr(partition) => write!(f, "isr {partition}"),
             Query::Replicas(partition) => write!(f, "replicas {partition}"),
             Query::Controller => f.write_str("controller"),
+            Query::Voters => f.write_str("voters"),
             Query::Fenced(broker) => write!(f, "fenced {broker}"),
             Query::Behind => f.write_str("behind"),
             Query::Outcome(client, number) => write!(f, "outcome {client} {number}"),
@@ -149,6 +152,7 @@ impl World {
             Query::Controller => {
                 Ok(vec![self.active_controller().map_or("none".to_owned(), |pid| self.name(pid).to_string())])
             }
+            Query::Voters => Ok(self.voters()),
             Query::Fenced(broker) => self.fenced(broker),
             Query::Behind => Ok(self.behind()),
             Query::Outcome(client, number) => self.outcome(client, *number),
@@ -233,6 +237,11 @@ impl World {
             ResponseBody::AlterPartitionReassignments(it) => {
                 it.responses.iter().flat_map(|it| &it.partitions).map(|it| code(it.error_code)).collect()
             }
+            ResponseBody::AlterReplicaLogDirs(it) => {
+                it.results.iter().flat_map(|it| &it.partitions).map(|it| code(it.error_code)).collect()
+            }
+            ResponseBody::AddRaftVoter(it) => vec![code(it.error_code)],
+            ResponseBody::RemoveRaftVoter(it) => vec![code(it.error_code)],
             other => vec![other.api_key().name().to_owned()],
         };
         Ok(words)

@@ -79,6 +79,15 @@ impl World {
         best.map(|(_, pid)| pid)
     }
 
+    pub(super) fn voters(&self) -> Vec<String> {
+        let votes = |pid: &Pid| self.node_view(*pid, &Scope::Node).is_some_and(|it| it.metadata.is_voter);
+        self.pids()
+            .filter(|pid| self.process(*pid).power.is_up())
+            .filter(votes)
+            .map(|pid| self.name(pid).to_string())
+            .collect()
+    }
+
     pub(super) fn fenced(&self, broker: &Str) -> Result<Vec<String>, String> {
         let pid = self.broker_pid(broker).map_err(|error| error.0)?;
         let id = self.process(pid).broker().map(|it| it.config.node_id);

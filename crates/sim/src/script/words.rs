@@ -4,11 +4,11 @@
 /// Before everything else.
 pub const HEAD: [&str; 2] = ["title", "question"];
 /// What makes the world, before anything happens.
-pub const SETUP: [&str; 7] = ["seed", "network", "disk", "sync", "codec", "past", "broker"];
+pub const SETUP: [&str; 8] = ["seed", "network", "disk", "sync", "codec", "past", "voters", "broker"];
 /// What is done with time and with questions.
 pub const STEPS: [&str; 5] = ["at", "after", "run", "expect", "show"];
 /// What somebody does.
-pub const ACTIONS: [&str; 41] = [
+pub const ACTIONS: [&str; 45] = [
     "producer",
     "consumer",
     "wire",
@@ -32,6 +32,9 @@ pub const ACTIONS: [&str; 41] = [
     "wire-produce",
     "elect",
     "reassign",
+    "move",
+    "add-voter",
+    "remove-voter",
     "start",
     "kill",
     "wipe",
@@ -45,6 +48,7 @@ pub const ACTIONS: [&str; 41] = [
     "slow-disk",
     "disk-full",
     "disk-error",
+    "lose-directory",
     "disk-heal",
     "bit-rot",
     "skew-clock",
@@ -54,7 +58,7 @@ pub const ACTIONS: [&str; 41] = [
 /// What can be waited for, besides answers to questions.
 pub const CONDITIONS: [&str; 8] = ["acked", "settled", "consumed", "answered", "serving", "down", "idle", "caught-up"];
 /// What can be asked.
-pub const QUESTIONS: [&str; 27] = [
+pub const QUESTIONS: [&str; 28] = [
     "log",
     "start",
     "high-watermark",
@@ -65,6 +69,7 @@ pub const QUESTIONS: [&str; 27] = [
     "isr",
     "replicas",
     "controller",
+    "voters",
     "fenced",
     "behind",
     "outcome",

@@ -67,7 +67,35 @@ impl Generator {
         }
     }
 
-    fn trouble(&mut self, at: u64, back: u64, broker: Str) -> Vec<(u64, Action)> {
+    /// How soon a broker whose sessions break is knocked at.
+    pub(super) fn grace(&mut self) -> Setting {
+        let grace = word(&mut self.random, &["0", "0", "50", "1000", "2147483647"]);
+        setting("vivarium.broker.session.reset.grace.ms", grace)
+    }
+
+    /// The same, or a way that is there and gone, and there again.
+    pub(super) fn trouble_or_flap(&mut self, at: u64, back: u64, broker: Str) -> Vec<(u64, Action)> {
+        let others: Vec<Str> = self.brokers.iter().filter(|it| **it != broker).cloned().collect();
+        if others.is_empty() || !self.random.once_in(6) {
+            return if others.is_empty() {
+                vec![(at, Action::Kill(broker.clone())), (back, Action::Start(broker))]
+            } else {
+                self.trouble(at, back, broker)
+            };
+        }
+        let other = self.random.pick(&others).clone();
+        let mut steps = Vec::new();
+        let mut at = at;
+        while at < back && steps.len() < 20 {
+            steps.push((at, Action::Cut(broker.clone(), other.clone())));
+            at += self.random.within(10_000, SECOND);
+            steps.push((at, Action::Heal(broker.clone(), other.clone())));
+            at += self.random.within(10_000, SECOND);
+        }
+        steps
+    }
+
+    pub(super) fn trouble(&mut self, at: u64, back: u64, broker: Str) -> Vec<(u64, Action)> {
         let others: Vec<Str> = self.brokers.iter().filter(|it| **it != broker).cloned().collect();
         let is_durable = self.durable;
         let random = &mut self.random;

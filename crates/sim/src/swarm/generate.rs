@@ -63,15 +63,7 @@ pub(super) fn quiet(seed: u64, brokers: usize, seconds: u64) -> Scenario {
 }
 
 pub(super) fn random(seed: u64, brokers: usize) -> Scenario {
-    let mut it = Generator {
-        random: Random::stream(seed, Purpose::Scenario, brokers as u16 - 1),
-        brokers: (1..=brokers).map(|number| Str::from(format!("b{number}"))).collect(),
-        steps: Vec::new(),
-        loads: Vec::new(),
-        timed: Vec::new(),
-        rots: false,
-        durable: false,
-    };
+    let mut it = Generator::new(Random::stream(seed, Purpose::Scenario, brokers as u16 - 1), brokers);
     let setup = it.setup(seed);
     if it.is_cluster() {
         it.wait_for_all();
@@ -107,7 +99,19 @@ pub(super) struct Generator {
 }
 
 impl Generator {
-    fn setup(&mut self, seed: u64) -> Setup {
+    pub(super) fn new(random: Random, brokers: usize) -> Generator {
+        Generator {
+            random,
+            brokers: (1..=brokers).map(|number| Str::from(format!("b{number}"))).collect(),
+            steps: Vec::new(),
+            loads: Vec::new(),
+            timed: Vec::new(),
+            rots: false,
+            durable: false,
+        }
+    }
+
+    pub(super) fn setup(&mut self, seed: u64) -> Setup {
         let random = &mut self.random;
         let network_us = *random.pick(&[(200, 800), (50, 150), (1_000, 20_000), (100, 5_000)]);
         let disk_us = *random.pick(&[(20, 120), (10, 5_000), (500, 1_000)]);
@@ -124,10 +128,11 @@ impl Generator {
         let random = &mut self.random;
         let broker = |name: &Str| BrokerSetup { name: name.clone(), settings: settings.clone() };
         let brokers = self.brokers.iter().map(broker).collect();
-        Setup { seed, network_us, disk_us, sync_us, codec: random.once_in(8), brokers, past: None, bug: None }
+        let codec = random.once_in(8);
+        Setup { seed, network_us, disk_us, sync_us, codec, brokers, ..Setup::default() }
     }
 
-    fn topics(&mut self) -> Vec<Str> {
+    pub(super) fn topics(&mut self) -> Vec<Str> {
         let names = if self.random.once_in(3) { vec!["orders", "payments"] } else { vec!["orders"] };
         let topics: Vec<Str> = names.into_iter().map(Str::from_static).collect();
         for topic in &topics {
@@ -154,7 +159,7 @@ impl Generator {
         topics
     }
 
-    fn producers(&mut self, topics: &[Str]) -> Vec<Str> {
+    pub(super) fn producers(&mut self, topics: &[Str]) -> Vec<Str> {
         let names: Vec<Str> = (1..=self.random.within(1, 3)).map(|number| Str::from(format!("p{number}"))).collect();
         for name in &names {
             // The first one of a cluster is told of its records, and has many.
@@ -201,7 +206,7 @@ impl Generator {
         names
     }
 
-    fn consumers(&mut self, topics: &[Str]) -> Vec<(Str, Str)> {
+    pub(super) fn consumers(&mut self, topics: &[Str]) -> Vec<(Str, Str)> {
         let count = self.random.within(1, 2).max(topics.len() as u64);
         let mut consumers = Vec::new();
         let is_cluster = self.is_cluster();
@@ -292,7 +297,7 @@ impl Generator {
     }
 
     /// Faults end, loads end, and then all must be well.
-    fn finish(&mut self, end: u64, producers: &[Str], consumers: &[(Str, Str)]) {
+    pub(super) fn finish(&mut self, end: u64, producers: &[Str], consumers: &[(Str, Str)]) {
         ordered::sort_by_key(&mut self.timed, |(at, _)| *at);
         let last = self.timed.last().map_or(end, |(at, _)| end.max(*at));
         for (at, action) in std::mem::take(&mut self.timed) {
@@ -329,7 +334,7 @@ impl Generator {
         self.brokers.len() > 1
     }
 
-    fn wait_for_all(&mut self) {
+    pub(super) fn wait_for_all(&mut self) {
         for broker in self.brokers.clone() {
             self.steps.push(Step::RunUntil(Condition::Serving(broker), Duration(300 * SECOND)));
         }
@@ -355,6 +360,6 @@ pub(super) fn setting(key: &'static str, value: &str) -> Setting {
     (Str::from_static(key), Str::from(value))
 }
 
-fn numbered(steps: Vec<Step>) -> Vec<(usize, Step)> {
+pub(super) fn numbered(steps: Vec<Step>) -> Vec<(usize, Step)> {
     steps.into_iter().enumerate().map(|(index, step)| (index + 1, step)).collect()
 }

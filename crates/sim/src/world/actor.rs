@@ -133,7 +133,8 @@ impl World {
         }
         if let Some(events) = &mut out.events {
             for event in events.iter() {
-                self.checks.client_said(self.events, clock, pid, event);
+                let told = self.coordinated_for(pid, event);
+                self.checks.client_said(self.events, clock, pid, event, told.as_ref());
             }
             std::mem::swap(&mut self.last.client_events, events);
             events.clear();

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use node::config::Past;
 use node::{Config, Input, Node, Outbox};
-use protocol::{Instant, NodeId, Offset, Str, Uuid};
-use storage::{Cell, Done, MemoryDisk, OpId, Store, StoreError, StoreOp};
+use protocol::messages::SyncGroupRequest;
+use protocol::{Instant, NodeId, Offset, Request, RequestBody, Str, Uuid, WallMs};
+use storage::{Cell, DirId, Disk, Done, MemoryDisk, OpId, Store, StoreError, StoreOp};
 
 use super::calls::Calls;
 use super::process::{DiskLane, LaneState};
@@ -16,7 +17,7 @@ use crate::link::LinkId;
 use crate::narration::{Heard, Stored};
 use crate::queue::{Due, Pid};
 use crate::random::{Purpose, Random};
-use crate::setup::{BrokerSetup, CLIENT_PORT, CONTROLLER_PORT, PlantedBug, Setup};
+use crate::setup::{BrokerSetup, CLIENT_PORT, CONTROLLER_PORT, PlantedBug, Setup, WALL_START_MS};
 
 impl World {
     pub(super) fn add_broker(&mut self, index: usize, setup: &BrokerSetup) -> Result<(), ActionError> {
@@ -39,13 +40,41 @@ impl World {
                 eras: Map::new(),
                 lost_power: false,
                 was_killed: false,
+                wipes: 0,
                 calls: Calls::default(),
             }))
         })?;
         let id = self.node_id(pid);
         self.checks.node(id, pid);
+        if self.setup.voters.contains(&setup.name) {
+            self.format_voter(pid)?;
+        }
         self.boot_node(pid);
         Ok(())
+    }
+
+    /// A disk as `vivarium storage format --initial-controllers` leaves it.
+    fn format_voter(&mut self, pid: Pid) -> Result<(), ActionError> {
+        let mut voters = Vec::new();
+        for name in &self.setup.voters {
+            let index = self.setup.brokers.iter().position(|it| it.name == *name && it.is_controller());
+            let index = index.ok_or_else(|| ActionError(format!("{name} is to vote and is no controller")))?;
+            let directory_id = directory_ids(index + 1, 1, 0).remove(0);
+            voters.push((NodeId(index as i32 + 1), directory_id, name.clone(), CONTROLLER_PORT));
+        }
+        let bytes = node::voters_checkpoint(WallMs(WALL_START_MS), voters);
+        let Some(broker) = self.process_mut(pid).broker_mut() else { return Ok(()) };
+        let dir = DirId(broker.config.metadata_log_dir);
+        let disk = broker.store.disk_mut();
+        let written = disk.create_dir(dir, "__cluster_metadata-0").and_then(|()| {
+            let file = disk.open(dir, "__cluster_metadata-0/00000000000000000000-0000000000.checkpoint", true)?;
+            disk.write_at(&file, 0, &[bytes])?;
+            disk.sync(&file)?;
+            disk.close(file);
+            disk.sync_dir(dir, "__cluster_metadata-0")?;
+            disk.sync_dir(dir, "")
+        });
+        written.map_err(|error| ActionError(format!("a new disk cannot be formatted: {error}")))
     }
 
     /// A new process on the same disk.
@@ -96,13 +125,22 @@ impl World {
     pub(super) fn tell_node_as(&mut self, pid: Pid, heard: Heard, input: Input) {
         let mut out = self.scratch.node.take().unwrap_or_else(Outbox::with_events);
         let clock = self.clock;
-        let process = self.process_mut(pid);
+        let process = &mut self.processes[usize::from(pid.0)];
         let now = process.now(clock);
         let Some(node) = process.broker_mut().and_then(|broker| broker.node.as_mut()) else {
             self.scratch.node = Some(out);
             return;
         };
+        let group = group_asked(&input).cloned();
+        if let Some(request) = shares_of(&input) {
+            self.checks.shared_out(self.events + 1, request);
+        }
         node.handle(now, input, &mut out);
+        if let Some(group) = group
+            && let Some((.., Some(told))) = node.coordinated(&group)
+        {
+            self.checks.check_target(self.events + 1, &group, &told, node.image(), self.setup.bug);
+        }
         let due = node.wake_at().map(|(at, _)| at);
         let leads = node.leads_quorum();
         self.begin_event(pid, heard);
@@ -232,6 +270,7 @@ impl World {
             _ => (None, None),
         };
         let mounted = if let StoreOp::Mount(log, _) = &op { Some(*log) } else { None };
+        let aside = if let StoreOp::SetAside(_, folder) = &op { Some(folder.clone()) } else { None };
         let mut result = broker.store.execute(op);
         if bug == Some(PlantedBug::LosesWrittenBatch) && log.is_some() && broker.was_killed {
             lose_last_batch(&mut broker.store, &mut result);
@@ -248,19 +287,35 @@ impl World {
             }
             (Some(index), Ok(Done::Appended), Some(end)) => self.checks.written(pid, index, end),
             (Some(index), Ok(Done::Flushed), _) => self.checks.synced(pid, index),
+            (None, Ok(Done::SetAside(Some(_))), _) => {
+                // A replica that was reassigned meanwhile; of one that is here it is another copy.
+                let index = aside.and_then(|it| self.checks.numbered(&it));
+                if let Some(index) = index.filter(|it| !broker.logs.values().any(|log| log == it)) {
+                    self.checks.removed(pid, index);
+                }
+            }
             _ => {}
         }
         self.because = because;
         self.tell_node(pid, Input::Stored(id, result));
     }
 
-    /// All that is on the disk is gone but `meta.properties`: who it is.
+    /// All that is on the disk is gone but who it is: its number and, where voters are static, its directories' ids.
     pub(super) fn wipe_disk(&mut self, pid: Pid) {
+        let is_dynamic = !self.setup.voters.is_empty();
         let Some(broker) = self.process_mut(pid).broker_mut() else { return };
         broker.store = Store::new(MemoryDisk::new());
+        if is_dynamic {
+            // To those who vote by their directories it is somebody else.
+            broker.wipes += 1;
+            let mut config = (*broker.config).clone();
+            let dirs = config.log_dirs.len();
+            config.identity.directory_ids = directory_ids(config.node_id.0 as usize, dirs, broker.wipes);
+            broker.config = Arc::new(config);
+        }
         broker.lost_power = true;
         broker.logs.clear();
-        self.checks.wiped(self.events, pid);
+        self.checks.wiped(self.events, pid, is_dynamic);
     }
 
     /// A broker's `node.id`.
@@ -361,6 +416,22 @@ impl Broker {
     }
 }
 
+/// The group of a member of KIP-848 that is heard of.
+fn group_asked(input: &Input) -> Option<&Str> {
+    match input {
+        Input::Request(_, Request { body: RequestBody::ConsumerGroupHeartbeat(it), .. }) => Some(&it.group_id),
+        _ => None,
+    }
+}
+
+/// What the leader of a classic group has shared out.
+fn shares_of(input: &Input) -> Option<&SyncGroupRequest> {
+    match input {
+        Input::Request(_, Request { body: RequestBody::SyncGroup(it), .. }) if !it.assignments.is_empty() => Some(it),
+        _ => None,
+    }
+}
+
 /// The planted bug: the store has the batch, and forgets it.
 fn lose_last_batch(store: &mut Store<MemoryDisk>, result: &mut Result<Done, StoreError>) {
     let Ok(Done::Mounted(shape)) = result else { return };
@@ -386,7 +457,16 @@ fn broker_config(world: &Setup, index: usize, setup: &BrokerSetup) -> Result<Con
         [("node.id", id.to_string()), ("listeners", listeners.join(",")), ("log.dirs", format!("/{name}"))]
             .map(|(key, value)| (key.to_owned(), value))
             .into();
-    if world.brokers.len() > 1 {
+    if !world.voters.is_empty() {
+        let servers: Vec<String> = world.voters.iter().map(|it| format!("{it}:{CONTROLLER_PORT}")).collect();
+        for (key, value) in [
+            ("process.roles", "broker,controller"),
+            ("controller.listener.names", "CONTROLLER"),
+            ("controller.quorum.bootstrap.servers", &servers.join(",")),
+        ] {
+            properties.insert(key.to_owned(), value.to_owned());
+        }
+    } else if world.brokers.len() > 1 {
         let voters = (1..).zip(&world.brokers).filter(|(_, it)| it.is_controller());
         let voters: Vec<String> = voters.map(|(id, it)| format!("{id}@{}:{CONTROLLER_PORT}", it.name)).collect();
         for (key, value) in [
@@ -410,14 +490,14 @@ fn broker_config(world: &Setup, index: usize, setup: &BrokerSetup) -> Result<Con
         _ => past.unwrap_or_default(),
     };
     config.identity.cluster_id = Str::from_static("vivarium-simulation-00");
-    config.identity.directory_ids = directory_ids(id, config.log_dirs.len());
+    config.identity.directory_ids = directory_ids(id, config.log_dirs.len(), 0);
     Ok(config)
 }
 
-/// The ids of a node's directories.
-fn directory_ids(node: usize, dirs: usize) -> Vec<Uuid> {
+/// The ids of a node's directories, which its disks have since they were wiped so often.
+fn directory_ids(node: usize, dirs: usize, wipes: u16) -> Vec<Uuid> {
     let id = |dir: usize| {
-        let mut random = Random::stream(node as u64, Purpose::Boot, dir as u16);
+        let mut random = Random::stream(node as u64, Purpose::Boot, (wipes << 8) + dir as u16);
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&random.word().to_be_bytes());
         bytes[8..].copy_from_slice(&random.word().to_be_bytes());

@@ -1,13 +1,17 @@
 //! What goes wrong in the world: processes die, packets stop, and what tests plant to see it found.
 
+use bytes::Bytes;
 use client::Outcome;
+use protocol::message::{decode_versioned, encode_versioned};
+use protocol::messages::ConsumerProtocolAssignment;
 use protocol::records::{self, BatchBuilder, BatchHead, Compression, PureCompressors, Records};
-use protocol::{Request, RequestBody, ResponseBody, TopicPartition, Uuid, WallMs};
-use storage::MemoryDisk;
+use protocol::{ErrorCode, Request, RequestBody, ResponseBody, TopicPartition, Uuid, WallMs};
 use storage::memory::{DiskCall, Fault};
+use storage::{DirId, MemoryDisk};
 
 use super::{ADMIN, ActionError, Kind, Power, World};
 use crate::action::DiskFault;
+use crate::check::Rot;
 use crate::queue::{Due, Pid};
 use crate::setup::PlantedBug;
 
@@ -71,6 +75,15 @@ impl World {
         Ok(())
     }
 
+    pub(super) fn lose_directory(&mut self, name: &str, number: u16) -> Result<(), ActionError> {
+        let dirs = self.process(self.broker_pid(name)?).broker().map_or(0, |it| it.config.log_dirs.len());
+        if number == 0 || usize::from(number) > dirs {
+            return Err(ActionError(format!("{name} has log directories 1 to {dirs}")));
+        }
+        self.disk(name)?.kill_dir(DirId(number - 1));
+        Ok(())
+    }
+
     pub(super) fn disk_heal(&mut self, name: &str) -> Result<(), ActionError> {
         let disk = self.disk(name)?;
         disk.set_capacity(None);
@@ -80,10 +93,14 @@ impl World {
 
     pub(super) fn bit_rot(&mut self, name: &str, partition: &TopicPartition, at: u64) -> Result<(), ActionError> {
         let at = usize::try_from(at).unwrap_or(usize::MAX);
-        if self.disk(name)?.rot(&format!("{}-{}/", partition.topic, partition.partition), at) == 0 {
+        let folder = format!("{}-{}/", partition.topic, partition.partition);
+        let disk = self.disk(name)?;
+        let (from, spreads) = hurt_by_rot(disk, &folder, at);
+        if disk.rot(&folder, at) == 0 {
             return Err(ActionError(format!("{name} has no such byte of {partition}")));
         }
-        self.checks.rotted(&partition.topic, partition.partition);
+        let rot = Rot { replica: self.pid(name)?, from, spreads };
+        self.checks.rotted(&partition.topic, partition.partition, rot);
         Ok(())
     }
 
@@ -240,12 +257,12 @@ impl World {
         Some(request)
     }
 
-    /// The planted bugs in answers to fetches.
-    pub(super) fn plant_into(&mut self, body: &mut ResponseBody) {
-        let ResponseBody::Fetch(fetch) = body else { return };
+    /// The planted bugs in answers to clients.
+    pub(super) fn plant_into(&mut self, client: Pid, body: &mut ResponseBody) {
         if self.setup.bug.is_none() {
             return;
         }
+        let ResponseBody::Fetch(fetch) = body else { return self.plant_into_group(client, body) };
         for partition in fetch.responses.iter_mut().flat_map(|it| &mut it.partitions) {
             let Some(Records::Bytes(bytes)) = &partition.records else { continue };
             let Some(last) = last_base(bytes) else { continue };
@@ -280,8 +297,69 @@ impl World {
         }
     }
 
+    /// The planted bugs in what members of groups are told.
+    fn plant_into_group(&mut self, client: Pid, body: &mut ResponseBody) {
+        let Some(bug) = self.setup.bug else { return };
+        match (bug, body) {
+            (PlantedBug::AssignsAll, ResponseBody::SyncGroup(it)) if !it.assignment.is_empty() => {
+                if let Some(all) = self.all_of(&it.assignment) {
+                    it.assignment = all;
+                }
+            }
+            (PlantedBug::AssignsAll, ResponseBody::ConsumerGroupHeartbeat(it)) => {
+                let Some(assignment) = &mut it.assignment else { return };
+                for topic in &mut assignment.topic_partitions {
+                    let ends = self.checks.partitions_of(topic.topic_id);
+                    topic.partitions = (0..ends).collect();
+                }
+            }
+            (PlantedBug::MovesEpochBack, ResponseBody::ConsumerGroupHeartbeat(it)) if it.member_epoch > 1 => {
+                it.member_epoch -= i32::from(self.bug_shows(bug));
+            }
+            (PlantedBug::ForgetsCommits, ResponseBody::OffsetFetch(it)) => {
+                let partitions = it.groups.iter_mut().flat_map(|it| &mut it.topics).flat_map(|it| &mut it.partitions);
+                for partition in partitions.filter(|it| it.committed_offset > 0) {
+                    partition.committed_offset -= 1;
+                }
+            }
+            (PlantedBug::RefusesMember, body) if &*self.process(client).name == "m1" => match body {
+                ResponseBody::ConsumerGroupHeartbeat(it) => it.error_code = ErrorCode::FencedMemberEpoch.code(),
+                ResponseBody::SyncGroup(it) => it.error_code = ErrorCode::RebalanceInProgress.code(),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    /// An assignment of the classic protocol with all partitions of its topics.
+    fn all_of(&self, assignment: &Bytes) -> Option<Bytes> {
+        let (version, mut decoded) = decode_versioned::<ConsumerProtocolAssignment>(assignment.clone()).ok()?;
+        for it in &mut decoded.assigned_partitions {
+            let count = self.checks.ends().filter(|end| *end.0 == it.topic).count();
+            it.partitions = (0..count as i32).collect();
+        }
+        encode_versioned(&mut decoded, version).ok()
+    }
+
+    /// The planted bugs in what members of groups ask for.
+    pub(super) fn plant_into_request(&mut self, body: &mut RequestBody) {
+        let Some(bug) = self.setup.bug else { return };
+        match (bug, body) {
+            (PlantedBug::CommitsAhead, RequestBody::OffsetCommit(it)) => {
+                let partitions = it.topics.iter_mut().flat_map(|it| &mut it.partitions);
+                partitions.for_each(|it| it.committed_offset += 1 << 32);
+            }
+            (PlantedBug::ForgetsPartition, RequestBody::SyncGroup(it)) => {
+                if let [first, others @ ..] = &mut it.assignments[..] {
+                    others.iter_mut().for_each(|it| it.assignment.clone_from(&first.assignment));
+                }
+            }
+            (_, body) => self.plant_boast(body),
+        }
+    }
+
     /// The planted bug in what a candidate says of itself.
-    pub(super) fn plant_boast(&mut self, body: &mut RequestBody) {
+    fn plant_boast(&self, body: &mut RequestBody) {
         if let (Some(PlantedBug::BoastsOfLog), RequestBody::Vote(vote)) = (self.setup.bug, body) {
             let partitions = vote.topics.iter_mut().flat_map(|it| &mut it.partitions);
             // Of an empty log nobody would believe it: so begin new clusters.
@@ -301,6 +379,36 @@ impl World {
         }
         outcome
     }
+}
+
+/// Where the first batch begins that is hurt if the byte so far from the end of each file is not what it was, and whether others may
+/// take that for good.
+fn hurt_by_rot(disk: &MemoryDisk, folder: &str, at: usize) -> (i64, bool) {
+    // Offset, length, epoch and version of a batch; all behind them is covered by the checksum.
+    const UNCOVERED: usize = 17;
+    let (mut from, mut spreads) = (i64::MAX, false);
+    for file in disk.survey().iter().filter(|it| it.path.contains(folder)) {
+        let Some(bytes) = disk.contents(file.dir, &file.path) else { continue };
+        let Some(place) = bytes.len().checked_sub(at + 1) else { continue };
+        let name = file.path.rsplit('/').next().unwrap_or_default();
+        // What is no segment is of the whole log, and an index of its segment.
+        let base = name.split_once('.').and_then(|it| it.0.parse().ok()).unwrap_or(0);
+        let (mut hurt, mut is_deceiving, mut begin) = (base, true, 0);
+        while name.ends_with(".log")
+            && let Ok(head) = BatchHead::decode(&bytes[begin.min(bytes.len())..])
+        {
+            hurt = head.base_offset.0.max(base);
+            let end = begin + head.size();
+            if place < end {
+                is_deceiving = place < begin + UNCOVERED;
+                break;
+            }
+            begin = end;
+        }
+        from = from.min(hurt);
+        spreads |= is_deceiving;
+    }
+    (from, spreads)
 }
 
 /// The last byte of a batch is another, and its checksum fits.

@@ -157,7 +157,7 @@ impl World {
                 });
                 self.damage(client, api, &mut request.body);
                 if self.setup.bug.is_some() {
-                    self.plant_boast(&mut request.body);
+                    self.plant_into_request(&mut request.body);
                 }
                 if self.setup.codec {
                     let forgets = self.bug_shows(PlantedBug::ForgetsField);
@@ -255,7 +255,7 @@ impl World {
                 return self.break_link(id);
             }
             if self.process(client).broker().is_none() {
-                self.plant_into(&mut response.body);
+                self.plant_into(client, &mut response.body);
             } else if self.setup.bug.is_some() {
                 self.plant_between(client, &mut response.body);
             }

@@ -89,6 +89,8 @@ pub(crate) struct Broker {
     pub(crate) lost_power: bool,
     /// Since the last start it was stopped in good order or never ran.
     pub(crate) was_killed: bool,
+    /// How often its disks were wiped.
+    pub(crate) wipes: u16,
     pub(crate) calls: Calls,
 }
 

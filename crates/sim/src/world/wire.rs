@@ -3,21 +3,29 @@
 use std::collections::VecDeque;
 
 use client::{ConnId, Connect};
+use protocol::messages::add_raft_voter_request::Listener;
 use protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
+use protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
 use protocol::messages::elect_leaders_request::TopicPartitions;
-use protocol::messages::{AlterPartitionReassignmentsRequest, ElectLeadersRequest, InitProducerIdRequest};
-use protocol::{Request, RequestBody, Response, Str, TopicPartition};
+use protocol::messages::{
+    AddRaftVoterRequest, AlterPartitionReassignmentsRequest, AlterReplicaLogDirsRequest, ElectLeadersRequest,
+    InitProducerIdRequest, RemoveRaftVoterRequest,
+};
+use protocol::{Request, RequestBody, Response, Str, TopicPartition, Uuid};
 
 use super::{ActionError, Kind, Power, Wire, World};
 use crate::action::{Election, WireProduce};
 use crate::link::{LinkId, Packet};
 use crate::narration::Heard;
 use crate::queue::Pid;
-use crate::setup::CLIENT_PORT;
+use crate::setup::{CLIENT_PORT, CONTROLLER_PORT};
 
 const INIT_PRODUCER_ID_VERSION: i16 = 4;
 const ELECT_LEADERS_VERSION: i16 = 2;
 const REASSIGNMENTS_VERSION: i16 = 0;
+const MOVE_VERSION: i16 = 2;
+const ADD_VOTER_VERSION: i16 = 1;
+const REMOVE_VOTER_VERSION: i16 = 0;
 
 impl World {
     pub(super) fn add_wire(&mut self, name: &Str, broker: &Str) -> Result<(), ActionError> {
@@ -83,6 +91,41 @@ impl World {
             ..AlterPartitionReassignmentsRequest::default()
         };
         self.say(name, REASSIGNMENTS_VERSION, RequestBody::AlterPartitionReassignments(body))
+    }
+
+    pub(super) fn wire_move(&mut self, name: &str, partition: &TopicPartition, dir: &Str) -> Result<(), ActionError> {
+        let topic = AlterReplicaLogDirTopic { name: partition.topic.clone(), partitions: vec![partition.partition] };
+        let dirs = vec![AlterReplicaLogDir { path: dir.clone(), topics: vec![topic] }];
+        self.say(name, MOVE_VERSION, RequestBody::AlterReplicaLogDirs(AlterReplicaLogDirsRequest { dirs }))
+    }
+
+    pub(super) fn wire_add_voter(&mut self, name: &str, node: &str) -> Result<(), ActionError> {
+        let (voter_id, voter_directory_id) = self.voter(node)?;
+        let listener = Listener { name: Str::from_static("CONTROLLER"), host: Str::from(node), port: CONTROLLER_PORT };
+        let body = AddRaftVoterRequest {
+            cluster_id: None,
+            timeout_ms: 30_000,
+            voter_id,
+            voter_directory_id,
+            listeners: vec![listener],
+            ..AddRaftVoterRequest::default()
+        };
+        self.say(name, ADD_VOTER_VERSION, RequestBody::AddRaftVoter(body))
+    }
+
+    pub(super) fn wire_remove_voter(&mut self, name: &str, node: &str) -> Result<(), ActionError> {
+        let (voter_id, voter_directory_id) = self.voter(node)?;
+        let body = RemoveRaftVoterRequest { cluster_id: None, voter_id, voter_directory_id };
+        self.say(name, REMOVE_VOTER_VERSION, RequestBody::RemoveRaftVoter(body))
+    }
+
+    /// A controller's number and the id of the directory that it keeps the metadata in.
+    fn voter(&self, node: &str) -> Result<(i32, Uuid), ActionError> {
+        let pid = self.broker_pid(node)?;
+        let broker = self.process(pid).broker().filter(|it| it.config.roles.controller);
+        let config = broker.map(|it| &it.config).ok_or_else(|| ActionError(format!("{node} is not a controller")))?;
+        let directory = config.identity.directory_ids.get(usize::from(config.metadata_log_dir)).copied();
+        Ok((config.node_id.0, directory.unwrap_or_default()))
     }
 
     pub(super) fn wire_produce(&mut self, it: &WireProduce) -> Result<(), ActionError> {

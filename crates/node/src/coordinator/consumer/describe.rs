@@ -8,6 +8,7 @@ use super::record::by_topic;
 use super::{Assignor, ConsumerGroup, Shard};
 use crate::coordinator::shard::Kind;
 use crate::image::Image;
+use crate::observe::Coordinated;
 use crate::partition::PartitionKey;
 
 impl Shard {
@@ -29,6 +30,19 @@ impl Shard {
 }
 
 impl ConsumerGroup {
+    /// The group as it is decided about.
+    pub(in crate::coordinator) fn coordinated(&self, image: &Image) -> Coordinated {
+        let of = |keys: &[PartitionKey]| keys.iter().map(|it| (it.topic_id, it.partition)).collect();
+        Coordinated {
+            epoch: self.epoch,
+            is_classic: false,
+            members: self.members.iter().map(|(id, it)| (id.clone(), it.wants.instance_id.clone())).collect(),
+            assignment_epoch: self.assignment_epoch,
+            targets: self.targets.iter().map(|(id, keys)| (id.clone(), of(keys))).collect(),
+            subscribed: self.members.iter().map(|(id, it)| (id.clone(), self.topics_of(it, image))).collect(),
+        }
+    }
+
     fn describe(&self, id: &Str, assignor: Assignor, image: &Image) -> DescribedGroup {
         let members = self.members.iter().map(|(id, member)| self.describe_member(id, member, image));
         DescribedGroup {
