@@ -184,11 +184,6 @@ fn browser_for(tally: &mut Tally, stage: &str) -> Option<Browser> {
     Browser::set_up().map_err(|why| tally.skip(stage, &format!("{why:#}"))).ok()
 }
 
-/// The browser of a stage, which is skipped where there is none to be had.
-fn browser_for(tally: &mut Tally, stage: &str) -> Option<Browser> {
-    Browser::set_up().map_err(|why| tally.skip(stage, &format!("{why:#}"))).ok()
-}
-
 /// Runs tests/wasm.rs of every crate that has one in a real browser.
 fn in_browser(tally: &mut Tally) -> Result<()> {
     let Some(browser) = browser_for(tally, "wasm") else { return Ok(()) };
