@@ -20,7 +20,9 @@ fn two_labs_on_a_page_are_told_apart_and_driven() -> Result<()> {
          return [shown('#first'), shown('#second')]"
     ))?;
     assert_eq!(shown, json!([[".bar", "#cluster", "#logs", "#time"], ["#cluster", "#logs"]]));
-    ensure!(browser.run(&format!("{LAB} return [lab('#first').querySelectorAll('.broker').length, lab('#second').querySelectorAll('.broker').length]"))? != json!([2, 2]), "two clusters");
+    let brokers = browser
+        .run(&format!("{LAB} return ['#first', '#second'].map((it) => lab(it).querySelectorAll('.broker').length)"))?;
+    ensure!(brokers[0].as_u64() > Some(2) && brokers[1] == json!(2), "two clusters, each of its own: {brokers}");
     // The page moves the second; the first stays.
     let before = browser.run("return document.querySelector('#second').moment.event")?.as_u64().context("an event")?;
     browser.click("#on")?;
