@@ -61,6 +61,8 @@ fn what_is_done_to_a_member_is_a_line_and_the_group_shares_anew() -> Result<()> 
 #[test]
 fn three_lanes_compare_what_a_rebalance_costs() -> Result<()> {
     let browser = Browser::at("#21", "document.querySelectorAll('.way').length === 3")?;
+    // A bet first: before that the telling goes no further.
+    browser.keys("1")?;
     browser.keys("\u{E010}")?;
     let paused = browser.run("return [...document.querySelectorAll('.figure b')].map((it) => it.innerText)")?;
     assert_eq!(paused, json!(["18.00", "12.21", "2.98"]));
