@@ -212,9 +212,9 @@ fn a_link_is_copied_or_said_not_to_be() -> Result<()> {
         assert_eq!(browser.run("return document.activeElement.id")?, json!("share"), "the focus is where it was");
     }
     assert_eq!(browser.run("return window.copied.includes('/#run=')")?, json!(true));
-    // Of 600 records with keys that do not pack well.
+    // Of 400 records with keys that do not pack well.
     browser.run("const line = document.querySelector('#line'), form = line.form;
-        for (let i = 0; i < 600; i++) { line.value = `produce p1 orders key=${crypto.randomUUID()} value=x`; form.requestSubmit(); }")?;
+        for (let i = 0; i < 400; i++) { line.value = `produce p1 orders key=${crypto.randomUUID()} value=x`; form.requestSubmit(); }")?;
     browser.click("#share")?;
     browser.until("document.querySelector('#sheet')")?;
     let said = browser.text("#sheet")?;
