@@ -1,32 +1,59 @@
 //! Regular expressions by which consumers find their topics (KIP-848): RE2's syntax, in time that grows with the text alone.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
 use node::TopicPatterns;
 use protocol::Str;
-use regex::{Regex, RegexBuilder};
+use regex_automata::meta::Regex;
+use regex_syntax::hir::{Hir, Look};
 
 /// How large a compiled pattern may be: members send them, and every one is compiled in the broker's own time.
 const SIZE_LIMIT: usize = 512 * 1024;
+/// How many are kept: a pattern is asked for again whenever a topic comes or goes.
+const MOST_KEPT: usize = 64;
 
-/// Of the `regex` crate.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RegexPatterns;
+/// What matches the whole of a name, or what is wrong with the pattern.
+type Compiled = Result<Regex, String>;
+
+/// Those that were asked for last are compiled already.
+#[derive(Debug, Default)]
+pub(crate) struct RegexPatterns {
+    /// Whoever was asked for last is the last.
+    kept: Mutex<VecDeque<(String, Compiled)>>,
+}
 
 impl TopicPatterns for RegexPatterns {
     fn matching(&self, pattern: &str, names: &mut dyn Iterator<Item = &Str>) -> Result<Vec<Str>, String> {
-        let pattern = &without_quotes(pattern);
-        // Alone first: what is no pattern may become one within others.
-        compile(pattern)?;
-        let whole = compile(&format!(r"\A(?:{pattern})\z"))?;
-        Ok(names.filter(|name| whole.is_match(name)).cloned().collect())
+        // Who panicked over a name left what is kept as it was.
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.iter().position(|(it, _)| it == pattern).and_then(|at| kept.remove(at));
+        let entry = found.unwrap_or_else(|| (pattern.to_owned(), compile(pattern)));
+        if kept.len() == MOST_KEPT {
+            kept.pop_front();
+        }
+        let matching = match &entry.1 {
+            Ok(whole) => Ok(names.filter(|name| whole.is_match(name.as_str())).cloned().collect()),
+            Err(why) => Err(why.clone()),
+        };
+        kept.push_back(entry);
+        matching
     }
 }
 
-fn compile(pattern: &str) -> Result<Regex, String> {
-    let built = RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build();
-    built.map_err(|error| last_line(&error.to_string()))
+/// Its ends are put around what was read, not around the text: `a)(b` is no pattern, and would be one within others.
+fn compile(pattern: &str) -> Compiled {
+    let parsed = regex_syntax::parse(&without_quotes(pattern)).map_err(|error| last_line(&error.to_string()))?;
+    let whole = Hir::concat(vec![Hir::look(Look::Start), parsed, Hir::look(Look::End)]);
+    let limits = Regex::config().nfa_size_limit(Some(SIZE_LIMIT));
+    let built = Regex::builder().configure(limits).build_from_hir(&whole);
+    built.map_err(|error| match error.size_limit() {
+        Some(limit) => format!("Compiled regex exceeds size limit of {limit} bytes."),
+        None => error.to_string(),
+    })
 }
 
-/// The same pattern without `\Q…\E`, which RE2 takes, Java's `Pattern.quote` writes, and the `regex` crate does not know. What
+/// The same pattern without `\Q…\E`, which RE2 takes, Java's `Pattern.quote` writes, and the `regex-syntax` crate does not know. What
 /// is not closed goes on to the end.
 fn without_quotes(pattern: &str) -> String {
     let mut plain = String::with_capacity(pattern.len());
@@ -36,7 +63,7 @@ fn without_quotes(pattern: &str) -> String {
         let escape = &rest[at..];
         if let Some(quoted) = escape.strip_prefix(r"\Q") {
             let (quoted, after) = quoted.split_once(r"\E").unwrap_or((quoted, ""));
-            plain.push_str(&regex::escape(quoted));
+            plain.push_str(&regex_syntax::escape(quoted));
             rest = after;
         } else {
             // The character after it belongs to it.
@@ -51,7 +78,7 @@ fn without_quotes(pattern: &str) -> String {
 
 /// What is wrong with a pattern, if something is.
 pub fn check_pattern(pattern: &str) -> Result<(), String> {
-    RegexPatterns.matching(pattern, &mut std::iter::empty()).map(|_| ())
+    compile(pattern).map(drop)
 }
 
 /// The lines before show the pattern, which who asks knows.
@@ -65,7 +92,26 @@ mod tests {
 
     fn matching(pattern: &str) -> Result<Vec<Str>, String> {
         let names: Vec<Str> = ["orders", "orders-eu", "eu.orders", "payments"].map(Str::from).into();
-        RegexPatterns.matching(pattern, &mut names.iter())
+        RegexPatterns::default().matching(pattern, &mut names.iter())
+    }
+
+    #[test]
+    fn the_last_ones_stay_compiled() {
+        let (patterns, names) = (RegexPatterns::default(), [Str::from("t7")]);
+        let kept = |patterns: &RegexPatterns| -> Vec<String> {
+            patterns.kept.lock().unwrap().iter().map(|(it, _)| it.clone()).collect()
+        };
+        for number in (0..MOST_KEPT + 10).chain([7 + 10]) {
+            patterns.matching(&format!("t{number}"), &mut names.iter()).unwrap();
+        }
+        let now = kept(&patterns);
+        assert_eq!((now.len(), now[0].as_str(), now[MOST_KEPT - 1].as_str()), (MOST_KEPT, "t10", "t17"));
+        // What is wrong is not compiled again either, and one that is there is as good as a new one.
+        assert_eq!(patterns.matching("(", &mut names.iter()), patterns.matching("(", &mut names.iter()));
+        assert_eq!(patterns.matching("t7", &mut names.iter()), Ok(names.to_vec()));
+        assert_eq!(patterns.matching("t7", &mut names.iter()), Ok(names.to_vec()));
+        let now = kept(&patterns);
+        assert_eq!((now.len(), &now[MOST_KEPT - 2..]), (MOST_KEPT, &["(".to_owned(), "t7".to_owned()][..]));
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl Server {
         getrandom::fill(&mut seed).map_err(|error| StartError::Io(io::Error::other(error)))?;
         let node = Node::boot(Arc::new(config), u64::from_le_bytes(seed))
             .with_compressors(Arc::new(NativeCompressors))
-            .with_patterns(Arc::new(RegexPatterns));
+            .with_patterns(Arc::new(RegexPatterns::default()));
         let reactor = Reactor::new(poll, listeners, stop.0, settings, node, Ways { lane, reader, calls })
             .map_err(StartError::Io)?;
         let thread = std::thread::Builder::new().name("core".into()).spawn(|| reactor.run()).map_err(StartError::Io)?;

@@ -87,7 +87,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Server(arguments) => report(serve::run(arguments)),
         Command::Cluster(arguments) => report(cluster::run(arguments)),
-        Command::Storage(command) => report(storage_tool::run(command)),
+        Command::Storage(command) => storage_tool::run(command),
         Command::Topics(tool) => tools::run(ToolName::Topics, &tool.arguments),
         Command::Configs(tool) => tools::run(ToolName::Configs, &tool.arguments),
         Command::ConsoleProducer(tool) => tools::run(ToolName::ConsoleProducer, &tool.arguments),

@@ -1,10 +1,12 @@
 //! `vivarium storage`: kafka-storage.sh's commands, with its flags and its output.
 
-use ordered::Map;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use node::config::Config;
+use protocol::messages::MetadataRecord;
 use protocol::{NodeId, Str, Uuid, WallMs};
 use quorum::{Voter, VoterSet};
 use server::DataDir;
@@ -44,12 +46,12 @@ pub(crate) enum StorageCommand {
     RandomUuid,
 }
 
-pub(crate) fn run(command: StorageCommand) -> Result<(), String> {
-    match command {
-        StorageCommand::RandomUuid => {
-            println!("{}", server::random_id().map_err(|error| error.to_string())?);
-            Ok(())
-        }
+pub(crate) fn run(command: StorageCommand) -> ExitCode {
+    let said = match command {
+        StorageCommand::RandomUuid => match server::random_id() {
+            Ok(id) => Ok((format!("{id}\n"), true)),
+            Err(error) => Err(error.to_string()),
+        },
         StorageCommand::Format {
             config,
             cluster_id,
@@ -57,13 +59,19 @@ pub(crate) fn run(command: StorageCommand) -> Result<(), String> {
             standalone,
             initial_controllers,
             no_initial_controllers,
-        } => {
-            let config = parse(&config)?;
+        } => parse(&config).and_then(|config| {
             let voters = voters_of(&config, standalone, initial_controllers.as_deref(), no_initial_controllers)?;
-            format(&config, &cluster_id, voters.as_ref(), ignore_formatted)
-        }
-        StorageCommand::Info { config } => info(&parse(&config)?),
-    }
+            format(&config, &cluster_id, voters.as_ref(), ignore_formatted)?;
+            Ok((String::new(), true))
+        }),
+        StorageCommand::Info { config } => parse(&config).map(|config| info(&config)),
+    };
+    // In Kafka's words, and nothing else.
+    let written = match &said {
+        Ok((text, _)) => std::io::stdout().write_all(text.as_bytes()),
+        Err(what) => writeln!(std::io::stderr(), "{what}"),
+    };
+    if matches!(said, Ok((_, true))) && written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Who votes in a new cluster, by the flags; none where the configuration of each node says so, or the log of others.
@@ -152,24 +160,37 @@ fn parse(path: &Path) -> Result<Config, String> {
 }
 
 fn format(config: &Config, cluster_id: &str, voters: Option<&VoterSet>, ignore_formatted: bool) -> Result<(), String> {
-    let id: Uuid = cluster_id
-        .parse()
-        .map_err(|error| format!("Cluster ID string {cluster_id} does not appear to be a valid UUID: {error}"))?;
-    let mut empty = Vec::new();
+    let (mut empty, mut formatted) = (Vec::new(), None);
     for (index, path) in config.log_dirs.iter().enumerate() {
         let dir = DataDir::open(Path::new(path.as_str())).map_err(|error| error.to_string())?;
         match server::read_meta(&dir).map_err(|error| error.to_string())? {
             None => empty.push((dir, index == usize::from(config.metadata_log_dir))),
-            Some(_) if ignore_formatted => {}
-            Some(_) => {
+            Some(meta) if *meta.cluster_id != *cluster_id => {
+                let known = meta.cluster_id;
                 return Err(format!(
-                    "Log directory {path} is already formatted. Use --ignore-formatted to ignore this directory and format the others."
+                    "Invalid cluster.id in: {path}/meta.properties. Expected {cluster_id}, but read {known}"
                 ));
             }
+            Some(meta) if meta.node_id != config.node_id => {
+                let (stored, wanted) = (meta.node_id, config.node_id);
+                return Err(format!(
+                    "Stored node id {stored} doesn't match previous node id {wanted} in {path}/meta.properties. If you moved your \
+                     data, make sure your configured node id matches. If you intend to create a new node, you should remove all \
+                     data in your data directories."
+                ));
+            }
+            Some(_) => formatted = formatted.or(Some(path)),
         }
     }
-    if empty.is_empty() {
-        println!("All of the log directories are already formatted.");
+    if let Some(path) = formatted.filter(|_| !ignore_formatted) {
+        return Err(format!(
+            "Log directory {path} is already formatted. Use --ignore-formatted to ignore this directory and format the others."
+        ));
+    }
+    let features = node::controller::initial_features();
+    match empty.is_empty() {
+        true => println!("All of the log directories are already formatted."),
+        false => println!("Bootstrap metadata: {}", told(&features)),
     }
     let now = WallMs(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_millis() as i64));
     for (dir, is_metadata) in empty {
@@ -186,52 +207,91 @@ fn format(config: &Config, cluster_id: &str, voters: Option<&VoterSet>, ignore_f
         // Before the file that says that the directory is formatted, as Kafka does.
         if is_metadata {
             let write = |name: &str, bytes: &[u8]| dir.write_file(name, bytes).map_err(|error| error.to_string());
-            let bytes = quorum::bootstrap_checkpoint(now, node::controller::initial_features());
+            let bytes = quorum::bootstrap_checkpoint(now, features.clone());
             write("bootstrap.checkpoint", &bytes)?;
             if let Some(voters) = voters {
                 write(FIRST_SNAPSHOT, &quorum::voters_checkpoint(now, voters))?;
             }
         }
-        let meta = MetaProperties { cluster_id: id.to_string().as_str().into(), node_id: config.node_id, directory_id };
+        let meta = MetaProperties { cluster_id: cluster_id.into(), node_id: config.node_id, directory_id };
         dir.write_meta(&meta.format()).map_err(|error| error.to_string())?;
     }
     Ok(())
 }
 
-fn info(config: &Config) -> Result<(), String> {
-    let mut found = Vec::new();
-    let mut problems = Vec::new();
-    let mut metas = Map::new();
-    for path in &config.log_dirs {
-        // Looked at without the lock, so that a running server may be asked too.
-        match std::fs::read_to_string(Path::new(path.as_str()).join("meta.properties")) {
-            Ok(text) => {
-                let meta = MetaProperties::parse(&text).map_err(|error| format!("{path}: {error}"))?;
-                found.push(path.to_string());
-                metas.insert(path.to_string(), meta);
+/// What a new cluster begins with, as Java prints it.
+fn told(features: &[MetadataRecord]) -> String {
+    let mut level = 0;
+    let records = features.iter().filter_map(|it| match it {
+        MetadataRecord::FeatureLevel(it) => {
+            if &*it.name == "metadata.version" {
+                level = it.feature_level;
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && Path::new(path.as_str()).is_dir() => {
-                problems.push(format!("{path} is not formatted."));
-            }
+            let (name, level) = (&it.name, it.feature_level);
+            Some(format!("ApiMessageAndVersion(FeatureLevelRecord(name='{name}', featureLevel={level}) at version 0)"))
+        }
+        _ => None,
+    });
+    let records: Vec<String> = records.collect();
+    format!("BootstrapMetadata(records=[{}], metadataVersionLevel={level}, source=format command)", records.join(", "))
+}
+
+/// What is in the log directories, and whether nothing is wrong with them. They are looked at without their lock, so that a
+/// running server may be asked too.
+fn info(config: &Config) -> (String, bool) {
+    let mut paths: Vec<&str> = config.log_dirs.iter().map(Str::as_str).collect();
+    paths.sort_unstable();
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    let mut first: Option<MetaProperties> = None;
+    for path in paths {
+        if !Path::new(path).is_dir() {
+            let is_there = Path::new(path).exists();
+            problems.push(format!("{path} {}", if is_there { "is not a directory" } else { "does not exist" }));
+            continue;
+        }
+        found.push(path.to_owned());
+        let file = format!("{path}/meta.properties");
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                problems.push(format!("{path} does not exist."))
+                problems.push(format!("{path} is not formatted."));
+                continue;
             }
-            Err(error) => problems.push(format!("{path}: {error}")),
+            Err(error) => {
+                problems.push(format!("Error loading {file}: {error}"));
+                continue;
+            }
+        };
+        match (MetaProperties::parse(&text), &first) {
+            (Err(error), _) => problems.push(format!("Error loading {file}: {error}")),
+            (Ok(meta), Some(first)) if meta.cluster_id != first.cluster_id => {
+                problems.push("Mismatched cluster IDs between storage directories.".to_owned());
+            }
+            (Ok(meta), Some(first)) if meta.node_id != first.node_id => {
+                problems.push("Mismatched node IDs between storage directories.".to_owned());
+            }
+            (Ok(_), Some(_)) => {}
+            (Ok(meta), None) => first = Some(meta),
         }
     }
-    if !found.is_empty() {
-        println!("Found log director{}:\n  {}\n", if found.len() == 1 { "y" } else { "ies" }, found.join("\n  "));
-    }
-    if let Some((_, meta)) = metas.first_key_value() {
-        println!(
-            "Found metadata: {{cluster.id={}, directory.id={}, node.id={}, version=1}}\n",
+    let mut said = String::new();
+    list(&mut said, ["Found log directory", "Found log directories"], &found);
+    if let Some(meta) = first {
+        said += &format!(
+            "Found metadata: {{cluster.id={}, directory.id={}, node.id={}, version=1}}\n\n",
             meta.cluster_id, meta.directory_id, meta.node_id
         );
     }
-    if problems.is_empty() {
-        return Ok(());
+    list(&mut said, ["Found problem", "Found problems"], &problems);
+    (said, problems.is_empty())
+}
+
+/// Lines under a title, which is another one for several.
+fn list(said: &mut String, [one, several]: [&str; 2], lines: &[String]) {
+    if !lines.is_empty() {
+        let title = if lines.len() == 1 { one } else { several };
+        *said += &format!("{title}:\n  {}\n\n", lines.join("\n  "));
     }
-    Err(format!("Found problem{}:\n  {}", if problems.len() == 1 { "" } else { "s" }, problems.join("\n  ")))
 }
 
 /// Of the metadata log: what stands for nothing but the voters.
@@ -241,6 +301,8 @@ const METADATA_VERSION: &str = "4.3-IV0";
 
 #[cfg(test)]
 mod tests {
+    use protocol::messages::FeatureLevelRecord;
+
     use super::*;
 
     fn config(pairs: &[(&str, &str)]) -> Config {
@@ -279,6 +341,48 @@ mod tests {
         );
         assert_eq!(voters_of(&broker, false, None, true), Ok(None));
         assert_eq!(voters_of(&broker, false, None, false), Ok(None));
+    }
+
+    #[test]
+    fn directories_are_described_as_kafka_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, two] = ["one", "two"].map(|name| folder.path().join(name).display().to_string());
+        let config = config(&[&CONTROLLER[..], &[("log.dirs", &*format!("{two},{one}"))]].concat());
+        let missing = format!("Found problems:\n  {one} does not exist\n  {two} does not exist\n\n");
+        assert_eq!(info(&config), (missing, false));
+        let voters = alone(&config).unwrap();
+        format(&config, "any-name", Some(&voters), false).unwrap();
+        let (said, is_well) = info(&config);
+        let start =
+            format!("Found log directories:\n  {one}\n  {two}\n\nFound metadata: {{cluster.id=any-name, directory.id=");
+        assert!(said.starts_with(&start) && said.ends_with(", node.id=1, version=1}\n\n") && is_well, "{said}");
+        let again = format(&config, "any-name", Some(&voters), false).unwrap_err();
+        assert!(again.starts_with("Log directory ") && again.ends_with("format the others."), "{again}");
+        format(&config, "any-name", Some(&voters), true).unwrap();
+        // Neither way is a directory of another cluster taken for this one's.
+        for ignore_formatted in [false, true] {
+            let other = format(&config, "another", Some(&voters), ignore_formatted).unwrap_err();
+            assert_eq!(
+                other,
+                format!("Invalid cluster.id in: {two}/meta.properties. Expected another, but read any-name")
+            );
+        }
+        std::fs::remove_dir_all(&one).unwrap();
+        std::fs::write(&one, "").unwrap();
+        let (said, is_well) = info(&config);
+        assert!(said.ends_with(&format!("Found problem:\n  {one} is not a directory\n\n")) && !is_well, "{said}");
+    }
+
+    #[test]
+    fn what_a_cluster_begins_with_is_told_as_java_does() {
+        let levels: [MetadataRecord; 2] = [("metadata.version", 30), ("group.version", 1)]
+            .map(|(name, level)| FeatureLevelRecord { name: Str::from_static(name), feature_level: level }.into());
+        assert_eq!(
+            told(&levels),
+            "BootstrapMetadata(records=[ApiMessageAndVersion(FeatureLevelRecord(name='metadata.version', featureLevel=30) at \
+             version 0), ApiMessageAndVersion(FeatureLevelRecord(name='group.version', featureLevel=1) at version 0)], \
+             metadataVersionLevel=30, source=format command)"
+        );
     }
 
     #[test]

@@ -70,11 +70,10 @@ impl Admin {
         Admin { config, by_controllers }
     }
 
-    /// The same cluster by one of its nodes.
+    /// One of its nodes alone, which answers itself.
     pub(crate) fn at(&self, host: Str, port: u16) -> Admin {
-        let mut config = self.config.clone();
-        config.bootstrap_servers = vec![(host, port)];
-        Admin { config, by_controllers: self.by_controllers }
+        let config = ClientConfig { bootstrap_servers: vec![(host, port)], ..self.config.clone() };
+        Admin { config, by_controllers: false }
     }
 
     /// The cluster as its brokers, or its controllers, describe it.
@@ -97,12 +96,11 @@ impl Admin {
         let cluster = self.cluster()?;
         let node = cluster.brokers.iter().find(|node| node.broker_id == id);
         let server = node.and_then(|node| Some((node.host.clone(), u16::try_from(node.port).ok()?)));
-        let Some(server) = server else {
+        let Some((host, port)) = server else {
             let what = format!("Node {id} is not there to be asked. Call: {call}");
             return Err(exception("TimeoutException", &what));
         };
-        let config = ClientConfig { bootstrap_servers: vec![server], ..self.config.clone() };
-        Admin::new(config, false).ask(call, body, |_| false)
+        self.at(host, port).ask(call, body, |_| false)
     }
 
     /// Asks until there is an answer, or `default.api.timeout.ms` is over. `passes` says which errors are worth another try.
