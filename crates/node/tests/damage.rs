@@ -62,8 +62,7 @@ fn a_damaged_metadata_log_is_refused_after_any_crash() {
 /// Apache Kafka's storage tool can format a directory with what this version does not know.
 #[test]
 fn records_that_are_not_known_are_refused_in_a_line() {
-    let feature =
-        FeatureLevelRecord { name: "metadata.version".into(), feature_level: 25, ..FeatureLevelRecord::default() };
+    let feature = FeatureLevelRecord { name: "metadata.version".into(), feature_level: 25 };
     let known: Vec<MetadataRecord> = vec![feature.into()];
     let scram =
         UserScramCredentialRecord { name: "alice".into(), mechanism: 1, iterations: 4096, ..Default::default() };
