@@ -9,5 +9,5 @@ mod webdriver;
 
 pub use browser::{Browser, Scheme};
 pub use figures::{Start, Travel, start, travel};
-pub use front::Front;
 pub use frames::{Frames, Played, play_crowded, play_fast};
+pub use front::Front;
