@@ -11,8 +11,8 @@ use sim::script::Scenario;
 
 fn played(name: &str) -> History {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(format!("{name}.scenario"));
-    let scenario = Scenario::parse(&fs::read_to_string(path).unwrap()).unwrap();
-    scenario.play_with(false).unwrap().history
+    let scenario = Scenario::parse(&fs::read_to_string(path).expect("the scenario is there")).expect("it is one");
+    scenario.play_with(false).expect("it can be played").history
 }
 
 fn found(history: &History) -> PointOfNoReturn {
