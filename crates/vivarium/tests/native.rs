@@ -9,7 +9,7 @@ use std::process::Command;
 /// What takes a few seconds.
 const SHORT: [&str; 4] = ["01-", "07-", "14-", "17-"];
 /// And what takes up to a minute.
-const LONG: [&str; 10] = ["01-", "03-", "04-", "07-", "09-", "12-", "13-", "14-", "15-", "17-"];
+const LONG: [&str; 10] = ["01-", "03-", "04-", "07-", "09-", "12-", "13-", "14-", "15-metadata-", "17-"];
 
 fn scenario(prefix: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sim/scenarios");
