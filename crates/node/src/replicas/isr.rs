@@ -103,3 +103,39 @@ fn who_is_about_to_join_is_waited_for() {
     world.advance(500);
     assert_eq!(world.acked(1, sent), Some((ErrorCode::None, 1)));
 }
+
+/// What was set before there was a replica's broker counts for it as well.
+#[test]
+fn a_replica_that_came_to_a_later_broker_is_not_safe_alone() {
+    let mut world = World::without_topic(2, &[]);
+    world.create(&[1]);
+    world.set("min.insync.replicas", "2");
+    world.disks.insert(3, Store::new(MemoryDisk::new()));
+    world.start(3);
+    reassign(&mut world, -2, &[1, 2, 3], &[1]);
+    assert_eq!((world.isr(), world.write(1, "a")), (vec![1, 2, 3], 0));
+    reassign(&mut world, 3, &[3, 2], &[3, 2]);
+    assert_eq!(world.write(3, "b"), 1);
+    world.kill(2);
+    world.change(None, &[3]);
+    let sent = world.produce(3, -1, batch(&["c"]));
+    assert_eq!(world.acked(3, sent).map(|it| it.0), Some(ErrorCode::NotEnoughReplicas));
+    let quick = world.produce(3, 1, batch(&["d"]));
+    assert_eq!((world.acked(3, quick), world.ends(3)), (Some((ErrorCode::None, 2)), (2, 3)));
+    // A partition cannot have more in sync than it has replicas.
+    reassign(&mut world, -2, &[3], &[3]);
+    assert_eq!((world.write(3, "e"), world.ends(3)), (3, (4, 4)));
+}
+
+fn reassign(world: &mut World, leader: i32, replicas: &[i32], isr: &[i32]) {
+    world.commit(MetadataRecord::PartitionChange(PartitionChangeRecord {
+        topic_id: TOPIC,
+        partition_id: 0,
+        leader,
+        replicas: Some(replicas.to_vec()),
+        isr: Some(isr.to_vec()),
+        directories: Some(vec![Uuid([1; 16]); replicas.len()]),
+        ..PartitionChangeRecord::default()
+    }));
+    world.advance(2_000);
+}
