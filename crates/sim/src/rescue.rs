@@ -4,16 +4,18 @@
 //! who stands still goes on, who does not run starts. What becomes of that future says whether the moment was too late. Moments are
 //! halved, for whoever comes too late once comes too late ever after.
 
-use protocol::{Instant, Str};
+use protocol::{Instant, Str, TopicPartition};
 
 use crate::action::Action;
-use crate::check::{Checks, Verdict};
+use crate::check::Verdict;
 use crate::history::History;
 use crate::world::World;
 
-/// How long a future may take to lose what it will lose, in µs: longer than a broker that died stays registered, and than its
-/// successors need to agree and to copy.
-const FUTURE_US: u64 = 20_000_000;
+/// How long a future may take to lose what it will lose, in µs, besides the longest session of a broker: what its successors need to
+/// agree and to copy.
+const FUTURE_US: u64 = 11_000_000;
+/// `broker.session.timeout.ms` unless somebody says otherwise.
+const SESSION_MS: u64 = 9_000;
 /// How often a future is looked at, in µs: one that has lost is not played to its end.
 const LOOK_US: u64 = 500_000;
 
@@ -21,8 +23,11 @@ const LOOK_US: u64 = 500_000;
 #[derive(Clone)]
 pub struct Rescue {
     history: History,
-    /// Acknowledged records that were lost before the loss that is asked about.
+    /// Where the records are lost that are asked about, and how many acknowledged ones were before.
+    partition: TopicPartition,
     before: u64,
+    /// How long a future is, in µs.
+    future_us: u64,
     /// The last moment known to be early enough, in events.
     early: u64,
     /// The first one known to be too late.
@@ -47,11 +52,15 @@ impl Rescue {
     /// Begins to ask about the last loss of acknowledged records up to the moment that is looked at. None if there is none.
     pub fn begin(history: &History) -> Option<Rescue> {
         let findings = history.world().checks().findings();
-        let last = findings.iter().rposition(|it| it.acked > 0 && it.verdict != Verdict::Kept)?;
-        let loss = findings[last].event;
-        let before = findings[..last].iter().filter(|it| it.event < loss);
-        let before = before.filter(|it| it.verdict != Verdict::Kept).map(|it| it.acked).sum();
-        Some(Rescue { history: history.clone(), before, early: 0, late: loss, loss })
+        let last = findings.iter().rfind(|it| it.acked > 0 && it.verdict != Verdict::Kept)?;
+        let (loss, partition) = (last.event, last.partition.clone()?);
+        let mut history = history.clone();
+        history.seek(loss.saturating_sub(1));
+        let before = harm(history.world(), &partition).0;
+        let sessions = history.world().setup().brokers.iter().flat_map(|it| &it.settings);
+        let sessions = sessions.filter(|it| &*it.0 == "broker.session.timeout.ms").filter_map(|it| it.1.parse().ok());
+        let future_us = sessions.fold(SESSION_MS, u64::max).saturating_mul(1_000).saturating_add(FUTURE_US);
+        Some(Rescue { history, partition, before, future_us, early: 0, late: loss, loss })
     }
 
     /// Looks at one more future. False if the answer is known.
@@ -86,21 +95,21 @@ impl Rescue {
     fn is_avoided(&self) -> bool {
         let mut world = self.history.world().clone();
         mend(&mut world, &self.history);
-        let end = world.clock().0 + FUTURE_US;
+        let end = world.clock().0.saturating_add(self.future_us);
         while world.clock().0 < end {
             start_all(&mut world);
             world.run_until(Instant((world.clock().0 + LOOK_US).min(end)));
-            if lost(world.checks()) > self.before {
+            if harm(&world, &self.partition).0 > self.before {
                 return false;
             }
         }
-        world.checks().at_risk(|pid| world.is_up(world.name(pid))) == 0
+        harm(&world, &self.partition).1 == 0
     }
 }
 
-/// Acknowledged records that are lost, whether the settings allow it or not.
-fn lost(checks: &Checks) -> u64 {
-    checks.findings().iter().filter(|it| it.verdict != Verdict::Kept).map(|it| it.acked).sum()
+/// Acknowledged records of a partition that are lost, and those that nobody has who could lead.
+fn harm(world: &World, partition: &TopicPartition) -> (u64, u64) {
+    world.checks().harm(partition, |pid| world.is_up(world.name(pid)))
 }
 
 /// Undoes what was done to processes, ways and disks. What needs no mending is refused, and that is as well.

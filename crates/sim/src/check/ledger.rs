@@ -99,8 +99,9 @@ pub(super) struct PartitionLedger {
     pub(super) rotten: Vec<Rot>,
     /// By offset, from 0.
     entries: Entries<Entry>,
-    /// How often records were lost, and which.
+    /// How often records were lost, how many of those were acknowledged, and which.
     pub(super) losses: u32,
+    pub(super) acked_lost: u64,
     /// By offset, and in the order of the losses.
     lost: SharedMap<(i64, u32), Lost>,
     /// Replicas that came back with less than they had, for the power or the disk was gone, and have not caught up since.
@@ -205,6 +206,7 @@ impl PartitionLedger {
             compacted: false,
             rotten: Vec::new(),
             losses: 0,
+            acked_lost: 0,
             lost: SharedMap::default(),
             losers: Set::new(),
             died: Map::new(),
@@ -274,6 +276,7 @@ impl PartitionLedger {
             let Some(lost) = self.lost_at(offset).find(|it| it.epoch == epoch).copied() else { return authors };
             self.epochs.push(epoch, offset, offset + 1);
             self.push(lost.entry);
+            self.acked_lost = self.acked_lost.saturating_sub(u64::from(lost.entry.acked));
             authors.extend(lost.entry.author.map(|author| (author, offset)));
         }
         authors
@@ -338,6 +341,7 @@ impl PartitionLedger {
         if loss.records > 0 {
             self.entries.truncate(from);
             self.losses += 1;
+            self.acked_lost += loss.acked;
             self.high_watermark = self.high_watermark.min(end.0);
             self.acked_end = self.acked_end.min(end.0);
             self.epochs.cut(end.0);

@@ -4,7 +4,7 @@
 //! another one in its place, or when no replica has it any more.
 
 use protocol::records::{BatchHead, Batches};
-use protocol::{LeaderEpoch, Offset, Uuid};
+use protocol::{LeaderEpoch, Offset, TopicPartition, Uuid};
 use storage::LogSpec;
 
 use super::ledger::{self, Author, Entry, PartitionLedger};
@@ -212,6 +212,7 @@ impl Checks {
             (_, false) => (Verdict::Bug, "acknowledged records must survive a crash of the process"),
         };
         let label = partition.label();
+        let of = TopicPartition { topic: partition.topic.clone(), partition: partition.partition };
         let what = match lost.records {
             1 if lost.acked == 1 => format!("1 record of {label}, at {end}, is lost, an acknowledged one: {why}"),
             1 => format!("1 record of {label}, at {end}, is lost, not an acknowledged one: {why}"),
@@ -223,7 +224,7 @@ impl Checks {
         let found = self.findings.len();
         self.find(event, Check::AckedStays, verdict, what);
         if let Some(finding) = self.findings.get_mut(found) {
-            finding.acked = lost.acked;
+            (finding.acked, finding.partition) = (lost.acked, Some(of));
         }
     }
 

@@ -45,6 +45,8 @@ pub struct Finding {
     pub what: String,
     /// How many acknowledged records are lost by it.
     pub acked: u64,
+    /// The partition of which they are.
+    pub partition: Option<TopicPartition>,
 }
 
 /// How the records of a client stand.
@@ -181,6 +183,12 @@ impl Checks {
     /// sync or eligible who runs has them; of partitions of which nobody of them runs, nobody at all of them.
     pub fn at_risk(&self, runs: impl Fn(Pid) -> bool) -> u64 {
         self.partitions.iter().map(|it| it.at_risk(&runs)).sum()
+    }
+
+    /// Of a partition's acknowledged records: how many are lost, and how many nobody has who could lead now.
+    pub fn harm(&self, partition: &TopicPartition, runs: impl Fn(Pid) -> bool) -> (u64, u64) {
+        let found = self.find_partition(&partition.topic, partition.partition).and_then(|it| self.partitions.get(it));
+        found.map_or((0, 0), |it| (it.acked_lost, it.at_risk(&runs)))
     }
 
     /// The newest epoch of the metadata quorum in which somebody led it.
@@ -634,7 +642,7 @@ impl Checks {
         }
         let keep = self.findings.len() < FINDINGS || (verdict == Verdict::Bug && self.bugs == 1);
         if keep {
-            self.findings.push(Finding { event, check, verdict, what, acked: 0 });
+            self.findings.push(Finding { event, check, verdict, what, acked: 0, partition: None });
         }
     }
 
