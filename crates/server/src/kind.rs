@@ -1,6 +1,6 @@
 //! Which store operations run beside the lane, and what waits for them.
 
-use storage::{Cell, LogId, StoreOp};
+use storage::{Cell, DirId, LogId, StoreOp};
 
 /// How operations are carried out.
 #[derive(Clone, Copy, PartialEq)]
@@ -26,14 +26,8 @@ pub(crate) fn kind_of(op: &StoreOp) -> Kind {
         | StoreOp::Remove(log)
         | StoreOp::Swap(log, ..)
         | StoreOp::Move(log) => Kind::After(Some(*log)),
-        StoreOp::Put(
-            Cell::QuorumState(_)
-            | Cell::RecoveryPoints(_)
-            | Cell::HighWatermarks(_)
-            | Cell::LogStarts(_)
-            | Cell::CleanerOffsets(_),
-            _,
-        ) => Kind::Put,
+        StoreOp::Put(Cell::QuorumState(_), _) => Kind::Put,
+        StoreOp::Put(cell, _) if dir_named_in(*cell).is_some() => Kind::Put,
         // It says that all is on disk.
         StoreOp::Put(Cell::CleanShutdown(_), _) => Kind::After(None),
         _ => Kind::Other,
@@ -53,6 +47,17 @@ pub(crate) fn lane_of(op: &StoreOp) -> Option<LogId> {
         | StoreOp::Move(log)
         | StoreOp::DropCopy(log)
         | StoreOp::Put(Cell::LeaderEpochs(log) | Cell::Producers(log, _) | Cell::Snapshot(log, _), _) => Some(*log),
+        _ => None,
+    }
+}
+
+/// The directory of whose logs a cell speaks by their names. None of those begins before it is written: it may speak of another
+/// log, which had the name before.
+pub(crate) fn dir_named_in(cell: Cell) -> Option<DirId> {
+    match cell {
+        Cell::RecoveryPoints(dir) | Cell::HighWatermarks(dir) | Cell::LogStarts(dir) | Cell::CleanerOffsets(dir) => {
+            Some(dir)
+        }
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use ordered::{Map, Set};
 use protocol::{Era, FileId};
 use storage::copy::CopyFault;
-use storage::{Cell, CleanStep, CopyPlan, Done, LogId, OpId, Store, StoreError, StoreOp};
+use storage::{Cell, CleanStep, CopyPlan, DirId, Done, LogId, OpId, Store, StoreError, StoreOp};
 
 use crate::cleaner::{Cleaners, Ended};
 use crate::compressors::NativeCompressors;
@@ -19,8 +19,8 @@ use crate::disk::NativeDisk;
 use crate::file::NativeFile;
 use crate::flusher::{Flushed, Flushers, Of};
 use crate::held::Change;
-use crate::kind::{Kind, finds_mounts, kind_of, lane_of};
-use crate::mounts::{Mounted, Mounters, mount_all};
+use crate::kind::{Kind, dir_named_in, finds_mounts, kind_of, lane_of};
+use crate::mounts::{Mounted, Mounters, dir_of, mount_all};
 use crate::reader::WakeAtEnd;
 
 /// A finished operation, and what it changed about the files that a sender may need.
@@ -289,17 +289,17 @@ impl Worker {
                 self.finish_flushes(log, finished);
             }
         }
-        self.finish_puts(finished);
+        self.finish_puts(|_| true, finished);
         for (_, ops) in std::mem::take(&mut self.held) {
             let answers = self.store.execute_all(ops);
             finished.extend(answers.into_iter().map(|(op, result)| Finished::of(op, result)));
         }
     }
 
-    /// Waits for all small files that are being replaced, and those that are to be.
-    fn finish_puts(&mut self, finished: &mut Vec<Finished>) {
-        let is_cell = |of: &Of| matches!(of, Of::Cell(_));
-        while let Some(of) = self.flushers.all().into_iter().find(is_cell) {
+    /// Waits for such small files as are being replaced, and as are to be.
+    fn finish_puts(&mut self, is_awaited: fn(Cell) -> bool, finished: &mut Vec<Finished>) {
+        let is_it = |of: &Of| matches!(of, Of::Cell(cell) if is_awaited(*cell));
+        while let Some(of) = self.flushers.all().into_iter().find(is_it) {
             if let (Of::Cell(cell), Some(flushed)) = (of, self.flushers.wait_for(of)) {
                 self.settle_put(cell, flushed, finished);
             }
@@ -388,11 +388,28 @@ impl Worker {
         flushed.waiting
     }
 
+    /// True while what is written about a directory's logs may be of one that is gone: no other of its name may begin, for after
+    /// a crash it would be taken for that one.
+    fn may_not_mount_in(&self, dir: DirId) -> bool {
+        let is_written = |of: Of| matches!(of, Of::Cell(cell) if dir_named_in(cell) == Some(dir));
+        self.puts.keys().any(|cell| dir_named_in(*cell) == Some(dir)) || self.flushers.all().into_iter().any(is_written)
+    }
+
+    /// Waits until logs may be mounted here and now.
+    fn finish_checkpoints(&mut self, finished: &mut Vec<Finished>) {
+        self.finish_puts(|cell| dir_named_in(cell).is_some(), finished);
+    }
+
     /// Has mounts that have waited carried out beside the lane, unless others are. The answers of those that could not be.
     fn begin_mounts(&mut self) -> Vec<Finished> {
         let mut finished = Vec::new();
         while !self.mounters.is_running() && !self.mounts.is_empty() {
-            let run = self.mounts.drain(..MOUNTS.min(self.mounts.len())).collect();
+            let next = self.mounts.iter().take(MOUNTS);
+            let may_begin = next.take_while(|(_, op)| dir_of(op).is_none_or(|dir| !self.may_not_mount_in(dir))).count();
+            if may_begin == 0 {
+                break;
+            }
+            let run = self.mounts.drain(..may_begin).collect();
             let answers = self.mounters.start(&mut self.store, run, self.mount_threads);
             finished.extend(answers.into_iter().map(|(op, result)| Finished::of(op, result)));
         }
@@ -414,6 +431,7 @@ impl Worker {
         self.mounted(running, finished);
         let rest: Vec<(OpId, StoreOp)> = self.mounts.drain(..).collect();
         if !rest.is_empty() {
+            self.finish_checkpoints(finished);
             let answers = mount_all(&mut self.store, rest, self.mount_threads);
             finished.extend(answers.into_iter().map(|(op, result)| Finished::of(op, result)));
         }
@@ -427,6 +445,12 @@ impl Worker {
         }
         let at = self.mounts.iter().position(|(_, op)| matches!(op, StoreOp::Mount(it, _) if *it == log));
         if let Some((op, mount)) = at.and_then(|at| self.mounts.remove(at)) {
+            if dir_of(&mount).is_some_and(|dir| self.may_not_mount_in(dir)) {
+                // Some may wait for the mounts that are under way.
+                let running = self.mounters.wait();
+                self.mounted(running, finished);
+                self.finish_checkpoints(finished);
+            }
             finished.push(Finished::of(op, self.store.execute(mount)));
         }
     }
@@ -458,7 +482,8 @@ impl Worker {
         // They come last, too, but before what must not overtake them. Of one log, appends on both sides of a flush are one write.
         let mut flushes: Vec<(OpId, LogId)> = Vec::new();
         let mut puts: Vec<(OpId, Cell, Bytes)> = Vec::new();
-        if !ops.iter().any(|(_, op)| matches!(kind_of(op), Kind::After(_))) {
+        let in_order = |kind: Kind| matches!(kind, Kind::After(_)) || (kind == Kind::Mount && !self.serves);
+        if !ops.iter().any(|(_, op)| in_order(kind_of(op))) {
             ops.retain(|(id, op)| match op {
                 StoreOp::Flush(log) => {
                     flushes.push((*id, *log));
@@ -480,13 +505,20 @@ impl Worker {
                 self.mount_log(log, &mut finished);
             } else if run.iter().any(|(_, op)| finds_mounts(op)) {
                 self.mount_rest(&mut finished);
+            } else if kind == Kind::Mount {
+                for (id, cell, bytes) in puts.drain(..) {
+                    self.put(id, cell, bytes, &mut finished);
+                }
             }
             let answers = match kind {
                 Kind::Mount if self.serves => {
                     self.mounts.extend(run);
                     continue;
                 }
-                Kind::Mount => mount_all(&mut self.store, run, self.mount_threads),
+                Kind::Mount => {
+                    self.finish_checkpoints(&mut finished);
+                    mount_all(&mut self.store, run, self.mount_threads)
+                }
                 Kind::Flush => {
                     flushes.extend(run.into_iter().filter_map(|(id, op)| match op {
                         StoreOp::Flush(log) => Some((id, log)),
@@ -514,7 +546,7 @@ impl Worker {
                             for (id, cell, bytes) in puts.drain(..) {
                                 self.put(id, cell, bytes, &mut finished);
                             }
-                            self.finish_puts(&mut finished);
+                            self.finish_puts(|_| true, &mut finished);
                         }
                     } else {
                         for (id, cell, bytes) in puts.drain(..) {

@@ -31,7 +31,8 @@ pub(crate) fn mount_all(store: &mut Store<NativeDisk>, mounts: Vec<(OpId, StoreO
     }
 }
 
-fn dir_of(op: &StoreOp) -> Option<DirId> {
+/// The directory of a mount.
+pub(crate) fn dir_of(op: &StoreOp) -> Option<DirId> {
     if let StoreOp::Mount(_, spec) = op { Some(spec.dir) } else { None }
 }
 
@@ -233,6 +234,7 @@ mod tests {
             topic_id,
             create: true,
             synced: false,
+            replicated: false,
             compacted: false,
             reserve: 0,
         }

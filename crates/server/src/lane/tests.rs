@@ -28,6 +28,7 @@ fn spec(partition: i32) -> LogSpec {
         topic_id: Uuid([5; 16]),
         create: true,
         synced: false,
+        replicated: false,
         compacted: false,
         reserve: 0,
     }
@@ -187,6 +188,40 @@ fn of_what_a_cell_is_to_hold_meanwhile_the_last_is_written() {
     assert_eq!(points(), text(0));
 }
 
+/// A topic is deleted and created again. Its log began while the checkpoints that still spoke of the one before waited for the
+/// disk, and a crash had it taken for that: records that were acked were below its start.
+#[test]
+fn a_log_begins_when_the_checkpoints_do_not_speak_of_another_of_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let starts = |op| (OpId(op), StoreOp::Put(Cell::LogStarts(DirId(0)), storage::meta::format_offsets([])));
+    let mount = |op, log: u32| (OpId(op), StoreOp::Mount(LogId(log), spec(log as i32)));
+    let (mut worker, told) = worker(folder.path());
+    let is_there = |log: u32| folder.path().join(format!("orders-{log}")).exists();
+    // The second waits for the first, and the mount for both.
+    assert_eq!(taken(&mut worker.carry_out(vec![starts(1), starts(2), mount(3, 1)])), []);
+    for op in 1..=2 {
+        assert_eq!(taken(&mut worker.begin_mounts()), []);
+        assert!(!worker.mounters.is_running() && !is_there(1), "{op} is not answered yet");
+        assert_eq!(hear(&mut worker, &told), [(op, Ok(Done::Put))]);
+    }
+    assert_eq!(taken(&mut worker.begin_mounts()), []);
+    let mut finished = Vec::new();
+    let running = worker.mounters.wait();
+    worker.mounted(running, &mut finished);
+    assert!(matches!(taken(&mut finished)[..], [(3, Ok(Done::Mounted(_)))]) && is_there(1));
+    // One that is wanted at once has them waited for; and so do all of a node that has appended nothing yet.
+    worker.carry_out(vec![starts(4), mount(5, 2)]);
+    let order = |finished: Vec<Finished>| finished.into_iter().map(|it| it.op.0).collect::<Vec<u64>>();
+    assert_eq!(order(worker.carry_out(vec![(OpId(6), StoreOp::Remove(LogId(2)))])), [4, 5, 6]);
+    worker.serves = false;
+    assert_eq!(order(worker.carry_out(vec![starts(7), mount(8, 3), starts(9)])), [7, 8]);
+    worker.serves = true;
+    worker.carry_out(vec![mount(10, 4)]);
+    let mut finished = Vec::new();
+    worker.mount_rest(&mut finished);
+    assert_eq!(order(finished), [9, 10]);
+}
+
 /// A topic of many partitions is created while records are appended, and one of its partitions is removed.
 #[test]
 fn mounts_hold_up_nobody_who_does_not_need_them() {
@@ -251,6 +286,7 @@ fn a_clean_ends_with_its_log() {
         topic_id: Uuid([5; 16]),
         create: true,
         synced: false,
+        replicated: false,
         compacted: true,
         reserve: 0,
     };
