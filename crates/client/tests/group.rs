@@ -543,6 +543,73 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// A member that has `t-0`, was assigned `t-1` too, and commits before it takes that: a heartbeat and, after a first
+    /// attempt, the commit are under way.
+    fn member_about_to_take() -> Stage {
+        let backoff = [("retry.backoff.ms", "1500"), ("retry.backoff.max.ms", "1500")];
+        let settings = [[("group.protocol", "consumer"), ("auto.commit.interval.ms", "60000")], backoff].concat();
+        let (mut stage, _) = Stage::member(&settings);
+        stage.told(ErrorCode::None, 2, Some(&[0]));
+        stage.told_after_fetches(2, None);
+        stage.committed_at(0);
+        stage.without_fetches();
+        stage.advance(1_000);
+        stage.told_after_fetches(3, Some(&[0, 1]));
+        stage.without_fetches();
+        stage.committed(ErrorCode::CoordinatorLoadInProgress);
+        stage.advance(1_000);
+        stage.advance(1_000);
+        assert_eq!((stage.state(), stage.owned()), (MemberState::Releasing, vec![0]));
+        stage
+    }
+
+    /// The same one, which was assigned `t-2` too meanwhile, has taken `t-1` and says so; that is not answered.
+    fn member_that_tells() -> (Stage, ConnId, Request) {
+        let mut stage = Stage::member_about_to_take();
+        stage.told_after_fetches(3, Some(&[0, 1, 2]));
+        stage.advance(1_000);
+        stage.without_fetches();
+        stage.committed(ErrorCode::None);
+        assert_eq!(stage.owned(), [0, 1]);
+        stage.told_after_fetches(3, None);
+        stage.without_fetches();
+        assert_eq!(stage.committed_at(0), [1]);
+        stage.without_fetches();
+        stage.committed(ErrorCode::None);
+        stage.without_fetches();
+        let (conn, request, asked) = stage.take_heartbeat();
+        assert_eq!(told_owned(&asked), Some(vec![0, 1]));
+        assert_eq!(stage.owned(), [0, 1], "the coordinator hears that it does not have t-2");
+        (stage, conn, request)
+    }
+}
+
+#[test]
+fn kip_848_what_is_assigned_to_another_one_meanwhile_is_not_taken() {
+    let mut stage = Stage::member_about_to_take();
+    stage.told_after_fetches(4, Some(&[0]));
+    stage.without_fetches();
+    stage.committed(ErrorCode::None);
+    assert_eq!((stage.state(), stage.owned()), (MemberState::Member, vec![0]));
+    assert!(stage.said(&GroupEvent::Assigned { epoch: 4, partitions: vec![] }));
+}
+
+#[test]
+fn kip_848_nothing_is_taken_while_the_coordinator_hears_that_it_is_not_there() {
+    let (mut stage, conn, request) = Stage::member_that_tells();
+    let body = ConsumerGroupHeartbeatResponse { member_epoch: 4, heartbeat_interval_ms: 1_000, ..Default::default() };
+    stage.answer(conn, &request, ResponseBody::ConsumerGroupHeartbeat(body));
+    assert_eq!(stage.owned(), [0, 1, 2], "it is still to come");
+}
+
+#[test]
+fn kip_848_what_the_coordinator_may_have_given_away_is_not_taken() {
+    let (mut stage, conn, _) = Stage::member_that_tells();
+    stage.input(Input::Closed(conn));
+    assert_eq!((stage.state(), stage.owned()), (MemberState::Member, vec![0, 1]));
+}
+
 #[test]
 fn kip_848_a_fenced_member_has_lost_all_and_joins_anew_under_its_id() {
     let (mut stage, _) = Stage::member(&[("group.protocol", "consumer"), ("enable.auto.commit", "false")]);

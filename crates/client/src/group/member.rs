@@ -32,6 +32,8 @@ pub(super) struct Member {
     tells_owned: bool,
     /// The next heartbeat tells what does not change, too.
     tells_all: bool,
+    /// A heartbeat that tells what it has is on its way: what it does not name the coordinator may give to others.
+    telling: bool,
     /// The topics that the coordinator was told.
     told: Set<Str>,
     interval_ms: i64,
@@ -78,7 +80,7 @@ impl Group {
             MemberState::Releasing => {
                 let waits = self.offsets.is_committing_for(Why::Release);
                 let is_late = self.member.releasing_until.is_some_and(|at| at <= context.now.mono);
-                if waits && !is_late {
+                if (waits && !is_late) || self.member.telling {
                     return false;
                 }
                 self.offsets.drop_for(Why::Release);
@@ -126,10 +128,16 @@ impl Group {
         true
     }
 
-    /// Gives up what goes and takes what comes.
+    /// Gives up what goes and takes what comes, if it is still to come: the coordinator may have assigned anew since.
     fn change_over(&mut self, consumer: &mut Consumer, context: &mut Context<'_>) {
-        let wanted = self.member.wanted.clone();
-        let (kept, given): (Vec<_>, Vec<_>) = consumer.owned().into_iter().partition(|it| wanted.contains(it));
+        let owned = consumer.owned();
+        let is_to_come = |it: &TopicPartition| {
+            let target = self.member.target.as_ref().and_then(|to| to.get(&context.metadata.topic_id(&it.topic)));
+            target.is_some_and(|partitions| partitions.contains(&it.partition))
+        };
+        let mut wanted = self.member.wanted.clone();
+        wanted.retain(|it| owned.contains(it) || is_to_come(it));
+        let (kept, given): (Vec<_>, Vec<_>) = owned.into_iter().partition(|it| wanted.contains(it));
         let added: Vec<TopicPartition> = wanted.iter().filter(|it| !kept.contains(it)).cloned().collect();
         if !given.is_empty() {
             context.out.emit(|| Event::Group(GroupEvent::Revoked { partitions: given }));
@@ -180,6 +188,7 @@ impl Group {
                 request.topic_partitions = Some(partitions.collect());
             }
             (group.member.tells_all, group.member.tells_owned) = (false, false);
+            group.member.telling = request.topic_partitions.is_some();
             Some((RequestBody::ConsumerGroupHeartbeat(request), Asked::MemberHeartbeat))
         });
         if sent {
@@ -202,6 +211,10 @@ impl Group {
     pub(super) fn member_unheard(&mut self, context: &mut Context<'_>) {
         self.heartbeat.asked = false;
         (self.member.tells_all, self.member.tells_owned) = (true, true);
+        // What it was assigned and did not have may be another's by now: the answer to all will say.
+        if std::mem::take(&mut self.member.telling) {
+            self.member.target = None;
+        }
         self.beat_again(context);
     }
 
@@ -226,6 +239,7 @@ impl Group {
             return self.member_refused(error, body.error_message.as_deref(), consumer, context);
         }
         self.member.failures = 0;
+        self.member.telling = false;
         self.member.interval_ms = i64::from(body.heartbeat_interval_ms);
         if !self.member.tells_owned {
             self.heartbeat.due = until(context.now, self.member.interval_ms);
