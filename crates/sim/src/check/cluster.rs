@@ -1,7 +1,7 @@
 //! What must hold among several nodes: who may lead, who is in sync, and that neither costs what is committed.
 
 use node::Node;
-use node::image::{Image, PartitionImage, TopicImage};
+use node::image::{Image, PartitionImage, Resource, TopicImage};
 use ordered::{Map, Set};
 use protocol::records::Batches;
 use protocol::{NodeId, Offset, Str};
@@ -32,6 +32,26 @@ impl Checks {
     pub(crate) fn metadata(&mut self, event: u64, node: &Node, bug: Option<PlantedBug>) {
         self.check_fetchers(event, node, bug);
         self.check_image(event, node.image(), bug);
+    }
+
+    /// What was asked for a topic is promised once it is there, and was made so. Who writes to a topic that is not there has it
+    /// made with the brokers' settings, perhaps before the one that was asked for can be; and where there are fewer replicas
+    /// than must be in sync, all of them must be.
+    pub(crate) fn topics_exist(&mut self, image: &Image) {
+        if image.next_offset() <= self.metadata_offset {
+            return;
+        }
+        for topic in image.topics() {
+            let Some(fewest) = topic.partitions.iter().map(|(_, it)| it.replicas.len()).min() else { continue };
+            let promise = self.topics.entry(topic.name.clone()).or_default();
+            if promise.topic_id != topic.id {
+                promise.topic_id = topic.id;
+                if image.settings(&Resource::topic(&topic.name)).is_none() {
+                    (promise.durable, promise.min_isr) = (false, 1);
+                }
+            }
+            promise.min_isr = promise.min_isr.min(fewest);
+        }
     }
 
     pub(super) fn check_image(&mut self, event: u64, image: &Image, bug: Option<PlantedBug>) {
@@ -100,6 +120,7 @@ impl Checks {
         let is_new_leader = partition.leader_epoch.0 > ledger.leader_epoch;
         (ledger.partition_epoch, ledger.leader_epoch) = (partition.partition_epoch, partition.leader_epoch.0);
         self.partitions[index].isr.clone_from(&in_sync);
+        self.partitions[index].assigned = replicas.iter().filter_map(|id| self.nodes.get(id).copied()).collect();
         self.partitions[index].elr = elr.iter().filter_map(|id| self.nodes.get(id).copied()).collect();
         let was_excused = self.is_excused(index, i64::MIN);
         self.partitions[index].forgive();
@@ -142,14 +163,19 @@ impl Checks {
         }
         let label = ledger.label();
         let promise = self.topics.get(&ledger.topic).cloned().unwrap_or_default();
-        let min_isr = promise.min_isr.min(ledger.replicas.len());
+        let min_isr = promise.min_isr;
         let in_sync = leader.isr.len();
         if in_sync < min_isr {
             let what = format!("{label} is committed up to {offset} with {in_sync} in sync, and not {min_isr}");
             return self.find(event, Check::StrongIsr, Verdict::Bug, what);
         }
         let ledger = &self.partitions[index];
-        let lacks = |it: &&Pid| ledger.has(**it) < offset && !self.is_excused(index, ledger.has(**it));
+        // Who is no replica any more gives its log up, perhaps before the leader has heard of that.
+        let has_left = |it: Pid| !ledger.assigned.is_empty() && !ledger.assigned.contains(&it);
+        let lacks = |it: &&Pid| {
+            let has = ledger.has(**it);
+            has < offset && !has_left(**it) && !self.is_excused(index, has)
+        };
         if let Some(pid) = leader_isr(ledger, pid).iter().find(lacks) {
             let what = format!(
                 "{label} is committed up to {offset}, and process {}, which is in sync, has it up to {}",

@@ -113,6 +113,7 @@ pub(super) struct PartitionLedger {
     /// The newest in which somebody said that it leads.
     pub(super) led_epoch: i32,
     pub(super) partition_epoch: i32,
+    pub(super) assigned: Vec<Pid>,
     pub(super) isr: Vec<Pid>,
     pub(super) elr: Vec<Pid>,
     /// The last record of each client.
@@ -213,6 +214,7 @@ impl PartitionLedger {
             leader_epoch: -1,
             led_epoch: -1,
             partition_epoch: -1,
+            assigned: Vec::new(),
             isr: Vec::new(),
             elr: Vec::new(),
             last: Vec::new(),

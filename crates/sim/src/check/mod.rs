@@ -117,15 +117,17 @@ pub struct Checks {
 struct Promise {
     /// Every acknowledgement waits for the disk: made with `flush.messages=1`, and never without since.
     durable: bool,
-    /// `min.insync.replicas`, the lowest that it ever had.
+    /// `min.insync.replicas`, the lowest that it ever had, or all replicas if it ever had fewer.
     min_isr: usize,
     /// `unclean.leader.election.enable` was ever true.
     unclean: bool,
+    /// The topic of this name that was looked at; zero before there was one.
+    topic_id: Uuid,
 }
 
 impl Default for Promise {
     fn default() -> Promise {
-        Promise { durable: false, min_isr: 1, unclean: false }
+        Promise { durable: false, min_isr: 1, unclean: false, topic_id: Uuid::ZERO }
     }
 }
 
@@ -224,6 +226,7 @@ impl Checks {
             durable: value("flush.messages") == Some("1"),
             min_isr: value("min.insync.replicas").and_then(|it| it.parse().ok()).unwrap_or(1),
             unclean: value("unclean.leader.election.enable") == Some("true"),
+            topic_id: Uuid::ZERO,
         };
         match self.topics.get_mut(topic) {
             // The topic may be there already, so that nothing comes of this: the weaker promise counts.

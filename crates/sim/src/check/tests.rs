@@ -5,7 +5,7 @@ use client::RecordMetadata;
 use node::image::Image;
 use protocol::MetadataRecord;
 use protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
-use protocol::messages::{PartitionRecord, RegisterBrokerRecord, TopicRecord};
+use protocol::messages::{ConfigRecord, PartitionRecord, RegisterBrokerRecord, TopicRecord};
 use protocol::records::{BatchBuilder, Batches, Compression, PureCompressors, Record};
 use protocol::{LeaderEpoch, NodeId, WallMs};
 use storage::{DirId, LogSpec};
@@ -251,6 +251,10 @@ fn an_epoch_has_one_leader() {
 
 /// Brokers 1 to 3, the processes above, of which one may be fenced, and a partition of the first two.
 fn image(isr: &[i32], elr: &[i32], leader_epoch: i32, fenced: i32) -> Image {
+    image_of(&[1, 2], isr, elr, leader_epoch, fenced)
+}
+
+fn image_of(replicas: &[i32], isr: &[i32], elr: &[i32], leader_epoch: i32, fenced: i32) -> Image {
     let mut image = Image::default();
     let brokers = (1..=3).map(|id| {
         MetadataRecord::RegisterBroker(RegisterBrokerRecord {
@@ -263,13 +267,13 @@ fn image(isr: &[i32], elr: &[i32], leader_epoch: i32, fenced: i32) -> Image {
     let partition = MetadataRecord::Partition(PartitionRecord {
         topic_id: Uuid([7; 16]),
         partition_id: 0,
-        replicas: vec![1, 2],
+        replicas: replicas.to_vec(),
         isr: isr.to_vec(),
         eligible_leader_replicas: Some(elr.to_vec()),
         leader: isr[0],
         leader_epoch,
         partition_epoch: leader_epoch,
-        directories: vec![Uuid([1; 16]); 2],
+        directories: vec![Uuid([1; 16]); replicas.len()],
         ..PartitionRecord::default()
     });
     for (offset, record) in brokers.chain([topic, partition]).enumerate() {
@@ -347,6 +351,62 @@ fn nothing_is_committed_by_too_few() {
     };
     assert_eq!(moved(&[1, 2]), None);
     assert_eq!(moved(&[1]), Some(Check::StrongIsr));
+}
+
+/// Of a topic that a client had made before the one that was asked for, which asks for nothing, and of one that has a single
+/// replica since.
+#[test]
+fn too_few_are_fewer_than_the_topic_has_to_have() {
+    let moved = |image: &dyn Fn(bool) -> Image| {
+        let mut checks = with_nodes(cluster(&[LEADER, FOLLOWER], &[("min.insync.replicas".into(), "2".into())]));
+        checks.topics_exist(&image(false));
+        checks.check_image(1, &image(false), None);
+        checks.has(LEADER, 0, 0, "a");
+        checks.has(FOLLOWER, 0, 0, "a");
+        checks.topics_exist(&image(true));
+        checks.node_said(1, LEADER, &node::Event::Isr { topic: TOPIC, partition: 0, isr: vec![NodeId(1)] });
+        checks.committed_to(LEADER, 1);
+        checks.verdict()
+    };
+    let configured = |mut image: Image, more: i64| {
+        let setting = MetadataRecord::Config(ConfigRecord {
+            resource_type: 2,
+            resource_name: TOPIC,
+            name: "min.insync.replicas".into(),
+            value: Some("2".into()),
+        });
+        for offset in 9..=9 + more {
+            image.apply(Offset(offset), &setting).expect("it is sound");
+        }
+        image
+    };
+    let of_two = |later: bool| configured(image(&[1], &[], 0, 0), later.into());
+    let of_one = |later: bool| match later {
+        true => configured(image_of(&[1], &[1], &[], 1, 0), 1),
+        false => of_two(false),
+    };
+    assert_eq!(moved(&of_two), Some(Check::StrongIsr));
+    assert_eq!(moved(&of_one), None, "it is all there are");
+    assert_eq!(moved(&|_| image(&[1], &[], 0, 0)), None, "it was made without settings");
+}
+
+/// A replica that was reassigned gives its log up; a leader that has not heard of that counts what it had.
+#[test]
+fn who_is_no_replica_any_more_needs_no_log() {
+    let moved = |replicas: &[i32]| {
+        let mut checks = with_nodes(cluster(&[LEADER, FOLLOWER, THIRD], &[]));
+        for pid in [LEADER, FOLLOWER, THIRD] {
+            checks.has(pid, 0, 0, "a");
+        }
+        let isr = vec![NodeId(1), NodeId(2), NodeId(3)];
+        checks.node_said(1, LEADER, &node::Event::Isr { topic: TOPIC, partition: 0, isr });
+        checks.check_image(2, &image_of(replicas, &[1, 2], &[], 0, 0), None);
+        checks.removed(THIRD, 0);
+        checks.committed_to(LEADER, 1);
+        checks.verdict()
+    };
+    assert_eq!(moved(&[1, 2]), None);
+    assert_eq!(moved(&[1, 2, 3]), Some(Check::StrongIsr), "who is one must not");
 }
 
 #[test]

@@ -141,6 +141,8 @@ impl World {
         {
             self.checks.check_target(self.events + 1, &group, &told, node.image(), self.setup.bug);
         }
+        // It counts before what the node says of them.
+        self.checks.topics_exist(node.image());
         let due = node.wake_at().map(|(at, _)| at);
         let leads = node.leads_quorum();
         self.begin_event(pid, heard);
