@@ -268,8 +268,7 @@ impl Draft {
         if group.assignment_epoch >= group.epoch {
             return;
         }
-        let interval_ms = turn.consumer_assignment_interval_ms(&self.id);
-        if group.assigned_ms != 0 && interval_ms != 0 && now_ms < group.assigned_ms.saturating_add(interval_ms) {
+        if group.was_divided_within(turn.consumer_assignment_interval_ms(&self.id), now_ms) {
             return;
         }
         let assignor = group.preferred_assignor().unwrap_or(turn.config.consumer.default_assignor());

@@ -135,6 +135,13 @@ impl ConsumerGroup {
         self.members.get(id).map(|member| (id, member))
     }
 
+    /// Whether partitions were divided so little ago. A clock that is behind the one by which that was noted down, as another
+    /// coordinator's may be, cannot tell; nobody waits until it has caught up.
+    fn was_divided_within(&self, interval_ms: i64, now_ms: i64) -> bool {
+        let since = now_ms.saturating_sub(self.assigned_ms);
+        self.assigned_ms != 0 && (0..interval_ms).contains(&since)
+    }
+
     /// What a member is to have.
     fn target(&self, member: &Str) -> &[PartitionKey] {
         self.targets.get(member).map(|it| it.as_slice()).unwrap_or_default()

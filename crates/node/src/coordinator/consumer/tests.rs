@@ -211,3 +211,13 @@ fn a_large_group_is_divided() {
     assert!(group.targets.values().all(|it| it.len() == 10));
     println!("dividing 5,000 partitions among 500 members took {took:?}");
 }
+
+#[test]
+fn partitions_are_divided_again_after_the_interval_or_by_a_clock_that_is_behind() {
+    let mut group = ConsumerGroup::new();
+    assert!(!group.was_divided_within(1_000, 5), "never");
+    group.apply(&ConsumerChange::Target(Some((2, 5_000))));
+    let waits = [4_999, 5_000, 5_999, 6_000].map(|now_ms| group.was_divided_within(1_000, now_ms));
+    assert_eq!(waits, [false, true, true, false]);
+    assert!(!group.was_divided_within(0, 5_000));
+}
