@@ -234,7 +234,6 @@ mod tests {
             topic_id,
             create: true,
             synced: false,
-            replicated: false,
             compacted: false,
             reserve: 0,
         }
