@@ -19,6 +19,14 @@ use crate::lane::Message;
 /// Logs and cells that are made durable at once. A disk makes one sync of several, and one that is slow should hold up few others.
 const THREADS: usize = 4;
 
+/// For which of them a flush is: the cluster's metadata, and votes, wait for no records. Many logs that roll at once keep the
+/// others busy for seconds, and a quorum that hears nothing for so long elects another leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    Metadata,
+    Records,
+}
+
 /// What is made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Of {
@@ -75,12 +83,41 @@ impl Slot {
     }
 }
 
-/// The flushes under way: one a log or a cell, and who waits for the next.
-pub(crate) struct Flushers {
-    ended: Sender<Message>,
+/// Threads that take one task after the other.
+struct Pool {
     tasks: Sender<Task>,
     queue: Arc<Mutex<Receiver<Task>>>,
     threads: Vec<JoinHandle<()>>,
+    most: usize,
+}
+
+impl Pool {
+    fn new(most: usize) -> Pool {
+        let (tasks, queue) = channel();
+        Pool { tasks, queue: Arc::new(Mutex::new(queue)), threads: Vec::new(), most }
+    }
+
+    fn add_thread(&mut self, spawn: &mut Spawn, ended: &Sender<Message>) {
+        let (queue, ended) = (Arc::clone(&self.queue), ended.clone());
+        let work = move || {
+            loop {
+                let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok(task) = task else { return };
+                task.carry_out(&ended);
+            }
+        };
+        match spawn(Box::new(work)) {
+            Ok(thread) => self.threads.push(thread),
+            Err(error) => tracing::warn!(%error, "a thread to flush logs could not be started: flushes take longer"),
+        }
+    }
+}
+
+/// The flushes under way: one a log or a cell, and who waits for the next.
+pub(crate) struct Flushers {
+    ended: Sender<Message>,
+    metadata: Pool,
+    records: Pool,
     spawn: Spawn,
     running: Map<Of, Running>,
 }
@@ -108,9 +145,7 @@ impl Flushers {
     }
 
     pub(crate) fn with(ended: Sender<Message>, spawn: Spawn) -> Flushers {
-        let (tasks, queue) = channel();
-        let queue = Arc::new(Mutex::new(queue));
-        Flushers { ended, tasks, queue, threads: Vec::new(), spawn, running: Map::new() }
+        Flushers { ended, metadata: Pool::new(1), records: Pool::new(THREADS), spawn, running: Map::new() }
     }
 
     /// True if one of the same is under way.
@@ -132,34 +167,23 @@ impl Flushers {
     }
 
     /// Begins one. With no thread to be had it is carried out here and now: the disk is none the worse for that.
-    pub(crate) fn start(&mut self, op: OpId, of: Of, job: FlushJob<NativeFile>, disk: NativeDisk) {
-        if self.threads.len() < THREADS && self.threads.len() <= self.running.len() {
-            self.add_thread();
+    pub(crate) fn start(&mut self, op: OpId, of: Of, rank: Rank, job: FlushJob<NativeFile>, disk: NativeDisk) {
+        let pool = match rank {
+            Rank::Metadata => &mut self.metadata,
+            Rank::Records => &mut self.records,
+        };
+        if pool.threads.len() < pool.most && pool.threads.len() <= self.running.len() {
+            pool.add_thread(&mut self.spawn, &self.ended);
         }
         let outcome = Arc::<Slot>::default();
         let running = Running { op, joined: Vec::new(), outcome: Arc::clone(&outcome), waiting: VecDeque::new() };
         self.running.insert(of, running);
         let task = Task { op, of, job, disk, outcome };
-        if self.threads.is_empty() {
+        if pool.threads.is_empty() {
             task.carry_out(&self.ended);
         } else {
             // The threads end only with the queue, which is ours.
-            let _ = self.tasks.send(task);
-        }
-    }
-
-    fn add_thread(&mut self) {
-        let (queue, ended) = (Arc::clone(&self.queue), self.ended.clone());
-        let work = move || {
-            loop {
-                let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok(task) = task else { return };
-                task.carry_out(&ended);
-            }
-        };
-        match (self.spawn)(Box::new(work)) {
-            Ok(thread) => self.threads.push(thread),
-            Err(error) => tracing::warn!(%error, "a thread to flush logs could not be started: flushes take longer"),
+            let _ = pool.tasks.send(task);
         }
     }
 
@@ -181,11 +205,12 @@ impl Flushers {
 
     /// Waits for all threads; what they were given is done.
     pub(crate) fn stop(self) {
-        let Flushers { tasks, threads, .. } = self;
-        drop(tasks);
-        for thread in threads {
-            // It catches what panics in it.
-            let _ = thread.join();
+        for Pool { tasks, threads, .. } in [self.metadata, self.records] {
+            drop(tasks);
+            for thread in threads {
+                // It catches what panics in it.
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -195,6 +220,19 @@ mod tests {
     use storage::{DirId, Done, LogSpec, Store, StoreOp};
 
     use super::*;
+
+    fn spec(partition: u32, synced: bool) -> LogSpec {
+        LogSpec {
+            dir: DirId(0),
+            topic: "orders".into(),
+            partition: partition as i32,
+            topic_id: protocol::Uuid([5; 16]),
+            create: true,
+            synced,
+            compacted: false,
+            reserve: 0,
+        }
+    }
 
     /// It took the log's directory offline, and with it the node.
     #[test]
@@ -213,26 +251,16 @@ mod tests {
             let mut flushers = Flushers::with(ended, Box::new(spawn));
             let mut store = Store::new(NativeDisk::new(vec![folder.path().to_owned()]));
             for log in 1..4 {
-                let spec = LogSpec {
-                    dir: DirId(0),
-                    topic: "orders".into(),
-                    partition: log as i32,
-                    topic_id: protocol::Uuid([5; 16]),
-                    create: true,
-                    synced: false,
-                    compacted: false,
-                    reserve: 0,
-                };
-                store.execute(StoreOp::Mount(LogId(log), spec)).unwrap();
+                store.execute(StoreOp::Mount(LogId(log), spec(log, false))).unwrap();
                 let job = store.flush_job(LogId(log)).unwrap();
-                flushers.start(OpId(u64::from(log)), Of::Log(LogId(log)), job, store.disk().beside());
+                flushers.start(OpId(u64::from(log)), Of::Log(LogId(log)), Rank::Records, job, store.disk().beside());
             }
             for _ in 1..4 {
                 let Ok(Message::Flushed(Of::Log(log), op)) = told.recv() else { panic!("{threads} threads") };
                 let flushed = flushers.ended(Of::Log(log), op).unwrap();
                 assert_eq!((flushed.op, store.flushed(log, flushed.outcome.unwrap())), (op, Ok(Done::Flushed)));
             }
-            assert_eq!(flushers.threads.len(), threads);
+            assert_eq!(flushers.records.threads.len(), threads);
             flushers.stop();
         }
     }

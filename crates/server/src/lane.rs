@@ -17,7 +17,7 @@ use crate::compressors::NativeCompressors;
 use crate::copier::{Copiers, CopyEnded};
 use crate::disk::NativeDisk;
 use crate::file::NativeFile;
-use crate::flusher::{Flushed, Flushers, Of};
+use crate::flusher::{Flushed, Flushers, Of, Rank};
 use crate::held::Change;
 use crate::kind::{Kind, dir_named_in, finds_mounts, kind_of, lane_of};
 use crate::mounts::{Mounted, Mounters, dir_of, mount_all};
@@ -250,7 +250,10 @@ impl Worker {
             return;
         }
         match self.store.flush_job(log) {
-            Ok(job) => self.flushers.start(op, Of::Log(log), job, self.store.disk().beside()),
+            Ok(job) => {
+                let rank = if self.store.is_synced(log) { Rank::Metadata } else { Rank::Records };
+                self.flushers.start(op, Of::Log(log), rank, job, self.store.disk().beside());
+            }
             Err(error) => finished.push(Finished::of(op, self.store.flushed(log, Err(error)))),
         }
     }
@@ -313,7 +316,10 @@ impl Worker {
             return;
         }
         match self.store.put_job(cell, bytes) {
-            Ok(job) => self.flushers.start(op, Of::Cell(cell), job, self.store.disk().beside()),
+            Ok(job) => {
+                let rank = if matches!(cell, Cell::QuorumState(_)) { Rank::Metadata } else { Rank::Records };
+                self.flushers.start(op, Of::Cell(cell), rank, job, self.store.disk().beside());
+            }
             Err(error) => finished.push(Finished::of(op, self.store.put_done(cell, Err(error)))),
         }
     }

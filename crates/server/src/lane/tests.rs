@@ -80,13 +80,19 @@ fn flushes_and_mounts_beside_other_work_are_overtaken_by_nothing_that_depends_on
 
 /// A lane without threads beside it: what is to run there is carried out at once, and told of as ever.
 fn worker(folder: &std::path::Path) -> (Worker, Receiver<Message>) {
+    worker_with(folder, |ended| Flushers::with(ended, Box::new(|_| Err(std::io::ErrorKind::WouldBlock.into()))))
+}
+
+fn worker_with(
+    folder: &std::path::Path,
+    flushers: impl FnOnce(Sender<Message>) -> Flushers,
+) -> (Worker, Receiver<Message>) {
     let (sender, told) = channel();
-    let none = |_| Err(std::io::ErrorKind::WouldBlock.into());
     let worker = Worker {
         store: Store::new(NativeDisk::new(vec![folder.to_owned()])),
         cleaners: Cleaners::new(sender.clone(), Arc::new(NativeCompressors)),
         copiers: Copiers::new(sender.clone()),
-        flushers: Flushers::with(sender.clone(), Box::new(none)),
+        flushers: flushers(sender.clone()),
         mounters: Mounters::new(sender),
         mount_threads: 1,
         inbox: Inbox::default(),
@@ -156,6 +162,47 @@ fn nothing_is_appended_to_a_synced_log_while_it_is_flushed() {
     assert_eq!(hear(&mut worker, &told), [(5, Ok(Done::Flushed))]);
     assert_eq!(hear(&mut worker, &told), [(6, Ok(Done::Flushed))]);
     assert!(told.try_recv().is_err() && worker.held.is_empty());
+}
+
+/// Many logs roll: a controller's commits, and votes, waited until all of them were on disk.
+#[test]
+fn metadata_waits_for_no_records() {
+    const LOGS: u32 = 12;
+    let folder = tempfile::tempdir().unwrap();
+    let disk_is_slow = Arc::new(Mutex::new(()));
+    let slow = disk_is_slow.lock().unwrap();
+    // The first threads are those for records: the metadata comes when all logs are at it.
+    let (gate, mut spawned) = (Arc::clone(&disk_is_slow), 0);
+    let spawn = move |work: Box<dyn FnOnce() + Send>| {
+        spawned += 1;
+        let gate = (spawned <= 4).then(|| Arc::clone(&gate));
+        std::thread::Builder::new().spawn(move || {
+            drop(gate.as_ref().map(|gate| gate.lock()));
+            work();
+        })
+    };
+    let (mut worker, told) = worker_with(folder.path(), |ended| Flushers::with(ended, Box::new(spawn)));
+    let metadata = LogId(0);
+    worker.store.execute(StoreOp::Mount(metadata, LogSpec { synced: true, ..spec(0) })).unwrap();
+    for log in 1..=LOGS {
+        worker.store.execute(StoreOp::Mount(LogId(log), spec(log as i32))).unwrap();
+    }
+    let vote = (OpId(101), StoreOp::Put(Cell::QuorumState(metadata), "{}".into()));
+    let flushes = (1..=LOGS).map(|log| (OpId(u64::from(log)), StoreOp::Flush(LogId(log))));
+    let ops = flushes.chain([(OpId(100), StoreOp::Flush(metadata)), vote]).collect();
+    assert_eq!(taken(&mut worker.carry_out(ops)), []);
+    for expected in [100, 101] {
+        let ended = told.recv_timeout(Duration::from_secs(60)).expect("it is through before any record is");
+        let Message::Flushed(of, op) = ended else { panic!("only flushes are under way") };
+        let mut finished = Vec::new();
+        worker.flushed(of, op, &mut finished);
+        assert!(matches!(taken(&mut finished)[..], [(it, Ok(_))] if it == expected));
+    }
+    drop(slow);
+    let mut finished = Vec::new();
+    worker.finish_all(&mut finished);
+    assert_eq!(finished.len(), LOGS as usize);
+    worker.flushers.stop();
 }
 
 #[test]
