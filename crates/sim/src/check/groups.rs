@@ -20,8 +20,10 @@ pub(super) struct GroupLedger {
     /// What each consumer was told last.
     members: Map<Pid, Member>,
     partitions: Map<TopicPartition, Held>,
-    /// The generations and epochs that members were told.
+    /// The newest generation or epoch that members were told.
     epoch: i32,
+    /// The newest of them that is written down.
+    written: i32,
     rebalances: u64,
     /// The last division of partitions that was looked at (KIP-848).
     target_epoch: i32,
@@ -34,6 +36,10 @@ pub(super) struct GroupLedger {
 struct Member {
     id: Str,
     epoch: i32,
+    /// The newest that was written down before this member was told: an epoch of KIP-848, and a generation in which it got its
+    /// share. Joined generations are written once the shares are there, as in Kafka: a coordinator that takes over before that
+    /// has never heard of them and gives the next one the same number.
+    written: i32,
     /// `group.instance.id`: whoever has the same takes its place.
     instance: Option<Str>,
 }
@@ -181,7 +187,7 @@ impl Checks {
     ) {
         let Some(client) = self.client_of(pid) else { return };
         let (Some(id), name) = (client.group.clone(), client.name.clone()) else { return };
-        let instance = client.instance.clone();
+        let (instance, is_classic) = (client.instance.clone(), client.is_classic);
         match said {
             GroupEvent::Committed { offsets } => self.check_committed(event, &name, offsets),
             GroupEvent::Found { partition, offset: Some(offset) } => {
@@ -189,7 +195,8 @@ impl Checks {
             }
             _ => {}
         }
-        let ledger = self.groups.entry(id).or_insert_with(|| GroupLedger { epoch: -1, ..GroupLedger::default() });
+        let ledger =
+            self.groups.entry(id).or_insert_with(|| GroupLedger { epoch: -1, written: -1, ..GroupLedger::default() });
         if !ledger.known.contains(&pid) {
             ledger.known.push(pid);
             ledger.newcomer = Some(name.clone());
@@ -200,17 +207,27 @@ impl Checks {
         let mut wrong = None;
         match said {
             GroupEvent::Joined { epoch, member_id, .. } => {
-                let before = ledger.members.insert(pid, Member { id: member_id.clone(), epoch: *epoch, instance });
-                if let Some(before) = before.filter(|it| it.id == *member_id && it.epoch > *epoch && *epoch > 0) {
-                    let what = format!("{name} is told epoch {epoch} after {}", before.epoch);
+                let before = ledger.members.get(&pid).filter(|it| it.id == *member_id).map_or(-1, |it| it.written);
+                if before > *epoch && *epoch > 0 {
+                    let what = format!("{name} is told epoch {epoch} after {before}");
                     wrong = Some((Check::EpochsMonotone, what));
                 }
-                if *epoch > ledger.epoch {
+                let written = if is_classic { before } else { *epoch };
+                ledger.members.insert(pid, Member { id: member_id.clone(), epoch: *epoch, written, instance });
+                ledger.written = ledger.written.max(written);
+                // A generation that nobody wrote down was none. One of which is heard late has its members join again.
+                let is_next = is_classic && *epoch > ledger.written && *epoch != ledger.epoch;
+                if *epoch > ledger.epoch || is_next {
                     ledger.epoch = *epoch;
                     ledger.rebalances += 1;
                 }
             }
             GroupEvent::Assigned { epoch, partitions } => {
+                ledger.written = ledger.written.max(*epoch);
+                ledger.epoch = ledger.epoch.max(*epoch);
+                if let Some(own) = ledger.members.get_mut(&pid) {
+                    own.written = own.written.max(*epoch);
+                }
                 // Whoever the coordinator does not count was left behind, and will hear of it.
                 let are_current = |other: &Member| {
                     let own = ledger.members.get(&pid);
@@ -362,12 +379,16 @@ mod tests {
     const A: Pid = Pid(5);
     const B: Pid = Pid(6);
 
-    /// Two consumers of a group, of a topic that has one partition.
+    /// Two consumers of a group of KIP-848, of a topic that has one partition.
     fn group(instances: [Option<&str>; 2]) -> Checks {
+        group_of(instances, false)
+    }
+
+    fn group_of(instances: [Option<&str>; 2], is_classic: bool) -> Checks {
         let mut checks = cluster(&[Pid(1)], &[]);
         for (pid, instance) in [A, B].into_iter().zip(instances) {
             checks.client(pid, &Str::from(format!("c{}", pid.0)), false, false);
-            checks.client_of_group(pid, Str::from_static("g"), instance.map(Str::from));
+            checks.client_of_group(pid, Str::from_static("g"), instance.map(Str::from), is_classic);
         }
         checks
     }
@@ -497,6 +518,22 @@ mod tests {
         checks.hear(0, A, &joined(3, "a"));
         checks.hear(0, A, &joined(2, "a"));
         assert!(checks.broken_by(Check::EpochsMonotone).is_some());
+    }
+
+    /// A generation is written once the shares are there: until then a coordinator that takes over knows nothing of it.
+    #[test]
+    fn a_generation_that_nobody_wrote_down_may_come_again() {
+        let mut checks = group_of([None, None], true);
+        checks.hear(0, A, &joined(3, "a"));
+        checks.hear(0, A, &assigned(3));
+        checks.hear(0, A, &joined(5, "a"));
+        checks.hear(0, A, &joined(4, "a"));
+        assert_eq!((checks.broken(), checks.groups["g"].epoch), (None, 4));
+        // Who hears late of one before takes nothing back.
+        checks.hear(0, B, &joined(3, "b"));
+        assert_eq!((checks.broken(), checks.groups["g"].epoch), (None, 4));
+        checks.hear(0, A, &joined(2, "a"));
+        assert!(checks.broken_by(Check::EpochsMonotone).is_some(), "the third was written");
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub enum Check {
     OneOwner,
     /// What members are to have covers each partition once.
     TargetOnce,
-    /// A member's generation, or epoch, never moves back while it is a member.
+    /// A member's epoch never moves back while it is a member, nor does the generation in which it got its share.
     EpochsMonotone,
     /// No group commits beyond the high watermark.
     CommitsBelow,
@@ -131,7 +131,7 @@ impl Check {
             Check::TargetOnce => {
                 "What the members of a group are to have names each partition once, and leaves none out."
             }
-            Check::EpochsMonotone => "The generation or epoch of a member of a group never moves back.",
+            Check::EpochsMonotone => "The epoch of a member of a group, or the generation of its share, never moves back.",
             Check::CommitsBelow => "No group commits an offset beyond the high watermark.",
             Check::CommitsStay => "A group is told what it committed last, whoever coordinates it by then.",
         }

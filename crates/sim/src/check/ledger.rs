@@ -49,6 +49,8 @@ pub(super) struct ClientLedger {
     pub(super) group: Option<Str>,
     /// `group.instance.id`.
     pub(super) instance: Option<Str>,
+    /// Its group's members agree by the classic protocol.
+    pub(super) is_classic: bool,
     pub(super) idempotent: bool,
     /// `acks=all`.
     pub(super) waits_for_all: bool,
@@ -156,6 +158,7 @@ impl ClientLedger {
             name,
             group: None,
             instance: None,
+            is_classic: true,
             idempotent,
             waits_for_all,
             tally: Tally::default(),

@@ -274,9 +274,9 @@ impl Checks {
     }
 
     /// A consumer is of a group.
-    pub(crate) fn client_of_group(&mut self, pid: Pid, group: Str, instance: Option<Str>) {
+    pub(crate) fn client_of_group(&mut self, pid: Pid, group: Str, instance: Option<Str>, is_classic: bool) {
         if let Some(client) = self.client_mut(pid) {
-            (client.group, client.instance) = (Some(group), instance);
+            (client.group, client.instance, client.is_classic) = (Some(group), instance, is_classic);
         }
     }
 

@@ -224,7 +224,13 @@ impl Generator {
                 vec![(at, slow), (back, Action::Slow(name(), 0))]
             }
             7 if !group.commits => vec![(at, Action::Commit(name(), None)), (back, Action::Commit(name(), None))],
-            _ => (0..random.within(1, 3)).map(|_| (at, Action::DropResponse(*random.pick(&ASKED), name()))).collect(),
+            _ => {
+                let drops: Vec<ApiKey> = (0..random.within(1, 3)).map(|_| *random.pick(&ASKED)).collect();
+                // A static member whose joining is not answered is taken for another of its instance when it tries again. That
+                // may come when all faults are over: what is to be lost waits for the next answer.
+                let drops = drops.into_iter().filter(|it| !group.refuses || *it != ApiKey::ConsumerGroupHeartbeat);
+                drops.map(|it| (at, Action::DropResponse(it, name()))).collect()
+            }
         }
     }
 

@@ -4,7 +4,9 @@ use ordered::Map;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use client::{Answer, Client, ConnId, ConsumerRecord, Input, OpId, Operation, Outbox, Outcome, ProducerRecord};
+use client::{
+    Answer, Client, ConnId, ConsumerRecord, GroupProtocol, Input, OpId, Operation, Outbox, Outcome, ProducerRecord,
+};
 use protocol::{Response, Str, TopicPartition};
 
 use super::process::{Actor, Follow, Kind, Power, Workload};
@@ -35,6 +37,7 @@ impl World {
         let idempotent = config.idempotent();
         let waits_for_all = config.acks == client::Acks::All;
         let (group, instance) = (config.group_id.clone(), config.group_instance_id.clone());
+        let is_classic = config.group_protocol == GroupProtocol::Classic;
         let seed = self.setup.seed;
         let pid = self.add_process(name, |pid| {
             Kind::Client(Box::new(Actor {
@@ -57,7 +60,7 @@ impl World {
         })?;
         self.checks.client(pid, name, idempotent, waits_for_all);
         if let Some(group) = group {
-            self.checks.client_of_group(pid, group, instance);
+            self.checks.client_of_group(pid, group, instance, is_classic);
         }
         self.boot_client(pid);
         Ok(())
