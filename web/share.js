@@ -250,6 +250,11 @@ export async function follow(page, version) {
     }
     progress.remove();
   } catch (what) {
+    // The engine itself has stopped, and the page says so.
+    if (what instanceof WebAssembly.RuntimeError) {
+      document.getElementById("banner")?.remove();
+      throw what;
+    }
     return banner(`${other}This run is refused: ${what}. Its text can be read here; the lab is open as usual.`, text);
   }
   const menu = document.getElementById("rooms");

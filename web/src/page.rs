@@ -61,6 +61,10 @@ impl Page {
         let Some((engine, shared)) = &mut self.opening else { return Ok(1.0) };
         for _ in 0..events {
             let is_over = engine.history().world().events() >= shared.events || !engine.step();
+            if let Err(what) = link::fits(engine.history().world()) {
+                self.opening = None;
+                return Err(what.into());
+            }
             if let Some(refused) = engine.history().refused() {
                 let what = format!("after {} events {refused}", engine.history().world().events());
                 self.opening = None;

@@ -231,7 +231,12 @@ impl History {
 
     /// Goes to the moment of a recorded action: so many turns, and the clock before the next one.
     pub fn stand_at(&mut self, turns: u64, at: Instant) {
-        while self.world.turns() < turns {
+        self.stand_within(turns, u64::MAX, at);
+    }
+
+    /// The same where so many events are said to be over: one more, and there is no such moment.
+    fn stand_within(&mut self, turns: u64, events: u64, at: Instant) {
+        while self.world.turns() < turns && self.world.events() <= events {
             self.act_recorded(Instant(u64::MAX));
             match self.world.turn_before(Instant(u64::MAX)) {
                 None => break,
@@ -242,11 +247,12 @@ impl History {
         self.world.stand_at(at);
     }
 
-    /// To a moment that was looked at before: after so many events and turns, at its time, with all that was done there.
+    /// To a moment that was looked at before: after so many events and turns, at its time, with all that was done there. One that
+    /// never was, as a link may name, ends with the event after it.
     pub fn revisit(&mut self, event: u64, turns: u64, at: Instant) {
         // A snapshot of that very event may come with actions of a later time.
         self.seek(event.saturating_sub(1));
-        self.stand_at(turns, at);
+        self.stand_within(turns, event, at);
         self.act_recorded(at);
     }
 

@@ -111,6 +111,14 @@ fn a_link_that_is_none_is_told_so() -> Result<()> {
     let line = 1 + text.lines().position(|it| it.starts_with("after")).context("an action")?;
     let bomb = browser.run(&format!("{PACK} return pack('#'.repeat(64 << 20))"))?;
     let events = text.lines().last().context("an end")?.to_owned();
+    let (moment, turns) = text
+        .split_once("#@ moment ")
+        .and_then(|it| it.1.split_once(' '))
+        .context("a moment")?
+        .0
+        .split_once('/')
+        .context("turns")?;
+    let without_end = text.replace(&format!("{moment}/{turns} "), &format!("{moment}/{} ", u64::MAX));
     let cases = [
         (fragment[..4 + (fragment.len() - 4) / 8 * 4].to_owned(), "cut off or was changed".to_owned(), false),
         ("run=".to_owned(), "cut off or was changed".to_owned(), false),
@@ -127,6 +135,7 @@ fn a_link_that_is_none_is_told_so() -> Result<()> {
             "it asks for 99999999999 events".to_owned(),
             true,
         ),
+        (packed(&without_end)?, "18446744073709551615 turns".to_owned(), true),
         (packed(&text.replace("kill b1", "kill b9"))?, "there is no process b9".to_owned(), true),
         (packed("<img src=x onerror=pwned()>")?, "which engine recorded it".to_owned(), true),
     ];

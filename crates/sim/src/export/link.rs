@@ -14,6 +14,7 @@
 
 use std::fmt;
 
+use ordered::Set;
 use protocol::Instant;
 use protocol::records::compression::{Compression, CompressionError, Compressors, PureCompressors};
 
@@ -22,20 +23,24 @@ use crate::action::Action;
 use crate::history::{ENGINE, History, Run};
 use crate::script::quote::Duration;
 use crate::script::{Scenario, Step};
+use crate::setup::Setup;
+use crate::world::World;
 
 /// What an address's fragment begins with that holds a run.
 pub const MARK: &str = "#run=";
 /// Bytes of a link's text at most.
 const TEXT: usize = 1 << 20;
-/// Events that a link may ask to be played.
+/// Events that a link may ask to be played, and turns: most turns of a world at rest are no events.
 const EVENTS: u64 = 2_000_000;
+const TURNS: u64 = 16 * EVENTS;
 /// Nodes, clients, actions and partitions that it may make.
 const NODES: usize = 16;
 const CLIENTS: usize = 200;
 const ACTIONS: usize = 20_000;
-const PARTITIONS: i64 = 1_000;
-/// Bytes of a record of a load.
+const PARTITIONS: u64 = 1_000;
+/// Bytes of a record of a load, and of all that is on the disks.
 const RECORD: u32 = 1 << 20;
+const DISKS: u64 = 256 << 20;
 /// The longest time that it may name, in µs: a day.
 const TIME_US: u64 = 86_400_000_000;
 
@@ -125,10 +130,19 @@ impl Shared {
         let most = |what: &str, has: u64, may: u64| {
             if has > may { Err(format!("it asks for {has} {what}; a link may ask for {may}")) } else { Ok(()) }
         };
-        most("events", self.events.max(self.moment.event), EVENTS)?;
+        most("events", self.events, EVENTS)?;
+        most("turns", self.moment.turns, TURNS)?;
+        if self.moment.event > self.events {
+            return Err(format!("its moment comes after {} events of {}", self.moment.event, self.events));
+        }
         most("nodes", setup.brokers.len() as u64, NODES as u64)?;
         most("actions", self.run.actions.len() as u64, ACTIONS as u64)?;
-        let (mut clients, mut partitions, mut longest) = (0, 0_i64, self.moment.at.0);
+        // A topic that says nothing of them, and one that is made because somebody names it, has as many as the brokers say.
+        let usual = named(setup, "num.partitions").max(1);
+        most("partitions", usual, PARTITIONS)?;
+        let (mut clients, mut longest) = (0, self.moment.at.0);
+        let mut partitions = named(setup, "offsets.topic.num.partitions");
+        let (mut made, mut meant) = (Set::new(), Set::new());
         for range in [setup.network_us, setup.disk_us, setup.sync_us] {
             longest = longest.max(range.1);
         }
@@ -136,9 +150,25 @@ impl Shared {
             longest = longest.max(stamped.at.0);
             match &stamped.action {
                 Action::Producer(..) | Action::Consumer(..) | Action::Wire(..) => clients += 1,
-                Action::CreateTopic(it) => partitions = partitions.saturating_add(i64::from(it.partitions.max(0))),
-                Action::AddPartitions(_, count) => partitions = partitions.saturating_add(i64::from((*count).max(0))),
-                Action::Load(it) => most("bytes in a record", it.size.into(), RECORD.into())?,
+                Action::CreateTopic(it) => {
+                    let has = if it.partitions < 1 { usual } else { it.partitions.unsigned_abs().into() };
+                    partitions = partitions.saturating_add(has);
+                    made.insert(it.name.clone());
+                }
+                Action::AddPartitions(_, count) => {
+                    partitions = partitions.saturating_add(u64::try_from(*count).unwrap_or(0));
+                }
+                Action::Load(it) => {
+                    most("bytes in a record", it.size.into(), RECORD.into())?;
+                    meant.insert(it.topic.clone());
+                }
+                Action::Produce(it) => {
+                    meant.insert(it.topic.clone());
+                }
+                Action::Follow(_, topic) => {
+                    meant.insert(topic.clone());
+                }
+                Action::Subscribe(_, topics) => meant.extend(topics.iter().cloned()),
                 Action::Poll(_, ms) | Action::SkewClock(_, ms) => {
                     longest = longest.max(ms.unsigned_abs().saturating_mul(1_000));
                 }
@@ -146,10 +176,31 @@ impl Shared {
                 _ => {}
             }
         }
+        let by_name = meant.iter().filter(|it| !made.contains(*it)).count() as u64;
+        partitions = partitions.saturating_add(by_name.saturating_mul(usual));
         most("clients", clients, CLIENTS as u64)?;
-        most("partitions", partitions.unsigned_abs(), PARTITIONS.unsigned_abs())?;
+        most("partitions", partitions, PARTITIONS)?;
         most("seconds", longest.div_ceil(1_000_000), TIME_US / 1_000_000)
     }
+}
+
+/// The most of what any of the brokers has for a key that counts something; 0 if none says it.
+fn named(setup: &Setup, key: &str) -> u64 {
+    let settings = setup.brokers.iter().flat_map(|it| &it.settings);
+    settings.filter(|it| &*it.0 == key).filter_map(|it| it.1.trim().parse().ok()).max().unwrap_or(0)
+}
+
+/// Refuses to play on once a link's run has written more than a tab can hold: how much that will be, its text does not say.
+pub fn fits(world: &World) -> Result<(), String> {
+    fits_in(world, DISKS)
+}
+
+fn fits_in(world: &World, most: u64) -> Result<(), String> {
+    let used = world.disk_bytes();
+    if used <= most {
+        return Ok(());
+    }
+    Err(format!("its brokers hold {used} bytes after {} events; those of a link may hold {most}", world.events()))
 }
 
 impl fmt::Display for Shared {
@@ -283,6 +334,22 @@ mod tests {
             (&format!("{head}run to event 1\nafter 1/1 1s kill b1\n"), "line 5: a line after the end"),
             (&format!("{head}after 1/1 1s kill b1\n"), "it ends before its recording does"),
             (&format!("{head}run to event 99999999999\n"), "it asks for 99999999999 events"),
+            (&format!("{}run to event 1\n", head.replace("1/1", "2/1")), "its moment comes after 2 events of 1"),
+            (&format!("{}run to event 1\n", head.replace("1/1", "1/18446744073709551615")), "551615 turns"),
+            (&format!("{head}broker b2 num.partitions=10000\nrun to event 9\n"), "10000 partitions"),
+            (&format!("{head}broker b2 offsets.topic.num.partitions=5000\nrun to event 9\n"), "5000 partitions"),
+            (
+                &format!(
+                    "{head}broker b2 num.partitions=600\nafter 1/1 1s topic t partitions=-1\nafter 1/1 1s topic u partitions=0\nrun to event 9\n"
+                ),
+                "1200 partitions",
+            ),
+            (
+                &format!(
+                    "{head}broker b2 num.partitions=600\nafter 1/1 1s follow c t\nafter 1/1 1s produce p u value=x\nrun to event 9\n"
+                ),
+                "1200 partitions",
+            ),
             (&format!("{head}after 1/1 1s topic t partitions=2000000000\nrun to event 9\n"), "2000000000 partitions"),
             (&format!("{head}after 1/1 1s load p t every=1us size=4000000000\nrun to event 9\n"), "bytes in a record"),
             (&format!("{head}after 1/1 1s delay b1 p1 999999999s\nrun to event 9\n"), "999999999 seconds"),
@@ -293,5 +360,24 @@ mod tests {
             let error = Shared::parse(text).unwrap_err();
             assert!(error.contains(told), "{told}: {error}");
         }
+    }
+
+    /// Though there always is another turn: a heartbeat, a timer that is over.
+    #[test]
+    fn a_moment_that_never_was_ends_with_the_event_after_it() {
+        let shared = Shared::of(&played(), Vec::new());
+        let mut history = History::of(shared.run.clone()).unwrap();
+        history.revisit(100, u64::MAX, shared.moment.at);
+        assert_eq!(history.world().events(), 101);
+    }
+
+    #[test]
+    fn a_run_that_fills_its_disks_is_played_no_further() {
+        let history = played();
+        let used = history.world().disk_bytes();
+        assert!(used > 1_000 && fits(history.world()).is_ok(), "{used}");
+        assert_eq!(fits_in(history.world(), used), Ok(()));
+        let error = fits_in(history.world(), used - 1).unwrap_err();
+        assert!(error.starts_with(&format!("its brokers hold {used} bytes")), "{error}");
     }
 }

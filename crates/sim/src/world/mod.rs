@@ -220,6 +220,11 @@ impl World {
         self.pid(name).map_or(NodeId(-1), |pid| self.node_id(pid))
     }
 
+    /// Bytes on all disks.
+    pub fn disk_bytes(&self) -> u64 {
+        self.processes.iter().filter_map(Process::broker).map(|it| it.store.disk().used()).sum()
+    }
+
     /// How many records a consumer was given.
     pub fn consumed(&self, name: &str) -> u64 {
         self.pid(name).ok().and_then(|pid| self.process(pid).actor()).map_or(0, |actor| actor.consumed_total)
