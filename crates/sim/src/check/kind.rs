@@ -131,7 +131,7 @@ impl Check {
             Check::TargetOnce => {
                 "What the members of a group are to have names each partition once, and leaves none out."
             }
-            Check::EpochsMonotone => "The epoch of a member of a group, or the generation of its share, never moves back.",
+            Check::EpochsMonotone => "A member's epoch, or the generation of its share, never moves back.",
             Check::CommitsBelow => "No group commits an offset beyond the high watermark.",
             Check::CommitsStay => "A group is told what it committed last, whoever coordinates it by then.",
         }
