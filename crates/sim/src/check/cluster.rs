@@ -122,13 +122,14 @@ impl Checks {
         self.partitions[index].isr.clone_from(&in_sync);
         self.partitions[index].assigned = replicas.iter().filter_map(|id| self.nodes.get(id).copied()).collect();
         self.partitions[index].elr = elr.iter().filter_map(|id| self.nodes.get(id).copied()).collect();
-        let was_excused = self.is_excused(index, i64::MIN);
+        self.partitions[index].leader = partition.leader.and_then(|id| self.nodes.get(&id).copied());
+        let was_excused = self.may_lose(index);
         self.partitions[index].forgive();
         let leader = partition.leader.filter(|_| is_new_leader).and_then(|id| self.nodes.get(&id).copied());
         let ledger = &self.partitions[index];
         let lacks = |pid: &Pid| {
             let has = ledger.has(*pid);
-            has < ledger.high_watermark && !was_excused && !self.is_excused(index, has)
+            has < ledger.high_watermark && !was_excused && !self.is_excused(*pid, index, has)
         };
         let (check, pid, role) = match (leader.filter(lacks), in_sync.into_iter().find(lacks)) {
             (Some(pid), _) => (Check::LeaderCompleteness, pid, "is elected"),
@@ -174,7 +175,7 @@ impl Checks {
         let has_left = |it: Pid| !ledger.assigned.is_empty() && !ledger.assigned.contains(&it);
         let lacks = |it: &&Pid| {
             let has = ledger.has(**it);
-            has < offset && !has_left(**it) && !self.is_excused(index, has)
+            has < offset && !has_left(**it) && !self.is_excused(**it, index, has)
         };
         if let Some(pid) = leader_isr(ledger, pid).iter().find(lacks) {
             let what = format!(

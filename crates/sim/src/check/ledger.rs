@@ -118,6 +118,7 @@ pub(super) struct PartitionLedger {
     pub(super) assigned: Vec<Pid>,
     pub(super) isr: Vec<Pid>,
     pub(super) elr: Vec<Pid>,
+    pub(super) leader: Option<Pid>,
     /// The last record of each client.
     last: Vec<(Pid, u64)>,
 }
@@ -130,6 +131,8 @@ pub(crate) struct Rot {
     pub(crate) from: i64,
     /// No checksum covers it, so that others may copy and read it.
     pub(crate) spreads: bool,
+    /// Its replica was cut there since, and may lack what is committed until it has copied that again.
+    pub(crate) is_cut: bool,
 }
 
 /// A record that was in some log and is not in the partition's.
@@ -220,6 +223,7 @@ impl PartitionLedger {
             assigned: Vec::new(),
             isr: Vec::new(),
             elr: Vec::new(),
+            leader: None,
             last: Vec::new(),
         }
     }
@@ -246,10 +250,22 @@ impl PartitionLedger {
         self.replicas.values().map(|it| it.epochs.common(&self.epochs)).max().unwrap_or(0)
     }
 
-    /// True if a bit that rotted explains what is wrong from an offset on: with any replica, or with this one.
-    pub(super) fn rot_explains(&self, replica: Option<Pid>, from: i64) -> bool {
-        let is_of = |it: &Rot| it.spreads || replica.is_none_or(|replica| replica == it.replica);
-        self.rotten.iter().any(|it| it.from <= from && is_of(it))
+    /// True if a bit that rotted explains what is wrong with a replica from an offset on.
+    pub(super) fn rot_explains(&self, replica: Pid, from: i64) -> bool {
+        self.rotten.iter().any(|it| it.from <= from && (it.spreads || it.replica == replica))
+    }
+
+    /// True if a bit that rotted explains that the partition loses, by a replica, what it had from an offset on: followers
+    /// lose what their leader has not.
+    pub(super) fn rot_excuses(&self, by: Pid, from: i64) -> bool {
+        self.rot_explains(by, from) || self.leader.is_some_and(|it| self.rot_explains(it, from))
+    }
+
+    /// A replica's log was cut to an offset: what had rotted behind it is gone.
+    pub(super) fn rot_cut(&mut self, pid: Pid, end: i64) {
+        for rot in self.rotten.iter_mut().filter(|it| it.replica == pid && end <= it.from) {
+            rot.is_cut = true;
+        }
     }
 
     /// True if a bit that readers cannot see to have rotted explains what they get at an offset.
@@ -292,6 +308,11 @@ impl PartitionLedger {
         let (epochs, replicas, high_watermark) = (&self.epochs, &self.replicas, self.high_watermark);
         let is_behind = |pid: &Pid| replicas.get(pid).is_some_and(|it| it.epochs.common(epochs) < high_watermark);
         self.losers.retain(is_behind);
+        // Of what spreads it is not known who has it, unless nobody has anything from there on.
+        self.rotten.retain(|it| match it.spreads {
+            true => replicas.values().any(|replica| replica.epochs.end() > it.from),
+            false => !it.is_cut || is_behind(&it.replica),
+        });
         // Who came back after a crash counts for nothing before it is in sync again, whatever it has.
         let isr = &self.isr;
         self.died.retain(|pid, is_back| !*is_back || !isr.contains(pid) || is_behind(pid));

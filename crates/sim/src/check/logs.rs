@@ -59,7 +59,7 @@ impl Checks {
         if end.0 > had && (had > 0 || end.0 > log_start.0) {
             let what = format!("{label} ends at {end}, but only records up to {had} were appended");
             // No checksum covers a batch's offset.
-            let is_rot = partition.rot_explains(Some(pid), end.0);
+            let is_rot = partition.rot_explains(pid, end.0);
             let verdict = if is_rot { Verdict::Allowed } else { Verdict::Bug };
             return self.find(event, Check::OffsetsDense, verdict, what);
         }
@@ -75,22 +75,23 @@ impl Checks {
         replica.epochs.cut(end.0);
         replica.written = replica.written.min(end.0);
         replica.synced = replica.synced.min(end.0);
+        partition.rot_cut(pid, end.0);
         partition.log_start = partition.log_start.max(log_start.0);
         let acked = was_written && partition.acked_end > end.0;
         if partition.is_replicated() {
             let why = match (was_synced, lost_power) {
                 // What is behind a rotten bit is cut off, and copied again.
-                _ if partition.rot_explains(Some(pid), end.0) => return self.gone(event, index, lost_power),
+                _ if partition.rot_explains(pid, end.0) => return self.gone(event, pid, index, lost_power),
                 (true, _) => "they were synced to the disk",
                 (false, false) if acked => "a crash of the process loses nothing that is written",
-                (false, _) => return self.gone(event, index, lost_power),
+                (false, _) => return self.gone(event, pid, index, lost_power),
             };
             let what = format!("{label} has lost records from {end} on one of its replicas: {why}");
             self.find(event, Check::AckedStays, Verdict::Bug, what);
             return;
         }
         let kept = if was_synced { Some("some of them were synced to the disk") } else { None };
-        self.lose(event, index, end, lost_power, kept);
+        self.lose(event, pid, index, end, lost_power, kept);
     }
 
     /// A broker died. What it lost shows when its logs are mounted.
@@ -109,7 +110,8 @@ impl Checks {
             let Some(replica) = partition.replicas.get_mut(&pid) else { continue };
             *replica = Default::default();
             partition.losers.insert(pid);
-            self.gone(event, index, true);
+            partition.rot_cut(pid, 0);
+            self.gone(event, pid, index, true);
         }
     }
 
@@ -122,6 +124,7 @@ impl Checks {
     pub(crate) fn removed(&mut self, pid: Pid, index: usize) {
         self.partitions[index].replicas.remove(&pid);
         self.partitions[index].losers.remove(&pid);
+        self.partitions[index].rotten.retain(|it| it.spreads || it.replica != pid);
         self.partitions[index].died.remove(&pid);
     }
 
@@ -139,24 +142,30 @@ impl Checks {
                 // If that was committed, it is lost, and that is another check's matter.
                 replica.high_watermark = replica.high_watermark.min(end.0);
             }
-            self.gone(event, index, false);
+            self.partitions[index].rot_cut(pid, end.0);
+            self.gone(event, pid, index, false);
         }
     }
 
     /// What no replica has any more is lost.
-    fn gone(&mut self, event: u64, index: usize, lost_power: bool) {
+    fn gone(&mut self, event: u64, pid: Pid, index: usize, lost_power: bool) {
         let kept = self.partitions[index].kept();
         if kept < self.partitions[index].end() {
-            self.lose(event, index, Offset(kept), lost_power, None);
+            self.lose(event, pid, index, Offset(kept), lost_power, None);
         }
     }
 
-    /// True if settings, lost disks or rotten bits allow that a partition loses from an offset on even what is committed.
-    pub(super) fn is_excused(&self, index: usize, from: i64) -> bool {
+    /// True if settings, lost disks or rotten bits allow that a partition loses, by a replica, from an offset on even what is
+    /// committed.
+    pub(super) fn is_excused(&self, pid: Pid, index: usize, from: i64) -> bool {
+        self.partitions[index].rot_excuses(pid, from) || self.may_lose(index)
+    }
+
+    /// True if settings or lost disks allow that a partition loses even what is committed.
+    pub(super) fn may_lose(&self, index: usize) -> bool {
         let partition = &self.partitions[index];
         let promise = self.topics.get(&partition.topic).cloned().unwrap_or_default();
-        let is_lost = || partition.rot_explains(None, from) || self.disks_lost(index, &promise);
-        !partition.is_replicated() || promise.unclean || is_lost()
+        !partition.is_replicated() || promise.unclean || self.disks_lost(index, &promise)
     }
 
     /// True if as many brokers died as must have a committed record, and one of them has lost it.
@@ -165,9 +174,9 @@ impl Checks {
         !partition.losers.is_empty() && partition.died.len() >= promise.min_isr
     }
 
-    /// All from an offset on is lost; `broken` says why that must not be.
-    fn lose(&mut self, event: u64, index: usize, end: Offset, lost_power: bool, broken: Option<&str>) {
-        let excused = self.is_excused(index, end.0);
+    /// All from an offset on is lost by a replica; `broken` says why that must not be.
+    fn lose(&mut self, event: u64, pid: Pid, index: usize, end: Offset, lost_power: bool, broken: Option<&str>) {
+        let excused = self.is_excused(pid, index, end.0);
         let lost = self.partitions[index].cut(end, excused);
         if lost.records == 0 {
             return;
@@ -182,7 +191,7 @@ impl Checks {
         }
         let partition = &self.partitions[index];
         let promise = self.topics.get(&partition.topic).cloned().unwrap_or_default();
-        let (disks_lost, is_rot) = (self.disks_lost(index, &promise), partition.rot_explains(None, end.0));
+        let (disks_lost, is_rot) = (self.disks_lost(index, &promise), partition.rot_excuses(pid, end.0));
         let (verdict, why) = match (lost.acked, lost_power) {
             _ if broken.is_some() => (Verdict::Bug, broken.unwrap_or_default()),
             _ if partition.is_replicated() => match (lost.acked, lost.committed) {
@@ -260,13 +269,13 @@ impl Checks {
             let is_gap = matches!(place, Place::Gap) || (base != end && matches!(place, Place::New));
             if is_behind || is_gap {
                 let what = format!("{} gets offset {base} where {end} is next", partition.label());
-                let is_rot = partition.rot_explains(Some(pid), base.min(end));
+                let is_rot = partition.rot_explains(pid, base.min(end));
                 let verdict = if is_rot { Verdict::Allowed } else { Verdict::Bug };
                 return self.find(event, Check::OffsetsDense, verdict, what);
             }
             match place {
                 Place::New => {
-                    self.lose(event, index, head.base_offset, false, None);
+                    self.lose(event, pid, index, head.base_offset, false, None);
                     if self.is_regained(event, pid, index, head) {
                         self.compare(event, pid, index, head, &payload);
                         continue;
@@ -291,7 +300,7 @@ impl Checks {
                     self.compare(event, pid, index, head, &payload);
                 }
                 Place::Stray | Place::Gap => {
-                    let excused = self.is_excused(index, base);
+                    let excused = self.is_excused(pid, index, base);
                     let partition = &mut self.partitions[index];
                     let (origins, clients) = (&self.origins, &self.clients);
                     ledger::each_record(head, &payload, |offset, key, value| {
@@ -329,7 +338,7 @@ impl Checks {
         if common >= base {
             return;
         }
-        self.lose(event, index, Offset(common), false, None);
+        self.lose(event, pid, index, Offset(common), false, None);
         self.regain(event, pid, index, base);
     }
 

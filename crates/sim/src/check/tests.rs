@@ -113,7 +113,7 @@ fn a_rotten_bit_excuses_only_what_it_hurt() {
         for pid in [LEADER, FOLLOWER] {
             checks.synced(pid, 0);
         }
-        checks.rotted(&TOPIC, 0, Rot { replica: FOLLOWER, from, spreads });
+        checks.rotted(&TOPIC, 0, Rot { replica: FOLLOWER, from, spreads, is_cut: false });
         checks
     };
     let mounted = |mut checks: Checks, pid: Pid, end: i64| {
@@ -133,6 +133,56 @@ fn a_rotten_bit_excuses_only_what_it_hurt() {
     };
     assert_eq!(led(2, 2), None, "what it lost may be lost to all");
     assert_eq!(led(2, 1), Some(Check::AckedStays), "what it had may not");
+}
+
+/// Whose bit rotted may lack what is committed, but nobody else, and it no longer once it has all again.
+#[test]
+fn a_rotten_bit_excuses_one_replica_until_it_has_caught_up() {
+    let rotten = |spreads: bool| {
+        let mut checks = cluster(&[LEADER, FOLLOWER, THIRD], &[]);
+        for offset in 0..4 {
+            checks.has(LEADER, 1, offset, &format!("v{offset}"));
+            checks.has(FOLLOWER, 1, offset, &format!("v{offset}"));
+        }
+        checks.committed_to(LEADER, 4);
+        checks.rotted(&TOPIC, 0, Rot { replica: FOLLOWER, from: 0, spreads, is_cut: false });
+        checks
+    };
+    let cut = |spreads: bool| {
+        let mut checks = rotten(spreads);
+        checks.mounted(2, FOLLOWER, 0, (Offset(0), Offset(0)), false);
+        checks
+    };
+    let mut checks = rotten(false);
+    checks.has(THIRD, 2, 0, "other");
+    assert_eq!(checks.verdict(), Some(Check::AckedStays), "a third one has no rotten bit");
+    let mut checks = cut(false);
+    checks.has(THIRD, 2, 0, "other");
+    assert_eq!(checks.verdict(), Some(Check::AckedStays), "nor when the other was cut");
+    let mut checks = cut(false);
+    checks.has(FOLLOWER, 2, 0, "other");
+    assert_eq!((checks.verdict(), checks.allowed()), (None, 1), "which may lead with what it has left");
+
+    let caught_up = |mut checks: Checks, from: i64| {
+        for offset in from..6 {
+            for pid in [LEADER, FOLLOWER] {
+                if checks.partitions[0].has(pid) == offset {
+                    checks.has(pid, 1, offset, &format!("v{offset}"));
+                }
+            }
+        }
+        checks.committed_to(LEADER, 6);
+        assert_eq!(checks.verdict(), None);
+        checks.truncated(3, FOLLOWER, 0, Offset(5));
+        checks.has(FOLLOWER, 2, 5, "other");
+        checks.verdict()
+    };
+    assert_eq!(caught_up(rotten(false), 4), None, "as long as it has it, it may lose what comes later");
+    assert_eq!(caught_up(cut(false), 0), Some(Check::AckedStays), "no longer once it was cut and has caught up");
+    assert_eq!(caught_up(cut(true), 0), None, "what others may have copied they have still");
+    let mut checks = cut(true);
+    checks.truncated(2, LEADER, 0, Offset(0));
+    assert_eq!(caught_up(checks, 0), Some(Check::AckedStays), "until nobody has anything from there on");
 }
 
 /// Unclean elections let a leader come back that has cut its log below what it had committed.

@@ -99,7 +99,7 @@ impl World {
         if disk.rot(&folder, at) == 0 {
             return Err(ActionError(format!("{name} has no such byte of {partition}")));
         }
-        let rot = Rot { replica: self.pid(name)?, from, spreads };
+        let rot = Rot { replica: self.pid(name)?, from, spreads, is_cut: false };
         self.checks.rotted(&partition.topic, partition.partition, rot);
         Ok(())
     }
