@@ -200,3 +200,26 @@ fn a_script_says_what_it_cannot_do_and_is_nobodys_to_command() {
     }
     told_to_kafka("evil", &script);
 }
+
+/// A run may be anybody's: what its brokers' settings say of files, listeners and programs is nothing to the reader's machine.
+#[test]
+fn a_script_keeps_to_its_own_folder() {
+    let history = played(
+        "seed 3\nbroker b1 log.dirs=/home/mine,/home/yours metadata.log.dir=/home/mine log.retention.ms=1000\nrun until serving b1\nstop b1\n\
+         run 1s\nwipe b1\nstart b1\nrun 1s\n",
+    );
+    let script = script(&history);
+    assert!(script.contains("\n# not done: metadata.log.dir=/home/mine of b1: "), "{script}");
+    let (_, cluster) = script.split_once("trap finish EXIT").unwrap();
+    for line in cluster.lines().filter(|it| it.contains("/home/")) {
+        assert!(line.starts_with('#'), "{line}");
+    }
+    let script = format!(
+        "{script}\ncat \"${{files[b1]}}.properties\" >\"$KAFKA_HOME/log\"; echo \"$dir\" >>\"$KAFKA_HOME/log\"\n"
+    );
+    let told = told_to_kafka("folder", &script);
+    let dir = told.last().unwrap();
+    let dirs: Vec<&str> = told.iter().filter_map(|it| it.strip_prefix("log.dirs=")).collect();
+    assert_eq!(dirs, [format!("{dir}/0-b1.data.0,{dir}/0-b1.data.1")], "{told:?}");
+    assert!(told.contains(&"log.retention.ms=1000".to_owned()), "{told:?}");
+}

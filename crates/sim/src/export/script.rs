@@ -104,6 +104,15 @@ impl Script<'_> {
         self.line(&format!("# not done: {why}"));
     }
 
+    /// A setting that is left out.
+    fn not_done_here(&mut self, whose: &str, setting: &Setting) {
+        let setting = on_one_line(&property(setting));
+        self.not_done(&format!(
+            "{setting} of {}: where files, listeners and programs are is this machine's own",
+            on_one_line(whose)
+        ));
+    }
+
     fn cluster(&mut self) {
         for broker in &self.world.setup().brokers {
             let id = self.id(&broker.name);
@@ -112,11 +121,21 @@ impl Script<'_> {
                 (false, true) => "controller",
                 _ => "broker,controller",
             };
-            let mut arguments = vec![broker.name.to_string(), id, roles.to_owned()];
-            let own = |key: &str| key == "process.roles" || key == "node.id";
-            arguments.extend(broker.settings.iter().filter(|it| !own(&it.0)).map(property));
+            let dirs = broker.settings.iter().rfind(|it| &*it.0 == "log.dirs");
+            let dirs = dirs.map_or(1, |it| it.1.split(',').filter(|it| !it.trim().is_empty()).count().max(1));
+            let mut arguments = vec![broker.name.to_string(), id, roles.to_owned(), dirs.to_string()];
+            for setting in &broker.settings {
+                match &*setting.0 {
+                    "process.roles" | "node.id" | "log.dirs" => {}
+                    key if is_own(key) => self.not_done_here(&broker.name, setting),
+                    _ => arguments.push(property(setting)),
+                }
+            }
             let arguments: Vec<&str> = arguments.iter().map(|it| &**it).collect();
             self.call("node", &arguments);
+        }
+        if !self.world.setup().voters.is_empty() {
+            self.not_done("here the controllers vote and no others ever; in the run the voters are formatted, and can change (KIP-853)");
         }
         self.line("form");
     }
@@ -136,7 +155,13 @@ impl Script<'_> {
         match action {
             Action::Producer(name, settings) | Action::Consumer(name, settings) => {
                 let mut arguments = vec![name.to_string()];
-                arguments.extend(settings.iter().map(property));
+                for setting in settings {
+                    if is_own(&setting.0) {
+                        self.not_done_here(name, setting);
+                    } else {
+                        arguments.push(property(setting));
+                    }
+                }
                 let arguments: Vec<&str> = arguments.iter().map(|it| &**it).collect();
                 self.call("client", &arguments);
             }
@@ -225,7 +250,12 @@ impl Script<'_> {
     }
 
     fn configure(&mut self, kind: &str, name: &str, settings: &[Setting]) {
-        for (key, value) in settings {
+        for setting in settings {
+            let (key, value) = setting;
+            if is_own(key) {
+                self.not_done_here(name, setting);
+                continue;
+            }
             // In brackets a value may have commas.
             let set = format!("{key}=[{value}]");
             self.call("tool configs --alter", &["--entity-type", kind, "--entity-name", name, "--add-config", &set]);
@@ -263,6 +293,34 @@ impl Script<'_> {
         self.follows.retain(|it| it.0 != *name);
         self.follows.push((name.clone(), topics));
     }
+}
+
+/// A key that names files, addresses or programs of the machine on which it is read. A run may be anybody's, and the script is run by
+/// somebody else: what it formats and wipes is in its own folder, and nobody else is let in.
+fn is_own(key: &str) -> bool {
+    const KEYS: [&str; 8] = [
+        "broker.id",
+        "log.dir",
+        "log.dirs",
+        "metadata.log.dir",
+        "controller.quorum.voters",
+        "controller.quorum.bootstrap.servers",
+        "controller.listener.names",
+        "bootstrap.servers",
+    ];
+    const HEADS: [&str; 9] = [
+        "listener",
+        "advertised.",
+        "early.start.listeners",
+        "inter.broker.listener.",
+        "control.plane.listener.",
+        "ssl.",
+        "sasl.",
+        "security.",
+        "remote.log.",
+    ];
+    const TAILS: [&str; 6] = [".class", ".classes", ".class.name", ".class.names", ".reporters", ".path"];
+    KEYS.contains(&key) || HEADS.iter().any(|it| key.starts_with(it)) || TAILS.iter().any(|it| key.ends_with(it))
 }
 
 /// `key=value`

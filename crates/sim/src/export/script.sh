@@ -19,13 +19,14 @@ tool() { # NAME ARGUMENTS…
   case $name in delete-records|leader-election|topics|configs|reassign-partitions) set -- --bootstrap-server "$servers" "$@" ;; esac
   "$KAFKA_HOME/bin/kafka-$name.sh" "$@"
 }
-node() { # NAME ID ROLES SETTINGS…
-  local name=$1 id=$2 roles=$3 port=$((base + 10 * ${#ports[@]})) listeners=; shift 3
+node() { # NAME ID ROLES DISKS SETTINGS…
+  local name=$1 id=$2 roles=$3 disks=$4 port=$((base + 10 * ${#ports[@]})) listeners= dirs= disk; shift 4
   ports[$name]=$port; file "$name"
+  for ((disk = 0; disk < disks; disk++)); do dirs+=${dirs:+,}${files[$name]}.data.$disk; done
   case $roles in *broker*) listeners=PLAINTEXT://127.0.0.1:$port servers+=${servers:+,}127.0.0.1:$port ;; esac
   case $roles in *controller*) listeners+=${listeners:+,}CONTROLLER://127.0.0.1:$((port + 1)) voters+=${voters:+,}$id@127.0.0.1:$((port + 1)) ;; esac
   printf '%s\n' "process.roles=$roles" "node.id=$id" "listeners=$listeners" controller.listener.names=CONTROLLER \
-    "log.dirs=${files[$name]}.data" offsets.topic.replication.factor=1 transaction.state.log.replication.factor=1 \
+    "log.dirs=$dirs" offsets.topic.replication.factor=1 transaction.state.log.replication.factor=1 \
     transaction.state.log.min.isr=1 group.initial.rebalance.delay.ms=0 "$@" >"${files[$name]}.properties"
 }
 form() { # Formats and starts all nodes, and waits until they answer.
@@ -48,7 +49,7 @@ signal() { # SIGNAL NAME
   kill "$1" ${pids[$2]} 2>/dev/null
   case $1 in -KILL|-TERM) wait ${pids[$2]} 2>/dev/null; pids[$2]=; unload "$2"; forget "$2" ;; esac
 }
-wipe() { rm -rf "${files[$1]:?}.data"; format "$1"; }
+wipe() { rm -rf "${files[$1]:?}".data.*; format "$1"; }
 client() { # NAME SETTINGS…
   local name=$1; shift
   file "$name"; printf '%s\n' "$@" >"${files[$name]}.properties"
