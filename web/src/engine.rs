@@ -46,8 +46,8 @@ pub(crate) struct Engine {
     /// Virtual time that passed in frames too short for a whole µs.
     rest_us: f64,
     search: Option<Search>,
-    /// By the names of branches.
-    ticks: Map<String, Ticks>,
+    /// By the numbers of branches.
+    ticks: Vec<Ticks>,
     /// The partitions as they were before a broker ended, by the branch and the event that was the last before it.
     ghosts: Map<(String, u64), Arc<Vec<Partition>>>,
     /// What the last event that was looked at cut off logs: its branch, its number, and that.
@@ -58,6 +58,8 @@ pub(crate) struct Engine {
     windows: Map<String, (i64, i64, Arc<Vec<Record>>)>,
     /// What was most worth telling since somebody was told.
     teller: Teller,
+    /// The clients that the scenario makes as consumers.
+    consumers: Vec<Str>,
     /// The scenario that was played, and where each of its lines ended.
     scenario: Scenario,
     marks: Vec<Mark>,
@@ -154,6 +156,8 @@ impl Kind {
 #[derive(Clone, Debug, Default)]
 struct Ticks {
     list: Vec<Tick>,
+    /// How many of its actions are marked.
+    actions: usize,
     /// The events after which brokers were gone that had been there, and which: a bit each.
     ends: Vec<(u64, u64)>,
     /// Which brokers run, a bit each, after the last known event.
@@ -236,11 +240,19 @@ impl Engine {
     }
 
     fn over(scenario: Scenario, history: History, marks: Vec<Mark>) -> Engine {
+        let mut consumers = Vec::new();
+        for (_, step) in &scenario.steps {
+            if let Step::Do(it) | Step::At(_, it) | Step::After(Stamped { action: it, .. }) = step
+                && let Action::Consumer(name, _) = it
+            {
+                consumers.push(name.clone());
+            }
+        }
         let mut engine = Engine {
             history,
             rest_us: 0.0,
             search: None,
-            ticks: Map::new(),
+            ticks: Vec::new(),
             ghosts: Map::new(),
             cuts: (String::new(), 0, Vec::new()),
             tails: Tails::default(),
@@ -248,6 +260,7 @@ impl Engine {
             teller: Teller::default(),
             marks,
             told: Vec::new(),
+            consumers,
             scenario,
         };
         engine.learn_ticks();
@@ -275,7 +288,7 @@ impl Engine {
     /// To the moment after so many events, if the branch has had so many.
     pub(crate) fn seek(&mut self, event: u64) {
         self.forget();
-        self.history.seek(event.min(self.last_event()));
+        self.history.seek(event.min(self.history.known()));
     }
 
     /// What the scenario tells.
@@ -303,11 +316,7 @@ impl Engine {
 
     /// True for a client that the scenario makes as a consumer, also before it reads anything.
     pub(crate) fn is_to_consume(&self, client: &str) -> bool {
-        let is = |it: &Action| matches!(it, Action::Consumer(name, _) if **name == *client);
-        let mut steps = self.scenario.steps.iter();
-        steps.any(
-            |it| matches!(&it.1, Step::Do(it) | Step::At(_, it) | Step::After(Stamped { action: it, .. }) if is(it)),
-        )
+        self.consumers.iter().any(|it| **it == *client)
     }
 
     /// Which of these hold at this moment.
@@ -317,7 +326,7 @@ impl Engine {
 
     /// To the moment at which a line of the scenario was done, on the branch that the scenario is.
     pub(crate) fn stand(&mut self, mark: Mark) {
-        if self.branches().0 != 0 {
+        if self.history.current() != 0 {
             self.switch(0);
         }
         self.forget();
@@ -351,7 +360,7 @@ impl Engine {
         let name = (1..).map(|it| format!("{stem}{it}")).find(|it| self.history.world().pid(it).is_err());
         let name = name.unwrap_or_default();
         let mut lines = Vec::new();
-        for stamped in &self.history.run().actions {
+        for stamped in self.history.actions() {
             let line = stamped.action.to_string();
             let mut words = line.split(' ');
             let (verb, whose) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -531,9 +540,9 @@ impl Engine {
                         && let Some(seen) = last_look
                     {
                         // Of two that end at one moment the first look saw both.
-                        self.ghosts.entry((branch.clone(), event)).or_insert_with(|| Arc::new(seen));
+                        self.ghosts.entry((branch, event)).or_insert_with(|| Arc::new(seen));
                     }
-                    if let Some(ticks) = self.ticks.get_mut(&branch) {
+                    if let Some(ticks) = self.ticks.get_mut(self.history.current()) {
                         ticks.up = before;
                         ticks.note_up(event, now);
                     }
@@ -574,7 +583,7 @@ impl Engine {
     /// Looks at another branch, at its furthest moment.
     pub(crate) fn switch(&mut self, branch: usize) -> bool {
         self.forget();
-        let name = self.history.branches().get(branch).map(|it| it.name.clone());
+        let name = self.history.branches().get(branch).map(|it| it.name.to_owned());
         let switched = name.is_some_and(|name| self.history.switch(&name).is_ok());
         self.learn_ticks();
         switched
@@ -585,16 +594,18 @@ impl Engine {
         Scenario::of(&self.history.run(), self.history.world().events()).to_string()
     }
 
-    /// The branches, their number being their name for the room, and which is looked at.
-    pub(crate) fn branches(&self) -> (usize, Vec<BranchView>) {
-        let branches = self.history.branches();
-        let current = branches.iter().position(|it| it.name == self.history.branch()).unwrap_or(0);
-        (current, branches)
+    /// The first lines of that: the world, if so told, and what was done in it until this moment, from the action of a number on.
+    pub(crate) fn lines(&self, with_setup: bool, from: usize) -> String {
+        let mut text = if with_setup { self.history.world().setup().to_string() } else { String::new() };
+        for it in self.history.done().iter().skip(from) {
+            text.push_str(&format!("{it}\n"));
+        }
+        text
     }
 
-    fn last_event(&self) -> u64 {
-        let (current, branches) = self.branches();
-        branches.get(current).map_or(0, |it| it.events)
+    /// The branches, their number being their name for the room, and which is looked at.
+    pub(crate) fn branches(&self) -> (usize, Vec<BranchView<'_>>) {
+        (self.history.current(), self.history.branches())
     }
 
     /// The moment as plain data.
@@ -691,7 +702,7 @@ impl Engine {
             if up & 1 << index != 0 && world.is_serving(broker) {
                 continue;
             }
-            let ends = self.ticks.get(&branch).map_or(&[][..], |it| &it.ends);
+            let ends = self.ticks.get(self.history.current()).map_or(&[][..], |it| &it.ends);
             if let Some((event, _)) = ends.iter().rfind(|it| it.0 <= now && it.1 & 1 << index != 0) {
                 last.push((*event, broker.to_string()));
             }
@@ -710,7 +721,7 @@ impl Engine {
         if !self.ghosts.contains_key(&key) {
             // It ended by itself, or in a scenario. A look into the past, and back to this moment.
             let ended_by = |it: &&Stamped| it.after == event && may_end_broker(&it.action);
-            let action = self.history.run().actions.iter().find(ended_by).map(|it| (it.turns, it.at));
+            let action = self.history.actions().iter().find(ended_by).map(|it| (it.turns, it.at));
             let seen = self.at(event.saturating_sub(1), |history| {
                 if let Some((turns, at)) = action {
                     history.stand_at(turns, at);
@@ -771,14 +782,14 @@ impl Engine {
 
     /// What happened on this branch, as marks.
     pub(crate) fn ticks(&self) -> &[Tick] {
-        self.ticks.get(self.history.branch()).map_or(&[], |it| &it.list)
+        self.ticks.get(self.history.current()).map_or(&[], |it| &it.list)
     }
 
     /// Marks what the last event was, if it is a new one.
     fn note_ticks(&mut self) {
         let world = self.history.world();
         let (event, last) = (world.events(), world.last());
-        let Some(ticks) = self.ticks.get_mut(self.history.branch()) else { return };
+        let Some(ticks) = self.ticks.get_mut(self.history.current()) else { return };
         if event <= ticks.known {
             return;
         }
@@ -805,23 +816,24 @@ impl Engine {
         }
     }
 
-    /// Knows every branch's actions; a new branch has its parent's marks up to where it left.
+    /// Knows what was done since on the branch that is looked at; a new branch has its parent's marks up to where it left.
     fn learn_ticks(&mut self) {
-        for branch in self.history.branches() {
-            if !self.ticks.contains_key(&branch.name) {
-                let inherited = branch.from.as_ref().and_then(|(parent, event)| {
-                    let parent = self.ticks.get(parent)?;
-                    let list = parent.list.iter().filter(|it| it.event <= *event).copied().collect();
-                    let ends = parent.ends.iter().filter(|it| it.0 <= *event).copied().collect();
-                    Some(Ticks { list, ends, up: 0, quorum_epoch: parent.quorum_epoch, known: *event })
-                });
-                self.ticks.insert(branch.name.clone(), inherited.unwrap_or_default());
+        for branch in &self.history.branches()[self.ticks.len()..] {
+            let inherited = branch.from.and_then(|(parent, event)| {
+                let parent = self.ticks.get(parent)?;
+                let stays = |it: &&Tick| it.event <= event && it.kind != Kind::Action;
+                let list = parent.list.iter().filter(stays).copied().collect();
+                let ends = parent.ends.iter().filter(|it| it.0 <= event).copied().collect();
+                Some(Ticks { list, ends, quorum_epoch: parent.quorum_epoch, known: event, ..Ticks::default() })
+            });
+            self.ticks.push(inherited.unwrap_or_default());
+        }
+        if let Some(ticks) = self.ticks.get_mut(self.history.current()) {
+            let actions = self.history.actions();
+            for it in actions.iter().skip(ticks.actions) {
+                ticks.note(Tick { event: it.after, kind: Kind::Action });
             }
-            if let Some(ticks) = self.ticks.get_mut(&branch.name) {
-                ticks.list.retain(|it| it.kind != Kind::Action);
-                ticks.list.extend(branch.actions.iter().map(|it| Tick { event: it.after, kind: Kind::Action }));
-                ordered::sort_by_key(&mut ticks.list, |it| it.event);
-            }
+            ticks.actions = actions.len();
         }
     }
 }

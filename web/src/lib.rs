@@ -2,6 +2,8 @@
 
 mod bytes;
 mod draw;
+#[cfg(test)]
+mod effort;
 mod engine;
 mod groups;
 mod js;
@@ -35,9 +37,17 @@ pub fn mount() -> Result<Page, JsValue> {
     Ok(Page::new(room::open(skeleton.unchecked_into())?))
 }
 
-/// Leaves the run's text on the page, where it survives a fault of the engine: index.html shows it then.
-pub(crate) fn leave(run: &str) {
-    if let Some(lab) = document().get_element_by_id("lab") {
-        let _ = lab.set_attribute("data-run", run);
+/// Leaves a run's lines on the page, where they survive a fault of the engine: index.html shows them then, with what is to come
+/// next, from a time on. They are added to what is there, or instead of it.
+pub(crate) fn leave(lines: &str, is_more: bool, next: &str, time_us: u64) {
+    let Some(run) = document().get_element_by_id("run") else { return };
+    if !is_more {
+        run.set_text_content(None);
     }
+    if !lines.is_empty() {
+        // A node of its own: what is there already is not touched.
+        let _ = run.append_with_str_1(lines);
+    }
+    let _ = run.set_attribute("data-next", next);
+    let _ = run.set_attribute("data-at", &time_us.to_string());
 }

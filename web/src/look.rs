@@ -123,11 +123,11 @@ pub(crate) fn view(engine: &Engine, past: Past<'_>, tails: &mut Tails) -> View {
     View {
         time_us: seen.clock.0,
         event: seen.event,
-        last_event: branches.get(branch).map_or(0, |it| it.events),
+        last_event: engine.history().known(),
         branch,
         branches: branches
             .into_iter()
-            .map(|it| Branch { name: it.name, last_event: it.events, forked_at: it.from.map(|it| it.1) })
+            .map(|it| Branch { name: it.name.to_owned(), last_event: it.events, forked_at: it.from.map(|it| it.1) })
             .collect(),
         hash: format!("{:016x}", seen.hash),
         brokers: seen.brokers.iter().map(|it| broker(world, it, &seen)).collect(),

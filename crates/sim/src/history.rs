@@ -76,16 +76,16 @@ pub struct History {
 }
 
 /// A branch, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BranchView {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BranchView<'a> {
     /// Its name.
-    pub name: String,
-    /// The branch it left and after how many events.
-    pub from: Option<(String, u64)>,
+    pub name: &'a str,
+    /// The number of the branch it left, and after how many events.
+    pub from: Option<(usize, u64)>,
     /// How many events were seen of it.
     pub events: u64,
     /// Its actions.
-    pub actions: Vec<Stamped>,
+    pub actions: &'a [Stamped],
 }
 
 /// Where two branches part.
@@ -183,8 +183,28 @@ impl History {
 
     /// The branch that is looked at, as a run.
     pub fn run(&self) -> Run {
-        let actions = self.branches[self.current].actions.clone();
-        Run { engine: ENGINE.to_owned(), setup: Arc::clone(&self.setup), actions }
+        Run { engine: ENGINE.to_owned(), setup: Arc::clone(&self.setup), actions: self.actions().to_vec() }
+    }
+
+    /// All actions of the branch that is looked at, also those of its future.
+    pub fn actions(&self) -> &[Stamped] {
+        &self.branches[self.current].actions
+    }
+
+    /// Those that were done before this moment.
+    pub fn done(&self) -> &[Stamped] {
+        let actions = self.actions();
+        &actions[..(self.world.actions() as usize).min(actions.len())]
+    }
+
+    /// How many events were seen of the branch that is looked at.
+    pub fn known(&self) -> u64 {
+        self.branches[self.current].known
+    }
+
+    /// The number of the branch that is looked at, from 0, in the order in which they were made.
+    pub fn current(&self) -> usize {
+        self.current
     }
 
     /// The name of the branch that is looked at.
@@ -193,14 +213,11 @@ impl History {
     }
 
     /// All branches, oldest first.
-    pub fn branches(&self) -> Vec<BranchView> {
-        let view = |branch: &Branch| BranchView {
-            name: branch.name.clone(),
-            from: branch.from.map(|(index, event)| (self.branches[index].name.clone(), event)),
-            events: branch.known,
-            actions: branch.actions.clone(),
-        };
-        self.branches.iter().map(view).collect()
+    pub fn branches(&self) -> Vec<BranchView<'_>> {
+        self.branches
+            .iter()
+            .map(|it| BranchView { name: &it.name, from: it.from, events: it.known, actions: &it.actions })
+            .collect()
     }
 
     /// One event on. False if nothing will happen by itself any more.
@@ -312,24 +329,18 @@ impl History {
     /// [`History::act`], on a branch of its own also where nothing is known of what comes, if so told.
     pub fn act_apart(&mut self, action: Action, apart: bool) -> Result<(), HistoryError> {
         let after = self.world.events();
-        let (turns, at) = (self.world.turns(), self.world.clock());
+        let (turns, at, done) = (self.world.turns(), self.world.clock(), self.world.actions());
         let forks = apart || self.is_past();
-        if self.is_bare && !forks {
-            // Nobody comes back to the moment before, so nothing needs to be as it was.
-            self.world.act(&action)?;
-            self.branches[self.current].actions.push(Stamped { after, turns, at, action });
-            return Ok(());
-        }
-        let mut changed = self.world.clone();
-        changed.act(&action)?;
+        // What is refused changes nothing, so no copy is kept of how it was: there are many actions, and much in a world.
+        self.world.act(&action)?;
         if forks {
-            self.fork(after);
+            self.fork(after, done);
         }
+        self.trail.clear();
+        let events = self.world.events();
         let branch = &mut self.branches[self.current];
         branch.actions.push(Stamped { after, turns, at, action });
-        self.trail.clear();
-        self.world = changed;
-        self.branches[self.current].known = self.branches[self.current].known.max(self.world.events());
+        branch.known = branch.known.max(events);
         Ok(())
     }
 
@@ -341,7 +352,7 @@ impl History {
 
     /// Makes a branch from here on.
     pub fn branch_off(&mut self) {
-        self.fork(self.world.events());
+        self.fork(self.world.events(), self.world.actions());
     }
 
     /// Looks at another branch, at its last known moment.
@@ -390,10 +401,10 @@ impl History {
         Ok(Difference { same_until: same, then: (next(&mut one), next(&mut other)) })
     }
 
-    /// A branch that begins here with the same past.
-    fn fork(&mut self, after: u64) {
+    /// A branch with the same past, which ends after so many events and actions.
+    fn fork(&mut self, after: u64, done: u32) {
         let parent = &self.branches[self.current];
-        let actions = parent.actions[..self.world.actions() as usize].to_vec();
+        let actions = parent.actions[..done as usize].to_vec();
         let snapshots = parent.snapshots.iter().filter(|it| it.events() <= after).cloned().collect();
         let branch = Branch {
             name: format!("branch-{}", self.branches.len()),

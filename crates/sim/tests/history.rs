@@ -1,7 +1,7 @@
 //! Any moment of a run can be visited, and acting there loses nothing.
 
 use protocol::Instant;
-use sim::script::Scenario;
+use sim::script::{Scenario, Step};
 use sim::{Action, History};
 
 const RUN: &str = "
@@ -59,8 +59,10 @@ fn acting_in_the_past_makes_a_branch_and_loses_nothing() {
     history.seek(end);
     let branches = history.branches();
     assert_eq!(branches.len(), 2);
-    assert_eq!(branches[1].from, Some(("main".to_owned(), middle)));
-    assert_eq!(branches[0].actions.len() + 1, branches[1].actions.len() + later(&branches[0].actions, middle));
+    assert_eq!(branches[1].from, Some((0, middle)));
+    assert_eq!(branches[0].actions.len() + 1, branches[1].actions.len() + later(branches[0].actions, middle));
+    let kept = (history.current(), history.known(), history.actions().len());
+    assert_eq!(kept, (0, branches[0].events, branches[0].actions.len()));
     let difference = history.compare("main", "branch-1").unwrap();
     assert!(difference.same_until < end && difference.same_until + 1 >= middle, "{difference:?}");
     history.rename("branch-1", "b1 dies earlier").unwrap();
@@ -101,4 +103,44 @@ fn a_recorded_action_that_cannot_be_done_is_told_and_not_skipped() {
     assert_eq!(history.refused(), None);
     history.seek(after + 1);
     assert!(history.refused().unwrap().to_string().contains("there is no process nobody"));
+}
+
+#[test]
+fn what_is_refused_changes_nothing_that_comes() {
+    let (mut asked, mut left_alone) = (played(), played());
+    for line in [
+        "kill nobody",
+        "kill admin",
+        "start b1",
+        "resume b1",
+        "pause nobody",
+        "heal b1 p1",
+        "cut b1 b1",
+        "wipe b1",
+        "power-cut p1",
+        "stop p1",
+        "producer p1",
+        "producer p9 acks=seven",
+        "wire w1 p1",
+        "produce c9 orders value=x",
+        "unload c1",
+        "follow b1 orders",
+        "disk-full p1",
+        "lose-directory b1 7",
+        "elect p1 unclean orders-0",
+        "topic other partitions=1 replicas=b9",
+        "seek b1 orders-0 end",
+    ] {
+        let steps = Scenario::parse(line).unwrap_or_else(|error| panic!("{line}: {error}")).steps;
+        let [(_, Step::Do(action))] = &steps[..] else { panic!("{line}: {steps:?}") };
+        assert!(asked.act(action.clone()).is_err(), "{line}");
+    }
+    assert_eq!(asked.run(), left_alone.run());
+    for history in [&mut asked, &mut left_alone] {
+        history.act(Action::PowerCutTorn("b1".into())).unwrap();
+        history.act(Action::Start("b1".into())).unwrap();
+        history.run_until(Instant(history.world().clock().0 + 2_000_000));
+    }
+    assert_eq!(asked.world().hash(), left_alone.world().hash());
+    assert_eq!(format!("{:?}", asked.world().view()), format!("{:?}", left_alone.world().view()));
 }

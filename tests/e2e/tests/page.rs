@@ -90,7 +90,7 @@ fn a_fault_of_the_engine_is_told_with_the_run_that_leads_to_it() -> Result<()> {
     browser.until("document.querySelector('#engine')")?;
     browser.run(
         "window.left = []; new MutationObserver((changes) => left.push(...changes.map((it) => it.oldValue)))
-             .observe(document.querySelector('#lab'), { attributeFilter: ['data-run'], attributeOldValue: true });
+             .observe(document.querySelector('#run'), { attributeFilter: ['data-next'], attributeOldValue: true });
          document.querySelector('#line').value = 'kill b1'; document.querySelector('.term form').requestSubmit();",
     )?;
     browser.until("left.some((it) => it?.endsWith('\\nkill b1\\n'))")?;

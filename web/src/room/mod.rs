@@ -14,6 +14,7 @@ mod groups;
 mod keys;
 mod labels;
 mod lanes;
+pub(crate) mod left;
 mod lesson;
 mod log;
 mod plan;

@@ -8,6 +8,7 @@ use sim::rescue::Rescue;
 
 use super::drawings::Drawings;
 use super::lanes::Sight;
+use super::left::Left;
 use super::lesson::{self, Lesson, Mode, Try, Varied};
 use super::rooms::{self, Choice};
 use super::scene::{Chrome, Scene, Selection};
@@ -87,6 +88,7 @@ struct Pace {
     /// The lanes are to be looked at as soon as all are at one moment.
     compares: bool,
     chrome: Chrome,
+    left: Left,
 }
 
 impl Room {
@@ -454,11 +456,12 @@ impl Room {
 
     /// Leaves the run's text on the page for the case of a fault, with what is to be done next, and how late it is.
     fn leave(self, next: &str) {
-        crate::leave(&format!("{}{next}", self.inner().lanes.borrow().shown.engine.export()));
-        if let Some(lab) = document().get_element_by_id("lab") {
-            // It is as attributes that they outlive the engine; that the element is there is all it takes.
-            let _ = lab.set_attribute("data-run-at", &self.with(|it| it.view.time_us).to_string());
-        }
+        let inner = self.inner();
+        let lanes = inner.lanes.borrow();
+        let engine = &lanes.shown.engine;
+        let (lines, is_more) = inner.pace.borrow_mut().left.news(engine);
+        let next = format!("run to event {}\n{next}", engine.history().world().events());
+        crate::leave(&lines, is_more, &next, engine.clock());
     }
 
     /// Does what a line says and writes it down. True if it was done, or will be.
@@ -508,6 +511,7 @@ impl Room {
             return true;
         }
         let done = inner.lanes.borrow_mut().act(wish);
+        inner.pace.borrow_mut().left.follow(&inner.lanes.borrow().shown.engine);
         for line in &lines {
             let error = done.as_ref().err().filter(|_| line == last);
             inner.scene.borrow_mut().write(line, error.map(|it| &**it));

@@ -75,9 +75,7 @@ impl Shared {
     pub fn of(history: &History, looks: Vec<String>) -> Shared {
         let world = history.world();
         let moment = Moment { event: world.events(), turns: world.turns(), at: world.clock(), hash: world.hash() };
-        let branches = history.branches();
-        let known = branches.iter().find(|it| it.name == history.branch()).map_or(0, |it| it.events);
-        Shared { run: history.run(), events: known.max(moment.event), moment, looks }
+        Shared { run: history.run(), events: history.known().max(moment.event), moment, looks }
     }
 
     /// Reads a link's text. What is wrong with it, with the line and the column where it has them.

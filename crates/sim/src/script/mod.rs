@@ -186,7 +186,7 @@ impl fmt::Display for Step {
         match self {
             Step::Do(action) => action.fmt(f),
             Step::At(at, action) => write!(f, "at {at} {action}"),
-            Step::After(it) => write!(f, "after {}/{} {} {}", it.after, it.turns, Duration(it.at.0), it.action),
+            Step::After(it) => it.fmt(f),
             Step::Run(time) => write!(f, "run {time}"),
             Step::RunUntil(condition, PATIENCE) => write!(f, "run until {condition}"),
             Step::RunUntil(condition, time) => write!(f, "run until {condition} within {time}"),
@@ -197,6 +197,13 @@ impl fmt::Display for Step {
             }
             Step::Show(query) => write!(f, "show {query}"),
         }
+    }
+}
+
+/// As a line of a recorded run.
+impl fmt::Display for Stamped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "after {}/{} {} {}", self.after, self.turns, Duration(self.at.0), self.action)
     }
 }
 

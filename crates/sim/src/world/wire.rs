@@ -59,18 +59,19 @@ impl World {
         election: Election,
         partition: &TopicPartition,
     ) -> Result<(), ActionError> {
-        if election == Election::Unclean {
-            // Who asks for it accepts what the new leader lacks to be lost, as if the topic's configuration said so.
-            let accepted = (Str::from_static("unclean.leader.election.enable"), Str::from_static("true"));
-            self.checks.topic_altered(&partition.topic, &[accepted]);
-        }
         let topic = TopicPartitions { topic: partition.topic.clone(), partitions: vec![partition.partition] };
         let body = ElectLeadersRequest {
             election_type: election as i8,
             topic_partitions: Some(vec![topic]),
             timeout_ms: 30_000,
         };
-        self.say(name, ELECT_LEADERS_VERSION, RequestBody::ElectLeaders(body))
+        self.say(name, ELECT_LEADERS_VERSION, RequestBody::ElectLeaders(body))?;
+        if election == Election::Unclean {
+            // Who asks for it accepts what the new leader lacks to be lost, as if the topic's configuration said so.
+            let accepted = (Str::from_static("unclean.leader.election.enable"), Str::from_static("true"));
+            self.checks.topic_altered(&partition.topic, &[accepted]);
+        }
+        Ok(())
     }
 
     pub(super) fn wire_reassign(
