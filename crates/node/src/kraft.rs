@@ -290,6 +290,11 @@ fn told(now: Now, majority: &Majority) -> String {
                 silent.collect::<Vec<_>>().join(", ")
             )
         }
+        Majority::Forgotten { since, unheard } if unheard.is_empty() => format!(
+            "the metadata log of this node is gone, and for {} s nobody has led the quorum: no voter that it hears of has all \
+             that was committed; restore the log of one of them from a backup",
+            seconds(*since)
+        ),
         Majority::Forgotten { since, unheard } => {
             let unheard = unheard.iter().map(|at| format!("{} at {}:{}", at.node, at.host, at.port));
             format!(

@@ -328,12 +328,14 @@ impl Quorum {
     /// Whether this node's vote may make a leader whose log ends there. A voter that may have lost its disk has acknowledged
     /// what it does not have: of the majority that committed it, only others can tell. So all of them must have been heard of,
     /// and none may have more; but empty logs, as of a new cluster, elect one of themselves at once, unless somebody was heard
-    /// of whose log is not: then it is no new cluster, but one that has lost most of its disks.
+    /// of whose log is not, or this node's own was not: then it is no new cluster, but one that has lost most of its disks.
     fn remembers_enough(&self, end: (LeaderEpoch, Offset)) -> bool {
         let Some(heard) = &self.amnesia else { return true };
         let is_empty = end.1 == Offset(0);
-        let mut others = self.voters().iter().filter(|voter| voter.id != self.setup.node);
-        others.all(|voter| heard.get(&voter.id).map_or(is_empty, |known| *known <= end))
+        self.voters().iter().all(|voter| match heard.get(&voter.id) {
+            Some(known) => *known <= end,
+            None => is_empty || voter.id == self.setup.node,
+        })
     }
 
     /// Whether this node gives its vote, or would.

@@ -150,7 +150,7 @@ pub struct Quorum {
     /// It takes no step of its own any more.
     is_stopping: bool,
     /// Set while this node may have forgotten what it acknowledged and whom it voted for: its log was empty when it started, as
-    /// that of a new cluster is, and that of a static voter whose disk was lost. Where the logs of other voters ended since.
+    /// that of a new cluster is, and that of a static voter whose disk was lost. Where the logs of other voters ended since; of this node, that its own was more.
     amnesia: Option<Map<NodeId, (LeaderEpoch, Offset)>>,
     /// Who is heard of.
     watch: majority::Watch,
@@ -191,6 +191,7 @@ impl Quorum {
             topic_id: Uuid::METADATA_TOPIC,
             create: true,
             synced: true,
+            replicated: self.setup.can_be_fetched(),
             compacted: false,
             reserve: 0,
         };
@@ -508,6 +509,11 @@ impl Quorum {
             let own = self.setup.key();
             let is_first = self.log.history.voters().is_some_and(|(at, it)| *at < Offset(0) && it.contains(own));
             self.amnesia = (is_empty && (is_static || is_first)).then(Map::new);
+            let was_more = self.log.shape.as_ref().is_some_and(|shape| shape.mounted().lost.is_some());
+            if let Some(heard) = self.amnesia.as_mut().filter(|_| was_more) {
+                // How much it was nobody knows; that it was something is enough for this to be no new cluster.
+                heard.insert(self.setup.node, (LeaderEpoch(0), Offset(1)));
+            }
             self.start_unattached(now);
         }
     }

@@ -27,7 +27,7 @@ pub enum Majority {
     Forgotten {
         /// Since when no leader is known.
         since: Instant,
-        /// The voters whose logs it has not heard of.
+        /// The voters whose logs it has not heard of; none if those of all are as empty.
         unheard: Vec<Endpoint>,
     },
     /// There is a leader again.
@@ -103,7 +103,8 @@ impl Quorum {
             return;
         }
         let unheard = self.unheard();
-        if !unheard.is_empty() {
+        let was_more = self.amnesia.as_ref().is_some_and(|heard| heard.get(&self.setup.node).is_some());
+        if !unheard.is_empty() || was_more {
             self.watch.is_told = true;
             out.majority = Some(Majority::Forgotten { since, unheard });
         }

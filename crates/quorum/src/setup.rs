@@ -118,6 +118,12 @@ impl QuorumSetup {
         }
     }
 
+    /// True if the log may be fetched again where it is gone: nothing in it is needed to know who has it, and no vote is
+    /// forgotten that counts. A voter whom the log names by its directory would go on as the one that it was.
+    pub(crate) fn can_be_fetched(&self) -> bool {
+        !self.is_controller || (matches!(self.voters, VoterSource::Static(_)) && !self.is_alone())
+    }
+
     /// The servers to ask for the leader: Kafka's numbers for those whose number is not known, -2, -3 and so on.
     pub(crate) fn bootstrap(&self) -> Vec<Endpoint> {
         let VoterSource::Dynamic(servers) = &self.voters else { return Vec::new() };

@@ -293,6 +293,45 @@ fn who_has_forgotten_everything_says_whom_it_waits_for() {
     assert_eq!(unheard[..], [endpoint(3)]);
 }
 
+/// A disk on which the checkpoint knows of a metadata log that is gone.
+fn without_its_log() -> MemoryDisk {
+    let mut store = Store::new(MemoryDisk::new());
+    let points = "0\n1\n__cluster_metadata 0 5\n".into();
+    store.execute(StoreOp::Put(Cell::RecoveryPoints(DirId(0)), points)).expect("written");
+    store.into_disk()
+}
+
+#[test]
+fn a_log_that_is_gone_is_fetched_again_and_begins_no_new_cluster() {
+    // A broker that only observes, and the second start of a voter before it has anything.
+    assert_eq!(Rig::on(4, without_its_log()).quorum.role(), RoleKind::Unattached);
+    let disk = Rig::on(1, without_its_log()).store.into_disk();
+    let mut rig = Rig::on(1, disk);
+    assert!(!rig.vote(vote_of(2, 5, (0, 0), true)).3, "its own log had more");
+    assert!(!rig.vote(vote_of(3, 5, (0, 0), true)).3, "its own log had more");
+    rig.pass(8_000);
+    assert!(!rig.became_leader);
+    rig.vote(vote_of(2, 5, (0, 0), true));
+    let mut rig = Rig::on(1, without_its_log());
+    assert!(!rig.vote(vote_of(3, 7, (5, 9), true)).3, "node 2 may have more");
+    assert!(!rig.vote(vote_of(2, 7, (5, 8), true)).3, "node 3 has more");
+    assert!(rig.vote(vote_of(3, 7, (5, 9), true)).3);
+}
+
+#[test]
+fn where_all_logs_are_gone_somebody_is_told() {
+    let mut rig = Rig::on(1, without_its_log());
+    for _ in 0..8 {
+        for other in [2, 3] {
+            let epoch = rig.quorum.leader_epoch().0.max(5);
+            assert!(!rig.vote(vote_of(other, epoch, (0, 0), true)).3);
+        }
+        rig.pass(1_000);
+    }
+    let [Majority::Forgotten { unheard, .. }] = &rig.majority[..] else { panic!("{:?}", rig.majority) };
+    assert_eq!(unheard[..], []);
+}
+
 #[test]
 fn a_vote_is_refused_for_what_is_wrong_with_it() {
     let mut rig = Rig::new();

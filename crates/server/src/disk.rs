@@ -438,6 +438,7 @@ mod tests {
             topic_id: protocol::Uuid([7; 16]),
             create: true,
             synced: false,
+            replicated: false,
             compacted: false,
             reserve: ROOM as u32,
         };

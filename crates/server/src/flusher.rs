@@ -229,6 +229,7 @@ mod tests {
             topic_id: protocol::Uuid([5; 16]),
             create: true,
             synced,
+            replicated: false,
             compacted: false,
             reserve: 0,
         }

@@ -234,6 +234,7 @@ mod tests {
             topic_id,
             create: true,
             synced: false,
+            replicated: false,
             compacted: false,
             reserve: 0,
         }

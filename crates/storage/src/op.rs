@@ -48,6 +48,9 @@ pub struct LogSpec {
     /// Every batch was on disk before anyone heard of it, but for the last ones of a run, as in the metadata log: what is
     /// missing is damage then, unless it is the very tail.
     pub synced: bool,
+    /// Of a log that is synced: others have it, too. Where all of it is gone it is begun anew and fetched from them, and
+    /// [`Mounted::lost`](crate::Mounted::lost) says so.
+    pub replicated: bool,
     /// Its topic is compacted: offsets between two files may be missing for good. Kafka's cleaner works above the recovery
     /// point, too, so a crash of it leaves such gaps there.
     pub compacted: bool,

@@ -30,7 +30,7 @@ const MAGIC: u8 = 2;
 
 /// What to do about a log that must be whole.
 const RESTORE: &str =
-    "restore it from a backup; only a node whose data is not wanted may start with an empty directory";
+    "restore it from a backup: a node that begins without it may take all its other logs for nobody's";
 
 /// What a log's files hold.
 struct Loaded {
@@ -90,9 +90,7 @@ impl<D: Disk> Store<D> {
         }
         let aside = self.put_other_aside(spec, &folder)?;
         let name = TopicPartition { topic: spec.topic.clone(), partition: spec.partition };
-        if spec.synced {
-            self.expect_folder(spec.dir, &folder, &name)?;
-        }
+        let is_gone = spec.synced && self.expect_folder(spec, &folder, &name)?;
         let created = self.enter_folder(spec, &folder)?;
         let state = self.dirs.entry(spec.dir).or_default();
         if created {
@@ -105,6 +103,9 @@ impl<D: Disk> Store<D> {
             ] {
                 offsets.remove(&name);
             }
+        }
+        if is_gone {
+            state.recovery_points.insert(name.clone(), Offset(1));
         }
         // Told with the first log of the directory.
         let odd = std::mem::take(&mut state.odd);
@@ -144,7 +145,7 @@ impl<D: Disk> Store<D> {
                 files: 0,
                 names_dirty: created || !mounted.clean,
                 synced: spec.synced,
-                epochs_dirty: false,
+                epochs: None,
             },
         );
         let shape = self.open_log(log, &bases, log_start, spec, mounted);
@@ -179,7 +180,13 @@ impl<D: Disk> Store<D> {
         self.keep_indexes(log, indexes)?;
         mounted.gap = gap;
         mounted.lost = self.lost_of(log, &shape, bases, log_start, mounted.recovery_point)?;
-        if let Some(what) = mounted.lost.as_ref().or(mounted.gap.as_ref()).filter(|_| synced) {
+        let is_nothing = shape.end() == Offset(0) && mounted.snapshot.is_none();
+        if spec.replicated && is_nothing && mounted.lost.is_some() {
+            let folder = &self.log_mut(log)?.folder;
+            mounted.lost =
+                Some(format!("{folder} was not empty, and is gone: it is fetched again from the other nodes"));
+            mounted.recovery_point = None;
+        } else if let Some(what) = mounted.lost.as_ref().or(mounted.gap.as_ref()).filter(|_| synced) {
             return Err(StoreError::Corrupt(format!("{what}; {RESTORE}")));
         }
         if let Some(cut) = cut {
@@ -208,10 +215,6 @@ impl<D: Disk> Store<D> {
         }
         // What a crash left in the page cache may never have reached the disk, and is about to be called synced.
         self.flush(log)?;
-        if is_unclean && !synced {
-            // Its name is on disk; bytes that are torn have all batches read, and can wait for the next flush.
-            self.log_mut(log)?.epochs_dirty = true;
-        }
         Ok(shape)
     }
 
@@ -328,14 +331,22 @@ impl<D: Disk> Store<D> {
     }
 
     /// A log whose batches were all on disk is not begun anew where the checkpoint knows it: what stands in it is needed to
-    /// tell whose all other logs are.
-    fn expect_folder(&mut self, dir: DirId, folder: &str, name: &TopicPartition) -> Result<(), StoreError> {
-        let point = self.dirs.get(&dir).and_then(|state| state.recovery_points.get(name)).copied();
-        match (point.filter(|point| *point > Offset(0)), self.disk.list(dir, folder)) {
+    /// tell whose all other logs are. True if it is gone, and others have it.
+    fn expect_folder(&mut self, spec: &LogSpec, folder: &str, name: &TopicPartition) -> Result<bool, StoreError> {
+        let point = self.dirs.get(&spec.dir).and_then(|state| state.recovery_points.get(name)).copied();
+        match (point.filter(|point| *point > Offset(0)), self.disk.list(spec.dir, folder)) {
+            (Some(_), Err(StoreError::Missing)) if spec.replicated => {
+                // The next start finds less than there was, and knows of it as long as there is nothing.
+                let mut points = self.read_offsets(spec.dir, meta::RECOVERY_POINTS)?;
+                points.insert(name.clone(), Offset(1));
+                let text = meta::format_offsets(points.iter().map(|(name, point)| (name, *point)));
+                self.replace_file(spec.dir, meta::RECOVERY_POINTS, text)?;
+                Ok(true)
+            }
             (Some(point), Err(StoreError::Missing)) => Err(StoreError::Corrupt(format!(
                 "{folder} is missing, but everything below offset {point} was on disk; {RESTORE}"
             ))),
-            _ => Ok(()),
+            _ => Ok(false),
         }
     }
 
@@ -402,7 +413,7 @@ impl<D: Disk> Store<D> {
         let segment_of = |offset: Offset| files.iter().rposition(|(_, base)| *base <= offset).unwrap_or(0);
         let last = files.len().checked_sub(1).ok_or(StoreError::Missing)?;
 
-        // A power cut may have torn it since the last flush, and what it listed by then is in the batches, too.
+        // One that was replaced without a sync may be torn by a power cut, and what it listed is in the batches, too.
         let may_be_torn = checked_from.is_some() && !trust.synced;
         let epochs = self.read_epochs(dir, &folder, may_be_torn)?;
         let listed = epochs.as_ref().and_then(|epochs| epochs.entries().last().copied());
@@ -586,6 +597,7 @@ impl<D: Disk> Store<D> {
     /// Cuts the log at an offset, and reads what is left.
     pub(crate) fn cut(&mut self, log: LogId, offset: Offset, era: Era) -> Result<Shape, StoreError> {
         self.log_mut(log)?.era = era;
+        self.write_epochs(log)?;
         let Loaded { shape, .. } = self.read_log(log, Trust::default())?;
         let first = shape.segments().next().map(|segment| segment.base).unwrap_or_default();
         let is_anew = offset > shape.end() || offset < first;

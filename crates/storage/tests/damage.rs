@@ -204,6 +204,32 @@ fn a_synced_log_does_not_end_before_its_last_leader_epoch() {
 }
 
 #[test]
+fn a_synced_log_that_is_gone_begins_anew_only_where_others_have_it() {
+    let node = three_segments();
+    let mut disk = node.store.into_disk();
+    let paths: Vec<String> = disk.files().into_iter().map(|(_, path, _)| path).collect();
+    for path in paths.iter().filter(|path| path.starts_with("orders-0/")) {
+        disk.remove(DIR, path).unwrap();
+    }
+    disk.remove_dir(DIR, "orders-0").unwrap();
+    disk.sync_dir(DIR, "").unwrap();
+    let mut store = Store::new(disk);
+    let refused = store.execute(StoreOp::Mount(LOG, LogSpec { synced: true, ..spec() }));
+    assert!(matches!(&refused, Err(StoreError::Corrupt(what)) if what.contains("orders-0 is missing")), "{refused:?}");
+    // Also when it starts once more before it has got anything.
+    for _ in 0..2 {
+        let spec = LogSpec { synced: true, replicated: true, ..spec() };
+        let mounted = store.execute(StoreOp::Mount(LOG, spec));
+        let Ok(Done::Mounted(shape)) = mounted else { panic!("{mounted:?}") };
+        assert_eq!(shape.end(), Offset(0));
+        assert!(shape.mounted().lost.as_ref().is_some_and(|what| what.contains("is fetched again")));
+        let mut disk = store.into_disk();
+        disk.power_cut();
+        store = Store::new(disk);
+    }
+}
+
+#[test]
 fn a_name_that_is_used_again_begins_anew() {
     let mut node = Node::new().rules(LogRules::default());
     node.append(batch(5));

@@ -54,6 +54,7 @@ impl Partitions {
             topic_id: key.topic_id,
             create,
             synced: false,
+            replicated: false,
             compacted: config.compact,
             reserve: rules_of(&config).reserve(),
         };

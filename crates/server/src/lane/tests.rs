@@ -28,6 +28,7 @@ fn spec(partition: i32) -> LogSpec {
         topic_id: Uuid([5; 16]),
         create: true,
         synced: false,
+        replicated: false,
         compacted: false,
         reserve: 0,
     }
@@ -332,6 +333,7 @@ fn a_clean_ends_with_its_log() {
         topic_id: Uuid([5; 16]),
         create: true,
         synced: false,
+        replicated: false,
         compacted: true,
         reserve: 0,
     };

@@ -30,6 +30,7 @@ pub(super) fn cluster(replicas: &[Pid], settings: &[Setting]) -> Checks {
         topic_id: Uuid([7; 16]),
         create: true,
         synced: false,
+        replicated: false,
         compacted: false,
         reserve: 0,
     };

@@ -25,6 +25,7 @@ pub(crate) fn spec() -> LogSpec {
         topic_id: Uuid([5; 16]),
         create: true,
         synced: false,
+        replicated: false,
         compacted: false,
         reserve: 0,
     }
