@@ -4,8 +4,10 @@
 const VERSION = "";
 const FILES = {};
 
-const CACHE = `vivarium-${VERSION}`;
 const HOME = new URL(".", location);
+/** Of this path alone: labs at several paths of one host share its caches. No path has a space in it. */
+const OURS = `vivarium ${HOME.pathname} `;
+const CACHE = OURS + VERSION;
 /** Names without their versions. */
 const NAMES = new Map(Object.keys(FILES).map((it) => [it.split("?")[0], it]));
 
@@ -18,7 +20,8 @@ async function keep() {
     const answer = await fetch(new URL(name, HOME), { cache: "no-cache" });
     const bytes = answer.ok ? new Uint8Array(await answer.clone().arrayBuffer()) : [];
     if (!answer.ok || sum(bytes) !== expected) throw new Error(`${name} is not of this build`);
-    await cache.put(name, answer);
+    // Hosts send those who ask for /index.html to /; a browser takes no answer to a navigation that came by such a way.
+    await cache.put(name, answer.redirected ? new Response(bytes, { headers: { "content-type": answer.headers.get("content-type") } }) : answer);
   };
   try {
     await Promise.all(Object.entries(FILES).map(one));
@@ -30,7 +33,7 @@ async function keep() {
 }
 
 async function forgetOthers() {
-  for (const it of await caches.keys()) if (it.startsWith("vivarium-") && it !== CACHE) await caches.delete(it);
+  for (const it of await caches.keys()) if (it.startsWith(OURS) && it !== CACHE) await caches.delete(it);
   await clients.claim();
 }
 

@@ -1,4 +1,5 @@
-//! A server in front of the lab's: another origin, that can be given other files than the lab has, and that can go away.
+//! A server in front of the lab's: another origin, that can be given other files than the lab has, and that can go away. It has the lab
+//! a second time, below `second/`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,6 +19,7 @@ pub struct Front {
     port: u16,
     files: Arc<Mutex<Files>>,
     gone: Arc<AtomicBool>,
+    redirects: Arc<AtomicBool>,
 }
 
 impl Front {
@@ -26,16 +28,22 @@ impl Front {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let lab = Browser::address("")?;
         let lab = lab.strip_prefix("http://").and_then(|it| it.strip_suffix('/')).context("the lab's host")?.to_owned();
-        let front = Front { port: listener.local_addr()?.port(), files: Arc::default(), gone: Arc::default() };
-        let (files, gone) = (Arc::clone(&front.files), Arc::clone(&front.gone));
+        let front = Front {
+            port: listener.local_addr()?.port(),
+            files: Arc::default(),
+            gone: Arc::default(),
+            redirects: Arc::default(),
+        };
+        let (files, gone, redirects) =
+            (Arc::clone(&front.files), Arc::clone(&front.gone), Arc::clone(&front.redirects));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if gone.load(Ordering::SeqCst) {
                     return;
                 }
-                let (files, lab) = (Arc::clone(&files), lab.clone());
+                let (files, lab, redirects) = (Arc::clone(&files), lab.clone(), redirects.load(Ordering::SeqCst));
                 // A request that comes to nothing is the browser's to tell.
-                std::thread::spawn(move || serve(&stream, &files, &lab));
+                std::thread::spawn(move || serve(&stream, &files, &lab, redirects));
             }
         });
         Ok(front)
@@ -56,6 +64,11 @@ impl Front {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// From now on sends whoever asks for `/index.html` to `/`, as some hosts do.
+    pub fn redirect_index(&self) {
+        self.redirects.store(true, Ordering::SeqCst);
+    }
+
     /// Closes its port: who connects is refused.
     pub fn go_away(&self) {
         self.gone.store(true, Ordering::SeqCst);
@@ -71,7 +84,7 @@ impl Drop for Front {
 }
 
 /// One request a connection.
-fn serve(mut stream: &TcpStream, files: &Mutex<Files>, lab: &str) -> Result<()> {
+fn serve(mut stream: &TcpStream, files: &Mutex<Files>, lab: &str, redirects: bool) -> Result<()> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -87,6 +100,14 @@ fn serve(mut stream: &TcpStream, files: &Mutex<Files>, lab: &str) -> Result<()> 
         if name == "if-none-match" || name == "accept-encoding" {
             headers.push_str(&line);
         }
+    }
+    let target = target.strip_prefix("/second").filter(|it| it.starts_with('/')).unwrap_or(&target);
+    if redirects && target == "/index.html" {
+        write!(
+            stream,
+            "HTTP/1.1 301 Moved Permanently\r\nLocation: /\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )?;
+        return Ok(());
     }
     let path = target.split('?').next().unwrap_or_default().trim_start_matches('/');
     let path = if path.is_empty() { "index.html" } else { path };

@@ -32,6 +32,41 @@ fn the_lab_works_without_its_server() -> Result<()> {
     Ok(())
 }
 
+/// Where the host sends those who ask for `/index.html` to `/`: a kept answer that came that way would be refused as a page.
+#[test]
+fn the_lab_works_without_a_server_that_redirected() -> Result<()> {
+    let front = Front::start()?;
+    front.redirect_index();
+    let browser = Browser::start()?;
+    browser.go(&front.address("#one"))?;
+    browser.until(&format!("{READY} && {KEPT}"))?;
+    assert_eq!(browser.run("return (await fetch('index.html', { cache: 'no-store' })).redirected")?, json!(false));
+    front.go_away();
+    browser.go("about:blank")?;
+    browser.go(&front.address("#one"))?;
+    browser.until(READY)?;
+    Ok(())
+}
+
+/// Labs at two paths of a host have the same caches: neither forgets the other's files.
+#[test]
+fn two_labs_on_a_host_leave_each_other_alone() -> Result<()> {
+    let front = Front::start()?;
+    let browser = Browser::start()?;
+    for path in ["#one", "second/#one"] {
+        browser.go(&front.address(path))?;
+        browser.until(&format!("{READY} && {KEPT}"))?;
+    }
+    assert_eq!(browser.run("return (await caches.keys()).length")?, json!(2));
+    front.go_away();
+    for path in ["#one", "second/#one"] {
+        browser.go("about:blank")?;
+        browser.go(&front.address(path))?;
+        browser.until(READY).context(path)?;
+    }
+    Ok(())
+}
+
 /// What a browser demands of what it lets people install.
 #[test]
 fn the_lab_can_be_installed() -> Result<()> {
