@@ -7,7 +7,7 @@ const CONTROLS = { none: [], time: ["bar", "timeline"], full: ["bar", "timeline"
 
 /** Listens to the page around, and tells it what happens. */
 export function embed(page, version) {
-  let told = {}, asked = Promise.resolve();
+  let told = {}, asked = Promise.resolve(), entering = false;
   const tell = (kind, detail) => parent.postMessage({ vivarium: kind, detail }, "*");
 
   const show = (controls = "full", views) => {
@@ -36,7 +36,11 @@ export function embed(page, version) {
   const orders = {
     async set({ scenario, step, controls, views }) {
       show(controls, views);
-      if (scenario) await enter(scenario);
+      if (scenario) {
+        // Of the run that comes nothing was told yet, and of a shared one nothing is before it is at its moment.
+        entering = true;
+        try { await enter(scenario); } finally { entering = false; told = {}; }
+      }
       if (step !== undefined) page.seek(step);
     },
     act: ({ line }) => { if (!page.act(line)) throw `not done: ${line}`; },
@@ -52,12 +56,17 @@ export function embed(page, version) {
   });
 
   const look = () => {
+    requestAnimationFrame(look);
+    if (entering) return;
     const now = page.moment();
-    if (now.event !== told.event || now.branch !== told.branch || now.timeUs !== told.timeUs || now.playing !== told.playing) tell("step", now);
+    // A branch has findings of its own, and one that is shorter than it was is another run's.
+    if (now.branch !== told.branch || now.lastEvent < told.lastEvent) told = {};
+    if (now.event !== told.event || now.timeUs !== told.timeUs || now.playing !== told.playing) tell("step", now);
     if (now.findings > (told.findings ?? 0)) for (const it of page.view().findings.slice(told.findings ?? 0)) tell("finding", it);
     told = now;
-    requestAnimationFrame(look);
   };
+  // Somebody chose another room here.
+  addEventListener("hashchange", () => { told = {}; });
   show(new URLSearchParams(location.search).get("controls") ?? undefined);
   tell("ready", version);
   look();

@@ -82,6 +82,11 @@ fn a_page_from_elsewhere_embeds_the_lab_and_hears_of_losses() -> Result<()> {
     let lost = browser
         .run("return told.finding.filter((it) => it.verdict === 'allowed').reduce((sum, it) => sum + it.acked, 0)")?;
     ensure!(lost.as_u64() > Some(0), "{lost}");
+    // Another run has findings of its own, also where they are as many as the last one's.
+    let found = browser.run("return told.finding.length")?.as_u64().context("findings")?;
+    front.put("mine/again.scenario", "text/plain; charset=utf-8", scenario.to_owned());
+    browser.run("document.querySelector('vivarium-lab').setAttribute('scenario', 'again.scenario')")?;
+    browser.until(&format!("told.finding.length === {}", 2 * found))?;
     // An element that goes takes its engine with it, and one that comes back begins anew.
     browser.run("const it = document.querySelector('vivarium-lab'); it.remove(); document.body.append(it)")?;
     browser.until("told.ready.length === 4")?;
