@@ -262,7 +262,7 @@ export async function follow(page, version) {
   menu?.append(choice);
   choice.selected = true;
   const hash = text.match(/^#@ moment .* ([0-9a-f]+)$/m)?.[1];
-  if (page.moment().hash !== hash) banner(`${other || "This run was changed after it was recorded. "}It came out otherwise: its state is ${page.moment().hash} here, and was ${hash} where the link was made.`, text);
+  if (page.moment().hash !== hash) banner(`${other || `This run was changed after it was recorded, or another build of engine ${version} recorded it. `}It came out otherwise: its state is ${page.moment().hash} here, and was ${hash} where the link was made.`, text);
   else if (foreign) banner(`${other}Up to this moment it came out as it was.`, text);
 }
 
