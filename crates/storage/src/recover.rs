@@ -145,7 +145,7 @@ impl<D: Disk> Store<D> {
                 files: 0,
                 names_dirty: created || !mounted.clean,
                 synced: spec.synced,
-                epochs: None,
+                epochs_dirty: false,
             },
         );
         let shape = self.open_log(log, &bases, log_start, spec, mounted);
@@ -215,6 +215,10 @@ impl<D: Disk> Store<D> {
         }
         // What a crash left in the page cache may never have reached the disk, and is about to be called synced.
         self.flush(log)?;
+        if is_unclean && !synced {
+            // Its name is on disk; bytes that are torn have all batches read, and can wait for the next flush.
+            self.log_mut(log)?.epochs_dirty = true;
+        }
         Ok(shape)
     }
 
@@ -413,7 +417,7 @@ impl<D: Disk> Store<D> {
         let segment_of = |offset: Offset| files.iter().rposition(|(_, base)| *base <= offset).unwrap_or(0);
         let last = files.len().checked_sub(1).ok_or(StoreError::Missing)?;
 
-        // One that was replaced without a sync may be torn by a power cut, and what it listed is in the batches, too.
+        // A power cut may have torn it since the last flush, and what it listed by then is in the batches, too.
         let may_be_torn = checked_from.is_some() && !trust.synced;
         let epochs = self.read_epochs(dir, &folder, may_be_torn)?;
         let listed = epochs.as_ref().and_then(|epochs| epochs.entries().last().copied());
@@ -597,7 +601,6 @@ impl<D: Disk> Store<D> {
     /// Cuts the log at an offset, and reads what is left.
     pub(crate) fn cut(&mut self, log: LogId, offset: Offset, era: Era) -> Result<Shape, StoreError> {
         self.log_mut(log)?.era = era;
-        self.write_epochs(log)?;
         let Loaded { shape, .. } = self.read_log(log, Trust::default())?;
         let first = shape.segments().next().map(|segment| segment.base).unwrap_or_default();
         let is_anew = offset > shape.end() || offset < first;
