@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mio::net::{TcpListener, UnixStream as MioUnixStream};
 use mio::{Events, Interest, Poll, Token};
+use node::config::ConnectionLimits;
 use node::gateway::api_versions;
 use node::input::{ConnId, Input, Peer, PeerHost};
 use node::outbox::{Call, Credit, Reply};
@@ -21,7 +22,7 @@ use node::{Event, Node, Outbox};
 use protocol::frame::{self, Piece};
 use protocol::frame::{Request, Response};
 use protocol::messages::{ApiKey, ResponseBody};
-use protocol::{Era, FileId, Instant, NodeId, Now, RequestError, Str, WallMs};
+use protocol::{Era, FileId, Instant, NodeId, Now, Offset, RequestError, Str, WallMs};
 use storage::{OpId, StoreError, StoreOp, log_of};
 
 use crate::calls::{Calls, FIRST_CALL};
@@ -123,6 +124,10 @@ pub(crate) struct Reactor {
     full: Set<usize>,
     /// Connections came or went since they were counted.
     is_count_due: bool,
+    /// How many connections there may be, as they were counted by last.
+    counted_by: Option<ConnectionLimits>,
+    /// The metadata by which they are that many.
+    limits_of: Offset,
     /// When to look for idle connections.
     next_idle_look: Option<std::time::Instant>,
     calls: Calls,
@@ -170,6 +175,8 @@ impl Reactor {
             quotas: ConnectionQuotas::default(),
             full: Set::new(),
             is_count_due: false,
+            counted_by: None,
+            limits_of: Offset(-1),
             next_idle_look,
             calls,
             own_calls: OwnCalls::default(),
@@ -223,6 +230,7 @@ impl Reactor {
                 self.feed(Input::Wake);
             }
             self.carry_out();
+            self.note_limits();
             if let Some(ended) = self.ended() {
                 self.lane.stop();
                 self.reader.stop();
@@ -252,8 +260,7 @@ impl Reactor {
     }
 
     fn patience(&self) -> Option<Duration> {
-        let may_enter = self.is_count_due && !self.full.is_empty();
-        if !self.unread.is_empty() || self.reader.has_arrivals() || may_enter {
+        if !self.unread.is_empty() || self.reader.has_arrivals() || self.is_count_due {
             return Some(Duration::ZERO);
         }
         // A millisecond's rounding by epoll would wake too early and spin; one microsecond late is never early.
@@ -363,6 +370,17 @@ impl Reactor {
         }
     }
 
+    /// Whether the limits have changed is seen at the end of a turn, in which the node may have heard of it.
+    fn note_limits(&mut self) {
+        let metadata = self.node.image().next_offset();
+        if std::mem::replace(&mut self.limits_of, metadata) == metadata {
+            return;
+        }
+        let limits = Some(self.node.connection_limits());
+        self.is_count_due |= self.counted_by != limits;
+        self.counted_by = limits;
+    }
+
     /// Where there are more connections than there may be, those that were idle for longest go; then who waits comes in.
     fn make_room(&mut self) {
         if !std::mem::take(&mut self.is_count_due) {
@@ -370,10 +388,13 @@ impl Reactor {
         }
         let most = self.node.connection_limits().most;
         for is_controllers in [false, true] {
-            for _ in 0..self.quotas.excess(is_controllers, most) {
-                let it = self.connections.iter().filter(|(conn, _)| self.quotas.can_make_room(**conn, is_controllers));
-                let Some((_, conn)) = it.map(|(conn, it)| (it.active(), *conn)).min() else { break };
-                self.close(conn, Some("another one has its place by max.connections"));
+            if self.quotas.excess(is_controllers, most) == 0 {
+                continue;
+            }
+            // One a turn: a limit that is far lower now does not keep those waiting who stay. Closing counts anew.
+            let it = self.connections.iter().filter(|(conn, _)| self.quotas.can_make_room(**conn, is_controllers));
+            if let Some((_, conn)) = it.map(|(conn, it)| (it.active(), *conn)).min() {
+                self.close(conn, Some("there are more connections than max.connections"));
             }
         }
         for index in std::mem::take(&mut self.full) {

@@ -79,21 +79,47 @@ fn brokers_are_let_in_at_any_time() {
     server.stop().unwrap();
 }
 
+/// Sets a limit for all brokers.
+fn set(client: &mut Client, name: &str, value: &str) {
+    let limit = AlterableConfig { name: name.into(), config_operation: 0, value: Some(value.into()) };
+    let resource = AlterConfigsResource { resource_type: 4, resource_name: "".into(), configs: vec![limit] };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+    let answer = client.call(1, RequestBody::IncrementalAlterConfigs(request));
+    let ResponseBody::IncrementalAlterConfigs(response) = answer else { panic!("{answer:?}") };
+    assert_eq!(response.responses[0].error_code, 0, "{:?}", response.responses[0].error_message);
+}
+
 #[test]
 fn a_limit_can_be_changed_while_the_node_runs() {
     let rig = Rig::start();
     let (mut first, mut second) = (rig.client(), rig.client());
     assert!(is_served(&mut first) && is_served(&mut second));
-    let limit = AlterableConfig { name: "max.connections.per.ip".into(), config_operation: 0, value: Some("2".into()) };
-    let resource = AlterConfigsResource { resource_type: 4, resource_name: "".into(), configs: vec![limit] };
-    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
-    let answer = first.call(1, RequestBody::IncrementalAlterConfigs(request));
-    let ResponseBody::IncrementalAlterConfigs(response) = answer else { panic!("{answer:?}") };
-    assert_eq!(response.responses[0].error_code, 0, "{:?}", response.responses[0].error_message);
+    set(&mut first, "max.connections.per.ip", "2");
     // Answered once it is committed; this broker applies it a moment later.
     while is_served(&mut rig.client()) {
         std::thread::yield_now();
     }
     assert!(is_served(&mut first) && is_served(&mut second));
+    rig.stop();
+}
+
+/// Nobody has to come or go for it.
+#[test]
+fn another_limit_on_all_connections_holds_at_once() {
+    let rig = Rig::with(&[("max.connections", "1")]);
+    let mut first = rig.client();
+    assert!(is_served(&mut first));
+    let mut others = [rig.client(), rig.client()];
+    others.iter_mut().for_each(ask);
+    set(&mut first, "max.connections", "3");
+    for other in &mut others {
+        assert!(matches!(other.outcome(), Outcome::Frame(_)));
+    }
+    assert!(is_served(&mut first));
+    set(&mut first, "max.connections", "1");
+    for other in &mut others {
+        assert_eq!(other.outcome(), Outcome::Closed);
+    }
+    assert!(is_served(&mut first), "it was the last to say something");
     rig.stop();
 }
