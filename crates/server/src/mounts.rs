@@ -31,8 +31,7 @@ pub(crate) fn mount_all(store: &mut Store<NativeDisk>, mounts: Vec<(OpId, StoreO
     }
 }
 
-/// The directory of a mount.
-pub(crate) fn dir_of(op: &StoreOp) -> Option<DirId> {
+fn dir_of(op: &StoreOp) -> Option<DirId> {
     if let StoreOp::Mount(_, spec) = op { Some(spec.dir) } else { None }
 }
 
@@ -125,7 +124,10 @@ impl Mounted {
         }
         let answers = self.answers.into_iter().zip(self.dirs);
         answers
-            .map(|((op, result), dir)| {
+            .map(|((op, mut result), dir)| {
+                if let (Some(dir), Ok(done)) = (dir, &mut result) {
+                    store.tell_odd(dir, done);
+                }
                 // What was mounted in a directory that then failed is offline with it.
                 let failed = dir.and_then(|dir| store.failure_of(dir)).filter(|_| result.is_ok());
                 (op, failed.map_or(result, |failed| Err(failed.clone())))
@@ -286,6 +288,28 @@ mod tests {
         }
         assert_eq!(second.take_changes().opened.len(), LOGS as usize, "the files of all of them are told of");
         second.execute(StoreOp::Put(Cell::RecoveryPoints(DirId(0)), Default::default())).unwrap();
+    }
+
+    /// What is no log's folder is told of by one log of its directory, however many threads mount.
+    #[test]
+    fn a_folder_that_nobody_knows_is_told_of_once() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let odd = "orders-99.mine-delete";
+        std::fs::create_dir(folders[1].path().join(odd)).unwrap();
+        let mut store = Store::new(NativeDisk::new(folders.iter().map(|it| it.path().to_owned()).collect()));
+        let mount = |it: u32| {
+            let spec = LogSpec { dir: DirId((it % 2) as u16), ..spec(it, Uuid([5; 16])) };
+            (OpId(u64::from(it)), StoreOp::Mount(LogId(it), spec))
+        };
+        let mut told = Vec::new();
+        for logs in [0..LOGS / 2, LOGS / 2..LOGS] {
+            for (op, result) in mount_all(&mut store, logs.map(mount).collect(), 3) {
+                let Ok(Done::Mounted(shape)) = result else { panic!("{result:?}") };
+                told.extend(shape.mounted().aside.clone().map(|what| (op.0 % 2, what)));
+            }
+        }
+        let [(1, what)] = &told[..] else { panic!("{told:?}") };
+        assert!(what.contains(odd), "{what}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! store afterwards. Recovery reads logs to the byte, and most of them have nothing to do with each other.
 
 use crate::disk::Disk;
-use crate::op::{DirId, StoreError};
+use crate::op::{DirId, Done, StoreError};
 use crate::store::Store;
 
 impl<D: Disk> Store<D> {
@@ -14,7 +14,16 @@ impl<D: Disk> Store<D> {
         }
         let mut aside = Store::with_compressors(disk, self.compressors.clone());
         aside.dirs = self.dirs.clone();
+        // Whoever of them mounts first, people are told once, and by this store.
+        aside.dirs.values_mut().for_each(|state| state.odd.clear());
         Ok(aside)
+    }
+
+    /// Has a log that was mounted aside tell what else was found in its directory, unless another one has.
+    pub fn tell_odd(&mut self, dir: DirId, mounted: &mut Done) {
+        if let (Some(state), Done::Mounted(shape)) = (self.dirs.get_mut(&dir), mounted) {
+            shape.tell_aside(std::mem::take(&mut state.odd));
+        }
     }
 
     /// Takes over what a store mounted aside.

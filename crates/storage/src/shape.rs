@@ -279,6 +279,12 @@ impl Shape {
         &self.mounted
     }
 
+    /// More that the mount has to tell.
+    pub(crate) fn tell_aside(&mut self, odd: Vec<String>) {
+        let aside = self.mounted.aside.take();
+        self.mounted.aside = odd.into_iter().chain(aside).reduce(|all, what| format!("{all}; {what}"));
+    }
+
     /// Takes the snapshot out that the mount found: it is read once, and may be large.
     pub fn take_snapshot(&mut self) -> Option<Snapshot> {
         self.mounted.snapshot.take()
