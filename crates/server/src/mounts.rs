@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use storage::{DirId, Done, LogId, OpId, Store, StoreError, StoreOp};
 
@@ -31,7 +31,17 @@ pub(crate) fn mount_all(store: &mut Store<NativeDisk>, mounts: Vec<(OpId, StoreO
     }
 }
 
-fn dir_of(op: &StoreOp) -> Option<DirId> {
+/// True if people are to be told now; then `next` is when they are the next time. Whatever finishes meanwhile puts nothing off.
+fn is_due(now: Instant, next: &mut Instant) -> bool {
+    let is_due = now >= *next;
+    if is_due {
+        *next = now + TELL_EVERY;
+    }
+    is_due
+}
+
+/// The directory of a mount.
+pub(crate) fn dir_of(op: &StoreOp) -> Option<DirId> {
     if let StoreOp::Mount(_, spec) = op { Some(spec.dir) } else { None }
 }
 
@@ -97,14 +107,18 @@ impl Chunk {
                 .collect();
             drop(sender);
             let mut done = 0;
+            let mut next_tell = Instant::now() + TELL_EVERY;
             loop {
-                match receiver.recv_timeout(TELL_EVERY) {
+                if is_due(Instant::now(), &mut next_tell) {
+                    // Rare, and who waits for a start after a kill wants to know why: shown without being asked for.
+                    tracing::warn!("{done} of {count} logs are loaded");
+                }
+                match receiver.recv_timeout(next_tell.saturating_duration_since(Instant::now())) {
                     Ok((index, op, result)) => {
                         answers[index] = Some((op, result));
                         done += 1;
                     }
-                    // Rare, and who waits for a start after a kill wants to know why: shown without being asked for.
-                    Err(RecvTimeoutError::Timeout) => tracing::warn!("{done} of {count} logs are loaded"),
+                    Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
             }
@@ -288,6 +302,14 @@ mod tests {
         }
         assert_eq!(second.take_changes().opened.len(), LOGS as usize, "the files of all of them are told of");
         second.execute(StoreOp::Put(Cell::RecoveryPoints(DirId(0)), Default::default())).unwrap();
+    }
+
+    #[test]
+    fn logs_that_finish_do_not_put_off_what_is_told() {
+        let start = Instant::now();
+        let mut next = start + TELL_EVERY;
+        let told = (1..=40).filter(|tenth| is_due(start + TELL_EVERY / 10 * *tenth, &mut next));
+        assert_eq!(told.collect::<Vec<u32>>(), [10, 20, 30, 40]);
     }
 
     /// What is no log's folder is told of by one log of its directory, however many threads mount.
