@@ -137,6 +137,15 @@ impl Node {
             self.follow_leadership(now, out);
         }
         self.apply_committed(now, output.is_reset, output.committed, out);
+        for at in output.strangers {
+            let (host, port) = (&at.host, at.port);
+            out.emit(|| Event::Warning {
+                what: format!(
+                    "{host}:{port} belongs to another cluster (INCONSISTENT_CLUSTER_ID): check controller.quorum.* and \
+                     meta.properties"
+                ),
+            });
+        }
         if let Some(majority) = output.majority {
             out.emit(|| Event::Warning { what: told(now, &majority) });
         }
@@ -275,6 +284,10 @@ impl Node {
 fn told(now: Now, majority: &Majority) -> String {
     let seconds = |since: Instant| now.mono.0.saturating_sub(since.0) / 1_000_000;
     match majority {
+        Majority::Lost { since, voters: 0, .. } => format!(
+            "for {} s no leader of the metadata quorum was found: none of controller.quorum.bootstrap.servers has named one",
+            seconds(*since)
+        ),
         Majority::Lost { since, voters, silent } => {
             let silent = silent.iter().map(|(at, heard)| {
                 let (id, host, port) = (at.node, &at.host, at.port);

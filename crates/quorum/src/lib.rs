@@ -111,6 +111,8 @@ pub struct Output {
     pub lost_leadership: bool,
     /// The majority of the voters is lost, or back.
     pub majority: Option<Majority>,
+    /// Those who were found to be of another cluster, each told once.
+    pub strangers: Vec<Endpoint>,
     /// The metadata log is lost to this node: nothing more can be decided or read.
     pub failed: Option<StoreError>,
 }
@@ -339,8 +341,10 @@ impl Quorum {
     pub fn answered(&mut self, now: Now, token: u64, result: Result<ResponseBody, NoAnswer>, out: &mut Output) {
         // Whoever asked is another role by now.
         let Some(call) = self.calls.finish(token) else { return };
-        if result.is_ok() {
-            self.note_heard(now, call.to);
+        match &result {
+            Ok(body) if messages::is_of_another_cluster(body) => self.note_stranger(call.to, out),
+            Ok(_) => self.note_heard(now, call.to),
+            Err(_) => {}
         }
         let is_used = match result {
             Ok(body) => self.heard(now, call, body, out),

@@ -41,6 +41,7 @@ pub enum Majority {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
     heard: Map<NodeId, Instant>,
+    strangers: Map<NodeId, ()>,
     leaderless_since: Option<Instant>,
     is_told: bool,
 }
@@ -50,6 +51,16 @@ impl Quorum {
         if self.voters().get(id).is_some() {
             self.watch.heard.insert(id, now.mono);
         }
+    }
+
+    /// Who is of another cluster is none of the majority, and somebody has to look at the configuration.
+    pub(crate) fn note_stranger(&mut self, id: NodeId, out: &mut Output) {
+        if self.watch.strangers.insert(id, ()).is_some() {
+            return;
+        }
+        let voter = self.voters().get(id).and_then(|voter| voter.endpoint(&self.setup.listener));
+        let bootstrap = || self.setup.bootstrap().into_iter().find(|it| it.node == id);
+        out.strangers.extend(voter.or_else(bootstrap));
     }
 
     /// A request is a sign of life, too.

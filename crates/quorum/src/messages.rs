@@ -8,7 +8,7 @@ use protocol::messages::{
     end_quorum_epoch_response, fetch_request, fetch_response, fetch_snapshot_request, fetch_snapshot_response,
     update_raft_voter_request, update_raft_voter_response, vote_request, vote_response,
 };
-use protocol::{ErrorCode, LeaderEpoch, NodeId, Offset, Str, Uuid};
+use protocol::{ErrorCode, LeaderEpoch, NodeId, Offset, ResponseBody, Str, Uuid};
 use storage::SnapshotId;
 
 use crate::TOPIC;
@@ -26,6 +26,19 @@ impl Regime {
     fn leader_id(&self) -> i32 {
         self.leader.as_ref().map_or(-1, |leader| leader.node.0)
     }
+}
+
+/// True if who answers refused this node as one of another cluster.
+pub(crate) fn is_of_another_cluster(body: &ResponseBody) -> bool {
+    let error = match body {
+        ResponseBody::Vote(it) => it.error_code,
+        ResponseBody::BeginQuorumEpoch(it) => it.error_code,
+        ResponseBody::EndQuorumEpoch(it) => it.error_code,
+        ResponseBody::Fetch(it) => it.error_code,
+        ResponseBody::FetchSnapshot(it) => it.error_code,
+        _ => 0,
+    };
+    error == ErrorCode::InconsistentClusterId.code()
 }
 
 pub(crate) fn topic() -> Str {

@@ -24,6 +24,7 @@ struct Rig {
     became_leader: bool,
     lost_leadership: bool,
     majority: Vec<Majority>,
+    strangers: Vec<Endpoint>,
     ms: u64,
 }
 
@@ -68,6 +69,7 @@ impl Rig {
             became_leader: false,
             lost_leadership: false,
             majority: Vec::new(),
+            strangers: Vec::new(),
             ms: 0,
         };
         rig.act(|quorum, now, out| quorum.begin(now, out));
@@ -103,6 +105,7 @@ impl Rig {
         self.became_leader |= out.became_leader;
         self.lost_leadership |= out.lost_leadership;
         self.majority.extend(out.majority);
+        self.strangers.extend(out.strangers);
         assert_eq!(out.failed, None);
         answer
     }
@@ -316,6 +319,22 @@ fn a_log_that_is_gone_is_fetched_again_and_begins_no_new_cluster() {
     assert!(!rig.vote(vote_of(3, 7, (5, 9), true)).3, "node 2 may have more");
     assert!(!rig.vote(vote_of(2, 7, (5, 8), true)).3, "node 3 has more");
     assert!(rig.vote(vote_of(3, 7, (5, 9), true)).3);
+}
+
+#[test]
+fn who_is_of_another_cluster_is_told_of_once_and_is_none_of_the_majority() {
+    let mut rig = Rig::new();
+    for _ in 0..20 {
+        rig.pass(400);
+        for call in rig.take_calls() {
+            let error_code = ErrorCode::InconsistentClusterId.code();
+            rig.answer(&call, protocol::messages::VoteResponse { error_code, ..Default::default() });
+        }
+    }
+    rig.strangers.sort_by_key(|it| it.node);
+    assert_eq!(rig.strangers, [endpoint(2), endpoint(3)]);
+    let [Majority::Lost { silent, .. }] = &rig.majority[..] else { panic!("{:?}", rig.majority) };
+    assert!(silent.iter().all(|(_, heard)| heard.is_none()) && silent.len() == 2, "{silent:?}");
 }
 
 #[test]
