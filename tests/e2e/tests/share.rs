@@ -247,7 +247,7 @@ impl Folder {
 
     /// The file of this ending, once it is whole.
     fn take(&self, ending: &str) -> Result<Vec<u8>> {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             for entry in fs::read_dir(&self.0)? {
                 let path = entry?.path();
@@ -281,11 +281,11 @@ fn what_is_exported_is_downloaded() -> Result<()> {
     browser.keys("s")?;
     browser.until("document.querySelector('#copied')?.innerText")?;
     browser.screenshot("share-1440-light")?;
+    // As a person does: what a page saves many times by itself, a browser may hold back.
     let press = |words: &str| {
-        browser.run(&format!(
-            "[...document.querySelectorAll('#sheet button')].find((it) => it.innerText === {}).click()",
-            json!(words)
-        ))
+        let button = "[...document.querySelectorAll('#sheet button')]";
+        browser.run(&format!("{button}.find((it) => it.innerText === {}).focus()", json!(words)))?;
+        browser.keys("\u{E007}")
     };
     for (words, ending, parts) in [
         ("Scenario file", ".scenario", ["seed 1729", "kill b1", "run to event "]),
@@ -311,7 +311,8 @@ fn what_is_exported_is_downloaded() -> Result<()> {
                 json!(view)
             ))?;
             press("SVG")?;
-            let svg = String::from_utf8(folder.take(".svg")?)?;
+            let svg = folder.take(".svg").with_context(|| format!("{view}, {theme}: {:?}", browser.text("#copied")))?;
+            let svg = String::from_utf8(svg)?;
             let sound = browser.run(&format!(
                 "const it = new DOMParser().parseFromString({}, 'image/svg+xml'); return [it.documentElement.localName, it.querySelectorAll('script, image, [onerror]').length]",
                 json!(svg)
