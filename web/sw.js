@@ -40,7 +40,7 @@ async function forgetOthers() {
 /** A newer build waits until nobody uses the one before. A page that has just begun to load may ask for it, and then loads again. */
 async function takeOver() {
   // The page that is left for it is a client still for a moment.
-  for (let tries = 0; tries < 40; tries++) {
+  for (let tries = 0; tries < 100; tries++) {
     const pages = await clients.matchAll({ type: "window", includeUncontrolled: true });
     if (pages.length < 2) return skipWaiting();
     await new Promise((done) => setTimeout(done, 50));

@@ -129,8 +129,9 @@ fn a_new_build_comes_whole_or_not_at_all() -> Result<()> {
     let waits = "const it = await navigator.serviceWorker.getRegistration(); await it.update();
         for (let i = 0; i < 500 && !it.waiting; i++) await new Promise((done) => setTimeout(done, 20)); return Boolean(it.waiting)";
     assert_eq!(browser.run(waits)?, json!(true), "it is fetched and waits");
-    browser.run("location.reload()")?;
-    browser.until(&format!("{READY} && {mark} === 'second'"))?;
+    // A machine that is too busy to let the page before go is asked again by the next visit.
+    let mut visits = (0..10).map(|_| visit());
+    ensure!(visits.any(|it| it.is_ok_and(|mark| mark == "second")), "the new build comes");
     let caches = browser.run("return (await caches.keys()).length")?;
     assert_eq!(caches, json!(1), "the old build is forgotten");
     Ok(())
