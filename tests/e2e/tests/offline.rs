@@ -5,8 +5,9 @@ use e2e::{Browser, Front};
 use serde_json::json;
 
 const READY: &str = "document.querySelector('#engine')?.innerText";
-/// The worker keeps the page's files and answers for it.
-const KEPT: &str = "navigator.serviceWorker?.controller?.state === 'activated'";
+/// The worker of this path, and not that of one above it, keeps the page's files and answers for it.
+const KEPT: &str = "navigator.serviceWorker?.controller?.state === 'activated'
+    && new URL(navigator.serviceWorker.controller.scriptURL).pathname === new URL('sw.js', location).pathname";
 
 /// After the first load the lab needs no server: it starts, and what it loads only when asked for is there too.
 #[test]
