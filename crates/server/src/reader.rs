@@ -419,14 +419,22 @@ mod tests {
             NativeFile::new(file, &path, serial, None).unwrap()
         }
 
-        /// Takes what arrives until nothing is under way.
+        /// Takes what arrives until nothing is under way, in the order in which it was asked for. Two threads read: which of two
+        /// pieces comes first is chance, and with it which one is the oldest that is held, and is dropped first.
         fn settle(&mut self) {
-            while !self.reader.pending.is_empty() {
+            let pending = &self.reader.pending;
+            while self.reader.inbox.lock().unwrap().len() < pending.len() {
                 self.woken.recv().unwrap();
-                while let Some(arrival) = self.reader.next_arrival() {
-                    assert_eq!(arrival.fault, None);
-                }
             }
+            let asked = |it: &Loaded| {
+                let (file, at) = (it.file.serial(), it.at);
+                pending.iter().position(|it| (it.0, it.1) == (file, at))
+            };
+            self.reader.inbox.lock().unwrap().make_contiguous().sort_by_key(asked);
+            while let Some(arrival) = self.reader.next_arrival() {
+                assert_eq!(arrival.fault, None);
+            }
+            assert_eq!(self.reader.pending, []);
         }
 
         /// A connection sends `len` bytes from a position, from memory or, where it is slow, the page cache. Returns how
