@@ -1,5 +1,6 @@
 //! A tab of a headless Chromium: what a test does with it, and what it asserts about it.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -9,9 +10,16 @@ use serde_json::{Value, json};
 
 use crate::webdriver::Driver;
 
-/// The longest a test waits for the page to become as expected.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest a test waits for the page to become as expected: it costs nothing where all is well, and a machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(120);
 const STEP: Duration = Duration::from_millis(20);
+/// How often a browser is started that does not come up: that is no fault of the page.
+const STARTS: usize = 3;
+/// Names how many times slower pages are to be than this machine: what a test asserts must hold on any.
+const SLOWDOWN: &str = "VIVARIUM_SLOWDOWN";
+/// WebDriver's code points.
+const ENTER: char = '\u{E007}';
+const ESCAPE: char = '\u{E00C}';
 
 /// What the system says that it prefers.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +44,8 @@ impl Scheme {
 pub struct Browser {
     driver: Driver,
     session: String,
+    /// Nothing had gone wrong when it was asked last.
+    is_well: Cell<bool>,
 }
 
 impl Browser {
@@ -58,6 +68,16 @@ impl Browser {
     }
 
     fn start_with(categories: &str) -> Result<Browser> {
+        for _ in 1..STARTS {
+            match Browser::try_start(categories) {
+                Ok(browser) => return Ok(browser),
+                Err(why) => println!("the browser did not start: {why:#}"),
+            }
+        }
+        Browser::try_start(categories).context("start a browser")
+    }
+
+    fn try_start(categories: &str) -> Result<Browser> {
         let driver = Driver::start(&variable("VIVARIUM_CHROMEDRIVER")?)?;
         let flags = variable("VIVARIUM_CHROMIUM_FLAGS")?;
         let flags: Vec<&str> = flags.split_whitespace().collect();
@@ -71,12 +91,16 @@ impl Browser {
         let capabilities = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": options,
             "goog:loggingPrefs": logs,
-            "timeouts": { "script": 58_000 },
+            "timeouts": { "script": 170_000 },
         } } });
         let session = driver.call("POST", "/session", &capabilities)?;
         let session = session["sessionId"].as_str().context("a session id")?.to_owned();
-        let browser = Browser { driver, session };
+        let browser = Browser { driver, session, is_well: Cell::new(false) };
         browser.view(1440, 900, Scheme::Light)?;
+        if let Ok(rate) = std::env::var(SLOWDOWN) {
+            let rate: f64 = rate.parse().with_context(|| format!("{SLOWDOWN} is a number"))?;
+            browser.devtools("Emulation.setCPUThrottlingRate", json!({ "rate": rate }))?;
+        }
         Ok(browser)
     }
 
@@ -145,14 +169,34 @@ impl Browser {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                let page = self.run("return document.querySelector('#status')?.innerText ?? document.body.innerText");
-                bail!(
-                    "not within {PATIENCE:?}: {expression} ({found:?}; page: {page:?}; console: {:?})",
-                    self.errors()
-                );
+                // What the page shows is said when the browser ends.
+                bail!("not within {PATIENCE:?}: {expression} ({found:?})");
             }
             std::thread::sleep(STEP);
         }
+    }
+
+    /// Types a line into the lab's terminal, and waits until it is done.
+    pub fn act(&self, line: &str) -> Result<()> {
+        self.keys("/")?;
+        self.keys(&format!("{line}{ENTER}{ESCAPE}"))?;
+        self.settled()
+    }
+
+    /// Waits until nothing happens by itself: what the lab does frame by frame is done, and time stands still.
+    pub fn settled(&self) -> Result<()> {
+        self.until("document.querySelector('#play').ariaLabel === 'Play'")
+    }
+
+    /// On to the next chapter of a story by the key for it, and by once more the same where that has begun a way to watch. Within
+    /// one task of the page: between two keys of a driver the way may have come to its end, and the second would lead further.
+    pub fn turn_on(&self) -> Result<()> {
+        self.run(
+            "const of = () => document.querySelector('.of').textContent, before = of();
+             for (let i = 0; i < 2 && of() === before; i++)
+                 document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'n', bubbles: true, cancelable: true }));",
+        )?;
+        self.settled()
     }
 
     /// Clicks the first element that matches, as a person would: in its middle, on what lies on top there.
@@ -184,6 +228,7 @@ impl Browser {
     pub fn quiet(&self) -> Result<()> {
         let errors = self.errors()?;
         ensure!(errors.is_empty(), "the console says {errors:?}");
+        self.is_well.set(true);
         Ok(())
     }
 
@@ -215,12 +260,32 @@ impl Browser {
     }
 
     fn command(&self, method: &str, path: &str, body: Value) -> Result<Value> {
+        self.is_well.set(false);
         self.driver.call(method, &format!("/session/{}/{path}", self.session), &body)
+    }
+}
+
+impl Browser {
+    /// What is to be known of a page where a test failed.
+    fn last_words(&self) -> Result<String> {
+        let words = self.run(
+            "const text = (it) => document.querySelector(it)?.innerText.trim().slice(0, 600) ?? '(none)';
+             return [location.href.slice(0, 200), document.querySelector('#play')?.ariaLabel,
+                 ...['#status', '#clock', '#event', '#say', '#chapter', '#lines', '#banner', '#fault'].map((it) => `${it}: ${text(it)}`)].join('\\n')",
+        )?;
+        Ok(format!("{}\nconsole: {:?}", words.as_str().unwrap_or_default(), self.errors()?))
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        if !self.is_well.get() {
+            // The harness shows it for tests that fail, and those alone.
+            match self.last_words() {
+                Ok(words) => println!("the page at the end: {words}"),
+                Err(why) => println!("the page says nothing any more: {why:#}"),
+            }
+        }
         // Ends Chromium; the driver ends after it, whatever came of this.
         let _ = self.driver.call("DELETE", &format!("/session/{}", self.session), &Value::Null);
     }

@@ -38,6 +38,7 @@ pub fn start(line: Option<(f64, f64)>) -> Result<Start> {
          return [painted.startTime, readyAt, bytes]",
     )?;
     let [painted, ready, bytes] = numbers(&told)?;
+    browser.quiet()?;
     Ok(Start { painted, ready, bytes })
 }
 
@@ -60,6 +61,7 @@ pub fn travel(browser: &Browser, events: u64) -> Result<Travel> {
     browser.until("document.querySelector('#engine')")?;
     let told = browser.run(&TRAVEL.replace("EVENTS", &events.to_string()))?;
     let [events, seek, slowest_seek, branch, slowest_branch, megabytes] = numbers(&told)?;
+    browser.quiet()?;
     Ok(Travel { events, seek: [seek, slowest_seek], branch: [branch, slowest_branch], megabytes })
 }
 

@@ -88,6 +88,7 @@ fn play(browser: &Browser, seconds: u32, room: &str) -> Result<Played> {
     let played = browser.run(&PLAY.replace("ROOM", room).replace("SECONDS", &seconds.to_string()))?;
     let trace = browser.trace()?;
     keep(&trace)?;
+    browser.quiet()?;
     let number = |index: usize| played[index].as_u64().with_context(|| format!("numbers in {played}"));
     Ok(Played { records: number(0)?, moving: number(1)?, frames: Frames::of(&trace)? })
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// The longest a command may take: a browser starting on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest a command may take: a browser starting, or a script that is long, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A ChromeDriver on a port of its own choice; it ends with this value.
 pub(crate) struct Driver {

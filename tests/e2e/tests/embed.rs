@@ -29,8 +29,8 @@ fn two_labs_on_a_page_are_told_apart_and_driven() -> Result<()> {
     browser.click("#kill")?;
     browser.until(&format!("{LAB_READY} lab('#second').querySelectorAll('.broker.ghost').length === 1; }})()"))?;
     assert_eq!(browser.run("return document.querySelector('#first').moment.event")?, json!(400));
-    let said = browser.text("#out")?;
-    ensure!(said.contains("second: event ") && before > 0, "{said}");
+    browser.until("document.querySelector('#out').innerText.includes('second: event ')")?;
+    ensure!(before > 0, "it stands somewhere");
     // What cannot be done is told, and is a sentence.
     let error = browser.run("const it = document.querySelector('#second');
         const told = new Promise((done) => it.addEventListener('error', (event) => done(event.detail), { once: true })); it.act('kill b9'); return told")?;
@@ -82,6 +82,8 @@ fn a_page_from_elsewhere_embeds_the_lab_and_hears_of_losses() -> Result<()> {
     let lost = browser
         .run("return told.finding.filter((it) => it.verdict === 'allowed').reduce((sum, it) => sum + it.acked, 0)")?;
     ensure!(lost.as_u64() > Some(0), "{lost}");
+    // A step tells how many findings there are before they are told, each by itself.
+    browser.until("told.finding.length === document.querySelector('vivarium-lab').moment.findings")?;
     // Another run has findings of its own, also where they are as many as the last one's.
     let found = browser.run("return told.finding.length")?.as_u64().context("findings")?;
     front.put("mine/again.scenario", "text/plain; charset=utf-8", scenario.to_owned());

@@ -4,14 +4,6 @@ use anyhow::{Result, ensure};
 use e2e::{Browser, Scheme};
 use serde_json::json;
 
-const ENTER: char = '\u{E007}';
-const ESCAPE: char = '\u{E00C}';
-
-fn act(browser: &Browser, line: &str) -> Result<()> {
-    browser.keys("/")?;
-    browser.keys(&format!("{line}{ENTER}{ESCAPE}"))
-}
-
 /// How many partitions each member of the room's group has.
 const OWNED: &str = "[...document.querySelectorAll('section.group[aria-label=\"Group shop\"] tbody tr')].map((it) => it.querySelectorAll('.has').length)";
 
@@ -48,7 +40,7 @@ fn what_is_done_to_a_member_is_a_line_and_the_group_shares_anew() -> Result<()> 
         "[...document.querySelectorAll('section.group .deed')].find((it) => it.innerText === 'Add a member').click()",
     )?;
     assert_eq!(browser.text("#lines li:last-child b")?, "follow c5 orders");
-    act(&browser, "run 70s")?;
+    browser.act("run 70s")?;
     let shares = browser.run(&format!("return {OWNED}"))?;
     let counts: Vec<i64> = shares.as_array().into_iter().flatten().filter_map(serde_json::Value::as_i64).collect();
     assert_eq!(&counts[1..], [0, 4, 4, 4], "the sessions of c1 and c2 are over: {shares}");
@@ -77,8 +69,8 @@ fn three_lanes_compare_what_a_rebalance_costs() -> Result<()> {
     browser.click(".way:nth-child(3) .tab")?;
     assert_eq!(browser.text("#clock")?, clock, "one clock");
     ensure!(browser.text("section.group[aria-label='Group g'] h2")?.contains("KIP-848"), "the chosen lane's group");
-    act(&browser, "kill c1")?;
-    act(&browser, "run 1s")?;
+    browser.act("kill c1")?;
+    browser.act("run 1s")?;
     assert_eq!(browser.run("return document.querySelectorAll('.way tr.gone').length")?, json!(3), "in every lane");
     for scheme in [Scheme::Light, Scheme::Dark] {
         for (width, height) in [(390, 844), (1440, 900)] {

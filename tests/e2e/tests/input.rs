@@ -6,11 +6,12 @@ use serde_json::json;
 
 const READY: &str = "document.querySelector('#engine')?.innerText";
 
-/// Types a line into the terminal, however long it is.
+/// Puts a line into the terminal, however long it is, and waits until it is done.
 fn act(browser: &Browser, line: &str) -> Result<()> {
     let body =
         format!("const it = document.querySelector('#line'); it.value = {}; it.form.requestSubmit()", json!(line));
-    browser.run(&body).map(drop)
+    browser.run(&body)?;
+    browser.settled()
 }
 
 /// Nothing of what is shown is wider than the window, and nothing that was put in became markup.

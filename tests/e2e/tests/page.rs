@@ -99,6 +99,7 @@ fn a_fault_of_the_engine_is_told_with_the_run_that_leads_to_it() -> Result<()> {
         "const until = document.querySelector('#until'); until.value = 'ack'; until.dispatchEvent(new Event('change', { bubbles: true }))",
     )?;
     browser.until("document.querySelector('#clock').textContent >= '00:00:30'")?;
+    browser.settled()?;
     browser.run(
         "const trap = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 8, 1, 0, 10, 5, 1, 3, 0, 0, 11);
          setTimeout(() => new WebAssembly.Instance(new WebAssembly.Module(trap)), 0)",

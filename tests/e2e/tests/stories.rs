@@ -4,7 +4,6 @@ use anyhow::{Result, ensure};
 use e2e::{Browser, Scheme};
 use serde_json::json;
 
-const ENTER: char = '\u{E007}';
 const LEFT: char = '\u{E012}';
 const HOME: char = '\u{E011}';
 
@@ -27,15 +26,14 @@ fn a_scenario_is_chosen_and_gone_through_to_its_verdict() -> Result<()> {
     ensure!(browser.text("#chapter")?.contains("b1 leads orders-0"), "{}", browser.text("#chapter")?);
     assert_eq!(browser.run("return document.querySelector('#chapter-back').hasAttribute('disabled')")?, json!(true));
     let mut told = vec![browser.text("#chapter")?];
-    // Once to go on, once to be there.
-    for _ in 0..3 {
-        browser.click("#chapter-on")?;
-        browser.click("#chapter-on")?;
-        told.push(browser.text("#chapter")?);
-        bet(&browser)?;
-    }
-    for _ in 0..3 {
-        browser.keys("nn")?;
+    // The first way is watched to its end.
+    browser.click("#chapter-on")?;
+    browser.until("!document.querySelector('#chapter-back').hasAttribute('disabled')")?;
+    browser.settled()?;
+    told.push(browser.text("#chapter")?);
+    bet(&browser)?;
+    for _ in 0..5 {
+        browser.turn_on()?;
         told.push(browser.text("#chapter")?);
         bet(&browser)?;
     }
@@ -69,8 +67,7 @@ fn since_when_it_was_too_late(browser: &Browser) -> Result<()> {
 #[test]
 fn acting_in_a_story_leaves_it_and_the_way_back_is_shown() -> Result<()> {
     let browser = Browser::at("#1", "document.querySelector('#chapter')")?;
-    browser.keys("/")?;
-    browser.keys(&format!("kill b2{ENTER}"))?;
+    browser.act("kill b2")?;
     browser.until("document.querySelectorAll('.branch').length === 2")?;
     ensure!(browser.text("#chapter")?.contains("left the story"), "{}", browser.text("#chapter")?);
     browser.click("#chapter-back")?;
@@ -87,7 +84,7 @@ fn the_quorum_shows_its_log_its_leader_and_who_is_behind() -> Result<()> {
     ensure!(before.as_array().is_some_and(|it| it.len() == 3), "{before}");
     ensure!(before[2].as_str().is_some_and(|it| it.contains("leader, voted for itself, epoch 1")), "{before}");
     for _ in 0..2 {
-        browser.keys("nn")?;
+        browser.turn_on()?;
         bet(&browser)?;
     }
     let after = browser.run(&format!("return {rows}"))?;
@@ -148,8 +145,7 @@ fn the_files_say_what_a_power_cut_takes() -> Result<()> {
     ensure!(browser.text("#files")?.contains("in the page cache alone"), "{}", browser.text("#files")?);
     browser.run("[...document.querySelectorAll('.deed')].find((it) => it.innerText === 'Roll every 2 s').click()")?;
     assert_eq!(browser.text("#lines li:last-child b")?, "alter orders segment.ms=2000");
-    browser.keys("/")?;
-    browser.keys(&format!("run 6s{ENTER}"))?;
+    browser.act("run 6s")?;
     browser.until("document.querySelectorAll('.seg').length > 1")?;
     for part in [".index", ".timeindex", ".snapshot", "leader-epoch-checkpoint", "offsets 0 to"] {
         ensure!(browser.text("#files")?.contains(part), "{part} in {}", browser.text("#files")?);

@@ -74,6 +74,7 @@ fn main() -> Result<()> {
                 "const it = await import('./vivarium.js'); await it.default(); const begun = performance.now();                  const said = it.bench({seed}, {events}); return [said, performance.now() - begun]"
             );
             let measured = browser.run(&script)?;
+            browser.quiet()?;
             let (said, ms) = (measured[0].as_str().unwrap_or_default(), measured[1].as_f64().unwrap_or(f64::NAN));
             let Some((count, hash)) = said.split_once(' ') else { bail!("the page said {measured}") };
             let count: f64 = count.parse()?;
@@ -90,6 +91,7 @@ fn main() -> Result<()> {
                  return [lab.view().event - event, performance.now() - begun]"
             );
             let measured = browser.run(&script)?;
+            browser.quiet()?;
             let (events, ms) = (measured[0].as_f64().unwrap_or(0.0), measured[1].as_f64().unwrap_or(f64::NAN));
             ensure!(events > 0.0 && ms > 0.0, "the page said {measured}");
             println!(
