@@ -7,10 +7,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::{apt, paths, process};
 
-/// What Chromium is started with: no window, no sandbox (root has none), and nothing that leaves this machine.
-pub(crate) const FLAGS: [&str; 8] = [
+/// What Chromium is started with: no window, no sandbox (root has none), no memory of /dev/shm (containers have little, and a browser
+/// that finds none crashes), and nothing that leaves this machine.
+pub(crate) const FLAGS: [&str; 9] = [
     "--headless",
     "--no-sandbox",
+    "--disable-dev-shm-usage",
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",

@@ -178,6 +178,16 @@ pub(crate) fn binary() -> Result<PathBuf> {
     Ok(paths::target().join("release/vivarium"))
 }
 
+/// The same as the native tests have it: with all assertions, and built with them. Named among all that they are built with, so that
+/// nothing is built a second time for it alone.
+pub(crate) fn tested_binary() -> Result<PathBuf> {
+    let mut build = process::cargo();
+    build.arg("build").args(process::locked()).args(["--workspace", "--exclude", "xtask-wasm", "--exclude", "e2e"]);
+    build.args(["--bin", "vivarium"]);
+    process::run(&mut build)?;
+    Ok(paths::target().join("debug/vivarium"))
+}
+
 fn compile(toolchain: Toolchain) -> Result<PathBuf> {
     let mut build = toolchain.cargo();
     build.args(["rustc", "--package", "web", "--lib", "--profile", "web", "--target", wasm::TARGET]);

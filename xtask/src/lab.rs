@@ -14,7 +14,7 @@ use crate::args::Args;
 use crate::{bundle, paths, process, site};
 
 /// How long the broker may take to accept connections, and to stop.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Builds, starts the broker, serves the page until Ctrl-C.
 pub(crate) fn run(args: &[String]) -> Result<()> {

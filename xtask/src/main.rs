@@ -9,6 +9,7 @@ mod clients;
 mod codegen;
 mod conformance;
 mod docs;
+mod failures;
 mod lab;
 mod librdkafka;
 mod minify;

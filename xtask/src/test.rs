@@ -9,6 +9,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::args::Args;
 use crate::browser::Browser;
+use crate::failures::Failures;
 use crate::wasm::{self, Toolchain};
 use crate::{bundle, clients, paths, process, purity, site, size};
 
@@ -38,6 +39,7 @@ pub(crate) struct Tally {
     skipped: u32,
     /// Failures and skips, a line each.
     notes: Vec<String>,
+    failures: Failures,
 }
 
 impl Tally {
@@ -62,10 +64,14 @@ impl Tally {
         self.notes.push(format!("skipped {name}: {why}"));
     }
 
-    /// Says what came of everything; an error if something failed.
+    /// Says what came of everything, and why; an error if something failed.
     pub(crate) fn finish(self) -> Result<()> {
         for note in &self.notes {
             println!("{note}");
+        }
+        let why = self.failures.text();
+        if !why.is_empty() {
+            println!("\n{why}\n");
         }
         println!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped);
         ensure!(self.failed == 0, "{} failed", self.failed);
@@ -75,9 +81,12 @@ impl Tally {
     pub(crate) fn fail(&mut self, name: &str, why: &str) {
         println!("FAILED  {name}: {why}");
         self.failed += 1;
-        // What a program said last is what ended it; the whole of it is above.
+        // What a program said last is what ended it.
         let last = why.lines().rfind(|it| !it.trim().is_empty()).unwrap_or_default();
         self.notes.push(format!("FAILED  {name}: {last}"));
+        if why.trim() != last.trim() {
+            self.failures.add(name, why);
+        }
     }
 
     /// Runs a `cargo test` and counts what its test binaries report.
@@ -87,6 +96,7 @@ impl Tally {
         command.env("RUST_LIB_BACKTRACE", "0");
         let (before, mut results) = (self.failed, 0);
         let well = process::tee(command, |line| {
+            self.failures.hear(name, line);
             if let Some(counts) = Counts::parse(line) {
                 results += 1;
                 self.passed += counts.passed;
@@ -168,7 +178,7 @@ fn clippy(tally: &mut Tally) -> Result<()> {
 
 fn purity(tally: &mut Tally) -> Result<()> {
     tally.check("the core links nothing that does I/O", purity::dependencies);
-    tally.check("the core builds for wasm32", purity::builds_for_wasm);
+    tally.check("the core can be had for wasm32", purity::checks_for_wasm);
     Ok(())
 }
 
@@ -279,5 +289,6 @@ mod tests {
         tally.check("bad", || bail!("broken\nin detail"));
         assert_eq!((tally.passed, tally.failed, tally.skipped), (1, 1, 0));
         assert_eq!(tally.notes, ["FAILED  bad: in detail"]);
+        assert_eq!(tally.failures.text(), "-- bad\nbroken\nin detail");
     }
 }

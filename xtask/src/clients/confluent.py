@@ -29,7 +29,7 @@ def produce(topic, records, **settings):
 
         return delivered
 
-    producer = Producer(BROKER | {"message.timeout.ms": 10000} | settings)
+    producer = Producer(BROKER | {"message.timeout.ms": 60000} | settings)
     for index, (key, value, headers, timestamp, partition) in enumerate(records):
         producer.produce(
             topic, value, key, partition, on_delivery=report(index), timestamp=timestamp, headers=headers

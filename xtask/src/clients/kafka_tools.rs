@@ -68,7 +68,7 @@ fn console(place: &Place) -> Result<()> {
         "--max-messages",
         "500",
         "--timeout-ms",
-        "20000",
+        "60000",
         "--formatter-property",
         "print.key=true",
         "--formatter-property",
@@ -105,7 +105,7 @@ fn groups(place: &Place) -> Result<()> {
     let written: String = (0..200).map(|it| format!("key {it}:value {it}\n")).collect();
     produce(place, "tools-groups", &written)?;
     let consume = |count: &str| {
-        let topic = ["--topic", "tools-groups", "--group", "tools", "--from-beginning", "--timeout-ms", "20000"];
+        let topic = ["--topic", "tools-groups", "--group", "tools", "--from-beginning", "--timeout-ms", "60000"];
         tool(place, "kafka-console-consumer", &[&topic[..], &["--max-messages", count]].concat())
     };
     let read = consume("200")?;
@@ -187,7 +187,7 @@ fn dumped(place: &Place) -> Result<()> {
     let own = Place { broker: broker.address.clone(), binary: place.binary.clone(), folder: place.folder.clone() };
     create(&own, "dumped", "1")?;
     produce(&own, "dumped", "a:1\nb:2\n")?;
-    let topic = ["--topic", "dumped", "--group", "dumped", "--from-beginning", "--timeout-ms", "20000"];
+    let topic = ["--topic", "dumped", "--group", "dumped", "--from-beginning", "--timeout-ms", "60000"];
     tool(&own, "kafka-console-consumer", &[&topic[..], &["--max-messages", "2"]].concat())?;
     drop(broker);
     let file = data.join("__consumer_offsets-0/00000000000000000000.log");

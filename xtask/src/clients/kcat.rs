@@ -29,7 +29,7 @@ fn set_up() -> Result<()> {
 
 fn kcat(broker: &str, args: &[&str]) -> Command {
     let mut command = Command::new("kcat");
-    command.args(["-b", broker, "-m", "10", "-X", "message.timeout.ms=10000"]).args(args);
+    command.args(["-b", broker, "-m", "60", "-X", "message.timeout.ms=60000"]).args(args);
     command
 }
 

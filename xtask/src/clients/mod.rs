@@ -48,7 +48,7 @@ const AT_ONCE: usize = 2;
 
 /// Runs every client's cases, each client against a fresh broker.
 pub(crate) fn test(tally: &mut Tally) -> Result<()> {
-    let binary = bundle::binary()?;
+    let binary = bundle::tested_binary()?;
     let mut able = Vec::new();
     for client in CLIENTS {
         match (client.set_up)() {
