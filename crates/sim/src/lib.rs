@@ -25,6 +25,7 @@ pub mod setup;
 pub mod swarm;
 pub mod view;
 pub mod world;
+pub mod zookeeper;
 
 pub use action::Action;
 pub use check::Checks;

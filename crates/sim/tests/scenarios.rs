@@ -162,3 +162,26 @@ fn a_played_scenario_is_a_run_that_plays_the_same() {
         assert_eq!(again.history.world().hash(), world.hash(), "{}", path.display());
     }
 }
+
+/// docs/fidelity.md speaks of scenarios that there are, and of each that says itself that Apache Kafka does otherwise.
+#[test]
+fn the_page_on_fidelity_names_scenarios_that_there_are() {
+    let page = include_str!("../../../docs/fidelity.md");
+    let names: Vec<String> = files().iter().map(|it| it.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    let mut named = 0;
+    for word in page.split('`').skip(1).step_by(2) {
+        let is_name =
+            word.contains('-') && word.chars().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-');
+        if is_name {
+            assert!(names.iter().any(|it| it == word), "there is no scenario {word}");
+            named += 1;
+        }
+    }
+    assert!(named > 20, "{named}");
+    for (path, name) in files().iter().zip(&names) {
+        let text = fs::read_to_string(path).unwrap();
+        let differs =
+            text.contains("Apache Kafka’s would") || text.contains("Apache Kafka would") || text.contains("a model");
+        assert!(!differs || page.contains(&format!("`{name}`")), "{name} says that it differs, and the page does not");
+    }
+}

@@ -88,6 +88,8 @@ fn what_is_told_reads_back() {
     assert_eq!(chapters, [(11, None, true), (16, Some(0), false), (18, None, true), (25, Some(2), false)]);
     let puzzle = story.puzzle.as_ref().unwrap();
     assert_eq!((puzzle.from, puzzle.goals.len(), puzzle.solution.len()), (1, 2, 3));
+    let views = "title A\nviews quorum files\nseed 1\n";
+    assert_eq!(Scenario::parse(views).unwrap().to_string(), views);
     let joined = Scenario::parse("question a\nquestion b?\nrun 1s\n say  a\nsay b # c\n# d\nsay e").unwrap().story;
     assert_eq!((&*joined.question, joined.chapters.len(), &*joined.chapters[0].text), ("a b?", 1, "a b # c e"));
 }
@@ -130,7 +132,11 @@ fn a_variation_goes_on_after_what_does_not_come_and_a_puzzle_needs_its_solution(
 #[test]
 fn errors_of_what_is_told_say_where_and_what() {
     for (text, expected) in [
-        ("seed 1\ntitle Late", "line 2, column 1: expected title and question before anything else, found \"title\""),
+        (
+            "seed 1\ntitle Late",
+            "line 2, column 1: expected title, question, views before anything else, found \"title\"",
+        ),
+        ("title A\nviews quorum logs", "line 2, column 7: expected quorum, files, found \"logs\""),
         ("title A\ntitle B", "line 2, column 1: expected one title, found \"title\""),
         ("  say  ", "line 1, column 7: expected text, found the end of the line"),
         ("right A", "line 1, column 1: expected a bet before its answers, found \"right\""),

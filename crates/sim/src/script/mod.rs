@@ -134,6 +134,9 @@ impl fmt::Display for Scenario {
                 writeln!(f, "{word} {text}")?;
             }
         }
+        if !story.views.is_empty() {
+            writeln!(f, "views {}", story.views.join(" "))?;
+        }
         write!(f, "{}", self.setup)?;
         let mut chapters = story.chapters.iter().peekable();
         for (line, step) in &self.steps {

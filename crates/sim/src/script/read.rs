@@ -3,7 +3,7 @@
 use super::line::{Line, ScriptError};
 use super::parse;
 use super::story::{ALL, Bet, Chapter, Knob, Puzzle, Turn, Whose};
-use super::words::{HEAD, SETUP, listed};
+use super::words::{HEAD, SETUP, VIEWS, listed};
 use super::{Scenario, Step};
 use crate::setup::Setup;
 
@@ -84,7 +84,7 @@ impl Reader {
         let at = column + word.chars().count() + 1;
         let told = Told { line: number, column, word, text: rest.trim(), at };
         match word {
-            "title" | "question" => self.head(&told),
+            "title" | "question" | "views" => self.head(&told),
             "wrong" | "right" => self.answer(&told),
             "say" | "bet" | "reveal" => {
                 self.close()?;
@@ -106,10 +106,10 @@ impl Reader {
         }
     }
 
-    /// `title` and `question`.
+    /// `title`, `question` and `views`.
     fn head(&mut self, told: &Told<'_>) -> Result<(), ScriptError> {
         if self.part != Part::Head {
-            return Err(told.error(&format!("{} before anything else", HEAD.join(" and "))));
+            return Err(told.error(&format!("{} before anything else", listed(&HEAD))));
         }
         let story = &mut self.scenario.story;
         if told.word == "title" {
@@ -117,6 +117,13 @@ impl Reader {
                 return Err(told.error("one title"));
             }
             story.title = told.text()?;
+        } else if told.word == "views" {
+            for word in told.text()?.split_whitespace() {
+                let Some(view) = VIEWS.into_iter().find(|it| *it == word) else {
+                    return Err(wrong(told.line, told.at, &listed(&VIEWS), &format!("\"{word}\"")));
+                };
+                story.views.push(view);
+            }
         } else {
             join(&mut story.question, &told.text()?);
         }

@@ -16,6 +16,8 @@ pub struct Story {
     pub title: String,
     /// What the reader is asked; empty if nothing is.
     pub question: String,
+    /// What a reader needs to see of it besides the cluster, its logs and its groups: of [`VIEWS`](super::words::VIEWS).
+    pub views: Vec<&'static str>,
     /// In order.
     pub chapters: Vec<Chapter>,
     /// The same run with another setting.

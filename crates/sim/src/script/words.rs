@@ -2,7 +2,9 @@
 //! for each of them in the language's reference.
 
 /// Before everything else.
-pub const HEAD: [&str; 2] = ["title", "question"];
+pub const HEAD: [&str; 3] = ["title", "question", "views"];
+/// What `views` can name.
+pub const VIEWS: [&str; 2] = ["quorum", "files"];
 /// What makes the world, before anything happens.
 pub const SETUP: [&str; 8] = ["seed", "network", "disk", "sync", "codec", "past", "voters", "broker"];
 /// What is done with time and with questions.
