@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ordered::Map;
 
 use protocol::{Instant, MetadataRecord, NodeId, Now, RequestBody, ResponseBody, Str, Uuid, WallMs};
-use quorum::{Majority, NoAnswer, Quorum, QuorumSetup, SnapshotWriter, VoterSource};
+use quorum::{NoAnswer, Quorum, QuorumSetup, SnapshotWriter, VoterSource};
 use storage::{DirId, LogId, StoreError};
 
 use crate::config::Config;
@@ -147,7 +147,7 @@ impl Node {
             });
         }
         if let Some(majority) = output.majority {
-            out.emit(|| Event::Warning { what: told(now, &majority) });
+            out.emit(|| Event::Warning { what: majority.told(now) });
         }
         match output.failed {
             // Paths of a log that does not hold together are those within its directory.
@@ -277,50 +277,6 @@ impl Node {
         // Settings that are gone leave no record.
         self.config_changed(now, ResourceType::Broker.id(), "");
         self.hurry_for_leaving(now, out);
-    }
-}
-
-/// What an operator should know of the majority.
-fn told(now: Now, majority: &Majority) -> String {
-    let seconds = |since: Instant| now.mono.0.saturating_sub(since.0) / 1_000_000;
-    match majority {
-        Majority::Lost { since, voters: 0, .. } => format!(
-            "for {} s no leader of the metadata quorum was found: none of controller.quorum.bootstrap.servers has named one",
-            seconds(*since)
-        ),
-        Majority::Lost { since, voters, silent } => {
-            let silent = silent.iter().map(|(at, heard)| {
-                let (id, host, port) = (at.node, &at.host, at.port);
-                match heard {
-                    Some(heard) => format!("{id} at {host}:{port} (last heard of {} s ago)", seconds(*heard)),
-                    None => format!("{id} at {host}:{port} (never heard of)"),
-                }
-            });
-            format!(
-                "the metadata quorum has no majority, and for {} s no leader: of its {voters} voters these are not heard of: {}; \
-                 until a majority is back no topic, leader or setting can be changed, and what brokers lead they go on serving",
-                seconds(*since),
-                silent.collect::<Vec<_>>().join(", ")
-            )
-        }
-        Majority::Forgotten { since, unheard } if unheard.is_empty() => format!(
-            "the metadata log of this node is gone, and for {} s nobody has led the quorum: no voter that it hears of has all \
-             that was committed; restore the log of one of them from a backup",
-            seconds(*since)
-        ),
-        Majority::Forgotten { since, unheard } => {
-            let unheard = unheard.iter().map(|at| format!("{} at {}:{}", at.node, at.host, at.port));
-            format!(
-                "the metadata log of this node was empty when it started, as if its disk was lost, and for {} s nobody has led the \
-                 quorum: it votes only for who has all that the other voters have, and has not heard of the logs of these: {}; \
-                 it waits until they are there",
-                seconds(*since),
-                unheard.collect::<Vec<_>>().join(", ")
-            )
-        }
-        Majority::Back { since } => {
-            format!("the metadata quorum has its majority and a leader again, after {} s", seconds(*since))
-        }
     }
 }
 

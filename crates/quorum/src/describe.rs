@@ -1,4 +1,5 @@
-//! DescribeQuorum, versions 0 to 2 (KIP-595, KIP-836, KIP-853): the leader's view of all replicas.
+//! DescribeQuorum, versions 0 to 2 (KIP-595, KIP-836, KIP-853): the leader's view of all replicas. Others refuse, as in Kafka,
+//! but say what they know of a majority that is gone.
 
 use protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse, describe_quorum_response};
 use protocol::{ErrorCode, Now, Str};
@@ -25,10 +26,11 @@ impl Quorum {
         let is_ours = matches!(request.topics.as_slice(), [topic] if topic.topic_name == *TOPIC
             && matches!(topic.partitions.as_slice(), [partition] if partition.partition_index == 0));
         if !is_ours {
-            return refusal(request, ErrorCode::UnknownTopicOrPartition);
+            return refusal(request, ErrorCode::UnknownTopicOrPartition, None);
         }
         let Role::Leader(leader) = &self.role else {
-            return refusal(request, ErrorCode::NotLeaderOrFollower);
+            let why = self.missing(now).map(|it| it.told(now));
+            return refusal(request, ErrorCode::NotLeaderOrFollower, why);
         };
         let own = self.setup.key();
         let state = |key: ReplicaKey, it: Option<&Progress>| self.replica_state(now, version, key, it);
@@ -87,11 +89,13 @@ impl Quorum {
 /// A voter that has not fetched in this epoch.
 const UNSEEN: Progress = Progress::unseen();
 
-fn refusal(request: &DescribeQuorumRequest, error: ErrorCode) -> DescribeQuorumResponse {
+/// What is known beyond the error is said in its place.
+fn refusal(request: &DescribeQuorumRequest, error: ErrorCode, why: Option<String>) -> DescribeQuorumResponse {
+    let message = why.map_or_else(|| Str::from(error.message()), Str::from);
     let partition = |index: i32| describe_quorum_response::PartitionData {
         partition_index: index,
         error_code: error.code(),
-        error_message: Some(Str::from(error.message())),
+        error_message: Some(message.clone()),
         ..Default::default()
     };
     let topics = request.topics.iter().map(|topic| describe_quorum_response::TopicData {

@@ -6,6 +6,7 @@ use protocol::{Instant, NodeId, Now, RequestBody};
 
 use crate::role::Role;
 use crate::setup::Endpoint;
+use crate::voters::Voter;
 use crate::{Output, Quorum};
 
 /// So long without a leader and without a majority that is heard of: a new leader is elected within less.
@@ -27,8 +28,11 @@ pub enum Majority {
     Forgotten {
         /// Since when no leader is known.
         since: Instant,
-        /// The voters whose logs it has not heard of; none if those of all are as empty.
+        /// The voters whose logs it has not heard of.
         unheard: Vec<Endpoint>,
+        /// Voters that are silent by now, and whose logs had more than those of all that are not. Nobody is among either if
+        /// all logs are as empty.
+        had_more: Vec<Endpoint>,
     },
     /// There is a leader again.
     Back {
@@ -75,11 +79,16 @@ impl Quorum {
         self.note_heard(now, NodeId(id));
     }
 
-    /// The voters of whose logs nothing was heard since this node may have forgotten what it acknowledged; none if it has not.
-    fn unheard(&self) -> Vec<Endpoint> {
-        let Some(heard) = &self.amnesia else { return Vec::new() };
-        let others = self.voters().iter().filter(|voter| voter.id != self.setup.node && heard.get(&voter.id).is_none());
-        others.filter_map(|voter| voter.endpoint(&self.setup.listener)).collect()
+    /// The voters that this node's vote waits for since it may have forgotten what it acknowledged; nobody if it has not: those of
+    /// whose logs nothing was heard, and those that are silent by now and had more than anybody who is there.
+    fn awaited(&self, is_silent: impl Fn(NodeId) -> bool) -> (Vec<Endpoint>, Vec<Endpoint>) {
+        let Some(heard) = &self.amnesia else { return (Vec::new(), Vec::new()) };
+        let others = || self.voters().iter().filter(|voter| voter.id != self.setup.node);
+        let endpoint = |voter: &Voter| voter.endpoint(&self.setup.listener);
+        let unheard = others().filter(|voter| heard.get(&voter.id).is_none()).filter_map(endpoint).collect();
+        let there = others().filter(|voter| !is_silent(voter.id)).filter_map(|voter| heard.get(&voter.id)).max();
+        let had_more = others().filter(|voter| is_silent(voter.id) && heard.get(&voter.id) > there);
+        (unheard, had_more.filter_map(endpoint).collect())
     }
 
     /// Tells once that the majority is lost, and once that it is back.
@@ -98,10 +107,16 @@ impl Quorum {
             }
             return;
         }
-        let since = *self.watch.leaderless_since.get_or_insert(now.mono);
-        if self.watch.is_told || since.plus_ms(PATIENCE_MS) > now.mono {
-            return;
+        self.watch.leaderless_since.get_or_insert(now.mono);
+        if !self.watch.is_told {
+            out.majority = self.missing(now);
+            self.watch.is_told = out.majority.is_some();
         }
+    }
+
+    /// What keeps the quorum without a leader, once none was known for longer than an election takes.
+    pub fn missing(&self, now: Now) -> Option<Majority> {
+        let since = self.watch.leaderless_since.filter(|since| since.plus_ms(PATIENCE_MS) <= now.mono)?;
         let is_silent = |id: NodeId| self.watch.heard.get(&id).is_none_or(|at| at.plus_ms(PATIENCE_MS) <= now.mono);
         let others = self.voters().iter().filter(|voter| voter.id != self.setup.node && is_silent(voter.id));
         let silent: Vec<_> = others
@@ -109,15 +124,69 @@ impl Quorum {
             .collect();
         let voters = self.voters().len();
         if voters - silent.len() < self.voters().majority() {
-            self.watch.is_told = true;
-            out.majority = Some(Majority::Lost { since, voters, silent });
-            return;
+            return Some(Majority::Lost { since, voters, silent });
         }
-        let unheard = self.unheard();
+        let (unheard, had_more) = self.awaited(is_silent);
         let was_more = self.amnesia.as_ref().is_some_and(|heard| heard.get(&self.setup.node).is_some());
-        if !unheard.is_empty() || was_more {
-            self.watch.is_told = true;
-            out.majority = Some(Majority::Forgotten { since, unheard });
+        let is_waiting = was_more || !unheard.is_empty() || !had_more.is_empty();
+        is_waiting.then_some(Majority::Forgotten { since, unheard, had_more })
+    }
+}
+
+impl Majority {
+    /// What an operator should know.
+    pub fn told(&self, now: Now) -> String {
+        let seconds = |since: Instant| now.mono.0.saturating_sub(since.0) / 1_000_000;
+        let named = |all: &[Endpoint]| {
+            let all = all.iter().map(|at| format!("{} at {}:{}", at.node, at.host, at.port));
+            all.collect::<Vec<_>>().join(", ")
+        };
+        match self {
+            Majority::Lost { since, voters: 0, .. } => format!(
+                "for {} s no leader of the metadata quorum was found: none of controller.quorum.bootstrap.servers has \
+                 named one",
+                seconds(*since)
+            ),
+            Majority::Lost { since, voters, silent } => {
+                let silent = silent.iter().map(|(at, heard)| {
+                    let (id, host, port) = (at.node, &at.host, at.port);
+                    match heard {
+                        Some(heard) => format!("{id} at {host}:{port} (last heard of {} s ago)", seconds(*heard)),
+                        None => format!("{id} at {host}:{port} (never heard of)"),
+                    }
+                });
+                format!(
+                    "the metadata quorum has no majority, and for {} s no leader: of its {voters} voters these are not \
+                     heard of: {}; until a majority is back no topic, leader or setting can be changed, and what brokers \
+                     lead they go on serving",
+                    seconds(*since),
+                    silent.collect::<Vec<_>>().join(", ")
+                )
+            }
+            Majority::Forgotten { since, unheard, had_more } if unheard.is_empty() && had_more.is_empty() => format!(
+                "the metadata log of this node is gone, and for {} s nobody has led the quorum: no voter that it hears of \
+                 has all that was committed; restore the log of one of them from a backup",
+                seconds(*since)
+            ),
+            Majority::Forgotten { since, unheard, had_more } => {
+                let unheard = match unheard.is_empty() {
+                    true => String::new(),
+                    false => format!(", and has not heard of the logs of these: {}", named(unheard)),
+                };
+                let had_more = match had_more.is_empty() {
+                    true => String::new(),
+                    false => format!(", and these, which are silent, had more than who is there: {}", named(had_more)),
+                };
+                format!(
+                    "the metadata log of this node was empty when it started, as if its disk was lost, and for {} s nobody \
+                     has led the quorum: it votes only for who has all that the other voters have{unheard}{had_more}; it \
+                     waits until they are there",
+                    seconds(*since),
+                )
+            }
+            Majority::Back { since } => {
+                format!("the metadata quorum has its majority and a leader again, after {} s", seconds(*since))
+            }
         }
     }
 }

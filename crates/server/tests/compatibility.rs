@@ -60,6 +60,9 @@ Seen by sending both the same bytes. No client that keeps to the protocol meets 
 | a partition twice in one Produce request | the last is taken | the first is taken, the second is INVALID_REQUEST |
 | an array or records of length −2 or less | null | the connection is closed |
 | several requests at once on a connection | one after the other | side by side, answered in order |
+| Metadata of topics whose leader's connection has just broken, or that says what its connection was told before | the answer comes at once | it waits for another leader, 2 s at most, or for 10 ms, unless another request comes behind it |
+| Metadata; a broker that was fenced within the last 3 s | is not among the brokers | is |
+| DescribeQuorum while the quorum has had no majority for 5 s | no answer before the client's time is over | NOT_LEADER_OR_FOLLOWER, whose message names the voters that are not heard of |
 | JoinGroup or SyncGroup of a member whose last one still waits | the last one is never answered | the last one is answered REBALANCE_IN_PROGRESS |
 | AddRaftVoter, RemoveRaftVoter; the order in which voters are listed in an error | any | by their numbers |
 | DeleteGroups; before its end is committed, others | still see the group | do not |

@@ -79,22 +79,26 @@ impl Node {
     /// Sends a request that waits for the controller, or gives it up.
     pub(crate) fn send_forward(&mut self, now: Now, id: RequestId, out: &mut Outbox) {
         let to = self.active_controller();
+        let is_majority_lost = self.quorum.missing(now).is_some();
         let Some(Pending::Forward(pending)) = self.deferred.pending_mut(id) else { return };
         let (waiter, deadline) = (pending.waiter, pending.deadline);
         if deadline <= now.mono {
             return self.give_forward_up(now, id, out);
         }
-        let Some(to) = to else { return self.forward_later(now, id, deadline) };
-        if to.node == self.config.node_id {
-            // This node became the controller meanwhile.
+        // There is no leader to describe the quorum, and there will be none soon: this node says what it knows.
+        let is_told_here = is_majority_lost && pending.api == ApiKey::DescribeQuorum;
+        if is_told_here || to.as_ref().is_some_and(|it| it.node == self.config.node_id) {
+            // Or this node became the controller meanwhile.
             let request = pending.request.clone();
             self.deferred.take(id);
             match frame::decode_request(request) {
+                Ok(request) if is_told_here => self.ask_quorum(now, waiter, request.body, out),
                 Ok(request) => self.dispatch_again(now, waiter, request, out),
                 Err(error) => self.close(waiter.conn, format!("a request that was kept: {error}"), out),
             }
             return;
         }
+        let Some(to) = to else { return self.forward_later(now, id, deadline) };
         let left_ms = (deadline.since(now.mono).as_millis() as i64).max(1);
         // The quorum answers for itself, whoever asks.
         if pending.api == ApiKey::DescribeQuorum

@@ -71,3 +71,24 @@ fn what_a_broker_refuses_is_told_among_what_the_controller_decides() {
     ];
     assert_eq!(outcomes(world.answer(2, sent)), expected.map(|(name, error)| (name.to_owned(), error)));
 }
+
+/// Without a majority there is no controller to describe the quorum. A broker then says what it knows, and does not wait for one.
+#[test]
+fn who_asks_about_the_quorum_is_told_that_its_majority_is_lost() {
+    let mut world = World::without_topic(2, &[("controller.quorum.voters", "1@b1:9092,2@b2:9092,3@b3:9092")]);
+    world.cut.insert((1, 2));
+    let mut out = Outbox::with_events();
+    world.brokers.get_mut(&1).unwrap().node.drive_quorum(world.now, &mut out, |it, out| it.begin(Now::default(), out));
+    world.carry_out(1, out);
+    let partitions = vec![describe_quorum_request::PartitionData { partition_index: 0 }];
+    let topic = describe_quorum_request::TopicData { topic_name: quorum::TOPIC.into(), partitions };
+    let sent = world.send(1, 2, RequestBody::DescribeQuorum(DescribeQuorumRequest { topics: vec![topic] }));
+    world.advance(4_900);
+    assert!(world.answer(1, sent).is_none(), "there may be an election");
+    world.advance(300);
+    let Some(ResponseBody::DescribeQuorum(answer)) = world.answer(1, sent) else { panic!("it is told") };
+    let it = &answer.topics[0].partitions[0];
+    assert_eq!(ErrorCode::from_code(it.error_code), ErrorCode::NotLeaderOrFollower);
+    let message = it.error_message.as_deref().unwrap_or_default();
+    assert!(message.contains("of its 3 voters these are not heard of: 2 at b2:9092"), "{message}");
+}

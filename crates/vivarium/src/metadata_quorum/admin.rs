@@ -110,6 +110,17 @@ impl Admin {
         body: &RequestBody,
         passes: fn(ErrorCode) -> bool,
     ) -> Result<ResponseBody, String> {
+        self.ask_on(call, body, passes, &mut |_| ())
+    }
+
+    /// As [`Admin::ask`], and tells meanwhile why there is no answer yet.
+    pub(crate) fn ask_on(
+        &self,
+        call: &str,
+        body: &RequestBody,
+        passes: fn(ErrorCode) -> bool,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<ResponseBody, String> {
         let ends = Instant::now() + millis(self.config.default_api_timeout_ms);
         let mut why = None;
         for server in self.config.bootstrap_servers.iter().cycle() {
@@ -119,7 +130,10 @@ impl Admin {
             match self.ask_by(server, body, i16::MAX, passes, ends) {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Final(why)) => return Err(why),
-                Err(Failure::Passing(what)) => why = Some(format!("{}:{}: {what}", server.0, server.1)),
+                Err(Failure::Passing(what)) => {
+                    tell(&format!("{}:{}: {}", server.0, server.1, bare(&what)));
+                    why = Some(format!("{}:{}: {what}", server.0, server.1));
+                }
             }
             std::thread::sleep(
                 millis(self.config.retry_backoff_ms).min(ends.saturating_duration_since(Instant::now())),
@@ -148,7 +162,13 @@ impl Admin {
                 return Err(Failure::Passing("it answers something else".to_owned()));
             };
             let leader = cluster.brokers.iter().find(|it| it.broker_id == cluster.controller_id);
-            let leader = leader.ok_or_else(|| Failure::Passing("no controller leads".to_owned()))?;
+            let Some(leader) = leader else {
+                // What keeps the quorum without a leader each of its nodes can tell.
+                if body.api_key() == ApiKey::DescribeQuorum {
+                    return node.ask(body.clone(), latest, passes);
+                }
+                return Err(Failure::Passing("no controller leads".to_owned()));
+            };
             let port = u16::try_from(leader.port).map_err(|_| Failure::Passing("no such port".to_owned()))?;
             node = Connection::open(&(leader.host.clone(), port), &self.config, ends)?;
         }

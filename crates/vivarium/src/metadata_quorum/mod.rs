@@ -3,7 +3,7 @@
 pub(crate) mod admin;
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use client::ClientConfig;
 use ordered::Map;
@@ -15,6 +15,9 @@ use protocol::{ErrorCode, RequestBody, ResponseBody, Str, Uuid};
 use storage::meta::MetaProperties;
 
 use admin::Admin;
+
+/// After so long without an answer people are told why: an election takes less.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Kafka's tool for the metadata quorum.
 #[derive(clap::Args)]
@@ -133,11 +136,35 @@ fn quorum(admin: &Admin) -> Result<Quorum, String> {
     let partitions = vec![describe_quorum_request::PartitionData { partition_index: 0 }];
     let topic = describe_quorum_request::TopicData { topic_name: Str::from_static(quorum::TOPIC), partitions };
     let question = RequestBody::DescribeQuorum(DescribeQuorumRequest { topics: vec![topic] });
-    let answer = admin.ask("describeMetadataQuorum", &question, ErrorCode::is_retriable)?;
+    let (began, mut reasons) = (Instant::now(), Reasons::default());
+    let mut tell = |why: &str| {
+        if reasons.is_news(began.elapsed(), why) {
+            eprintln!("{why}; trying on");
+        }
+    };
+    let answer = admin.ask_on("describeMetadataQuorum", &question, ErrorCode::is_retriable, &mut tell)?;
     let wrong = || "the answer is not of the metadata quorum".to_owned();
     let ResponseBody::DescribeQuorum(mut answer) = answer else { return Err(wrong()) };
     let it = answer.topics.pop().and_then(|mut topic| topic.partitions.pop()).ok_or_else(wrong)?;
     Ok(Quorum { it, nodes: answer.nodes })
+}
+
+/// Why there is no answer, as far as people were told: a majority that is lost is what this tool is taken out for.
+#[derive(Default)]
+struct Reasons {
+    told: Vec<String>,
+}
+
+impl Reasons {
+    /// True for what lasts longer than an election, once, whatever its figures are by now.
+    fn is_news(&mut self, after: Duration, why: &str) -> bool {
+        let why: String = why.chars().filter(|it| !it.is_ascii_digit()).collect();
+        let is_news = after >= PATIENCE && !self.told.contains(&why);
+        if is_news {
+            self.told.push(why);
+        }
+        is_news
+    }
 }
 
 impl Quorum {
@@ -405,6 +432,15 @@ mod tests {
             ..Default::default()
         };
         Quorum { it, nodes: vec![node(1, "a"), node(2, "::1"), node(3, "c")] }
+    }
+
+    #[test]
+    fn why_there_is_no_answer_is_told_once_it_lasts() {
+        let mut reasons = Reasons::default();
+        assert!(!reasons.is_news(Duration::from_secs(1), "for 6 s no leader"), "it may be an election");
+        assert!(reasons.is_news(Duration::from_secs(3), "for 8 s no leader"));
+        assert!(!reasons.is_news(Duration::from_secs(4), "for 9 s no leader"), "the same for longer");
+        assert!(reasons.is_news(Duration::from_secs(5), "nobody there"));
     }
 
     #[test]
