@@ -161,6 +161,7 @@ impl Node {
                 WakeReason::Quorum => self.drive_quorum(now, out, |quorum, output| quorum.wake(now, output)),
                 WakeReason::FetchWait(id) => self.wake_fetch(now, id, out),
                 WakeReason::ProduceTimeout(id) => self.time_out_produce(id, out),
+                WakeReason::DeleteTimeout(id) => self.time_out_deletes(id, out),
                 WakeReason::Retention => self.retain(now, out),
                 WakeReason::Producers => self.expire_producers(now),
                 WakeReason::Checkpoint => self.checkpoint(now, out),

@@ -334,8 +334,8 @@ impl Node {
         if let Some(proposal) = partition.expanded_isr(sight, fetch.replica) {
             self.isr_proposals.add(proposal);
         }
-        let (log, visible) = (partition.log, partition.reveal(sight));
-        if visible > 0 {
+        let (log, visible, has_deletes) = (partition.log, partition.reveal(sight), partition.has_parked_deletes());
+        if visible > 0 || has_deletes {
             self.revealed_in(log, visible, out);
         }
     }

@@ -17,6 +17,8 @@ pub enum WakeReason {
     FetchWait(RequestId),
     /// `timeout_ms` of a produce request is over.
     ProduceTimeout(RequestId),
+    /// `timeout_ms` of a DeleteRecords request is over.
+    DeleteTimeout(RequestId),
     /// `log.retention.check.interval.ms`: retention.
     Retention,
     /// `producer.id.expiration.check.interval.ms`: producers that have been silent for long.

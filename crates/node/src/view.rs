@@ -332,7 +332,9 @@ impl Node {
                 (it.waiter, what, Some(WakeReason::FetchWait(id)))
             }
             Pending::ListOffsets(it) => (it.waiter, WaitReason::Lookup, None),
-            Pending::DeleteRecords(it) => (it.waiter, WaitReason::LogStarts, None),
+            Pending::DeleteRecords(it) => {
+                (it.waiter, WaitReason::LogStarts, it.is_behind().then_some(WakeReason::DeleteTimeout(id)))
+            }
             Pending::LogDirs(it) => (it.waiter, WaitReason::Lookup, None),
             Pending::Forward(it) => (it.waiter, WaitReason::Controller, Some(WakeReason::Forward(id))),
             Pending::Groups(it) => (it.waiter, WaitReason::Acks(it.outstanding), None),

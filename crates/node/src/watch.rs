@@ -93,6 +93,11 @@ impl Watch {
         }
     }
 
+    /// As [`Watch::changed`], of what only replicas are told.
+    pub(crate) fn replicas_changed(&mut self, key: PartitionKey) {
+        self.ready.extend(self.by_partition.get(&(key, Reader::Replica)).into_iter().flatten().copied());
+    }
+
     /// Takes a fetch that is ready, and stops watching for it.
     pub(crate) fn pop_ready(&mut self) -> Option<RequestId> {
         let id = self.ready.first().copied()?;

@@ -28,7 +28,7 @@ const NOTES: [(ApiKey, &str); 10] = [
         ApiKey::Fetch,
         "sessions (KIP-227), topic ids (KIP-516), replicas by their broker epoch (KIP-903), reads at followers (KIP-392)",
     ),
-    (ApiKey::DeleteRecords, "answered once the leader has it on disk; Kafka waits for all live replicas instead"),
+    (ApiKey::DeleteRecords, "as Kafka's it waits for all replicas that are alive, and for the leader's disk too"),
     (
         ApiKey::AlterReplicaLogDirs,
         "a replica that changes its mind once the controller has noted its new directory goes there first",

@@ -566,6 +566,7 @@ fn reason_words(reason: WakeReason) -> &'static str {
         WakeReason::Boot => "its start",
         WakeReason::FetchWait(_) => "fetch.max.wait.ms",
         WakeReason::ProduceTimeout(_) => "request.timeout.ms",
+        WakeReason::DeleteTimeout(_) => "a DeleteRecords request's timeout",
         WakeReason::Retention => "log.retention.check.interval.ms",
         WakeReason::Producers => "producer.id.expiration.check.interval.ms",
         WakeReason::Clean => "log.cleaner.backoff.ms",

@@ -2,72 +2,87 @@
 //!
 //! - Offset -1 means the high watermark; beyond it is OFFSET_OUT_OF_RANGE; a topic that is compacted and nothing else
 //!   is POLICY_VIOLATION.
-//! - The answer waits until the leader's new starts are on disk (`log-start-offset-checkpoint`); Kafka's does not wait for
-//!   any disk.
-//! - Gap: it does not wait for the other replicas. Kafka answers when the low watermark, the least log start of all live
-//!   replicas, has got there, or with REQUEST_TIMED_OUT after the request's timeout, and tells that watermark. Here a follower
-//!   hears of the new start with its next fetch: one that is elected before that shows the records again.
+//! - The answer waits until the leader's new starts are on disk (`log-start-offset-checkpoint`), where Kafka's waits for no
+//!   disk, and until the low watermark has got there: the least log start of all replicas that are alive. So whoever is
+//!   elected later shows none of the records again. Past the request's timeout it is REQUEST_TIMED_OUT, with the low watermark
+//!   as it was at first; what the leader has deleted stays deleted.
 
 use ordered::Set;
 
 use protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
-use protocol::{ErrorCode, Offset, ResponseBody};
+use protocol::{ErrorCode, Now, Offset, ResponseBody};
 use storage::DirId;
 
+use super::produce::Slot;
 use crate::deferred::{Pending, RequestId, Waiter};
 use crate::node::Node;
 use crate::outbox::Outbox;
 use crate::partition::PartitionKey;
+use crate::timers::WakeReason;
 
-/// A request whose log starts are being written down.
+/// A request whose log starts are not where they have to be everywhere.
 #[derive(Clone, Debug)]
 pub(crate) struct PendingDeletes {
     pub(crate) waiter: Waiter,
     response: DeleteRecordsResponse,
-    outstanding: Set<DirId>,
+    /// Directories in which the leader's new starts are being written down.
+    writing: Set<DirId>,
+    /// Partitions of which a replica that is alive has still more.
+    behind: Set<Slot>,
 }
 
 impl Node {
-    pub(crate) fn handle_delete_records(&mut self, waiter: Waiter, request: DeleteRecordsRequest, out: &mut Outbox) {
-        let mut dirs = Set::new();
-        let mut response = DeleteRecordsResponse::default();
-        for topic in request.topics {
-            let partitions = topic.partitions.iter().map(|asked| {
-                let (low_watermark, error) =
-                    match self.delete_records(&topic.name, asked.partition_index, asked.offset, out) {
-                        Ok((offset, at)) => {
-                            dirs.extend(at);
-                            (offset.0, ErrorCode::None)
-                        }
-                        Err(error) => (-1, error),
-                    };
-                DeleteRecordsPartitionResult {
-                    partition_index: asked.partition_index,
-                    low_watermark,
-                    error_code: error.code(),
-                }
-            });
-            let partitions = partitions.collect();
-            response.topics.push(DeleteRecordsTopicResult { name: topic.name, partitions });
-        }
-        if dirs.is_empty() {
-            return self.answer(waiter, ResponseBody::DeleteRecords(response), out);
-        }
+    pub(crate) fn handle_delete_records(
+        &mut self,
+        now: Now,
+        waiter: Waiter,
+        request: DeleteRecordsRequest,
+        out: &mut Outbox,
+    ) {
         let id = self.deferred.number();
-        for dir in &dirs {
+        let response = DeleteRecordsResponse::default();
+        let mut pending = PendingDeletes { waiter, response, writing: Set::new(), behind: Set::new() };
+        for (topic_index, topic) in request.topics.into_iter().enumerate() {
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for (index, asked) in topic.partitions.into_iter().enumerate() {
+                let slot = Slot { topic: topic_index as u32, partition: index as u32 };
+                let place = (topic.name.as_str(), asked.partition_index);
+                let deleted = self.delete_records(place, asked.offset, (id, slot), &mut pending, out);
+                let (low_watermark, error) = match deleted {
+                    Ok(low_watermark) => (low_watermark, ErrorCode::None),
+                    Err(error) => (Offset(-1), error),
+                };
+                partitions.push(DeleteRecordsPartitionResult {
+                    partition_index: asked.partition_index,
+                    low_watermark: low_watermark.0,
+                    error_code: error.code(),
+                });
+            }
+            pending.response.topics.push(DeleteRecordsTopicResult { name: topic.name, partitions });
+        }
+        if pending.writing.is_empty() {
+            return self.answer(waiter, ResponseBody::DeleteRecords(pending.response), out);
+        }
+        for dir in &pending.writing {
             self.write_log_starts(*dir, Some(id), out);
         }
-        self.deferred.hold(id, Pending::DeleteRecords(PendingDeletes { waiter, response, outstanding: dirs }));
+        if pending.is_behind() {
+            let timeout_ms = i64::from(request.timeout_ms.max(0));
+            self.timers.arm(WakeReason::DeleteTimeout(id), now.mono.plus_ms(timeout_ms));
+        }
+        self.deferred.hold(id, Pending::DeleteRecords(pending));
     }
 
+    /// One partition; answers with its low watermark.
     fn delete_records(
         &mut self,
-        topic: &str,
-        partition: i32,
+        (topic, partition): (&str, i32),
         offset: i64,
+        (id, slot): (RequestId, Slot),
+        pending: &mut PendingDeletes,
         out: &mut Outbox,
-    ) -> Result<(Offset, Vec<DirId>), ErrorCode> {
+    ) -> Result<Offset, ErrorCode> {
         let topic = self.image.topic(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         if crate::controller::is_internal(&topic.name) {
             return Err(ErrorCode::InvalidTopicException);
@@ -75,16 +90,23 @@ impl Node {
         topic.partitions.get(&partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         let key = PartitionKey { topic_id: topic.id, partition };
         let partition = self.partitions.get_mut(&key).ok_or(ErrorCode::NotLeaderOrFollower)?;
-        let start = partition.delete_records(offset, &mut self.ops, out)?;
+        let wanted = partition.delete_records(offset, &mut self.ops, out)?;
+        let low_watermark = partition.low_watermark(&self.image)?;
+        if low_watermark < wanted {
+            partition.park_delete(wanted, id, slot);
+            pending.behind.insert(slot);
+            // A follower that waits for records hears of the new start at once.
+            self.watch.replicas_changed(key);
+        }
         // A replica on its way may be in the other directory after a restart.
-        let dirs = std::iter::once(partition.dir).chain(partition.future().map(|it| it.dir));
-        Ok((start, dirs.collect()))
+        pending.writing.extend(std::iter::once(partition.dir).chain(partition.future().map(|it| it.dir)));
+        Ok(low_watermark)
     }
 
     /// A directory's log starts are on disk (or never will be), for the request that asked for this write of them.
     pub(crate) fn log_starts_written(&mut self, id: RequestId, dir: DirId, is_written: bool, out: &mut Outbox) {
         let Some(Pending::DeleteRecords(pending)) = self.deferred.pending_mut(id) else { return };
-        pending.outstanding.remove(&dir);
+        pending.writing.remove(&dir);
         if !is_written {
             for answer in pending.response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
                 if answer.error_code == ErrorCode::None.code() {
@@ -92,10 +114,59 @@ impl Node {
                 }
             }
         }
-        if pending.outstanding.is_empty()
-            && let Some(Pending::DeleteRecords(pending)) = self.deferred.take(id)
+        self.finish_deletes(id, out);
+    }
+
+    /// A partition's low watermark has got to where a request wants it, or nobody will ever hear that it has.
+    pub(crate) fn settle_delete(
+        &mut self,
+        id: RequestId,
+        slot: Slot,
+        low_watermark: Result<Offset, ErrorCode>,
+        out: &mut Outbox,
+    ) {
+        let Some(Pending::DeleteRecords(pending)) = self.deferred.pending_mut(id) else { return };
+        if pending.behind.remove(&slot)
+            && let Some(answer) = pending.answer_mut(slot)
         {
+            (answer.error_code, answer.low_watermark) = match low_watermark {
+                Ok(low_watermark) => (ErrorCode::None.code(), low_watermark.0),
+                Err(error) => (error.code(), -1),
+            };
+        }
+        self.finish_deletes(id, out);
+    }
+
+    /// The request's timeout is over: replicas that are behind by now are waited for no longer.
+    pub(crate) fn time_out_deletes(&mut self, id: RequestId, out: &mut Outbox) {
+        let Some(Pending::DeleteRecords(pending)) = self.deferred.pending_mut(id) else { return };
+        for slot in std::mem::take(&mut pending.behind) {
+            if let Some(answer) = pending.answer_mut(slot) {
+                answer.error_code = ErrorCode::RequestTimedOut.code();
+            }
+        }
+        self.finish_deletes(id, out);
+    }
+
+    fn finish_deletes(&mut self, id: RequestId, out: &mut Outbox) {
+        let Some(Pending::DeleteRecords(pending)) = self.deferred.pending_mut(id) else { return };
+        if !pending.writing.is_empty() || pending.is_behind() {
+            return;
+        }
+        self.timers.disarm(WakeReason::DeleteTimeout(id));
+        if let Some(Pending::DeleteRecords(pending)) = self.deferred.take(id) {
             self.answer(pending.waiter, ResponseBody::DeleteRecords(pending.response), out);
         }
+    }
+}
+
+impl PendingDeletes {
+    fn answer_mut(&mut self, slot: Slot) -> Option<&mut DeleteRecordsPartitionResult> {
+        self.response.topics.get_mut(slot.topic as usize)?.partitions.get_mut(slot.partition as usize)
+    }
+
+    /// True while a replica that is alive has not got there.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.behind.is_empty()
     }
 }

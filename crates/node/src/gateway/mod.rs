@@ -119,7 +119,7 @@ impl Node {
             RequestBody::OffsetForLeaderEpoch(request) => {
                 return self.handle_offset_for_leader_epoch(waiter, request, out);
             }
-            RequestBody::DeleteRecords(request) => return self.handle_delete_records(waiter, request, out),
+            RequestBody::DeleteRecords(request) => return self.handle_delete_records(now, waiter, request, out),
             RequestBody::InitProducerId(request) => return self.handle_init_producer_id(waiter, &request, out),
             RequestBody::AlterReplicaLogDirs(request) => {
                 return self.handle_alter_replica_log_dirs(now, waiter, request, out);

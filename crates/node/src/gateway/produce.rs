@@ -205,9 +205,10 @@ impl Node {
         self.settle_produce(id, slot, None, out);
     }
 
-    /// A parked batch will never be safe: its log is offline or gone.
-    pub(crate) fn fail_produce(&mut self, id: RequestId, slot: Slot, error: ErrorCode, out: &mut Outbox) {
+    /// A parked batch will never be safe, or deleted records not be gone everywhere: the log is offline or gone, or led elsewhere.
+    pub(crate) fn fail_parked(&mut self, id: RequestId, slot: Slot, error: ErrorCode, out: &mut Outbox) {
         self.settle_produce(id, slot, Some(error), out);
+        self.settle_delete(id, slot, Err(error), out);
     }
 
     fn settle_produce(&mut self, id: RequestId, slot: Slot, error: Option<ErrorCode>, out: &mut Outbox) {

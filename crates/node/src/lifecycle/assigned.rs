@@ -18,7 +18,7 @@ impl Node {
         let mut moved = Vec::new();
         for partition in self.partitions.iter_mut().filter(|it| it.has_followers()) {
             let visible = partition.reveal(sight);
-            if visible > 0 {
+            if visible > 0 || partition.has_parked_deletes() {
                 moved.push((partition.log, visible));
             }
         }
@@ -48,7 +48,7 @@ impl Node {
             (partition.topic.clone(), partition.isr().to_vec(), partition.has_followers());
         let epoch = (turn.is_new && partition.leads()).then_some(image.leader_epoch);
         let sight = Sight { now: now.mono, image: &self.image, lag_ms: self.config.replication.lag_time_max_ms };
-        let (log, visible) = (partition.log, partition.reveal(sight));
+        let (log, visible, has_deletes) = (partition.log, partition.reveal(sight), partition.has_parked_deletes());
         self.groups.touch(&topic, key);
         if turn.is_new {
             self.watch.changed(key);
@@ -63,9 +63,9 @@ impl Node {
             out.emit(|| Event::Isr { topic, partition: key.partition, isr });
         }
         for (id, slot) in turn.abandoned {
-            self.fail_produce(id, slot, ErrorCode::NotLeaderOrFollower, out);
+            self.fail_parked(id, slot, ErrorCode::NotLeaderOrFollower, out);
         }
-        if visible > 0 {
+        if visible > 0 || has_deletes {
             self.revealed_in(log, visible, out);
         }
         if has_followers {
@@ -82,7 +82,7 @@ impl Node {
         self.watch.changed(key);
         self.groups.touch_all();
         for (id, slot) in self.partitions.remove(key, &mut self.ops, out) {
-            self.fail_produce(id, slot, ErrorCode::NotLeaderOrFollower, out);
+            self.fail_parked(id, slot, ErrorCode::NotLeaderOrFollower, out);
         }
     }
 
@@ -103,7 +103,7 @@ impl Node {
             self.fetchers.follow(key, None);
             let parked = self.partitions.remove(key, &mut self.ops, out);
             for (id, slot) in parked {
-                self.fail_produce(id, slot, ErrorCode::UnknownTopicOrPartition, out);
+                self.fail_parked(id, slot, ErrorCode::UnknownTopicOrPartition, out);
             }
         }
         for dir in cleaned {

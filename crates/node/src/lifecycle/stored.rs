@@ -40,6 +40,7 @@ impl Node {
         let Some((key, partition)) = self.partitions.by_log_mut(log) else { return };
         let (topic, offset, leads) = (partition.topic.clone(), partition.high_watermark(), partition.leads());
         let ready = partition.take_ready();
+        let deleted = partition.take_deleted(&self.image);
         if moved > 0 {
             self.groups.touch(&topic, key);
             if leads {
@@ -48,6 +49,9 @@ impl Node {
             self.watch.advanced(key, moved);
         }
         self.unpark(ready, out);
+        for (id, slot) in deleted.1 {
+            self.settle_delete(id, slot, Ok(deleted.0), out);
+        }
     }
 
     pub(crate) fn flushed(
@@ -109,7 +113,7 @@ impl Node {
             self.fetchers.follow(partition.key, None);
         }
         for (id, slot) in failed {
-            self.fail_produce(id, slot, ErrorCode::KafkaStorageError, out);
+            self.fail_parked(id, slot, ErrorCode::KafkaStorageError, out);
         }
         self.futures_failed(now, dir, out);
         // The disk's own words name the file, and so the directory.

@@ -5,6 +5,7 @@ use protocol::{ErrorCode, LeaderEpoch, NodeId, Offset};
 use super::role::{Replica, Role};
 use super::{Online, Partition, PartitionKey, Sight, State};
 use crate::gateway::session::FetchParams;
+use crate::image::Image;
 
 /// A replica that fetches.
 #[derive(Clone, Copy, Debug)]
@@ -164,6 +165,16 @@ impl Partition {
             Role::Follower { .. } => usize::MAX,
         };
         usize::try_from(self.config.min_insync_replicas).unwrap_or_default().min(replicas)
+    }
+
+    /// What no replica has any more is below: the least log start of this leader and of the replicas that are alive. -1 while
+    /// one of those has not fetched from it.
+    pub(crate) fn low_watermark(&self, image: &Image) -> Result<Offset, ErrorCode> {
+        let start = self.leading()?.shape.log_start();
+        let Role::Leader(leader) = &self.role else { return Err(ErrorCode::NotLeaderOrFollower) };
+        let is_alive = |id: NodeId| image.broker(id).is_some_and(|it| !it.fenced);
+        let alive = leader.others.iter().filter(|(id, _)| is_alive(**id)).map(|(_, it)| it.log_start);
+        Ok(alive.fold(start, Offset::min))
     }
 
     /// The replica in sync from which a consumer in `rack` reads best, if that is not this leader (KIP-392). Among equals the

@@ -33,7 +33,7 @@ use crate::config::{Past, TopicConfig};
 use crate::deferred::RequestId;
 use crate::event::Event;
 use crate::gateway::produce::Slot;
-use crate::image::PartitionImage;
+use crate::image::{Image, PartitionImage};
 use crate::ops::{Ops, Purpose};
 use crate::outbox::Outbox;
 use crate::view::{LogView, ProducerView, SegmentView};
@@ -82,7 +82,7 @@ pub(crate) struct Turn {
     pub(crate) is_new: bool,
     /// This broker leads, and others are in sync than before.
     pub(crate) is_other_isr: bool,
-    /// Who waited for the high watermark of a leader that is one no more.
+    /// Who waited for the high or the low watermark of a leader that is one no more.
     pub(crate) abandoned: Vec<(RequestId, Slot)>,
 }
 
@@ -118,6 +118,8 @@ struct Online {
     /// Who waits until their batch is written, and who until it is committed.
     parked_written: Set<(Offset, RequestId, Slot)>,
     parked_committed: Set<(Offset, RequestId, Slot)>,
+    /// Who waits until no replica has a record below any more.
+    parked_deletes: Set<(Offset, RequestId, Slot)>,
 }
 
 impl Partition {
@@ -164,6 +166,7 @@ impl Partition {
             truncating: false,
             parked_written: Set::new(),
             parked_committed: Set::new(),
+            parked_deletes: Set::new(),
             cleaning: Cleaning::new(shape.mounted().cleaned_to),
             shape,
         }));
@@ -191,8 +194,9 @@ impl Partition {
         if let State::Online(online) = &mut self.state
             && !matches!(self.role, Role::Leader(_))
         {
-            let parked = std::mem::take(&mut online.parked_committed);
-            turn.abandoned = parked.into_iter().map(|(_, id, slot)| (id, slot)).collect();
+            let parked = std::mem::take(&mut online.parked_committed).into_iter();
+            let parked = parked.chain(std::mem::take(&mut online.parked_deletes));
+            turn.abandoned = parked.map(|(_, id, slot)| (id, slot)).collect();
         }
         turn
     }
@@ -343,6 +347,28 @@ impl Partition {
         end > bound && parked.insert((end, id, slot))
     }
 
+    /// Parks a waiter until no replica that is alive has a record below the offset.
+    pub(crate) fn park_delete(&mut self, wanted: Offset, id: RequestId, slot: Slot) {
+        if let State::Online(online) = &mut self.state {
+            online.parked_deletes.insert((wanted, id, slot));
+        }
+    }
+
+    /// True if anybody waits for the low watermark.
+    pub(crate) fn has_parked_deletes(&self) -> bool {
+        matches!(&self.state, State::Online(online) if !online.parked_deletes.is_empty())
+    }
+
+    /// The low watermark, and who need not wait for it any longer.
+    pub(crate) fn take_deleted(&mut self, image: &Image) -> (Offset, Vec<(RequestId, Slot)>) {
+        if !self.has_parked_deletes() {
+            return (Offset(-1), Vec::new());
+        }
+        let low_watermark = self.low_watermark(image).unwrap_or(Offset(-1));
+        let State::Online(online) = &mut self.state else { return (low_watermark, Vec::new()) };
+        (low_watermark, take_up_to(&mut online.parked_deletes, low_watermark))
+    }
+
     /// Has everything appended so far flushed, if a flush is not under way for all of it.
     pub(crate) fn flush(&mut self, now: Instant, ops: &mut Ops, out: &mut Outbox) {
         let State::Online(online) = &mut self.state else { return };
@@ -399,7 +425,7 @@ impl Partition {
         }
     }
 
-    /// Moves the log start up for a client; -1 means the high watermark. Answers the new start.
+    /// Moves the log start up for a client; -1 means the high watermark. Answers where every replica has to start by then.
     pub(crate) fn delete_records(&mut self, offset: i64, ops: &mut Ops, out: &mut Outbox) -> Result<Offset, ErrorCode> {
         if self.config.compact && !self.config.delete {
             self.online()?;
@@ -415,7 +441,7 @@ impl Partition {
         let steps = online.shape.advance_log_start(offset);
         let after = online.shape.log_start();
         self.log_start_moved(before, after, steps, ops, out);
-        Ok(after)
+        Ok(offset)
     }
 
     /// Applies `retention.ms` and `retention.bytes`. True if the log start moved.
@@ -596,7 +622,8 @@ impl Online {
     }
 
     fn everyone_parked(self) -> Vec<(RequestId, Slot)> {
-        self.parked_written.into_iter().chain(self.parked_committed).map(|(_, id, slot)| (id, slot)).collect()
+        let produced = self.parked_written.into_iter().chain(self.parked_committed);
+        produced.chain(self.parked_deletes).map(|(_, id, slot)| (id, slot)).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 //! what replicas make of it. AlterPartition is answered as a controller does that agrees with whatever fits the epochs.
 
 mod consumers;
+mod deletes;
 mod failover;
 mod following;
 mod groups;

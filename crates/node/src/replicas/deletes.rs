@@ -1,0 +1,86 @@
+//! DeleteRecords waits until no replica that is alive has any of the records (KIP-107).
+
+use super::*;
+use delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+
+fn delete(world: &mut World, id: i32, offset: i64, timeout_ms: i32) -> i32 {
+    let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset }];
+    let topics = vec![DeleteRecordsTopic { name: "t".into(), partitions }];
+    world.send(id, 2, RequestBody::DeleteRecords(DeleteRecordsRequest { topics, timeout_ms }))
+}
+
+fn told(world: &mut World, id: i32, sent: i32) -> Option<(ErrorCode, i64)> {
+    let ResponseBody::DeleteRecords(response) = world.answer(id, sent)? else { panic!("another answer") };
+    let answer = &response.topics[0].partitions[0];
+    Some((ErrorCode::from_code(answer.error_code), answer.low_watermark))
+}
+
+fn of_three_with_records() -> World {
+    let mut world = World::of(3, &[]);
+    for value in ["a", "b", "c", "d"] {
+        world.write(1, value);
+    }
+    world.advance(600);
+    world
+}
+
+#[test]
+fn it_waits_for_every_replica_that_is_alive() {
+    let mut world = of_three_with_records();
+    let sent = delete(&mut world, 1, 3, 60_000);
+    world.advance(1);
+    assert_eq!(told(&mut world, 1, sent), Some((ErrorCode::None, 3)), "followers that wait hear of it at once");
+    assert_eq!([1, 2, 3].map(|id| world.log_view(id).log_start.0), [3; 3]);
+    world.cut.insert((1, 3));
+    let sent = delete(&mut world, 1, -1, 60_000);
+    world.advance(2_000);
+    assert_eq!(told(&mut world, 1, sent), None, "3 has not heard of it");
+    assert_eq!((world.log_view(1).log_start, world.log_view(2).log_start), (Offset(4), Offset(4)));
+    world.cut = Set::new();
+    world.advance(31_000);
+    assert_eq!(told(&mut world, 1, sent), Some((ErrorCode::None, 4)));
+    assert_eq!(world.log_view(3).log_start, Offset(4));
+}
+
+#[test]
+fn past_its_timeout_it_tells_how_far_all_were() {
+    let mut world = of_three_with_records();
+    world.cut.insert((1, 3));
+    let sent = delete(&mut world, 1, 3, 1_000);
+    world.advance(999);
+    assert_eq!(told(&mut world, 1, sent), None);
+    world.advance(1);
+    assert_eq!(told(&mut world, 1, sent), Some((ErrorCode::RequestTimedOut, 0)));
+    assert_eq!(world.log_view(1).log_start, Offset(3), "what is deleted stays so");
+    // Without any time to wait it is told as soon as the leader's own start is on disk.
+    let sent = delete(&mut world, 1, 4, 0);
+    assert_eq!(told(&mut world, 1, sent), Some((ErrorCode::RequestTimedOut, 0)));
+}
+
+#[test]
+fn who_is_fenced_is_not_waited_for() {
+    let mut world = of_three_with_records();
+    world.cut.insert((1, 3));
+    let sent = delete(&mut world, 1, 3, 60_000);
+    world.advance(2_000);
+    assert_eq!(told(&mut world, 1, sent), None);
+    let epoch = world.image.broker(NodeId(3)).unwrap().epoch;
+    world.commit(MetadataRecord::FenceBroker(FenceBrokerRecord { id: 3, epoch }));
+    assert_eq!(told(&mut world, 1, sent), Some((ErrorCode::None, 3)));
+    let sent = delete(&mut world, 1, 4, 60_000);
+    world.advance(1);
+    assert_eq!(told(&mut world, 1, sent), Some((ErrorCode::None, 4)));
+}
+
+#[test]
+fn another_leader_ends_the_wait() {
+    let mut world = of_three_with_records();
+    world.cut = Set::from_iter([(1, 3), (2, 3)]);
+    let sent = delete(&mut world, 1, 3, 60_000);
+    world.change(Some(2), &[1, 2]);
+    assert_eq!(told(&mut world, 1, sent), Some((ErrorCode::NotLeaderOrFollower, -1)));
+    // The new one has not heard of a follower yet.
+    let sent = delete(&mut world, 2, 4, 1_000);
+    world.advance(1_000);
+    assert_eq!(told(&mut world, 2, sent), Some((ErrorCode::RequestTimedOut, -1)));
+}
