@@ -319,6 +319,7 @@ pub(crate) fn quorum_of(config: &Config, seed: u64) -> Quorum {
         retry_backoff_ms: i64::from(settings.retry_backoff_ms),
         fetch_max_bytes: settings.fetch_max_bytes,
         fetch_snapshot_max_bytes: settings.fetch_snapshot_max_bytes,
+        append_linger_ms: settings.append_linger_ms,
         auto_join: settings.auto_join_enable,
         ..alone
     })

@@ -217,7 +217,7 @@ impl Node {
         }
     }
 
-    /// A controlled shutdown begins: the controller moves leaders away first.
+    /// A stop begins: the controller moves leaders away first, unless `controlled.shutdown.enable` is false.
     pub(crate) fn begin_stop(&mut self, now: Now, out: &mut Outbox) {
         if self.life.is_leaving() {
             return;
@@ -235,13 +235,14 @@ impl Node {
             WakeReason::Moves,
             WakeReason::ReplicaLag,
             WakeReason::Directories,
+            WakeReason::LostDirectory,
         ] {
             self.timers.disarm(reason);
         }
         for (conn, _) in std::mem::take(&mut self.life.waiting) {
             self.close(conn, "the node is stopping".to_owned(), out);
         }
-        if was_serving && self.config.roles.broker {
+        if was_serving && self.config.roles.broker && self.config.controlled_shutdown_enable {
             self.ask_to_leave(now, out);
         } else if was_serving {
             self.flush_all(now, out);

@@ -323,8 +323,26 @@ impl Node {
             _ => {}
         }
         if self.membership.again {
-            self.heartbeat(now, out);
+            return self.heartbeat(now, out);
         }
+        // It has heard of every directory that was lost before.
+        self.timers.disarm(WakeReason::LostDirectory);
+    }
+
+    /// A directory is lost, and the next heartbeat says so: others have to lead what was there.
+    pub(crate) fn arm_lost_directory(&mut self, now: Now) {
+        self.timers.arm(WakeReason::LostDirectory, now.mono.plus_ms(self.config.log_dir_failure_timeout_ms));
+    }
+
+    /// No controller could be told of a lost directory: once this broker is gone, its leaderships are given away.
+    pub(crate) fn give_up_telling(&mut self, now: Now, out: &mut Outbox) {
+        let ms = self.config.log_dir_failure_timeout_ms;
+        out.emit(|| Event::Warning {
+            what: format!(
+                "no controller could be told of the lost log directory for {ms} ms (log.dir.failure.timeout.ms): stopping"
+            ),
+        });
+        self.begin_stop(now, out);
     }
 
     /// A heartbeat was not accepted; `is_gone` if there is no controller where it was looked for.

@@ -1,10 +1,10 @@
 //! A term: what a node does while it is the active controller, besides answering. It begins and ends with the leadership of
 //! the quorum.
 
-use protocol::messages::ApiVersionsRequest;
+use protocol::messages::{ApiVersionsRequest, NoOpRecord};
 use protocol::{ErrorCode, LeaderEpoch, MetadataRecord, NodeId, Now, RequestBody, ResponseBody, Str};
 
-use crate::controller::{Due, KNOCK_INTERVAL_MS};
+use crate::controller::{Due, KNOCK_INTERVAL_MS, MAX_ELECTIONS};
 use crate::deferred::Committed;
 use crate::event::Event;
 use crate::gateway::refusals::refuse;
@@ -17,6 +17,8 @@ use crate::timers::WakeReason;
 
 /// A knock that is not answered in this time says nothing.
 const KNOCK_TIMEOUT_MS: i64 = 1_000;
+/// When one decision did not have room for all elections the next follows so soon, as in Kafka: others have a turn between.
+const MORE_ELECTIONS_MS: i64 = 10;
 
 impl Node {
     /// Begins or ends a term when the quorum has another leader; true if it did.
@@ -50,7 +52,8 @@ impl Node {
         self.membership.controller_registered();
         self.controller.arm_contacts(now.mono, self.config.broker_session_reset_grace_ms);
         self.arm_sessions();
-        self.arm_balance(now);
+        self.arm_elections(now);
+        self.arm_idle(now);
     }
 
     /// Whoever formatted the directory may know records that this version does not. They are not written then, so that whoever
@@ -73,6 +76,8 @@ impl Node {
         self.timers.disarm(WakeReason::Sessions);
         self.timers.disarm(WakeReason::Balance);
         self.peers.give_up(|it| matches!(it, Purpose::Knock(..)));
+        self.timers.disarm(WakeReason::Unclean);
+        self.timers.disarm(WakeReason::Idle);
         for committed in self.deferred.take_parked() {
             let Committed::Answer(waiter, mut body) = committed;
             refuse(&mut body, ErrorCode::NotController);
@@ -171,24 +176,55 @@ impl Node {
         self.arm_sessions();
     }
 
-    fn arm_balance(&mut self, now: Now) {
-        let interval = self.config.leader_imbalance_check_interval_seconds.saturating_mul(1_000);
-        self.timers.arm(WakeReason::Balance, now.mono.plus_ms(interval));
+    fn arm_elections(&mut self, now: Now) {
+        if self.config.auto_leader_rebalance_enable {
+            let interval_ms = self.config.leader_imbalance_check_interval_seconds.saturating_mul(1_000);
+            self.timers.arm(WakeReason::Balance, now.mono.plus_ms(interval_ms));
+        }
+        self.timers.arm(WakeReason::Unclean, now.mono.plus_ms(self.config.unclean_leader_election_interval_ms));
     }
 
-    /// Leaders go back to the first replicas, and partitions without one get any that their topic allows.
+    /// Leaders go back to the first replicas.
     pub(crate) fn balance(&mut self, now: Now, out: &mut Outbox) {
-        if self.config.auto_leader_rebalance_enable {
-            let records = self.controller.decide_balance(&self.config);
-            if !records.is_empty() {
-                self.append_metadata(now, records, out);
-            }
-        }
+        let records = self.controller.decide_balance(&self.config);
+        let interval_ms = self.config.leader_imbalance_check_interval_seconds.saturating_mul(1_000);
+        self.elect_some(now, WakeReason::Balance, records, interval_ms, out);
+    }
+
+    /// Partitions without a leader get any that their topic allows.
+    pub(crate) fn elect_unclean(&mut self, now: Now, out: &mut Outbox) {
         let records = self.controller.decide_unclean(&self.config);
+        let interval_ms = self.config.unclean_leader_election_interval_ms;
+        self.elect_some(now, WakeReason::Unclean, records, interval_ms, out);
+    }
+
+    fn arm_idle(&mut self, now: Now) {
+        let interval_ms = self.config.quorum.max_idle_interval_ms;
+        if interval_ms > 0 {
+            self.timers.arm(WakeReason::Idle, now.mono.plus_ms(interval_ms));
+        }
+    }
+
+    /// A record that says nothing: who reads the log sees that it goes on (KIP-835).
+    pub(crate) fn write_nothing(&mut self, now: Now, out: &mut Outbox) {
+        self.arm_idle(now);
+        self.append_metadata(now, vec![NoOpRecord::default().into()], out);
+    }
+
+    /// As many elections as one decision may have; there may be more at once, or none before the interval is over.
+    fn elect_some(
+        &mut self,
+        now: Now,
+        reason: WakeReason,
+        records: Vec<MetadataRecord>,
+        interval_ms: i64,
+        out: &mut Outbox,
+    ) {
+        let is_more = records.len() >= MAX_ELECTIONS;
+        self.timers.arm(reason, now.mono.plus_ms(if is_more { MORE_ELECTIONS_MS } else { interval_ms }));
         if !records.is_empty() {
             self.append_metadata(now, records, out);
         }
-        self.arm_balance(now);
     }
 }
 

@@ -39,6 +39,8 @@ pub enum WakeReason {
     AlterPartition,
     /// `broker.heartbeat.interval.ms`: the controller hears that this broker lives; or the registration is tried again.
     Heartbeat,
+    /// `log.dir.failure.timeout.ms`: no controller knows of a directory that was lost.
+    LostDirectory,
     /// This controller's registration is tried again.
     ControllerRegistration,
     /// Directories of replicas that could not be told are told again.
@@ -51,6 +53,11 @@ pub enum WakeReason {
     Sessions,
     /// At the active controller, `leader.imbalance.check.interval.seconds`: leaders go back to their first replicas.
     Balance,
+    /// At the active controller, `unclean.leader.election.interval.ms`: partitions without a leader get any that their topic
+    /// allows.
+    Unclean,
+    /// At the active controller, `metadata.max.idle.interval.ms`.
+    Idle,
     /// Something of a group is due in this partition of the offsets topic: a session, a rebalance, a commit.
     Groups(i32),
     /// A snapshot of the metadata is being written, some records a turn.

@@ -330,3 +330,44 @@ fn silent_producers_are_forgotten() {
     rig.advance(7_000);
     assert_eq!(rig.log("t", 0).producers.len(), 0);
 }
+
+#[test]
+fn without_controlled_shutdown_nobody_is_asked_for_leave() {
+    let mut rig = Rig::with(&[("controlled.shutdown.enable", "false")]);
+    rig.create_topic("t", 1, &[]);
+    assert_eq!(rig.produce("t", 0, -1, batch(&["a"])), (0, 0));
+    rig.input(Input::Stop);
+    assert_eq!(rig.view().phase, Phase::Flushing, "its logs are flushed at once");
+    rig.run();
+    assert!(rig.stopped);
+    let rig = rig.restart(&[]);
+    assert_eq!(rig.log("t", 0).end, Offset(1));
+    let mut asks = Rig::start();
+    asks.create_topic("t", 1, &[]);
+    asks.input(Input::Stop);
+    assert_eq!(asks.view().phase, Phase::Leaving);
+}
+
+#[test]
+fn a_lost_directory_of_which_nobody_can_be_told_ends_a_broker() {
+    let lose = |can_tell: bool| {
+        let mut rig = Rig::with(&[("log.dirs", "/a,/b"), ("log.dir.failure.timeout.ms", "10000")]);
+        rig.create_topic("t", 6, &[]);
+        let files = rig.store.disk().files();
+        let is_second = |partition: &i32| {
+            files.iter().any(|(dir, path, _)| *dir == DirId(1) && path.starts_with(&format!("t-{partition}/")))
+        };
+        let second = (0..6).find(is_second).expect("both directories are used");
+        rig.held = true;
+        rig.send(12, produce("t", second, -1, batch(&["b"])));
+        let (op, _) = rig.queue.pop_front().unwrap();
+        rig.input(Input::Stored(op, Err(StoreError::Full("no space".to_owned()))));
+        rig.held = !can_tell;
+        rig.advance(9_999);
+        assert!(!rig.events.contains(&Event::Stopping));
+        rig.advance(60_000);
+        rig.events.contains(&Event::Stopping)
+    };
+    assert!(!lose(true));
+    assert!(lose(false), "others cannot lead what was there as long as it seems to");
+}

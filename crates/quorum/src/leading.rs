@@ -62,6 +62,8 @@ pub(crate) struct Leader {
     pub(crate) waiting: Vec<Waiting>,
     /// Fetches whose batches are being looked up.
     pub(crate) finding: Map<u64, Waiting>,
+    /// Until when decisions that are held back wait for more.
+    linger_until: Option<Instant>,
     /// A change of the voters that is under way.
     pub(crate) change: Option<Change>,
     /// What static voters have told of themselves, which their log cannot say.
@@ -80,7 +82,7 @@ impl Leader {
             true => silent().map(|at| at.plus_ms(OBSERVER_SESSION_MS)),
         };
         let change = self.change.as_ref().map(Change::until);
-        waiting.into_iter().chain(timers).chain(change).min()
+        waiting.into_iter().chain(timers).chain(change).chain(self.linger_until).min()
     }
 
     /// Nobody waits for the answer to this fetch any more.
@@ -123,6 +125,7 @@ impl Quorum {
             tell_at: now.mono,
             waiting: Vec::new(),
             finding: Map::new(),
+            linger_until: None,
             change: None,
             updated_voters: None,
             is_out: false,
@@ -190,7 +193,21 @@ impl Quorum {
         }
         let version = self.log.history.metadata_version();
         self.log.hold(now.wall, records, version);
-        if !self.log.is_busy() || self.log.is_full() {
+        let linger_ms = self.setup.append_linger_ms;
+        if linger_ms > 0
+            && !self.log.is_full()
+            && let Role::Leader(leader) = &mut self.role
+        {
+            leader.linger_until.get_or_insert(now.mono.plus_ms(linger_ms));
+            self.wake_at = self.next_wake(now);
+        } else if !self.log.is_busy() || self.log.is_full() {
+            self.write_held(out);
+        }
+    }
+
+    /// What was held back while the disk was busy goes there, unless it waits for more.
+    pub(crate) fn write_on(&mut self, out: &mut Output) {
+        if !matches!(&self.role, Role::Leader(leader) if leader.linger_until.is_some()) {
             self.write_held(out);
         }
     }
@@ -198,6 +215,9 @@ impl Quorum {
     /// Appends the decisions that were held back while others were on their way to the disk, as one batch: they share its
     /// sync, and a power cut leaves all of it or nothing.
     pub(crate) fn write_held(&mut self, out: &mut Output) {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.linger_until = None;
+        }
         if let Some((now, batch)) = self.log.take_held(self.epoch) {
             self.append_batch(now, batch, out);
         }
@@ -295,8 +315,13 @@ impl Quorum {
 
     pub(crate) fn step_leader(&mut self, now: Now, out: &mut Output) -> bool {
         let Role::Leader(leader) = &self.role else { return false };
+        let has_lingered = leader.linger_until.is_some_and(|until| until <= now.mono);
         if leader.waiting.iter().any(|it| it.until <= now.mono) {
             self.serve_expired(now, out);
+        }
+        if has_lingered {
+            self.write_held(out);
+            self.log.flush(&mut self.ops, out);
         }
         self.expire_change(now, out);
         if self.is_only_voter() {
@@ -351,6 +376,8 @@ impl Quorum {
     /// The node stops: it resigns, has everything synced, and asks and elects nobody any more.
     pub fn stop(&mut self, now: Now, out: &mut Output) {
         self.resign(now, out);
+        // Who leads alone has nobody to leave it to.
+        self.write_held(out);
         self.flush(out);
         self.is_stopping = true;
         self.wake_at = None;

@@ -375,7 +375,7 @@ impl Quorum {
             (Purpose::Vote, Done::Put) => self.remembered(out),
             (Purpose::Flush(end), Done::Flushed) => {
                 self.log.flushed(end);
-                self.write_held(out);
+                self.write_on(out);
                 self.advance(now, out);
                 self.log.flush(&mut self.ops, out);
             }

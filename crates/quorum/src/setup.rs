@@ -65,6 +65,8 @@ pub struct QuorumSetup {
     pub fetch_max_bytes: i32,
     /// `controller.quorum.fetch.snapshot.max.bytes`.
     pub fetch_snapshot_max_bytes: i32,
+    /// `controller.quorum.append.linger.ms`: a decision waits so long for others, to go to the disk with them; 0 for not at all.
+    pub append_linger_ms: i64,
     /// `controller.quorum.auto.join.enable`: a controller that is no voter asks to be one.
     pub auto_join: bool,
 }
@@ -91,6 +93,7 @@ impl QuorumSetup {
             retry_backoff_ms: 20,
             fetch_max_bytes: 1 << 20,
             fetch_snapshot_max_bytes: 1 << 20,
+            append_linger_ms: 0,
             auto_join: false,
         }
     }

@@ -202,6 +202,28 @@ fn a_vote_without_a_batch_is_not_given_twice() {
 }
 
 #[test]
+fn decisions_wait_for_others_if_they_are_to() {
+    let alone = QuorumSetup::alone(NodeId(1), LogId(0), DirId(0));
+    let mut rig = Rig::of(MemoryDisk::new(), QuorumSetup { append_linger_ms: 25, ..alone });
+    rig.settle();
+    let at = |ms: i64| Now { mono: NOW.mono.plus_ms(ms), ..NOW };
+    let end = [0, 20].map(|ms| rig.act(|quorum, out| quorum.append(at(ms), vec![feature("a", 1)], out)))[1];
+    assert_eq!(rig.quorum.wake_at(), Some(at(25).mono), "the first has waited long enough by then");
+    rig.act(|quorum, out| quorum.wake(at(24), out));
+    assert_eq!(rig.queue.len(), 0);
+    rig.act(|quorum, out| quorum.wake(at(25), out));
+    let appends = rig.queue.iter().filter(|(_, op)| matches!(op, StoreOp::Append(..))).count();
+    assert_eq!(appends, 1, "both as one batch");
+    rig.settle();
+    assert_eq!(rig.quorum.high_watermark(), end);
+    // Who stops waits for nobody.
+    let end = rig.act(|quorum, out| quorum.append(at(30), vec![feature("a", 1)], out));
+    rig.act(|quorum, out| quorum.stop(at(31), out));
+    rig.settle();
+    assert_eq!(rig.quorum.high_watermark(), end);
+}
+
+#[test]
 fn a_log_of_many_segments_is_replayed_whole() {
     let mut rig = Rig::with(MemoryDisk::new(), 300);
     rig.settle();

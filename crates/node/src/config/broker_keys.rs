@@ -50,12 +50,14 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("connections.max.idle.ms", Long, Some("600000"), Any)
         .doc("Milliseconds after which an idle connection is closed."),
     Definition::new("connections.max.reauth.ms", Long, Some("0"), Any).idle(),
-    Definition::new("controlled.shutdown.enable", Boolean, Some("true"), Any).idle(),
+    Definition::new("controlled.shutdown.enable", Boolean, Some("true"), Any)
+        .doc("Whether a broker that is asked to stop has the controller move its leaderships away before."),
     Definition::new("controller.listener.names", List, None, Any)
         .doc("The listeners on which controllers talk to nodes."),
     Definition::new("controller.performance.always.log.threshold.ms", Long, Some("2000"), AtLeast(0)).internal().idle(),
     Definition::new("controller.performance.sample.period.ms", Long, Some("60000"), AtLeast(100)).internal().idle(),
-    Definition::new("controller.quorum.append.linger.ms", Int, Some("25"), AtLeast(0)).idle(),
+    Definition::new("controller.quorum.append.linger.ms", Int, Some("25"), AtLeast(0))
+        .doc("If set: milliseconds for which the controller's decisions wait for others that are appended with them."),
     Definition::new("controller.quorum.auto.join.enable", Boolean, Some("false"), Any)
         .doc("A controller that is no voter asks to become one."),
     Definition::new("controller.quorum.bootstrap.servers", List, Some(""), Any)
@@ -251,7 +253,8 @@ pub const BROKER_KEYS: &[Definition] = &[
         .doc("What happens to old segments: delete, compact, or both."),
     Definition::new("log.dir", List, Some("/tmp/kafka-logs"), Any)
         .doc("The directory for the logs; log.dirs comes first."),
-    Definition::new("log.dir.failure.timeout.ms", Long, Some("30000"), AtLeast(1)).idle(),
+    Definition::new("log.dir.failure.timeout.ms", Long, Some("30000"), AtLeast(1))
+        .doc("Milliseconds after which a broker stops that could tell no controller of a directory that it lost."),
     Definition::new("log.dirs", List, None, Any).doc("The directories for the logs, separated by commas."),
     Definition::new("log.flush.interval.messages", Long, Some("9223372036854775807"), AtLeast(1))
         .cluster_wide()
@@ -339,7 +342,8 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("metadata.log.segment.bytes", Int, Some("1073741824"), AtLeast(8_388_608))
         .doc("The size at which the metadata log begins a new segment."),
     Definition::new("metadata.log.segment.ms", Long, Some("604800000"), Any).idle(),
-    Definition::new("metadata.max.idle.interval.ms", Int, Some("500"), AtLeast(0)).idle(),
+    Definition::new("metadata.max.idle.interval.ms", Int, Some("500"), AtLeast(0))
+        .doc("If set: milliseconds between records that say nothing in the metadata log; 0 for none."),
     Definition::new("metadata.max.retention.bytes", Long, Some("104857600"), Any),
     Definition::new("metadata.max.retention.ms", Long, Some("604800000"), Any),
     Definition::new("metric.reporters", List, Some("org.apache.kafka.common.metrics.JmxReporter"), Any)
@@ -615,7 +619,9 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("unclean.leader.election.enable", Boolean, Some("false"), Any)
         .cluster_wide()
         .doc("Whether a replica that is not in sync may lead when no other is left, at the price of records."),
-    Definition::new("unclean.leader.election.interval.ms", Long, Some("300000"), AtLeast(1)).internal().idle(),
+    Definition::new("unclean.leader.election.interval.ms", Long, Some("300000"), AtLeast(1))
+        .internal()
+        .doc("Milliseconds after which the controller looks again for partitions without a leader that may get an unclean one."),
     Definition::new("unstable.api.versions.enable", Boolean, Some("false"), Any).internal().idle(),
     Definition::new("unstable.feature.versions.enable", Boolean, Some("false"), Any).internal().idle(),
     Definition::new("vivarium.broker.session.reset.grace.ms", Int, Some("0"), AtLeast(0))

@@ -123,10 +123,16 @@ pub struct Config {
     pub broker_session_reset_grace_ms: i64,
     /// `initial.broker.registration.timeout.ms`.
     pub initial_broker_registration_timeout_ms: i32,
+    /// `controlled.shutdown.enable`.
+    pub controlled_shutdown_enable: bool,
+    /// `log.dir.failure.timeout.ms`.
+    pub log_dir_failure_timeout_ms: i64,
     /// `auto.leader.rebalance.enable`.
     pub auto_leader_rebalance_enable: bool,
     /// `leader.imbalance.check.interval.seconds`.
     pub leader_imbalance_check_interval_seconds: i64,
+    /// `unclean.leader.election.interval.ms`.
+    pub unclean_leader_election_interval_ms: i64,
     /// `log.retention.check.interval.ms`.
     pub log_retention_check_interval_ms: i64,
     /// `log.flush.scheduler.interval.ms`.
@@ -241,8 +247,11 @@ impl Config {
             broker_session_timeout_ms: values.int("broker.session.timeout.ms"),
             broker_session_reset_grace_ms: values.long("vivarium.broker.session.reset.grace.ms"),
             initial_broker_registration_timeout_ms: values.int("initial.broker.registration.timeout.ms"),
+            controlled_shutdown_enable: values.flag("controlled.shutdown.enable"),
+            log_dir_failure_timeout_ms: values.long("log.dir.failure.timeout.ms"),
             auto_leader_rebalance_enable: values.flag("auto.leader.rebalance.enable"),
             leader_imbalance_check_interval_seconds: values.long("leader.imbalance.check.interval.seconds"),
+            unclean_leader_election_interval_ms: values.long("unclean.leader.election.interval.ms"),
             log_retention_check_interval_ms: values.long("log.retention.check.interval.ms"),
             log_flush_scheduler_interval_ms: values.long("log.flush.scheduler.interval.ms"),
             replica_high_watermark_checkpoint_interval_ms: values.long("replica.high.watermark.checkpoint.interval.ms"),

@@ -25,6 +25,11 @@ pub struct QuorumConfig {
     pub fetch_max_bytes: i32,
     /// `controller.quorum.fetch.snapshot.max.bytes`.
     pub fetch_snapshot_max_bytes: i32,
+    /// `controller.quorum.append.linger.ms` if it is set; else nothing waits for what may not come. What comes while the disk is
+    /// busy goes there together in any case.
+    pub append_linger_ms: i64,
+    /// `metadata.max.idle.interval.ms` if it is set; else 0, for never: nobody here needs the log to move.
+    pub max_idle_interval_ms: i64,
     /// `metadata.log.segment.bytes`.
     pub segment_bytes: i32,
     /// `metadata.log.max.record.bytes.between.snapshots`.
@@ -48,6 +53,7 @@ impl QuorumConfig {
             })
         };
         let servers = values.items("controller.quorum.bootstrap.servers").into_iter().map(server);
+        let if_set = |key: &str| if values.explicit(key).is_some() { values.long(key) } else { 0 };
         Ok(QuorumConfig {
             bootstrap_servers: servers.collect::<Result<_, _>>()?,
             auto_join_enable: values.flag("controller.quorum.auto.join.enable"),
@@ -58,6 +64,8 @@ impl QuorumConfig {
             retry_backoff_ms: values.int("controller.quorum.retry.backoff.ms"),
             fetch_max_bytes: values.int("controller.quorum.fetch.max.bytes"),
             fetch_snapshot_max_bytes: values.int("controller.quorum.fetch.snapshot.max.bytes"),
+            append_linger_ms: if_set("controller.quorum.append.linger.ms"),
+            max_idle_interval_ms: if_set("metadata.max.idle.interval.ms"),
             segment_bytes: values.metadata_segment_bytes(),
             max_bytes_between_snapshots: values.long("metadata.log.max.record.bytes.between.snapshots"),
             max_snapshot_interval_ms: values.long("metadata.log.max.snapshot.interval.ms"),

@@ -14,7 +14,7 @@ use crate::image::{BrokerImage, PartitionImage, TopicImage};
 use crate::refusal::Refusal;
 
 /// The most leaders that are moved back, or chosen uncleanly, at a time, as in Kafka.
-pub(super) const MAX_ELECTIONS: usize = 1_000;
+pub(crate) const MAX_ELECTIONS: usize = 1_000;
 /// `ElectLeadersRequest.ElectionType`: back to the first replica.
 const PREFERRED: i8 = 0;
 /// `ElectLeadersRequest.ElectionType`: anyone alive.

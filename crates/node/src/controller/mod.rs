@@ -28,6 +28,7 @@ pub use brokers::PRODUCER_ID_BLOCK;
 pub use configs::{Asked, Origin};
 pub(crate) use configs::{check_alter_at_broker, check_incremental_alter_at_broker};
 pub use contacts::{Contacts, Due, KNOCK_INTERVAL_MS};
+pub(crate) use election::MAX_ELECTIONS;
 pub use features::initial as initial_features;
 pub use placement::{Usable, place_over};
 pub use reassignment::ongoing_reassignments;

@@ -124,8 +124,9 @@ impl Node {
             return self.fail(format!("the log directory of the metadata log is lost: {error}"), out);
         }
         out.emit(|| Event::StorageFailed { what: format!("{name} is offline: {error}") });
-        if self.life.phase == Phase::Serving {
+        if self.life.phase == Phase::Serving && self.config.roles.broker {
             self.heartbeat(now, out);
+            self.arm_lost_directory(now);
         }
     }
 }
