@@ -565,8 +565,9 @@ mod tests {
     /// A firewall refuses in the name of who lives: only a door that has let us in once can tell that its process is gone.
     #[test]
     fn nobody_there_is_a_refusal_if_somebody_was_and_later_calls_dial_again() {
-        let (listener, port) = peer();
-        drop(listener);
+        // Nobody else may come to listen there meanwhile.
+        let reserved = ports::ReservedPort::any().unwrap();
+        let port = reserved.number();
         let mut rig = Rig::new();
         rig.ask(1, "127.0.0.1", port, PATIENT_MS);
         assert_eq!(rig.next(), (CallId(1), Err(CallError::TimedOut)));
@@ -662,8 +663,8 @@ mod tests {
         let body = || RequestBody::BrokerHeartbeat(BrokerHeartbeatRequest::default());
         let mut now = Instant::now();
         for id in 0..5 {
-            let (listener, port) = peer();
-            drop(listener);
+            let reserved = ports::ReservedPort::any().unwrap();
+            let port = reserved.number();
             let (to, host) = (NodeId(2), Str::from_static("127.0.0.1"));
             let timeout_ms = 1_000_000;
             rig.calls.call(now, Call { id: CallId(id), to, host, port, version: 1, body: body(), timeout_ms });

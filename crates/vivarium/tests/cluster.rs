@@ -95,7 +95,8 @@ fn a_cluster_is_stopped_before_it_serves() {
 #[test]
 fn nodes_that_are_stopped_at_once_end_soon() {
     let temp = tempfile::tempdir().unwrap();
-    let mut cluster = start(&CLUSTER, temp.path());
+    // What they could wait for instead takes minutes.
+    let mut cluster = start(&[&CLUSTER[..], &["--set", "broker.session.timeout.ms=600000"]].concat(), temp.path());
     let mut line = String::new();
     BufReader::new(cluster.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let addresses = line.strip_prefix("ready ").unwrap().trim();
@@ -108,5 +109,5 @@ fn nodes_that_are_stopped_at_once_end_soon() {
     let mut said = String::new();
     cluster.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(cluster.wait().unwrap().success(), "{said}");
-    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}: {said}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(60), "{:?}: {said}", asked.elapsed());
 }

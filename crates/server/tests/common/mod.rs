@@ -20,7 +20,7 @@ use protocol::{ApiKey, ErrorCode, Request, RequestBody, Response, ResponseBody, 
 use server::{Ended, Server};
 
 /// Longer than anything here takes; a server that answers nothing fails the test instead of hanging it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The settings of a node that keeps its logs in `data` and takes any free port.
 pub(crate) fn config(data: &Path, settings: &[(&str, &str)]) -> Config {
@@ -205,6 +205,10 @@ impl Client {
 
     /// All values of a partition, from its beginning, each at its offset.
     pub(crate) fn values(&mut self, topic: &str, partition: i32) -> Vec<String> {
+        // Who has just started may hear a moment later that it leads.
+        while self.end_of(topic, partition).is_none() {
+            std::thread::yield_now();
+        }
         let mut values = Vec::new();
         loop {
             let (error, high_watermark, bytes) = self.fetch(topic, partition, values.len() as i64);
