@@ -1,6 +1,7 @@
 //! The course: every scenario of the menu, in the order in which a newcomer meets things.
 
 use super::rooms::Choice;
+use super::said;
 
 /// A part of the menu.
 pub(crate) struct Part {
@@ -68,6 +69,7 @@ pub(crate) const PARTS: [Part; 12] = [
             lesson!("7", "07-divergence-repaired"),
             lesson!("8", "08-unclean-election"),
             lesson!("9", "09-last-replica-standing-and-elr"),
+            lesson!("killed", "killed-is-not-stopped"),
             lesson!("12", "12-zombie-leader"),
             lesson!("13", "13-fenced-is-not-dead"),
             lesson!("17", "17-graceful-and-hard-stop"),
@@ -76,7 +78,11 @@ pub(crate) const PARTS: [Part; 12] = [
     },
     Part {
         name: "The controllers",
-        rooms: &[lesson!("14", "14-controller-failover"), lesson!("15", "15-metadata-quorum-lost")],
+        rooms: &[
+            lesson!("14", "14-controller-failover"),
+            lesson!("15", "15-metadata-quorum-lost"),
+            lesson!("zookeeper", "zookeeper-and-kraft"),
+        ],
     },
     Part {
         name: "Rebalances",
@@ -137,6 +143,10 @@ pub(crate) const PARTS: [Part; 12] = [
         ],
     },
 ];
+
+/// What is said of Kafka, and seen in the course's runs. Behind it is a broker with which nothing is done.
+pub(crate) const SAID: Part =
+    Part { name: "Said and seen", rooms: &[cluster(said::ROOM, "What is said, what is seen", "1")] };
 
 /// Clusters to play with.
 pub(crate) const CLUSTERS: Part = Part {

@@ -5,7 +5,7 @@ use leptos::web_sys::Element;
 
 use super::canvas::Canvas;
 use super::scene::Scene;
-use super::{bar, faults, files, groups, lesson, log, quorum, side, stage, story, terminal, timeline};
+use super::{bar, faults, files, groups, lesson, log, quorum, said, side, stage, story, terminal, timeline, zookeeper};
 use crate::draw::{Drawing, Shape, pixels};
 
 /// Below this width the room is one column, as style.css has it.
@@ -33,10 +33,11 @@ const SETTLE: u32 = every(32, 0);
 pub(crate) const TIME: u32 = every(16, 10);
 pub(crate) const QUORUM: u32 = every(32, 30);
 pub(crate) const FILES: u32 = every(32, 26);
+pub(crate) const MODEL: u32 = every(16, 2);
 
 /// The parts by the ids of their elements, and while time passes, in which frames of a round each is drawn, a bit each: what moves is
 /// on the canvases, and nobody reads digits at sixty a second. No two that cost something share a frame.
-const PARTS: [(&str, Part, u32); 14] = [
+const PARTS: [(&str, Part, u32); 16] = [
     ("clocks", bar::clocks, every(4, 2)),
     ("lesson", lesson::draw, every(8, 2)),
     ("quorum", quorum::draw, QUORUM),
@@ -51,6 +52,8 @@ const PARTS: [(&str, Part, u32); 14] = [
     ("time", timeline::draw, TIME),
     ("lines", terminal::lines, every(8, 2)),
     ("help", bar::help, every(8, 2)),
+    ("said", said::draw, every(32, 18)),
+    ("zookeeper", zookeeper::draw, MODEL),
 ];
 
 /// All drawings of the room.

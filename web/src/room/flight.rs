@@ -14,6 +14,8 @@ const DRAWN: usize = 24;
 const PAINTED: usize = 400;
 /// With at most so many on their way each has its name beside it.
 const NAMED: usize = 7;
+/// On a shorter way there is no room for what is held up and for what holds it up; the inspector's list has it.
+const SHORT: f64 = 70.0;
 
 /// What is worth a look: heartbeats and fetches that find nothing go on all the time.
 fn telling(scene: &Scene) -> impl Iterator<Item = &Message> {
@@ -65,8 +67,12 @@ fn position(scene: &Scene, message: &Message, plan: Plan, spots: &[Spot<'_>]) ->
     let took = scene.view.time_us.saturating_sub(message.sent_us) as f64;
     let whole = message.arrives_us.saturating_sub(message.sent_us).max(1) as f64;
     let share = (took / whole).clamp(0.0, 1.0);
+    if !message.stalled {
+        return Some(point(link, share));
+    }
+    let far = (link[3].0 - link[0].0).abs().max((link[3].1 - link[0].1).abs());
     // What a cut holds up is seen before it.
-    Some(point(link, if message.stalled { share.min(0.42) } else { share }))
+    (far >= SHORT || is_chosen(scene, message)).then(|| point(link, share.min(0.3)))
 }
 
 fn is_chosen(scene: &Scene, message: &Message) -> bool {

@@ -1,8 +1,7 @@
 //! Consumer groups: who has which partition, how far each is read and committed, and during a rebalance who holds back what.
 
-use super::lanes;
 use super::scene::Scene;
-use super::{grouped, left};
+use super::{grouped, lanes, left, lesson};
 use crate::draw::{Shape, classed, glyph, shape, text};
 use crate::view::{Group, Member, Share, State};
 
@@ -17,11 +16,9 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
 }
 
 fn section(scene: &Scene, group: &Group) -> Shape {
-    let head = classed("div", "head").with([
-        shape("h2").say(format!("Group {} ", group.name)).with([shape("small").say(about(group))]),
-        paused(group),
-    ]);
-    let mut shapes = vec![head];
+    let title = shape("h2").say(format!("Group {} ", group.name)).with([shape("small").say(about(group))]);
+    let figure = (!lesson::hides_figures(scene)).then(|| paused(group));
+    let mut shapes = vec![classed("div", "head").with_all([title].into_iter().chain(figure).collect())];
     shapes.push(
         classed("div", "sharing")
             .set("tabindex", "0")
@@ -94,7 +91,8 @@ pub(crate) fn table(group: &Group, now_us: Option<u64>) -> Shape {
         heads.push(classed("th", class).named(&share.partition).set("scope", "col").set("title", told).say(words));
     }
     if full {
-        heads.extend(["epoch", "state", ""].map(|it| shape("th").set("scope", "col").say(it)));
+        heads.extend(["epoch", "state"].map(|it| shape("th").set("scope", "col").say(it)));
+        heads.push(shape("td"));
     }
     let rows = group.members.iter().map(|it| member_row(group, it, now_us));
     let mut table = classed("table", "shares")

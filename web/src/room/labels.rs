@@ -1,6 +1,6 @@
 //! Where the words beside what is drawn have room: not on a card, not on each other.
 
-use super::plan::{Place, Seat};
+use super::plan::{Link, Place, Seat, point};
 use super::stage::Spot;
 
 /// How wide a letter of a label is, about, and how high.
@@ -26,6 +26,18 @@ impl Labels {
         self.taken.push(Place { x: x - w / 2.0, y: y - h / 2.0, w, h });
     }
 
+    /// Where on a way a sign of this size has room: so far along it, or elsewhere.
+    pub(crate) fn on_way(&mut self, link: Link, first: f64, size: f64) -> (f64, f64) {
+        let free = |at: &f64| {
+            let (x, y) = point(link, *at);
+            let sign = Place { x: x - size / 2.0, y: y - size / 2.0, w: size, h: size };
+            !self.taken.iter().any(|it| overlap(it, &sign))
+        };
+        let at = point(link, [first, 0.5, 0.75, 0.25, 0.85, 0.15].into_iter().find(free).unwrap_or(first));
+        self.take(at, (size, size));
+        at
+    }
+
     /// Where words about a point have their middle: so far below or above it, else beside it; nowhere if all that is taken.
     pub(crate) fn place(&mut self, words: &str, (x, y): (f64, f64), ways: [f64; 2]) -> Option<(f64, f64)> {
         let wide = words.chars().count() as f64 * LETTER.0;
@@ -49,6 +61,18 @@ fn overlap(a: &Place, b: &Place) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signs_on_ways_that_meet_stand_beside_each_other() {
+        let mut labels = Labels { taken: vec![Place { x: 40.0, y: -10.0, w: 20.0, h: 20.0 }] };
+        let link = [(0.0, 0.0), (100.0 / 3.0, 0.0), (200.0 / 3.0, 0.0), (100.0, 0.0)];
+        let places = [0; 3].map(|_| labels.on_way(link, 0.5, 14.0).0.round());
+        assert_eq!(
+            places,
+            [75.0, 25.0, 50.0],
+            "not on the card, not on each other; where no room is left, the first place"
+        );
+    }
 
     #[test]
     fn words_go_where_there_is_room_and_nowhere_if_there_is_none() {

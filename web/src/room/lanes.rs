@@ -1,7 +1,7 @@
 //! The same scenario with other settings, side by side on one clock: the groups of each lane, and the figure that compares them.
 
-use super::groups;
 use super::scene::Scene;
+use super::{groups, lesson};
 use crate::draw::{Shape, classed, shape, tenths};
 use crate::view::Group;
 
@@ -23,11 +23,12 @@ impl Sight {
 /// The lanes.
 pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let most = scene.lanes.iter().map(Sight::paused_us).max().unwrap_or(0).max(1);
+    let is_bet = lesson::hides_figures(scene);
     let head = classed("div", "head").with([
         shape("h2").say("Lanes ").with([shape("small").say("one clock, one seed, the same actions; other settings")]),
         groups::legend(),
     ]);
-    let lanes = scene.lanes.iter().map(|it| lane(it, it.number == scene.lane, most));
+    let lanes = scene.lanes.iter().map(|it| lane(it, it.number == scene.lane, (!is_bet).then_some(most)));
     vec![
         classed("section", "group")
             .set("aria-label", "Lanes")
@@ -35,20 +36,14 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     ]
 }
 
-fn lane(sight: &Sight, is_on: bool, most: u64) -> Shape {
-    let paused = sight.paused_us();
+fn lane(sight: &Sight, is_on: bool, most: Option<u64>) -> Shape {
     let title = classed("button", if is_on { "tab on" } else { "tab" })
         .set("data-do", format!("lane:{}", sight.number))
         .set("aria-pressed", if is_on { "true" } else { "false" })
         .set("title", "show this lane’s cluster, log and files")
         .say(sight.name.clone());
-    let bar = classed("i", "bar").set("style", format!("--share:{}%", tenths(paused as f64 * 100.0 / most as f64)));
-    let mut words = " partition-seconds paused".to_owned();
-    if let Some(newcomer) = sight.groups.first().and_then(|it| it.newcomer.as_ref()) {
-        words.push_str(&format!(" since {newcomer} came"));
-    }
-    let figure = classed("p", "figure").with([shape("b").say(groups::seconds(paused)), shape("small").say(words), bar]);
-    let mut shapes = vec![classed("div", "head").with([title]), figure];
+    let mut shapes = vec![classed("div", "head").with([title])];
+    shapes.extend(most.map(|most| figure(sight, most)));
     for group in &sight.groups {
         shapes.push(classed("p", "plain").say(groups::about(group)));
         shapes.push(
@@ -61,4 +56,15 @@ fn lane(sight: &Sight, is_on: bool, most: u64) -> Shape {
         shapes.extend(groups::holds(group));
     }
     classed("section", "way").keyed(sight.number as u64).set("aria-label", sight.name.clone()).with_all(shapes)
+}
+
+/// The figure that compares a lane with the one that has most of it.
+fn figure(sight: &Sight, most: u64) -> Shape {
+    let paused = sight.paused_us();
+    let bar = classed("i", "bar").set("style", format!("--share:{}%", tenths(paused as f64 * 100.0 / most as f64)));
+    let mut words = " partition-seconds paused".to_owned();
+    if let Some(newcomer) = sight.groups.first().and_then(|it| it.newcomer.as_ref()) {
+        words.push_str(&format!(" since {newcomer} came"));
+    }
+    classed("p", "figure").with([shape("b").say(groups::seconds(paused)), shape("small").say(words), bar])
 }

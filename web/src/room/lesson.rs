@@ -167,6 +167,13 @@ pub(crate) fn at(scene: &Scene) -> Option<usize> {
     lesson.at(scene.view.event, scene.view.time_us)
 }
 
+/// True as long as a figure would tell what the reader bets on: lanes are compared by it, and the first bet is on that.
+pub(crate) fn hides_figures(scene: &Scene) -> bool {
+    let Some(lesson) = scene.lesson.as_ref().filter(|it| it.has_lanes && it.mode == Mode::Told) else { return false };
+    let first = lesson.story.chapters.iter().position(|it| it.bet.is_some());
+    at(scene) <= first && at(scene).is_some()
+}
+
 /// True while the telling stops because no answer is chosen.
 pub(crate) fn waits_for_bet(scene: &Scene) -> bool {
     scene.lesson.as_ref().is_some_and(|it| at(scene).is_some_and(|at| at == it.gate()))
@@ -385,7 +392,7 @@ fn varied(scene: &Scene, lesson: &Lesson, it: &Varied) -> Vec<Shape> {
         says(words),
     ];
     if is_over {
-        let head = ["", "as told", "changed"].map(|it| shape("th").set("scope", "col").say(it));
+        let head = ["as told", "changed"].map(|it| shape("th").set("scope", "col").say(it));
         let rows = it.outcomes.iter().map(|(question, told, changed)| {
             let class = if told == changed { "" } else { "harm" };
             shape("tr").named(question).with([
@@ -394,11 +401,10 @@ fn varied(scene: &Scene, lesson: &Lesson, it: &Varied) -> Vec<Shape> {
                 classed("td", class).say(changed.clone()),
             ])
         });
-        shapes.push(
-            classed("table", "outcomes")
-                .set("id", "outcomes")
-                .with([shape("thead").with([shape("tr").with(head)]), shape("tbody").with_all(rows.collect())]),
-        );
+        shapes.push(classed("table", "outcomes").set("id", "outcomes").with([
+            shape("thead").with([shape("tr").with([shape("td")]).with(head)]),
+            shape("tbody").with_all(rows.collect()),
+        ]));
     }
     let on = if is_over { "Play it again" } else { "Skip ›" };
     shapes.push(classed("p", "turns").with([

@@ -54,7 +54,8 @@ fn head(scene: &Scene) -> Shape {
         tabs.insert(0, classed("span", "opt").say("partition"));
     }
     let about = shape("h2").say(format!("{title} ")).with([shape("small").set("id", "about").say(words)]);
-    classed("div", "head").with([about, classed("div", "tabs").set("aria-label", "Partitions").with_all(tabs)])
+    let tabs = classed("div", "tabs").set("role", "group").set("aria-label", "Partitions").with_all(tabs);
+    classed("div", "head").with([about, tabs])
 }
 
 /// "b1 b2", or "–" if it is nobody.

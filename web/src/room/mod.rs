@@ -22,6 +22,8 @@ mod progress;
 mod quorum;
 mod rescue;
 mod rooms;
+mod said;
+mod sayings;
 mod scene;
 mod side;
 mod stage;
@@ -31,6 +33,7 @@ mod terminal;
 mod timeline;
 mod verdict;
 mod way;
+mod zookeeper;
 
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;
@@ -71,8 +74,9 @@ pub(crate) fn open(place: leptos::web_sys::HtmlElement) -> Result<Room, JsValue>
 /// Where the drawings are.
 fn frame() -> AnyView {
     view! {
+        <section id="said" aria-label="Said and seen"></section>
         <section class="glass" id="glass" aria-label="Cluster and log"><div id="cluster"></div><div id="logs"></div><canvas id="canvas" aria-hidden="true" hidden></canvas><canvas id="canvas-logs" aria-hidden="true" hidden></canvas></section>
-        <div class="under"><div id="groups"></div><div id="quorum"></div><div id="folder"></div></div>
+        <div class="under"><div id="zookeeper"></div><div id="groups"></div><div id="quorum"></div><div id="folder"></div></div>
         <aside class="side" id="side"></aside>
         <section class="time" id="time" aria-label="Timeline"></section>
     }

@@ -78,6 +78,8 @@ impl Plan {
     fn gap(self) -> f64 {
         match (self.narrow, self.rows().len()) {
             (true, _) => 36.0,
+            // Controllers stand between the rows: what is wrong with a way to them has to be seen beside them.
+            (false, 2) if self.controllers > 0 => (264.0 - 2.0 * self.card().1).clamp(76.0, 116.0),
             (false, 0..=2) => 76.0,
             (false, _) if self.controllers > 0 => 70.0,
             (false, _) => 40.0,
@@ -133,7 +135,7 @@ impl Plan {
     pub(crate) fn controller(self, index: usize) -> Place {
         let (w, h) = HEXAGON;
         let middle = if self.narrow { 179.0 } else { FIELD.0 + FIELD.1 / 2.0 };
-        let x = middle + (index as f64 - (self.controllers as f64 - 1.0) / 2.0) * (w + 10.0) - w / 2.0;
+        let x = middle + (index as f64 - (self.controllers as f64 - 1.0) / 2.0) * (w + 4.0) - w / 2.0;
         let (top, _) = self.broker(0);
         let y = if self.narrow {
             self.size().1 - CLIENT[1].1 - 40.0 - h
@@ -168,8 +170,21 @@ impl Plan {
                 let [a, b, c, d] = self.to_node(to, there, from, here);
                 [d, c, b, a]
             }
+            (Seat::Broker(..), Seat::Broker(..)) if self.controllers > 0 && !self.narrow => {
+                self.past_controllers(from, to).unwrap_or_else(|| straight(from, to))
+            }
             _ => straight(from, to),
         }
+    }
+
+    /// From a broker to one above or below it: upright, as far from the middle as both go, for the controllers are in the middle.
+    fn past_controllers(self, from: Place, to: Place) -> Option<Link> {
+        let (left, right) = (from.x.max(to.x) + 6.0, (from.x + from.w).min(to.x + to.w) - 6.0);
+        let middle = FIELD.0 + FIELD.1 / 2.0;
+        let x = if (left - middle).abs() > (right - middle).abs() { left } else { right };
+        let is_upright = left < right && (from.y + from.h < to.y || to.y + to.h < from.y);
+        let (a, d) = if from.y < to.y { (from.y + from.h, to.y) } else { (from.y, to.y + to.h) };
+        is_upright.then(|| [(x, a), (x, a + (d - a) / 3.0), (x, d - (d - a) / 3.0), (x, d)])
     }
 
     /// From a client to a node.
@@ -280,6 +295,23 @@ mod tests {
                         let inside = it.x < x && x < it.x + it.w && it.y < y && y < it.y + it.h;
                         assert!(!inside, "{side:?} {index} of {clients}, {slots} slots: {x} {y} in {it:?}");
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_between_brokers_passes_beside_the_controllers() {
+        for slots in 1..4 {
+            let plan = Plan { narrow: false, brokers: 3, controllers: 3, slots };
+            for (x, y) in [1, 2].into_iter().flat_map(|it| {
+                (0..100).map(move |at| point(plan.link(plan.broker(0), plan.broker(it)), f64::from(at) / 100.0))
+            }) {
+                for it in (0..3).map(|it| plan.controller(it)) {
+                    assert!(
+                        !(it.x < x && x < it.x + it.w && it.y < y && y < it.y + it.h),
+                        "{slots} slots: {x} {y} in {it:?}"
+                    );
                 }
             }
         }

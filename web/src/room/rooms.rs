@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::bar::option;
-use super::course::{CLUSTERS, PARTS, Part};
+use super::course::{CLUSTERS, PARTS, Part, SAID};
 use super::keys::set_value;
 use super::progress::Progress;
 use super::state::Room;
@@ -48,7 +48,7 @@ pub(crate) fn lessons() -> impl Iterator<Item = &'static Choice> {
 
 /// A room by its name in the address.
 pub(crate) fn find(id: &str) -> Option<&'static Choice> {
-    lessons().chain(CLUSTERS.rooms).find(|it| it.id == id)
+    lessons().chain(SAID.rooms).chain(CLUSTERS.rooms).find(|it| it.id == id)
 }
 
 /// The lesson after one.
@@ -56,7 +56,7 @@ pub(crate) fn after(id: &str) -> Option<&'static Choice> {
     lessons().skip_while(|it| it.id != id).nth(1)
 }
 
-/// The choices of the bar's menu: the course, part by part, then clusters.
+/// The choices of the bar's menu: the course, part by part, then what is said, then clusters.
 pub(crate) fn options() -> Vec<AnyView> {
     let done = Progress::load().done;
     let mut number = 0;
@@ -70,7 +70,7 @@ pub(crate) fn options() -> Vec<AnyView> {
         view! { <optgroup label=it.name>{choices}</optgroup> }.into_any()
     };
     let mut parts: Vec<AnyView> = PARTS.iter().map(|it| part(it, true)).collect();
-    parts.push(part(&CLUSTERS, false));
+    parts.extend([&SAID, &CLUSTERS].map(|it| part(it, false)));
     parts
 }
 
@@ -201,7 +201,7 @@ mod tests {
             include_str!("../../../crates/sim/scenarios/21-rebalance-kip-848.transcript"),
         ];
         let bare = |text: &str| -> Vec<String> {
-            let tells = ["#", "title ", "question ", "say ", "bet ", "wrong ", "right ", "reveal "];
+            let tells = ["#", "title ", "question ", "views ", "say ", "bet ", "wrong ", "right ", "reveal "];
             let run = text.lines().take_while(|it| !it.starts_with("knob ") && !it.starts_with("puzzle "));
             let lines = run.filter(|it| !it.is_empty() && !tells.iter().any(|word| it.starts_with(word)));
             // Keys of a consumer that name its protocol come last.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use ordered::Map;
+use sim::zookeeper::Model;
 
 use super::lesson::{Lesson, Mode};
 use super::state::Motion;
-use super::{drawings, faults, files, lanes, log, quorum, rescue, stage};
+use super::{drawings, faults, files, lanes, log, quorum, rescue, said, stage, zookeeper};
 use crate::bytes::Row;
 use crate::engine::{Engine, Kind};
 use crate::view::{Broker, Client, Message, Partition, Record, Replica, Role, View};
@@ -113,6 +114,10 @@ pub(crate) struct Scene {
     /// The same scenario with other settings, side by side; and which of them is the one that all other views show.
     pub(crate) lanes: Vec<lanes::Sight>,
     pub(crate) lane: usize,
+    /// Of what is said, what was seen so far.
+    pub(crate) said: Vec<Result<Vec<said::Seen>, String>>,
+    /// The model beside the run, in the lesson that has one.
+    pub(crate) zookeeper: Option<Model>,
     /// Since when it was too late, if somebody asked.
     pub(crate) rescue: Option<rescue::Asked>,
 }
@@ -152,6 +157,8 @@ impl Scene {
             files: files::Sight::default(),
             lanes: Vec::new(),
             lane: 0,
+            said: Vec::new(),
+            zookeeper: None,
             rescue: None,
         }
     }
@@ -195,6 +202,9 @@ impl Scene {
             self.files.settle(&self.view);
             self.files.folder = engine.folder(&self.files.broker, &self.files.partition);
         }
+        if turn & drawings::MODEL != 0 && self.room == zookeeper::ROOM {
+            self.zookeeper = Some(zookeeper::look(engine));
+        }
         self.record = match &self.selection {
             Selection::Record(name, offset) => self.find_record(engine, name, *offset),
             _ => None,
@@ -229,9 +239,9 @@ impl Scene {
     /// Brings a row's records up to date.
     fn focus(&mut self, engine: &mut Engine, partition: &Partition) {
         let sight = self.sights.entry(partition.name.clone()).or_default();
-        // One column stays free for what comes next. A copy may have more than its leader: until it is cut.
+        // Columns stay free for what comes next and for the words at the end. A copy may have more than its leader: until it is cut.
         let end = partition.replicas.iter().map(|it| it.log_end).max().unwrap_or(0).max(partition.log_end);
-        let follow = (end + 1 - self.columns).max(0);
+        let follow = (end + if self.narrow { 1 } else { 2 } - self.columns).max(0);
         sight.first = sight.held.map_or(follow, |it| it.clamp(partition.log_start.min(follow), follow));
         let (from, to) = (sight.first, sight.first + self.columns);
         sight.end = to;

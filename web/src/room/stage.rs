@@ -12,8 +12,10 @@ use crate::view::{Broker, Client, Partition, Replica, Role, Standing, State, Tim
 
 /// Partitions that have a slot in a broker.
 const SLOTS: usize = 3;
-/// With at most so many requests waiting each has its words beside it.
+/// With at most so many requests waiting, or ways cut, each has its words beside it.
 const TOLD: usize = 3;
+/// How large the sign of a cut is.
+const SIGN: f64 = 14.0;
 /// What the glyphs mean.
 const LEGEND: [(&str, &str); 8] = [
     ("#g-lead", "leader"),
@@ -148,32 +150,29 @@ fn links(scene: &Scene, plan: Plan, spots: &[Spot<'_>], labels: &mut Labels) -> 
         }
     }
     let is_cut = |from: &str, to: &str| view.cuts.iter().any(|it| it.0 == from && it.1 == to);
-    for (from, to) in &view.cuts {
-        let both = is_cut(to, from);
-        if both && from > to {
-            continue;
-        }
+    let once = view.cuts.iter().filter(|it| !(is_cut(&it.1, &it.0) && it.0 > it.1));
+    let mut signs = Vec::new();
+    for (from, to) in once {
         if let Some(link) = way(plan, spots, from, to) {
+            let both = is_cut(to, from);
             // One way it is cut just before who hears nothing.
-            let (x, y) = point(link, if both { 0.5 } else { 0.72 });
-            let words = if both { "cut".to_owned() } else { format!("cut to {to}") };
-            let label = if both { format!("cut between {from} and {to}") } else { format!("cut from {from} to {to}") };
-            let sign =
-                classed("g", "cut").named(&format!("cut {from} {to}")).set("role", "img").set("aria-label", label);
-            let place = labels.place(&words, (x, y), [19.0, -11.0]);
-            let mut sign = sign.with([
-                classed("path", "band").set("d", svg_curve(link)),
-                shape("use")
-                    .set("href", "#g-off")
-                    .at("x", x - 7.0)
-                    .at("y", y - 7.0)
-                    .set("width", "14")
-                    .set("height", "14"),
-            ]);
-            // Where there is no room for the words, the sign and its colour say it.
-            sign.children.extend(place.map(|(x, y)| says("c tiny", x, y, words)));
-            shapes.push(sign);
+            signs.push((from, to, link, both, labels.on_way(link, if both { 0.5 } else { 0.72 }, SIGN)));
         }
+    }
+    // Many say by their number what is wrong; their words would be in each other's way.
+    let told = signs.len() <= TOLD;
+    for (from, to, link, both, (x, y)) in signs {
+        let words = if both { "cut".to_owned() } else { format!("cut to {to}") };
+        let label = if both { format!("cut between {from} and {to}") } else { format!("cut from {from} to {to}") };
+        let sign = classed("g", "cut").named(&format!("cut {from} {to}")).set("role", "img").set("aria-label", label);
+        let place = if told { labels.place(&words, (x, y), [19.0, -11.0]) } else { None };
+        let mut sign = sign.with([
+            classed("path", "band").set("d", svg_curve(link)),
+            shape("use").set("href", "#g-off").at("x", x - 7.0).at("y", y - 7.0).set("width", "14").set("height", "14"),
+        ]);
+        // Where there is no room for the words, the sign and its colour say it.
+        sign.children.extend(place.map(|(x, y)| says("c tiny", x, y, words)));
+        shapes.push(sign);
     }
     for (a, b, us) in &view.delays {
         if let Some(link) = way(plan, spots, a, b) {
@@ -187,6 +186,16 @@ fn links(scene: &Scene, plan: Plan, spots: &[Spot<'_>], labels: &mut Labels) -> 
 
 /// A card that can be selected.
 fn card(scene: &Scene, name: &str, class: &str, ghost: bool, label: String) -> Shape {
+    pressed(frame(scene, name, class, ghost), label)
+}
+
+/// What can be reached by Tab, and does what it or what it is in says.
+fn pressed(shape: Shape, label: String) -> Shape {
+    shape.set("tabindex", "0").set("role", "button").set("aria-label", label)
+}
+
+/// A card of somebody, to whom a click on it leads.
+fn frame(scene: &Scene, name: &str, class: &str, ghost: bool) -> Shape {
     let chosen = matches!(&scene.selection, Selection::Process(it) if it == name);
     let state = match (ghost, chosen) {
         (false, false) => "",
@@ -198,9 +207,6 @@ fn card(scene: &Scene, name: &str, class: &str, ghost: bool, label: String) -> S
         .named(name)
         .set("data-process", name.to_owned())
         .set("data-do", format!("process:{name}"))
-        .set("tabindex", "0")
-        .set("role", "button")
-        .set("aria-label", label)
 }
 
 fn rect(place: Place, radius: &'static str) -> Shape {
@@ -389,18 +395,19 @@ fn broker_card(scene: &Scene, broker: &Broker, place: Place) -> Shape {
     // Beside many words there is no room for the timer's.
     let is_long = has_many_words(scene, broker);
     let state = says("dim", x + 55.0, y + 24.0, said).set("data-state", broker.name.clone());
-    card(scene, &broker.name, "card broker", !runs, label)
-        .with([
-            rect(place, "10"),
-            says("big", x + 12.0, y + 25.0, broker.name.clone()),
-            picture(mark(broker), x + 38.0, y + 14.0).when(!runs, "class", "harm"),
-            if broker.name == "b1" { state.set("id", "broker-state") } else { state },
-        ])
-        .with_all(if runs && w > 150.0 && !is_long {
-            next_timer(scene, &broker.name, broker_timer_place(place))
-        } else {
-            Vec::new()
-        })
+    let timer = if runs && w > 150.0 && !is_long {
+        next_timer(scene, &broker.name, broker_timer_place(place))
+    } else {
+        Vec::new()
+    };
+    // What is in a button is no button: the copies are beside it.
+    let face = classed("g", "face").with([
+        says("big", x + 12.0, y + 25.0, broker.name.clone()),
+        picture(mark(broker), x + 38.0, y + 14.0).when(!runs, "class", "harm"),
+        if broker.name == "b1" { state.set("id", "broker-state") } else { state },
+    ]);
+    frame(scene, &broker.name, "card broker", !runs)
+        .with([rect(place, "10"), pressed(face.with_all(timer), label)])
         .with_all(slots)
         .with_all(chips)
 }

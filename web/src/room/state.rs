@@ -13,7 +13,7 @@ use super::lesson::{self, Lesson, Mode, Try, Varied};
 use super::rooms::{self, Choice};
 use super::scene::{Chrome, Scene, Selection};
 use super::way::Way;
-use super::{bar, keys};
+use super::{bar, keys, said};
 use crate::engine::{Engine, Until};
 use crate::lanes::{Lane, Lanes, Wish};
 
@@ -281,12 +281,18 @@ impl Room {
         self.calm();
     }
 
-    /// Where there is a story to follow, its controls alone are there.
+    /// Where there is a story to follow, its controls alone are there, and of the views those that it needs.
     fn calm(self) {
-        let is_calm = self.with(|it| it.lesson.as_ref().is_some_and(Lesson::is_calm));
+        let story = |it: &Scene| it.lesson.as_ref().filter(|it| it.is_calm()).map(|it| it.story.views.join(" "));
+        let (calm, id) = self.with(|it| (story(it), it.room));
         if let Some(lab) = document().get_element_by_id("lab") {
-            let _ = if is_calm { lab.set_attribute("data-calm", "") } else { lab.remove_attribute("data-calm") };
+            let _ = lab.set_attribute("data-room", id);
+            let _ = match calm {
+                Some(views) => lab.set_attribute("data-calm", &views),
+                None => lab.remove_attribute("data-calm"),
+            };
         }
+        said::go_on(self);
     }
 
     /// The run again with the setting that a knob changes, beside the one that is told.

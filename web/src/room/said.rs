@@ -1,0 +1,212 @@
+//! Said and seen: what is often said of Kafka, each played when somebody comes in, and what the runs say to it.
+
+use leptos::prelude::request_animation_frame;
+use sim::script::{Condition, Scenario, Step};
+
+use super::rooms;
+use super::sayings::{Case, SAYINGS, Saying};
+use super::scene::Scene;
+use super::state::Room;
+use crate::draw::{Shape, classed, glyph, shape};
+use crate::engine::Engine;
+
+/// The room, as the page's address names it.
+pub(crate) const ROOM: &str = "said";
+
+/// What a run said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// What it was that run: as told, or the setting that was changed, or the lane.
+    setting: String,
+    /// The world's answer; `None` if it could not be asked.
+    answer: Option<String>,
+    /// It was as the saying has it.
+    pub(crate) holds: bool,
+}
+
+/// What all runs of a saying say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    True,
+    False,
+    OnlyIf,
+}
+
+impl Verdict {
+    /// Of at least one run.
+    pub(crate) fn of(seen: &[Seen]) -> Verdict {
+        match seen.iter().filter(|it| it.holds).count() {
+            0 => Verdict::False,
+            all if all == seen.len() => Verdict::True,
+            _ => Verdict::OnlyIf,
+        }
+    }
+
+    /// Its glyph, class and words.
+    fn sign(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Verdict::True => ("#g-ok", "ok", "True: "),
+            Verdict::False => ("#g-bad", "harm", "False: "),
+            Verdict::OnlyIf => ("#g-elr", "", "Only if "),
+        }
+    }
+}
+
+/// Plays the runs of a saying.
+pub(crate) fn play(saying: &Saying) -> Result<Vec<Seen>, String> {
+    let mut seen = Vec::new();
+    for it in saying.cases {
+        seen.push(it.play()?);
+    }
+    Ok(seen)
+}
+
+impl Case {
+    fn play(&self) -> Result<Seen, String> {
+        let room = rooms::find(self.room).ok_or("there is no such room")?;
+        let told = Engine::new(room.text)?;
+        let line = self.chapter.checked_sub(1).and_then(|it| told.story().chapters.get(it)).map(|it| it.line);
+        let moment = line.map(|it| told.moment(it));
+        let (mut engine, mut setting) = (told, "as told".to_owned());
+        if let Some(knob) = self.knob.checked_sub(1) {
+            setting = engine.story().knobs.get(knob).map_or(String::new(), |it| it.turn.to_string());
+            engine = engine.vary(knob)?.0;
+        }
+        if let Some((name, text)) = room.lanes.get(self.lane) {
+            setting = (*name).to_owned();
+            if self.lane > 0 {
+                engine = Engine::new(text)?;
+            }
+        }
+        match (moment, line) {
+            // Another lane is another file: what the moments have in common is the clock.
+            (Some(moment), _) if self.lane > 0 => engine.seek_time(moment.at.0),
+            // A variation has the lines of the run, each at its own time.
+            (_, Some(line)) => engine.stand(engine.moment(line)),
+            _ => {}
+        }
+        let claim = condition(self.claim).ok_or("a claim is a condition")?;
+        let Condition::Is(query, _) = &claim else { return Err("a claim is a question and its answer".to_owned()) };
+        let answer = engine.history().world().ask(query).ok();
+        let answer = answer.map(|it| if it.is_empty() { "nothing".to_owned() } else { it.join(" ") });
+        Ok(Seen { setting, answer, holds: engine.history().world().holds(&claim) })
+    }
+}
+
+/// What a text says that `run until` can wait for.
+fn condition(text: &str) -> Option<Condition> {
+    let line = Scenario::parse(&format!("run until {text}")).ok()?;
+    match line.steps.into_iter().next() {
+        Some((_, Step::RunUntil(condition, _))) => Some(condition),
+        _ => None,
+    }
+}
+
+/// Plays the first that is not played yet, and then the next one, as long as somebody is in the room: one a frame.
+pub(crate) fn go_on(room: Room) {
+    let is_next = move |number: usize| room.with(|it| it.room == ROOM && it.said.len() == number);
+    let number = room.with(|it| it.said.len());
+    let Some(saying) = SAYINGS.get(number).filter(|_| is_next(number)) else { return };
+    request_animation_frame(move || {
+        if is_next(number) {
+            let seen = play(saying);
+            room.change(|scene| scene.said.push(seen));
+            go_on(room);
+        }
+    });
+}
+
+/// The room.
+pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
+    if scene.room != ROOM {
+        return Vec::new();
+    }
+    let intro = "What is often said of Kafka. Each is played here, now, in a simulated cluster: what the saying would have, and what there was. Every run is a lesson.";
+    let sayings = SAYINGS.iter().enumerate().map(|(number, it)| saying(it, scene.said.get(number)));
+    vec![
+        shape("h2").say("Said and seen"),
+        classed("p", "plain").say(intro),
+        classed("ul", "sayings").with_all(sayings.collect()),
+    ]
+}
+
+fn saying(saying: &Saying, seen: Option<&Result<Vec<Seen>, String>>) -> Shape {
+    let words = shape("h3").say(format!("“{}”", saying.words));
+    let shapes = match seen {
+        None => vec![words, classed("p", "plain").say("It is being played …")],
+        Some(Err(error)) => vec![words, classed("p", "harm").say(error.clone())],
+        Some(Ok(seen)) => {
+            let verdict = Verdict::of(seen);
+            let (mark, class, word) = verdict.sign();
+            let told = shape("p").with([
+                classed("span", class).with([glyph(mark), shape("b").say(word)]),
+                shape("span").say(saying.told),
+            ]);
+            let heads = ["the run", "if so", "seen"].map(|it| shape("th").set("scope", "col").say(it));
+            let rows = saying.cases.iter().zip(seen).map(|it| row(it.0, it.1)).collect();
+            let table = classed("table", "outcomes")
+                .with([shape("thead").with([shape("tr").with(heads)]), shape("tbody").with_all(rows)]);
+            vec![words, told, table]
+        }
+    };
+    shape("li").named(saying.words).with_all(shapes)
+}
+
+fn row(case: &Case, seen: &Seen) -> Shape {
+    let title = rooms::find(case.room).map_or("", |it| it.title());
+    let (mark, class, word) = if seen.holds { ("#g-ok", "ok", "so") } else { ("#g-bad", "harm", "not so") };
+    let answer = seen.answer.clone().unwrap_or_else(|| "it cannot be asked".to_owned());
+    let run = shape("th").set("scope", "row").with([
+        classed("button", "line").set("data-do", format!("lesson:{}", case.room)).say(title),
+        shape("small").say(format!(" {}", seen.setting)),
+    ]);
+    shape("tr").with([
+        run,
+        shape("td").say(case.claim),
+        shape("td").with([
+            classed("span", class).with([glyph(mark), classed("span", "sr").say(word)]),
+            shape("span").say(format!(" {answer}")),
+        ]),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each is played, on both sides where there are two, and the runs say what the room tells.
+    #[test]
+    fn every_saying_is_true_false_or_only_if_as_its_runs_show() {
+        use Verdict::{False, OnlyIf, True};
+        let expected: [(&str, Verdict, &[bool]); 11] = [
+            ("acks=all", OnlyIf, &[true, false, true]),
+            ("in-sync", False, &[false, false]),
+            ("leader serves", OnlyIf, &[false, true]),
+            ("round robin", False, &[false]),
+            ("same key", OnlyIf, &[true, false, false]),
+            ("on disk", OnlyIf, &[false, true]),
+            ("killed", False, &[false]),
+            ("idle", True, &[true, true]),
+            ("exactly once", OnlyIf, &[false, true, false]),
+            ("rebalance", OnlyIf, &[true, false, false]),
+            ("gaps", OnlyIf, &[false, true]),
+        ];
+        for (saying, (word, verdict, holds)) in SAYINGS.iter().zip(expected) {
+            assert!(saying.words.contains(word), "{}", saying.words);
+            let seen = play(saying).unwrap_or_else(|error| panic!("{word}: {error}"));
+            assert!(seen.iter().all(|it| it.answer.is_some()), "{word}: {seen:?}");
+            let both: Vec<bool> = seen.iter().map(|it| it.holds).collect();
+            assert_eq!((Verdict::of(&seen), &*both), (verdict, holds), "{word}: {seen:?}");
+            for case in saying.cases {
+                let room = rooms::find(case.room).unwrap();
+                let story = Scenario::parse(room.text).unwrap().story;
+                assert!(
+                    case.chapter <= story.chapters.len() && case.knob <= story.knobs.len(),
+                    "{word}: {}",
+                    case.room
+                );
+                assert!(case.lane == 0 || case.lane < room.lanes.len(), "{word}: {}", case.room);
+            }
+        }
+    }
+}
