@@ -110,7 +110,7 @@ impl Node {
         let is_first = self.membership.term.is_none();
         self.membership.term = term;
         // Whoever was asked before is the controller no more, and may never answer.
-        let given_up = self.peers.give_up_lifecycle();
+        let given_up = self.peers.give_up_lifecycle(out);
         self.register_controller(out);
         if is_first {
             return true;
@@ -501,7 +501,8 @@ mod tests {
         let all = [Asked::Heartbeat, Asked::ProducerIds, Asked::Topics, Asked::ControllerRegistration];
         let calls = all.map(|asked| peers.call(Purpose::Lifecycle(asked), &to, body(), 30_000, &mut out));
         let other = peers.call(Purpose::Quorum(1), &to, body(), 30_000, &mut out);
-        assert_eq!(peers.give_up_lifecycle(), all);
+        assert_eq!(peers.give_up_lifecycle(&mut out), all);
+        assert_eq!(out.given_up, calls, "nobody need ask any more");
         assert_eq!(calls.map(|call| peers.finish(call)), [None, None, None, None]);
         assert_eq!(peers.finish(other), Some(Purpose::Quorum(1)));
     }

@@ -361,7 +361,7 @@ impl Node {
                 self.partition_changed(now, record.topic_id, record.partition_id, out);
             }
             MetadataRecord::RemoveTopic(record) => self.topic_removed(record.topic_id, out),
-            MetadataRecord::RegisterBroker(record) => self.leader_restarted(protocol::NodeId(record.broker_id)),
+            MetadataRecord::RegisterBroker(record) => self.leader_restarted(protocol::NodeId(record.broker_id), out),
             MetadataRecord::BrokerRegistrationChange(record) => {
                 if record.fenced > 0 {
                     self.broker_fenced(now, protocol::NodeId(record.broker_id));

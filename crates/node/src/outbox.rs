@@ -102,6 +102,9 @@ pub struct Outbox {
     pub store: Vec<(OpId, StoreOp)>,
     /// Calls to other nodes, in order within each peer and [`Lane`].
     pub calls: Vec<Call>,
+    /// Calls whose answers nobody waits for any more. What was not sent need not be: it would only hold up what comes next in its
+    /// lane. What was sent is answered in its turn.
+    pub given_up: Vec<CallId>,
     /// Answers.
     pub replies: Vec<Reply>,
     /// What may still be read.
@@ -121,7 +124,12 @@ impl Outbox {
     /// True when there is nothing to carry out.
     pub fn is_empty(&self) -> bool {
         let silent = self.events.as_ref().is_none_or(Vec::is_empty);
-        silent && self.store.is_empty() && self.calls.is_empty() && self.replies.is_empty() && self.credit.is_empty()
+        silent
+            && self.store.is_empty()
+            && self.calls.is_empty()
+            && self.given_up.is_empty()
+            && self.replies.is_empty()
+            && self.credit.is_empty()
     }
 
     /// Adds an event if anyone listens; the closure runs only then.

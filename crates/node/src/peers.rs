@@ -80,19 +80,26 @@ impl Peers {
     }
 
     /// As [`Peers::give_up`], of all calls to the active controller about this node itself; answers with what they were for.
-    pub(crate) fn give_up_lifecycle(&mut self) -> Vec<Asked> {
+    pub(crate) fn give_up_lifecycle(&mut self, out: &mut Outbox) -> Vec<Asked> {
         let asked = |purpose: &Purpose| match purpose {
             Purpose::Lifecycle(asked) => Some(*asked),
             _ => None,
         };
         let given_up = self.in_flight.values().filter_map(asked).collect();
-        self.give_up(|it| asked(it).is_some());
+        self.give_up(|it| asked(it).is_some(), out);
         given_up
     }
 
     /// The answers to calls of this kind are dropped when they come.
-    pub(crate) fn give_up(&mut self, is_moot: impl Fn(&Purpose) -> bool) {
-        self.in_flight.retain(|_, purpose| !is_moot(purpose));
+    pub(crate) fn give_up(&mut self, is_moot: impl Fn(&Purpose) -> bool, out: &mut Outbox) {
+        self.in_flight.retain(|id, purpose| {
+            let is_moot = is_moot(purpose);
+            if is_moot {
+                out.calls.retain(|call| call.id != *id);
+                out.given_up.push(*id);
+            }
+            !is_moot
+        });
     }
 }
 

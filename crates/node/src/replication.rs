@@ -51,7 +51,7 @@ impl Node {
                 continue;
             }
             if self.fetchers.drop_idle(leader) {
-                self.peers.give_up(|purpose| *purpose == Purpose::Fetcher(leader));
+                self.peers.give_up(|purpose| *purpose == Purpose::Fetcher(leader), out);
                 self.arm_fetcher(leader);
                 continue;
             }
@@ -99,8 +99,8 @@ impl Node {
     }
 
     /// A broker has registered anew: a call to the process before it would be given up by its timeout only.
-    pub(crate) fn leader_restarted(&mut self, leader: NodeId) {
-        self.peers.give_up(|purpose| *purpose == Purpose::Fetcher(leader));
+    pub(crate) fn leader_restarted(&mut self, leader: NodeId, out: &mut Outbox) {
+        self.peers.give_up(|purpose| *purpose == Purpose::Fetcher(leader), out);
         self.fetchers.restarted(leader);
     }
 

@@ -75,9 +75,9 @@ impl Node {
         self.controller.resign(self.image.clone());
         self.timers.disarm(WakeReason::Sessions);
         self.timers.disarm(WakeReason::Balance);
-        self.peers.give_up(|it| matches!(it, Purpose::Knock(..)));
         self.timers.disarm(WakeReason::Unclean);
         self.timers.disarm(WakeReason::Idle);
+        self.peers.give_up(|it| matches!(it, Purpose::Knock(..)), out);
         for committed in self.deferred.take_parked() {
             let Committed::Answer(waiter, mut body) = committed;
             refuse(&mut body, ErrorCode::NotController);

@@ -121,6 +121,13 @@ impl Calls {
         self.send(index, now);
     }
 
+    /// Nobody waits for the answer any more: what was not sent never is. What was is answered in its turn.
+    pub(crate) fn give_up(&mut self, id: CallId) {
+        for line in &mut self.lines {
+            line.waiting.retain(|(_, call)| call.id != id);
+        }
+    }
+
     /// Peers come and go, and so do their addresses: a new line takes the place of one that nobody has used for a while.
     fn place(&mut self, line: Line, now: Instant) -> usize {
         let Some(index) = self.lines.iter().position(|it| it.is_forgotten(now)) else {
@@ -259,8 +266,8 @@ impl Calls {
         let line = &mut self.lines[index];
         line.back_off(now);
         if self.told.insert((line.host.clone(), line.port)) {
-            let (peer, host, port) = (line.peer, &line.host, line.port);
-            tracing::warn!("cannot reach node {peer} at {host}:{port}: {why}; trying again");
+            let (peer, host, port) = (whom(line.peer), &line.host, line.port);
+            tracing::warn!("cannot reach {peer} at {host}:{port}: {why}; trying again");
         }
         // Refused is what a host says of a port where nobody listens, if it is not a firewall that says so always. A name that
         // cannot be looked up, a host that is away, a silence and a lack of descriptors say nothing of the process.
@@ -335,15 +342,15 @@ impl Calls {
                         continue;
                     }
                     Some(Err(what)) => {
-                        tracing::warn!("node {} at {}:{} answers nonsense: {what}", line.peer, line.host, line.port);
+                        tracing::warn!("{} at {}:{} answers nonsense: {what}", whom(line.peer), line.host, line.port);
                         CallError::Malformed
                     }
                     None => CallError::Malformed,
                 },
                 Ok(Read::Closed) => CallError::Reset,
                 Err(Fault::Size(size)) => {
-                    let (peer, host, port) = (line.peer, &line.host, line.port);
-                    tracing::warn!("node {peer} at {host}:{port} sends a frame of {size} bytes");
+                    let (peer, host, port) = (whom(line.peer), &line.host, line.port);
+                    tracing::warn!("{peer} at {host}:{port} sends a frame of {size} bytes");
                     CallError::Malformed
                 }
                 Err(Fault::Io(_) | Fault::ShortFile | Fault::Disk(..)) => CallError::Reset,
@@ -382,6 +389,11 @@ impl Calls {
         line.back_off(now);
         self.hang_up(index);
     }
+}
+
+/// Who a peer is to people: of a bootstrap server nobody knows the number yet, and ours for it says nothing.
+fn whom(peer: NodeId) -> String {
+    if peer < NodeId(0) { "the controller".to_owned() } else { format!("node {peer}") }
 }
 
 impl Line {
@@ -654,6 +666,37 @@ mod tests {
         let finished = rig.next();
         assert!(is_answer(&finished, 2), "{finished:?}");
         drop((silent, far.join().unwrap()));
+    }
+
+    #[test]
+    fn a_call_that_is_given_up_before_it_is_sent_holds_up_no_other() {
+        let reserved = ports::ReservedPort::any().unwrap();
+        let port = reserved.number();
+        let (mut rig, before) = (Rig::new(), Instant::now());
+        rig.ask(1, "127.0.0.1", port, PATIENT_MS);
+        assert_eq!(rig.next(), (CallId(1), Err(CallError::TimedOut)));
+        // Nobody is dialled so soon after that: it waits.
+        let (to, host) = (NodeId(2), Str::from_static("127.0.0.1"));
+        let body = RequestBody::BrokerHeartbeat(BrokerHeartbeatRequest::default());
+        let call = Call { id: CallId(2), to, host, port, version: 1, body, timeout_ms: PATIENT_MS };
+        rig.calls.call(before, call);
+        rig.calls.give_up(CallId(2));
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let far = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let id = take(&mut stream);
+            answer(&mut stream, id);
+            stream
+        });
+        rig.ask(3, "127.0.0.1", port, PATIENT_MS);
+        let finished = rig.next();
+        assert!(is_answer(&finished, 3), "{finished:?}");
+        drop(far.join().unwrap());
+    }
+
+    #[test]
+    fn a_bootstrap_server_has_no_number_for_people() {
+        assert_eq!([whom(NodeId(-2)), whom(NodeId(0))], ["the controller", "node 0"]);
     }
 
     /// A peer that moves on from port to port leaves one line behind, not one a port.

@@ -539,6 +539,9 @@ impl Reactor {
             for reply in std::mem::take(&mut self.outbox.replies) {
                 self.reply(reply);
             }
+            for id in std::mem::take(&mut self.outbox.given_up) {
+                self.calls.give_up(id);
+            }
             for call in std::mem::take(&mut self.outbox.calls) {
                 self.call(call);
             }

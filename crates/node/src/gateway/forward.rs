@@ -163,7 +163,7 @@ impl Node {
     pub(crate) fn forward_all(&mut self, now: Now, out: &mut Outbox) {
         let waiting = self.deferred.pending().filter_map(|(id, it)| matches!(it, Pending::Forward(_)).then_some(id));
         for id in waiting.collect::<Vec<_>>() {
-            self.peers.give_up(|purpose| *purpose == Purpose::Forward(id));
+            self.peers.give_up(|purpose| *purpose == Purpose::Forward(id), out);
             self.timers.disarm(WakeReason::Forward(id));
             self.send_forward(now, id, out);
         }

@@ -186,6 +186,9 @@ impl World {
             self.digest_reply(&reply);
             self.carry_reply(reply);
         }
+        for id in out.given_up.drain(..) {
+            self.give_up_call(pid, id);
+        }
         for call in out.calls.drain(..) {
             self.carry_call(pid, call);
         }

@@ -106,6 +106,14 @@ impl World {
         self.rearm_line(pid, index);
     }
 
+    /// A node waits for an answer no more: what was not sent never is.
+    pub(super) fn give_up_call(&mut self, pid: Pid, id: CallId) {
+        let Some(broker) = self.process_mut(pid).broker_mut() else { return };
+        for line in &mut broker.calls.lines {
+            line.waiting.retain(|(_, call, _)| call.id != id);
+        }
+    }
+
     fn line_of(&mut self, pid: Pid, index: usize) -> Option<&mut Line> {
         self.process_mut(pid).broker_mut()?.calls.lines.get_mut(index)
     }
