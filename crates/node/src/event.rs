@@ -1,6 +1,6 @@
 //! What happened, for people: the lab's narration, checks and logs read events, never the state.
 
-use protocol::{LeaderEpoch, NodeId, Offset, Str};
+use protocol::{LeaderEpoch, NodeId, Offset, Str, Uuid};
 
 use storage::CleanStats;
 
@@ -117,8 +117,10 @@ pub enum Event {
     },
     /// A topic was deleted.
     TopicDeleted {
-        /// Its name.
+        /// Its name, which another one may have by now.
         topic: Str,
+        /// Its id.
+        id: Uuid,
     },
     /// A request was refused with a Kafka error code; `what` names it.
     Refused {

@@ -142,7 +142,7 @@ fn a_deleted_topic_goes_and_its_name_can_be_used_again() {
     let deletion =
         || DeleteTopicsRequest { topic_names: vec![Str::from_static("t")], timeout_ms: 1000, ..Default::default() };
     rig.call(5, RequestBody::DeleteTopics(deletion()));
-    assert!(rig.events.contains(&Event::TopicDeleted { topic: "t".into() }));
+    assert!(rig.events.contains(&Event::TopicDeleted { topic: "t".into(), id: first }));
     let second = rig.create_topic("t", 1, &[]);
     assert_ne!(first, second);
     assert_eq!(rig.produce("t", 0, -1, batch(&["new"])), (0, 0));

@@ -444,7 +444,7 @@ pub(crate) fn node_event_words(event: &node::Event, name: &dyn Fn(NodeId) -> Str
             format!("{topic}-{partition} has that batch already, at offset {base_offset}")
         }
         node::Event::TopicCreated { topic, .. } => format!("topic {topic} exists"),
-        node::Event::TopicDeleted { topic } => format!("topic {topic} is gone"),
+        node::Event::TopicDeleted { topic, .. } => format!("topic {topic} is gone"),
         node::Event::Refused { what, .. } => format!("it refuses: {what}"),
         node::Event::Cleaned { topic, partition, end, stats, .. } => format!(
             "{topic}-{partition} is compacted up to {end}: of {} records {} stay",

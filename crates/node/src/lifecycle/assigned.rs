@@ -109,7 +109,7 @@ impl Node {
         for dir in cleaned {
             self.write_cleaner_offsets(dir, out);
         }
-        out.emit(|| Event::TopicDeleted { topic: name });
+        out.emit(|| Event::TopicDeleted { topic: name, id: topic_id });
     }
 
     pub(crate) fn config_changed(&mut self, now: Now, resource_type: i8, name: &str) {

@@ -562,3 +562,16 @@ fn a_power_cut_excuses_no_loss_of_what_is_synced() {
     assert_eq!(after_power_cut(&[]), None);
     assert_eq!(after_power_cut(&[("flush.messages".into(), "1".into())]), Some(Check::AckedStays));
 }
+
+/// A topic is made anew under its name, and a broker that is behind hears of the end of the old one only then.
+#[test]
+fn who_hears_late_of_an_old_topics_end_takes_no_promise_of_the_next() {
+    let mut checks = cluster(&[LEADER, FOLLOWER], &[("unclean.leader.election.enable".into(), "true".into())]);
+    checks.topics_exist(&image(&[1, 2], &[], 1, 0));
+    let promised = |checks: &Checks| checks.topics.get(&TOPIC).is_some_and(|it| it.unclean);
+    let gone = |id: u8| node::Event::TopicDeleted { topic: TOPIC, id: Uuid([id; 16]) };
+    checks.node_said(2, FOLLOWER, &gone(3));
+    assert!(promised(&checks));
+    checks.node_said(3, LEADER, &gone(7));
+    assert!(!promised(&checks));
+}
