@@ -346,7 +346,10 @@ impl Client {
             return;
         }
         let context = context!(self, now, out);
-        let Some(node) = context.least_loaded_ready() else { return };
+        let Some(node) = context.network.for_metadata(now, context.config) else { return };
+        if !context.ready(node) {
+            return;
+        }
         match context.network.version(node, ApiKey::Metadata) {
             Some(version) => {
                 let body = context.metadata.request(version);

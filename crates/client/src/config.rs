@@ -36,6 +36,8 @@ pub struct ClientConfig {
     pub connection_setup_timeout_max_ms: i64,
     /// `metadata.max.age.ms`
     pub metadata_max_age_ms: i64,
+    /// `metadata.recovery.strategy=rebootstrap` (KIP-899).
+    pub metadata_rebootstrap: bool,
     /// `acks`
     pub acks: Acks,
     /// `enable.idempotence`; `None` is Kafka's default: on unless another setting forbids it.
@@ -190,7 +192,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "enable.metrics.push",
     "connections.max.idle.ms",
     "metadata.max.idle.ms",
-    "metadata.recovery.strategy",
     "metadata.recovery.rebootstrap.trigger.ms",
     "transaction.timeout.ms",
     "partitioner.adaptive.partitioning.enable",
@@ -215,6 +216,7 @@ impl Default for ClientConfig {
             connection_setup_timeout_ms: 10_000,
             connection_setup_timeout_max_ms: 30_000,
             metadata_max_age_ms: 300_000,
+            metadata_rebootstrap: true,
             acks: Acks::All,
             enable_idempotence: None,
             linger_ms: 5,
@@ -272,6 +274,10 @@ impl ClientConfig {
             "socket.connection.setup.timeout.ms" => self.connection_setup_timeout_ms = long(key, value, 0)?,
             "socket.connection.setup.timeout.max.ms" => self.connection_setup_timeout_max_ms = long(key, value, 0)?,
             "metadata.max.age.ms" => self.metadata_max_age_ms = long(key, value, 0)?,
+            "metadata.recovery.strategy" => {
+                let choices = [("rebootstrap", true), ("none", false)];
+                self.metadata_rebootstrap = one_of(key, &value.to_ascii_lowercase(), &choices)?;
+            }
             "acks" => {
                 self.acks = one_of(
                     key,

@@ -184,6 +184,20 @@ impl<T> Network<T> {
         ready.map(|(_, id)| id).or(connecting).or(idle)
     }
 
+    /// Who is asked for metadata. When none of the brokers that metadata names can be tried now, all are forgotten for the bootstrap
+    /// servers (KIP-899): others may serve by now that it never named.
+    pub(crate) fn for_metadata(&mut self, now: Now, config: &ClientConfig) -> Option<NodeId> {
+        let found = self.least_loaded(now, config.max_in_flight);
+        let is_open = |it: &Node<T>| it.current && matches!(it.link, Link::Open { .. });
+        if found.is_some() || !config.metadata_rebootstrap || self.nodes.values().any(is_open) {
+            return found;
+        }
+        for node in self.nodes.values_mut() {
+            node.current = false;
+        }
+        self.least_loaded(now, config.max_in_flight)
+    }
+
     /// True if a request can be sent to the broker now. Opens a connection if there is none and the back-off is over.
     pub(crate) fn ready(&mut self, id: NodeId, now: Now, config: &ClientConfig, out: &mut Outbox) -> bool {
         let Some(node) = self.nodes.get_mut(&id) else { return false };
