@@ -142,7 +142,9 @@ impl Node {
     fn knock(&mut self, id: NodeId, out: &mut Outbox) {
         self.controller.contacts.knocking(id);
         let Some(broker) = self.controller.image().broker(id).filter(|it| !it.fenced) else { return };
-        let Some(to) = door_of(broker, &self.config.inter_broker_listener_name) else { return };
+        let as_voter = self.quorum.endpoint_of_voter(id);
+        let as_voter = as_voter.map(|it| Endpoint { node: id, host: it.host, port: it.port });
+        let Some(to) = as_voter.or_else(|| door_of(broker, &self.config.inter_broker_listener_name)) else { return };
         let body = RequestBody::ApiVersions(ApiVersionsRequest {
             client_software_name: Str::from_static("vivarium"),
             client_software_version: Str::from_static(env!("CARGO_PKG_VERSION")),
@@ -228,7 +230,8 @@ impl Node {
     }
 }
 
-/// Where a broker is knocked at: where its peers reach it. A node that is no broker may not know on which listener that is;
+/// Where a broker that is no controller is knocked at: where its peers reach it. (One that is both is knocked at as a controller: all
+/// controllers talk to each other, and so were let in there before.) A node that is no broker may not know on which listener that is;
 /// of several any may be closed to this node, so its session decides.
 fn door_of(broker: &BrokerImage, listener: &Str) -> Option<Endpoint> {
     let only = || broker.endpoints.values().next().filter(|_| broker.endpoints.len() == 1);

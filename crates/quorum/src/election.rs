@@ -235,7 +235,7 @@ impl Quorum {
         true
     }
 
-    fn endpoint_of(&self, id: NodeId, address: Option<(Str, u16)>) -> Option<Endpoint> {
+    pub(crate) fn endpoint_of(&self, id: NodeId, address: Option<(Str, u16)>) -> Option<Endpoint> {
         match address {
             Some((host, port)) => Some(Endpoint { node: id, host, port }),
             None => self.voters().get(id).and_then(|voter| voter.endpoint(&self.setup.listener)),

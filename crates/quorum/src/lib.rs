@@ -244,6 +244,11 @@ impl Quorum {
         self.voters_of(&self.log.history)
     }
 
+    /// Where a voter is reached as a controller.
+    pub fn endpoint_of_voter(&self, id: NodeId) -> Option<Endpoint> {
+        self.endpoint_of(id, None)
+    }
+
     fn voters_of<'a>(&'a self, history: &'a History) -> &'a VoterSet {
         match history.voters() {
             Some((_, voters)) => voters,

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use client::{ConnId, Connect};
 use node::{Call, CallError, CallId, Input, Lane};
+use ordered::Set;
 use protocol::records::PureCompressors;
 use protocol::{Instant, Request, Response, Str};
 
@@ -20,6 +21,9 @@ const BACKOFF_MS: (i64, i64) = (50, 1_000);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Calls {
     lines: Vec<Line>,
+    /// Where somebody let this process in: a refusal there is news of who listened. Of another port it says nothing, for a firewall
+    /// may refuse in its name.
+    reached: Set<(Str, u16)>,
     /// Calls that came to nothing, for the node to hear.
     failed: VecDeque<(CallId, CallError, Because)>,
 }
@@ -190,14 +194,19 @@ impl World {
     pub(super) fn node_connected(&mut self, pid: Pid, conn: ConnId, is_open: bool) {
         let (clock, index) = (self.clock, conn.0 as usize);
         let Some(line) = self.line_of(pid, index) else { return };
+        let door = (line.host.clone(), line.port);
         if is_open {
             line.is_open = true;
             line.failures = 0;
+            if let Some(broker) = self.process_mut(pid).broker_mut() {
+                broker.calls.reached.insert(door);
+            }
             return self.send_waiting(pid, index);
         }
         let refused = std::mem::take(&mut line.waiting).into_iter().map(|it| it.1.id).collect();
         line.lose(clock);
-        self.fail_calls(pid, refused, CallError::Refused);
+        let was_reached = self.process(pid).broker().is_some_and(|it| it.calls.reached.contains(&door));
+        self.fail_calls(pid, refused, if was_reached { CallError::Refused } else { CallError::TimedOut });
     }
 
     /// A node's call is answered.
