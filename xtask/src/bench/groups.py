@@ -21,6 +21,8 @@ PROTOCOLS = {
 PATIENCE = 120
 # Whoever owns what the protocols end with owns it for good; a little longer, to see that.
 QUIET = 0.5
+# group.consumer.heartbeat.interval.ms as it is by default, in s.
+HEARTBEAT = 5
 
 
 class Ownership:
@@ -108,6 +110,8 @@ def measure(protocol, bootstrap, topic, partitions, count, rounds):
     members = [Member(f"m{it}", ownership, topic, settings) for it in range(count)]
     settle(ownership, members)
     for number in range(rounds):
+        # All members' heartbeats come together: how long partitions wait is how long after them the newcomer's begin.
+        time.sleep(HEARTBEAT * number / rounds)
         ownership.begin()
         begun = time.monotonic()
         members.append(Member(f"late-{number}", ownership, topic, settings))

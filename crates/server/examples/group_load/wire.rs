@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::messages::metadata_request::MetadataRequestTopic;
@@ -121,17 +122,21 @@ impl Connection {
         }
     }
 
-    /// The id of a topic and how many partitions it has.
+    /// The id of a topic and how many partitions it has. A broker may hear of a topic a while after its controller made it.
     pub(crate) fn topic(&mut self, name: &str) -> io::Result<(Uuid, usize)> {
-        let topic = MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
-        let request =
-            MetadataRequest { topics: Some(vec![topic]), allow_auto_topic_creation: false, ..Default::default() };
-        match self.call(METADATA, RequestBody::Metadata(request))? {
-            ResponseBody::Metadata(it) => match it.topics.first() {
-                Some(topic) if topic.error_code == 0 => Ok((topic.topic_id, topic.partitions.len())),
-                _ => Err(io::Error::other(format!("there is no topic {name}"))),
-            },
-            _ => Err(io::Error::other("the answer is not about topics")),
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let topic = MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
+            let request =
+                MetadataRequest { topics: Some(vec![topic]), allow_auto_topic_creation: false, ..Default::default() };
+            let ResponseBody::Metadata(answer) = self.call(METADATA, RequestBody::Metadata(request))? else {
+                return Err(io::Error::other("the answer is not about topics"));
+            };
+            match answer.topics.first() {
+                Some(topic) if topic.error_code == 0 => return Ok((topic.topic_id, topic.partitions.len())),
+                _ if Instant::now() > deadline => return Err(io::Error::other(format!("there is no topic {name}"))),
+                _ => thread::sleep(Duration::from_millis(10)),
+            }
         }
     }
 }
