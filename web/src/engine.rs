@@ -43,7 +43,7 @@ pub(crate) type Outcome = (String, String, String);
 /// A run, its branches, and the moment that is looked at.
 pub(crate) struct Engine {
     history: History,
-    /// Virtual time that passed in frames too short for a whole µs.
+    /// Virtual time that is due: parts of a µs, and what the last frame had no time for.
     rest_us: f64,
     search: Option<Search>,
     /// By the numbers of branches.
@@ -384,11 +384,13 @@ impl Engine {
         self.history.world().folder(broker, &TopicPartition { topic: topic.into(), partition })
     }
 
-    /// Lets so many µs pass, as long as there is time to. What there is no time for is left out: the clock is slower then.
+    /// Lets so many µs pass, as long as there is time to. What there is no time for is made good next time, up to twice as much as
+    /// is asked for then; the rest is left out: the clock is slower then.
     pub(crate) fn advance(&mut self, us: f64, on_time: impl Fn() -> bool) {
-        let us = us + self.rest_us;
-        self.rest_us = us.fract();
-        self.follow(self.clock() + us as u64, &on_time);
+        let due = us + self.rest_us.min(us.max(1.0));
+        let target = self.clock() + due as u64;
+        self.follow(target, &on_time);
+        self.rest_us = target.saturating_sub(self.clock()) as f64 + due.fract();
     }
 
     /// The virtual clock, in µs.

@@ -113,6 +113,12 @@ impl Drawings {
         }
     }
 
+    /// True if elements are patched in the next frame while others are left alone.
+    pub(crate) fn patches(&self, scene: &Scene) -> bool {
+        let turn = self.turn(scene);
+        turn != u32::MAX && turn & !LOGS != 0
+    }
+
     /// Draws the parts whose turn it is, and on the canvases; while time stands still, all.
     pub(crate) fn show(&mut self, scene: &Scene) {
         let turn = self.turn(scene);

@@ -23,6 +23,8 @@ const FRAME_MS: f64 = 8.0;
 const BROWSER_MS: f64 = 2.5;
 /// The engine has at least so much of it, and at most.
 const SLICE_MS: (f64, f64) = (2.5, 4.0);
+/// And so much of one in which elements are patched: that costs the browser a layout. The frame after it makes up for it.
+const LEAN_MS: f64 = 0.8;
 /// When the engine took so much of a frame, in ms, elements are patched in the next: it took a snapshot, perhaps.
 const BUSY_MS: f64 = 2.0;
 /// Between two sentences while the room plays, in ms: a person has to read them.
@@ -627,7 +629,9 @@ impl Room {
         let (motion, speed) = self.with(|it| (it.motion, it.speed));
         let now = now_ms();
         let passed = now - inner.pace.borrow_mut().frame_at.replace(now).unwrap_or(now - 16.0);
-        let slice = (FRAME_MS - BROWSER_MS - inner.pace.borrow().drawing).clamp(SLICE_MS.0, SLICE_MS.1);
+        let patches = self.with(|it| inner.drawings.borrow().as_ref().is_some_and(|drawings| drawings.patches(it)));
+        let whole = (FRAME_MS - BROWSER_MS - inner.pace.borrow().drawing).clamp(SLICE_MS.0, SLICE_MS.1);
+        let slice = if patches { LEAN_MS } else { whole };
         let spent = || (now_ms() - now) / slice;
         let found = match motion {
             Motion::Still => return,
