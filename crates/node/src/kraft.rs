@@ -312,6 +312,7 @@ pub(crate) fn quorum_of(config: &Config, seed: u64) -> Quorum {
         is_controller: config.roles.controller,
         seed,
         segment_bytes: settings.segment_bytes,
+        segment_ms: settings.segment_ms,
         election_timeout_ms: i64::from(settings.election_timeout_ms),
         fetch_timeout_ms: i64::from(settings.fetch_timeout_ms),
         election_backoff_max_ms: i64::from(settings.election_backoff_max_ms),

@@ -41,6 +41,7 @@ pub mod refusal;
 #[cfg(test)]
 mod replicas;
 mod replication;
+mod sweeps;
 mod term;
 mod throttle;
 mod timers;

@@ -229,6 +229,7 @@ impl Node {
             WakeReason::Boot,
             WakeReason::Retention,
             WakeReason::Producers,
+            WakeReason::Sweep,
             WakeReason::Checkpoint,
             WakeReason::Clean,
             WakeReason::Flush,

@@ -202,7 +202,7 @@ impl Node {
             max_supported_version: *feature.levels.end(),
         });
         let ids = self.config.identity.directory_ids.iter().enumerate();
-        let online = self.online_dirs();
+        let online = self.replica_dirs();
         let log_dirs = ids.filter(|(index, _)| online.iter().any(|it| usize::from(it.0) == *index)).map(|(_, id)| *id);
         BrokerRegistrationRequest {
             broker_id: self.config.node_id.0,

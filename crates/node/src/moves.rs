@@ -58,7 +58,13 @@ impl Node {
         if name.topic.len() + digits + 41 > 255 {
             return Err(ErrorCode::InvalidTopicException);
         }
-        let place = self.config.log_dirs.iter().position(|it| it == path).ok_or(ErrorCode::LogDirNotFound)?;
+        let place = self
+            .config
+            .log_dirs
+            .iter()
+            .take(self.config.replica_dirs)
+            .position(|it| it == path)
+            .ok_or(ErrorCode::LogDirNotFound)?;
         let dir = DirId(u16::try_from(place).map_err(|_| ErrorCode::LogDirNotFound)?);
         if !self.online_dirs().contains(&dir) {
             return Err(ErrorCode::KafkaStorageError);
@@ -82,7 +88,7 @@ impl Node {
             });
         }
         // As in Kafka, a second copy beside one in a directory that may come back is not risked.
-        let is_all_online = self.online_dirs().len() == self.config.log_dirs.len();
+        let is_all_online = self.replica_dirs().len() == self.config.replica_dirs;
         let Some(partition) = key.and_then(|key| self.partitions.get_mut(&key)) else { return Ok(()) };
         if dir != partition.dir && partition.future().is_none() && !is_all_online {
             return Err(ErrorCode::KafkaStorageError);
@@ -101,7 +107,7 @@ impl Node {
         }
         let limit = self.number("replica.alter.log.dirs.io.max.bytes.per.second").unwrap_or(u64::MAX);
         let threads = self.number("num.replica.alter.log.dirs.threads");
-        let threads = threads.map_or(self.config.log_dirs.len(), |it| usize::try_from(it).unwrap_or(usize::MAX));
+        let threads = threads.map_or(self.config.replica_dirs, |it| usize::try_from(it).unwrap_or(usize::MAX));
         let mut copying = self.ops.count(|purpose| matches!(purpose, Purpose::Copy(_, CopyPart::Step(_))));
         for key in self.moves.keys.iter().copied().collect::<Vec<_>>() {
             let Some(partition) = self.partitions.get_mut(&key) else {
@@ -308,7 +314,7 @@ impl Node {
     /// Looks for folders of logs that no replica is in.
     pub(crate) fn survey(&mut self, out: &mut Outbox) {
         if self.config.roles.broker {
-            for dir in self.online_dirs() {
+            for dir in self.replica_dirs() {
                 self.ops.start(Purpose::Survey(dir), StoreOp::Survey(dir), out);
             }
         }

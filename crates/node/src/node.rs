@@ -31,6 +31,7 @@ use crate::ops::{Ops, Purpose};
 use crate::outbox::{CallError, CallId, Outbox};
 use crate::partition::Partitions;
 use crate::peers::{self, Peers};
+use crate::sweeps::Sweeps;
 use crate::throttle::Throttles;
 use crate::timers::{Timers, WakeReason};
 use crate::watch::Watch;
@@ -68,6 +69,7 @@ pub struct Node {
     pub(crate) throttles: Throttles,
     pub(crate) isr_proposals: IsrProposals,
     pub(crate) moves: Moves,
+    pub(crate) sweeps: Sweeps,
     pub(crate) membership: Membership,
 }
 
@@ -102,6 +104,7 @@ impl Node {
             throttles: Throttles::default(),
             isr_proposals: IsrProposals::default(),
             moves: Moves::default(),
+            sweeps: Sweeps::default(),
             membership: Membership::default(),
             config,
         }
@@ -164,6 +167,7 @@ impl Node {
                 WakeReason::DeleteTimeout(id) => self.time_out_deletes(id, out),
                 WakeReason::Retention => self.retain(now, out),
                 WakeReason::Producers => self.expire_producers(now),
+                WakeReason::Sweep => self.sweep(now, out),
                 WakeReason::Checkpoint => self.checkpoint(now, out),
                 WakeReason::Clean => self.clean(now, out),
                 WakeReason::Flush => self.flush_old(now, out),
@@ -213,6 +217,9 @@ impl Node {
     fn stored(&mut self, now: Now, op: OpId, result: Result<Done, StoreError>, out: &mut Outbox) {
         // An answer that comes twice, or for an operation of an earlier life, is the driver's to explain.
         let Some(purpose) = self.ops.finish(op) else { return };
+        if result.as_ref().is_ok_and(Done::gives_up) {
+            self.gave_up(now, &purpose);
+        }
         match purpose {
             Purpose::Metadata(ticket) => {
                 if let Ok(Done::Mounted(shape)) = &result {
@@ -247,7 +254,14 @@ impl Node {
             Purpose::SetAside(dir, folder, why) => self.set_aside(now, (dir, folder, why), result, out),
             Purpose::Adopt(key, dir) => self.adopted(now, key, dir, result, out),
             Purpose::Flush(log, end) => self.flushed(now, log, end, result, out),
-            Purpose::Remove(dir, name) => match result {
+            Purpose::Sweep(_) => {
+                if let Err(error) = result {
+                    out.emit(|| Event::Warning {
+                        what: format!("what was given up stays until the next start: {error}"),
+                    });
+                }
+            }
+            Purpose::Remove(_, dir, name) => match result {
                 // A log that could not be mounted is nobody's to remove.
                 Ok(_) | Err(StoreError::Missing) => {
                     // The checkpoints must not speak of this log when another of its name begins.

@@ -37,7 +37,9 @@ pub(crate) enum Purpose {
     /// A follower's log is cut where its leader's parts from it.
     Truncate(LogId),
     /// The log of a deleted topic is gone from the directory.
-    Remove(DirId, TopicPartition),
+    Remove(LogId, DirId, TopicPartition),
+    /// What a log gave up is removed.
+    Sweep(LogId),
     /// Part of the answer to a request that looks up old offsets or timestamps in a log.
     Find(LogId, RequestId, u32),
     /// The log of a partition of the offsets topic is read, in this leader epoch.
@@ -87,6 +89,7 @@ impl Purpose {
             | Purpose::Remove(..) => true,
             Purpose::Clean(_, CleanPart::Write | CleanPart::Note)
             | Purpose::Copy(_, CopyPart::Step(_) | CopyPart::Note)
+            | Purpose::Sweep(_)
             | Purpose::Survey(_)
             | Purpose::Measure(..)
             | Purpose::SetAside(..)

@@ -23,6 +23,8 @@ pub enum WakeReason {
     Retention,
     /// `producer.id.expiration.check.interval.ms`: producers that have been silent for long.
     Producers,
+    /// `file.delete.delay.ms`: files that logs have given up are removed.
+    Sweep,
     /// `replica.high.watermark.checkpoint.interval.ms`: high watermarks, recovery points and log starts are written down.
     Checkpoint,
     /// `log.cleaner.backoff.ms`: logs to compact are looked for, if any topic is compacted.

@@ -343,7 +343,7 @@ fn a_topic_can_be_deleted_while_it_is_cleaned() {
     rig.held = false;
     rig.run();
     assert_eq!(cleaned(&rig), 0);
-    assert!(rig.store.disk().files().iter().all(|(_, path, _)| !path.starts_with("orders-0")));
+    assert!(rig.store.disk().files().iter().all(|(_, path, _)| !path.starts_with("orders-0/")));
     rig.create_topic("orders", 1, COMPACTED);
     assert_eq!(offsets(&mut rig), Vec::<i64>::new());
 }

@@ -55,9 +55,10 @@ fn loaded() -> (Rig, usize, usize) {
     (rig, from, 1 - from)
 }
 
+/// The folders of replicas, but for those that were given up.
 fn folders(rig: &Rig, dir: usize) -> Vec<String> {
-    let entries = rig.store.disk().list(DirId(dir as u16), "").unwrap();
-    entries.into_iter().filter(|it| it.is_dir && !it.name.starts_with("__cluster")).map(|it| it.name).collect()
+    let entries = rig.store.disk().list(DirId(dir as u16), "").unwrap().into_iter().filter(|it| it.is_dir);
+    entries.map(|it| it.name).filter(|it| !it.starts_with("__cluster") && !it.ends_with("-delete")).collect()
 }
 
 /// The only directory with the log and nothing else of it anywhere.

@@ -165,7 +165,7 @@ impl Quorum {
         }
         let Some(batches) = self.batches(it.records) else { return Ok(false) };
         if !batches.is_empty() {
-            let rules = (self.setup.segment_bytes, now.wall);
+            let rules = (self.setup.segment_bytes, self.setup.segment_ms, now.wall);
             self.log.write_replica(batches, rules, &mut self.ops, out)?;
             self.log.flush(&mut self.ops, out);
         }

@@ -229,7 +229,7 @@ impl Quorum {
     }
 
     fn append_batch(&mut self, now: WallMs, batch: Batches, out: &mut Output) {
-        let rules = (self.setup.segment_bytes, now);
+        let rules = (self.setup.segment_bytes, self.setup.segment_ms, now);
         self.log.write(batch, self.epoch, rules, &mut self.ops, out);
     }
 

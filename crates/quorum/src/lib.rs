@@ -43,7 +43,7 @@ use ordered::Map;
 use protocol::messages::MetadataRecord;
 use protocol::{Instant, LeaderEpoch, NodeId, Now, Offset, Random, RequestBody, ResponseBody, Uuid};
 use storage::meta::QuorumState;
-use storage::{Cell, Done, LogSpec, Shape, Snapshot, StoreError, StoreOp};
+use storage::{Cell, Done, LogSpec, SegmentRules, Shape, Snapshot, StoreError, StoreOp};
 
 pub use batch::CORDONED_DIRECTORIES;
 use calls::Calls;
@@ -195,7 +195,7 @@ impl Quorum {
             synced: true,
             replicated: self.setup.can_be_fetched(),
             compacted: false,
-            reserve: 0,
+            segments: SegmentRules::default(),
         };
         self.ops.ask(Purpose::Mount, StoreOp::Mount(self.setup.log, spec), out);
     }

@@ -157,12 +157,12 @@ impl Log {
         &mut self,
         batch: Batches,
         epoch: LeaderEpoch,
-        rules: (i32, WallMs),
+        rules: (i32, i64, WallMs),
         ops: &mut Ops,
         out: &mut Output,
     ) {
         let shape = self.shape.as_mut().expect("who leads has a log");
-        let (rules, now) = (rules_for(&batch, rules.0), rules.1);
+        let (rules, now) = (rules_for(&batch, rules.0, rules.1), rules.2);
         self.bytes_since_snapshot += batch.bytes() as u64;
         let appended = shape.append(batch, epoch, &rules, now).expect("a batch of the quorum's own has a place");
         self.ask_append(appended, ops, out);
@@ -173,7 +173,7 @@ impl Log {
     pub(crate) fn write_replica(
         &mut self,
         batches: Batches,
-        rules: (i32, WallMs),
+        rules: (i32, i64, WallMs),
         ops: &mut Ops,
         out: &mut Output,
     ) -> Result<(), StoreError> {
@@ -181,7 +181,7 @@ impl Log {
         for batch in batches.split().take(MOST_REPLICATED) {
             let Some(shape) = self.shape.as_mut() else { break };
             let (bytes, size) = (batch.to_bytes(), batch.bytes() as u64);
-            let (rules, now) = (rules_for(&batch, rules.0), rules.1);
+            let (rules, now) = (rules_for(&batch, rules.0, rules.1), rules.2);
             let appended = shape
                 .append_replica(batch, &rules, now)
                 .map_err(|_| corrupt("more than the log can take".to_owned()))?;
@@ -390,9 +390,9 @@ impl Log {
 }
 
 /// A batch that is larger than a segment gets one of its own.
-fn rules_for(batch: &Batches, segment_bytes: i32) -> LogRules {
+fn rules_for(batch: &Batches, segment_bytes: i32, segment_ms: i64) -> LogRules {
     let size = i32::try_from(batch.bytes()).unwrap_or(i32::MAX);
-    LogRules { segment_bytes: segment_bytes.max(size), ..LogRules::default() }
+    LogRules { segment_bytes: segment_bytes.max(size), segment_ms, ..LogRules::default() }
 }
 
 /// A snapshot on its way from the leader.

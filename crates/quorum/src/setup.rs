@@ -51,6 +51,8 @@ pub struct QuorumSetup {
     pub seed: u64,
     /// `metadata.log.segment.bytes`.
     pub segment_bytes: i32,
+    /// `metadata.log.segment.ms`.
+    pub segment_ms: i64,
     /// `controller.quorum.election.timeout.ms`: a candidate waits once to twice as long.
     pub election_timeout_ms: i64,
     /// `controller.quorum.fetch.timeout.ms`: so long may a follower hear nothing of its leader.
@@ -86,6 +88,7 @@ impl QuorumSetup {
             is_controller: true,
             seed: 0,
             segment_bytes: 1 << 30,
+            segment_ms: 7 * 24 * 3_600_000,
             election_timeout_ms: 1_000,
             fetch_timeout_ms: 2_000,
             election_backoff_max_ms: 1_000,

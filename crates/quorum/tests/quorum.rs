@@ -202,6 +202,21 @@ fn a_vote_without_a_batch_is_not_given_twice() {
 }
 
 #[test]
+fn a_segment_that_is_old_is_closed_by_the_next_record() {
+    let hour = 3_600_000;
+    let alone = QuorumSetup::alone(NodeId(1), LogId(0), DirId(0));
+    let mut rig = Rig::of(MemoryDisk::new(), QuorumSetup { segment_ms: hour, ..alone });
+    rig.settle();
+    for (after, segments) in [(hour, 1), (hour + 1, 2), (hour + 2, 2)] {
+        let now = Now { wall: WallMs(NOW.wall.0 + after), ..NOW };
+        rig.act(|quorum, out| quorum.append(now, vec![feature("a", 1)], out));
+        rig.settle();
+        let found = rig.store.disk().files().iter().filter(|(_, path, _)| path.ends_with(".log")).count();
+        assert_eq!(found, segments, "after {after} ms");
+    }
+}
+
+#[test]
 fn decisions_wait_for_others_if_they_are_to() {
     let alone = QuorumSetup::alone(NodeId(1), LogId(0), DirId(0));
     let mut rig = Rig::of(MemoryDisk::new(), QuorumSetup { append_linger_ms: 25, ..alone });

@@ -415,7 +415,7 @@ mod tests {
     fn what_a_topic_preallocates_is_set_aside_and_given_back_and_no_part_of_the_file() {
         use protocol::{LeaderEpoch, Offset, WallMs};
         use std::os::unix::fs::MetadataExt;
-        use storage::{Cell, Done, LogId, LogRules, LogSpec, Store, StoreOp};
+        use storage::{Cell, Done, LogId, LogRules, LogSpec, SegmentRules, Store, StoreOp};
         const ROOM: u64 = 8 << 20;
         // Of the target directory's file system: not every one for temporary files can do it.
         let program = std::env::current_exe().unwrap();
@@ -440,7 +440,7 @@ mod tests {
             synced: false,
             replicated: false,
             compacted: false,
-            reserve: ROOM as u32,
+            segments: SegmentRules { reserve: ROOM as u32, ..SegmentRules::default() },
         };
         let mut store = Store::new(NativeDisk::new(vec![folder.path().to_owned()]));
         let Ok(Done::Mounted(mut shape)) = store.execute(StoreOp::Mount(LogId(1), spec.clone())) else { panic!() };
@@ -468,11 +468,11 @@ mod tests {
         assert_eq!(shape.end(), Offset(2));
         assert!(sizes(1).1 <= 4096, "{:?}", sizes(1));
         let file = storage::file_id(LogId(1), 9);
-        store.execute(StoreOp::Roll(LogId(1), file, Offset(2), Bytes::new(), ROOM as u32)).unwrap();
+        store.execute(StoreOp::Roll(LogId(1), file, Offset(2), Bytes::new(), spec.segments)).unwrap();
         assert!(sizes(2).1 >= ROOM);
         // Also to a topic that preallocates no more.
         let mut store = Store::new(NativeDisk::new(vec![folder.path().to_owned()]));
-        store.execute(StoreOp::Mount(LogId(1), LogSpec { reserve: 0, ..spec.clone() })).unwrap();
+        store.execute(StoreOp::Mount(LogId(1), LogSpec { segments: SegmentRules::default(), ..spec.clone() })).unwrap();
         assert_eq!(sizes(2), (0, 0));
         store.execute(StoreOp::Mount(LogId(2), LogSpec { partition: 1, ..spec })).unwrap();
         assert!(sizes_in("t-1", 0).1 >= ROOM);

@@ -217,7 +217,7 @@ impl Flushers {
 
 #[cfg(test)]
 mod tests {
-    use storage::{DirId, Done, LogSpec, Store, StoreOp};
+    use storage::{DirId, Done, LogSpec, SegmentRules, Store, StoreOp};
 
     use super::*;
 
@@ -231,7 +231,7 @@ mod tests {
             synced,
             replicated: false,
             compacted: false,
-            reserve: 0,
+            segments: SegmentRules::default(),
         }
     }
 

@@ -28,7 +28,7 @@ pub(crate) fn open(config: &mut Config) -> Result<Vec<DataDir>, StartError> {
                 places.push(usize::from(index));
             }
             Err(StartError::DataDir(error @ DataDirError::Io(..)))
-                if config.log_dirs.len() > 1 && index != config.metadata_log_dir =>
+                if config.replica_dirs > 1 && index != config.metadata_log_dir =>
             {
                 lost.push((index, Str::from(error.to_string())));
             }

@@ -37,17 +37,14 @@ pub(crate) fn kind_of(op: &StoreOp) -> Kind {
 /// The log in whose lane an operation has its place.
 pub(crate) fn lane_of(op: &StoreOp) -> Option<LogId> {
     match op {
-        StoreOp::Append(log, ..)
-        | StoreOp::Roll(log, ..)
-        | StoreOp::Flush(log)
-        | StoreOp::Truncate(log, ..)
-        | StoreOp::Delete(log, _)
-        | StoreOp::Remove(log)
-        | StoreOp::Swap(log, ..)
-        | StoreOp::Move(log)
-        | StoreOp::DropCopy(log)
-        | StoreOp::Put(Cell::LeaderEpochs(log) | Cell::Producers(log, _) | Cell::Snapshot(log, _), _) => Some(*log),
-        _ => None,
+        StoreOp::Mount(..)
+        | StoreOp::Sweep(_)
+        | StoreOp::Clean(..)
+        | StoreOp::Copy(..)
+        | StoreOp::Find(..)
+        | StoreOp::Load(_)
+        | StoreOp::Put(Cell::QuorumState(_), _) => None,
+        in_lane => in_lane.log(),
     }
 }
 

@@ -236,7 +236,7 @@ impl Drop for TellAtEnd {
 mod tests {
     use protocol::records::{BatchBuilder, Compression, PureCompressors};
     use protocol::{LeaderEpoch, Str, Uuid, WallMs};
-    use storage::{Cell, LogRules, LogSpec};
+    use storage::{Cell, LogRules, LogSpec, SegmentRules};
 
     use super::*;
 
@@ -252,7 +252,7 @@ mod tests {
             synced: false,
             replicated: false,
             compacted: false,
-            reserve: 0,
+            segments: SegmentRules::default(),
         }
     }
 

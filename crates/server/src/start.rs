@@ -12,7 +12,7 @@ use std::time::Duration;
 use mio::net::TcpListener;
 use mio::{Poll, Waker};
 use node::Node;
-use node::config::Config;
+use node::config::{Config, Sockets};
 use protocol::Str;
 
 use crate::calls::Calls;
@@ -132,7 +132,7 @@ impl Server {
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for listener in config.listeners.clone() {
-            let (socket, address) = bind(&listener.host, listener.port)?;
+            let (socket, address) = bind(&listener.host, listener.port, config.sockets())?;
             config.bound(&listener.name, address.port());
             addresses.push(address);
             let door = door(&config, &listener.name);
@@ -231,7 +231,7 @@ fn door(config: &Config, listener: &str) -> Door {
     Door { is_controllers, is_protected }
 }
 
-fn bind(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {
+fn bind(host: &str, port: u16, sockets: Sockets) -> Result<(TcpListener, SocketAddr), StartError> {
     // An empty host listens on every interface, as in Kafka.
     let host = if host.is_empty() { "0.0.0.0" } else { host };
     let shown = format!("{host}:{port}");
@@ -240,6 +240,7 @@ fn bind(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), StartError> 
     for address in (host, port).to_socket_addrs().map_err(refuse)? {
         match TcpListener::bind(address) {
             Ok(socket) => {
+                adjust(&socket, sockets).map_err(refuse)?;
                 let bound = socket.local_addr().map_err(refuse)?;
                 return Ok((socket, bound));
             }
@@ -247,4 +248,46 @@ fn bind(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), StartError> 
         }
     }
     Err(refuse(failure))
+}
+
+/// What is set of a listening socket its connections inherit.
+fn adjust(socket: &TcpListener, sockets: Sockets) -> io::Result<()> {
+    if let Some(bytes) = sockets.send_bytes {
+        rustix::net::sockopt::set_socket_send_buffer_size(socket, bytes)?;
+    }
+    if let Some(bytes) = sockets.receive_bytes {
+        rustix::net::sockopt::set_socket_recv_buffer_size(socket, bytes)?;
+    }
+    if let Some(backlog) = sockets.backlog {
+        rustix::net::listen(socket, backlog)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::sockopt::{socket_recv_buffer_size, socket_send_buffer_size};
+
+    use super::*;
+
+    #[test]
+    fn connections_have_the_buffers_that_are_set() {
+        let sizes = |sockets: Sockets| {
+            let (listener, address) = bind("127.0.0.1", 0, sockets).unwrap();
+            let client = std::net::TcpStream::connect(address).unwrap();
+            let accepted = loop {
+                match listener.accept() {
+                    Ok((stream, _)) => break stream,
+                    Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+                }
+            };
+            drop(client);
+            (socket_send_buffer_size(&accepted).unwrap(), socket_recv_buffer_size(&accepted).unwrap())
+        };
+        let small = Sockets { backlog: Some(1), send_bytes: Some(20_000), receive_bytes: Some(30_000) };
+        let (send, receive) = sizes(small);
+        // Linux reserves twice as much, for what it notes of the bytes.
+        assert!((20_000..=40_000).contains(&send) && (30_000..=60_000).contains(&receive), "{send} and {receive}");
+        assert_ne!(sizes(Sockets::default()), (send, receive));
+    }
 }

@@ -77,7 +77,6 @@ What a start says of a directory that is not as it was left:
 | a bad batch in the metadata log, with good ones behind it or below what the last checkpoint noted | after a kill it is cut there: the topics are gone | the node does not start, and says what to do |
 | a bad batch in a partition's log below its recovery point | after a kill it is cut there, or not noticed | the partition is offline (KAFKA_STORAGE_ERROR), and the log says what to do |
 | no metadata log where the checkpoint notes one, in a directory that was used here: of the only voter, or of one by `controller.quorum.bootstrap.servers` | all other logs are renamed to `-stray` | the node does not start, and says what to do; all other nodes fetch it again |
-| a `metadata.log.dir` that is none of `log.dirs` | it is served | the node does not start |
 | a folder whose name ends with `-delete` and is not that of a deleted log | the broker does not start | it stays as it is, and a warning names it |
 | what cannot be read in `recovery-point-offset-checkpoint` or `log-start-offset-checkpoint` | a warning; the file does not count | the node does not start, and the line says which file to mend or remove |
 | a segment that is missing, empty or shorter than the recovery point | the rest is served | the rest is served, and a warning names the offsets |

@@ -236,6 +236,35 @@ fn directories_in_another_order_are_refused() {
 }
 
 #[test]
+fn a_metadata_log_in_a_directory_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b, metadata] = ["a", "b", "metadata"].map(|name| folder.path().join(name));
+    let dirs = format!("{},{}", a.display(), b.display());
+    let settings = [("log.dirs", &*dirs), ("metadata.log.dir", &*metadata.display().to_string())];
+    for is_first in [true, false] {
+        let server = Server::start(config(folder.path(), &settings)).unwrap();
+        let mut client = Client::connect(server.addresses()[0]);
+        if is_first {
+            client.create_topic("t", 4);
+            for partition in 0..4 {
+                assert_eq!(client.produce("t", partition, batch(&["x"])).0, ErrorCode::None);
+            }
+        }
+        for partition in 0..4 {
+            assert_eq!(client.values("t", partition), ["x"]);
+        }
+        let answer = client.call(4, RequestBody::DescribeLogDirs(DescribeLogDirsRequest { topics: None }));
+        let ResponseBody::DescribeLogDirs(response) = answer else { panic!("{answer:?}") };
+        let told: Vec<String> = response.results.iter().map(|it| it.log_dir.to_string()).collect();
+        assert_eq!(told, [&a, &b].map(|it| it.display().to_string()), "replicas are nowhere else");
+        server.stop().unwrap();
+        let logs = |dir: &Path| names(dir).into_iter().filter(|it| dir.join(it).is_dir()).collect::<Vec<_>>();
+        assert_eq!(logs(&metadata), ["__cluster_metadata-0"]);
+        assert_eq!((logs(&a).len(), logs(&b).len()), (2, 2));
+    }
+}
+
+#[test]
 fn a_metadata_log_that_is_gone_is_not_begun_anew() {
     let folder = used();
     fs::remove_dir_all(folder.path().join("__cluster_metadata-0")).unwrap();

@@ -92,6 +92,8 @@ pub enum Stored {
     Deleted,
     /// A log is gone.
     Removed,
+    /// What was given up is removed.
+    Swept,
     /// Segments are written anew beside a log.
     Cleaned,
     /// They are in place.
@@ -122,6 +124,7 @@ impl Stored {
             Done::Truncated(_) => Stored::Truncated,
             Done::Deleted => Stored::Deleted,
             Done::Removed => Stored::Removed,
+            Done::Swept => Stored::Swept,
             Done::Cleaned(_) => Stored::Cleaned,
             Done::Swapped => Stored::Swapped,
             Done::Copied(_) | Done::CopyFailed(_) | Done::CopyDropped => Stored::Copied,
@@ -142,8 +145,9 @@ impl Stored {
             Stored::Rolled => "a new segment exists",
             Stored::Flushed => "everything written is on disk",
             Stored::Truncated => "its log is cut",
-            Stored::Deleted => "old segments are gone",
+            Stored::Deleted => "old segments are given up",
             Stored::Removed => "the log is gone",
+            Stored::Swept => "what it gave up is off the disk",
             Stored::Cleaned => "its segments are written anew",
             Stored::Swapped => "the new segments are in place",
             Stored::Copied => "more of the log is copied",
@@ -336,7 +340,9 @@ impl World {
             StoreOp::Put(_, bytes) => self.digest.bytes(bytes),
             StoreOp::Roll(log, _, base, ..) => self.digest.word(u64::from(log.0) << 40 ^ base.0.cast_unsigned()),
             StoreOp::Truncate(log, offset, _) => self.digest.word(u64::from(log.0) << 40 ^ offset.0.cast_unsigned()),
-            StoreOp::Mount(log, _) | StoreOp::Flush(log) | StoreOp::Remove(log) => self.digest.word(u64::from(log.0)),
+            StoreOp::Mount(log, _) | StoreOp::Flush(log) | StoreOp::Remove(log) | StoreOp::Sweep(log) => {
+                self.digest.word(u64::from(log.0));
+            }
             StoreOp::Delete(log, files) => self.digest.word(u64::from(log.0) << 32 | files.len() as u64),
             StoreOp::Swap(log, files, segments) => {
                 self.digest.word(u64::from(log.0) << 40 | (files.len() as u64) << 20 | segments.len() as u64);

@@ -569,6 +569,7 @@ fn reason_words(reason: WakeReason) -> &'static str {
         WakeReason::DeleteTimeout(_) => "a DeleteRecords request's timeout",
         WakeReason::Retention => "log.retention.check.interval.ms",
         WakeReason::Producers => "producer.id.expiration.check.interval.ms",
+        WakeReason::Sweep => "file.delete.delay.ms",
         WakeReason::Clean => "log.cleaner.backoff.ms",
         WakeReason::Checkpoint => "replica.high.watermark.checkpoint.interval.ms",
         WakeReason::Moves => "replica.alter.log.dirs.io.max.bytes.per.second",

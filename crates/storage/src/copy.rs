@@ -422,6 +422,9 @@ impl<D: Disk> Store<D> {
             let copying = self.copies.get(&log).ok_or(StoreError::Missing)?;
             (copying.to, self.logs.get(&log).ok_or(StoreError::Missing)?.era)
         };
+        if let Err(error) = self.write_epochs(log) {
+            return self.copied(log, None, Err(CopyFault::Log(error)));
+        }
         let mut job = match self.copy_job(log, CopyPlan { to, era, bytes: u64::MAX }) {
             Ok(job) => job,
             Err(fault) => return self.copied(log, None, Err(fault)),
@@ -475,8 +478,7 @@ impl<D: Disk> Store<D> {
             // The same name: what it stands for is byte for byte the same.
             self.changes.opened.push((file, opened));
         }
-        let removed = self.disk.rename(from, &folder, &grave).and_then(|()| self.disk.sync_dir(from, ""));
-        match removed.and_then(|()| self.remove_folder(from, &grave)) {
+        match self.give_up_folder(from, &folder, &grave) {
             Ok(()) => None,
             Err(error) => Some((from, self.directory_failed(from, error))),
         }
@@ -496,13 +498,11 @@ impl<D: Disk> Store<D> {
 
     fn remove_copy(&mut self, dir: DirId, folder: &str) -> Result<(), StoreError> {
         let grave = format!("{}-delete", folder.strip_suffix(FUTURE).unwrap_or(folder));
-        match self.disk.rename(dir, folder, &grave) {
+        match self.give_up_folder(dir, folder, &grave) {
             // It was never begun.
-            Err(StoreError::Missing) => return Ok(()),
-            other => other?,
+            Err(StoreError::Missing) => Ok(()),
+            other => other,
         }
-        self.disk.sync_dir(dir, "")?;
-        self.remove_folder(dir, &grave)
     }
 
     /// The folder of a copy of a topic's log that is in a directory, whoever began it.

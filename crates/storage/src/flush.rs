@@ -56,32 +56,14 @@ fn sync_file<D: Disk>(disk: &mut D, dir: DirId, path: &str) -> Result<(), StoreE
 
 /// Replaces a small file: afterwards either the old or the new one is there, whatever happens.
 pub(crate) fn replace<D: Disk>(disk: &mut D, dir: DirId, path: &str, bytes: Bytes) -> Result<(), StoreError> {
-    let temporary = write_temporary(disk, dir, path, bytes, true)?;
-    disk.rename(dir, &temporary, path)?;
-    disk.sync_dir(dir, path.rsplit_once('/').map_or("", |(folder, _)| folder))
-}
-
-/// The same without waiting for the disk: a power cut may leave the old one, the new one, or one that is torn.
-pub(crate) fn replace_unsynced<D: Disk>(disk: &mut D, dir: DirId, path: &str, bytes: Bytes) -> Result<(), StoreError> {
-    let temporary = write_temporary(disk, dir, path, bytes, false)?;
-    disk.rename(dir, &temporary, path)
-}
-
-fn write_temporary<D: Disk>(
-    disk: &mut D,
-    dir: DirId,
-    path: &str,
-    bytes: Bytes,
-    is_synced: bool,
-) -> Result<String, StoreError> {
     let temporary = format!("{path}.tmp");
     let file = disk.open(dir, &temporary, true)?;
-    let mut written = disk.set_len(&file, 0).and_then(|()| disk.write_at(&file, 0, &[bytes]));
-    if is_synced {
-        written = written.and_then(|()| disk.sync(&file));
-    }
+    let written =
+        disk.set_len(&file, 0).and_then(|()| disk.write_at(&file, 0, &[bytes])).and_then(|()| disk.sync(&file));
     disk.close(file);
-    written.map(|()| temporary)
+    written?;
+    disk.rename(dir, &temporary, path)?;
+    disk.sync_dir(dir, path.rsplit_once('/').map_or("", |(folder, _)| folder))
 }
 
 impl<D: Disk> Store<D> {
@@ -144,8 +126,8 @@ impl<D: Disk> Store<D> {
         let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
         let active = it.segments.active_file();
         let mut steps = Vec::new();
-        if std::mem::take(&mut it.epochs_dirty) {
-            steps.push(Step::Beside(it.epochs_path()));
+        if let Some(epochs) = it.epochs.take() {
+            steps.push(Step::Put(it.epochs_path(), epochs));
         }
         let dirty = it.segments.iter().filter(|(_, it)| it.dirty || it.indexes_dirty);
         for file in dirty.map(|(file, _)| file).collect::<Vec<FileId>>() {

@@ -5,8 +5,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 use protocol::Offset;
 use protocol::records::BatchHead;
 
-/// `index.interval.bytes` unless a topic says otherwise.
-pub const INDEX_INTERVAL_BYTES: i32 = 4096;
 /// Bytes of an entry of an offset index: relative offset, position.
 const OFFSET_ENTRY: usize = 8;
 /// Bytes of an entry of a time index: timestamp, relative offset.
@@ -15,16 +13,12 @@ const TIME_ENTRY: usize = 12;
 /// When the next index entry is due, as Kafka counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
+    /// `index.interval.bytes` when the segment began.
+    interval_bytes: i32,
     unindexed: u32,
     offset_entries: u32,
     time_entries: u32,
     last_time: i64,
-}
-
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace { unindexed: 0, offset_entries: 0, time_entries: 0, last_time: -1 }
-    }
 }
 
 /// What a batch adds to the indexes.
@@ -35,9 +29,14 @@ pub(crate) struct Due {
 }
 
 impl Pace {
+    /// That of a new segment.
+    pub(crate) fn new(interval_bytes: i32) -> Pace {
+        Pace { interval_bytes, unindexed: 0, offset_entries: 0, time_entries: 0, last_time: -1 }
+    }
+
     /// Counts a batch in. `max_timestamp` is the segment's, the batch included.
-    pub(crate) fn step(&mut self, size: u32, max_timestamp: i64, interval_bytes: i32) -> Due {
-        let offset = i64::from(self.unindexed) > i64::from(interval_bytes);
+    pub(crate) fn step(&mut self, size: u32, max_timestamp: i64) -> Due {
+        let offset = i64::from(self.unindexed) > i64::from(self.interval_bytes);
         let time = offset && max_timestamp > self.last_time;
         if offset {
             self.unindexed = 0;
@@ -75,8 +74,9 @@ pub(crate) struct Indexes {
 }
 
 impl Indexes {
-    pub(crate) fn new(base: Offset) -> Indexes {
-        Indexes { base, pace: Pace::default(), offsets: Vec::new(), times: Vec::new(), max: (-1, base), size: 0 }
+    pub(crate) fn new(base: Offset, interval_bytes: i32) -> Indexes {
+        let pace = Pace::new(interval_bytes);
+        Indexes { base, pace, offsets: Vec::new(), times: Vec::new(), max: (-1, base), size: 0 }
     }
 
     /// Counts the next batch in.
@@ -84,7 +84,7 @@ impl Indexes {
         if head.max_timestamp > self.max.0 {
             self.max = (head.max_timestamp, head.last_offset());
         }
-        let due = self.pace.step(head.size() as u32, self.max.0, INDEX_INTERVAL_BYTES);
+        let due = self.pace.step(head.size() as u32, self.max.0);
         if due.offset {
             self.offsets.push((head.last_offset(), self.size));
         }
@@ -137,7 +137,7 @@ impl Indexes {
         i32::try_from(offset.0 - self.base.0).expect("a segment spans 31 bits of offsets")
     }
 
-    /// Reads both files of a segment of `size` bytes. `None` if they cannot be its.
+    /// Reads both files of a segment of `size` bytes to which nothing is added. `None` if they cannot be its.
     pub(crate) fn parse(base: Offset, size: u32, index: &[u8], timeindex: &[u8]) -> Option<Indexes> {
         let offsets = index.chunks(OFFSET_ENTRY).map(|entry| {
             let (relative, at) = (entry.first_chunk()?, entry.get(4..)?.first_chunk()?);
@@ -157,7 +157,7 @@ impl Indexes {
             return None;
         }
         let max = times.last().copied().unwrap_or((-1, base));
-        Some(Indexes { base, pace: Pace::default(), offsets, times, max, size })
+        Some(Indexes { offsets, times, max, size, ..Indexes::new(base, 0) })
     }
 
     /// The greatest timestamp of the segment.

@@ -12,11 +12,13 @@ pub mod epochs;
 mod find;
 pub mod flush;
 mod folders;
+mod graves;
 pub mod index;
 mod json;
 pub mod memory;
 pub mod meta;
 pub mod op;
+mod pages;
 pub mod plan;
 pub mod producers;
 mod recover;
@@ -32,8 +34,8 @@ pub use disk::{DirEntry, Disk, Space};
 pub use epochs::{EpochStart, Epochs};
 pub use memory::{MemoryDisk, Survey};
 pub use op::{
-    Cell, CleanStep, Copied, CopyPlan, DirId, Done, FoundLog, LogId, LogSpec, OpId, Seek, StoreError, StoreOp,
-    TimestampOffset, file_id, log_of,
+    Cell, CleanStep, Copied, CopyPlan, DirId, Done, FoundLog, LogId, LogSpec, OpId, Seek, SegmentRules, StoreError,
+    StoreOp, TimestampOffset, file_id, log_of,
 };
 pub use plan::{Lookup, Plan};
 pub use producers::{ProducedBatch, Producer, Producers, Sequence};

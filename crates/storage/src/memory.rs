@@ -3,13 +3,12 @@
 use ordered::Map;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::disk::{DirEntry, Disk, Space};
 use crate::op::{DirId, StoreError};
+use crate::pages::{Content, PAGE};
 
-/// Bytes of a page: what is shared between clones, and copied when one of them writes.
-const PAGE: usize = 16 << 10;
 /// Bytes that a disk writes whole or not at all.
 const SECTOR: usize = 512;
 
@@ -105,12 +104,6 @@ struct File {
     synced: Arc<Content>,
     /// The first page at which the two may differ.
     dirty_from: usize,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Content {
-    pages: Vec<Arc<Vec<u8>>>,
-    len: usize,
 }
 
 impl MemoryDisk {
@@ -637,60 +630,6 @@ impl File {
         }
         self.dirty_from = self.cached.pages.len();
     }
-}
-
-impl Content {
-    fn set_len(&mut self, len: usize) {
-        let pages = len.div_ceil(PAGE);
-        // All pages but the last are full, so only the one that was last and new ones change.
-        let first = self.pages.len().min(pages).saturating_sub(1);
-        self.pages.truncate(pages);
-        for index in first..pages {
-            let size = (len - index * PAGE).min(PAGE);
-            match self.pages.get_mut(index) {
-                Some(page) if page.len() == size => {}
-                Some(page) => grow(Arc::make_mut(page), size),
-                None => {
-                    let mut page = Vec::new();
-                    grow(&mut page, size);
-                    self.pages.push(Arc::new(page));
-                }
-            }
-        }
-        self.len = len;
-    }
-
-    fn write(&mut self, at: usize, bytes: &[u8]) {
-        let (mut at, mut bytes) = (at, bytes);
-        while !bytes.is_empty() {
-            let inside = at % PAGE;
-            let (now, later) = bytes.split_at(bytes.len().min(PAGE - inside));
-            Arc::make_mut(&mut self.pages[at / PAGE])[inside..inside + now.len()].copy_from_slice(now);
-            at += now.len();
-            bytes = later;
-        }
-    }
-
-    fn read(&self, at: usize, len: usize) -> Bytes {
-        let end = at.saturating_add(len).min(self.len);
-        let mut at = at.min(end);
-        let mut out = BytesMut::with_capacity(end - at);
-        while at < end {
-            let inside = at % PAGE;
-            let count = (end - at).min(PAGE - inside);
-            out.extend_from_slice(&self.pages[at / PAGE][inside..inside + count]);
-            at += count;
-        }
-        out.freeze()
-    }
-}
-
-/// A page that has begun to fill will be full soon: it is moved once, not each time that it has doubled.
-fn grow(page: &mut Vec<u8>, size: usize) {
-    if size > page.capacity() && size > PAGE / 16 {
-        page.reserve_exact(PAGE.saturating_sub(page.len()));
-    }
-    page.resize(size, 0);
 }
 
 fn split(path: &str) -> (&str, &str) {

@@ -54,8 +54,24 @@ pub struct LogSpec {
     /// Its topic is compacted: offsets between two files may be missing for good. Kafka's cleaner works above the recovery
     /// point, too, so a crash of it leaves such gaps there.
     pub compacted: bool,
-    /// Bytes of disk that are set aside for a first segment (`preallocate`); 0 for none.
+    /// How a first segment begins, and the last one goes on.
+    pub segments: SegmentRules,
+}
+
+/// How a segment begins. As in Kafka it stays so for the segment when the topic's settings change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentRules {
+    /// Bytes of disk that are set aside for it (`preallocate`); 0 for none.
     pub reserve: u32,
+    /// `index.interval.bytes`.
+    pub index_interval_bytes: i32,
+}
+
+impl Default for SegmentRules {
+    /// Kafka's defaults.
+    fn default() -> SegmentRules {
+        SegmentRules { reserve: 0, index_interval_bytes: 4096 }
+    }
 }
 
 /// An operation. Those of one log's lane run in order; the rest in any order, on any thread.
@@ -66,18 +82,21 @@ pub enum StoreOp {
     /// Lane. Writes stamped batches at the end of the file.
     Append(LogId, FileId, Batches),
     /// Lane. Starts a new active segment at the given base offset; the old one's indexes and the producer snapshot are written.
-    /// Last, how many bytes are set aside for it ([`LogSpec::reserve`]).
-    Roll(LogId, FileId, Offset, Bytes, u32),
+    Roll(LogId, FileId, Offset, Bytes, SegmentRules),
     /// Lane. Makes everything written so far durable (fdatasync).
     Flush(LogId),
     /// Lane. Cuts every record at and above the offset and starts the era; answers [`Done::Truncated`]. A batch that holds the
-    /// offset goes as a whole, as in Kafka: whoever truncates fetches it again.
+    /// offset goes as a whole, as in Kafka: whoever truncates fetches it again. Whole files are given up, as by `Delete`.
     Truncate(LogId, Offset, Era),
-    /// Lane. Unlinks whole segments that retention gave up.
+    /// Lane. Gives whole segments up, as retention wants it: their files are renamed at once and unlinked by a `Sweep`.
     Delete(LogId, Vec<FileId>),
-    /// Lane, and its last operation. Removes the log: renamed at once, unlinked afterwards.
+    /// Lane, and its last operation. Gives the log up: its folder is renamed at once and removed by a `Sweep`.
     Remove(LogId),
-    /// Lane. Puts a group of segments that a clean wrote anew in the place of the files named first.
+    /// Any order. Removes what the earliest of the log's operations gave up of those that were not swept: each operation whose
+    /// answer [gives something up](Done::gives_up) wants one, once it has waited for `file.delete.delay.ms`. Answers
+    /// [`Done::Swept`]; an error says what stays until the next start, and takes no directory offline.
+    Sweep(LogId),
+    /// Lane. Puts a group of segments that a clean wrote anew in the place of the files named first, which are given up.
     Swap(LogId, Vec<FileId>, Vec<Segment>),
     /// Any order, and beside everything else. Writes a group of segments anew; answers [`Done::Cleaned`]. The next group is
     /// asked for when the one before is in place. A log has one clean at a time.
@@ -87,9 +106,9 @@ pub enum StoreOp {
     Copy(LogId, CopyPlan),
     /// Lane. Copies what is left and has the log live where its copy is; answers [`Done::Moved`] or [`Done::CopyFailed`], or
     /// [`Done::Copied`] if that is too much for a lane. Files keep their ids and the log its era: whatever was planned for it
-    /// stays true.
+    /// stays true. The folder that it lived in is given up.
     Move(LogId),
-    /// Lane. Gives the copy up and removes it; answers [`Done::CopyDropped`] or [`Done::CopyFailed`].
+    /// Lane. Gives the copy up; answers [`Done::CopyDropped`] or [`Done::CopyFailed`].
     DropCopy(LogId),
     /// Any order. Looks for folders of logs that are not mounted; answers [`Done::Surveyed`].
     Survey(DirId),
@@ -105,6 +124,31 @@ pub enum StoreOp {
     Load(Region),
     /// A lane per cell, but that of leader epochs is its log's. Replaces a small file atomically and syncs it.
     Put(Cell, Bytes),
+}
+
+impl StoreOp {
+    /// The log that it concerns; `None` for what concerns a directory.
+    pub fn log(&self) -> Option<LogId> {
+        match self {
+            StoreOp::Mount(log, _)
+            | StoreOp::Append(log, ..)
+            | StoreOp::Roll(log, ..)
+            | StoreOp::Flush(log)
+            | StoreOp::Truncate(log, ..)
+            | StoreOp::Delete(log, _)
+            | StoreOp::Remove(log)
+            | StoreOp::Sweep(log)
+            | StoreOp::Swap(log, ..)
+            | StoreOp::Clean(log, ..)
+            | StoreOp::Copy(log, _)
+            | StoreOp::Move(log)
+            | StoreOp::DropCopy(log)
+            | StoreOp::Find(log, ..) => Some(*log),
+            StoreOp::Load(region) => Some(log_of(region.file)),
+            StoreOp::Put(cell, _) => cell.log(),
+            StoreOp::Survey(_) | StoreOp::Measure(_) | StoreOp::SetAside(..) | StoreOp::Adopt(..) => None,
+        }
+    }
 }
 
 /// A step of a copy.
@@ -203,6 +247,22 @@ pub enum Cell {
     CleanShutdown(DirId),
 }
 
+impl Cell {
+    /// The log in whose folder it is; `None` for what speaks of a directory.
+    pub fn log(self) -> Option<LogId> {
+        match self {
+            Cell::QuorumState(log) | Cell::LeaderEpochs(log) | Cell::Producers(log, _) | Cell::Snapshot(log, _) => {
+                Some(log)
+            }
+            Cell::RecoveryPoints(_)
+            | Cell::HighWatermarks(_)
+            | Cell::LogStarts(_)
+            | Cell::CleanerOffsets(_)
+            | Cell::CleanShutdown(_) => None,
+        }
+    }
+}
+
 /// A finished operation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Done {
@@ -216,10 +276,12 @@ pub enum Done {
     Flushed,
     /// Cut; the shape is rebuilt.
     Truncated(Box<Shape>),
-    /// Unlinked.
+    /// The segments are the log's no more.
     Deleted,
     /// The log is gone.
     Removed,
+    /// What was given up is off the disk.
+    Swept,
     /// A group of segments is written anew beside the log.
     Cleaned(Box<Cleaned>),
     /// The segments that a clean wrote are the log's.
@@ -250,6 +312,16 @@ pub enum Done {
     Loaded(Bytes),
     /// The cell is on disk.
     Put,
+}
+
+impl Done {
+    /// True if the operation may have given files up: they are there until a [`StoreOp::Sweep`].
+    pub fn gives_up(&self) -> bool {
+        matches!(
+            self,
+            Done::Truncated(_) | Done::Deleted | Done::Removed | Done::Swapped | Done::Moved(_) | Done::CopyDropped
+        )
+    }
 }
 
 /// A record found by time.

@@ -14,9 +14,10 @@ use protocol::{Era, FileId, Offset, TopicPartition, Uuid};
 use crate::copy::copied_log;
 use crate::disk::Disk;
 use crate::epochs::{EpochStart, Epochs};
+use crate::graves::DELETED_FILE;
 use crate::index::Indexes;
 use crate::meta;
-use crate::op::{DirId, Done, LogId, LogSpec, StoreError};
+use crate::op::{DirId, Done, LogId, LogSpec, SegmentRules, StoreError};
 use crate::producers::Producers;
 use crate::scan::{Scan, ScanError};
 use crate::segments::Segments;
@@ -145,7 +146,8 @@ impl<D: Disk> Store<D> {
                 files: 0,
                 names_dirty: created || !mounted.clean,
                 synced: spec.synced,
-                epochs_dirty: false,
+                segment_rules: spec.segments,
+                epochs: None,
             },
         );
         let shape = self.open_log(log, &bases, log_start, spec, mounted);
@@ -170,7 +172,7 @@ impl<D: Disk> Store<D> {
         }
         if bases.is_empty() {
             let file = self.next_file(log)?;
-            self.add_segment(log, file, log_start.unwrap_or_default(), spec.reserve)?;
+            self.add_segment(log, file, log_start.unwrap_or_default(), spec.segments)?;
         }
         let checked_from = (!mounted.clean).then(|| mounted.recovery_point.unwrap_or_default());
         let Loaded { shape, indexes, cut, gap, checked_base, listed } = {
@@ -215,10 +217,6 @@ impl<D: Disk> Store<D> {
         }
         // What a crash left in the page cache may never have reached the disk, and is about to be called synced.
         self.flush(log)?;
-        if is_unclean && !synced {
-            // Its name is on disk; bytes that are torn have all batches read, and can wait for the next flush.
-            self.log_mut(log)?.epochs_dirty = true;
-        }
         Ok(shape)
     }
 
@@ -389,7 +387,7 @@ impl<D: Disk> Store<D> {
         let (mut bases, mut snapshots) = (Vec::new(), Vec::new());
         for entry in self.disk.list(dir, folder)? {
             let path = format!("{folder}/{}", entry.name);
-            if [".tmp", ".deleted", ".cleaned"].iter().any(|end| entry.name.ends_with(end)) {
+            if [".tmp", DELETED_FILE, ".cleaned"].iter().any(|end| entry.name.ends_with(end)) {
                 self.unlink(dir, &path)?;
             } else if let Some(base) = file_base(&entry.name, "log") {
                 bases.push(base);
@@ -412,12 +410,12 @@ impl<D: Disk> Store<D> {
     fn read_log(&mut self, log: LogId, trust: Trust) -> Result<Loaded, StoreError> {
         let checked_from = trust.checked_from;
         let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
-        let (dir, folder, era) = (it.dir, it.folder.clone(), it.era);
+        let (dir, folder, era, rules) = (it.dir, it.folder.clone(), it.era, it.segment_rules);
         let files: Vec<(FileId, Offset)> = it.segments.iter().map(|(file, segment)| (file, segment.base)).collect();
         let segment_of = |offset: Offset| files.iter().rposition(|(_, base)| *base <= offset).unwrap_or(0);
         let last = files.len().checked_sub(1).ok_or(StoreError::Missing)?;
 
-        // A power cut may have torn it since the last flush, and what it listed by then is in the batches, too.
+        // One that was replaced without a sync may be torn by a power cut, and what it listed is in the batches, too.
         let may_be_torn = checked_from.is_some() && !trust.synced;
         let epochs = self.read_epochs(dir, &folder, may_be_torn)?;
         let listed = epochs.as_ref().and_then(|epochs| epochs.entries().last().copied());
@@ -429,7 +427,7 @@ impl<D: Disk> Store<D> {
         let (from, producers) = if first_read == 0 { Default::default() } else { (from, producers) };
 
         let checked_base = files.get(checked).map_or(Offset(i64::MAX), |(_, base)| *base);
-        let mut shape = Shape::new(log, files[0].1, files[0].0, era);
+        let mut shape = Shape::begin(log, files[0].1, files[0].0, era, rules);
         let (mut indexes, mut gap) = (None, None);
         for (index, (file, base)) in files.iter().enumerate() {
             if index > 0 {
@@ -449,7 +447,7 @@ impl<D: Disk> Store<D> {
                     let at = shape.segments().next_back().map_or(0, |segment| segment.size);
                     return Ok(Loaded { shape, indexes, cut: Some(Cut { file, at, why }), gap, checked_base, listed });
                 }
-                shape.rebuild_segment(Segment::new(*file, *base, None));
+                shape.rebuild_segment(Segment::new(*file, *base, None, rules));
             }
             if index < first_read {
                 let found = self.read_indexes(log, *file)?;
@@ -534,8 +532,9 @@ impl<D: Disk> Store<D> {
         producers_from: Offset,
         checked: bool,
     ) -> Result<(Indexes, Option<Cut>), StoreError> {
-        let segment = self.logs.get(&log).and_then(|it| it.segments.get(&file)).ok_or(StoreError::Missing)?;
-        let mut indexes = Indexes::new(segment.base);
+        let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
+        let segment = it.segments.get(&file).ok_or(StoreError::Missing)?;
+        let mut indexes = Indexes::new(segment.base, it.segment_rules.index_interval_bytes);
         let scan = Scan::new(&self.disk, &segment.file, 0, segment.size, shape.end());
         let mut scan = if checked { scan.checked() } else { scan };
         loop {
@@ -601,6 +600,7 @@ impl<D: Disk> Store<D> {
     /// Cuts the log at an offset, and reads what is left.
     pub(crate) fn cut(&mut self, log: LogId, offset: Offset, era: Era) -> Result<Shape, StoreError> {
         self.log_mut(log)?.era = era;
+        self.write_epochs(log)?;
         let Loaded { shape, .. } = self.read_log(log, Trust::default())?;
         let first = shape.segments().next().map(|segment| segment.base).unwrap_or_default();
         let is_anew = offset > shape.end() || offset < first;
@@ -700,8 +700,10 @@ impl<D: Disk> Store<D> {
             self.drop_segment(log, file)?;
         }
         let file = self.next_file(log)?;
-        self.add_segment(log, file, offset, 0)?;
-        Ok(Shape::new(log, offset, file, self.log_mut(log)?.era))
+        let it = self.log_mut(log)?;
+        let (era, rules) = (it.era, it.segment_rules);
+        self.add_segment(log, file, offset, SegmentRules { reserve: 0, ..rules })?;
+        Ok(Shape::begin(log, offset, file, era, rules))
     }
 
     /// A segment's indexes: those in memory, else the files', else made anew.
@@ -712,6 +714,7 @@ impl<D: Disk> Store<D> {
             return Ok(indexes.clone());
         }
         let (dir, base, size, handle) = (it.dir, segment.base, segment.size, segment.file.clone());
+        let interval_bytes = it.segment_rules.index_interval_bytes;
         let paths = ["index", "timeindex", "log"].map(|suffix| it.path(base, suffix));
         if let Some(index) = self.read_file(dir, &paths[0])?
             && let Some(timeindex) = self.read_file(dir, &paths[1])?
@@ -720,7 +723,7 @@ impl<D: Disk> Store<D> {
         {
             return Ok(indexes);
         }
-        let mut indexes = Indexes::new(base);
+        let mut indexes = Indexes::new(base, interval_bytes);
         let mut scan = Scan::new(&self.disk, &handle, 0, size, base);
         loop {
             match scan.next() {

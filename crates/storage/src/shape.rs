@@ -9,8 +9,8 @@ use protocol::{Era, ErrorCode, FileId, LeaderEpoch, Offset, WallMs};
 use crate::aborted::AbortedTransactions;
 use crate::clean::Cleaned;
 use crate::epochs::Epochs;
-use crate::index::{INDEX_INTERVAL_BYTES, Pace};
-use crate::op::{Cell, LogId, StoreOp, file_id};
+use crate::index::Pace;
+use crate::op::{Cell, LogId, SegmentRules, StoreOp, file_id};
 use crate::producers::{Producers, Sequence};
 use crate::snapshot::Snapshot;
 use crate::tail::{TAIL_BATCHES, Tail, TailEntry};
@@ -57,8 +57,8 @@ pub struct Shape {
     files: u32,
     /// A clean is under way: its sources must stay.
     cleaning: bool,
-    /// Bytes of disk that are set aside for the next segment.
-    reserve: u32,
+    /// How the next segment begins.
+    segment_rules: SegmentRules,
     mounted: Mounted,
 }
 
@@ -113,9 +113,10 @@ pub struct LogRules {
 }
 
 impl LogRules {
-    /// The bytes of disk that are set aside for a new segment.
-    pub fn reserve(&self) -> u32 {
-        if self.preallocate { self.segment_bytes.max(0).cast_unsigned() } else { 0 }
+    /// How a new segment begins.
+    pub fn segments(&self) -> SegmentRules {
+        let reserve = if self.preallocate { self.segment_bytes.max(0).cast_unsigned() } else { 0 };
+        SegmentRules { reserve, index_interval_bytes: self.index_interval_bytes }
     }
 }
 
@@ -198,10 +199,15 @@ impl AppendError {
 impl Shape {
     /// An empty log that begins at an offset, with its first segment numbered.
     pub fn new(log: LogId, base: Offset, file: FileId, era: Era) -> Shape {
+        Shape::begin(log, base, file, era, SegmentRules::default())
+    }
+
+    /// The same by the topic's settings.
+    pub(crate) fn begin(log: LogId, base: Offset, file: FileId, era: Era, segment_rules: SegmentRules) -> Shape {
         Shape {
             log,
             sealed: Arc::default(),
-            active: Segment::new(file, base, None),
+            active: Segment::new(file, base, None, segment_rules),
             log_start: base,
             end: base,
             written: base,
@@ -214,7 +220,7 @@ impl Shape {
             era,
             files: count_after(file),
             cleaning: false,
-            reserve: 0,
+            segment_rules,
             mounted: Mounted::default(),
         }
     }
@@ -377,7 +383,7 @@ impl Shape {
         let (first, last) = (first.base_offset, last.last_offset());
         let mut ops = Vec::new();
         self.active.seen.get_or_insert(now);
-        self.reserve = rules.reserve();
+        self.segment_rules = rules.segments();
         if self.must_roll(&batches, rules, now) {
             // A gap (the leader's log is compacted) belongs inside a file, unless the file could not name what follows it.
             let base = if last.0 - self.end.0 > SEGMENT_LIMIT { first } else { self.end };
@@ -385,7 +391,7 @@ impl Shape {
         }
         let mut new_epoch = false;
         for head in batches.heads() {
-            new_epoch |= self.admit(head, rules.index_interval_bytes);
+            new_epoch |= self.admit(head);
             self.producers.apply(head);
         }
         if new_epoch {
@@ -396,9 +402,9 @@ impl Shape {
     }
 
     /// Takes note of a batch at the end of the active segment. True if it begins a leader epoch.
-    fn admit(&mut self, head: &BatchHead, index_interval_bytes: i32) -> bool {
+    fn admit(&mut self, head: &BatchHead) -> bool {
         self.tail.push(TailEntry::of(head, self.active.file, self.active.size));
-        self.active.admit(head, index_interval_bytes);
+        self.active.admit(head);
         self.end = head.next_offset();
         self.epochs.latest() < Some(head.leader_epoch) && self.epochs.assign(head.leader_epoch, head.base_offset)
     }
@@ -422,10 +428,11 @@ impl Shape {
     fn roll(&mut self, base: Offset, now: WallMs) -> StoreOp {
         let file = file_id(self.log, self.files);
         self.files += 1;
-        let sealed = std::mem::replace(&mut self.active, Segment::new(file, base, Some(now)));
+        let next = Segment::new(file, base, Some(now), self.segment_rules);
+        let sealed = std::mem::replace(&mut self.active, next);
         Arc::make_mut(&mut self.sealed).push(sealed);
         self.snapshot_at = Some(base);
-        StoreOp::Roll(self.log, file, base, self.producers.snapshot(), self.reserve)
+        StoreOp::Roll(self.log, file, base, self.producers.snapshot(), self.segment_rules)
     }
 
     /// Everything below `end` is written: an `Append` is stored.
@@ -633,14 +640,15 @@ impl Shape {
 }
 
 impl Segment {
-    pub(crate) fn new(file: FileId, base: Offset, seen: Option<WallMs>) -> Segment {
-        Segment { file, base, size: 0, first_timestamp: None, max_timestamp: -1, seen, pace: Pace::default() }
+    pub(crate) fn new(file: FileId, base: Offset, seen: Option<WallMs>, rules: SegmentRules) -> Segment {
+        let pace = Pace::new(rules.index_interval_bytes);
+        Segment { file, base, size: 0, first_timestamp: None, max_timestamp: -1, seen, pace }
     }
 
-    pub(crate) fn admit(&mut self, head: &BatchHead, index_interval_bytes: i32) {
+    pub(crate) fn admit(&mut self, head: &BatchHead) {
         self.first_timestamp.get_or_insert(head.max_timestamp);
         self.max_timestamp = self.max_timestamp.max(head.max_timestamp);
-        self.pace.step(head.size() as u32, self.max_timestamp, index_interval_bytes);
+        self.pace.step(head.size() as u32, self.max_timestamp);
         self.size += head.size() as u32;
     }
 
@@ -703,7 +711,7 @@ impl Shape {
 
     /// Adds a batch that was read, and what it says if it is a marker. The snapshot holds what producers did below `from`.
     pub(crate) fn rebuild_batch(&mut self, head: &BatchHead, from: Offset, marker: Option<EndTransaction>) {
-        self.admit(head, INDEX_INTERVAL_BYTES);
+        self.admit(head);
         if head.base_offset >= from
             && let Some(aborted) = self.producers.replay(head, marker)
         {

@@ -12,10 +12,11 @@ use crate::clean::Job;
 use crate::copy::{Copying, hex};
 use crate::disk::Disk;
 use crate::find::Found;
-use crate::flush::{replace, replace_unsynced};
+use crate::flush::replace;
+use crate::graves::{Grave, keeper};
 use crate::index::Indexes;
 use crate::meta;
-use crate::op::{Cell, DirId, Done, LogId, OpId, StoreError, StoreOp, file_id, log_of};
+use crate::op::{Cell, DirId, Done, LogId, OpId, SegmentRules, StoreError, StoreOp, file_id, log_of};
 use crate::segments::Segments;
 
 /// Sealed segments whose indexes stay in memory: a full one takes megabytes.
@@ -43,6 +44,10 @@ pub struct Store<D: Disk> {
     /// Leader epochs that began and have no batch yet. A node begins thousands when it starts, most of them for logs that
     /// nobody writes to: they are written with the first batch.
     epochs: Map<LogId, Bytes>,
+    /// What the operation that is being carried out gives up, if it keeps that.
+    pub(crate) grave: Option<Grave<D::File>>,
+    /// What was given up and is still there, of each log the earliest first.
+    pub(crate) graves: Map<LogId, VecDeque<Grave<D::File>>>,
 }
 
 /// Segment files that were opened, and those that no new answer will name.
@@ -122,8 +127,11 @@ pub(crate) struct Log<F> {
     pub(crate) names_dirty: bool,
     /// See [`crate::LogSpec::synced`].
     pub(crate) synced: bool,
-    /// A power cut could tear the file of its leader epochs. Batches behind the recovery point tell of them too.
-    pub(crate) epochs_dirty: bool,
+    /// Those of the active segment; indexes that are made anew are made by them, too.
+    pub(crate) segment_rules: SegmentRules,
+    /// What the file of its leader epochs is to hold from the next flush on. Until then batches behind the recovery point tell
+    /// of them, and the file is the last one, whole: Apache Kafka that opens the directory takes it at its word.
+    pub(crate) epochs: Option<Bytes>,
 }
 
 /// A segment and its open file.
@@ -190,6 +198,8 @@ impl<D: Disk> Store<D> {
             cached: VecDeque::new(),
             ends: VecDeque::new(),
             epochs: Map::new(),
+            grave: None,
+            graves: Map::new(),
         }
     }
 
@@ -266,13 +276,23 @@ impl<D: Disk> Store<D> {
 
     /// Carries out one operation.
     pub fn execute(&mut self, op: StoreOp) -> Result<Done, StoreError> {
+        let keeper = keeper(&op);
+        self.grave = keeper.map(|_| Grave::default());
+        let result = self.carry_out(op);
+        if let Some(log) = keeper {
+            self.close_grave(log, &result);
+        }
+        result
+    }
+
+    fn carry_out(&mut self, op: StoreOp) -> Result<Done, StoreError> {
         match op {
             StoreOp::Mount(log, spec) => self.in_lane(Some(spec.dir), |store| store.mount(log, &spec)),
             StoreOp::Append(log, file, batches) => {
                 self.in_lane(self.dir_of(log), |store| store.append(log, file, &[batches]))
             }
-            StoreOp::Roll(log, file, base, snapshot, reserve) => {
-                self.in_lane(self.dir_of(log), |store| store.roll(log, (file, base), snapshot, reserve))
+            StoreOp::Roll(log, file, base, snapshot, rules) => {
+                self.in_lane(self.dir_of(log), |store| store.roll(log, (file, base), snapshot, rules))
             }
             StoreOp::Flush(log) => self.in_lane(self.dir_of(log), |store| store.flush(log)),
             StoreOp::Truncate(log, offset, era) => {
@@ -280,6 +300,7 @@ impl<D: Disk> Store<D> {
             }
             StoreOp::Delete(log, files) => self.in_lane(self.dir_of(log), |store| store.delete(log, &files)),
             StoreOp::Remove(log) => self.in_lane(self.dir_of(log), |store| store.remove(log)),
+            StoreOp::Sweep(log) => self.sweep(log),
             StoreOp::Swap(log, sources, segments) => {
                 self.in_lane(self.dir_of(log), |store| store.swap(log, &sources, &segments))
             }
@@ -333,14 +354,12 @@ impl<D: Disk> Store<D> {
 
     pub(crate) fn dir_of_cell(&self, cell: Cell) -> Option<DirId> {
         match cell {
-            Cell::QuorumState(log) | Cell::LeaderEpochs(log) | Cell::Producers(log, _) | Cell::Snapshot(log, _) => {
-                self.dir_of(log)
-            }
             Cell::RecoveryPoints(dir)
             | Cell::HighWatermarks(dir)
             | Cell::LogStarts(dir)
             | Cell::CleanerOffsets(dir)
             | Cell::CleanShutdown(dir) => Some(dir),
+            _ => self.dir_of(cell.log()?),
         }
     }
 
@@ -409,9 +428,16 @@ impl<D: Disk> Store<D> {
         if it.synced {
             return replace(&mut self.disk, dir, &path, epochs);
         }
-        // Nobody waits for the disk here: until the log's next flush a crash has its batches read, which tell the same.
-        (it.epochs_dirty, it.names_dirty) = (true, true);
-        replace_unsynced(&mut self.disk, dir, &path, epochs)
+        // Nobody waits for the disk here.
+        it.epochs = Some(epochs);
+        Ok(())
+    }
+
+    /// Has the file of its leader epochs say what the log does, for whoever is about to read it.
+    pub(crate) fn write_epochs(&mut self, log: LogId) -> Result<(), StoreError> {
+        let it = self.log_mut(log)?;
+        let (dir, path) = (it.dir, it.epochs_path());
+        it.epochs.take().map_or(Ok(()), |epochs| replace(&mut self.disk, dir, &path, epochs))
     }
 
     fn roll(
@@ -419,7 +445,7 @@ impl<D: Disk> Store<D> {
         log: LogId,
         (file, base): (FileId, Offset),
         snapshot: Bytes,
-        reserve: u32,
+        rules: SegmentRules,
     ) -> Result<Done, StoreError> {
         self.write_indexes(log)?;
         self.trim(log)?;
@@ -436,7 +462,7 @@ impl<D: Disk> Store<D> {
         };
         // Not synced: it has a CRC, and what is missing or torn is made anew from the log.
         self.write_file(dir, &path, snapshot)?;
-        self.add_segment(log, file, base, reserve)?;
+        self.add_segment(log, file, base, rules)?;
         Ok(Done::Rolled)
     }
 
@@ -467,7 +493,7 @@ impl<D: Disk> Store<D> {
         log: LogId,
         file: FileId,
         base: Offset,
-        reserve: u32,
+        rules: SegmentRules,
     ) -> Result<(), StoreError> {
         let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
         let handle = self.disk.open(it.dir, &it.path(base, "log"), true)?;
@@ -476,13 +502,14 @@ impl<D: Disk> Store<D> {
         if dirty {
             self.disk.set_len(&handle, 0)?;
         }
-        let reserved = reserve > 0;
+        let reserved = rules.reserve > 0;
         if reserved {
-            self.disk.reserve(&handle, u64::from(reserve))?;
+            self.disk.reserve(&handle, u64::from(rules.reserve))?;
         }
+        it.segment_rules = rules;
         it.files = it.files.max((file.0 as u32).saturating_add(1));
         it.names_dirty = true;
-        let indexes = Some(Indexes::new(base));
+        let indexes = Some(Indexes::new(base, rules.index_interval_bytes));
         it.segments.insert(file, OpenSegment { indexes, dirty, reserved, ..OpenSegment::new(base, handle.clone(), 0) });
         self.changes.opened.push((file, handle));
         Ok(())
@@ -580,17 +607,16 @@ impl<D: Disk> Store<D> {
         Ok(Done::Deleted)
     }
 
-    /// Closes and unlinks a segment. The log goes first: what else is left after a crash belongs to nothing.
+    /// Gives a segment up. The log goes first: what else is left after a crash belongs to nothing.
     pub(crate) fn drop_segment(&mut self, log: LogId, file: FileId) -> Result<(), StoreError> {
         let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
         let segment = it.segments.remove(&file).ok_or(StoreError::Missing)?;
         it.names_dirty = true;
         let (dir, folder) = (it.dir, it.folder.clone());
-        self.disk.close(segment.file);
-        self.changes.gone.push(file);
         for suffix in ["log", "index", "timeindex", "txnindex", "snapshot"] {
-            self.unlink(dir, &segment_path(&folder, segment.base, suffix))?;
+            self.give_up(dir, &segment_path(&folder, segment.base, suffix))?;
         }
+        self.give_up_segment(file, segment);
         Ok(())
     }
 
@@ -608,13 +634,9 @@ impl<D: Disk> Store<D> {
         self.epochs.remove(&log);
         self.cleaning.remove(&log);
         for (file, segment) in it.segments.into_iter() {
-            self.disk.close(segment.file);
-            self.changes.gone.push(file);
+            self.give_up_segment(file, segment);
         }
-        self.disk.rename(it.dir, &it.folder, &it.grave)?;
-        // From here on the log is gone; what a crash leaves of it is swept by the next start.
-        self.disk.sync_dir(it.dir, "")?;
-        self.remove_folder(it.dir, &it.grave)?;
+        self.give_up_folder(it.dir, &it.folder, &it.grave)?;
         Ok(Done::Removed)
     }
 
@@ -749,24 +771,10 @@ struct Gather {
 
 /// Takes out the appends that must be written before the operation: those of its log, of all if it concerns a directory.
 fn take_concerned(gathered: &mut Map<LogId, Gather>, op: &StoreOp) -> Map<LogId, Gather> {
-    let log = match op {
-        StoreOp::Mount(log, _)
-        | StoreOp::Append(log, ..)
-        | StoreOp::Roll(log, ..)
-        | StoreOp::Flush(log)
-        | StoreOp::Truncate(log, ..)
-        | StoreOp::Delete(log, _)
-        | StoreOp::Remove(log)
-        | StoreOp::Swap(log, ..)
-        | StoreOp::Clean(log, ..)
-        | StoreOp::Copy(log, _)
-        | StoreOp::Move(log)
-        | StoreOp::DropCopy(log)
-        | StoreOp::Find(log, ..) => *log,
-        StoreOp::Load(region) => log_of(region.file),
-        StoreOp::Survey(_) | StoreOp::Measure(_) | StoreOp::SetAside(..) | StoreOp::Adopt(..) => return Map::new(),
-        StoreOp::Put(Cell::QuorumState(_) | Cell::LeaderEpochs(_), _) => return Map::new(),
-        StoreOp::Put(..) => return std::mem::take(gathered),
-    };
-    gathered.remove(&log).map(|gather| (log, gather)).into_iter().collect()
+    match (op, op.log()) {
+        (StoreOp::Put(Cell::QuorumState(_) | Cell::LeaderEpochs(_), _), _) => Map::new(),
+        (StoreOp::Put(..), _) => std::mem::take(gathered),
+        (_, None) => Map::new(),
+        (_, Some(log)) => gathered.remove(&log).map(|gather| (log, gather)).into_iter().collect(),
+    }
 }

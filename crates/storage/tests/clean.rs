@@ -323,6 +323,7 @@ fn bad_bytes_stop_a_clean_and_nothing_of_it_is_left() {
     for value in ["1", "2", "3", "4"] {
         node.append(plain(&[("a", Some(value))]));
     }
+    node.flush();
     node.scribble(&common::log_path(1), 66, b"?");
     let (names, shape) = (node.names(), node.shape.clone());
     let broken = plan(&node, 0);

@@ -197,6 +197,7 @@ fn a_synced_log_does_not_end_before_its_last_leader_epoch() {
     assert!(synced(&node).is_ok(), "the epoch is not on disk before its first batch is about to be");
     let end = node.shape.size();
     node.append(batch(1));
+    node.flush();
     node.resize(&log_path(0), end);
     assert!(synced(&node).is_ok(), "the epoch is put before its first batch");
     node.resize(&log_path(0), 0);

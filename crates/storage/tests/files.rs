@@ -4,9 +4,9 @@
 
 mod common;
 
-use common::{DIR, Node, batch_of, log_path, produced, small_segments};
+use common::{DIR, LOG, Node, batch_of, log_path, produced, small_segments, spec};
 use protocol::records::verify;
-use storage::{Cell, StoreOp, meta};
+use storage::{Cell, LogRules, LogSpec, SegmentRules, Store, StoreOp, meta};
 
 fn file(node: &Node, path: &str) -> Vec<u8> {
     let files = node.store.disk().files();
@@ -44,6 +44,36 @@ fn indexes_name_last_offsets_and_positions() {
     assert_eq!(file(&node, "orders-0/00000000000000000000.timeindex"), timeindex);
 }
 
+/// As in Kafka a segment keeps the interval that it began with, and indexes that are made anew have the same entries.
+#[test]
+fn indexes_are_as_coarse_as_the_topic_wants() {
+    let mut node = Node::new();
+    let path = |base: i64| format!("orders-0/{base:020}.index");
+    let entries = |node: &Node, base| file(node, &path(base)).len() / 8;
+    let segment_bytes = 10 * batch_of(&[0, 1], 500).bytes() as i32;
+    // The first segment began before anybody set anything.
+    for interval in [4_096, 0, 2_500] {
+        node.rules = LogRules { index_interval_bytes: interval, segment_bytes, ..LogRules::default() };
+        for time in 0..10 {
+            node.append(batch_of(&[time, time + 1], 500));
+        }
+    }
+    node.append(batch_of(&[50], 20));
+    let sealed: Vec<i64> = node.shape.segments().map(|it| it.base.0).take(3).collect();
+    let found: Vec<usize> = sealed.iter().map(|base| entries(&node, *base)).collect();
+    assert_eq!(found, [2, 9, 3], "of ten batches of 1.1 KB each");
+    // All of it is read again.
+    let before: Vec<Vec<u8>> = sealed.iter().map(|base| file(&node, &path(*base))).collect();
+    let segments = SegmentRules { index_interval_bytes: 0, ..SegmentRules::default() };
+    let mut disk = node.store.into_disk();
+    disk.crash();
+    let mut store = Store::new(disk);
+    store.execute(StoreOp::Mount(LOG, LogSpec { segments, ..spec() })).unwrap();
+    let node = Node { store, shape: node.shape, rules: node.rules, epoch: node.epoch };
+    assert_eq!(file(&node, &path(sealed[1])), before[1]);
+    assert_eq!(entries(&node, sealed[2]), 9, "by what the topic says now");
+}
+
 #[test]
 fn a_roll_leaves_indexes_and_a_snapshot() {
     let mut node = Node::new().rules(small_segments(200));
@@ -68,5 +98,6 @@ fn a_roll_leaves_indexes_and_a_snapshot() {
     assert_eq!(file(&node, "orders-0/00000000000000000000.index"), []);
     let timeindex = file(&node, "orders-0/00000000000000000000.timeindex");
     assert_eq!(timeindex, [&1_000i64.to_be_bytes()[..], &1u32.to_be_bytes()].concat());
+    node.flush();
     assert_eq!(file(&node, "orders-0/leader-epoch-checkpoint"), b"0\n1\n0 0\n");
 }

@@ -268,6 +268,7 @@ fn garbage_in_checkpoints_is_named() {
     for path in ["orders-0/leader-epoch-checkpoint", "orders-0/partition.metadata", "replication-offset-checkpoint"] {
         let mut node = Node::new();
         node.append(batch(1));
+        node.flush();
         let name = TopicPartition { topic: Str::from("orders"), partition: 0 };
         node.run([StoreOp::Put(Cell::HighWatermarks(DIR), meta::format_offsets([(&name, Offset(1))]))]);
         node.scribble(path, 0, b"\0\0\0\0");
@@ -293,9 +294,10 @@ fn epochs_of_batches(node: &mut Node) -> Vec<(i32, i64)> {
     found
 }
 
-/// The first append to each log, and to each leader epoch, waited twice for the disk, and all others waited with it.
+/// The first append to each log, and to each leader epoch, waited twice for the disk, and all others waited with it. Then they
+/// replaced the good file by one that was not on disk: a power cut could leave it empty, and Apache Kafka without any epoch.
 #[test]
-fn leader_epochs_are_synced_with_the_next_flush() {
+fn leader_epochs_are_written_with_the_next_flush() {
     let mut node = Node::new();
     let synced = |node: &Node| {
         let files = node.store.disk().survey();
@@ -304,7 +306,7 @@ fn leader_epochs_are_synced_with_the_next_flush() {
     for epoch in [0, 4] {
         node.epoch = LeaderEpoch(epoch);
         node.append(batch(1));
-        assert_eq!(synced(&node), Some(false), "epoch {epoch}");
+        assert_eq!(synced(&node), (epoch > 0).then_some(true), "epoch {epoch}: the file is the last one, or none yet");
         node.flush();
         assert_eq!(synced(&node), Some(true), "epoch {epoch}");
     }
@@ -487,8 +489,10 @@ fn a_removed_log_leaves_nothing() {
     let op = node.shape.remove();
     let mut crashing = node.clone();
     node.run([op.clone()]);
-    assert_eq!(node.names(), Vec::<String>::new());
+    assert!(node.names().iter().all(|it| it.contains("-delete/")), "{:?}", node.names());
     assert_eq!(node.store.execute(StoreOp::Flush(LOG)), Err(StoreError::Missing));
+    node.run([StoreOp::Sweep(LOG)]);
+    assert_eq!(node.names(), Vec::<String>::new());
     assert_eq!(node.restart().unwrap().shape.end(), Offset(0));
     // Half way: the folder is renamed, its files are there.
     crashing.store.disk_mut().inject(Fault {
@@ -498,7 +502,8 @@ fn a_removed_log_leaves_nothing() {
         lasting: true,
         full: false,
     });
-    assert!(matches!(crashing.store.execute(op), Err(StoreError::Io(_))));
+    crashing.run([op]);
+    assert!(matches!(crashing.store.execute(StoreOp::Sweep(LOG)), Err(StoreError::Io(_))));
     let mut disk = crashing.store.into_disk();
     disk.heal();
     disk.power_cut();

@@ -197,11 +197,14 @@ fn jitter_rolls_segments_at_other_times() {
 fn a_segment_rolls_when_its_indexes_cannot_go_on() {
     let rules = LogRules { segment_index_bytes: 24, index_interval_bytes: 0, ..LogRules::default() };
     let mut shape = empty(0);
+    let mut rolls = |time, rules: &LogRules| {
+        append(&mut shape, batch_of(&[time], 1), rules).iter().any(|op| matches!(op, StoreOp::Roll(..)))
+    };
+    // The segment that was there before anybody set anything keeps its interval, and is full by its bytes.
+    let full = LogRules { segment_bytes: batch_of(&[0], 1).bytes() as i32, ..rules.clone() };
+    assert_eq!([rolls(0, &rules), rolls(1, &rules), rolls(2, &full)], [false, false, true]);
     // The first batch adds no entry, the second fills the one place that a time index of 24 bytes has.
-    let rolled: Vec<bool> = (0..4)
-        .map(|time| append(&mut shape, batch_of(&[time], 1), &rules).iter().any(|op| matches!(op, StoreOp::Roll(..))))
-        .collect();
-    assert_eq!(rolled, [false, false, true, false]);
+    assert_eq!([3, 4, 5].map(|time| rolls(time, &rules)), [false, true, false]);
 
     let mut shape = empty(0);
     append(&mut shape, batch(1), &LogRules::default());

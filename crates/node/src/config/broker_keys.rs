@@ -318,8 +318,7 @@ pub const BROKER_KEYS: &[Definition] = &[
         .doc("The size at which a new segment begins."),
     Definition::new("log.segment.delete.delay.ms", Long, Some("60000"), AtLeast(0))
         .cluster_wide()
-        .doc("Milliseconds before a file that is no longer part of a log is removed.")
-        .idle(),
+        .doc("Milliseconds before a file that is no longer part of a log is removed."),
     Definition::new("max.connection.creation.rate", Int, Some("2147483647"), AtLeast(0)).cluster_wide().idle(),
     Definition::new("max.connections", Int, Some("2147483647"), AtLeast(0))
         .cluster_wide()
@@ -341,7 +340,8 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("metadata.log.max.snapshot.interval.ms", Long, Some("3600000"), AtLeast(0)),
     Definition::new("metadata.log.segment.bytes", Int, Some("1073741824"), AtLeast(8_388_608))
         .doc("The size at which the metadata log begins a new segment."),
-    Definition::new("metadata.log.segment.ms", Long, Some("604800000"), Any).idle(),
+    Definition::new("metadata.log.segment.ms", Long, Some("604800000"), Any)
+        .doc("The age in milliseconds at which the metadata log begins a new segment."),
     Definition::new("metadata.max.idle.interval.ms", Int, Some("500"), AtLeast(0))
         .doc("If set: milliseconds between records that say nothing in the metadata log; 0 for none."),
     Definition::new("metadata.max.retention.bytes", Long, Some("104857600"), Any),
@@ -567,16 +567,13 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("socket.connection.setup.timeout.max.ms", Long, Some("30000"), Any).idle(),
     Definition::new("socket.connection.setup.timeout.ms", Long, Some("10000"), Any).idle(),
     Definition::new("socket.listen.backlog.size", Int, Some("50"), AtLeast(1))
-        .doc("How many connections may wait to be accepted.")
-        .idle(),
+        .doc("How many connections may wait to be accepted."),
     Definition::new("socket.receive.buffer.bytes", Int, Some("102400"), Any)
-        .doc("The sockets' receive buffer; -1 for the system's default.")
-        .idle(),
+        .doc("The sockets' receive buffer; -1 for the system's default."),
     Definition::new("socket.request.max.bytes", Int, Some("104857600"), AtLeast(1))
         .doc("The largest request accepted, in bytes."),
     Definition::new("socket.send.buffer.bytes", Int, Some("102400"), Any)
-        .doc("The sockets' send buffer; -1 for the system's default.")
-        .idle(),
+        .doc("The sockets' send buffer; -1 for the system's default."),
     Definition::new("ssl.allow.dn.changes", Boolean, Some("false"), Any).idle(),
     Definition::new("ssl.allow.san.changes", Boolean, Some("false"), Any).idle(),
     Definition::new("ssl.cipher.suites", List, Some(""), Any).per_broker().idle(),

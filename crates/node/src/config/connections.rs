@@ -12,7 +12,31 @@ pub struct ConnectionLimits {
     pub most_per_ip: usize,
 }
 
+/// What the node's file says of its sockets; where it says nothing the system decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sockets {
+    /// `socket.listen.backlog.size`.
+    pub backlog: Option<i32>,
+    /// `socket.send.buffer.bytes`.
+    pub send_bytes: Option<usize>,
+    /// `socket.receive.buffer.bytes`.
+    pub receive_bytes: Option<usize>,
+}
+
 impl Config {
+    /// What is set for the sockets of clients and other nodes. Kafka's own defaults are not kept: 100 KiB would be less than
+    /// the system has for a connection that needs more.
+    pub fn sockets(&self) -> Sockets {
+        let text = |key: &str| self.explicit(key).map(|it| it.trim().to_owned());
+        // -1 is the system's default.
+        let bytes = |key: &str| text(key).and_then(|it| it.parse().ok());
+        Sockets {
+            backlog: text("socket.listen.backlog.size").and_then(|it| it.parse().ok()),
+            send_bytes: bytes("socket.send.buffer.bytes"),
+            receive_bytes: bytes("socket.receive.buffer.bytes"),
+        }
+    }
+
     /// The effective limits on connections.
     pub fn connections(&self, image: &Image) -> ConnectionLimits {
         let number = |key: &str| {

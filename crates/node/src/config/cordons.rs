@@ -36,7 +36,7 @@ impl Config {
         let value = self.broker_value(image, KEY).unwrap_or_default();
         let named = list(&value);
         let is_cordoned = |dir: &Str| named.iter().any(|it| *it == ALL || dir == it);
-        let dirs = (0..).zip(&self.log_dirs).filter(|(_, dir)| is_cordoned(dir));
+        let dirs = (0..).zip(self.log_dirs.iter().take(self.replica_dirs)).filter(|(_, dir)| is_cordoned(dir));
         dirs.map(|(place, _)| DirId(place)).collect()
     }
 }

@@ -29,7 +29,7 @@ use protocol::{NodeId, Str, Uuid};
 
 pub use broker_keys::BROKER_KEYS;
 pub use cleaner::{CleanerConfig, Share};
-pub use connections::ConnectionLimits;
+pub use connections::{ConnectionLimits, Sockets};
 pub(crate) use cordons::{KEY as CORDONED, check as check_cordons};
 pub use definition::{ConfigError, Definition, Kind, Rule, Update, list};
 pub use group_keys::{GROUP_KEYS, check_group, group_key, group_synonym};
@@ -40,6 +40,7 @@ pub use past::Past;
 pub use properties::parse_properties;
 pub use quorum::QuorumConfig;
 pub use replication::ReplicationConfig;
+pub(crate) use topic::FILE_DELETE_DELAY_MS;
 pub use topic::{TimestampPolicy, TopicConfig};
 pub use topic_keys::TOPIC_KEYS;
 
@@ -89,8 +90,10 @@ pub struct Config {
     pub inter_broker_listener_name: Str,
     /// `controller.quorum.voters`; empty when the quorum's own records say who votes.
     pub voters: Vec<Voter>,
-    /// `log.dirs`, else `log.dir`.
+    /// `log.dirs`, else `log.dir`; behind them `metadata.log.dir` if it is none of them.
     pub log_dirs: Vec<Str>,
+    /// So many of them, from the first on, are for replicas.
+    pub replica_dirs: usize,
     /// The position in `log_dirs` of the metadata log (`metadata.log.dir`).
     pub metadata_log_dir: u16,
     /// `num.partitions`.
@@ -215,9 +218,10 @@ impl Config {
             let what = "controller.quorum.auto.join.enable is only supported when process.roles contains the 'controller' role.";
             return Err(ConfigError(what.into()));
         }
-        let log_dirs = log_dirs(&values)?;
+        let mut log_dirs = log_dirs(&values)?;
         check_cordons(values.explicit(CORDONED).map_or("", Str::as_str), &log_dirs)?;
-        let metadata_log_dir = metadata_log_dir(&values, &log_dirs)?;
+        let replica_dirs = log_dirs.len();
+        let metadata_log_dir = metadata_log_dir(&values, &mut log_dirs);
         let groups = GroupConfig::of(&values)?;
         Ok(Config {
             identity: Identity::default(),
@@ -231,6 +235,7 @@ impl Config {
             inter_broker_listener_name: network.inter_broker_name,
             voters,
             log_dirs,
+            replica_dirs,
             metadata_log_dir,
             num_partitions: values.int("num.partitions"),
             num_recovery_threads_per_data_dir: values.int("num.recovery.threads.per.data.dir"),
@@ -398,18 +403,18 @@ fn log_dirs(values: &Values<'_>) -> Result<Vec<Str>, ConfigError> {
     if let Some(twice) = dirs.iter().enumerate().find(|(index, dir)| dirs[..*index].contains(dir)) {
         return Err(ConfigError(format!("Configuration '{key}' values must not be duplicated: {}", twice.1)));
     }
-    if dirs.len() > usize::from(u16::MAX) {
-        return Err(ConfigError(format!("Configuration '{key}' names more than {} directories", u16::MAX)));
+    if dirs.len() >= usize::from(u16::MAX) {
+        return Err(ConfigError(format!("Configuration '{key}' names more than {} directories", u16::MAX - 1)));
     }
     Ok(dirs)
 }
 
-fn metadata_log_dir(values: &Values<'_>, log_dirs: &[Str]) -> Result<u16, ConfigError> {
-    let Some(dir) = values.text("metadata.log.dir") else { return Ok(0) };
-    let position = log_dirs.iter().position(|it| *it == dir).and_then(|it| u16::try_from(it).ok());
-    position.ok_or_else(|| {
-        ConfigError(format!(
-            "metadata.log.dir={dir}: expected one of log.dirs; a directory of its own is not supported yet"
-        ))
-    })
+/// The position of `metadata.log.dir`, which is added if it is none of `log.dirs`.
+fn metadata_log_dir(values: &Values<'_>, log_dirs: &mut Vec<Str>) -> u16 {
+    let Some(dir) = values.text("metadata.log.dir") else { return 0 };
+    let position = log_dirs.iter().position(|it| *it == dir).unwrap_or(log_dirs.len());
+    if position == log_dirs.len() {
+        log_dirs.push(dir);
+    }
+    u16::try_from(position).unwrap_or(u16::MAX)
 }

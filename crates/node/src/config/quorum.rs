@@ -32,6 +32,8 @@ pub struct QuorumConfig {
     pub max_idle_interval_ms: i64,
     /// `metadata.log.segment.bytes`.
     pub segment_bytes: i32,
+    /// `metadata.log.segment.ms`.
+    pub segment_ms: i64,
     /// `metadata.log.max.record.bytes.between.snapshots`.
     pub max_bytes_between_snapshots: i64,
     /// `metadata.log.max.snapshot.interval.ms`; 0 for never.
@@ -67,6 +69,7 @@ impl QuorumConfig {
             append_linger_ms: if_set("controller.quorum.append.linger.ms"),
             max_idle_interval_ms: if_set("metadata.max.idle.interval.ms"),
             segment_bytes: values.metadata_segment_bytes(),
+            segment_ms: values.long("metadata.log.segment.ms"),
             max_bytes_between_snapshots: values.long("metadata.log.max.record.bytes.between.snapshots"),
             max_snapshot_interval_ms: values.long("metadata.log.max.snapshot.interval.ms"),
             max_retention_bytes: values.long("metadata.max.retention.bytes"),

@@ -94,15 +94,43 @@ fn unknown_and_idle_keys_are_warnings() {
         ("max.connections.per.ip.overrides", true),
         ("queued.max.requests", true),
         ("queued.max.request.bytes", true),
-        ("socket.listen.backlog.size", true),
-        ("socket.receive.buffer.bytes", true),
-        ("socket.send.buffer.bytes", true),
+        ("socket.listen.backlog.size", false),
+        ("socket.receive.buffer.bytes", false),
+        ("socket.send.buffer.bytes", false),
+        ("log.segment.delete.delay.ms", false),
+        ("metadata.log.segment.ms", false),
         ("log.flush.offset.checkpoint.interval.ms", true),
         ("log.flush.start.offset.checkpoint.interval.ms", true),
     ] {
         assert_eq!(broker_key(key).map(|it| it.idle), Some(is_idle), "{key}");
     }
-    assert_eq!(topic_key("segment.jitter.ms").map(|it| it.idle), Some(false));
+    for key in ["segment.jitter.ms", "file.delete.delay.ms"] {
+        assert_eq!(topic_key(key).map(|it| it.idle), Some(false));
+    }
+}
+
+#[test]
+fn the_metadata_log_may_have_a_directory_of_its_own() {
+    let dirs = |pairs: &[(&str, &str)]| {
+        let config = Config::parse(&combined(pairs)).expect("valid").0;
+        (
+            config.log_dirs.iter().map(Str::as_str).collect::<Vec<_>>().join(" "),
+            config.replica_dirs,
+            config.metadata_log_dir,
+        )
+    };
+    assert_eq!(dirs(&[("log.dirs", "/a,/b")]), ("/a /b".into(), 2, 0));
+    assert_eq!(dirs(&[("log.dirs", "/a,/b"), ("metadata.log.dir", "/b")]), ("/a /b".into(), 2, 1));
+    assert_eq!(dirs(&[("log.dirs", "/a,/b"), ("metadata.log.dir", "/c")]), ("/a /b /c".into(), 2, 2));
+}
+
+#[test]
+fn sockets_are_as_the_file_says_or_the_system() {
+    let sockets = |pairs: &[(&str, &str)]| Config::parse(&combined(pairs)).expect("valid").0.sockets();
+    assert_eq!(sockets(&[]), Sockets::default());
+    let set =
+        [("socket.listen.backlog.size", "7"), ("socket.send.buffer.bytes", "9"), ("socket.receive.buffer.bytes", "-1")];
+    assert_eq!(sockets(&set), Sockets { backlog: Some(7), send_bytes: Some(9), receive_bytes: None });
 }
 
 #[test]

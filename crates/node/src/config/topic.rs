@@ -18,6 +18,9 @@ pub enum TimestampPolicy {
     LogAppendTime,
 }
 
+/// `file.delete.delay.ms` unless anybody says otherwise.
+pub(crate) const FILE_DELETE_DELAY_MS: i64 = 60_000;
+
 /// The effective settings of one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicConfig {
@@ -138,6 +141,13 @@ fn default(key: &str) -> &'static str {
 }
 
 impl Config {
+    /// `log.segment.delete.delay.ms`: how long the folder of a log that is gone stays, whatever its topic said.
+    pub(crate) fn log_delete_delay_ms(&self, image: &Image) -> i64 {
+        let of_all = Resource { kind: crate::image::ResourceType::Topic, name: Str::default() };
+        let value = self.topic_value(image, &of_all, "file.delete.delay.ms");
+        value.and_then(|it| it.trim().parse().ok()).unwrap_or(FILE_DELETE_DELAY_MS)
+    }
+
     /// The effective value of a topic's key: the topic's own, else the first synonym set for this broker, for all
     /// brokers, or in the node's file, else the default. `None` is Kafka's null.
     pub fn topic_value(&self, image: &Image, topic: &Resource, key: &str) -> Option<Str> {

@@ -23,8 +23,7 @@ pub const TOPIC_KEYS: &[Definition] = &[
     Definition::new("delete.retention.ms", Long, Some("86400000"), AtLeast(0))
         .doc("Milliseconds for which a compacted topic keeps tombstones."),
     Definition::new("file.delete.delay.ms", Long, Some("60000"), AtLeast(0))
-        .doc("Milliseconds before a file that is no longer part of the log is removed.")
-        .idle(),
+        .doc("Milliseconds before a file that is no longer part of the log is removed."),
     Definition::new("flush.messages", Long, Some("9223372036854775807"), AtLeast(1))
         .doc("How many records may be written before they are forced to disk."),
     Definition::new("flush.ms", Long, Some("9223372036854775807"), AtLeast(0))

@@ -47,7 +47,7 @@ impl Node {
             return self.describe_log_dirs(&pending, out);
         }
         let id = self.deferred.number();
-        for dir in self.online_dirs() {
+        for dir in self.replica_dirs() {
             self.ops.start(Purpose::Measure(dir, id), StoreOp::Measure(dir), out);
             pending.outstanding += 1;
         }
@@ -80,10 +80,10 @@ impl Node {
     }
 
     fn describe_log_dirs(&mut self, pending: &PendingLogDirs, out: &mut Outbox) {
-        let online = self.online_dirs();
+        let online = self.replica_dirs();
         let cordoned = self.config.cordoned_dirs(&self.image);
         let has_cordons = self.image.feature(METADATA_VERSION) >= CORDONED_DIRECTORIES;
-        let dirs = self.config.log_dirs.iter().enumerate();
+        let dirs = self.config.log_dirs.iter().take(self.config.replica_dirs).enumerate();
         let results = dirs.filter_map(|(index, path)| Some((DirId(u16::try_from(index).ok()?), path)));
         let results = results.map(|(dir, path)| {
             let mut result = DescribeLogDirsResult { log_dir: path.clone(), ..DescribeLogDirsResult::default() };

@@ -10,9 +10,17 @@ use crate::outbox::Outbox;
 use crate::partition::{PartitionKey, Sight};
 
 impl Node {
+    /// The directories that have not failed.
     pub(crate) fn online_dirs(&self) -> Vec<DirId> {
         let dirs = (0..self.config.log_dirs.len()).filter_map(|it| u16::try_from(it).ok()).map(DirId);
         dirs.filter(|dir| !self.life.offline.contains(dir)).collect()
+    }
+
+    /// Those of them that are for replicas.
+    pub(crate) fn replica_dirs(&self) -> Vec<DirId> {
+        let mut dirs = self.online_dirs();
+        dirs.retain(|dir| usize::from(dir.0) < self.config.replica_dirs);
+        dirs
     }
 
     /// Mounts a partition's log if this broker is one of its replicas and has not mounted it.
@@ -25,7 +33,7 @@ impl Node {
         let directory = image.directory_of(self.config.node_id).unwrap_or(Uuid::ZERO);
         let preferred = self.moves.preferred(&topic.name, key.partition);
         let preferred = preferred.filter(|dir| self.dir_of(directory) != Some(*dir));
-        if let Some(dir) = preferred.filter(|dir| self.online_dirs().contains(dir)) {
+        if let Some(dir) = preferred.filter(|dir| self.replica_dirs().contains(dir)) {
             self.life.chosen.insert(key, dir);
             return self.ask_for_own_directory(now, key, dir, out);
         }
@@ -44,7 +52,7 @@ impl Node {
 
     /// Looks for a replica in one directory after the other.
     fn seek(&mut self, now: Now, key: PartitionKey, out: &mut Outbox) {
-        if let Some(dir) = self.online_dirs().first().copied() {
+        if let Some(dir) = self.replica_dirs().first().copied() {
             self.life.sought.insert(key, dir);
             self.mount_in(now, key, dir, false, out);
         }
@@ -69,7 +77,7 @@ impl Node {
     /// was in one that is lost, for all this broker can tell, or it is new.
     fn seek_on(&mut self, now: Now, key: PartitionKey, dir: DirId, out: &mut Outbox) {
         self.partitions.forget(key);
-        if let Some(next) = self.online_dirs().into_iter().find(|it| *it > dir) {
+        if let Some(next) = self.replica_dirs().into_iter().find(|it| *it > dir) {
             self.life.sought.insert(key, next);
             return self.mount_in(now, key, next, false, out);
         }
@@ -104,7 +112,7 @@ impl Node {
         match ids.iter().position(|id| *id == directory && !id.is_zero()) {
             Some(position) => u16::try_from(position).ok().map(DirId),
             // With one directory there is nothing to choose.
-            None => (ids.len() <= 1).then_some(DirId(0)),
+            None => (self.config.replica_dirs <= 1).then_some(DirId(0)),
         }
     }
 
@@ -118,9 +126,9 @@ impl Node {
         let cordoned = self.config.cordoned_dirs(&self.image);
         // Where all are cordoned, one that came here nevertheless goes to the first, as in Kafka.
         let count = |dir| {
-            if cordoned.len() < self.config.log_dirs.len() { self.partitions.count(dir) + chosen(dir) } else { 0 }
+            if cordoned.len() < self.config.replica_dirs { self.partitions.count(dir) + chosen(dir) } else { 0 }
         };
-        let counts = self.online_dirs().into_iter().map(|dir| (cordoned.contains(&dir), count(dir), dir));
+        let counts = self.replica_dirs().into_iter().map(|dir| (cordoned.contains(&dir), count(dir), dir));
         let Some((_, _, dir)) = counts.min() else { return };
         let Some(id) = self.config.identity.directory_ids.get(usize::from(dir.0)) else { return };
         self.life.chosen.insert(key, dir);

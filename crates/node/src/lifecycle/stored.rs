@@ -117,7 +117,7 @@ impl Node {
         }
         self.futures_failed(now, dir, out);
         // The disk's own words name the file, and so the directory.
-        if self.online_dirs().is_empty() {
+        if self.replica_dirs().is_empty() {
             return self.fail(format!("no log directory is left: {error}"), out);
         }
         if dir.0 == self.config.metadata_log_dir {

@@ -56,7 +56,7 @@ impl Partitions {
             synced: false,
             replicated: false,
             compacted: config.compact,
-            reserve: rules_of(&config).reserve(),
+            segments: rules_of(&config).segments(),
         };
         let partition = Partition::mounting(now, key, topic, dir, log, me, image, config);
         self.by_key.insert(key, Arc::new(partition));
@@ -121,7 +121,8 @@ impl Partitions {
             *postponed = None;
         } else if !matches!(partition.state, State::Offline) {
             self.removing.insert(name.clone(), None);
-            ops.start(Purpose::Remove(partition.dir, name), StoreOp::Remove(partition.log), out);
+            let purpose = Purpose::Remove(partition.log, partition.dir, name);
+            ops.start(purpose, StoreOp::Remove(partition.log), out);
         }
         partition.go_offline()
     }
@@ -132,6 +133,10 @@ impl Partitions {
 
     pub(crate) fn get_mut(&mut self, key: &PartitionKey) -> Option<&mut Partition> {
         self.by_key.get_mut(key).map(Arc::make_mut)
+    }
+
+    pub(crate) fn by_log(&self, log: LogId) -> Option<&Partition> {
+        self.get(self.by_log.get(&log)?)
     }
 
     pub(crate) fn by_log_mut(&mut self, log: LogId) -> Option<(PartitionKey, &mut Partition)> {

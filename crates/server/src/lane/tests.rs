@@ -3,7 +3,7 @@ use std::time::Duration;
 use protocol::records::{BatchBuilder, Compression, PureCompressors};
 use protocol::{LeaderEpoch, Offset, Str, Uuid, WallMs};
 use storage::clean::CleanPlan;
-use storage::{DirId, LogRules, LogSpec};
+use storage::{DirId, LogRules, LogSpec, SegmentRules, Shape};
 
 use super::*;
 
@@ -30,8 +30,17 @@ fn spec(partition: i32) -> LogSpec {
         synced: false,
         replicated: false,
         compacted: false,
-        reserve: 0,
+        segments: SegmentRules::default(),
     }
+}
+
+/// A record at the end of a log.
+fn append(shape: &mut Shape) -> StoreOp {
+    let mut builder = BatchBuilder::new(Compression::None);
+    builder.push(WallMs(1_000), None, Some(b"value"), &[]);
+    let batches = builder.build_batches(&PureCompressors).unwrap();
+    let ops = shape.append(batches, LeaderEpoch(0), &LogRules::default(), WallMs(1_000)).unwrap().ops;
+    ops.into_iter().find(|op| matches!(op, StoreOp::Append(..))).unwrap()
 }
 
 #[test]
@@ -49,16 +58,12 @@ fn flushes_and_mounts_beside_other_work_are_overtaken_by_nothing_that_depends_on
     let mut shape = shape.clone();
     let mut ops = Vec::new();
     for _ in 0..3 {
-        let mut builder = BatchBuilder::new(Compression::None);
-        builder.push(WallMs(1_000), None, Some(b"value"), &[]);
-        let batches = builder.build_batches(&PureCompressors).unwrap();
-        let appended = shape.append(batches, LeaderEpoch(0), &LogRules::default(), WallMs(1_000)).unwrap();
-        ops.extend(appended.ops.into_iter().filter(|op| matches!(op, StoreOp::Append(..))));
-        ops.push(StoreOp::Flush(log));
+        ops.extend([append(&mut shape), StoreOp::Flush(log)]);
     }
     // A topic of many partitions, of which the last is deleted before it was there; and the log itself.
     ops.extend((1..LOGS).map(|it| StoreOp::Mount(LogId(it + 1), spec(it as i32))));
     ops.extend([StoreOp::Remove(LogId(LOGS)), StoreOp::Remove(log)]);
+    ops.extend([StoreOp::Sweep(LogId(LOGS)), StoreOp::Sweep(log)]);
     let count = ops.len();
     lane.submit((10..).map(OpId).zip(ops).collect());
     let mut order = Vec::new();
@@ -291,13 +296,8 @@ fn mounts_hold_up_nobody_who_does_not_need_them() {
     let mounted = next();
     let [(0, Ok(Done::Mounted(shape)))] = &mounted[..] else { panic!("{mounted:?}") };
     let mut shape = shape.clone();
-    let mut builder = BatchBuilder::new(Compression::None);
-    builder.push(WallMs(1_000), None, Some(b"value"), &[]);
-    let batches = builder.build_batches(&PureCompressors).unwrap();
-    let appended = shape.append(batches, LeaderEpoch(0), &LogRules::default(), WallMs(1_000)).unwrap();
-    let appends = appended.ops.into_iter().filter(|op| matches!(op, StoreOp::Append(..)));
     let mounts = (2..=LOGS).map(|it| StoreOp::Mount(LogId(it), spec(it as i32)));
-    lane.submit((1..).map(OpId).zip(appends.chain(mounts)).collect());
+    lane.submit((1..).map(OpId).zip([append(&mut shape)].into_iter().chain(mounts)).collect());
     go_on.send(()).unwrap();
     assert_eq!(next(), [(1, Ok(Done::Appended))], "an append is answered before the mounts");
     // Of one that waits and one that does not.
@@ -312,8 +312,8 @@ fn mounts_hold_up_nobody_who_does_not_need_them() {
     assert!(answers.len() <= MOUNTS + 3, "no more mounts come before than were under way: {answers:?}");
     drop(go_on);
     lane.stop();
-    let left = std::fs::read_dir(folder.path()).unwrap().count();
-    assert_eq!(left, LOGS as usize - 2);
+    let names = std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|it| !it.ends_with("-delete")).count(), LOGS as usize - 2);
 }
 
 /// A clean of a deleted topic's log went on by its paths, in the folder of the topic that was created next.
@@ -335,7 +335,7 @@ fn a_clean_ends_with_its_log() {
         synced: false,
         replicated: false,
         compacted: true,
-        reserve: 0,
+        segments: SegmentRules::default(),
     };
     let mounted = answers(&lane, &woken, 0, vec![StoreOp::Mount(log, spec)]);
     let [Ok(Done::Mounted(shape))] = &mounted[..] else { panic!("{mounted:?}") };

@@ -8,7 +8,7 @@ use protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, Offse
 use protocol::messages::{ConfigRecord, PartitionRecord, RegisterBrokerRecord, TopicRecord};
 use protocol::records::{BatchBuilder, Batches, Compression, PureCompressors, Record};
 use protocol::{LeaderEpoch, NodeId, WallMs};
-use storage::{DirId, LogSpec};
+use storage::{DirId, LogSpec, SegmentRules};
 
 use super::*;
 
@@ -32,7 +32,7 @@ pub(super) fn cluster(replicas: &[Pid], settings: &[Setting]) -> Checks {
         synced: false,
         replicated: false,
         compacted: false,
-        reserve: 0,
+        segments: SegmentRules::default(),
     };
     for pid in replicas {
         let index = checks.mounting(&spec).expect("a topic's log");

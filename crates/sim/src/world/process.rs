@@ -260,6 +260,7 @@ impl Broker {
             StoreOp::Put(cell, _) => Some(DiskLane::Cell(*cell)),
             StoreOp::Clean(..)
             | StoreOp::Copy(..)
+            | StoreOp::Sweep(_)
             | StoreOp::Survey(_)
             | StoreOp::Measure(_)
             | StoreOp::SetAside(..)

@@ -12,7 +12,7 @@ use super::transactions::{self, Aborted, Transactions};
 use super::{CleanPlan, CleanStats, Cleaned};
 use crate::disk::Disk;
 use crate::index::Indexes;
-use crate::op::{DirId, StoreError};
+use crate::op::{DirId, SegmentRules, StoreError};
 use crate::shape::Segment;
 use crate::store::segment_path;
 
@@ -207,7 +207,8 @@ impl<F: Clone> Job<F> {
     ) -> Result<(), StoreError> {
         let Some(first) = group.first() else { return Ok(()) };
         let mut filter = Filter::default();
-        outputs.push(Output::create(disk, self.dir, &self.folder, first.base)?);
+        let rules = SegmentRules { reserve: 0, index_interval_bytes: self.plan.index_interval_bytes };
+        outputs.push(Output::create(disk, self.dir, &self.folder, first.base, rules)?);
         for source in group {
             let mut reader = Reader::new(source, 0, self.piece());
             while let Some((position, head, bytes)) = reader.next(disk).map_err(|why| why.at(&self.folder, source))? {
@@ -224,10 +225,10 @@ impl<F: Clone> Job<F> {
                     // Only recompression can make a group larger than it was.
                     if outputs.last().is_some_and(|output| !output.has_room(&head, kept.len())) {
                         self.finish(disk, outputs)?;
-                        outputs.push(Output::create(disk, self.dir, &self.folder, head.base_offset)?);
+                        outputs.push(Output::create(disk, self.dir, &self.folder, head.base_offset, rules)?);
                     }
                     let Some(output) = outputs.last_mut() else { continue };
-                    output.push(&kept, plan.index_interval_bytes)?;
+                    output.push(&kept)?;
                     if output.waiting.len() >= self.piece() {
                         let bytes = output.write(disk)?;
                         if !pace(bytes) {
@@ -287,14 +288,15 @@ impl<F: Clone> Output<F> {
         dir: DirId,
         folder: &str,
         base: Offset,
+        rules: SegmentRules,
     ) -> Result<Output<F>, StoreError> {
         // A clean that was stopped may have left some of them.
         discard(disk, dir, folder, base)?;
         let file = disk.open(dir, &cleaned_path(folder, base, "log"), true)?;
         Ok(Output {
             file,
-            segment: Segment::new(FileId(0), base, None),
-            indexes: Indexes::new(base),
+            segment: Segment::new(FileId(0), base, None, rules),
+            indexes: Indexes::new(base, rules.index_interval_bytes),
             waiting: Vec::new(),
             aborted: Vec::new(),
         })
@@ -307,9 +309,9 @@ impl<F: Clone> Output<F> {
         self.segment.size == 0 || (end <= SEGMENT_LIMIT && reach <= SEGMENT_LIMIT)
     }
 
-    fn push(&mut self, batch: &[u8], index_interval_bytes: i32) -> Result<(), StoreError> {
+    fn push(&mut self, batch: &[u8]) -> Result<(), StoreError> {
         let head = BatchHead::decode(batch).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        self.segment.admit(&head, index_interval_bytes);
+        self.segment.admit(&head);
         self.indexes.push(&head);
         self.waiting.extend_from_slice(batch);
         Ok(())

@@ -110,16 +110,15 @@ impl<D: Disk> Store<D> {
         for file in sources {
             let it = self.log_mut(log)?;
             let source = it.segments.remove(file).ok_or(StoreError::Missing)?;
-            self.disk.close(source.file);
-            self.changes.gone.push(*file);
             let is_replaced = segments.iter().any(|segment| segment.base == source.base);
             for suffix in SUFFIXES {
-                self.unlink(dir, &segment_path(&folder, source.base, suffix))?;
+                self.give_up(dir, &segment_path(&folder, source.base, suffix))?;
             }
             // A snapshot stands where a segment begins.
             if !is_replaced {
-                self.unlink(dir, &segment_path(&folder, source.base, "snapshot"))?;
+                self.give_up(dir, &segment_path(&folder, source.base, "snapshot"))?;
             }
+            self.give_up_segment(*file, source);
         }
         for segment in segments {
             self.take_swap(dir, &folder, segment.base)?;

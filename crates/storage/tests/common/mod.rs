@@ -4,8 +4,8 @@
 use protocol::records::{BatchBuilder, BatchHead, Batches, Compression, PureCompressors, read};
 use protocol::{FileId, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Region, Str, Uuid, WallMs};
 use storage::{
-    Appended, DirId, Done, LogId, LogRules, LogSpec, Lookup, MemoryDisk, Plan, Seek, Shape, Store, StoreError, StoreOp,
-    TimestampOffset,
+    Appended, DirId, Done, LogId, LogRules, LogSpec, Lookup, MemoryDisk, Plan, Seek, SegmentRules, Shape, Store,
+    StoreError, StoreOp, TimestampOffset,
 };
 
 pub(crate) const LOG: LogId = LogId(7);
@@ -27,7 +27,7 @@ pub(crate) fn spec() -> LogSpec {
         synced: false,
         replicated: false,
         compacted: false,
-        reserve: 0,
+        segments: SegmentRules::default(),
     }
 }
 
