@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use node::config::Config;
-use protocol::messages::MetadataRecord;
+use protocol::messages::{FeatureLevelRecord, MetadataRecord};
 use protocol::{NodeId, Str, Uuid, WallMs};
 use quorum::{Voter, VoterSet};
 use server::DataDir;
 use storage::meta::MetaProperties;
+
+use crate::features::{KRAFT_VERSION, METADATA_VERSION, initial_levels, shown};
 
 /// Kafka's storage tool.
 #[derive(clap::Subcommand)]
@@ -35,6 +37,15 @@ pub(crate) enum StorageCommand {
         /// This node joins a cluster that is there: a broker, or a controller that becomes a voter by add-controller
         #[arg(short = 'N', long)]
         no_initial_controllers: bool,
+        /// The release whose levels of features the cluster begins with, like 4.2 or 4.0-IV3
+        #[arg(short, long, value_name = "RELEASE_VERSION")]
+        release_version: Option<String>,
+        /// The level of one feature, like group.version=1
+        #[arg(short, long, value_name = "FEATURE")]
+        feature: Vec<String>,
+        /// Refused: there are no SCRAM credentials here
+        #[arg(short = 'S', long, value_name = "ADD_SCRAM")]
+        add_scram: Vec<String>,
     },
     /// Show what the log directories of a configuration hold
     Info {
@@ -59,9 +70,19 @@ pub(crate) fn run(command: StorageCommand) -> ExitCode {
             standalone,
             initial_controllers,
             no_initial_controllers,
+            release_version,
+            feature,
+            add_scram,
         } => parse(&config).and_then(|config| {
+            if !add_scram.is_empty() {
+                return Err(
+                    "--add-scram is not supported: this version knows no SASL, and would not start on credentials."
+                        .into(),
+                );
+            }
+            let levels = initial_levels(release_version.as_deref(), &feature, config.voters.is_empty())?;
             let voters = voters_of(&config, standalone, initial_controllers.as_deref(), no_initial_controllers)?;
-            format(&config, &cluster_id, voters.as_ref(), ignore_formatted)?;
+            format(&config, &cluster_id, voters.as_ref(), &levels, ignore_formatted)?;
             Ok((String::new(), true))
         }),
         StorageCommand::Info { config } => parse(&config).map(|config| info(&config)),
@@ -159,7 +180,13 @@ fn parse(path: &Path) -> Result<Config, String> {
     Ok(config)
 }
 
-fn format(config: &Config, cluster_id: &str, voters: Option<&VoterSet>, ignore_formatted: bool) -> Result<(), String> {
+fn format(
+    config: &Config,
+    cluster_id: &str,
+    voters: Option<&VoterSet>,
+    levels: &[(&'static str, i16)],
+    ignore_formatted: bool,
+) -> Result<(), String> {
     let (mut empty, mut formatted) = (Vec::new(), None);
     for (index, path) in config.log_dirs.iter().enumerate() {
         let dir = DataDir::open(Path::new(path.as_str())).map_err(|error| error.to_string())?;
@@ -187,7 +214,9 @@ fn format(config: &Config, cluster_id: &str, voters: Option<&VoterSet>, ignore_f
             "Log directory {path} is already formatted. Use --ignore-formatted to ignore this directory and format the others."
         ));
     }
-    let features = node::controller::initial_features();
+    let features = records(levels);
+    let level = levels.iter().find(|(name, _)| *name == METADATA_VERSION).map_or(0, |(_, level)| *level);
+    let metadata_version = shown(METADATA_VERSION, level);
     match empty.is_empty() {
         true => println!("All of the log directories are already formatted."),
         false => println!("Bootstrap metadata: {}", told(&features)),
@@ -201,7 +230,7 @@ fn format(config: &Config, cluster_id: &str, voters: Option<&VoterSet>, ignore_f
             (true, None, Some(_)) => "dynamic metadata directory",
             (true, None, None) => "metadata directory",
         };
-        println!("Formatting {kind} {} with metadata.version {METADATA_VERSION}.", dir.path.display());
+        println!("Formatting {kind} {} with metadata.version {metadata_version}.", dir.path.display());
         let random = || server::random_id().map_err(|error| error.to_string());
         let directory_id = own.map_or_else(random, |voter| Ok(voter.directory_id))?;
         // Before the file that says that the directory is formatted, as Kafka does.
@@ -219,12 +248,22 @@ fn format(config: &Config, cluster_id: &str, voters: Option<&VoterSet>, ignore_f
     Ok(())
 }
 
+/// What stands for the levels at the beginning of a log; where nothing does, there is none.
+fn records(levels: &[(&'static str, i16)]) -> Vec<MetadataRecord> {
+    let levels = levels.iter().filter(|(name, level)| *name != KRAFT_VERSION && *level > 0);
+    let record = |(name, level): &(&'static str, i16)| FeatureLevelRecord {
+        name: Str::from_static(name),
+        feature_level: *level,
+    };
+    levels.map(|it| record(it).into()).collect()
+}
+
 /// What a new cluster begins with, as Java prints it.
 fn told(features: &[MetadataRecord]) -> String {
     let mut level = 0;
     let records = features.iter().filter_map(|it| match it {
         MetadataRecord::FeatureLevel(it) => {
-            if &*it.name == "metadata.version" {
+            if *it.name == *METADATA_VERSION {
                 level = it.feature_level;
             }
             let (name, level) = (&it.name, it.feature_level);
@@ -296,13 +335,9 @@ fn list(said: &mut String, [one, several]: [&str; 2], lines: &[String]) {
 
 /// Of the metadata log: what stands for nothing but the voters.
 const FIRST_SNAPSHOT: &str = "__cluster_metadata-0/00000000000000000000-0000000000.checkpoint";
-/// The level that a new cluster starts at, by its name in Kafka's MetadataVersion.
-const METADATA_VERSION: &str = "4.3-IV0";
 
 #[cfg(test)]
 mod tests {
-    use protocol::messages::FeatureLevelRecord;
-
     use super::*;
 
     fn config(pairs: &[(&str, &str)]) -> Config {
@@ -351,17 +386,19 @@ mod tests {
         let missing = format!("Found problems:\n  {one} does not exist\n  {two} does not exist\n\n");
         assert_eq!(info(&config), (missing, false));
         let voters = alone(&config).unwrap();
-        format(&config, "any-name", Some(&voters), false).unwrap();
+        let levels = initial_levels(None, &[], true).unwrap();
+        let format = |cluster, ignore| super::format(&config, cluster, Some(&voters), &levels, ignore);
+        format("any-name", false).unwrap();
         let (said, is_well) = info(&config);
         let start =
             format!("Found log directories:\n  {one}\n  {two}\n\nFound metadata: {{cluster.id=any-name, directory.id=");
         assert!(said.starts_with(&start) && said.ends_with(", node.id=1, version=1}\n\n") && is_well, "{said}");
-        let again = format(&config, "any-name", Some(&voters), false).unwrap_err();
+        let again = format("any-name", false).unwrap_err();
         assert!(again.starts_with("Log directory ") && again.ends_with("format the others."), "{again}");
-        format(&config, "any-name", Some(&voters), true).unwrap();
+        format("any-name", true).unwrap();
         // Neither way is a directory of another cluster taken for this one's.
         for ignore_formatted in [false, true] {
-            let other = format(&config, "another", Some(&voters), ignore_formatted).unwrap_err();
+            let other = format("another", ignore_formatted).unwrap_err();
             assert_eq!(
                 other,
                 format!("Invalid cluster.id in: {two}/meta.properties. Expected another, but read any-name")
@@ -371,6 +408,14 @@ mod tests {
         std::fs::write(&one, "").unwrap();
         let (said, is_well) = info(&config);
         assert!(said.ends_with(&format!("Found problem:\n  {one} is not a directory\n\n")) && !is_well, "{said}");
+    }
+
+    #[test]
+    fn a_cluster_begins_as_the_node_itself_would_have_it() {
+        let levels = initial_levels(None, &[], true).unwrap();
+        assert_eq!(records(&levels), node::controller::initial_features());
+        let old = initial_levels(Some("3.3-IV3"), &[], false).unwrap();
+        assert_eq!(records(&old), [FeatureLevelRecord { name: METADATA_VERSION.into(), feature_level: 7 }.into()]);
     }
 
     #[test]

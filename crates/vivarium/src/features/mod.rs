@@ -14,7 +14,8 @@ use protocol::{ResponseBody, Str};
 
 use crate::metadata_quorum::admin::{Admin, Refusal};
 use crate::metadata_quorum::properties;
-use releases::{FEATURES, LATEST, METADATA_VERSION, dependencies, level_of, name_and_level, shown, version_mapping};
+use releases::{FEATURES, LATEST, dependencies, level_of, name_and_level, version_mapping};
+pub(crate) use releases::{KRAFT_VERSION, METADATA_VERSION, initial_levels, shown};
 
 /// Kafka's tool for the levels of features.
 #[derive(clap::Args)]

@@ -1,9 +1,12 @@
 //! Releases of Kafka: their names, and the levels of features that their clusters begin with.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// The feature after which releases are named.
-pub(super) const METADATA_VERSION: &str = "metadata.version";
+pub(crate) const METADATA_VERSION: &str = "metadata.version";
+/// Voters as records; its level is in no bootstrap metadata.
+pub(crate) const KRAFT_VERSION: &str = "kraft.version";
 /// The first level of metadata.version that there still is, and its name; the names of the levels that follow.
 const FIRST_LEVEL: i16 = 7;
 const RELEASES: [&str; 25] = [
@@ -25,7 +28,7 @@ pub(super) struct Feature {
 
 /// In the order in which Kafka's tool has them.
 pub(super) const FEATURES: [Feature; 6] = [
-    Feature { name: "kraft.version", since: &[21], needs: None },
+    Feature { name: KRAFT_VERSION, since: &[21], needs: None },
     Feature { name: "transaction.version", since: &[24, 24], needs: None },
     Feature { name: "group.version", since: &[22], needs: None },
     Feature { name: "eligible.leader.replicas.version", since: &[26], needs: Some(23) },
@@ -38,10 +41,29 @@ impl Feature {
     pub(super) fn default_level(&self, metadata_version: i16) -> i16 {
         self.since.iter().filter(|since| **since <= metadata_version).count() as i16
     }
+
+    fn expect(&self, level: i16) -> Result<(), String> {
+        match (0..=self.since.len() as i16).contains(&level) {
+            true => Ok(()),
+            false => Err(format!("No feature:{} with feature level {level}", self.name)),
+        }
+    }
+
+    /// There is such a level, and it goes with this metadata.version.
+    fn check(&self, level: i16, metadata_version: i16) -> Result<(), String> {
+        self.expect(level)?;
+        match self.needs.filter(|needed| level > 0 && *needed > metadata_version) {
+            None => Ok(()),
+            Some(needed) => Err(format!(
+                "{} could not be set to {level} because it depends on {METADATA_VERSION} level {needed}",
+                self.name
+            )),
+        }
+    }
 }
 
 /// A level as people are told it.
-pub(super) fn shown(feature: &str, level: i16) -> String {
+pub(crate) fn shown(feature: &str, level: i16) -> String {
     if feature != METADATA_VERSION {
         return level.to_string();
     }
@@ -61,14 +83,95 @@ pub(super) fn level_of(version: &str) -> Result<i16, String> {
         (Some(major), Some(minor), Some(_)) => format!("{major}.{minor}"),
         _ => version.to_owned(),
     };
-    let released = RELEASES.iter().position(|it| *it == LATEST).unwrap_or_default();
+    let released = released();
     let of_release = |it: &&str| it.split_once("-IV").is_some_and(|(release, _)| release == key);
     let place =
         RELEASES.iter().position(|it| *it == key).or_else(|| RELEASES[..=released].iter().rposition(of_release));
-    place.map(|place| FIRST_LEVEL + place as i16).ok_or_else(|| {
-        let all = RELEASES.join(", ");
-        format!("Unknown metadata.version '{version}'. Supported metadata.version are: {all}")
-    })
+    place.map(|place| FIRST_LEVEL + place as i16).ok_or_else(|| unknown(version, &RELEASES))
+}
+
+/// The place of the last that is released.
+fn released() -> usize {
+    RELEASES.iter().position(|it| *it == LATEST).unwrap_or_default()
+}
+
+/// The levels that a cluster is formatted with, metadata.version first: those of a release, but for the features that are named
+/// with a level. A dynamic quorum is one whose voters the log names.
+pub(crate) fn initial_levels(
+    release: Option<&str>,
+    features: &[String],
+    is_dynamic: bool,
+) -> Result<Vec<(&'static str, i16)>, String> {
+    let mut asked = BTreeMap::new();
+    for it in features {
+        let (name, level) = name_and_level(it)?;
+        asked.insert(name, level);
+    }
+    let metadata_version = match (asked.remove(METADATA_VERSION), release) {
+        (Some(_), Some(_)) => {
+            return Err("Use --release-version instead of --feature metadata.version=X to avoid ambiguity.".to_owned());
+        }
+        (Some(level), None) => known_level(level)?,
+        (None, release) => released_level_of(release.unwrap_or(LATEST))?,
+    };
+    let mut names: Vec<&Feature> = FEATURES.iter().collect();
+    names.sort_by_key(|it| it.name);
+    if let Some(unknown) = asked.keys().find(|name| names.iter().all(|it| it.name != **name)) {
+        let all: Vec<&str> = names.iter().map(|it| it.name).collect();
+        return Err(format!("Unsupported feature: {unknown}. Supported features are: {}", all.join(", ")));
+    }
+    let mut levels = vec![(METADATA_VERSION, metadata_version)];
+    for feature in names {
+        let asked = asked.get(feature.name).copied();
+        let level = match feature.name {
+            KRAFT_VERSION => kraft_level(asked, is_dynamic)?,
+            _ => asked.unwrap_or_else(|| feature.default_level(metadata_version)),
+        };
+        feature.check(level, metadata_version)?;
+        levels.push((feature.name, level));
+    }
+    Ok(levels)
+}
+
+/// The level of a release that clusters can be formatted with.
+fn released_level_of(version: &str) -> Result<i16, String> {
+    match level_of(version) {
+        Ok(level) if level <= FIRST_LEVEL + released() as i16 => Ok(level),
+        _ => Err(unknown(version, &RELEASES[..=released()])),
+    }
+}
+
+fn known_level(level: i16) -> Result<i16, String> {
+    let last = FIRST_LEVEL + RELEASES.len() as i16 - 1;
+    let name = release(level).ok_or_else(|| {
+        format!("No MetadataVersion with feature level {level}. Valid feature levels are from {FIRST_LEVEL} to {last}.")
+    })?;
+    match level <= FIRST_LEVEL + released() as i16 {
+        true => Ok(level),
+        false => Err(format!("{METADATA_VERSION} {name} is not yet stable.")),
+    }
+}
+
+/// The level of kraft.version, which the voters decide.
+fn kraft_level(asked: Option<i16>, is_dynamic: bool) -> Result<i16, String> {
+    const FLAGS: &str = "controller.quorum.voters is empty and one of the flags --standalone, --initial-controllers, or \
+                         --no-initial-controllers is used.";
+    match (asked, is_dynamic) {
+        (None, _) => Ok(i16::from(is_dynamic)),
+        (Some(0), true) => Err(format!(
+            "Cannot set kraft.version to 0 if {FLAGS} For dynamic controllers support, try removing the --feature flag for \
+             kraft.version."
+        )),
+        (Some(level), false) if level != 0 => Err(format!(
+            "Cannot set kraft.version to {level} unless {FLAGS} For dynamic controllers support, try using one of --standalone, \
+             --initial-controllers, or --no-initial-controllers and removing controller.quorum.voters."
+        )),
+        (Some(level), _) => Ok(level),
+    }
+}
+
+fn unknown(version: &str, supported: &[&str]) -> String {
+    format!("Unknown metadata.version '{version}'. Supported metadata.version are: {}", supported.join(", "))
 }
 
 /// Says which levels a release has.
@@ -93,9 +196,7 @@ pub(super) fn dependencies(features: &[String], said: &mut String) -> Result<(),
         }
         let feature = FEATURES.iter().find(|feature| feature.name == name);
         let feature = feature.ok_or_else(|| format!("Unknown feature: {name}"))?;
-        if !(0..=feature.since.len() as i16).contains(&level) {
-            return Err(format!("No feature:{name} with feature level {level}"));
-        }
+        feature.expect(level)?;
         let _ = match feature.needs.filter(|_| level > 0) {
             None => writeln!(said, "{name}={level} has no dependencies."),
             Some(needed) => {
@@ -145,6 +246,81 @@ mod tests {
                 format!("Unknown metadata.version '{unknown}'. Supported metadata.version are: 3.3-IV3, 3.4-IV0,");
             assert!(why.starts_with(&start) && why.ends_with(", 4.3-IV0, 4.4-IV0"), "{why}");
         }
+    }
+
+    #[test]
+    fn a_cluster_begins_with_the_levels_that_kafka_would_give_it() {
+        let levels = |release: Option<&str>, features: &[&str], is_dynamic| {
+            let features: Vec<String> = features.iter().map(|it| (*it).to_owned()).collect();
+            let levels = initial_levels(release, &features, is_dynamic)?;
+            Ok::<_, String>(
+                levels.into_iter().map(|(name, level)| format!("{name}={level}")).collect::<Vec<_>>().join(" "),
+            )
+        };
+        assert_eq!(
+            levels(None, &[], true).unwrap(),
+            "metadata.version=30 eligible.leader.replicas.version=1 group.version=1 kraft.version=1 share.version=1 \
+             streams.version=1 transaction.version=2"
+        );
+        assert_eq!(
+            levels(Some("3.9"), &["group.version=1", "transaction.version = 0"], false).unwrap(),
+            "metadata.version=21 eligible.leader.replicas.version=0 group.version=1 kraft.version=0 share.version=0 \
+             streams.version=0 transaction.version=0"
+        );
+        assert_eq!(levels(None, &["metadata.version=25"], true), levels(Some("4.0.1"), &[], true));
+        for (release, feature, is_dynamic, why) in [
+            (
+                Some("4.4-IV0"),
+                None,
+                true,
+                "Unknown metadata.version '4.4-IV0'. Supported metadata.version are: 3.3-IV3, ",
+            ),
+            (Some("nope"), None, true, "Unknown metadata.version 'nope'. Supported metadata.version are: 3.3-IV3, "),
+            (
+                Some("4.0"),
+                Some("metadata.version=25"),
+                true,
+                "Use --release-version instead of --feature metadata.version=X",
+            ),
+            (None, Some("metadata.version=31"), true, "metadata.version 4.4-IV0 is not yet stable."),
+            (
+                None,
+                Some("metadata.version=99"),
+                true,
+                "No MetadataVersion with feature level 99. Valid feature levels are from 7",
+            ),
+            (
+                None,
+                Some("a.b=1"),
+                true,
+                "Unsupported feature: a.b. Supported features are: eligible.leader.replicas.version, ",
+            ),
+            (None, Some("group.version=2"), true, "No feature:group.version with feature level 2"),
+            (
+                Some("3.9"),
+                Some("eligible.leader.replicas.version=1"),
+                true,
+                "eligible.leader.replicas.version could not be set to 1 because it depends on metadata.version level 23",
+            ),
+            (None, Some("kraft.version=0"), true, "Cannot set kraft.version to 0 if controller.quorum.voters is empty"),
+            (
+                None,
+                Some("kraft.version=1"),
+                false,
+                "Cannot set kraft.version to 1 unless controller.quorum.voters is empty",
+            ),
+            (
+                None,
+                Some("group.version"),
+                true,
+                "Can't parse feature=level string group.version: equals sign not found.",
+            ),
+        ] {
+            let error = levels(release, feature.as_slice(), is_dynamic).unwrap_err();
+            assert!(error.starts_with(why), "{error}");
+        }
+        let error = levels(Some("5"), &[], true).unwrap_err();
+        assert!(error.ends_with(", 4.2-IV1, 4.3-IV0"), "{error}");
     }
 
     #[test]
