@@ -66,6 +66,8 @@ pub enum Action {
     RemoveVoter(Str, Str),
     /// A wire client produces a batch of its own making.
     WireProduce(WireProduce),
+    /// A wire client asks something.
+    WireAsk(WireAsk),
     /// A process starts.
     Start(Str),
     /// A process dies (a crash, `kill -9`): the page cache stays.
@@ -266,6 +268,17 @@ pub struct WireProduce {
     pub values: Vec<Bytes>,
 }
 
+/// A question by hand; `ask.rs` says which there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WireAsk {
+    /// Who asks.
+    pub client: Str,
+    /// What.
+    pub api: ApiKey,
+    /// About what.
+    pub fields: Vec<Setting>,
+}
+
 /// Where a consumer goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeekTo {
@@ -324,6 +337,9 @@ impl fmt::Display for Action {
             Action::AddVoter(client, node) => write!(f, "add-voter {client} {node}"),
             Action::RemoveVoter(client, node) => write!(f, "remove-voter {client} {node}"),
             Action::WireProduce(it) => it.fmt(f),
+            Action::WireAsk(it) => {
+                write!(f, "ask {} {}", it.client, it.api.name()).and_then(|()| write_settings(f, &it.fields))
+            }
             Action::Start(name) => write!(f, "start {name}"),
             Action::Kill(name) => write!(f, "kill {name}"),
             Action::PowerCut(name) => write!(f, "power-cut {name}"),

@@ -5,7 +5,7 @@
 //! moment can be visited and changed; a [`script::Scenario`] is a run as text.
 
 pub mod action;
-mod ask;
+pub mod ask;
 pub mod check;
 mod chunked;
 mod digest;

@@ -83,6 +83,10 @@ pub enum PlantedBug {
     ForgetsField,
     /// A leader sends a follower other records than it has, with a checksum that fits them.
     ServesOtherRecords,
+    /// The same of the metadata.
+    ServesOtherMetadata,
+    /// A node takes less of the metadata for committed than it did.
+    ForgetsCommitted,
     /// A follower is sent no more records.
     StarvesFollower,
     /// Another node is taken for the leader of the metadata quorum, too.

@@ -25,6 +25,14 @@ fn errors_say_where_and_what() {
             "drop next response of Prodduce to p1",
             "line 1, column 23: expected an API's name such as Produce, found \"Prodduce\"",
         ),
+        (
+            "ask w1 Fetch offset=5",
+            "line 1, column 22: expected a partition such as partition=orders-0, found the end of the line",
+        ),
+        (
+            "ask w1 Heartbeat colour=red",
+            "line 1, column 28: expected nothing but group=, member=, epoch=, found the end of the line",
+        ),
         ("network 1ms", "line 1, column 9: expected a range of durations such as 200us..1ms, found \"1ms\""),
         ("expect log t-0 a", "line 1, column 16: expected \"=\", found \"a\""),
     ] {
@@ -272,6 +280,8 @@ follow c1 orders
 close c1
 init-producer-id w1
 wire-produce w1 orders-0 acks=1 producer=1 epoch=0 sequence=7 value=a value=b
+ask w1 Fetch partition=orders-0 offset=5 epoch=1 last-epoch=0
+ask w1 OffsetCommit group=g partition=orders-0 offset=5 member=c1 epoch=3
 start b1
 kill b1
 power-cut b1

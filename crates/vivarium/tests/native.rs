@@ -7,9 +7,29 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What takes a few seconds.
-const SHORT: [&str; 4] = ["01-", "07-", "14-", "17-"];
+const SHORT: [&str; 4] = ["01-", "07-d", "14-", "17-"];
 /// And what takes up to a minute.
-const LONG: [&str; 10] = ["01-", "03-", "04-", "07-", "09-", "12-", "13-", "14-", "15-metadata-", "17-"];
+const LONG: [&str; 19] = [
+    "01-",
+    "02-",
+    "03-",
+    "04-",
+    "07-d",
+    "07-w",
+    "08-unclean-election.",
+    "09-last-replica-standing-after-a-crash",
+    "09-last-replica-standing-after-a-cut",
+    "09-last-replica-standing-and-elr",
+    "11-",
+    "12-",
+    "13-",
+    "14-",
+    "15-metadata-",
+    "17-",
+    "18-",
+    "19-",
+    "20-",
+];
 
 fn scenario(prefix: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sim/scenarios");

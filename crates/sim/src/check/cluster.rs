@@ -1,5 +1,7 @@
 //! What must hold among several nodes: who may lead, who is in sync, and that neither costs what is committed.
 
+use std::sync::Arc;
+
 use node::Node;
 use node::image::{Image, PartitionImage, Resource, TopicImage};
 use ordered::{Map, Set};
@@ -16,10 +18,22 @@ use crate::setup::PlantedBug;
 #[derive(Clone, Debug, Default)]
 pub(super) struct QuorumLedger {
     replicas: Map<Pid, Epochs>,
+    /// Each batch that was ever appended, in the order of epochs and places; shared with older moments until there is another.
+    batches: Arc<Vec<QuorumBatch>>,
     /// What is committed, of which epochs.
     committed: Epochs,
     /// A node has lost its disk: with it go votes and records, and nothing is promised any more.
     is_wiped: bool,
+}
+
+/// A batch of the metadata log.
+#[derive(Clone, Copy, Debug)]
+struct QuorumBatch {
+    epoch: i32,
+    base: i64,
+    crc: u32,
+    /// The epoch of the record before it; -1 while nobody has said.
+    before: i32,
 }
 
 impl Checks {
@@ -118,14 +132,19 @@ impl Checks {
             return;
         }
         let is_new_leader = partition.leader_epoch.0 > ledger.leader_epoch;
+        let leader = partition.leader.and_then(|id| self.nodes.get(&id).copied());
+        if let Some(leader) = leader.filter(|_| is_new_leader) {
+            self.elected(index, leader);
+        }
+        let ledger = &mut self.partitions[index];
         (ledger.partition_epoch, ledger.leader_epoch) = (partition.partition_epoch, partition.leader_epoch.0);
         self.partitions[index].isr.clone_from(&in_sync);
         self.partitions[index].assigned = replicas.iter().filter_map(|id| self.nodes.get(id).copied()).collect();
         self.partitions[index].elr = elr.iter().filter_map(|id| self.nodes.get(id).copied()).collect();
-        self.partitions[index].leader = partition.leader.and_then(|id| self.nodes.get(&id).copied());
+        self.partitions[index].leader = leader;
         let was_excused = self.may_lose(index);
         self.partitions[index].forgive();
-        let leader = partition.leader.filter(|_| is_new_leader).and_then(|id| self.nodes.get(&id).copied());
+        let leader = leader.filter(|_| is_new_leader);
         let ledger = &self.partitions[index];
         let lacks = |pid: &Pid| {
             let has = ledger.has(*pid);
@@ -187,11 +206,33 @@ impl Checks {
         }
     }
 
-    /// A node appends to its metadata log.
-    pub(crate) fn quorum_appended(&mut self, pid: Pid, batches: &Batches) {
-        let log = self.quorum.replicas.entry(pid).or_default();
+    /// A node appends to its metadata log. Who has the same epoch at the same offset has the same batch there, and the same
+    /// before it.
+    pub(crate) fn quorum_appended(&mut self, event: u64, pid: Pid, batches: &Batches) {
+        let quorum = &mut self.quorum;
+        let log = quorum.replicas.entry(pid).or_default();
+        let mut wrong = None;
         for head in batches.heads() {
-            log.push(head.leader_epoch.0, head.base_offset.0, head.next_offset().0);
+            let (epoch, base, crc) = (head.leader_epoch.0, head.base_offset.0, head.crc);
+            let before = log.at(base - 1).unwrap_or(-1);
+            log.push(epoch, base, head.next_offset().0);
+            let place = quorum.batches.partition_point(|it| (it.epoch, it.base) < (epoch, base));
+            match quorum.batches.get(place).filter(|it| (it.epoch, it.base) == (epoch, base)) {
+                None => Arc::make_mut(&mut quorum.batches).insert(place, QuorumBatch { epoch, base, crc, before }),
+                Some(known) if known.crc != crc => {
+                    wrong = Some(format!("another batch than others there: {crc:08x}, not {:08x}", known.crc));
+                }
+                Some(known) if before >= 0 && known.before >= 0 && known.before != before => {
+                    wrong = Some(format!("one of epoch {before} before it; others have one of {}", known.before));
+                }
+                Some(known) if known.before < before => Arc::make_mut(&mut quorum.batches)[place].before = before,
+                Some(_) => {}
+            }
+            if wrong.is_some() && !quorum.is_wiped {
+                let what = format!("process {} has in its metadata log at {base} of epoch {epoch} ", pid.0);
+                let what = what + &wrong.unwrap_or_default();
+                return self.find(event, Check::LogMatching, Verdict::Bug, what);
+            }
         }
     }
 
@@ -207,8 +248,15 @@ impl Checks {
         self.quorum.is_wiped |= !renamed;
     }
 
-    /// A node has heard that the metadata is committed up to an offset.
-    pub(crate) fn quorum_committed(&mut self, event: u64, pid: Pid, high_watermark: Offset) {
+    /// A node has heard that the metadata is committed up to an offset, after it had heard of another since it was started.
+    pub(crate) fn quorum_committed(&mut self, event: u64, pid: Pid, before: Offset, high_watermark: Offset) {
+        if high_watermark < before {
+            let what = format!(
+                "the high watermark of the metadata moves from {before} back to {high_watermark} at process {}",
+                pid.0
+            );
+            return self.find(event, Check::HighWatermark, Verdict::Bug, what);
+        }
         let quorum = &mut self.quorum;
         let Some(log) = quorum.replicas.get(&pid) else { return };
         if high_watermark.0 <= quorum.committed.end() || log.end() < high_watermark.0 {

@@ -7,7 +7,7 @@ pub enum Check {
     AckedStays,
     /// Offsets of a partition are dense and in order, as appended and as read, and what is read is what was appended.
     OffsetsDense,
-    /// A partition's high watermark never moves back.
+    /// A high watermark, of a partition and of the metadata, never moves back.
     HighWatermark,
     /// No consumer is given a record at or above the high watermark.
     ReadsBelow,
@@ -107,13 +107,13 @@ impl Check {
                 "A record that was acknowledged stays readable at its offset, unless the settings allow its loss."
             }
             Check::OffsetsDense => "Offsets of a partition are dense and in order, and readers get what was appended.",
-            Check::HighWatermark => "The high watermark of a partition never moves back.",
+            Check::HighWatermark => "The high watermark of a partition, and of the metadata, never moves back.",
             Check::ReadsBelow => "No consumer gets a record at or above the high watermark.",
             Check::Idempotence => "What an idempotent producer sent is in the log once and in order.",
             Check::FailedIsNotWritten => "A record that its producer was told is not written is not written.",
             Check::Codecs => "Every message survives being encoded and decoded.",
             Check::LogMatching => {
-                "Two replicas that have a record of the same epoch at an offset have the same log up to there."
+                "Two replicas, of the metadata too, that have a record of the same epoch at an offset have the same log up to there."
             }
             Check::OneLeader => "An epoch of a partition, and of the metadata quorum, has one leader.",
             Check::Isr => "Whoever is in sync, or eligible to lead, is a replica of the partition.",

@@ -119,6 +119,8 @@ pub(super) struct PartitionLedger {
     pub(super) isr: Vec<Pid>,
     pub(super) elr: Vec<Pid>,
     pub(super) leader: Option<Pid>,
+    /// Somebody asked for an unclean election, and there was one.
+    pub(super) unclean: bool,
     /// The last record of each client.
     last: Vec<(Pid, u64)>,
 }
@@ -224,6 +226,7 @@ impl PartitionLedger {
             isr: Vec::new(),
             elr: Vec::new(),
             leader: None,
+            unclean: false,
             last: Vec::new(),
         }
     }

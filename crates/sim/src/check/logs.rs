@@ -165,7 +165,7 @@ impl Checks {
     pub(super) fn may_lose(&self, index: usize) -> bool {
         let partition = &self.partitions[index];
         let promise = self.topics.get(&partition.topic).cloned().unwrap_or_default();
-        !partition.is_replicated() || promise.unclean || self.disks_lost(index, &promise)
+        !partition.is_replicated() || promise.unclean || partition.unclean || self.disks_lost(index, &promise)
     }
 
     /// True if as many brokers died as must have a committed record, and one of them has lost it.
@@ -203,6 +203,9 @@ impl Checks {
                 _ if is_rot => (Verdict::Allowed, "a bit of a log rotted, and who had it whole was not in sync"),
                 _ if promise.unclean => {
                     (Verdict::Allowed, "unclean.leader.election.enable lets a replica lead that was not in sync")
+                }
+                _ if partition.unclean => {
+                    (Verdict::Allowed, "an unclean election was asked for, and who leads since was not in sync")
                 }
                 _ if disks_lost => {
                     (Verdict::Allowed, "as many brokers as min.insync.replicas died or lost what was on their disks")
@@ -323,6 +326,8 @@ impl Checks {
             return;
         }
         partition.led_epoch = epoch.0;
+        self.elected(index, pid);
+        let partition = &self.partitions[index];
         let end = partition.replicas.get(&pid).map_or(0, |it| it.epochs.end());
         self.take_over(event, pid, index, end);
     }

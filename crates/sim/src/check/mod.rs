@@ -98,6 +98,8 @@ pub struct Checks {
     /// Who led each epoch of the metadata quorum.
     controllers: Map<i32, Pid>,
     quorum: cluster::QuorumLedger,
+    /// Unclean elections that were asked for and not answered: by whom, in which of its requests.
+    unclean_asked: Vec<(Pid, i32, TopicPartition)>,
     /// Consumer groups.
     groups: Map<Str, groups::GroupLedger>,
     nodes: Map<NodeId, Pid>,
@@ -251,6 +253,23 @@ impl Checks {
         if let Some(index) = self.find_partition(topic, partition) {
             self.partitions[index].rotten.push(rot);
         }
+    }
+
+    /// Somebody asks that a replica leads a partition though none in sync can, and accepts that what it lacks is lost.
+    pub(crate) fn unclean_asked(&mut self, by: Pid, request: i32, partition: &TopicPartition) {
+        self.unclean_asked.push((by, request, partition.clone()));
+    }
+
+    /// It has its answer: nobody is elected for its sake any more.
+    pub(crate) fn unclean_answered(&mut self, by: Pid, request: i32) {
+        self.unclean_asked.retain(|it| (it.0, it.1) != (by, request));
+    }
+
+    /// Somebody is elected, or says so before anybody has heard of it.
+    fn elected(&mut self, index: usize, leader: Pid) {
+        let it = &mut self.partitions[index];
+        let is_asked = self.unclean_asked.iter().any(|(.., at)| at.topic == it.topic && at.partition == it.partition);
+        it.unclean |= is_asked && !it.isr.contains(&leader) && !it.elr.contains(&leader);
     }
 
     /// Somebody changes settings of a topic.

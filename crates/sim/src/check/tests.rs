@@ -389,6 +389,39 @@ fn who_begins_to_lead_or_is_in_sync_has_what_is_committed() {
     assert_eq!(later(&[2, 1]), Some(Check::LeaderCompleteness));
 }
 
+/// Who asks for an unclean election accepts what comes of it, and of nothing else.
+#[test]
+fn an_unclean_election_that_was_asked_for_excuses_what_it_loses() {
+    let partition = |partition: i32| TopicPartition { topic: TOPIC, partition };
+    let later = |isr: &[i32]| {
+        let mut image = image(isr, &[], 1, 0);
+        let more = MetadataRecord::Topic(TopicRecord { name: "more".into(), topic_id: Uuid([8; 16]) });
+        image.apply(Offset(9), &more).expect("it is sound");
+        image
+    };
+    let elected = |before: &[i32], ask: &dyn Fn(&mut Checks)| {
+        let mut checks = with_nodes(cluster(&[LEADER, FOLLOWER], &[]));
+        checks.check_image(1, &image(before, &[], 0, 0), None);
+        checks.has(LEADER, 0, 0, "a");
+        checks.committed_to(LEADER, 1);
+        ask(&mut checks);
+        checks.check_image(2, &later(&[2]), None);
+        checks.has(FOLLOWER, 1, 0, "other");
+        (checks.broken().map(|it| it.check), checks.allowed())
+    };
+    let (broken, asked) =
+        ((Some(Check::LeaderCompleteness), 0), |it: &mut Checks| it.unclean_asked(CLIENT, 7, &partition(0)));
+    assert_eq!(elected(&[1], &asked), (None, 1));
+    assert_eq!(elected(&[1], &|_| {}), broken, "nobody asked");
+    assert_eq!(elected(&[1, 2], &asked), broken, "it was in sync: that election is clean");
+    assert_eq!(elected(&[1], &|it| it.unclean_asked(CLIENT, 7, &partition(1))), broken, "that is another partition");
+    let answered = |it: &mut Checks| {
+        asked(it);
+        it.unclean_answered(CLIENT, 7);
+    };
+    assert_eq!(elected(&[1], &answered), broken, "what was asked for was refused");
+}
+
 #[test]
 fn nothing_is_committed_by_too_few() {
     let moved = |isr: &[i32]| {
@@ -463,23 +496,53 @@ fn who_is_no_replica_any_more_needs_no_log() {
 #[test]
 fn a_controller_begins_with_all_that_is_committed() {
     let mut checks = Checks::default();
-    checks.quorum_appended(LEADER, &batch(1, 0, "a"));
-    checks.quorum_appended(FOLLOWER, &batch(1, 0, "a"));
-    checks.quorum_committed(1, LEADER, Offset(1));
-    checks.quorum_appended(LEADER, &batch(1, 1, "b"));
+    checks.quorum_appended(0, LEADER, &batch(1, 0, "a"));
+    checks.quorum_appended(0, FOLLOWER, &batch(1, 0, "a"));
+    checks.quorum_committed(1, LEADER, Offset(0), Offset(1));
+    checks.quorum_appended(0, LEADER, &batch(1, 1, "b"));
     checks.controls(2, FOLLOWER, LeaderEpoch(2));
     assert_eq!(checks.verdict(), None, "the second was not committed");
-    checks.quorum_committed(3, LEADER, Offset(2));
+    checks.quorum_committed(3, LEADER, Offset(0), Offset(2));
     checks.controls(4, FOLLOWER, LeaderEpoch(3));
     assert_eq!(checks.verdict(), Some(Check::LeaderCompleteness));
 
     let mut checks = Checks::default();
-    checks.quorum_appended(LEADER, &batch(1, 0, "a"));
-    checks.quorum_committed(1, LEADER, Offset(1));
-    checks.quorum_appended(FOLLOWER, &batch(2, 0, "other"));
-    checks.quorum_appended(FOLLOWER, &batch(2, 1, "more"));
-    checks.quorum_committed(2, FOLLOWER, Offset(2));
+    checks.quorum_appended(0, LEADER, &batch(1, 0, "a"));
+    checks.quorum_committed(1, LEADER, Offset(0), Offset(1));
+    checks.quorum_appended(0, FOLLOWER, &batch(2, 0, "other"));
+    checks.quorum_appended(0, FOLLOWER, &batch(2, 1, "more"));
+    checks.quorum_committed(2, FOLLOWER, Offset(0), Offset(2));
     assert_eq!(checks.verdict(), Some(Check::LeaderCompleteness), "what is committed stays");
+}
+
+#[test]
+fn metadata_logs_have_the_same_where_they_have_the_same_epoch() {
+    let appended = |more: &[(Pid, i32, i64, &'static str)]| {
+        let mut checks = Checks::default();
+        for (pid, epoch, base, value) in
+            [(LEADER, 1, 0, "a"), (FOLLOWER, 1, 0, "a"), (LEADER, 2, 1, "b")].iter().chain(more)
+        {
+            checks.quorum_appended(1, *pid, &batch(*epoch, *base, value));
+        }
+        checks.verdict()
+    };
+    assert_eq!(appended(&[(FOLLOWER, 2, 1, "b"), (FOLLOWER, 2, 2, "c"), (LEADER, 2, 2, "c")]), None);
+    assert_eq!(appended(&[(FOLLOWER, 1, 1, "x")]), None, "one of another epoch is another one");
+    assert_eq!(appended(&[(FOLLOWER, 2, 1, "x")]), Some(Check::LogMatching), "another record");
+    let other_before = [(THIRD, 0, 0, "z"), (THIRD, 2, 1, "b")];
+    assert_eq!(appended(&other_before), Some(Check::LogMatching), "the record before is another one");
+    assert_eq!(appended(&other_before[1..]), None, "of what is before its log begins it says nothing");
+}
+
+#[test]
+fn nobody_takes_less_of_the_metadata_for_committed_than_before() {
+    let mut checks = Checks::default();
+    checks.quorum_appended(1, LEADER, &batch(1, 0, "a"));
+    checks.quorum_committed(1, LEADER, Offset(0), Offset(1));
+    checks.quorum_committed(2, FOLLOWER, Offset(0), Offset(0));
+    assert_eq!(checks.verdict(), None, "each for itself");
+    checks.quorum_committed(3, LEADER, Offset(1), Offset(0));
+    assert_eq!(checks.verdict(), Some(Check::HighWatermark));
 }
 
 /// Two records of the same epoch at an offset, and others before them: the cut before KIP-279 left such logs.

@@ -65,7 +65,7 @@ fn why_not(action: &Action) -> Option<&'static str> {
         Action::DropResponse(..) | Action::DropMessage(_) | Action::CorruptRequest(..) => {
             "that takes something between client and broker that reads Kafka's protocol"
         }
-        Action::WireProduce(_) | Action::InitProducerId(_) | Action::Wire(..) => {
+        Action::WireProduce(_) | Action::WireAsk(_) | Action::InitProducerId(_) | Action::Wire(..) => {
             "no tool of Kafka's sends a request of somebody's own making"
         }
         Action::Poll(..) | Action::Seek(..) | Action::Commit(..) | Action::Slow(..) => {

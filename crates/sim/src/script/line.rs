@@ -236,7 +236,7 @@ impl Line {
 }
 
 /// Reads `topic-partition`.
-pub(super) fn partition_of(text: &str) -> Option<TopicPartition> {
+pub(crate) fn partition_of(text: &str) -> Option<TopicPartition> {
     let (topic, partition) = text.rsplit_once('-')?;
     let partition = partition.parse().ok().filter(|it| *it >= 0)?;
     (!topic.is_empty()).then(|| TopicPartition { topic: Str::from(topic), partition })

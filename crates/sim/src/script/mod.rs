@@ -39,6 +39,7 @@ use crate::setup::Setup;
 use quote::Duration;
 
 pub use line::ScriptError;
+pub(crate) use line::partition_of;
 pub use play::{Failure, Mark, Played, Wrong};
 pub use query::Query;
 pub use solve::Solved;

@@ -7,7 +7,7 @@ use super::query::Query;
 use super::quote::Duration;
 use super::words::{ACTIONS, AFTER, CONDITIONS, QUESTIONS, TOLD, listed};
 use super::{Condition, PATIENCE, Step};
-use crate::action::{Action, CreateTopic, DiskFault, Election, Load, Produce, SeekTo, WireProduce};
+use crate::action::{Action, CreateTopic, DiskFault, Election, Load, Produce, SeekTo, WireAsk, WireProduce};
 use crate::exhibit::Exhibit;
 use crate::history::Stamped;
 use crate::setup::{BrokerSetup, Setup};
@@ -248,6 +248,12 @@ pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
     }
     if line.eat("wire-produce") {
         return wire_produce(line);
+    }
+    if line.eat("ask") {
+        let (client, api) = (line.name("a wire client's name")?, line.api()?);
+        let it = WireAsk { client, api, fields: line.settings()? };
+        // Who is meant does not matter to what may stand there.
+        return it.request(Str::new()).map(|_| Action::WireAsk(it)).map_err(|expected| line.error(&expected));
     }
     if line.eat("elect") {
         let client = line.name("a wire client's name")?;

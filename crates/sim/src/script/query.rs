@@ -4,12 +4,12 @@ use std::fmt;
 
 use bytes::Bytes;
 use client::{Cause, Outcome};
-use protocol::messages::InitProducerIdResponse;
 use protocol::records::{self, PureCompressors, Record};
-use protocol::{ErrorCode, Offset, ResponseBody, Str, TopicPartition};
+use protocol::{ErrorCode, Offset, Str, TopicPartition};
 use storage::{Disk, Done, Seek, StoreOp};
 
 use super::quote::Quoted;
+use crate::ask;
 use crate::check::{Check, Told};
 use crate::queue::Pid;
 use crate::world::World;
@@ -218,33 +218,7 @@ impl World {
         let wire = self.process(pid).wire().ok_or(format!("{client} is not a wire client"))?;
         let response = usize::try_from(number).ok().and_then(|it| wire.answers.get(it));
         let response = response.ok_or(format!("{client} has no answer {number}"))?;
-        let words = match &response.body {
-            ResponseBody::Produce(produce) => {
-                let answers = produce.responses.iter().flat_map(|it| &it.partition_responses);
-                answers.flat_map(|it| [code(it.error_code), it.base_offset.to_string()]).collect()
-            }
-            ResponseBody::InitProducerId(InitProducerIdResponse {
-                error_code, producer_id, producer_epoch, ..
-            }) => {
-                vec![code(*error_code), producer_id.to_string(), producer_epoch.to_string()]
-            }
-            ResponseBody::ElectLeaders(it) if it.error_code != 0 => vec![code(it.error_code)],
-            ResponseBody::ElectLeaders(it) => {
-                let results = it.replica_election_results.iter().flat_map(|it| &it.partition_result);
-                results.map(|it| code(it.error_code)).collect()
-            }
-            ResponseBody::AlterPartitionReassignments(it) if it.error_code != 0 => vec![code(it.error_code)],
-            ResponseBody::AlterPartitionReassignments(it) => {
-                it.responses.iter().flat_map(|it| &it.partitions).map(|it| code(it.error_code)).collect()
-            }
-            ResponseBody::AlterReplicaLogDirs(it) => {
-                it.results.iter().flat_map(|it| &it.partitions).map(|it| code(it.error_code)).collect()
-            }
-            ResponseBody::AddRaftVoter(it) => vec![code(it.error_code)],
-            ResponseBody::RemoveRaftVoter(it) => vec![code(it.error_code)],
-            other => vec![other.api_key().name().to_owned()],
-        };
-        Ok(words)
+        Ok(ask::words(&response.body, &|id| self.broker_name(id)))
     }
 
     /// A partition's records from the disk of its leader, or of a broker that has it if nobody leads.
@@ -356,11 +330,7 @@ fn cause_words(cause: &Cause) -> String {
     }
 }
 
-fn code(code: i16) -> String {
-    ErrorCode::from_code(code).name().to_owned()
-}
-
-fn value_word(value: Option<&Bytes>) -> String {
+pub(crate) fn value_word(value: Option<&Bytes>) -> String {
     value.map_or("null".to_owned(), |value| match std::str::from_utf8(value) {
         Ok(text) => text.to_owned(),
         Err(_) => Quoted(value).to_string(),

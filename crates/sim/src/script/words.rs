@@ -10,7 +10,7 @@ pub const SETUP: [&str; 8] = ["seed", "network", "disk", "sync", "codec", "past"
 /// What is done with time and with questions.
 pub const STEPS: [&str; 5] = ["at", "after", "run", "expect", "show"];
 /// What somebody does.
-pub const ACTIONS: [&str; 45] = [
+pub const ACTIONS: [&str; 46] = [
     "producer",
     "consumer",
     "wire",
@@ -32,6 +32,7 @@ pub const ACTIONS: [&str; 45] = [
     "close",
     "init-producer-id",
     "wire-produce",
+    "ask",
     "elect",
     "reassign",
     "move",

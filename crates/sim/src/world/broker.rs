@@ -206,7 +206,7 @@ impl World {
                 if let Some(index) = broker.logs.get(log) {
                     self.checks.appended(events, pid, *index, batches);
                 } else if broker.metadata_log == Some(*log) {
-                    self.checks.quorum_appended(pid, batches);
+                    self.checks.quorum_appended(events, pid, batches);
                 }
             }
             StoreOp::Swap(log, ..) => {
@@ -343,10 +343,13 @@ impl World {
     fn check_metadata(&mut self, pid: Pid) {
         let Kind::Broker(broker) = &mut self.processes[usize::from(pid.0)].kind else { return };
         let Some(node) = &broker.node else { return };
-        let told = (node.image().next_offset(), node.quorum_high_watermark());
+        let mut told = (node.image().next_offset(), node.quorum_high_watermark());
+        if self.setup.bug == Some(PlantedBug::ForgetsCommitted) && self.bugs.once_in(World::RARELY) {
+            told.1 = Offset(0);
+        }
         let before = std::mem::replace(&mut broker.told_metadata, told);
-        if told.1 > before.1 {
-            self.checks.quorum_committed(self.events, pid, told.1);
+        if told.1 != before.1 {
+            self.checks.quorum_committed(self.events, pid, before.1, told.1);
         }
         if told.0 != before.0 {
             self.checks.metadata(self.events, node, self.setup.bug);

@@ -17,7 +17,7 @@ use crate::setup::PlantedBug;
 
 impl World {
     /// A planted bug shows once in so many chances.
-    const RARELY: u64 = 20;
+    pub(super) const RARELY: u64 = 20;
 
     pub(super) fn start(&mut self, name: &str) -> Result<(), ActionError> {
         let pid = self.pid(name)?;
@@ -286,6 +286,12 @@ impl World {
                 }
                 for partition in fetch.responses.iter_mut().filter(|it| it.topic_id != Uuid::METADATA_TOPIC) {
                     partition.partitions.iter_mut().for_each(|it| alter_records(&mut it.records));
+                }
+            }
+            (Some(PlantedBug::ServesOtherMetadata), ResponseBody::Fetch(fetch)) => {
+                for topic in fetch.responses.iter_mut().filter(|it| it.topic_id == Uuid::METADATA_TOPIC) {
+                    let is_shown = self.bugs.once_in(World::RARELY);
+                    topic.partitions.iter_mut().filter(|_| is_shown).for_each(|it| alter_records(&mut it.records));
                 }
             }
             (Some(PlantedBug::StarvesFollower), ResponseBody::Fetch(fetch)) if follower == Pid(0) => {

@@ -283,6 +283,7 @@ impl World {
             Action::AddVoter(name, node) => self.wire_add_voter(name, node),
             Action::RemoveVoter(name, node) => self.wire_remove_voter(name, node),
             Action::WireProduce(it) => self.wire_produce(it),
+            Action::WireAsk(it) => self.wire_ask(it),
             Action::Start(name) => self.start(name),
             Action::Kill(name) => self.kill(name),
             Action::PowerCut(name) => self.power_cut(name, false),

@@ -2,27 +2,23 @@
 
 use std::collections::VecDeque;
 
-use client::{ConnId, Connect};
+use client::{Client, ConnId, Connect};
 use protocol::messages::add_raft_voter_request::Listener;
-use protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
-use protocol::messages::elect_leaders_request::TopicPartitions;
 use protocol::messages::{
-    AddRaftVoterRequest, AlterPartitionReassignmentsRequest, AlterReplicaLogDirsRequest, ElectLeadersRequest,
-    InitProducerIdRequest, RemoveRaftVoterRequest,
+    AddRaftVoterRequest, AlterReplicaLogDirsRequest, InitProducerIdRequest, RemoveRaftVoterRequest,
 };
-use protocol::{Request, RequestBody, Response, Str, TopicPartition, Uuid};
+use protocol::{Request, RequestBody, Response, ResponseBody, Str, TopicPartition, Uuid};
 
 use super::{ActionError, Kind, Power, Wire, World};
-use crate::action::{Election, WireProduce};
+use crate::action::{Election, WireAsk, WireProduce};
+use crate::ask;
 use crate::link::{LinkId, Packet};
 use crate::narration::Heard;
 use crate::queue::Pid;
 use crate::setup::{CLIENT_PORT, CONTROLLER_PORT};
 
 const INIT_PRODUCER_ID_VERSION: i16 = 4;
-const ELECT_LEADERS_VERSION: i16 = 2;
-const REASSIGNMENTS_VERSION: i16 = 0;
 const MOVE_VERSION: i16 = 2;
 const ADD_VOTER_VERSION: i16 = 1;
 const REMOVE_VOTER_VERSION: i16 = 0;
@@ -59,17 +55,11 @@ impl World {
         election: Election,
         partition: &TopicPartition,
     ) -> Result<(), ActionError> {
-        let topic = TopicPartitions { topic: partition.topic.clone(), partitions: vec![partition.partition] };
-        let body = ElectLeadersRequest {
-            election_type: election as i8,
-            topic_partitions: Some(vec![topic]),
-            timeout_ms: 30_000,
-        };
-        self.say(name, ELECT_LEADERS_VERSION, RequestBody::ElectLeaders(body))?;
-        if election == Election::Unclean {
-            // Who asks for it accepts what the new leader lacks to be lost, as if the topic's configuration said so.
-            let accepted = (Str::from_static("unclean.leader.election.enable"), Str::from_static("true"));
-            self.checks.topic_altered(&partition.topic, &[accepted]);
+        let pid = self.pid(name)?;
+        let number = self.process(pid).wire().map(|it| it.next_correlation_id);
+        self.say(name, Election::VERSION, election.request(partition))?;
+        if let (Election::Unclean, Some(number)) = (election, number) {
+            self.checks.unclean_asked(pid, number, partition);
         }
         Ok(())
     }
@@ -82,16 +72,21 @@ impl World {
     ) -> Result<(), ActionError> {
         let ids = replicas.iter().map(|name| self.broker_pid(name).map(|pid| self.node_id(pid).0));
         let ids = ids.collect::<Result<Vec<_>, _>>()?;
-        let partitions = vec![ReassignablePartition {
-            partition_index: partition.partition,
-            replicas: (!ids.is_empty()).then_some(ids),
-        }];
-        let body = AlterPartitionReassignmentsRequest {
-            timeout_ms: 30_000,
-            topics: vec![ReassignableTopic { name: partition.topic.clone(), partitions }],
-            ..AlterPartitionReassignmentsRequest::default()
+        self.say(name, ask::REASSIGNMENT_VERSION, ask::reassignment(partition, ids))
+    }
+
+    /// Who is named as a member of a group is known there by an id that the coordinator chose.
+    pub(super) fn wire_ask(&mut self, it: &WireAsk) -> Result<(), ActionError> {
+        let member = match it.member() {
+            "" => Str::new(),
+            name => {
+                let actor = self.process(self.pid(name)?).actor();
+                let group = actor.and_then(|it| it.client.as_ref()).and_then(Client::group);
+                group.ok_or_else(|| ActionError(format!("{name} is no member of a group")))?.member_id
+            }
         };
-        self.say(name, REASSIGNMENTS_VERSION, RequestBody::AlterPartitionReassignments(body))
+        let (version, body) = it.request(member).map_err(ActionError)?;
+        self.say(&it.client, version, body)
     }
 
     pub(super) fn wire_move(&mut self, name: &str, partition: &TopicPartition, dir: &Str) -> Result<(), ActionError> {
@@ -176,6 +171,10 @@ impl World {
 
     pub(crate) fn wire_answered(&mut self, pid: Pid, response: Response) {
         self.begin_event(pid, Heard::Response(response.body.api_key(), response.correlation_id));
+        // Of an election whose end was not seen in time somebody may yet hear.
+        if matches!(&response.body, ResponseBody::ElectLeaders(it) if it.error_code == 0) {
+            self.checks.unclean_answered(pid, response.correlation_id);
+        }
         if let Some(wire) = self.process_mut(pid).wire_mut() {
             wire.answers.push(response);
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use ordered::{Map, Set};
-use protocol::{ErrorCode, NodeId, Offset, ResponseBody, Str, TopicPartition};
+use protocol::{NodeId, Offset, Str, TopicPartition};
 use sim::check::Check;
 use sim::script::{Query, Step};
 
@@ -46,6 +46,19 @@ impl Stage {
                 let mut isr = ask::partition(&self.image, partition)?.isr.clone();
                 isr.sort_unstable();
                 Ok(isr.into_iter().map(|id| self.name_of(id)).collect())
+            }
+            Query::Replicas(partition) => {
+                self.look();
+                let found = ask::partition(&self.image, partition)?;
+                let word = |id: &NodeId| {
+                    let sign = match (found.adding_replicas.contains(id), found.removing_replicas.contains(id)) {
+                        (true, _) => "+",
+                        (_, true) => "-",
+                        _ => "",
+                    };
+                    format!("{sign}{}", self.name_of(*id))
+                };
+                Ok(found.replicas.iter().map(word).collect())
             }
             Query::Controller => {
                 let active = ask::active_controller(&self.machines);
@@ -164,13 +177,8 @@ impl Stage {
         let wire = self.wires.get(name).ok_or(format!("{name} is not a wire client"))?;
         let answers = wire.answers();
         let answer = usize::try_from(number).ok().and_then(|it| answers.get(it));
-        let ResponseBody::Produce(produce) = answer.ok_or(format!("{name} has no answer {number}"))? else {
-            return Err(format!("{name} was answered with something else"));
-        };
-        let answers = produce.responses.iter().flat_map(|it| &it.partition_responses);
-        let words =
-            answers.flat_map(|it| [ErrorCode::from_code(it.error_code).name().to_owned(), it.base_offset.to_string()]);
-        Ok(words.collect())
+        let answer = answer.ok_or(format!("{name} has no answer {number}"))?;
+        Ok(sim::ask::words(answer, &|id| self.name_of(id)))
     }
 
     /// Every two replicas hold the same at the same offset and epoch.

@@ -154,12 +154,17 @@ impl Machine {
         kill_process(pid, signal).map_err(|error| format!("{}: {error}", self.name))
     }
 
-    /// All that it had is gone.
+    /// All that it had is gone but who it is, as in the simulator: under another directory id it would be somebody else, and no
+    /// replica of its would be there.
     pub(crate) fn wipe(&mut self) -> Result<(), String> {
         if self.is_up() {
             return Err(format!("{} runs: its disk cannot be taken out", self.name));
         }
-        fs::remove_dir_all(&self.dir).map_err(|error| format!("{}: {error}", self.dir.display()))
+        let fail = |error: std::io::Error| format!("{}: {error}", self.dir.display());
+        let identity = self.dir.join("meta.properties");
+        let kept = fs::read(&identity).map_err(fail)?;
+        fs::remove_dir_all(&self.dir).map_err(fail)?;
+        fs::create_dir(&self.dir).and_then(|()| fs::write(&identity, kept)).map_err(fail)
     }
 }
 

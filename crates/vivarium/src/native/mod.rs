@@ -18,10 +18,10 @@ use client::admin::{AdminCall, AlterConfigOp, ConfigChange, ConfigResource, Reso
 use client::{ClientConfig, Known, Operation, Outcome, ProducerRecord};
 use node::image::Image;
 use ordered::Map;
-use protocol::{Str, TopicPartition, WallMs};
+use protocol::{RequestBody, Str, TopicPartition, WallMs};
 use rustix::process::Signal;
 use sim::Action;
-use sim::action::{CreateTopic, SeekTo};
+use sim::action::{CreateTopic, Election, SeekTo, WireProduce};
 use sim::script::{Condition, Query, Scenario, Step};
 use sim::setup::Setting;
 
@@ -80,10 +80,11 @@ fn why_not(action: &Action) -> Option<&'static str> {
         | Action::DiskHeal(_)
         | Action::BitRot(..) => Some("the disk is this machine's"),
         Action::SkewClock(..) => Some("the clock is this machine's"),
-        Action::DropResponse(..) | Action::CorruptRequest(..) | Action::DropMessage(_) => {
+        Action::DropResponse(..) | Action::CorruptRequest(..) | Action::DropMessage(_) | Action::DeliverMessage(_) => {
             Some("what passes is not looked into")
         }
         Action::InitProducerId(_) | Action::Poll(..) => Some("not told to clients over sockets"),
+        Action::WireAsk(it) if !it.member().is_empty() => Some("under which id a member is known is not told here"),
         Action::Producer(..)
         | Action::Consumer(..)
         | Action::Wire(..)
@@ -98,7 +99,11 @@ fn why_not(action: &Action) -> Option<&'static str> {
         | Action::Seek(..)
         | Action::Follow(..)
         | Action::Close(_)
+        | Action::AlterBroker(..)
         | Action::WireProduce(_)
+        | Action::WireAsk(_)
+        | Action::Elect(..)
+        | Action::Reassign(..)
         | Action::Start(_)
         | Action::Kill(_)
         | Action::Stop(_)
@@ -273,13 +278,10 @@ impl Stage {
                 self.wires.insert(name.clone(), Wire::new(name.clone(), port));
             }
             Action::CreateTopic(it) => return self.create_topic(it),
-            Action::AlterTopic(name, settings) => {
-                let resource = ConfigResource { kind: ResourceType::Topic, name: name.clone() };
-                let change = |value: &Str| ConfigChange::Set(value.clone());
-                let ops =
-                    settings.iter().map(|(key, value)| AlterConfigOp { name: key.clone(), change: change(value) });
-                let resources = vec![(resource, ops.collect())];
-                return self.administrate(AdminCall::IncrementalAlterConfigs { resources, validate_only: false });
+            Action::AlterTopic(name, settings) => return self.alter(ResourceType::Topic, name.clone(), settings),
+            Action::AlterBroker(name, settings) => {
+                let id = Str::from(self.machine(name)?.id.to_string());
+                return self.alter(ResourceType::Broker, id, settings);
             }
             Action::DeleteTopic(name) => {
                 return self.administrate(AdminCall::DeleteTopics { topics: vec![name.clone()] });
@@ -326,8 +328,19 @@ impl Stage {
             }
             Action::WireProduce(it) => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-                let wire = self.wires.get_mut(&it.client).ok_or(format!("there is no wire client {}", it.client))?;
-                return wire.produce(it, WallMs(i64::try_from(now).unwrap_or(i64::MAX)));
+                let body = it.request(WallMs(i64::try_from(now).unwrap_or(i64::MAX)))?;
+                return self.wire(&it.client)?.say(WireProduce::VERSION, RequestBody::Produce(body));
+            }
+            Action::WireAsk(it) => {
+                let (version, body) = it.request(Str::new())?;
+                return self.wire(&it.client)?.say(version, body);
+            }
+            Action::Elect(name, election, partition) => {
+                return self.wire(name)?.say(Election::VERSION, election.request(partition));
+            }
+            Action::Reassign(name, partition, replicas) => {
+                let ids = replicas.iter().map(|it| self.machine(it).map(|it| it.id)).collect::<Result<Vec<_>, _>>()?;
+                return self.wire(name)?.say(sim::ask::REASSIGNMENT_VERSION, sim::ask::reassignment(partition, ids));
             }
             Action::Start(name) => {
                 let links = self.links.clone();
@@ -348,6 +361,17 @@ impl Stage {
             other => return Err(format!("{other}: {}", why_not(other).unwrap_or("not done to processes"))),
         }
         Ok(())
+    }
+
+    fn wire(&mut self, name: &Str) -> Result<&mut Wire, String> {
+        self.wires.get_mut(name).ok_or(format!("there is no wire client {name}"))
+    }
+
+    fn alter(&mut self, kind: ResourceType, name: Str, settings: &[Setting]) -> Result<(), String> {
+        let change = |value: &Str| ConfigChange::Set(value.clone());
+        let ops = settings.iter().map(|(key, value)| AlterConfigOp { name: key.clone(), change: change(value) });
+        let resources = vec![(ConfigResource { kind, name }, ops.collect())];
+        self.administrate(AdminCall::IncrementalAlterConfigs { resources, validate_only: false })
     }
 
     fn create_topic(&mut self, it: &CreateTopic) -> Result<(), String> {

@@ -2,13 +2,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::{ApiKey, Request, RequestBody, ResponseBody, Str, WallMs, frame};
-use sim::action::WireProduce;
+use protocol::{ApiKey, Request, RequestBody, ResponseBody, Str, frame};
 
 /// How long a node may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -44,53 +44,64 @@ fn answer(stream: &mut TcpStream, api: ApiKey, version: i16) -> io::Result<Respo
 pub(crate) struct Wire {
     name: Str,
     port: u16,
-    stream: Option<TcpStream>,
+    line: Option<Line>,
     next_correlation_id: i32,
     answers: Arc<Mutex<Vec<ResponseBody>>>,
+}
+
+/// A connection, and who listens to it: answers come in the order of the requests.
+struct Line {
+    stream: TcpStream,
+    asked: Sender<(ApiKey, i16)>,
 }
 
 impl Wire {
     /// It goes through a broker's door.
     pub(crate) fn new(name: Str, port: u16) -> Wire {
-        Wire { name, port, stream: None, next_correlation_id: 0, answers: Arc::default() }
+        Wire { name, port, line: None, next_correlation_id: 0, answers: Arc::default() }
     }
 
     pub(crate) fn answers(&self) -> Vec<ResponseBody> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn produce(&mut self, it: &WireProduce, now: WallMs) -> Result<(), String> {
-        let body = it.request(now)?;
-        self.say(WireProduce::VERSION, RequestBody::Produce(body)).map_err(|error| format!("{}: {error}", self.name))
+    pub(crate) fn say(&mut self, version: i16, body: RequestBody) -> Result<(), String> {
+        self.try_say(version, body).map_err(|error| format!("{}: {error}", self.name))
     }
 
-    fn say(&mut self, version: i16, body: RequestBody) -> io::Result<()> {
-        let api = body.api_key();
+    fn try_say(&mut self, version: i16, body: RequestBody) -> io::Result<()> {
+        let asked = (body.api_key(), version);
         let bytes = encoded(self.next_correlation_id, version, &self.name, body)?;
         self.next_correlation_id += 1;
         // A connection that broke is opened again, once.
-        if let Some(stream) = &mut self.stream
-            && stream.write_all(&bytes).is_ok()
-        {
-            return self.listen(api, version);
+        if self.line.as_mut().is_some_and(|it| it.send(&bytes, asked).is_ok()) {
+            return Ok(());
         }
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-        stream.set_nodelay(true)?;
-        stream.write_all(&bytes)?;
-        self.stream = Some(stream);
-        self.listen(api, version)
+        let mut line = Line::open(self.port, self.answers.clone())?;
+        line.send(&bytes, asked)?;
+        self.line = Some(line);
+        Ok(())
     }
+}
 
-    /// One answer, on a thread of its own: answers come in the order of the requests, and so do these threads' turns only if
-    /// there is one request at a time, as in every scenario.
-    fn listen(&self, api: ApiKey, version: i16) -> io::Result<()> {
-        let Some(stream) = &self.stream else { return Ok(()) };
-        let (mut stream, answers) = (stream.try_clone()?, self.answers.clone());
+impl Line {
+    fn open(port: u16, answers: Arc<Mutex<Vec<ResponseBody>>>) -> io::Result<Line> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_nodelay(true)?;
+        let (asked, requests) = channel();
+        let mut listening = stream.try_clone()?;
         thread::spawn(move || {
-            if let Ok(body) = answer(&mut stream, api, version) {
+            for (api, version) in requests {
+                // Who hears no more says so: the next request opens another connection.
+                let Ok(body) = answer(&mut listening, api, version) else { return };
                 answers.lock().unwrap_or_else(PoisonError::into_inner).push(body);
             }
         });
-        Ok(())
+        Ok(Line { stream, asked })
+    }
+
+    fn send(&mut self, bytes: &[u8], asked: (ApiKey, i16)) -> io::Result<()> {
+        self.asked.send(asked).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        self.stream.write_all(bytes)
     }
 }
