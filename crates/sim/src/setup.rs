@@ -69,6 +69,8 @@ impl BrokerSetup {
 pub enum PlantedBug {
     /// A restart loses the last batch though no power was cut.
     LosesWrittenBatch,
+    /// A flush is answered, and nothing is synced.
+    ForgetsSync,
     /// An answer to a fetch leaves a batch out.
     SkipsOffsets,
     /// An answer to a fetch names an older high watermark.

@@ -74,15 +74,18 @@ fn some_seeds_of_disks_and_voters_hold() {
 
 /// Where everything is synced before it is acknowledged, machines lose their power as well.
 #[test]
-fn seeds_of_a_cluster_cut_the_power_of_what_is_synced() {
+fn seeds_cut_the_power_of_what_is_synced() {
     // Two topics of a seed may differ in much, but either all or not all sync before they acknowledge.
     let does = |scenario: &Scenario, is: fn(&Action) -> bool| {
         scenario.steps.iter().any(|(_, step)| matches!(step, Step::At(_, it) | Step::Do(it) if is(it)))
     };
     let cuts = |it: &Action| matches!(it, Action::PowerCut(_) | Action::PowerCutTorn(_));
     let flushes = |it: &Action| matches!(it, Action::CreateTopic(topic) if topic.settings.iter().any(|it| it == &("flush.messages".into(), "1".into())));
-    let both = scenarios.iter().filter(|it| does(it, cuts) && does(it, flushes)).count();
-    assert!(both >= 40, "{both} of 200 seeds cut the power of topics that are synced");
+    for (brokers, least) in [(1, 80), (3, 40)] {
+        let scenarios = (0..200).map(|seed| Scenario::random_cluster(seed, brokers));
+        let both = scenarios.filter(|it| does(it, cuts) && does(it, flushes)).count();
+        assert!(both >= least, "{both} of 200 seeds of {brokers} cut the power of topics that are synced");
+    }
 }
 
 /// A cluster that is busy while no time passes is in trouble, and one that was cut off says so.
@@ -126,6 +129,7 @@ fn a_generated_scenario_reads_back_as_it_is_written() {
 fn every_planted_bug_is_found() {
     for (bug, check) in [
         (PlantedBug::LosesWrittenBatch, "acked-stays"),
+        (PlantedBug::ForgetsSync, "acked-stays"),
         (PlantedBug::SkipsOffsets, "offsets-dense"),
         (PlantedBug::MovesHighWatermarkBack, "high-watermark-monotonic"),
         (PlantedBug::ReadsBeyondHighWatermark, "reads-below-high-watermark"),

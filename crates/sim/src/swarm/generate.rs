@@ -13,6 +13,9 @@ pub(super) const SECOND: u64 = 1_000_000;
 pub(super) const CLUSTER_EVENTS: u64 = 20_000;
 pub(super) const CLUSTER_ACKED: u64 = 500;
 const BROKER: Str = Str::from_static("b1");
+/// Streams of their own: whether all that one broker acknowledges is synced, and when its power is cut.
+const DURABLE: u16 = 600;
+const CUT: u16 = 601;
 
 pub(super) fn bench(seed: u64, events: u64) -> Scenario {
     let topic = Str::from_static("orders");
@@ -80,6 +83,7 @@ pub(super) fn random(seed: u64, brokers: usize) -> Scenario {
         it.cluster_faults(end);
     } else {
         it.broker_faults(end);
+        it.cut_once(seed, end);
     }
     it.other_faults(end, &producers, &consumers);
     it.finish(end, &producers, &consumers);
@@ -124,6 +128,9 @@ impl Generator {
         if self.is_cluster() {
             settings.extend(self.cluster_settings());
             self.durable = self.random.once_in(3);
+        } else {
+            // Drawn apart, as the next one is, so that what a seed was before is still what it does otherwise.
+            self.durable = Random::stream(seed, Purpose::Scenario, DURABLE).once_in(2);
         }
         let random = &mut self.random;
         let broker = |name: &Str| BrokerSetup { name: name.clone(), settings: settings.clone() };
@@ -141,10 +148,10 @@ impl Generator {
             if self.random.once_in(4) {
                 settings.push(setting("segment.bytes", "1048576"));
             }
-            if self.durable {
-                settings.push(setting("flush.messages", "1"));
-            } else if self.random.once_in(4) {
-                settings.push(setting("flush.messages", word(&mut self.random, &["1", "10", "100"])));
+            let is_drawn = !(self.is_cluster() && self.durable);
+            let drawn = (is_drawn && self.random.once_in(4)).then(|| word(&mut self.random, &["1", "10", "100"]));
+            if let Some(messages) = if self.durable { Some("1") } else { drawn } {
+                settings.push(setting("flush.messages", messages));
             }
             if self.random.once_in(6) {
                 settings.push(setting("message.timestamp.type", "LogAppendTime"));
@@ -261,6 +268,17 @@ impl Generator {
             };
             self.timed.extend(steps);
             at = back + self.random.within(SECOND / 10, 3 * SECOND);
+        }
+    }
+
+    /// What is on disk before it is acknowledged loses its power at least once.
+    fn cut_once(&mut self, seed: u64, end: u64) {
+        let is_torn = |(_, it): &(u64, Action)| matches!(it, Action::PowerCutTorn(_));
+        if self.durable && !self.timed.iter().any(is_torn) {
+            let mut random = Random::stream(seed, Purpose::Scenario, CUT);
+            let at = random.within(SECOND / 2, end);
+            let back = at + random.within(10_000, 2 * SECOND);
+            self.timed.extend([(at, Action::PowerCutTorn(BROKER)), (back, Action::Start(BROKER))]);
         }
     }
 
