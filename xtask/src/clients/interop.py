@@ -7,6 +7,9 @@ producer-id        prints the next producer id
 transaction TOPIC  writes one aborted and one committed transaction
 open TOPIC         writes a transaction and leaves it open
 group TOPIC        reads a topic as member of a group and commits
+compacted TOPIC    writes few keys often to a topic that is compacted, and waits until it was
+cut TOPIC OFFSET   deletes the records below an offset
+move TOPIC DIR     has the first partition's replica moved to another log directory, and waits until it is there
 """
 
 import socket
@@ -14,7 +17,15 @@ import struct
 import sys
 import time
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 ADDRESS = sys.argv[1]
@@ -71,9 +82,9 @@ def listed():
     """The topics; a broker that has just started may still be looking for leaders."""
     admin = AdminClient(BROKER)
     for _ in range(PATIENCE * 10):
-        topics = {name: it for name, it in admin.list_topics(timeout=PATIENCE).topics.items() if not name.startswith("__")}
+        topics = admin.list_topics(timeout=PATIENCE).topics
         if all(it.leader >= 0 for topic in topics.values() for it in topic.partitions.values()):
-            return topics
+            return {name: it for name, it in topics.items() if not name.startswith("__")}
         time.sleep(0.1)
     raise AssertionError("partitions have no leaders")
 
@@ -90,6 +101,16 @@ def patient(ask):
     return ask()
 
 
+def groups(admin):
+    """The groups; a coordinator that has just started may still be reading what they are."""
+    for _ in range(PATIENCE * 10):
+        found = admin.list_consumer_groups().result(PATIENCE)
+        if not found.errors:
+            return sorted(it.group_id for it in found.valid)
+        time.sleep(0.1)
+    raise found.errors[0]
+
+
 def dump():
     admin = AdminClient(BROKER)
     topics = listed()
@@ -99,6 +120,10 @@ def dump():
         entries = described[resource].result(PATIENCE).values()
         # 1: set for the topic.
         print(resource.name, sorted((it.name, it.value) for it in entries if it.source == 1))
+    for name in groups(admin):
+        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)])
+        committed = asked[name].result(PATIENCE).topic_partitions
+        print("group", name, sorted((it.topic, it.partition, it.offset, it.metadata) for it in committed))
     places = [(name, partition) for name in sorted(topics) for partition in sorted(topics[name].partitions)]
     # What was aborted, and what is not decided yet, is there for the second only.
     for isolation in ["read_committed", "read_uncommitted"]:
@@ -214,7 +239,94 @@ def group(topic):
     consumer.close()
 
 
+def count(topic):
+    """How many records there are, and between which offsets."""
+    settings = {"group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True}
+    consumer = Consumer(BROKER | settings)
+    ends = patient(lambda: consumer.get_watermark_offsets(TopicPartition(topic, 0), PATIENCE))
+    consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+    found = 0
+    while (message := consumer.poll(PATIENCE)) is not None and not message.error():
+        found += 1
+    consumer.close()
+    return found, *ends
+
+
+def compacted(topic):
+    settings = {"retention.ms": "-1", "cleanup.policy": "compact", "segment.bytes": "1048576"}
+    settings |= {"min.cleanable.dirty.ratio": "0.01", "delete.retention.ms": "0"}
+    create(topic, 1, settings)
+    # Three segments, and a key or two of which nothing but a tombstone is left.
+    producer = Producer(BROKER | {"linger.ms": 2, "enable.idempotence": True})
+    for index in range(4_000):
+        value = None if index % 50 < 2 else f"{index} ".encode() * 150
+        producer.produce(topic, value, f"key {index % 50}".encode(), 0, timestamp=1_700_000_000_000 + index)
+        producer.poll(0)
+    assert producer.flush(PATIENCE) == 0
+    deadline = time.monotonic() + 3 * PATIENCE
+    while time.monotonic() < deadline:
+        found, first, last = count(topic)
+        if found < (last - first) / 2:
+            print(found, first, last)
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"{topic} is not compacted")
+
+
+def cut(topic, offset):
+    wanted = TopicPartition(topic, 0, int(offset))
+    admin = AdminClient(BROKER)
+    admin.delete_records([wanted])[wanted].result(PATIENCE)
+
+
+def move(topic, directory):
+    topics = struct.pack(">i", 1) + text(topic) + struct.pack(">ii", 1, 0)
+    # AlterReplicaLogDirs 1: throttle time, then topics with partitions, each with its error.
+    answer = ask(34, 1, struct.pack(">i", 1) + text(directory) + topics)
+    (error,) = struct.unpack(">h", answer[-2:])
+    assert error == 0, error
+    deadline = time.monotonic() + PATIENCE
+    # DescribeLogDirs 1 of this partition: it is in two directories until it has moved.
+    while True:
+        answer = ask(35, 1, struct.pack(">i", 1) + text(topic) + struct.pack(">ii", 1, 0))
+        if places(answer) == [directory]:
+            return
+        assert time.monotonic() < deadline, places(answer)
+        time.sleep(0.05)
+
+
+def places(answer):
+    """The directories in which a DescribeLogDirs answer has any partition; one of a copy counts twice."""
+    found = []
+    at = 4
+
+    def take(form):
+        nonlocal at
+        values = struct.unpack_from(form, answer, at)
+        at += struct.calcsize(form)
+        return values[0]
+
+    def word():
+        nonlocal at
+        length = take(">h")
+        at += length
+        return answer[at - length : at].decode()
+
+    for _ in range(take(">i")):
+        take(">h")
+        directory = word()
+        for _ in range(take(">i")):
+            word()
+            for _ in range(take(">i")):
+                take(">iqq")
+                found += [directory] * (2 if take(">?") else 1)
+    return found
+
+
 VERBS = {
+    "compacted": compacted,
+    "cut": cut,
+    "move": move,
     "fill": fill,
     "dump": dump,
     "sequence": sequence,
