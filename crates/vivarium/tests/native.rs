@@ -17,9 +17,8 @@ const LONG: [&str; 19] = [
     "07-d",
     "07-w",
     "08-unclean-election.",
-    "09-last-replica-standing-after-a-crash",
-    "09-last-replica-standing-after-a-cut",
-    "09-last-replica-standing-and-elr",
+    "09-last-replica-standing-after-",
+    "09-last-replica-standing-and-",
     "11-",
     "12-",
     "13-",
@@ -29,6 +28,7 @@ const LONG: [&str; 19] = [
     "18-",
     "19-",
     "20-",
+    "killed-is-",
 ];
 
 fn scenario(prefix: &str) -> PathBuf {
