@@ -5,11 +5,12 @@ mod common;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use common::Filler;
-use protocol::explain::{self, Explanation, Field};
+use protocol::explain::{self, Explanation, Field, Inside, Look};
 use protocol::message::{encode_dyn, walk_dyn};
 use protocol::messages::{
-    GroupKey, GroupValue, MetadataRequest, OffsetCommitKey, OffsetCommitValue, ProduceRequest, RequestBody, SCHEMAS,
-    TopicRecord, by_key,
+    ConsumerProtocolSubscription, FetchResponse, GroupKey, GroupValue, JoinGroupRequest, LeaderChangeMessage,
+    MetadataRequest, OffsetCommitKey, OffsetCommitValue, ProduceRequest, RequestBody, SCHEMAS, TopicRecord, by_key,
+    fetch_response, join_group_request,
 };
 use protocol::records::{BatchBuilder, Compression, PureCompressors, Records};
 use protocol::{ApiKey, MetadataRecord, Request, Str, Uuid, WallMs, frame};
@@ -178,4 +179,102 @@ fn a_response() {
     let bytes = Bytes::from_static(&[0, 0, 0, 7, 0, 3, 0, 0, 0, 0]);
     let lines = text(&explain::response(ApiKey::ApiVersions, 0, bytes, by_key));
     assert_eq!(lines[3], "ErrorCode 3 UNKNOWN_TOPIC_OR_PARTITION 4..6 00 03");
+}
+
+/// A look into Kafka's own topics by their names.
+fn look(topic: &dyn Fn(&str) -> Inside) -> Look<'_> {
+    let groups = |record_type| Some([GroupKey::schema(record_type)?, GroupValue::schema(record_type)?]);
+    Look { topic, groups, known: by_key }
+}
+
+fn batch(control: bool, records: &[(Option<Bytes>, Bytes)]) -> Bytes {
+    let mut builder = BatchBuilder::new(Compression::None);
+    if control {
+        builder = builder.control();
+    }
+    for (key, value) in records {
+        builder.push(WallMs(1), key.as_deref(), Some(value), &[]);
+    }
+    builder.build(&PureCompressors).unwrap()
+}
+
+/// The fields at the end of a path of names.
+fn at<'a>(fields: &'a [Field], path: &[&str]) -> &'a Field {
+    let (first, rest) = path.split_first().unwrap();
+    let found = fields.iter().find(|it| it.name == *first).unwrap_or_else(|| panic!("no {first} in {fields:#?}"));
+    if rest.is_empty() { found } else { at(&found.children, rest) }
+}
+
+#[test]
+fn records_of_kafkas_own_topics_are_explained_where_they_are() {
+    let topic = TopicRecord { name: Str::from("orders"), topic_id: Uuid::METADATA_TOPIC };
+    let metadata = batch(false, &[(None, MetadataRecord::from(topic).encode(0).unwrap())]);
+    let mut key = GroupKey::OffsetCommit(OffsetCommitKey { group: "g".into(), topic: "t".into(), partition: 1 });
+    let value = GroupValue::OffsetCommit(OffsetCommitValue { offset: 5, ..Default::default() }).encode(3).unwrap();
+    let offsets = batch(false, &[(Some(key.encode().unwrap()), value)]);
+    let mut change = BytesMut::new();
+    protocol::encode(&mut LeaderChangeMessage { leader_id: 7, ..Default::default() }, 0, &mut change).unwrap();
+    let control = batch(true, &[(Some(Bytes::from_static(&[0, 0, 0, 2])), change.freeze())]);
+
+    let record = ["RecordBatch[0]", "Record[0]"];
+    for (bytes, inside, path, value) in [
+        (&metadata, Inside::Metadata, ["Value", "TopicRecord", "Name"], "\"orders\""),
+        (&offsets, Inside::Groups, ["Key", "OffsetCommitKey", "partition"], "1"),
+        (&offsets, Inside::Groups, ["Value", "OffsetCommitValue", "offset"], "5"),
+        (&control, Inside::Metadata, ["Value", "LeaderChangeMessage", "LeaderId"], "7"),
+    ] {
+        let mut explained = explain::batches(bytes.clone());
+        explain::deepen(&mut explained, inside, &look(&|_| inside));
+        let field = at(&explained.fields, &[&record[..], &path[..]].concat());
+        assert_eq!(field.value, value);
+        // Where it says that it is, it is.
+        let last = bytes[field.span.clone()].last().copied();
+        assert_eq!(last, if value.starts_with('"') { Some(b's') } else { value.parse().ok() }, "{field:?}");
+        let mut plain = explain::batches(bytes.clone());
+        explain::deepen(&mut plain, Inside::Plain, &look(&|_| Inside::Plain));
+        assert_eq!(at(&plain.fields, &record).children.iter().any(|it| !it.children.is_empty()), bytes == &control);
+    }
+    let mut explained = explain::batches(control);
+    explain::deepen(&mut explained, Inside::Plain, &look(&|_| Inside::Plain));
+    assert_eq!(at(&explained.fields, &[&record[..], &["Key", "Type"]].concat()).value, "2 LEADER_CHANGE");
+
+    // In an answer to Fetch it is the topic before them that says what the records are.
+    let partition = fetch_response::PartitionData { records: Some(Records::Bytes(offsets)), ..Default::default() };
+    let topics = ["orders", "__consumer_offsets"].map(|topic| fetch_response::FetchableTopicResponse {
+        topic: topic.into(),
+        partitions: vec![partition.clone()],
+        ..Default::default()
+    });
+    let mut bytes = BytesMut::new();
+    protocol::encode(&mut FetchResponse { responses: topics.into(), ..Default::default() }, 11, &mut bytes).unwrap();
+    let mut explained = explain::message(protocol::messages::by_name("FetchResponse").unwrap(), 11, bytes.freeze());
+    let inside = |name: &str| if name == "__consumer_offsets" { Inside::Groups } else { Inside::Plain };
+    explain::deepen(&mut explained, Inside::Plain, &look(&inside));
+    let of = |topic: &str| {
+        let path =
+            ["FetchResponse", "Responses", topic, "Partitions", "[0]", "Records", "RecordBatch[0]", "Record[0]", "Key"];
+        at(&explained.fields, &path).children.len()
+    };
+    assert_eq!((of("[0]"), of("[1]")), (0, 2));
+}
+
+#[test]
+fn a_members_subscription_is_explained_and_rubbish_stays_bytes() {
+    let mut subscription = ConsumerProtocolSubscription { topics: vec!["orders".into()], ..Default::default() };
+    let metadata = protocol::message::encode_versioned(&mut subscription, 3).unwrap();
+    let join = |metadata: Bytes| {
+        let protocol = join_group_request::JoinGroupRequestProtocol { name: "range".into(), metadata };
+        let mut bytes = BytesMut::new();
+        let mut request = JoinGroupRequest { protocols: vec![protocol], ..Default::default() };
+        protocol::encode(&mut request, 9, &mut bytes).unwrap();
+        let mut explained =
+            explain::message(protocol::messages::by_name("JoinGroupRequest").unwrap(), 9, bytes.freeze());
+        explain::deepen(&mut explained, Inside::Plain, &look(&|_| Inside::Plain));
+        explained
+    };
+    let explained = join(metadata);
+    let path = ["JoinGroupRequest", "Protocols", "[0]", "Metadata", "ConsumerProtocolSubscription", "Topics", "[0]"];
+    assert_eq!(at(&explained.fields, &path).value, "\"orders\"");
+    let rubbish = join(Bytes::from_static(b"no such thing"));
+    assert_eq!(at(&rubbish.fields, &path[..4]).children, []);
 }

@@ -112,6 +112,8 @@ pub enum Action {
     CorruptRequest(ApiKey, Str),
     /// A message that is on its way now is lost, and its connection breaks.
     DropMessage(MessageId),
+    /// A message that is on its way now arrives now, after those that were sent before it on its connection.
+    DeliverMessage(MessageId),
 }
 
 /// A message of a run: its connection, its correlation id, and which way it goes. Written `3/12/answer`.
@@ -362,6 +364,7 @@ impl fmt::Display for Action {
             Action::DropResponse(api, client) => write!(f, "drop next response of {} to {client}", api.name()),
             Action::CorruptRequest(api, client) => write!(f, "corrupt next request of {} from {client}", api.name()),
             Action::DropMessage(id) => write!(f, "drop message {id}"),
+            Action::DeliverMessage(id) => write!(f, "deliver message {id}"),
         }
     }
 }

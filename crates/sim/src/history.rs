@@ -1,5 +1,7 @@
 //! A run that can be visited at any moment, changed in the past, and compared with what else might have been.
 
+mod difference;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use protocol::Instant;
 use crate::action::Action;
 use crate::setup::Setup;
 use crate::world::{ActionError, World};
+pub use difference::Difference;
 
 /// The engine's version: another one may do other things with the same run.
 pub const ENGINE: &str = env!("CARGO_PKG_VERSION");
@@ -86,15 +89,6 @@ pub struct BranchView<'a> {
     pub events: u64,
     /// Its actions.
     pub actions: &'a [Stamped],
-}
-
-/// Where two branches part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// Up to and including this event both are the same.
-    pub same_until: u64,
-    /// The event after it in the one and in the other, in words.
-    pub then: (Option<String>, Option<String>),
 }
 
 /// What was asked of a history and is not there.
@@ -372,33 +366,6 @@ impl History {
         let branch = self.branches.iter_mut().find(|it| it.name == name);
         branch.ok_or_else(|| HistoryError::NoBranch(name.to_owned()))?.name = new.to_owned();
         Ok(())
-    }
-
-    /// Where two branches part, as far as both are known.
-    pub fn compare(&self, one: &str, other: &str) -> Result<Difference, HistoryError> {
-        let at_start = |name: &str| {
-            let mut history = self.clone();
-            let found = history.branches.iter().position(|it| it.name == name);
-            history.current = found.ok_or_else(|| HistoryError::NoBranch(name.to_owned()))?;
-            history.trail.clear();
-            history.seek(0);
-            Ok::<History, HistoryError>(history)
-        };
-        let (mut one, mut other) = (at_start(one)?, at_start(other)?);
-        let until = one.branches[one.current].known.min(other.branches[other.current].known);
-        // Both seek fast, so the last common event is found by halving: once apart, hashes stay apart.
-        let (mut same, mut differs) = (0, until + 1);
-        while differs - same > 1 {
-            let middle = same + (differs - same) / 2;
-            one.seek(middle);
-            other.seek(middle);
-            if one.world.hash() == other.world.hash() { same = middle } else { differs = middle }
-        }
-        let next = |history: &mut History| {
-            history.seek(same);
-            history.step().then(|| history.world.narrate())
-        };
-        Ok(Difference { same_until: same, then: (next(&mut one), next(&mut other)) })
     }
 
     /// A branch with the same past, which ends after so many events and actions.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use node::view::{MetadataView, RoleKind};
 use protocol::messages::LeaderChangeMessage;
 use protocol::records::{self, BatchHead, ControlType, PureCompressors, Record};
-use protocol::{MetadataRecord, NodeId, Str, Uuid, decode};
+use protocol::{MetadataRecord, NodeId, Offset, Str, Uuid, decode};
 use storage::DirId;
 use storage::meta::QuorumState;
 
@@ -120,6 +120,21 @@ impl World {
             }
         }
         entries
+    }
+
+    /// The batch of a record of the metadata log, as the first node has it on its disk that has it.
+    pub fn metadata_batch(&self, offset: Offset) -> Option<Bytes> {
+        let mut brokers = self.processes.iter().filter_map(|it| it.broker());
+        brokers.find_map(|broker| {
+            let mut log = log_of(broker).into_iter();
+            log.find(|(head, _)| (head.base_offset..head.next_offset()).contains(&offset)).map(|it| it.1)
+        })
+    }
+
+    /// A topic's id, as the first node that runs and knows the topic has it.
+    pub fn topic_id(&self, name: &str) -> Option<Uuid> {
+        let mut nodes = self.processes.iter().filter_map(|it| it.broker()?.node.as_ref());
+        nodes.find_map(|it| it.image().topic(name)).map(|it| it.id)
     }
 
     /// A topic's name as a node knows it; else, if it is not committed or is no more, as a log says it.

@@ -16,6 +16,7 @@ use crate::action::MessageId;
 use crate::check::{Check, Finding, Tally};
 use crate::groups::Group;
 use crate::link::{Answer, LinkId, Packet};
+use crate::narration::Because;
 use crate::queue::Pid;
 use crate::script::query::outcome_words;
 use crate::world::{ADMIN, Kind, Power, World};
@@ -130,6 +131,8 @@ pub struct Message {
     pub stalled: bool,
     /// Between nodes, and nothing but a sign of life: a heartbeat, or a fetch that finds nothing.
     pub is_idle: bool,
+    /// What it was sent for.
+    pub because: Because,
 }
 
 impl Message {
@@ -421,6 +424,7 @@ impl World {
                 arrives: it.arrives,
                 stalled: cut_up || link.up.stalled > 0,
                 is_idle: between_nodes && matches!(&it.what, Packet::Message(it) if is_idle_request(&it.body)),
+                because: it.because,
             }));
             messages.extend(link.down.transit.iter().map(|it| Message {
                 link: *id,
@@ -436,6 +440,7 @@ impl World {
                 arrives: it.arrives,
                 stalled: cut_down || link.down.stalled > 0,
                 is_idle: between_nodes && matches!(&it.what, Packet::Message(it) if is_idle_response(&it.body)),
+                because: it.because,
             }));
         }
         ordered::sort_by_key(&mut messages, |it| (it.arrives, it.link));

@@ -65,6 +65,8 @@ fn acting_in_the_past_makes_a_branch_and_loses_nothing() {
     assert_eq!(kept, (0, branches[0].events, branches[0].actions.len()));
     let difference = history.compare("main", "branch-1").unwrap();
     assert!(difference.same_until < end && difference.same_until + 1 >= middle, "{difference:?}");
+    let [Some((there, told)), Some((here, other))] = &difference.then else { panic!("{difference:?}") };
+    assert!(there >= &difference.same_at && here >= &difference.same_at && told != other, "{difference:?}");
     history.rename("branch-1", "b1 dies earlier").unwrap();
     history.switch("b1 dies earlier").unwrap();
     assert!(history.switch("branch-1").is_err());
@@ -143,4 +145,26 @@ fn what_is_refused_changes_nothing_that_comes() {
     }
     assert_eq!(asked.world().hash(), left_alone.world().hash());
     assert_eq!(format!("{:?}", asked.world().view()), format!("{:?}", left_alone.world().view()));
+}
+
+/// The same scenario with another setting: both tell the same until the first event that is another, or comes at another time.
+#[test]
+fn runs_with_other_settings_part_where_they_tell_something_else() {
+    let run = |linger: &str| {
+        let text = RUN.replace("linger.ms=1", linger);
+        assert!(linger == "linger.ms=1" || text != RUN, "{RUN}");
+        Scenario::parse(&text).unwrap().play_with(false).unwrap().history
+    };
+    let (now, later) = (run("linger.ms=1"), run("linger.ms=50"));
+    assert_eq!(now.part_from(&now), None);
+    let difference = now.part_from(&later).unwrap();
+    let (mut one, mut other) = (now.clone(), later.clone());
+    one.seek(difference.same_until);
+    other.seek(difference.same_until);
+    assert_eq!((one.world().clock(), one.world().narrate()), (other.world().clock(), other.world().narrate()));
+    one.step();
+    other.step();
+    let told = [one, other].map(|it| Some((it.world().clock(), it.world().narrate())));
+    assert_eq!(difference.then, told);
+    assert_ne!(told[0], told[1]);
 }

@@ -298,6 +298,7 @@ skew-clock b1 -500
 drop next response of Produce to p1
 corrupt next request of Produce from p1
 drop message 3/12/answer
+deliver message 3/12/request
 at 1500ms kill b1
 after 12/34 1500us kill b1
 run 2s

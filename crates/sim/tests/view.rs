@@ -112,6 +112,50 @@ run until leader orders-0 = b2 within 20s
     assert_eq!((&*epochs.says, folder.segments[0].offsets), ("epoch 0 from 0, epoch 1 from 1", Some((0, 1))));
 }
 
+/// Of two producers' requests that are on their way the later one is delivered first, and the log has it first.
+#[test]
+fn a_message_that_is_delivered_arrives_before_all_others() {
+    let text = "
+seed 3
+broker b1
+topic orders partitions=1
+producer p1 linger.ms=0
+producer p2 linger.ms=0
+produce p1 orders value=warm
+produce p2 orders value=warm
+run until acked p1 1
+run until acked p2 1
+delay p2 b1 20ms
+produce p1 orders value=first
+produce p2 orders value=second
+run 50us
+";
+    let mut played = Scenario::parse(text).unwrap().play_with(false).unwrap();
+    let history = &mut played.history;
+    let of = |history: &sim::History, from: &str| {
+        let messages = history.world().messages();
+        let produce = |it: &&sim::view::Message| matches!(it.what, MessageKind::Request(ApiKey::Produce, _));
+        messages.iter().filter(produce).find(|it| *it.from == *from).map(|it| (it.id(), it.because))
+    };
+    let ((_, _), (late, because)) = (of(history, "p1").unwrap(), of(history, "p2").unwrap());
+    assert_ne!(because, sim::narration::Because::Itself, "it was sent for something");
+    let before = (history.world().clock(), history.world().events());
+    history.act(sim::Action::DeliverMessage(late)).unwrap();
+    assert!(history.step());
+    let world = history.world();
+    assert_eq!((world.clock(), world.events()), (before.0, before.1 + 1), "it is the next event, and no time passes");
+    assert_eq!(world.narrate(), "b1 gets Produce from p2; orders-0 gets offset 2.");
+    let again = history.act(sim::Action::DeliverMessage(late));
+    assert_eq!(again.unwrap_err().to_string(), format!("message {late} is not on its way between two processes"));
+    history.run_until(protocol::Instant(before.0.0 + 1_000_000));
+    let query = sim::script::Query::Log(TopicPartition { topic: "orders".into(), partition: 0 }, None);
+    assert_eq!(history.world().ask(&query).unwrap()[2..], ["second", "first"]);
+    assert_eq!(history.world().view().clients.iter().map(|it| it.tally.ok).collect::<Vec<_>>(), [2, 2]);
+    let again = sim::script::Scenario::of(&history.run(), history.world().events()).to_string();
+    let played = Scenario::parse(&again).unwrap().play_with(false).unwrap();
+    assert_eq!(played.history.world().hash(), history.world().hash(), "{again}");
+}
+
 #[test]
 fn a_message_that_is_dropped_never_arrives_and_its_producer_sends_again() {
     let text = "

@@ -55,7 +55,7 @@ pub(super) fn metadata(messages: &[Message]) -> String {
     let records = of_kind(messages, Kind::Metadata);
     let mut out = String::from(
         "use std::ops::RangeInclusive;\n\nuse bytes::{Bytes, BytesMut};\n\nuse crate::ProtocolError;\nuse crate::decoder::Decoder;\nuse crate::encoder::put_unsigned_varint;\nuse crate::error::Expected;\n\
-         use crate::message::{Message, decode_from, encode};\nuse super::*;\n\n\
+         use crate::message::{Message, Schema, decode_from, encode};\nuse super::*;\n\n\
          /// Kafka's frame around a metadata record has a version of its own.\nconst FRAME_VERSION: u32 = 1;\n\n",
     );
     out.push_str("/// A record of `__cluster_metadata`.\n#[derive(Clone, Debug, PartialEq)]\n#[allow(clippy::large_enum_variant)]\npub enum MetadataRecord {\n");
@@ -74,8 +74,12 @@ pub(super) fn metadata(messages: &[Message]) -> String {
     for (_, record) in &records {
         let _ = writeln!(out, "MetadataRecord::{}(_) => {}::VERSIONS,", variant(record), record.name);
     }
+    out.push_str("}\n}\n\n/// The schema of a record by its type.\npub fn schema(api_key: i16) -> Option<&'static Schema> {\nmatch api_key {\n");
+    for (key, record) in &records {
+        let _ = writeln!(out, "{key} => Some({}::SCHEMA),", record.name);
+    }
     out.push_str(
-        "}\n}\n\n/// Reads a record's value: frame version, type and version as unsigned varints, then the fields.\n\
+        "_ => None,\n}\n}\n\n/// Reads a record's value: frame version, type and version as unsigned varints, then the fields.\n\
          pub fn decode(value: Bytes) -> Result<MetadataRecord, ProtocolError> {\nMetadataRecord::decode_with_version(value).map(|(_, record)| record)\n}\n\n\
          /// [`MetadataRecord::decode`], and the version the record was written at.\n\
          pub fn decode_with_version(value: Bytes) -> Result<(i16, MetadataRecord), ProtocolError> {\nlet mut decoder = Decoder::new(value);\n\

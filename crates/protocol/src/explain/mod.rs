@@ -3,6 +3,7 @@
 //! The same walk that decodes, seen by a walker that takes notes. What is malformed is explained as far as it makes sense,
 //! and then the error is.
 
+mod inside;
 mod records;
 mod text;
 mod walker;
@@ -15,10 +16,11 @@ use crate::error::{Expected, ProtocolError};
 use crate::frame::{RequestError, identify};
 use crate::message::{MessageKind, Schema, walk, walk_dyn};
 use crate::messages::{
-    ApiKey, GroupKey, GroupValue, RequestHeader, ResponseHeader, TransactionKey, TransactionValue, by_key,
+    ApiKey, GroupKey, GroupValue, MetadataRecord, RequestHeader, ResponseHeader, TransactionKey, TransactionValue,
 };
 use crate::records::{Compressors, RecordsError, plain};
 use crate::walker::Walker;
+pub use inside::{Coordinated, Inside, Look, deepen};
 use walker::Explainer;
 
 /// A field, element, struct or message, and where it is.
@@ -48,7 +50,7 @@ pub struct Explanation {
 }
 
 /// Finds the schema of a message by its kind and key: [`spoken`](crate::messages::spoken) or
-/// [`by_key`]. Who explains only what is spoken does not link the rest.
+/// [`by_key`](crate::messages::by_key). Who explains only what is spoken does not link the rest.
 pub type Known = fn(MessageKind, i16) -> Option<&'static Schema>;
 
 /// Explains a request: a frame without its size.
@@ -93,7 +95,7 @@ pub fn metadata_record(value: Bytes) -> Explanation {
         let at = explainer.position();
         let api_key = explainer.varint("ApiKey")?;
         let version = explainer.varint("Version")?;
-        let schema = i16::try_from(api_key).ok().and_then(|key| by_key(MessageKind::Metadata, key));
+        let schema = i16::try_from(api_key).ok().and_then(MetadataRecord::schema);
         let schema = schema.ok_or_else(|| unknown(api_key.into(), at))?;
         let version = i16::try_from(version).map_err(|_| unknown(version.into(), at))?;
         Ok(walk_dyn(&mut *(schema.create)(), explainer, version)?)

@@ -11,7 +11,7 @@ use crate::ProtocolError;
 use crate::decoder::Decoder;
 use crate::encoder::put_unsigned_varint;
 use crate::error::Expected;
-use crate::message::{Message, decode_from, encode};
+use crate::message::{Message, Schema, decode_from, encode};
 
 /// Kafka's frame around a metadata record has a version of its own.
 const FRAME_VERSION: u32 = 1;
@@ -142,6 +142,39 @@ impl MetadataRecord {
             MetadataRecord::RemoveDelegationToken(_) => RemoveDelegationTokenRecord::VERSIONS,
             MetadataRecord::RegisterController(_) => RegisterControllerRecord::VERSIONS,
             MetadataRecord::ClearElr(_) => ClearElrRecord::VERSIONS,
+        }
+    }
+
+    /// The schema of a record by its type.
+    pub fn schema(api_key: i16) -> Option<&'static Schema> {
+        match api_key {
+            0 => Some(RegisterBrokerRecord::SCHEMA),
+            1 => Some(UnregisterBrokerRecord::SCHEMA),
+            2 => Some(TopicRecord::SCHEMA),
+            3 => Some(PartitionRecord::SCHEMA),
+            4 => Some(ConfigRecord::SCHEMA),
+            5 => Some(PartitionChangeRecord::SCHEMA),
+            7 => Some(FenceBrokerRecord::SCHEMA),
+            8 => Some(UnfenceBrokerRecord::SCHEMA),
+            9 => Some(RemoveTopicRecord::SCHEMA),
+            10 => Some(DelegationTokenRecord::SCHEMA),
+            11 => Some(UserScramCredentialRecord::SCHEMA),
+            12 => Some(FeatureLevelRecord::SCHEMA),
+            14 => Some(ClientQuotaRecord::SCHEMA),
+            15 => Some(ProducerIdsRecord::SCHEMA),
+            17 => Some(BrokerRegistrationChangeRecord::SCHEMA),
+            18 => Some(AccessControlEntryRecord::SCHEMA),
+            19 => Some(RemoveAccessControlEntryRecord::SCHEMA),
+            20 => Some(NoOpRecord::SCHEMA),
+            21 => Some(ZkMigrationStateRecord::SCHEMA),
+            22 => Some(RemoveUserScramCredentialRecord::SCHEMA),
+            23 => Some(BeginTransactionRecord::SCHEMA),
+            24 => Some(EndTransactionRecord::SCHEMA),
+            25 => Some(AbortTransactionRecord::SCHEMA),
+            26 => Some(RemoveDelegationTokenRecord::SCHEMA),
+            27 => Some(RegisterControllerRecord::SCHEMA),
+            28 => Some(ClearElrRecord::SCHEMA),
+            _ => None,
         }
     }
 

@@ -62,7 +62,7 @@ fn why_not(action: &Action) -> Option<&'static str> {
             "a broker notices only when it reads the bytes from the platter, and here they are in the page cache"
         }
         Action::SkewClock(..) => "all processes have this machine's clock",
-        Action::DropResponse(..) | Action::DropMessage(_) | Action::CorruptRequest(..) => {
+        Action::DropResponse(..) | Action::DropMessage(_) | Action::DeliverMessage(_) | Action::CorruptRequest(..) => {
             "that takes something between client and broker that reads Kafka's protocol"
         }
         Action::WireProduce(_) | Action::WireAsk(_) | Action::InitProducerId(_) | Action::Wire(..) => {

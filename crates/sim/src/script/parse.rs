@@ -355,6 +355,10 @@ pub(super) fn action(line: &mut Line) -> Result<Action, ScriptError> {
         line.need("to")?;
         return Ok(Action::DropResponse(api, line.name("a client's name")?));
     }
+    if line.eat("deliver") {
+        line.need("message")?;
+        return Ok(Action::DeliverMessage(line.message()?));
+    }
     if line.eat("corrupt") {
         line.need("next")?;
         line.need("request")?;

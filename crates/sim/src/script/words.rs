@@ -10,7 +10,7 @@ pub const SETUP: [&str; 8] = ["seed", "network", "disk", "sync", "codec", "past"
 /// What is done with time and with questions.
 pub const STEPS: [&str; 5] = ["at", "after", "run", "expect", "show"];
 /// What somebody does.
-pub const ACTIONS: [&str; 46] = [
+pub const ACTIONS: [&str; 47] = [
     "producer",
     "consumer",
     "wire",
@@ -56,6 +56,7 @@ pub const ACTIONS: [&str; 46] = [
     "bit-rot",
     "skew-clock",
     "drop",
+    "deliver",
     "corrupt",
 ];
 /// What can be waited for, besides answers to questions.

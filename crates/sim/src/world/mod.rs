@@ -314,6 +314,7 @@ impl World {
                 Ok(())
             }
             Action::DropMessage(id) => self.drop_message(*id),
+            Action::DeliverMessage(id) => self.deliver_message(*id),
         }
     }
 

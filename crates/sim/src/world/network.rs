@@ -13,6 +13,7 @@ use crate::link::{Answer, Link, LinkId, Owed, Packet};
 use crate::narration::Because;
 use crate::queue::{Due, Pid};
 use crate::setup::{CONTROLLER_PORT, PlantedBug};
+use crate::view::MessageKind;
 
 /// How long after an answer its connection has its turn at most, in µs.
 const TURN_US: u64 = 20;
@@ -389,6 +390,30 @@ impl World {
         link.up.transit.clear();
         link.up.stalled = 0;
         self.break_link(id.link);
+        Ok(())
+    }
+
+    /// A message on its way is there at once, and what was sent before it on its connection: nothing overtakes on it.
+    pub(crate) fn deliver_message(&mut self, id: MessageId) -> Result<(), ActionError> {
+        let now = self.clock;
+        let is = |it: &crate::view::Message| it.id() == id && it.from != it.to && it.what != MessageKind::Close;
+        let found = self.messages().into_iter().find(is);
+        let found =
+            found.ok_or_else(|| ActionError(format!("message {id} is not on its way between two processes")))?;
+        if found.stalled {
+            return Err(ActionError(format!(
+                "message {id} is held up: its way is cut, or the other end takes nothing"
+            )));
+        }
+        let Some(link) = self.links.get_mut(&id.link) else { return Ok(()) };
+        let (count, due) = if id.is_answer {
+            (link.down.hasten(now, found.arrives), Due::Down(id.link))
+        } else {
+            (link.up.hasten(now, found.arrives), Due::Up(id.link))
+        };
+        for _ in 0..count {
+            self.queue.push(now, due);
+        }
         Ok(())
     }
 
