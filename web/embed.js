@@ -1,5 +1,8 @@
 // The lab inside another page: what vivarium-lab.js asks of it by messages, and what it tells. Loaded with `?embed` alone.
 
+/** The engine's build that this belongs to: the page compares it with its own. */
+export const BUILD = "";
+
 /** Parts of the lab by the names that `views` has for them. */
 const PARTS = { bar: ".bar", story: ".story", cluster: "#cluster", log: "#logs", groups: "#groups", quorum: "#quorum", files: "#folder", inspector: ".side", timeline: "#time", terminal: ".term" };
 /** What is shown besides the views, by `controls`. */

@@ -1,6 +1,9 @@
 // Sharing a run and exporting it, and opening what was shared. Loaded when somebody asks for it.
 // Whatever comes from a run or a link is set as text and never as markup.
 
+/** The engine's build that this belongs to: the page compares it with its own. */
+export const BUILD = "";
+
 /** Places that cut off links cut them off here. */
 const LONG = 8192;
 /** Events between two frames while a shared run is played: a few milliseconds of work. */
@@ -237,11 +240,12 @@ export async function follow(page, version) {
   const recorded = text.match(/^#@ engine (.*)$/m)?.[1];
   const foreign = recorded !== version;
   const other = foreign ? `Engine ${recorded} recorded this run, and this page has engine ${version}. The same actions may do other things here: other moments, other records, other findings. ` : "";
+  let played = 0;
   try {
     page.open(text);
     const progress = banner(`${other}Playing the shared run …`);
     const words = progress.querySelector("p");
-    for (let played = 0; played < 1;) {
+    while (played < 1) {
       played = page.goOn(SLICE);
       words.textContent = `${other}Playing the shared run: ${Math.floor(played * 100)} %`;
       await frame();
@@ -257,10 +261,13 @@ export async function follow(page, version) {
     }
     return banner(`${other}This run is refused: ${what}. Its text can be read here; the lab is open as usual.`, text);
   }
-  const menu = document.getElementById("rooms");
-  const choice = menu?.querySelector(".shared") ?? element("option", { className: "shared", hidden: true }, "A shared run");
-  menu?.append(choice);
-  choice.selected = true;
+  // A run of a lesson is in its lesson, which the menu shows already.
+  if (played < 2) {
+    const menu = document.getElementById("rooms");
+    const choice = menu?.querySelector(".shared") ?? element("option", { className: "shared", hidden: true }, "A shared run");
+    menu?.append(choice);
+    choice.selected = true;
+  }
   const hash = text.match(/^#@ moment .* ([0-9a-f]+)$/m)?.[1];
   if (page.moment().hash !== hash) banner(`${other || `This run was changed after it was recorded, or another build of engine ${version} recorded it. `}It came out otherwise: its state is ${page.moment().hash} here, and was ${hash} where the link was made.`, text);
   else if (foreign) banner(`${other}Up to this moment it came out as it was.`, text);

@@ -7,6 +7,8 @@ use crate::engine::Engine;
 
 /// A run among others.
 pub(crate) struct Lane {
+    /// The room has it; what a knob made goes again.
+    is_of_room: bool,
     pub(crate) number: usize,
     pub(crate) name: String,
     pub(crate) engine: Engine,
@@ -17,6 +19,8 @@ pub(crate) struct Lanes {
     pub(crate) shown: Lane,
     /// They follow the clock of the one that is shown.
     others: Vec<Lane>,
+    /// The room's own, while a variation is beside the first one instead.
+    parked: Vec<Lane>,
     later: VecDeque<Wish>,
 }
 
@@ -51,29 +55,25 @@ impl Lanes {
     /// At least one, by number; the first is shown.
     pub(crate) fn new(engines: Vec<(&'static str, Engine)>) -> Lanes {
         let lanes = engines.into_iter().enumerate();
-        let mut lanes: Vec<Lane> =
-            lanes.map(|(number, (name, engine))| Lane { number, name: name.to_owned(), engine }).collect();
-        Lanes { shown: lanes.remove(0), others: lanes, later: VecDeque::new() }
+        let mut lanes: Vec<Lane> = lanes
+            .map(|(number, (name, engine))| Lane { is_of_room: true, number, name: name.to_owned(), engine })
+            .collect();
+        Lanes { shown: lanes.remove(0), others: lanes, parked: Vec::new(), later: VecDeque::new() }
     }
 
-    /// Shows a run beside the first one, and no other.
+    /// Shows a run beside the first one, and no other until that one is left alone again.
     pub(crate) fn put_beside(&mut self, name: String, engine: Engine) {
-        self.leave_alone();
-        let told = std::mem::replace(&mut self.shown, Lane { number: 1, name, engine });
+        self.show(0);
+        self.parked.append(&mut self.others);
+        let told = std::mem::replace(&mut self.shown, Lane { is_of_room: false, number: 1, name, engine });
         self.others.push(told);
     }
 
-    /// As [`Lanes::leave_alone`], unless all of them belong to the room.
-    pub(crate) fn leave_alone_unless_many(&mut self, are_many: bool) {
-        if !are_many {
-            self.leave_alone();
-        }
-    }
-
-    /// Shows the first one, and forgets the others.
+    /// Shows the first one, and those of the room beside it if there are any: a variation goes.
     pub(crate) fn leave_alone(&mut self) {
         self.show(0);
-        self.others.clear();
+        self.others.retain(|it| it.is_of_room);
+        self.others.append(&mut self.parked);
     }
 
     /// True if there is more than one.
@@ -84,6 +84,23 @@ impl Lanes {
     /// All of them, the one that is shown first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Lane> {
         std::iter::once(&self.shown).chain(&self.others)
+    }
+
+    /// The first of those that are not shown.
+    pub(crate) fn beside(&self) -> Option<&Lane> {
+        self.others.iter().min_by_key(|it| it.number)
+    }
+
+    /// Gives the branch that is looked at another name, in all lanes; says why not.
+    pub(crate) fn rename(&mut self, name: &str) -> Result<(), String> {
+        let name = name.trim();
+        let (branch, branches) = self.shown.engine.branches();
+        if name.is_empty() || branches.iter().enumerate().any(|(index, it)| it.name == name && index != branch) {
+            return Err(format!("A branch needs a name of its own, and “{name}” is none."));
+        }
+        self.shown.engine.rename(name);
+        self.others.iter_mut().for_each(|it| it.engine.rename(name));
+        Ok(())
     }
 
     /// Shows another.
@@ -214,6 +231,8 @@ impl Lanes {
             for line in wish.lines(&it.engine) {
                 done = done.and(it.engine.act(&line).map_err(|error| format!("in the lane {}: {error}", it.name)));
             }
+            // What was asked is answered for the lane that is shown.
+            it.engine.take_said();
         }
         done
     }

@@ -22,6 +22,8 @@ const RECORDS: i64 = 96;
 const BYTES: u32 = 1 << 20;
 /// The same for a window of a few dozen records.
 const WINDOW_BYTES: u32 = 1 << 14;
+/// The topic that group coordinators write.
+pub(crate) const GROUPS: &str = "__consumer_offsets";
 
 /// The newest records of each partition as they were looked at last: between two frames only a few are new.
 #[derive(Default)]
@@ -69,7 +71,8 @@ impl Tails {
         // A log that cannot be read at this moment has no cells, and its rules still stand.
         let batches = world.batches_on(&broker.name, place, log, Offset(tail.end), BYTES).unwrap_or_default();
         let from = tail.end;
-        let new = batches.iter().flat_map(records).filter(|it| it.offset >= from && it.offset < end);
+        let new =
+            batches.iter().flat_map(|it| records(it, &place.topic)).filter(|it| it.offset >= from && it.offset < end);
         let all = Arc::make_mut(&mut tail.records);
         all.drain(..kept);
         all.extend(new);
@@ -85,7 +88,9 @@ pub(crate) fn window(world: &World, broker: &str, place: &TopicPartition, from: 
     while next < to {
         // A log that cannot be read at this moment has no cells.
         let batches = world.batches_of(broker, place, Offset(next), WINDOW_BYTES).unwrap_or_default();
-        found.extend(batches.iter().flat_map(records).filter(|it| (next..to).contains(&it.offset)));
+        found.extend(
+            batches.iter().flat_map(|it| records(it, &place.topic)).filter(|it| (next..to).contains(&it.offset)),
+        );
         let end = batches.last().map_or(0, |it| it.head.next_offset().0);
         if end <= next {
             break;
@@ -452,20 +457,44 @@ fn names(seen: &seen::View, ids: &[NodeId]) -> Vec<String> {
     ids.iter().filter_map(name).collect()
 }
 
-fn records(batch: &seen::Batch) -> impl Iterator<Item = Record> {
+fn records(batch: &seen::Batch, topic: &str) -> impl Iterator<Item = Record> {
     let text = |bytes: &bytes::Bytes| String::from_utf8_lossy(bytes).into_owned();
+    let is_groups = topic == GROUPS;
     let leader_epoch = batch.head.leader_epoch.0;
     let (producer_id, base_sequence, base_offset) =
         (batch.head.producer_id.0, batch.head.base_sequence, batch.head.base_offset.0);
     batch.records.iter().map(move |it| Record {
         offset: it.offset.0,
         leader_epoch,
-        key: it.key.as_ref().map(text),
-        value: it.value.as_ref().map(text),
+        key: it.key.as_ref().map(|it| group_key(it).filter(|_| is_groups).unwrap_or_else(|| text(it))),
+        value: it.value.as_ref().map(|it| if is_groups { format!("{} bytes", it.len()) } else { text(it) }),
         timestamp_ms: it.timestamp.0,
         base_offset,
         producer_id: Some(producer_id).filter(|it| *it >= 0),
         sequence: Some(base_sequence).filter(|it| *it >= 0).map(|base| i64::from(base) + it.offset.0 - base_offset),
+    })
+}
+
+/// What a key of a group coordinator's record names: its group, and what of it.
+fn group_key(key: &[u8]) -> Option<String> {
+    let string = |bytes: &[u8]| {
+        let (length, rest) = bytes.split_first_chunk::<2>()?;
+        let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        Some((String::from_utf8_lossy(text).into_owned(), rest.to_vec()))
+    };
+    let (kind, rest) = key.split_first_chunk::<2>()?;
+    let (group, rest) = string(rest)?;
+    Some(match u16::from_be_bytes(*kind) {
+        0 | 1 => {
+            let (topic, rest) = string(&rest)?;
+            format!("{group} {topic}-{}", i32::from_be_bytes(*rest.first_chunk()?))
+        }
+        2 | 3 => format!("{group} group"),
+        5 => format!("{group} member"),
+        6 | 7 => format!("{group} target"),
+        8 => format!("{group} has"),
+        16 => format!("{group} pattern"),
+        _ => return None,
     })
 }
 

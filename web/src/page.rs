@@ -55,7 +55,7 @@ impl Page {
         Ok(())
     }
 
-    /// Plays so many events more: how much of it is played. At 1 it is in the room, at its moment.
+    /// Plays so many events more: how much of it is played. At 1 it is in the room, at its moment; at 2 that is a lesson.
     #[wasm_bindgen(skip_typescript, js_name = goOn)]
     pub fn go_on(&mut self, events: u32) -> Result<f64, JsValue> {
         let Some((engine, shared)) = &mut self.opening else { return Ok(1.0) };
@@ -73,7 +73,8 @@ impl Page {
             if is_over {
                 if let Some((mut engine, shared)) = self.opening.take() {
                     engine.revisit(&shared);
-                    self.room.enter_run(engine, &shared.looks);
+                    let is_lesson = self.room.enter_run(engine, &shared.looks);
+                    return Ok(if is_lesson { 2.0 } else { 1.0 });
                 }
                 return Ok(1.0);
             }

@@ -5,9 +5,9 @@ use sim::narration::{Because, Heard, Stored};
 use sim::{Action, History, Pid, World};
 
 /// How many events back a cause is looked for that no message and no operation leads to.
-const REACH: u64 = 3_000;
+pub(crate) const REACH: u64 = 3_000;
 /// The same for an election, which may be long ago.
-const FAR: u64 = 20_000;
+pub(crate) const FAR: u64 = 20_000;
 /// Links of a chain that are shown at most.
 const LINKS: usize = 24;
 /// A connection that somebody broke is noticed within that, in µs: `request.timeout.ms` of Kafka's clients.
@@ -39,12 +39,25 @@ pub(crate) enum End {
 
 /// The chain of causes of the last event, itself first. The history stands where it stood.
 pub(crate) fn chain(history: &mut History) -> Vec<Cause> {
+    let now = history.world().events();
+    if now == 0 { Vec::new() } else { chain_of(history, Because::Event(now)) }
+}
+
+/// The chain of what brought something, the last link first. The history stands where it stood.
+pub(crate) fn chain_of(history: &mut History, because: Because) -> Vec<Cause> {
     let world = history.world();
     let (now, turns, clock) = (world.events(), world.turns(), world.clock());
     let actions = history.run().actions;
     let mut causes = Vec::new();
-    if now > 0 {
-        follow(history, &actions, &mut causes);
+    match because {
+        Because::Itself => return causes,
+        Because::Action(number) => causes.extend(actions.get(number as usize).map(done)),
+        Because::Event(event) => {
+            if event != now {
+                history.seek(event);
+            }
+            follow(history, &actions, &mut causes);
+        }
     }
     if let Some(last) = causes.last_mut()
         && last.end.is_none()
@@ -55,6 +68,18 @@ pub(crate) fn chain(history: &mut History) -> Vec<Cause> {
     history.seek(now);
     history.stand_at(turns, clock);
     causes
+}
+
+/// The latest event until now of which something is true, so far back at most. The history stands where it stood.
+pub(crate) fn latest_event(history: &mut History, reach: u64, so: impl Fn(&World) -> bool) -> Option<u64> {
+    let world = history.world();
+    let (now, turns, clock) = (world.events(), world.turns(), world.clock());
+    if so(world) {
+        return Some(now);
+    }
+    let found = latest(history, now, reach, so);
+    history.stand_at(turns, clock);
+    found
 }
 
 fn follow(history: &mut History, actions: &[Stamped], causes: &mut Vec<Cause>) {

@@ -106,13 +106,14 @@ pub(crate) fn page() -> Result<()> {
     }
 
     let engine = version(&String::from_utf8(read(&served[0])?)?)?;
+    let build = engine.trim_start_matches("?v=").to_owned();
     let mut versions = vec![(SCRIPT, engine.clone()), (PARTS, engine)];
     let source = |name: &str| if name == "index.html" { root.join(name) } else { root.join("web").join(name) };
     for name in STATIC {
         let text = fs::read_to_string(source(name)).with_context(|| format!("read {name}"))?;
         let served = match Path::new(name).extension().and_then(|it| it.to_str()) {
             Some("css") => minify::css(&text),
-            Some("html" | "js") => addressed(&minify::html(&text), &versions),
+            Some("html" | "js") => built(addressed(&minify::html(&text), &versions), &build),
             _ => text,
         };
         if VERSIONED.contains(&name) {
@@ -168,6 +169,11 @@ fn addressed(page: &str, versions: &[(&str, String)]) -> String {
     let script = format!("<link rel=\"modulepreload\" href=\"{SCRIPT}{version}\">");
     let parts = format!("<link rel=\"preload\" href=\"{PARTS}{version}\" as=\"fetch\" crossorigin>");
     page.replace(&script, &format!("{script}{parts}"))
+}
+
+/// A page or a script that says which build of the engine it belongs to, if it asks for that.
+fn built(text: String, build: &str) -> String {
+    text.replace("const BUILD = \"\";", &format!("const BUILD = \"{build}\";"))
 }
 
 /// Builds the `vivarium` binary and returns its path.

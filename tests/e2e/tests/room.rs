@@ -332,43 +332,6 @@ fn a_selected_record_says_what_it_is_and_why_it_is_there() -> Result<()> {
     browser.quiet()
 }
 
-/// The bytes of a record's batch by field: at their places, with what they say.
-#[test]
-fn a_record_shows_its_bytes() -> Result<()> {
-    let browser = room()?;
-    browser.click("[data-partition='orders-0'] [data-offset='0']")?;
-    let rows = browser.run(BYTES)?;
-    let row =
-        |name: &str| rows.as_array().and_then(|it| it.iter().find(|it| it[0] == name)).cloned().unwrap_or_default();
-    assert_eq!(row("BaseOffset"), json!(["BaseOffset", "0", "0", "00000000 00000000"]));
-    assert_eq!(row("Magic"), json!(["Magic", "2", "16", "02"]));
-    ensure!(row("Value")[1].as_str().is_some_and(|it| it.contains("p")), "{rows}");
-    browser.quiet()
-}
-
-/// A message on its way, chosen by a click and by keys: the fields of its frame. It stays to be read when it has arrived.
-#[test]
-fn a_message_shows_its_bytes() -> Result<()> {
-    let browser = room()?;
-    step_until(&browser, "document.querySelectorAll('.msg').length === 1")?;
-    browser.click(".msg")?;
-    let (told, rows) = (browser.text(".inspector")?, browser.run(BYTES)?);
-    ensure!(told.contains('→') && told.contains("arrives"), "{told}");
-    let named = |name: &str| rows.as_array().is_some_and(|it| it.iter().any(|it| it[0] == name));
-    ensure!(named("CorrelationId") || named("correlation_id"), "a header's field: {rows}");
-    for _ in 0..60 {
-        browser.keys(&RIGHT.to_string())?;
-    }
-    ensure!(browser.text(".inspector")?.contains("no longer on its way"), "{}", browser.text(".inspector")?);
-    assert_eq!(browser.run(BYTES)?, rows);
-    browser.keys(&ESCAPE.to_string())?;
-    step_until(&browser, "document.querySelector('.now button')")?;
-    browser.run("document.querySelector('.now button').focus()")?;
-    browser.keys(&ENTER.to_string())?;
-    ensure!(browser.text(".inspector")?.contains("by field"), "by the keyboard too");
-    browser.quiet()
-}
-
 /// Steps by the key until an expression holds.
 fn step_until(browser: &Browser, expression: &str) -> Result<()> {
     for _ in 0..300 {
@@ -379,10 +342,6 @@ fn step_until(browser: &Browser, expression: &str) -> Result<()> {
     }
     bail!("three hundred steps, and never {expression}")
 }
-
-const BYTES: &str =
-    "return [...document.querySelectorAll('#bytes tr')].map((it) => [...it.children].map((it) => it.textContent))";
-
 /// "Why?" leads back to what a person did, and each link of the chain to its moment.
 #[test]
 fn why_leads_back_to_an_action() -> Result<()> {
@@ -484,7 +443,7 @@ fn every_record_of_a_long_log_is_reachable() -> Result<()> {
     ensure!(browser.text(".inspector")?.starts_with("Record 0"), "{}", browser.text(".inspector")?);
     browser.click(&format!("{row} [data-offset='2']"))?;
     let told = browser.text(".inspector")?;
-    ensure!(told.starts_with("Record 2") && told.contains("by field"), "{told}");
+    ensure!(told.starts_with("Record 2") && told.contains("producer"), "{told}");
     browser.quiet()
 }
 

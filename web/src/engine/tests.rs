@@ -1,3 +1,4 @@
+use super::ticks::{TICKS, Tick};
 use super::*;
 use crate::view::{Role, Standing, State};
 
@@ -309,7 +310,10 @@ fn a_line_that_is_wrong_says_where_and_changes_nothing() {
         ("kill", "column 5: expected a process's name, found the end of the line"),
         ("kill b9", "there is no process b9; there are A, B, b1, p1, p2, p3"),
         ("start b1", "b1 runs already"),
-        ("seed 3", "the world was made already, and what is told is for files: here an action or “run” can be done"),
+        (
+            "seed 3",
+            "the world was made already, and what is told is for files: here an action, “run” or a question can be asked for",
+        ),
     ] {
         assert_eq!(engine.act(line).unwrap_err(), said, "{line}");
     }
@@ -391,7 +395,7 @@ fn old_records_are_there_and_their_bytes_too() {
     assert_eq!(all.iter().map(|it| it.offset).collect::<Vec<_>>(), (0..partition.log_end).collect::<Vec<_>>());
     assert_eq!(engine.record(&partition.name, 7).as_ref(), all.get(7));
     assert_eq!(engine.records(&partition.name, partition.log_end, i64::MAX).len(), 0);
-    let rows = engine.explain_record(&partition.name, 7);
+    let rows = &engine.explain_record(&partition.name, 7)[0].rows;
     assert_eq!((&*rows[1].name, rows[1].from, rows[1].to), ("BaseOffset", 0, 8));
     assert_eq!(rows[1].value, all[7].base_offset.to_string());
     assert_eq!(engine.explain_record("orders-9", 0), []);
@@ -405,13 +409,114 @@ fn every_message_on_its_way_has_its_bytes() {
     for _ in 0..60 {
         engine.step();
         for message in engine.view().messages {
-            let rows = engine.explain_message(&message.id);
+            let sheet = engine.explain_message(&message.id).remove(0);
+            let rows = &sheet.rows;
+            assert!(sheet.owners().iter().all(Option::is_some), "{message:?}: each byte is of a field");
             assert!(rows.len() > 3 && rows.iter().all(|it| it.name != "no further"), "{message:?}: {rows:?}");
             seen += 1;
         }
     }
     assert!(seen > 60);
     assert_eq!(engine.explain_message("0/0/request"), []);
+}
+
+#[test]
+fn records_of_the_quorum_and_of_groups_have_fields() {
+    let mut engine = Engine::new(include_str!("../../group.scenario")).unwrap();
+    let has =
+        |sheets: &[crate::bytes::Sheet], name: &str| sheets.iter().any(|it| it.rows.iter().any(|it| it.name == name));
+    let end = engine.quorum(None, 1)[0].end;
+    let mut names = Vec::new();
+    for offset in 0..end {
+        let sheets = engine.explain_entry(offset);
+        let rows = &sheets[0].rows;
+        names.extend(
+            ["TopicRecord", "PartitionRecord", "LeaderChangeMessage"].into_iter().filter(|it| has(&sheets, it)),
+        );
+        let values = rows.iter().enumerate().filter(|(_, it)| it.name == "Value" && it.kind == "VARINT_BYTES");
+        for (at, row) in values {
+            assert!(rows.get(at + 1).is_some_and(|it| it.depth > row.depth), "{offset}: {row:?}");
+        }
+    }
+    ordered::sort(&mut names);
+    names.dedup();
+    assert_eq!(names, ["LeaderChangeMessage", "PartitionRecord", "TopicRecord"]);
+    let view = engine.view();
+    let log = view.partitions.iter().find(|it| it.topic == look::GROUPS && it.log_end > 0).unwrap();
+    let keys: Vec<String> = log.records.iter().filter_map(|it| it.key.clone()).collect();
+    assert!(keys.iter().any(|it| it.starts_with("shop orders-")), "{keys:?}");
+    for record in log.records.iter() {
+        let sheets = engine.explain_record(&log.name, record.offset);
+        assert!(has(&sheets, "RecordType") && !has(&sheets, "no further"), "{record:?}");
+    }
+}
+
+#[test]
+fn what_is_selected_says_what_led_to_it() {
+    let mut engine = room();
+    // Nobody else says anything.
+    for line in ["unload p1", "unload p2", "unload p3", "run 2s"] {
+        engine.act(line).unwrap();
+    }
+    engine.act("produce p1 orders partition=0 key=eva value=yours").unwrap();
+    while !engine.view().messages.iter().any(|it| it.from == "p1" && it.what == "Produce") {
+        assert!(engine.step());
+    }
+    let before = engine.view();
+    let message = before.messages.iter().find(|it| it.from == "p1").unwrap();
+    let led = engine.why_message(&message.id);
+    assert_eq!(led.last().unwrap().what, "produce p1 orders partition=0 key=eva value=yours");
+    assert_eq!(engine.why_message("0/0/request"), []);
+    let process = engine.why_process("b1");
+    assert!(process[0].what.contains("b1") && process[0].event <= before.event, "{process:?}");
+    assert!(engine.view() == before, "asking changes nothing");
+    engine.act("run 1s").unwrap();
+    let before = engine.view();
+    let log = &before.partitions[0];
+    let mine = log.records.iter().rfind(|it| it.value.as_deref() == Some("yours")).unwrap();
+    let led = engine.why_record(&format!("b1/{}", log.name), mine.offset);
+    assert!(led[0].what.contains("b1 gets Produce from p1"), "{led:?}");
+    assert!(led.iter().any(|it| it.what.ends_with("value=yours")), "{led:?}");
+    assert!(engine.view() == before, "asking changes nothing");
+}
+
+#[test]
+fn questions_and_times_are_lines_too() {
+    let mut engine = room();
+    engine.act("show leader orders-0").unwrap();
+    engine.act("expect leader orders-0 = b1").unwrap();
+    assert_eq!(
+        (engine.take_said(), engine.take_said()),
+        (vec!["b1".to_owned(), "so it is: b1".to_owned()], Vec::new())
+    );
+    assert_eq!(engine.act("expect leader orders-0 = b2"), Err("leader orders-0 is b1".to_owned()));
+    let event = engine.view().event;
+    engine.act(&format!("run to event {}", event + 500)).unwrap();
+    assert_eq!(engine.view().event, event + 500);
+    assert!(engine.act(&format!("run to event {event}")).unwrap_err().contains("is over"));
+    let at = engine.clock() / 1_000 + 50;
+    engine.act(&format!("at {at}ms pause b1")).unwrap();
+    assert_eq!(engine.clock(), at * 1_000);
+    let error = engine.act(&format!("at {}ms resume b1", at - 1)).unwrap_err();
+    assert!(error.contains("is over"), "{error}");
+    assert!(engine.act("after 1/2 3us kill b1").unwrap_err().contains("for scenarios in files"));
+    assert_eq!(engine.act("kil b1").unwrap_err().split(':').next(), Some("column 1"));
+}
+
+#[test]
+fn branches_have_names_and_part_somewhere() {
+    let mut engine = room();
+    let half = engine.view().event / 2;
+    engine.seek(half);
+    engine.act("kill b1").unwrap();
+    engine.act("run 1s").unwrap();
+    engine.rename("b1 dies");
+    let view = engine.view();
+    assert_eq!(view.branches.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["main", "b1 dies"]);
+    let ghost = view.partitions[0].records.len();
+    assert!(ghost > 0, "what a broker had is remembered by the branch's new name");
+    let found = engine.history().compare("main", "b1 dies").unwrap();
+    assert!(found.same_until + 1 >= half && found.then[0] != found.then[1], "{found:?}");
 }
 
 #[test]

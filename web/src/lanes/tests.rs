@@ -164,3 +164,22 @@ fn who_stops_a_wait_calls_off_what_was_to_be_done_after_it() {
     assert_eq!(lanes.forget_later(), [line("pause c1")]);
     assert!(lanes.shown.engine.waits(), "only what was to be done is called off, not the wait");
 }
+
+#[test]
+fn a_variation_is_beside_the_first_lane_alone_and_the_rooms_come_back() {
+    let mut lanes = lanes();
+    let names = |lanes: &Lanes| lanes.all().map(|it| it.name.clone()).collect::<Vec<_>>().join(" ");
+    for _ in 0..2 {
+        lanes.leave_alone();
+        lanes.put_beside("varied".to_owned(), lane("group.protocol=consumer", "4s"));
+        assert_eq!(names(&lanes), "varied eager");
+        assert_eq!(lanes.beside().map(|it| &*it.name), Some("eager"));
+    }
+    lanes.leave_alone();
+    assert_eq!((&*names(&lanes), lanes.shown.number), ("eager cooperative KIP-848", 0));
+    // Each by its own protocol, the clock being one: they part.
+    let found = lanes.beside().unwrap().engine.history().part_from(lanes.shown.engine.history()).unwrap();
+    assert!(found.then[0] != found.then[1] && found.same_until > 0, "{found:?}");
+    assert_eq!(lanes.rename("main"), Ok(()));
+    assert!(lanes.rename(" ").is_err());
+}

@@ -2,9 +2,10 @@
 
 use leptos::prelude::*;
 
+use super::motion::Motion;
 use super::rooms;
 use super::scene::Scene;
-use super::state::{Motion, Room};
+use super::state::Room;
 use super::{clock, glyph, grouped, live};
 use crate::draw::{Shape, classed, shape, text};
 use crate::engine::Until;

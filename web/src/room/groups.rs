@@ -3,6 +3,7 @@
 use super::scene::Scene;
 use super::{grouped, lanes, left, lesson};
 use crate::draw::{Shape, classed, glyph, shape, text};
+use crate::look::GROUPS;
 use crate::view::{Group, Member, Share, State};
 
 /// An offset, or a number of them, of a partition; nothing if it is not known.
@@ -29,12 +30,25 @@ fn section(scene: &Scene, group: &Group) -> Shape {
     shapes.extend(holds(group));
     shapes.push(legend());
     shapes.push(
-        classed("p", "deeds").with([classed("button", "deed")
-            .set("data-do", format!("newcomer:{}", group.name))
-            .set("title", "one more consumer with the settings of the first")
-            .say("Add a member")]),
+        classed("p", "deeds")
+            .with([classed("button", "deed")
+                .set("data-do", format!("newcomer:{}", group.name))
+                .set("title", "one more consumer with the settings of the first")
+                .say("Add a member")])
+            .with_all(log_of(scene, group).into_iter().collect()),
     );
     classed("section", "group").named(&group.name).set("aria-label", format!("Group {}", group.name)).with_all(shapes)
+}
+
+/// A way to the log that its coordinator writes: the partition of `__consumer_offsets` that its name leads to.
+fn log_of(scene: &Scene, group: &Group) -> Option<Shape> {
+    let partitions = scene.partitions_of(GROUPS);
+    // As Java has it, to which the coordinator's choice is a promise.
+    let hash = group.name.encode_utf16().fold(0_i32, |it, unit| it.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    let number = hash.checked_abs().unwrap_or(0).checked_rem(partitions.len() as i32)?;
+    let name = partitions.iter().find(|it| it.partition == number)?.name.clone();
+    let button = classed("button", "deed").set("title", format!("{name}: what is committed, and who is in the group"));
+    Some(button.set("data-do", format!("choose:{name}")).say("Show its log"))
 }
 
 /// A group in a line.

@@ -2,13 +2,14 @@
 
 use leptos::ev::{self, KeyboardEvent};
 use leptos::prelude::*;
-use leptos::web_sys::js_sys::{Number, Reflect};
+use leptos::web_sys::js_sys::{Function, Number, Object, Reflect};
 use leptos::web_sys::{Element, Event, HtmlElement};
 use wasm_bindgen::JsCast;
 
+use super::inspector::Level;
 use super::scene::Selection;
 use super::state::Room;
-use super::{bar, lesson, log, rescue, rooms, story, terminal};
+use super::{bar, fields, lesson, log, rescue, rooms, story, terminal};
 use crate::view::Partition;
 
 /// Listens to the whole page.
@@ -40,6 +41,7 @@ pub(crate) fn listen(room: Room) {
         if let Some(deed) = moving.or_else(|| deed_of(&target)).filter(|it| it.starts_with("message:")) {
             event.prevent_default();
             do_(room, &deed);
+            room.come_closer(Level::State);
             focus("drop-this");
         }
     });
@@ -58,7 +60,7 @@ fn deed_of(element: &Element) -> Option<String> {
 
 /// Looks at what a link says. Of what a `data-do` can say that is what changes nothing of the run: a link may be anybody's.
 pub(crate) fn look(room: Room, deed: &str) {
-    if deed.split_once(':').is_some_and(|it| ["choose", "process", "record"].contains(&it.0)) {
+    if deed.split_once(':').is_some_and(|it| ["choose", "process", "record", "entry"].contains(&it.0)) {
         do_(room, deed);
     }
 }
@@ -104,7 +106,10 @@ fn do_(room: Room, deed: &str) {
         "sandbox" => room.play_freely(),
         "story" => room.to_story(),
         "lesson" => rooms::choose(room, what),
-        "entry" => room.change(|scene| scene.quorum.chosen = what.parse().ok()),
+        "entry" => drop(what.parse().map(|offset| entry(room, offset))),
+        "level" => drop(Level::ALL.into_iter().find(|it| it.word() == what).map(|it| room.come_closer(it))),
+        "field" => room.choose_field(fields::place(what)),
+        "part" => room.part(),
         "quorum" => room.change(|scene| scene.quorum.scroll(if what == "1" { 1 } else { -1 })),
         "files" => {
             if let Some((partition, broker)) = what.split_once(':') {
@@ -134,6 +139,12 @@ fn do_(room: Room, deed: &str) {
         // A drawing of ours names no other verb.
         _ => {}
     }
+}
+
+/// Looks at a record of the metadata log.
+fn entry(room: Room, offset: i64) {
+    room.change(|scene| scene.quorum.chosen = Some(offset));
+    room.select(Selection::Entry(offset));
 }
 
 /// Looks at a process; a node is also the one that is to be broken.
@@ -177,6 +188,7 @@ fn chosen(room: Room, event: &Event) {
             set_value(&id, "");
         }
         "rate" => story::set_rate(room, &value),
+        "branch" => room.rename(&value),
         "rooms" => rooms::choose(room, &value),
         _ => {}
     }
@@ -198,6 +210,9 @@ fn pressed(room: Room, event: &KeyboardEvent) -> bool {
             let _ = target.blur();
         }
         return true;
+    }
+    if target.id() == "line" && key == "Tab" && !event.shift_key() {
+        return terminal::complete(room);
     }
     if target.id() == "line" && (key == "ArrowUp" || key == "ArrowDown") {
         terminal::recall(room, if key == "ArrowUp" { 1 } else { -1 });
@@ -227,6 +242,13 @@ fn pressed(room: Room, event: &KeyboardEvent) -> bool {
         room.change(|scene| {
             scene.quorum.choose(&key);
         });
+        if let Some(offset) = room.with(|it| it.quorum.chosen) {
+            entry(room, offset);
+        }
+        return true;
+    }
+    if inside(".of-bytes, .hex").is_some() && (key == "ArrowUp" || key == "ArrowDown") {
+        room.field_beside(if key == "ArrowUp" { -1 } else { 1 });
         return true;
     }
     if inside(".scroller").is_some() && ["ArrowUp", "ArrowDown", "PageUp", "PageDown"].contains(&&*key) {
@@ -364,6 +386,16 @@ fn focus(id: &str) {
         // An element that cannot take the focus leaves it where it is.
         let _ = element.focus();
     }
+}
+
+/// Scrolls what holds the first such element as little as brings it into sight.
+pub(crate) fn reveal(selector: &str) {
+    let Ok(Some(element)) = document().query_selector(selector) else { return };
+    let scroll = Reflect::get(&element, &"scrollIntoView".into()).ok().and_then(|it| it.dyn_into::<Function>().ok());
+    let how = Object::new();
+    // Of an object of our own, and of a function that every element has.
+    let _ = Reflect::set(&how, &"block".into(), &"nearest".into());
+    let _ = scroll.map(|it| it.call1(&element, &how));
 }
 
 /// What a field holds or a menu shows. The room's fields have ids; one that is not there holds nothing.

@@ -28,12 +28,13 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
         shape("h2").say("Lanes ").with([shape("small").say("one clock, one seed, the same actions; other settings")]),
         groups::legend(),
     ]);
+    let parts = super::apart::draw(scene, "Where do they part?");
     let lanes = scene.lanes.iter().map(|it| lane(it, it.number == scene.lane, (!is_bet).then_some(most)));
-    vec![
-        classed("section", "group")
-            .set("aria-label", "Lanes")
-            .with([head, classed("div", "ways").with_all(lanes.collect())]),
-    ]
+    vec![classed("section", "group").set("aria-label", "Lanes").with([
+        head,
+        classed("div", "ways").with_all(lanes.collect()),
+        parts,
+    ])]
 }
 
 fn lane(sight: &Sight, is_on: bool, most: Option<u64>) -> Shape {

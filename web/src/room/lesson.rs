@@ -4,9 +4,9 @@ use protocol::Instant;
 use sim::script::Mark;
 use sim::script::story::{Bet, Story};
 
+use super::motion::Motion;
 use super::rooms::{self, Choice};
 use super::scene::Scene;
-use super::state::Motion;
 use crate::draw::{Shape, classed, glyph, shape};
 use crate::engine::Engine;
 
@@ -122,11 +122,6 @@ impl Lesson {
             self.bets[chapter] = Some(answer);
         }
         is_there
-    }
-
-    /// It is told of several lanes.
-    pub(crate) fn has_lanes(&self) -> bool {
-        self.has_lanes
     }
 
     /// The chapter at which somebody comes back into the story.
@@ -341,10 +336,10 @@ fn verdict(bet: &Bet, chosen: Option<usize>) -> Shape {
 fn more(scene: &Scene, lesson: &Lesson, is_told: bool) -> Shape {
     let mut shapes = Vec::new();
     if is_told {
-        if !lesson.story.knobs.is_empty() && !lesson.has_lanes {
+        if !lesson.story.knobs.is_empty() {
             shapes.push(shape("h3").say("What if …"));
         }
-        let knobs = lesson.story.knobs.iter().enumerate().filter(|_| !lesson.has_lanes);
+        let knobs = lesson.story.knobs.iter().enumerate();
         shapes.extend(knobs.map(|(index, it)| {
             classed("button", "deed")
                 .set("data-do", format!("knob:{index}"))

@@ -5,6 +5,7 @@
 use super::canvas::Pen;
 use super::grouped;
 use super::scene::{Scene, Selection, Sight};
+use super::stage::is_internal;
 use crate::draw::{Shape, classed, glyph, shape, tenths, text};
 use crate::view::{Partition, Record, Replica, Role, Standing};
 
@@ -40,7 +41,7 @@ fn head(scene: &Scene) -> Shape {
         }
     }
     let mut tabs = Vec::new();
-    for it in partitions.iter().filter(|_| !is_alone && partitions.len() > 1) {
+    for it in partitions.iter().filter(|it| !is_alone && partitions.len() > 1 && !is_internal(it)) {
         let is_on = it.name == partition.name;
         tabs.push(
             classed("button", if is_on { "tab on" } else { "tab" })
@@ -54,8 +55,8 @@ fn head(scene: &Scene) -> Shape {
         tabs.insert(0, classed("span", "opt").say("partition"));
     }
     let about = shape("h2").say(format!("{title} ")).with([shape("small").set("id", "about").say(words)]);
-    let tabs = classed("div", "tabs").set("role", "group").set("aria-label", "Partitions").with_all(tabs);
-    classed("div", "head").with([about, tabs])
+    classed("div", "head")
+        .with([about, classed("div", "tabs").set("role", "group").set("aria-label", "Partitions").with_all(tabs)])
 }
 
 /// "b1 b2", or "–" if it is nobody.

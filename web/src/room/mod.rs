@@ -3,23 +3,31 @@
 //! The bar, the forms and the terminal's line are Leptos; whatever changes with the clock is a drawing (`crate::draw`), a
 //! function of the [`scene::Scene`]. What a click on a drawing does, its `data-do` says.
 
+mod apart;
 mod bar;
 mod canvas;
+mod complete;
 mod course;
+mod doing;
 mod drawings;
 mod faults;
+mod fields;
 pub(crate) mod files;
 mod flight;
 mod groups;
+mod inspector;
 mod keys;
 mod labels;
 mod lanes;
 pub(crate) mod left;
 mod lesson;
 mod log;
+mod looking;
+mod motion;
 mod plan;
 mod progress;
 mod quorum;
+mod reader;
 mod rescue;
 mod rooms;
 mod said;

@@ -1,4 +1,5 @@
-//! What the browser remembers between visits: the room that was open last, and which lessons were gone through.
+//! What the browser remembers between visits: the room that was open last, which lessons were gone through, and lines of the
+//! terminal.
 
 use leptos::prelude::window;
 use leptos::web_sys::js_sys::Reflect;
@@ -6,6 +7,8 @@ use wasm_bindgen::JsValue;
 
 /// Where it is kept: a line with the room, a line with the lessons.
 const KEY: &str = "vivarium";
+/// Where lines of the terminal are.
+const LINES: &str = "vivarium-lines";
 
 /// What is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +42,16 @@ impl Progress {
     fn to_text(&self) -> String {
         format!("{}\n{}", self.room, self.done.join(" "))
     }
+}
+
+/// Lines of the terminal, as they were kept.
+pub(crate) fn lines() -> String {
+    Reflect::get(&storage(), &LINES.into()).ok().and_then(|it| it.as_string()).unwrap_or_default()
+}
+
+/// Keeps them; where nothing can be kept the arrows bring none back.
+pub(crate) fn keep_lines(lines: &str) {
+    let _ = Reflect::set(&storage(), &LINES.into(), &JsValue::from(lines));
 }
 
 /// Where nothing may be kept, asking for it is an error already.

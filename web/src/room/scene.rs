@@ -5,10 +5,11 @@ use std::sync::Arc;
 use ordered::Map;
 use sim::zookeeper::Model;
 
+use super::inspector::Level;
 use super::lesson::{Lesson, Mode};
-use super::state::Motion;
-use super::{drawings, faults, files, lanes, log, quorum, rescue, said, stage, zookeeper};
-use crate::bytes::Row;
+use super::motion::Motion;
+use super::{apart, drawings, faults, fields, files, lanes, log, quorum, rescue, said, stage, zookeeper};
+use crate::bytes::Sheet;
 use crate::engine::{Engine, Kind};
 use crate::view::{Broker, Client, Message, Partition, Record, Replica, Role, View};
 use crate::why::Cause;
@@ -17,6 +18,8 @@ use crate::why::Cause;
 const LOGS: usize = 6;
 /// Lines that the terminal keeps.
 const LINES: usize = 200;
+/// Up to this column of a line a sign beneath it shows what is wrong.
+const COLUMNS: usize = 60;
 
 /// What a person looks at.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +29,8 @@ pub(crate) enum Selection {
     Nothing,
     /// A record: its copy (`b1/orders-0`) and the offset.
     Record(String, i64),
+    /// A record of the metadata log, by its offset.
+    Entry(i64),
     /// A broker or a client, by its name.
     Process(String),
     /// A message, as it was when it was selected: it may have arrived since.
@@ -38,7 +43,17 @@ pub(crate) struct Line {
     pub(crate) number: usize,
     pub(crate) time_us: u64,
     pub(crate) text: String,
-    pub(crate) failed: bool,
+    pub(crate) voice: Voice,
+}
+
+/// Who says a line of the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Voice {
+    /// Whoever acts.
+    Typed,
+    /// The lab: an answer, or what was wrong.
+    Answer,
+    Wrong,
 }
 
 /// A partition's row: which records are in sight.
@@ -82,8 +97,13 @@ pub(crate) struct Scene {
     pub(crate) speed: f64,
     pub(crate) sentence: String,
     pub(crate) selection: Selection,
-    /// The bytes of what is selected, where it has any.
-    pub(crate) bytes: Vec<Row>,
+    /// How close it is looked at.
+    pub(crate) level: Level,
+    /// What led to what is selected, where that is asked for.
+    pub(crate) story: Vec<Cause>,
+    /// The bytes of what is selected, where it has any, and the field that is chosen in them.
+    pub(crate) bytes: Vec<Sheet>,
+    pub(crate) field: Option<fields::Place>,
     /// The selected record, if it can be read at this moment.
     pub(crate) record: Option<Record>,
     /// Why the last event happened, as long as somebody wants to know.
@@ -91,6 +111,8 @@ pub(crate) struct Scene {
     pub(crate) lines: Vec<Line>,
     /// How many lines back the arrows have gone.
     pub(crate) recalled: usize,
+    /// What the last word of the line that is typed can be.
+    pub(crate) offers: Vec<String>,
     pub(crate) help: bool,
     /// One column instead of three.
     pub(crate) narrow: bool,
@@ -118,6 +140,8 @@ pub(crate) struct Scene {
     pub(crate) said: Vec<Result<Vec<said::Seen>, String>>,
     /// The model beside the run, in the lesson that has one.
     pub(crate) zookeeper: Option<Model>,
+    /// Where this run parts from another, if somebody asked.
+    pub(crate) apart: Option<apart::Apart>,
     /// Since when it was too late, if somebody asked.
     pub(crate) rescue: Option<rescue::Asked>,
 }
@@ -137,11 +161,15 @@ impl Scene {
             speed: -2.0,
             sentence: String::new(),
             selection: Selection::Nothing,
+            level: Level::default(),
+            story: Vec::new(),
             bytes: Vec::new(),
+            field: None,
             record: None,
             why: Vec::new(),
             lines: Vec::new(),
             recalled: 0,
+            offers: Vec::new(),
             help: false,
             narrow: false,
             columns: 12,
@@ -159,6 +187,7 @@ impl Scene {
             lane: 0,
             said: Vec::new(),
             zookeeper: None,
+            apart: None,
             rescue: None,
         }
     }
@@ -362,16 +391,28 @@ impl Scene {
         }
     }
 
-    /// Adds a line to the terminal, and what was wrong with it.
+    /// Adds a line to the terminal, and what was wrong with it: where in it, if that is known.
     pub(crate) fn write(&mut self, text: &str, error: Option<&str>) {
-        let time_us = self.view.time_us;
-        let mut number = self.lines.last().map_or(0, |it| it.number + 1);
-        for (text, failed) in [(Some(text), false), (error, true)] {
-            if let Some(text) = text {
-                self.lines.push(Line { number, time_us, text: text.to_owned(), failed });
-                number += 1;
-            }
+        self.add_line(text.to_owned(), Voice::Typed);
+        if let Some(error) = error {
+            let place = error.strip_prefix("column ").and_then(|it| it.split_once(": "));
+            let place = place.and_then(|(column, words)| Some((column.parse::<usize>().ok()?, words)));
+            let words = match place {
+                Some((column @ 1..=COLUMNS, words)) => format!("{}^ {words}", " ".repeat(column - 1)),
+                _ => error.to_owned(),
+            };
+            self.add_line(words, Voice::Wrong);
         }
+    }
+
+    /// Adds a line of an answer.
+    pub(crate) fn answer(&mut self, text: String) {
+        self.add_line(text, Voice::Answer);
+    }
+
+    fn add_line(&mut self, text: String, voice: Voice) {
+        let number = self.lines.last().map_or(0, |it| it.number + 1);
+        self.lines.push(Line { number, time_us: self.view.time_us, text, voice });
         let excess = self.lines.len().saturating_sub(LINES);
         self.lines.drain(..excess);
     }

@@ -17,13 +17,15 @@ const TOLD: usize = 3;
 /// How large the sign of a cut is.
 const SIGN: f64 = 14.0;
 /// What the glyphs mean.
-const LEGEND: [(&str, &str); 8] = [
+const LEGEND: [(&str, &str); 10] = [
     ("#g-lead", "leader"),
     ("#g-sync", "in sync"),
     ("#g-behind", "out of sync"),
     ("#g-elr", "eligible"),
     ("#g-fence", "fenced"),
     ("#g-off", "offline"),
+    ("#g-hex", "active controller"),
+    ("#g-ring", "time that is left"),
     ("#msg-up", "request"),
     ("#msg-down", "answer"),
 ];
@@ -363,28 +365,37 @@ fn broker_card(scene: &Scene, broker: &Broker, place: Place) -> Shape {
     if let (Some(partition), Some(replica)) = (chosen, here) {
         let leads = replica.standing == Standing::Leader;
         if leads {
-            label.push_str(&format!(", leads {} in epoch {}", partition.name, partition.leader_epoch));
+            let told = format!("leads {} in epoch {}", partition.name, partition.leader_epoch);
+            label.push_str(&format!(", {told}"));
             let words = format!("leader · epoch {}", partition.leader_epoch);
             let class = format!("chip e{}", partition.leader_epoch.rem_euclid(4));
-            chips.push(chip(class, Some("#g-lead"), words, x + 10.0, y, w < 150.0));
+            chips.push(chip(class, Some("#g-lead"), words, x + 10.0, y, w < 150.0).with([title(told)]));
         } else if let Some(epoch) = replica.believes {
-            label.push_str(&format!(", believes that it leads {} in epoch {epoch}", partition.name));
+            let told = format!("believes that it leads {} in epoch {epoch}", partition.name);
+            label.push_str(&format!(", {told}"));
             let class = format!("chip was e{}", epoch.rem_euclid(4));
             let words = format!("believes: leader, epoch {epoch}");
-            chips.push(chip(class, Some("#g-lead"), words, x + 10.0, y, w < 150.0));
+            chips.push(chip(class, Some("#g-lead"), words, x + 10.0, y, w < 150.0).with([title(told)]));
         } else if let Some(epoch) = replica.led.filter(|_| {
             matches!(replica.standing, Standing::Offline | Standing::Lost | Standing::Fenced | Standing::Behind)
         }) {
-            label.push_str(&format!(", led {} in epoch {epoch}", partition.name));
+            let told = format!("led {} in epoch {epoch}, and wrote there last then", partition.name);
+            label.push_str(&format!(", {told}"));
             let class = format!("chip was e{}", epoch.rem_euclid(4));
-            chips.push(chip(class, None, format!("led epoch {epoch}"), x + 10.0, y, false));
+            chips.push(chip(class, None, format!("led epoch {epoch}"), x + 10.0, y, false).with([title(told)]));
         }
     }
     if let Some(epoch) = broker.quorum_epoch {
-        label.push_str(&format!(", active controller in epoch {epoch}"));
+        let told = format!("active controller: leads the metadata quorum in epoch {epoch}");
+        label.push_str(&format!(", {told}"));
         let words = format!("controller · q{epoch}");
         let wide = 24.0 + words.chars().count() as f64 * 5.7;
-        chips.push(chip("chip control".to_owned(), Some("#g-hex"), words, x + w - wide - 8.0, y + h, false));
+        let control = chip("chip control".to_owned(), Some("#g-hex"), words, x + w - wide - 8.0, y + h, false);
+        chips.push(control.with([title(told)]));
+    }
+    // The ring says it to who points at it; this to who comes by keys.
+    if let Some((timer, _)) = due(scene, &broker.name).filter(|_| runs) {
+        label.push_str(&format!(", {}: {} left", timer.what, left(timer.at_us.saturating_sub(scene.view.time_us))));
     }
     let slots = slots(scene, broker, Place { x: x + 6.0, y: y + 32.0, w: w - 12.0, h: 20.0 });
     let said = if w < 150.0 && broker.state == State::Up && !broker.fenced && broker.slow_us == 0 {
@@ -410,6 +421,11 @@ fn broker_card(scene: &Scene, broker: &Broker, place: Place) -> Shape {
         .with([rect(place, "10"), pressed(face.with_all(timer), label)])
         .with_all(slots)
         .with_all(chips)
+}
+
+/// What something means, for who points at it.
+fn title(words: String) -> Shape {
+    shape("title").say(words)
 }
 
 /// A badge on the edge of a card.

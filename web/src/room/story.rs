@@ -7,8 +7,9 @@ use sim::script::quote::Quoted;
 
 use super::bar::option;
 use super::keys::value_of;
+use super::motion::Motion;
 use super::scene::Scene;
-use super::state::{Motion, Room};
+use super::state::Room;
 use super::{glyph, grouped, stamp};
 use crate::draw::{Shape, classed, shape, text};
 use crate::view::State;
@@ -124,7 +125,7 @@ pub(crate) fn told(scene: &Scene) -> Vec<Shape> {
 }
 
 /// A link of the chain of causes.
-fn link(cause: &Cause) -> Shape {
+pub(crate) fn link(cause: &Cause) -> Shape {
     let (class, what, about) = match cause.end {
         None => ("event", text(cause.what.clone()), String::new()),
         Some(End::Action) => ("action", shape("code").say(cause.what.clone()), "somebody did that".to_owned()),

@@ -16,7 +16,7 @@ pub struct Difference {
 }
 
 impl History {
-    /// Where two branches part, as far as both are known.
+    /// Where two branches part to whoever watches, as far as both are known.
     pub fn compare(&self, one: &str, other: &str) -> Result<Difference, HistoryError> {
         let (mut one, mut other) = (self.at_start(one)?, self.at_start(other)?);
         let until = one.known().min(other.known());
@@ -29,8 +29,18 @@ impl History {
             if one.world.hash() == other.world.hash() { same = middle } else { differs = middle }
         }
         one.seek(same);
-        let same_at = one.world.clock();
-        Ok(Difference { same_until: same, same_at, then: [one.next_after(same), other.next_after(same)] })
+        other.seek(same);
+        // What somebody did there may be told by no event for a while.
+        for same_until in same..until {
+            let same_at = one.world.clock();
+            let then = [one.tell_next(), other.tell_next()];
+            if then[0] != then[1] {
+                return Ok(Difference { same_until, same_at, then });
+            }
+        }
+        let then = [one.next_after(until), other.next_after(until)];
+        one.seek(until);
+        Ok(Difference { same_until: until, same_at: one.world.clock(), then })
     }
 
     /// Where another run with other settings parts from this one, to whoever watches: the first event that comes at another time,

@@ -1,0 +1,122 @@
+//! What a line does: an action, time that passes, a question that is answered.
+
+use std::sync::Arc;
+
+use protocol::Instant;
+use sim::Action;
+use sim::script::{Scenario, Step};
+
+use super::Engine;
+use super::past::may_end_broker;
+use super::ticks::up;
+use crate::look;
+
+impl Engine {
+    /// How many µs pass, if that is all that a line says.
+    pub(crate) fn passes(line: &str) -> Option<u64> {
+        match *Scenario::parse(line).ok()?.steps {
+            [(_, Step::Run(time))] => Some(time.0),
+            _ => None,
+        }
+    }
+
+    /// The steps that a line of the scenario language says, or what is wrong with it.
+    pub(crate) fn steps(line: &str) -> Result<Vec<(usize, Step)>, String> {
+        let scenario = Scenario::parse(line)
+            .map_err(|it| format!("column {}: expected {}, found {}", it.column, it.expected, it.found))?;
+        if scenario.steps.is_empty() {
+            return Err(
+                "the world was made already, and what is told is for files: here an action, “run” or a question can be asked for".into(),
+            );
+        }
+        Ok(scenario.steps)
+    }
+
+    /// Does what a line of the scenario language says. In the past this makes a branch, and both are kept.
+    pub(crate) fn act(&mut self, line: &str) -> Result<(), String> {
+        self.act_apart(line, false)
+    }
+
+    /// [`Engine::act`], on a branch of its own also where nothing is known of what comes, if so told.
+    pub(crate) fn act_apart(&mut self, line: &str, mut apart: bool) -> Result<(), String> {
+        let steps = Engine::steps(line)?;
+        self.windows.clear();
+        for (_, step) in steps {
+            let now = self.history.world().clock();
+            match step {
+                Step::Do(action) => self.do_action(action, std::mem::take(&mut apart))?,
+                Step::At(at, action) => {
+                    if at.0 < now.0 {
+                        return Err(format!("{at} is over: “←” and the timeline lead back"));
+                    }
+                    self.run_until(at.0);
+                    self.do_action(action, std::mem::take(&mut apart))?;
+                }
+                Step::Run(time) => self.run_until(now.0.saturating_add(time.0)),
+                Step::RunUntil(condition, within) => {
+                    let limit = Instant(now.0.saturating_add(within.0));
+                    while !self.history.world().holds(&condition) && self.history.step_before(limit) {
+                        self.note_ticks();
+                    }
+                    if !self.history.world().holds(&condition) {
+                        return Err(format!("not within {within}: {condition}"));
+                    }
+                }
+                Step::RunEvents(events) => {
+                    if events < self.history.world().events() {
+                        return Err(format!("event {events} is over: “←” and the timeline lead back"));
+                    }
+                    while self.history.world().events() < events && self.step() {}
+                }
+                Step::Show(query) => {
+                    let answer = self.history.world().ask(&query)?;
+                    self.said.push(told(&answer));
+                }
+                Step::Expect(query, words) => {
+                    let answer = self.history.world().ask(&query)?;
+                    if !answer.iter().map(String::as_str).eq(words.iter().map(|it| &**it)) {
+                        return Err(format!("{query} is {}", told(&answer)));
+                    }
+                    self.said.push(format!("so it is: {}", told(&answer)));
+                }
+                // Where it belongs is a moment of another run.
+                other @ Step::After(_) => {
+                    return Err(format!("“{other}” is for scenarios in files; here “at” names a time"));
+                }
+            }
+        }
+        self.learn_ticks();
+        Ok(())
+    }
+
+    /// What was answered to questions since this was asked for last.
+    pub(crate) fn take_said(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.said)
+    }
+
+    fn do_action(&mut self, action: Action, apart: bool) -> Result<(), String> {
+        let world = self.history.world();
+        let (event, before) = (world.events(), up(world));
+        let last_look = may_end_broker(&action).then(|| look::led(world));
+        self.history.act_apart(action, apart).map_err(|error| error.to_string())?;
+        self.learn_ticks();
+        let now = up(self.history.world());
+        let branch = self.history.branch().to_owned();
+        if before & !now != 0
+            && let Some(seen) = last_look
+        {
+            // Of two that end at one moment the first look saw both.
+            self.ghosts.entry((branch, event)).or_insert_with(|| Arc::new(seen));
+        }
+        if let Some(ticks) = self.ticks.get_mut(self.history.current()) {
+            ticks.up = before;
+            ticks.note_up(event, now);
+        }
+        Ok(())
+    }
+}
+
+/// An answer as people read it.
+fn told(answer: &[String]) -> String {
+    if answer.is_empty() { "nothing".to_owned() } else { answer.join(" ") }
+}

@@ -1,0 +1,95 @@
+//! What is looked at closely: its bytes by field, and what led to it.
+
+use protocol::explain::Inside;
+use protocol::{Offset, TopicPartition, Uuid};
+use sim::narration::Because;
+use sim::view::MessageKind;
+
+use super::Engine;
+use crate::bytes::{self, Sheet};
+use crate::look::GROUPS;
+use crate::why::{self, Cause};
+
+/// Where the metadata is, whose records have fields.
+const METADATA: &str = "__cluster_metadata";
+
+impl Engine {
+    /// The bytes of the batch that holds a record. Nothing if they cannot be read at this moment.
+    pub(crate) fn explain_record(&self, log: &str, offset: i64) -> Vec<Sheet> {
+        let Some((broker, place)) = self.place(log) else { return Vec::new() };
+        let batch = self.history.world().batch_bytes(&broker, &place, Offset(offset)).ok().flatten();
+        batch.map_or(Vec::new(), |it| bytes::of_batch(&it, self.inside(&place.topic)))
+    }
+
+    /// The bytes of the batch that holds a record of the metadata log, as somebody has it on disk.
+    pub(crate) fn explain_entry(&self, offset: i64) -> Vec<Sheet> {
+        let batch = self.history.world().metadata_batch(Offset(offset));
+        batch.map_or(Vec::new(), |it| bytes::of_batch(&it, Inside::Metadata))
+    }
+
+    /// The bytes of a message on its way. Nothing if it is not on its way.
+    pub(crate) fn explain_message(&self, id: &str) -> Vec<Sheet> {
+        let world = self.history.world();
+        let found = world.messages().into_iter().find(|it| it.id().to_string() == id);
+        let Some((message, (version, frame))) = found.and_then(|it| Some((it.what, world.frame(&it)?))) else {
+            return Vec::new();
+        };
+        let topics = |name: &str| self.inside(name);
+        match message {
+            MessageKind::Request(..) => bytes::of_request(frame, &topics),
+            MessageKind::Response(api, _) => bytes::of_response(api, version, frame, &topics),
+            MessageKind::Close => Vec::new(),
+        }
+    }
+
+    /// What the records of a topic are, by its name or its id.
+    fn inside(&self, topic: &str) -> Inside {
+        if topic == METADATA || topic == Uuid::METADATA_TOPIC.to_string() {
+            return Inside::Metadata;
+        }
+        let is_groups = || self.history.world().topic_id(GROUPS).is_some_and(|it| it.to_string() == topic);
+        if topic == GROUPS || is_groups() { Inside::Groups } else { Inside::Plain }
+    }
+
+    /// Why a message is on its way: what led to it, the newest first.
+    pub(crate) fn why_message(&mut self, id: &str) -> Vec<Cause> {
+        let found = self.history.world().messages().into_iter().find(|it| it.id().to_string() == id);
+        let because = found.map_or(Because::Itself, |it| it.because);
+        why::chain_of(&mut self.history, because)
+    }
+
+    /// Why a record is in a copy of a log: what led to its broker's taking it in.
+    pub(crate) fn why_record(&mut self, log: &str, offset: i64) -> Vec<Cause> {
+        let Some((broker, place)) = self.place(log) else { return Vec::new() };
+        let epoch = self.record(log, offset).map(|it| it.leader_epoch);
+        let found = why::latest_event(&mut self.history, why::FAR, |world| {
+            let writes = |it: &node::Event| match it {
+                node::Event::Appended { topic, partition, base_offset, next_offset, leader_epoch } => {
+                    (topic, *partition, Some(leader_epoch.0)) == (&place.topic, place.partition, epoch)
+                        && (base_offset.0..next_offset.0).contains(&offset)
+                }
+                _ => false,
+            };
+            let last = world.last();
+            *world.name(last.process) == *broker && last.node_events.iter().any(writes)
+        });
+        found.map_or(Vec::new(), |it| why::chain_of(&mut self.history, Because::Event(it)))
+    }
+
+    /// The last that a process did or heard, and what led to it.
+    pub(crate) fn why_process(&mut self, name: &str) -> Vec<Cause> {
+        let Ok(pid) = self.history.world().pid(name) else { return Vec::new() };
+        let found = why::latest_event(&mut self.history, why::REACH, |world| world.last().process == pid);
+        found.map_or(Vec::new(), |it| why::chain_of(&mut self.history, Because::Event(it)))
+    }
+
+    /// `b1/orders-0` → the broker and the partition; without a broker its leader, or whoever runs and has it.
+    pub(super) fn place(&self, log: &str) -> Option<(String, TopicPartition)> {
+        let (broker, partition) = log.split_once('/').unwrap_or(("", log));
+        let (topic, number) = partition.rsplit_once('-')?;
+        let place = TopicPartition { topic: topic.into(), partition: number.parse().ok()? };
+        let broker =
+            if broker.is_empty() { self.history.world().reader_of(&place)?.to_string() } else { broker.to_owned() };
+        Some((broker, place))
+    }
+}

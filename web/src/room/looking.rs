@@ -1,0 +1,92 @@
+//! What a person looks at: something that is selected, at some level and in some field; why the last event happened; and where
+//! this run parts from another.
+
+use super::apart::{self, Apart};
+use super::fields::{self, Place};
+use super::inspector::Level;
+use super::scene::{Scene, Selection};
+use super::state::Room;
+
+impl Room {
+    /// Looks at something, and at its bytes where it has any.
+    pub(crate) fn select(self, selection: Selection) {
+        let inner = self.inner();
+        let sheets = {
+            let engine = &inner.lanes.borrow().shown.engine;
+            match &selection {
+                Selection::Record(copy, offset) => engine.explain_record(copy, *offset),
+                Selection::Entry(offset) => engine.explain_entry(*offset),
+                Selection::Message(message) => engine.explain_message(&message.id),
+                Selection::Nothing | Selection::Process(_) => Vec::new(),
+            }
+        };
+        {
+            let mut scene = inner.scene.borrow_mut();
+            if scene.selection != selection {
+                scene.field = None;
+            }
+            (scene.selection, scene.bytes) = (selection, sheets);
+            scene.story.clear();
+        }
+        self.come_closer(self.with(|it| it.level));
+    }
+
+    /// Looks at what is selected from so near.
+    pub(crate) fn come_closer(self, level: Level) {
+        let (selection, is_known) = self.with(|it| (it.selection.clone(), !it.story.is_empty()));
+        if level == Level::Story && !is_known {
+            self.stop();
+            let inner = self.inner();
+            let story = {
+                let engine = &mut inner.lanes.borrow_mut().shown.engine;
+                match &selection {
+                    Selection::Record(copy, offset) => engine.why_record(copy, *offset),
+                    Selection::Message(message) => engine.why_message(&message.id),
+                    Selection::Process(name) => engine.why_process(name),
+                    Selection::Entry(_) | Selection::Nothing => Vec::new(),
+                }
+            };
+            inner.scene.borrow_mut().story = story;
+        }
+        self.change(|scene| scene.level = level);
+    }
+
+    /// Chooses a field of what is selected.
+    pub(crate) fn choose_field(self, place: Option<Place>) {
+        self.change(|scene| scene.field = place);
+        super::keys::reveal("#bytes .on, #plain-bytes .on");
+        super::keys::reveal("#hex .on");
+    }
+
+    /// Chooses the field so far from the one that is chosen.
+    pub(crate) fn field_beside(self, way: isize) {
+        self.choose_field(self.with(|it| fields::beside(&it.bytes, it.field, way)));
+    }
+
+    /// Asks why the last event happened, or stops asking.
+    pub(crate) fn ask_why(self) {
+        self.stop();
+        let inner = self.inner();
+        let asked = !inner.scene.borrow().why.is_empty();
+        let why = if asked { Vec::new() } else { inner.lanes.borrow_mut().shown.engine.why() };
+        self.change(|scene| scene.why = why);
+    }
+
+    /// Finds where the run that is looked at parts from the one beside it: from another lane, or from the branch that it left.
+    pub(crate) fn part(self) {
+        self.stop();
+        let inner = self.inner();
+        let found = Apart::find(&inner.lanes.borrow(), &inner.scene.borrow());
+        self.change(|scene| scene.apart = found);
+    }
+
+    /// Gives the branch that is looked at another name.
+    pub(crate) fn rename(self, name: &str) {
+        let inner = self.inner();
+        let renamed = inner.lanes.borrow_mut().rename(name);
+        self.change(|scene: &mut Scene| apart::forget_names(scene));
+        if let Err(why) = renamed {
+            self.say(why);
+        }
+    }
+}

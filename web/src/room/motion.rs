@@ -1,0 +1,180 @@
+//! Time that passes: as it is played, as fast as the engine can, or from chapter to chapter.
+
+use leptos::prelude::*;
+
+use super::bar;
+use super::lesson::Lesson;
+use super::scene::Scene;
+use super::state::Room;
+use super::way::Way;
+use crate::engine::Until;
+
+/// A frame's work while the room plays, in ms.
+const FRAME_MS: f64 = 8.0;
+/// What of it the browser needs for layout and paint, of which nothing is told here.
+const BROWSER_MS: f64 = 2.5;
+/// The engine has at least so much of it, and at most.
+const SLICE_MS: (f64, f64) = (2.5, 4.0);
+/// And so much of one in which elements are patched: that costs the browser a layout. The frame after it makes up for it.
+const LEAN_MS: f64 = 0.8;
+/// When the engine took so much of a frame, in ms, elements are patched in the next: it took a snapshot, perhaps.
+const BUSY_MS: f64 = 2.0;
+/// A frame longer than this was no frame: the tab was away.
+const LONGEST_FRAME_MS: f64 = 100.0;
+/// So long a way from chapter to chapter is watched at most, in ms of the reader's time; the first one, while the first chapter is read.
+const TOUR_MS: f64 = 4_000.0;
+pub(super) const FIRST_MS: f64 = 9_000.0;
+
+/// What moves the clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Motion {
+    /// Nothing.
+    Still,
+    /// Time, at the speed set.
+    Play,
+    /// The engine as fast as it can, until something happens.
+    Until(Until),
+    /// Time, at a speed of its own, up to a moment.
+    Tour(Tour),
+}
+
+/// A way to a moment of the story, gone while somebody watches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Tour {
+    /// Where it ends, in µs.
+    pub(crate) end_us: u64,
+    /// The chapter that tells of its end.
+    pub(super) chapter: Option<usize>,
+}
+
+impl Room {
+    /// Lets time pass up to a moment, as long as somebody likes to watch.
+    pub(super) fn tour(self, end_us: u64, chapter: Option<usize>) {
+        self.tour_in(end_us, chapter, TOUR_MS);
+    }
+
+    /// As [`Room::tour`], in so many ms of the reader's time at most.
+    pub(super) fn tour_in(self, end_us: u64, chapter: Option<usize>, most_ms: f64) {
+        let inner = self.inner();
+        let times = {
+            let engine = &mut inner.lanes.borrow_mut().shown.engine;
+            // What was never seen is not looked at ahead: it may be changed on the way.
+            if engine.is_past() { engine.way(end_us) } else { vec![engine.clock(), end_us] }
+        };
+        inner.pace.borrow_mut().way = Way::new(&times, now_ms(), most_ms);
+        self.go(Motion::Tour(Tour { end_us, chapter }));
+    }
+
+    /// Stands still, and calls off what was to be done later.
+    pub(crate) fn stop(self) {
+        if self.with(|it| !it.is_still()) {
+            let undone = self.inner().lanes.borrow_mut().stop();
+            self.stand();
+            self.undone(&undone);
+        }
+    }
+
+    pub(super) fn stand(self) {
+        self.change(|scene| {
+            scene.motion = Motion::Still;
+            scene.sentence = scene.view.sentence.clone();
+        });
+    }
+
+    /// Plays, or stands still again.
+    pub(crate) fn toggle(self) {
+        if self.with(Scene::is_still) { self.go(Motion::Play) } else { self.stop() }
+    }
+
+    /// Begins to move.
+    pub(crate) fn go(self, motion: Motion) {
+        let inner = self.inner();
+        let was_still = self.with(Scene::is_still);
+        let undone = {
+            let mut lanes = inner.lanes.borrow_mut();
+            lanes.shown.engine.give_up();
+            if let Motion::Until(until) = motion {
+                lanes.shown.engine.expect(until);
+            }
+            // Another wait for time is one of the lines that were to be done in their order.
+            if lanes.shown.engine.waits() { Vec::new() } else { lanes.forget_later() }
+        };
+        inner.pace.borrow_mut().frame_at = None;
+        self.change(|scene| scene.motion = motion);
+        if was_still {
+            request_animation_frame(move || self.frame());
+        }
+        self.undone(&undone);
+    }
+
+    pub(super) fn frame(self) {
+        let inner = self.inner();
+        let (motion, speed) = self.with(|it| (it.motion, it.speed));
+        let now = now_ms();
+        let passed = now - inner.pace.borrow_mut().frame_at.replace(now).unwrap_or(now - 16.0);
+        let patches = self.with(|it| inner.drawings.borrow().as_ref().is_some_and(|drawings| drawings.patches(it)));
+        let whole = (FRAME_MS - BROWSER_MS - inner.pace.borrow().drawing).clamp(SLICE_MS.0, SLICE_MS.1);
+        let slice = if patches { LEAN_MS } else { whole };
+        let spent = || (now_ms() - now) / slice;
+        let found = match motion {
+            Motion::Still => return,
+            Motion::Play => {
+                let us = passed.min(LONGEST_FRAME_MS) * 1_000.0 * bar::ten_to(speed);
+                inner.lanes.borrow_mut().advance(us, &spent);
+                None
+            }
+            Motion::Until(_) => inner.lanes.borrow_mut().search(&spent),
+            Motion::Tour(tour) => {
+                let mut lanes = inner.lanes.borrow_mut();
+                let due = inner.pace.borrow().way.at(now);
+                let us = due.saturating_sub(lanes.shown.engine.clock());
+                lanes.advance(us as f64, &spent);
+                let is_there = lanes.shown.engine.clock() >= tour.end_us && lanes.are_together();
+                drop(lanes);
+                if is_there || self.with(|it| it.lesson.as_ref().is_some_and(Lesson::is_just_solved)) {
+                    return self.arrive(tour);
+                }
+                None
+            }
+        };
+        match found {
+            Some(sentence) => {
+                self.stand();
+                if let Motion::Until(Until::Time(_)) = motion {
+                    self.leave("");
+                }
+                self.say(sentence);
+                self.carry_out_later();
+            }
+            None => {
+                let begun = now_ms();
+                if let Some(drawings) = inner.drawings.borrow_mut().as_mut() {
+                    drawings.put_off(begun - now > BUSY_MS);
+                }
+                self.draw();
+                let took = now_ms() - begun;
+                let mut pace = inner.pace.borrow_mut();
+                pace.drawing += (took - pace.drawing) * 0.1;
+                request_animation_frame(move || self.frame());
+            }
+        }
+    }
+
+    /// The tour is over.
+    pub(super) fn arrive(self, tour: Tour) {
+        match tour.chapter {
+            Some(chapter) => self.turn_to(chapter),
+            None => self.travel(|_| ()),
+        }
+    }
+}
+
+/// True for who would rather see where things are than how they move.
+pub(super) fn is_still_preferred() -> bool {
+    window().match_media("(prefers-reduced-motion: reduce)").ok().flatten().is_some_and(|it| it.matches())
+}
+
+/// The page's clock, which only paces: nothing of it enters a run.
+pub(super) fn now_ms() -> f64 {
+    window().performance().map_or(0.0, |it| it.now())
+}
