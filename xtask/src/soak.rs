@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 
 use crate::args::Args;
-use crate::test::Tally;
+use crate::test::{self, Tally};
 use crate::{bundle, paths, process};
 
 /// What is fuzzed: fuzz/fuzz_targets.
@@ -27,8 +27,14 @@ struct Plan {
 }
 
 type Part = fn(&Plan, &mut Tally) -> Result<()>;
-const PARTS: [(&str, Part); 5] =
-    [("tests", tests), ("groups", mixed_groups), ("swarm", swarm), ("cluster-swarm", cluster_swarm), ("fuzz", fuzz)];
+const PARTS: [(&str, Part); 6] = [
+    ("tests", tests),
+    ("walk", walk),
+    ("groups", mixed_groups),
+    ("swarm", swarm),
+    ("cluster-swarm", cluster_swarm),
+    ("fuzz", fuzz),
+];
 
 /// Runs all parts, or the named ones.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -66,6 +72,11 @@ fn tests(_: &Plan, tally: &mut Tally) -> Result<()> {
     command.env("VIVARIUM_SOAK", "1").arg("test").args(process::locked());
     command.args(["--release", "--workspace", "--no-fail-fast", "--exclude", "xtask-wasm", "--exclude", "e2e"]);
     tally.cargo_test("tests in their long forms", &mut command)
+}
+
+/// Every lesson in the page, chapter by chapter; the pictures are in tests/artifacts.
+fn walk(_: &Plan, tally: &mut Tally) -> Result<()> {
+    test::walk(tally)
 }
 
 fn mixed_groups(plan: &Plan, tally: &mut Tally) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::args::Args;
 use crate::browser::Browser;
 use crate::failures::Failures;
 use crate::wasm::{self, Toolchain};
-use crate::{bundle, clients, paths, process, purity, site, size};
+use crate::{axe, bundle, clients, paths, process, purity, site, size};
 
 type Stage = fn(&mut Tally) -> Result<()>;
 
@@ -245,14 +245,33 @@ fn bundle_and_size(tally: &mut Tally) -> Result<()> {
 
 /// Serves the page on a free port and runs tests/e2e against it.
 fn end_to_end(tally: &mut Tally) -> Result<()> {
+    in_pages(tally, &[])
+}
+
+/// The lessons walked through in their long form, all of them and with pictures.
+pub(crate) fn walk(tally: &mut Tally) -> Result<()> {
+    in_pages(tally, &["--test", "walk"])
+}
+
+/// All of tests/e2e; what is named, in its long form.
+fn in_pages(tally: &mut Tally, named: &[&str]) -> Result<()> {
     if browser_for(tally, "e2e").is_none() {
         return Ok(());
     }
     bundle::page()?;
     let address = site::serve(site::bind(0)?, paths::dist())?;
     let mut command = process::cargo();
-    command.arg("test").args(process::locked()).args(["--no-fail-fast", "--package", "e2e"]);
+    command.arg("test").args(process::locked()).args(["--no-fail-fast", "--package", "e2e"]).args(named);
+    if !named.is_empty() {
+        command.env("VIVARIUM_SOAK", "1");
+    }
     in_chromium(&mut command, &format!("http://{address}/"))?;
+    match axe::script() {
+        Ok(script) => {
+            command.env("VIVARIUM_AXE", script);
+        }
+        Err(why) => tally.skip("axe-core", &format!("{why:#}")),
+    }
     tally.cargo_test("e2e", &mut command)
 }
 

@@ -127,6 +127,8 @@ pub(crate) fn open(room: Room) {
 fn enter(room: Room, choice: &'static Choice) {
     set_value("rooms", choice.id);
     room.enter(choice);
+    // In the room that was left there may have been no log to be measured.
+    room.measure();
     remember(choice.id);
 }
 

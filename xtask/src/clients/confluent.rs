@@ -35,18 +35,26 @@ pub(crate) fn set_up() -> Result<()> {
     if import().is_ok() {
         return Ok(());
     }
-    let make = || {
-        let folder = paths::cache("python")?;
-        process::output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))
-    };
-    if paths::which("python3").is_none() || make().is_err() {
-        apt::install(&["python3", "python3-venv"], "testing with real clients")?;
-        make()?;
-    }
+    environment()?;
     process::step(&format!("installing {PACKAGE} with pip, for testing with real clients"), || {
         process::output(Command::new(python()?).args(["-m", "pip", "install", "--quiet", PACKAGE]))
     })?;
     import().context("use confluent-kafka").map(drop)
+}
+
+/// Python with pip, in the cache.
+pub(crate) fn environment() -> Result<PathBuf> {
+    if process::output(Command::new(python()?).args(["-m", "pip", "--version"])).is_err() {
+        let make = || {
+            let folder = paths::cache("python")?;
+            process::output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))
+        };
+        if paths::which("python3").is_none() || make().is_err() {
+            apt::install(&["python3", "python3-venv"], "testing with real clients")?;
+            make()?;
+        }
+    }
+    python()
 }
 
 /// Calls one function of the program.
