@@ -149,7 +149,7 @@ impl ConsumerGroup {
     /// Whether the group could speak the classic protocol if these members were not in it.
     pub(super) fn can_downgrade(&self, without: &Set<Str>, config: &GroupConfig) -> bool {
         let mut staying = self.members.iter().filter(|(id, _)| !without.contains(*id)).peekable();
-        let count = self.members.len() - self.members.keys().filter(|it| without.contains(*it)).count();
+        let count = self.members.len() - without.iter().filter(|it| self.members.contains_key(*it)).count();
         staying.peek().is_some()
             && staying.all(|(_, it)| it.is_classic())
             && config.consumer.migration.may_downgrade()

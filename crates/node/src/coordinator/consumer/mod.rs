@@ -2,7 +2,7 @@
 //!
 //! All of it is what the log says: [`ConsumerGroup::apply`] is the only way in which it changes, for records that are read and
 //! for those that are written. What a request asks for is tried on a copy, which takes the group's place once its records are
-//! appended; a copy costs nothing as long as nothing changes.
+//! appended. A copy shares with the group what does not change, so that what a member costs hardly grows with their number.
 
 mod assign;
 mod classic;
@@ -19,7 +19,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use ordered::{Map, Set};
+use ordered::{Map, Set, SharedMap};
 use protocol::messages::ConsumerGroupRegularExpressionValue;
 use protocol::{ErrorCode, Instant, Offset, Str, Uuid};
 
@@ -46,15 +46,18 @@ pub(crate) struct ConsumerGroup {
     pub(super) assignment_epoch: i32,
     /// When, in milliseconds since 1970.
     assigned_ms: i64,
-    pub(super) members: Map<Str, Arc<ConsumerMember>>,
+    pub(super) members: SharedMap<Str, Arc<ConsumerMember>>,
     /// Member ids by instance id (KIP-345).
-    statics: Map<Str, Str>,
+    statics: SharedMap<Str, Str>,
     /// What each member is to have, in order.
-    targets: Map<Str, Arc<Vec<PartitionKey>>>,
+    targets: SharedMap<Str, Arc<Vec<PartitionKey>>>,
     /// How many have a partition or are still to give it up: one, but while a log is read.
-    owners: Map<PartitionKey, u32>,
+    owners: SharedMap<PartitionKey, u32>,
     /// How many members, and regular expressions, a topic is subscribed by.
     subscribed: Map<Str, u32>,
+    /// How many members subscribe to a regular expression.
+    wanted_patterns: Map<Str, u32>,
+    /// What regular expressions stand for, as far as that was looked up.
     patterns: Map<Str, Arc<ConsumerGroupRegularExpressionValue>>,
     /// When, in milliseconds since 1970, what its regular expressions stand for could last not be written. In no log.
     resolve_failed_ms: Option<i64>,
@@ -103,11 +106,12 @@ impl ConsumerGroup {
             looked_at: None,
             assignment_epoch: 1,
             assigned_ms: 0,
-            members: Map::new(),
-            statics: Map::new(),
-            targets: Map::new(),
-            owners: Map::new(),
+            members: SharedMap::default(),
+            statics: SharedMap::default(),
+            targets: SharedMap::default(),
+            owners: SharedMap::default(),
             subscribed: Map::new(),
+            wanted_patterns: Map::new(),
             patterns: Map::new(),
             resolve_failed_ms: None,
             has_topics_record: false,
@@ -152,8 +156,8 @@ impl ConsumerGroup {
     }
 
     /// How many members subscribe to a regular expression.
-    fn pattern_subscribers(&self, pattern: &Str) -> usize {
-        self.members.values().filter(|it| it.pattern() == Some(pattern)).count()
+    fn pattern_subscribers(&self, pattern: &Str) -> u32 {
+        self.wanted_patterns.get(pattern).copied().unwrap_or_default()
     }
 
     /// The topics that a member is subscribed to and that are there, in order of their ids.
@@ -205,10 +209,10 @@ impl ConsumerGroup {
                     None => self.patterns.remove(pattern),
                 };
                 if let Some(value) = value {
-                    self.subscribe(&value.topics);
+                    count(&mut self.subscribed, &value.topics);
                 }
                 if let Some(old) = old {
-                    self.unsubscribe(&old.topics);
+                    discount(&mut self.subscribed, &old.topics);
                 }
             }
             ConsumerChange::Member(id, Some(wants)) => {
@@ -235,7 +239,8 @@ impl ConsumerGroup {
     /// Takes a member in, in another's place if it has this id, or lets it go.
     fn put(&mut self, id: &Str, member: Option<ConsumerMember>) {
         if let Some(member) = &member {
-            self.subscribe(&member.wants.subscribed_topic_names);
+            count(&mut self.subscribed, &member.wants.subscribed_topic_names);
+            count(&mut self.wanted_patterns, member.pattern().map_or(&[], std::slice::from_ref));
             self.own(&member.current);
             if let Some(instance) = &member.wants.instance_id {
                 self.statics.insert(instance.clone(), id.clone());
@@ -246,7 +251,8 @@ impl ConsumerGroup {
             None => self.members.remove(id),
         };
         let Some(old) = old else { return };
-        self.unsubscribe(&old.wants.subscribed_topic_names);
+        discount(&mut self.subscribed, &old.wants.subscribed_topic_names);
+        discount(&mut self.wanted_patterns, old.pattern().map_or(&[], std::slice::from_ref));
         for (key, _) in old.current.assigned.iter().chain(&old.current.revoking) {
             let left = self.owners.get_mut(key).map_or(0, |count| {
                 *count -= 1;
@@ -270,24 +276,6 @@ impl ConsumerGroup {
         }
     }
 
-    fn subscribe(&mut self, topics: &[Str]) {
-        for topic in topics {
-            *self.subscribed.entry(topic.clone()).or_default() += 1;
-        }
-    }
-
-    fn unsubscribe(&mut self, topics: &[Str]) {
-        for topic in topics {
-            let left = self.subscribed.get_mut(topic).map_or(0, |count| {
-                *count -= 1;
-                *count
-            });
-            if left == 0 {
-                self.subscribed.remove(topic);
-            }
-        }
-    }
-
     /// The records by which the group ends.
     pub(super) fn ends(&self) -> Vec<ConsumerChange> {
         let mut ends: Vec<ConsumerChange> = Vec::new();
@@ -299,6 +287,26 @@ impl ConsumerGroup {
         ends.push(ConsumerChange::Topics(false));
         ends.push(ConsumerChange::Group(None));
         ends
+    }
+}
+
+/// One more says each of these names.
+fn count(counts: &mut Map<Str, u32>, names: &[Str]) {
+    for name in names {
+        *counts.entry(name.clone()).or_default() += 1;
+    }
+}
+
+/// One less does; whom nobody says is not there.
+fn discount(counts: &mut Map<Str, u32>, names: &[Str]) {
+    for name in names {
+        let left = counts.get_mut(name).map_or(0, |count| {
+            *count -= 1;
+            *count
+        });
+        if left == 0 {
+            counts.remove(name);
+        }
     }
 }
 

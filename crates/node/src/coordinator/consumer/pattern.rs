@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ordered::{Map, Set};
+use ordered::Map;
 use protocol::messages::{ConsumerGroupMemberMetadataValue, ConsumerGroupRegularExpressionValue};
 use protocol::{ErrorCode, Str};
 
@@ -63,7 +63,7 @@ impl Draft {
     /// Whether the topics of regular expressions are to be looked up: there is a new one, there are new topics, or it is long
     /// ago.
     pub(super) fn must_resolve(&self, turn: &Turn<'_>) -> bool {
-        let subscribed = self.subscribed_patterns();
+        let subscribed = &self.group.wanted_patterns;
         if subscribed.is_empty() {
             return false;
         }
@@ -78,10 +78,6 @@ impl Draft {
                 || last.version < turn.topics_since.0
                 || age_ms > turn.config.consumer.regex_refresh_interval_ms)
     }
-
-    fn subscribed_patterns(&self) -> Set<Str> {
-        self.group.members.values().filter_map(|it| it.pattern().cloned()).collect()
-    }
 }
 
 impl Shard {
@@ -91,7 +87,7 @@ impl Shard {
         let mut draft = Draft::of(id, group.clone());
         let version = turn.image.next_offset().0;
         let mut found: Map<Str, Vec<Str>> = Map::new();
-        for pattern in draft.subscribed_patterns().iter() {
+        for pattern in draft.group.wanted_patterns.keys() {
             let mut names = turn.image.topics().map(|it| &it.name);
             let topics = match turn.patterns.matching(pattern, &mut names) {
                 Ok(topics) => super::heartbeat::in_order(topics),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ordered::{Map, Set};
-use protocol::messages::{PartitionRecord, TopicRecord};
+use protocol::messages::{ConsumerGroupMemberMetadataValue, PartitionRecord, TopicRecord};
 use protocol::random::Random;
 use protocol::{MetadataRecord, Offset, Str, Uuid};
 
@@ -220,4 +220,38 @@ fn partitions_are_divided_again_after_the_interval_or_by_a_clock_that_is_behind(
     let waits = [4_999, 5_000, 5_999, 6_000].map(|now_ms| group.was_divided_within(1_000, now_ms));
     assert_eq!(waits, [false, true, true, false]);
     assert!(!group.was_divided_within(0, 5_000));
+}
+
+#[test]
+fn regular_expressions_are_counted_as_members_come_change_and_go() {
+    let mut group = ConsumerGroup::new();
+    let wants = |pattern: Option<&str>| {
+        let subscribed_topic_regex = pattern.map(Str::from);
+        Some(Box::new(ConsumerGroupMemberMetadataValue { subscribed_topic_regex, ..ConsumerMember::new().wants }))
+    };
+    let steps = [
+        ("a", wants(Some("x.*"))),
+        ("b", wants(Some("x.*"))),
+        ("c", wants(Some("y.*"))),
+        ("a", wants(Some("y.*"))),
+        // The client's way to say that it has none any more.
+        ("c", wants(Some(""))),
+        ("b", wants(None)),
+        ("b", wants(Some("z.*"))),
+        ("a", None),
+        ("b", None),
+        ("c", None),
+    ];
+    for (id, wants) in steps {
+        let before = group.clone();
+        group.apply(&ConsumerChange::Member(id.into(), wants));
+        for group in [&before, &group] {
+            let mut walked: Map<Str, u32> = Map::new();
+            for pattern in group.members.values().filter_map(|it| it.pattern()) {
+                *walked.entry(pattern.clone()).or_default() += 1;
+            }
+            assert_eq!(group.wanted_patterns, walked);
+        }
+    }
+    assert!(group.wanted_patterns.is_empty());
 }
