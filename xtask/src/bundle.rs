@@ -184,12 +184,12 @@ pub(crate) fn binary() -> Result<PathBuf> {
     Ok(paths::target().join("release/vivarium"))
 }
 
-/// The same as the native tests have it: with all assertions, and built with them. Named among all that they are built with, so that
-/// nothing is built a second time for it alone.
+/// The same as the native tests have it, with all assertions. It is asked for as what one of them needs, and among all that they are
+/// built with: by itself, other features of what it is made of would be chosen, and all of it be built a second time.
 pub(crate) fn tested_binary() -> Result<PathBuf> {
     let mut build = process::cargo();
-    build.arg("build").args(process::locked()).args(["--workspace", "--exclude", "xtask-wasm", "--exclude", "e2e"]);
-    build.args(["--bin", "vivarium"]);
+    build.arg("test").args(process::locked()).args(["--workspace", "--exclude", "xtask-wasm", "--exclude", "e2e"]);
+    build.args(["--test", "native", "--no-run"]);
     process::run(&mut build)?;
     Ok(paths::target().join("debug/vivarium"))
 }
