@@ -39,8 +39,8 @@ Vivarium's tasks. Each sets up what it lacks, and says what it installs.
     cargo xtask size          what the page weighs, against its goal and limit
     cargo xtask bench [PART…] speed, beside Apache Kafka on the same machine; parts: lab wasm start produce consume latency
                               groups cluster …
-    cargo xtask conformance [librdkafka|librdkafka-consumer|kafka-python] [--on vivarium|apache-kafka] [--jobs 4] [--timeout 300]
-                              [--port 0 | --broker HOST:PORT] [--record] [TEST…]
+    cargo xtask conformance [librdkafka|librdkafka-consumer|kafka-python|cluster-tools] [--on vivarium|apache-kafka] [--nodes 1|3] [--jobs 4]
+                              [--timeout 300] [--port 0 | --broker HOST:PORT] [--record] [TEST…]
                               test suites that others wrote, held against what tests/conformance expects
     cargo xtask oracle        fetch and start Apache Kafka, the reference for behaviour
     cargo xtask docs          write the pages anew that are made from code

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use ports::ReservedPort;
 
 use super::account::{cpu_seconds, resident_megabytes};
 use super::client::Client;
@@ -90,10 +91,12 @@ pub(crate) struct Cluster {
     make: Make,
     binary: PathBuf,
     folder: PathBuf,
-    /// Behind those that all clusters have.
+    /// Behind those that all clusters have; `{id}` stands for a node's id.
     settings: Vec<String>,
-    /// For clients, and for controllers.
-    ports: Vec<(u16, u16)>,
+    /// The first node's id; those of the others follow.
+    first: usize,
+    /// For clients, and for controllers. Nobody else's, also while a node is down.
+    ports: Vec<(ReservedPort, ReservedPort)>,
     nodes: BTreeMap<usize, Node>,
 }
 
@@ -103,29 +106,39 @@ impl Cluster {
         Cluster::start_with(make, folder, &[])
     }
 
-    /// The same with settings, `key=value` each, behind our own.
+    /// The same with settings, `key=value` each, behind our own: `{id}` in one stands for a node's id, and `node.id` is the first
+    /// node's.
     pub(crate) fn start_with(make: Make, folder: PathBuf, settings: &[&str]) -> Result<(Cluster, Duration)> {
-        let held: Vec<TcpListener> =
-            (0..2 * NODES).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
-        let free: Vec<u16> =
-            held.iter().map(|it| it.local_addr().map(|it| it.port())).collect::<std::io::Result<_>>()?;
-        drop(held);
-        let ports = free.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+        Cluster::start_of(make, bundle::binary()?, folder, settings)
+    }
+
+    /// The same of another build of ours.
+    pub(crate) fn start_of(
+        make: Make,
+        binary: PathBuf,
+        folder: PathBuf,
+        settings: &[&str],
+    ) -> Result<(Cluster, Duration)> {
+        let pair = |_| Ok((ReservedPort::any()?, ReservedPort::any()?));
+        let (ids, settings): (Vec<&str>, Vec<&str>) =
+            settings.iter().copied().partition(|it| it.starts_with("node.id="));
+        let first = ids.last().and_then(|it| it.strip_prefix("node.id=")).unwrap_or("1");
         let mut cluster = Cluster {
             make,
-            binary: bundle::binary()?,
+            binary,
             folder,
             settings: settings.iter().map(|it| (*it).to_owned()).collect(),
-            ports,
+            first: first.parse().with_context(|| format!("node.id={first} is no id"))?,
+            ports: (0..NODES).map(pair).collect::<std::io::Result<_>>()?,
             nodes: BTreeMap::new(),
         };
         fs::create_dir_all(&cluster.folder)?;
         if make == Make::Kafkas {
             // Formatting takes a Java process each: that is not the start.
-            (1..=NODES).try_for_each(|id| cluster.spawn(id).map(drop))?;
+            cluster.ids().try_for_each(|id| cluster.spawn(id).map(drop))?;
         }
         let begun = Instant::now();
-        for id in 1..=NODES {
+        for id in cluster.ids() {
             let node = cluster.spawn(id)?;
             cluster.nodes.insert(id, node);
         }
@@ -134,39 +147,46 @@ impl Cluster {
     }
 
     fn spawn(&self, id: usize) -> Result<Node> {
-        let voters = (1..).zip(&self.ports).map(|(id, (_, port))| format!("{id}@127.0.0.1:{port}"));
-        let (client, controller) = self.ports[id - 1];
+        let voters = self.ids().zip(&self.ports).map(|(id, (_, port))| format!("{id}@127.0.0.1:{}", port.number()));
+        let (client, controller) = &self.ports[id - self.first];
+        let (client, controller) = (client.number(), controller.number());
         let folder = self.folder.join(format!("node-{id}"));
         let own = [
             "process.roles=broker,controller".to_owned(),
             format!("node.id={id}"),
             format!("listeners=PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}"),
+            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{client}"),
             "controller.listener.names=CONTROLLER".to_owned(),
             format!("controller.quorum.voters={}", voters.collect::<Vec<_>>().join(",")),
             "default.replication.factor=3".to_owned(),
             "offsets.topic.replication.factor=3".to_owned(),
             "min.insync.replicas=2".to_owned(),
         ];
-        let settings: Vec<&String> = own.iter().chain(&self.settings).collect();
+        let added = self.settings.iter().map(|it| it.replace("{id}", &id.to_string()));
+        let settings: Vec<String> = own.into_iter().chain(added).collect();
         if self.make == Make::Kafkas {
-            let settings: Vec<&str> = settings.iter().map(|it| it.as_str()).collect();
+            let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
             return Ok(Node::Kafkas(Kafka::spawn(&folder, client, &settings, Some(CLUSTER_ID))?.0));
         }
         let mut command = Command::new(&self.binary);
         command.args(["server", "--data"]).arg(&folder);
         for setting in settings {
-            command.args(["--set", setting]);
+            command.args(["--set", &setting]);
         }
         command.env("VIVARIUM_LOG", "error").stdin(Stdio::null()).stdout(Stdio::null());
         Ok(Node::Ours(Process(command.spawn().context("start a node")?)))
     }
 
+    fn ids(&self) -> std::ops::Range<usize> {
+        self.first..self.first + NODES
+    }
+
     fn address(&self, id: usize) -> String {
-        format!("127.0.0.1:{}", self.ports[id - 1].0)
+        format!("127.0.0.1:{}", self.ports[id - self.first].0.number())
     }
 
     pub(crate) fn bootstrap(&self) -> String {
-        (1..=NODES).map(|id| self.address(id)).collect::<Vec<_>>().join(",")
+        self.ids().map(|id| self.address(id)).collect::<Vec<_>>().join(",")
     }
 
     pub(crate) fn pids(&self) -> String {
@@ -176,10 +196,20 @@ impl Cluster {
     /// Each node is asked whom it knows.
     fn wait_until_whole(&self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        for id in 1..=NODES {
+        for id in self.ids() {
             while brokers(&self.address(id)).unwrap_or(0) < NODES {
                 ensure!(Instant::now() < deadline, "{}: not whole in {}", self.make.name(), process::human(PATIENCE));
                 std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        Ok(())
+    }
+
+    /// A node that ended by itself makes every later result worthless.
+    pub(crate) fn still_runs(&mut self) -> Result<()> {
+        for (id, node) in &mut self.nodes {
+            if let Some(status) = node.child().try_wait()? {
+                bail!("{}'s node {id} ended by itself: {status}", self.make.name());
             }
         }
         Ok(())

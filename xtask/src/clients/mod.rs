@@ -1,5 +1,6 @@
 //! Clients that others wrote, against our broker on a free port. One file a client; a client is a row in `CLIENTS`.
 
+pub(crate) mod cluster_tools;
 pub(crate) mod confluent;
 mod interop;
 mod kafka_tools;
@@ -41,7 +42,8 @@ struct Place {
 }
 
 /// The longest first.
-const CLIENTS: [&Client; 4] = [&interop::CLIENT, &kafka_tools::CLIENT, &confluent::CLIENT, &kcat::CLIENT];
+const CLIENTS: [&Client; 5] =
+    [&interop::CLIENT, &kafka_tools::CLIENT, &cluster_tools::CLIENT, &confluent::CLIENT, &kcat::CLIENT];
 
 /// Clients that run at once: most of their time is the start of one Java process.
 const AT_ONCE: usize = 2;

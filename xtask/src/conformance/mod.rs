@@ -16,6 +16,8 @@ use anyhow::{Context, Result, bail, ensure};
 use ports::ReservedPort;
 
 use crate::args::Args;
+use crate::bench::cluster::{Cluster, Make};
+use crate::clients::cluster_tools;
 use crate::lab::Broker;
 use crate::oracle::Kafka;
 use crate::{bundle, paths, process};
@@ -26,6 +28,11 @@ const CLAIMED_VERSION: &str = "4.3.0";
 /// What the suites assume too, and only Apache Kafka has.
 const KAFKA_SETTINGS: [&str; 2] =
     ["authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS"];
+/// What three nodes have besides: each a rack of its own, from which consumers who are there read.
+const THREE_NODES: [&str; 2] =
+    ["broker.rack=RACK{id}", "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector"];
+/// The same of Apache Kafka alone: a transaction's state in three copies, too.
+const KAFKAS_THREE_NODES: [&str; 2] = ["transaction.state.log.replication.factor=3", "transaction.state.log.min.isr=2"];
 
 /// Somebody's tests.
 trait Suite: Sync {
@@ -47,9 +54,12 @@ const SUITES: [Row; 3] = [
     ("kafka-python", kafka_python::KafkaPython::set_up),
 ];
 
+/// Not tests: what Kafka's tools print of a cluster.
+const CLUSTER_TOOLS: &str = "cluster-tools";
+
 /// Where and how long a test runs.
 struct Attempt<'a> {
-    /// host:port.
+    /// host:port, of several nodes with commas between.
     broker: &'a str,
     /// For its log and other files.
     folder: &'a Path,
@@ -69,6 +79,8 @@ struct Wish {
 
 /// Where the broker is or shall be.
 struct Place {
+    /// One, or three in a cluster, where every partition has three replicas unless it is said otherwise.
+    nodes: usize,
     /// 0 for a free one.
     port: u16,
     /// One that runs already and was started by somebody else; empty for one of our own.
@@ -108,13 +120,26 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         limit: Duration::from_secs(args.value("--timeout", 300)?),
         tests: Vec::new(),
     };
-    let place = Place { port: args.value("--port", 0)?, broker: args.value("--broker", String::new())? };
+    let nodes = args.value("--nodes", 1)?;
+    let place = Place { nodes, port: args.value("--port", 0)?, broker: args.value("--broker", String::new())? };
     ensure!(wish.jobs > 0, "--jobs 0: at least one");
+    ensure!([1, 3].contains(&nodes), "--nodes {nodes}: 1 or 3");
+    ensure!(nodes == 1 || place.port == 0, "--port is of one node; three take free ones");
     let (suites, tests): (Vec<_>, Vec<_>) =
         args.rest()?.into_iter().partition(|it| SUITES.iter().any(|(name, _)| name == it));
     wish.tests = tests;
     let mut counts = Counts::default();
-    for (name, set_up) in SUITES.iter().filter(|it| suites.is_empty() || suites.iter().any(|suite| suite == it.0)) {
+    if wish.tests.iter().any(|it| it == CLUSTER_TOOLS) {
+        ensure!(suites.is_empty() && wish.tests.len() == 1, "{CLUSTER_TOOLS} goes alone");
+        let make = if side == Side::Kafka { Make::Kafkas } else { Make::Ours };
+        return cluster_tools::run(make, wish.record);
+    }
+    // All are those of which something is expected.
+    let is_wanted = |name: &str| match suites.is_empty() {
+        true => list(name, nodes).exists(),
+        false => suites.iter().any(|suite| suite == name),
+    };
+    for (name, set_up) in SUITES.iter().filter(|it| is_wanted(it.0)) {
         let suite = set_up().with_context(|| format!("make {name} ready"))?;
         run_suite(name, &*suite, &wish, &place, &mut counts).with_context(|| format!("run {name}"))?;
     }
@@ -128,8 +153,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// What is expected of a suite on so many nodes.
+fn list(name: &str, nodes: usize) -> PathBuf {
+    let file = if nodes == 1 { format!("{name}.txt") } else { format!("{name}-three-nodes.txt") };
+    paths::root().join("tests/conformance").join(file)
+}
+
 fn run_suite(name: &str, suite: &dyn Suite, wish: &Wish, place: &Place, counts: &mut Counts) -> Result<()> {
-    let mut expected = Expected::read(&paths::root().join(format!("tests/conformance/{name}.txt")))?;
+    let mut expected = Expected::read(&list(name, place.nodes))?;
     let all = suite.tests()?;
     let wanted = |test: &&String| wish.tests.is_empty() || wish.tests.iter().any(|it| test.starts_with(it.as_str()));
     let tests: Vec<String> = all.iter().filter(wanted).cloned().collect();
@@ -276,6 +307,8 @@ fn log_of(folder: &Path, test: &str) -> PathBuf {
 enum Peer {
     Vivarium(Broker),
     Kafka(Kafka),
+    /// Three nodes of either, and where they are.
+    Cluster(Side, Cluster, String),
     /// Somebody else's.
     There(String),
 }
@@ -284,6 +317,16 @@ impl Peer {
     fn start(side: Side, folder: &Path, place: &Place, settings: &[&str]) -> Result<Peer> {
         if !place.broker.is_empty() {
             return Ok(Peer::There(place.broker.clone()));
+        }
+        if place.nodes > 1 {
+            let (make, added) = match side {
+                Side::Vivarium => (Make::Ours, Vec::new()),
+                Side::Kafka => (Make::Kafkas, [KAFKA_SETTINGS, KAFKAS_THREE_NODES].concat()),
+            };
+            let settings = [settings, &THREE_NODES, &added].concat();
+            let (cluster, _) = Cluster::start_with(make, folder.to_owned(), &settings)?;
+            let bootstrap = cluster.bootstrap();
+            return Ok(Peer::Cluster(side, cluster, bootstrap));
         }
         // Held until it listens there.
         let reserved = ReservedPort::any()?;
@@ -311,6 +354,8 @@ impl Peer {
         match self {
             Peer::Vivarium(_) => "vivarium",
             Peer::Kafka(_) => "Apache Kafka",
+            Peer::Cluster(Side::Vivarium, ..) => "three nodes of vivarium",
+            Peer::Cluster(Side::Kafka, ..) => "three nodes of Apache Kafka",
             Peer::There(_) => "what runs",
         }
     }
@@ -319,7 +364,7 @@ impl Peer {
         match self {
             Peer::Vivarium(it) => &it.address,
             Peer::Kafka(it) => &it.address,
-            Peer::There(address) => address,
+            Peer::Cluster(_, _, address) | Peer::There(address) => address,
         }
     }
 
@@ -328,6 +373,7 @@ impl Peer {
         let child = match self {
             Peer::Vivarium(it) => &mut it.child,
             Peer::Kafka(it) => it.child(),
+            Peer::Cluster(_, cluster, _) => return cluster.still_runs(),
             Peer::There(_) => return Ok(()),
         };
         match child.try_wait()? {
