@@ -462,11 +462,9 @@ impl Checks {
                     self.in_sync(pid, index, isr);
                 }
             }
-            node::Event::TopicDeleted { topic, id } => {
-                // A broker that is behind may hear of it when another topic has the name.
-                if self.topics.get(topic).is_some_and(|it| it.topic_id == *id) {
-                    self.topics.remove(topic);
-                }
+            // A broker that is behind may hear of it when another topic has the name.
+            node::Event::TopicDeleted { topic, id } if self.topics.get(topic).is_some_and(|it| it.topic_id == *id) => {
+                self.topics.remove(topic);
             }
             node::Event::LogStart { topic, partition, offset } => {
                 if let Some(index) = self.find_partition(topic, *partition) {
