@@ -24,9 +24,10 @@ const COPIED_BYTES: usize = 2048;
 const SENDFILE_FROM: u64 = 32 * 1024;
 /// One sendfile takes at most this much, and only what the page cache has.
 const SENDFILE_MOST: u64 = 256 * 1024;
-/// One `writev` takes at most this many slices, and no more when it has this many bytes.
+/// One `writev` takes at most this many slices, and no more when it has this many bytes: all that a fetch's answer has, as a rule.
+/// Whoever waits for its last bytes may have taken the processor from us between two calls.
 const SLICES: usize = 64;
-const SLICES_BYTES: usize = 1024 * 1024;
+const SLICES_BYTES: usize = 8 << 20;
 
 /// What is still to be sent, in order.
 #[derive(Debug)]
@@ -522,6 +523,26 @@ mod tests {
         assert!(beyond(&connection, 14) && !beyond(&connection, 15));
         assert!(matches!(connection.write(&Held::new(0)).unwrap(), Sent::All));
         assert!(!beyond(&connection, 0));
+        drop(far);
+    }
+
+    /// The few bytes behind the records are what a client waits for that has all the rest.
+    #[test]
+    fn an_answer_that_is_in_memory_leaves_at_once() {
+        let (file, body) = counting(4_000_000);
+        let mut held = Held::new(8 << 20);
+        for at in [0, 2_000_000] {
+            let bytes = Bytes::copy_from_slice(&body[at..at + 2_000_000]);
+            held.insert(
+                crate::held::Origin::ReadAhead,
+                crate::held::Piece { file: file.serial(), at: at as u64, bytes },
+            );
+        }
+        let (mut connection, far) = pair();
+        let [before, behind] = [&b"<"[..], b">"].map(|it| Chunk::Bytes(Bytes::from_static(it)));
+        connection.queue(vec![before, Chunk::File { file, at: 0, len: 4_000_000 }, behind]);
+        let ready = connection.gather(&held).unwrap();
+        assert_eq!(ready.iter().map(Bytes::len).sum::<usize>(), 4_000_002);
         drop(far);
     }
 
