@@ -1,5 +1,6 @@
 //! What it costs to have every record on disk before it is acked, when many ask for it at once: `flush.messages=1`. Beside it the
-//! floor of the disk: a loop that appends what is due to a file and syncs it, without a broker.
+//! floor of the disk: a loop that appends what is due to a file and syncs it, without a broker; and that of the clients: the same
+//! producers at the null sink, which acks at once.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -24,8 +25,8 @@ const RATE: u32 = 100;
 pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
     println!(
         "\n| {PRODUCERS} producers, {SIZE} B, one partition, acks=all | unsynced | flush.messages=1 | share | acks of {RATE} \
-         records/s each: median | p99 | p99.9 | the disk alone: median | p99 | p99.9 |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+         records/s each: median | p99 | p99.9 | the disk alone: median | p99 | p99.9 | the clients alone: median | p99 | p99.9 |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     );
     for (name, start) in plan.peers(["commit", "commit-kafka"]) {
         let data = folder.0.join(name);
@@ -46,15 +47,15 @@ pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
         }
         create(&peer, "acks", Some("flush.messages=1"))?;
         let count = (f64::from(RATE) * plan.seconds) as u64;
-        let mut latencies =
-            client.latencies_together(peer.address(), "acks", SIZE, (RATE, count), PRODUCERS, &folder.0)?;
-        ensure!(!latencies.is_empty(), "no record was acked");
-        let acks = shares(&mut latencies);
-        let alone = shares(&mut floor(&folder.0.join("floor"), plan.seconds)?);
+        let acks = acks_of(client, peer.address(), count, folder)?;
+        let disk = shares(&mut floor(&folder.0.join("floor"), plan.seconds)?);
+        let sink = Peer::sink()?;
+        let clients = acks_of(client, sink.address(), count, folder)?;
+        sink.stop()?;
         let [unsynced, synced] = rates.map(|it| it[1..].iter().map(|it| it.megabytes_per_second()).collect::<Vec<_>>());
         let share = median(synced.iter().zip(&unsynced).map(|(synced, unsynced)| synced / unsynced));
         println!(
-            "| {} | {:.0} MB/s | {:.0} MB/s | {:.0} % | {acks} | {alone} |",
+            "| {} | {:.0} MB/s | {:.0} MB/s | {:.0} % | {acks} | {disk} | {clients} |",
             peer.name(),
             median(unsynced.into_iter()),
             median(synced.into_iter()),
@@ -64,6 +65,13 @@ pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
         fs::remove_dir_all(&data)?;
     }
     Ok(())
+}
+
+/// How long the acks of each producer's records take, as cells of a table.
+fn acks_of(client: &Client, address: &str, count: u64, folder: &Folder) -> Result<String> {
+    let mut latencies = client.latencies_together(address, "acks", SIZE, (RATE, count), PRODUCERS, &folder.0)?;
+    ensure!(!latencies.is_empty(), "no record was acked");
+    Ok(shares(&mut latencies))
 }
 
 /// Appends as many records a second to a file as the producers send, those that are due together, and syncs each time; how long

@@ -263,6 +263,7 @@ impl Bench {
     }
 
     fn latency(&self) -> Result<()> {
+        self.lone_acks()?;
         println!(
             "\nend to end, one record at a time, 200 B, acks=all (Kafka's EndToEndLatency, 10,000 records a round)\n"
         );
@@ -279,6 +280,24 @@ impl Bench {
                 let complaint = String::from_utf8_lossy(&output.stderr);
                 ensure!(lines.len() == 2, "{}: no figures: {text}{complaint}", peer.name());
                 println!("round {round} · {}: {}", peer.name(), lines.join("; "));
+            }
+        }
+        Ok(())
+    }
+    /// How long lone records wait for their acks, without a client library.
+    fn lone_acks(&self) -> Result<()> {
+        let mut build = process::cargo();
+        build.args(["build", "--quiet", "--release", "--package", "server", "--example", "lone_acks"]);
+        process::run(&mut build)?;
+        let program = paths::target().join("release/examples/lone_acks");
+        println!("\nacks of lone records, 200 B, acks=all (10,000 records a round, µs)\n");
+        for peer in [&self.ours, &self.kafka] {
+            many::create(peer, "lone", 1)?;
+        }
+        for round in 1..=self.plan.rounds {
+            for peer in [&self.ours, &self.kafka] {
+                let said = process::output(Command::new(&program).args([peer.address(), "lone", "10000", "200"]))?;
+                println!("round {round} · {}: {}", peer.name(), said.trim());
             }
         }
         Ok(())
