@@ -256,7 +256,10 @@ impl Node {
 
     pub(crate) fn flush_all(&mut self, now: Now, out: &mut Outbox) {
         self.life.phase = Phase::Flushing;
-        self.timers.disarm(WakeReason::Heartbeat);
+        // Nothing more is decided either: who leads the quorum alone does so until the end.
+        for reason in [WakeReason::Heartbeat, WakeReason::Balance, WakeReason::Unclean, WakeReason::Idle] {
+            self.timers.disarm(reason);
+        }
         // Coordinators write nothing more.
         self.groups.touch_all();
         for partition in self.partitions.iter_mut() {

@@ -334,15 +334,19 @@ impl Node {
         self.timers.arm(WakeReason::LostDirectory, now.mono.plus_ms(self.config.log_dir_failure_timeout_ms));
     }
 
-    /// No controller could be told of a lost directory: once this broker is gone, its leaderships are given away.
+    /// No controller could be told of a lost directory: once this broker is gone, its leaderships are given away. One that votes
+    /// goes on, as Kafka's controller does in that process: the majority that is missing may be waiting for its vote.
     pub(crate) fn give_up_telling(&mut self, now: Now, out: &mut Outbox) {
-        let ms = self.config.log_dir_failure_timeout_ms;
+        let (ms, votes) = (self.config.log_dir_failure_timeout_ms, self.config.roles.controller);
+        let end = if votes { "going on, as this node votes" } else { "stopping" };
         out.emit(|| Event::Warning {
             what: format!(
-                "no controller could be told of the lost log directory for {ms} ms (log.dir.failure.timeout.ms): stopping"
+                "no controller could be told of the lost log directory for {ms} ms (log.dir.failure.timeout.ms): {end}"
             ),
         });
-        self.begin_stop(now, out);
+        if !votes {
+            self.begin_stop(now, out);
+        }
     }
 
     /// A heartbeat was not accepted; `is_gone` if there is no controller where it was looked for.
@@ -490,6 +494,41 @@ fn no_producer_ids() -> AllocateProducerIdsResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broker_that_can_tell_nobody_of_a_lost_directory_stops_unless_it_votes() {
+        let lose = |roles: &str| {
+            let settings = [
+                ("node.id", "2"),
+                ("process.roles", roles),
+                ("controller.listener.names", "CONTROLLER"),
+                ("controller.quorum.voters", if roles == "broker" { "1@c1:9093" } else { "1@c1:9093,2@c2:9093" }),
+                (
+                    "listeners",
+                    if roles == "broker" { "PLAINTEXT://:9092" } else { "PLAINTEXT://:9092,CONTROLLER://:9093" },
+                ),
+                ("log.dirs", "/a,/b"),
+                ("log.dir.failure.timeout.ms", "10000"),
+            ];
+            let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let (mut config, _) = crate::config::Config::parse(&settings).expect("a test's settings parse");
+            config.identity.directory_ids = vec![Uuid([1; 16]), Uuid([2; 16])];
+            let mut node = Node::boot(std::sync::Arc::new(config), 1);
+            node.timers = Default::default();
+            node.life = crate::lifecycle::Life::serving(1);
+            let mut out = Outbox::with_events();
+            let failed = storage::StoreError::Full("no space".to_owned());
+            node.directory_failed(Now::default(), DirId(1), &failed, &mut out);
+            let later = Now { mono: Instant(0).plus_ms(10_000), ..Now::default() };
+            node.handle(later, crate::input::Input::Wake, &mut out);
+            let events = out.events.unwrap_or_default();
+            let is_told =
+                |it: &Event| matches!(it, Event::Warning { what } if what.contains("log.dir.failure.timeout.ms"));
+            (events.iter().any(is_told), events.contains(&Event::Stopping))
+        };
+        assert_eq!(lose("broker"), (true, true));
+        assert_eq!(lose("broker,controller"), (true, false));
+    }
 
     /// A paused controller resets nothing and answers nothing: who waits for it must not wait for the call's own end.
     #[test]

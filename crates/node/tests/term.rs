@@ -9,7 +9,7 @@ use protocol::messages::alter_partition_request::{BrokerState, PartitionData, To
 use protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig};
 use protocol::messages::*;
 use protocol::{RequestBody, ResponseBody, Str, Uuid};
-use storage::{MemoryDisk, Store};
+use storage::{MemoryDisk, Store, StoreOp};
 
 const CONTROLLER: ConnId = ConnId(40);
 const SESSION_MS: &str = "3000";
@@ -207,4 +207,16 @@ fn records_that_say_nothing_are_written_only_if_that_is_asked_for() {
     assert_eq!(written(&[("metadata.max.idle.interval.ms", "500")]), 20);
     assert_eq!(written(&[("metadata.max.idle.interval.ms", "0")]), 0);
     assert_eq!(written(&[]), 0);
+}
+
+#[test]
+fn who_has_begun_to_flush_writes_nothing_more() {
+    let mut rig = Rig::with(&[("metadata.max.idle.interval.ms", "10"), ("controlled.shutdown.enable", "false")]);
+    rig.held = true;
+    rig.input(Input::Stop);
+    rig.advance(1_000);
+    assert!(!rig.queue.iter().any(|(_, op)| matches!(op, StoreOp::Append(..))), "{:?}", rig.queue);
+    rig.held = false;
+    rig.run();
+    assert!(rig.stopped);
 }

@@ -254,7 +254,7 @@ pub const BROKER_KEYS: &[Definition] = &[
     Definition::new("log.dir", List, Some("/tmp/kafka-logs"), Any)
         .doc("The directory for the logs; log.dirs comes first."),
     Definition::new("log.dir.failure.timeout.ms", Long, Some("30000"), AtLeast(1))
-        .doc("Milliseconds after which a broker stops that could tell no controller of a directory that it lost."),
+        .doc("Milliseconds after which a broker stops that does not vote and could tell no controller of a lost directory."),
     Definition::new("log.dirs", List, None, Any).doc("The directories for the logs, separated by commas."),
     Definition::new("log.flush.interval.messages", Long, Some("9223372036854775807"), AtLeast(1))
         .cluster_wide()
