@@ -9,7 +9,8 @@
 //!   winner reads the state of every partition from ZooKeeper before it does anything.
 //! - It tells each broker of each change by a request of its own (LeaderAndIsr, UpdateMetadata). Whom it does not reach goes on as
 //!   before: that one's session is with ZooKeeper, not with the controller.
-//! - A topic is made by writing it into ZooKeeper: it is there whether or not somebody is in charge.
+//! - A topic is made by writing it into ZooKeeper, whether or not somebody is in charge: so did `kafka-topics --zookeeper` up to 2.8.
+//!   From 3.0 on only a controller writes it, and without one the request is refused (NOT_CONTROLLER).
 
 use protocol::Str;
 
@@ -67,8 +68,8 @@ pub struct Broker {
 pub struct Controller {
     /// Which broker.
     pub broker: usize,
-    /// The process that made it still runs.
-    pub lives: bool,
+    /// When the session that made it ends, once its process is gone: whatever becomes of later lives of that broker.
+    pub session_ends: Option<u64>,
     /// How often there was a new one.
     pub epoch: u64,
     /// Until when it reads what is in ZooKeeper; in charge from then on.
@@ -99,7 +100,7 @@ impl Model {
         let broker = |name: &Str| Broker { name: name.clone(), runs: true, session_ends: None, knows: 0, told: None };
         let brokers: Vec<Broker> = names.iter().map(broker).collect();
         let first = brokers.iter().position(|it| *it.name == *controller);
-        let controller = first.map(|broker| Controller { broker, lives: true, epoch: 1, reads_until: 0 });
+        let controller = first.map(|broker| Controller { broker, session_ends: None, epoch: 1, reads_until: 0 });
         let changes = Vec::new();
         Model {
             times,
@@ -121,7 +122,7 @@ impl Model {
 
     /// True if somebody is in charge.
     pub fn is_led(&self) -> bool {
-        self.controller.is_some_and(|it| it.lives && it.reads_until <= self.now)
+        self.controller.is_some_and(|it| it.session_ends.is_none() && it.reads_until <= self.now)
     }
 
     /// How long it takes from a controller's death until another one is in charge.
@@ -147,9 +148,10 @@ impl Model {
                 if let Some(it) = find(name).filter(|it| self.brokers[*it].runs) {
                     let lasts = if matches!(deed, Deed::Kill(_)) { self.times.session } else { 0 };
                     let broker = &mut self.brokers[it];
-                    (broker.runs, broker.session_ends, broker.told) = (false, Some(self.now + lasts), None);
+                    let ends = self.now + lasts;
+                    (broker.runs, broker.session_ends, broker.told) = (false, Some(ends), None);
                     if let Some(controller) = self.controller.as_mut().filter(|controller| controller.broker == it) {
-                        controller.lives = false;
+                        controller.session_ends.get_or_insert(ends);
                     }
                     self.run_until(at);
                 }
@@ -186,9 +188,12 @@ impl Model {
 
     /// When something happens next by itself.
     fn next(&self) -> Option<u64> {
-        let reads = self.controller.map(|it| it.reads_until).filter(|it| *it > self.now);
+        // A dead one reads no more.
+        let is_reading = |it: &Controller| it.session_ends.is_none() && it.reads_until > self.now;
+        let reads = self.controller.filter(is_reading).map(|it| it.reads_until);
+        let controller = self.controller.and_then(|it| it.session_ends);
         let brokers = self.brokers.iter().flat_map(|it| [it.session_ends, it.told.map(|it| it.0)]);
-        brokers.chain([reads]).flatten().min()
+        brokers.chain([reads, controller]).flatten().min()
     }
 
     /// What is due happens.
@@ -198,19 +203,27 @@ impl Model {
             if let Some((_, knows)) = broker.told.filter(|it| it.0 <= self.now) {
                 (broker.knows, broker.told) = (knows, None);
             }
-            if broker.session_ends.is_some_and(|it| it <= self.now) {
-                broker.session_ends = None;
-                let words =
-                    format!("the session of {}’s last life ends, and what it had made in ZooKeeper goes", broker.name);
+            let is_over = |ends: Option<u64>| ends.is_some_and(|it| it <= self.now);
+            let was_controller = self.controller.is_some_and(|it| it.broker == index && is_over(it.session_ends));
+            let is_last = is_over(broker.session_ends);
+            if is_last || was_controller {
+                let life = if is_last { "last" } else { "earlier" };
+                broker.session_ends = broker.session_ends.filter(|_| !is_last);
+                let words = format!(
+                    "the session of {}’s {life} life ends, and what it had made in ZooKeeper goes",
+                    broker.name
+                );
                 self.events.push((self.now, words));
-                if self.controller.is_some_and(|it| it.broker == index && !it.lives) {
+                if was_controller {
                     self.elect();
                 } else if !self.brokers[index].runs {
                     self.change(&format!("leaders without {}", self.brokers[index].name));
                 }
             }
         }
-        if let Some(it) = self.controller.filter(|it| it.reads_until == self.now && it.epoch > 1) {
+        if let Some(it) =
+            self.controller.filter(|it| it.reads_until == self.now && it.epoch > 1 && it.session_ends.is_none())
+        {
             let name = self.brokers[it.broker].name.clone();
             let words =
                 format!("{name} has read all partitions and is in charge: it elects leaders and tells each broker");
@@ -225,7 +238,7 @@ impl Model {
         let Some(broker) = self.brokers.iter().position(|it| it.runs) else { return };
         self.epoch += 1;
         let reads_until = self.now + self.times.read * self.partitions;
-        self.controller = Some(Controller { broker, lives: true, epoch: self.epoch, reads_until });
+        self.controller = Some(Controller { broker, session_ends: None, epoch: self.epoch, reads_until });
         let words = format!(
             "/controller is gone with it; {} makes it anew and reads the state of {} partitions",
             self.brokers[broker].name, self.partitions
@@ -329,5 +342,34 @@ mod tests {
         model.act(110_000_000, &Deed::Start("b1".into()));
         model.act(120_000_000, &Deed::Stop("b2".into()));
         assert_eq!(model.controller.map(|it| (it.broker, it.epoch)), Some((0, 4)));
+    }
+
+    #[test]
+    fn who_dies_while_it_reads_never_takes_office() {
+        let mut model = model(100_000);
+        model.act(0, &Deed::Kill("b3".into()));
+        model.act(20_000_000, &Deed::Kill("b1".into()));
+        model.run_until(37_999_999);
+        assert!(!model.is_led() && model.controller.unwrap().broker == 0, "its session lasts");
+        assert!(model.changes.is_empty() && !model.events.iter().any(|it| it.1.contains("in charge")), "{model:?}");
+        model.run_until(38_000_000);
+        assert_eq!(model.controller.map(|it| (it.broker, it.epoch)), Some((1, 3)));
+        model.run_until(53_000_000);
+        assert_eq!((model.is_led(), knows(&model)), (true, vec![0, 1, 0]));
+    }
+
+    #[test]
+    fn a_controller_that_is_back_and_dies_again_is_missed_when_its_first_session_is_over() {
+        let mut model = model(10);
+        model.act(0, &Deed::Kill("b3".into()));
+        model.act(5_000_000, &Deed::Start("b3".into()));
+        model.act(10_000_000, &Deed::Kill("b3".into()));
+        model.run_until(17_999_999);
+        assert!(!model.is_led());
+        model.run_until(18_001_400);
+        assert_eq!((model.controller.map(|it| it.broker), model.is_led()), (Some(0), true));
+        assert_eq!(model.changes.len(), 1, "leaders anew");
+        model.run_until(28_000_000);
+        assert_eq!(model.changes.len(), 2, "and without b3, whose second session is over");
     }
 }

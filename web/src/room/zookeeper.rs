@@ -94,9 +94,9 @@ fn kraft(scene: &Scene) -> Shape {
 fn zookeeper(model: &Model) -> Shape {
     let now = model.now();
     let charge = match model.controller {
-        Some(Controller { broker, lives: false, .. }) => {
+        Some(Controller { broker, session_ends: Some(at), .. }) => {
             let gone = &model.brokers[broker];
-            let rest = left(gone.session_ends.unwrap_or(now).saturating_sub(now));
+            let rest = left(at.saturating_sub(now));
             (
                 "nobody".to_owned(),
                 format!("is in charge: /controller still names {}, whose session lasts {rest} more", gone.name),
