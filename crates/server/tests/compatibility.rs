@@ -93,6 +93,7 @@ What becomes of a broker:
 | ends without a goodbye, and its port refuses connections | is fenced after `broker.session.timeout.ms` | is fenced `vivarium.broker.session.reset.grace.ms` (0) after its connection broke, or some 100 ms later if its controller ended with it; after the session if the controller does not know which of its listeners is the brokers' |
 | is started again, at the same address, before its session is over | waits until it is (DUPLICATE_BROKER_REGISTRATION) | is registered, once the connection of its earlier life was seen to break |
 | is asked to stop while no controller answers | waits up to five minutes | stops after `broker.session.timeout.ms`, as cleanly |
+| votes, and its connection to the quorum’s leader breaks | asks for votes after `controller.quorum.fetch.timeout.ms` (2000) | asks within 20 ms, and later each time that proves wrong; who still hears of the leader refuses |
 | leads the metadata quorum, with nothing to decide | writes a record that says nothing each `metadata.max.idle.interval.ms` (500) | does that only if the key is set |
 | decides something as controller | waits `controller.quorum.append.linger.ms` (25) for more to write with it | does that only if the key is set; what comes while the disk is busy is written together |
 | sends records that its disk refuses to read | closes the connection | closes it and takes the log directory offline, as both do where the disk refuses to look them up |
