@@ -179,7 +179,7 @@ mod tests {
     fn every_saying_is_true_false_or_only_if_as_its_runs_show() {
         use Verdict::{False, OnlyIf, True};
         let expected: [(&str, Verdict, &[bool]); 11] = [
-            ("acks=all", OnlyIf, &[true, false, true]),
+            ("acks=all", OnlyIf, &[true, false, true, false]),
             ("in-sync", False, &[false, false]),
             ("leader serves", OnlyIf, &[false, true]),
             ("round robin", False, &[false]),

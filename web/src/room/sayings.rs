@@ -33,8 +33,13 @@ const fn lane(room: &'static str, lane: usize, chapter: usize, claim: &'static s
 pub(crate) static SAYINGS: [Saying; 11] = [
     Saying {
         words: "acks=all with min.insync.replicas=2 loses nothing",
-        told: "not all replicas lose their power before they have synced. One broker may die at any time. Kafka acknowledges what replicas have written, not what is on disk: put them into different rooms, or pay for flush.messages=1.",
-        cases: &[case("1", 0, 1, "allowed = 0"), case("10b", 0, 0, "allowed = 0"), case("10b", 0, 1, "allowed = 0")],
+        told: "who was in sync last keeps its log, or another one that is eligible comes back, and nobody allows an unclean election. Who comes back from a kill is no longer eligible. Kafka acknowledges what replicas have written, not what is on disk: put them into different rooms, or pay for flush.messages=1.",
+        cases: &[
+            case("1", 0, 1, "allowed = 0"),
+            case("10b", 0, 0, "allowed = 0"),
+            case("10b", 0, 1, "allowed = 0"),
+            case("killed", 0, 0, "allowed = 0"),
+        ],
     },
     Saying {
         words: "The in-sync replicas are fully caught up",
@@ -48,7 +53,7 @@ pub(crate) static SAYINGS: [Saying; 11] = [
     },
     Saying {
         words: "Records without a key go round robin",
-        told: "since Kafka 2.4 a producer sticks to one partition until it has sent about batch.size bytes there (KIP-480, KIP-794): larger batches, and the same share for each in the long run.",
+        told: "a producer sticks to a partition: since Kafka 2.4 for a batch (KIP-480), since 3.3 for about batch.size bytes (KIP-794). Slow brokers then get less (partitioner.adaptive.partitioning.enable); here all get the same.",
         cases: &[case("keys", 4, 0, "end orders-1 = 1")],
     },
     Saying {
