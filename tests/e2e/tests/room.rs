@@ -163,7 +163,7 @@ fn a_leader_dies_stays_in_its_place_and_another_leads() -> Result<()> {
     );
     let about = browser.text("#about")?;
     ensure!(about.contains("epoch 1 · ISR") && about.contains("just enough for min.insync.replicas 2"), "{about}");
-    let ghost = "document.querySelector('[data-process=b1] .chip.was').textContent";
+    let ghost = "document.querySelector('[data-process=b1] .chip.was text').textContent";
     assert_eq!(browser.run(&format!("return {ghost}"))?, json!("led epoch 0"));
     let cells = "document.querySelectorAll('.rec.past').length";
     ensure!(browser.run(&format!("return {cells}"))?.as_i64() > Some(0), "its last records stay in sight");

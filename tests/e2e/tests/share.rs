@@ -250,8 +250,8 @@ impl Folder {
         loop {
             for entry in fs::read_dir(&self.0)? {
                 let path = entry?.path();
-                // A browser gives a file its name when all of it is there.
-                if path.to_string_lossy().ends_with(ending) {
+                // A browser gives a file its name when all of it is there, and may hold the place by an empty one until then.
+                if path.to_string_lossy().ends_with(ending) && fs::metadata(&path)?.len() > 0 {
                     let bytes = fs::read(&path)?;
                     fs::remove_file(path)?;
                     return Ok(bytes);

@@ -60,7 +60,7 @@ pub(crate) fn bar(room: Room) -> AnyView {
                 {tool(room, "to-end", "To the furthest step", "To the furthest step (End)", "#i-end", Room::seek_end)}
                 <select id="until" class="until" aria-label="Run until"><option value="">"run until …"</option>{options}</select>
             </nav>
-            <div><p class="clock" id="clocks"></p></div>
+            <div class="when"><p class="clock" id="clocks"></p></div>
             <label class="dial"><input id="speed" type="range" min="-3" max="2" step="0.1" value="-2" aria-label="Speed" aria-valuetext=speed/><span class="mono">{speed}</span>" speed"</label>
             <div class="dial seed">"seed"<b>{live(room, |it| it.seed.to_string())}</b></div>
             <button id="share" class="chip" title="Share this moment, or export the run (s)">"Share"</button>

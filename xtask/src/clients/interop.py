@@ -89,26 +89,59 @@ def listed():
     raise AssertionError("partitions have no leaders")
 
 
+# Answers of who has just begun to lead, or to coordinate.
+LATER = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+}
+
+
 def patient(ask):
     """What a broker that has just begun to lead may refuse at first."""
     for _ in range(PATIENCE * 10):
         try:
             return ask()
         except KafkaException as error:
-            if not error.args[0].retriable() and error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+            if not error.args[0].retriable() and error.args[0].code() not in LATER:
                 raise
             time.sleep(0.1)
     return ask()
 
 
 def groups(admin):
-    """The groups; a coordinator that has just started may still be reading what they are."""
-    for _ in range(PATIENCE * 10):
-        found = admin.list_consumer_groups().result(PATIENCE)
-        if not found.errors:
-            return sorted(it.group_id for it in found.valid)
-        time.sleep(0.1)
-    raise found.errors[0]
+    """The groups. A coordinator that has just started has read none of them, and Apache Kafka's then lists none without a word:
+    so one group of each partition of theirs is asked for first, which waits until that is read."""
+    metadata = admin.list_topics(timeout=PATIENCE).topics.get("__consumer_offsets")
+    probes, number = {}, 0
+    while metadata and len(probes) < len(metadata.partitions):
+        name = f"probe-{number}"
+        probes.setdefault(partition_of(name, len(metadata.partitions)), name)
+        number += 1
+    for name in probes.values():
+        patient(lambda: committed(admin, name))
+    return sorted(it.group_id for it in patient(lambda: listed_groups(admin)))
+
+
+def partition_of(group, partitions):
+    """As Java hashes a string."""
+    hashed = 0
+    for byte in group.encode():
+        hashed = (31 * hashed + byte) & 0xFFFFFFFF
+    return (hashed & 0x7FFFFFFF) % partitions
+
+
+def committed(admin, name):
+    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)])
+    return asked[name].result(PATIENCE).topic_partitions
+
+
+def listed_groups(admin):
+    found = admin.list_consumer_groups().result(PATIENCE)
+    if found.errors:
+        raise found.errors[0]
+    return found.valid
 
 
 def dump():
@@ -121,9 +154,7 @@ def dump():
         # 1: set for the topic.
         print(resource.name, sorted((it.name, it.value) for it in entries if it.source == 1))
     for name in groups(admin):
-        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)])
-        committed = asked[name].result(PATIENCE).topic_partitions
-        print("group", name, sorted((it.topic, it.partition, it.offset, it.metadata) for it in committed))
+        print("group", name, sorted((it.topic, it.partition, it.offset, it.metadata) for it in committed(admin, name)))
     places = [(name, partition) for name in sorted(topics) for partition in sorted(topics[name].partitions)]
     # What was aborted, and what is not decided yet, is there for the second only.
     for isolation in ["read_committed", "read_uncommitted"]:
