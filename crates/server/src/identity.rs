@@ -47,6 +47,13 @@ pub(crate) fn open(config: &mut Config) -> Result<Vec<DataDir>, StartError> {
             expect_no_metadata(config, dir)?;
         }
     }
+    let mut opened = dirs.iter().zip(&places).zip(&metas);
+    let metadata = opened.find(|((_, place), _)| **place == usize::from(config.metadata_log_dir));
+    if let Some(((dir, _), None)) = metadata
+        && config.is_alone()
+    {
+        expect_no_orphans(dir, &dirs)?;
+    }
     let mut directory_ids = vec![Uuid::ZERO; config.log_dirs.len()];
     for ((dir, place), meta) in dirs.iter().zip(places).zip(metas) {
         let meta = match meta {
@@ -96,6 +103,24 @@ fn expect_no_metadata(config: &Config, dir: &DataDir) -> Result<(), StartError> 
              log.dirs or in metadata.log.dir, or move the log there if that was meant"
         ),
     ))
+}
+
+/// The directory of the metadata log is new: then no other has logs, or a disk is not mounted. Alone a node would begin metadata
+/// in which none of these logs is anybody's, and set them aside; one of several fetches what is lost.
+fn expect_no_orphans(metadata: &DataDir, dirs: &[DataDir]) -> Result<(), StartError> {
+    for dir in dirs {
+        if let Some(log) = dir.some_log().map_err(StartError::DataDir)? {
+            return Err(refuse(
+                metadata,
+                format!(
+                    "it is missing, and there are logs in {} ({log}): is the metadata log's disk mounted? Mount or restore it, \
+                     or give this node directories of its own",
+                    dir.path.display()
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The id of the cluster of a node that was never formatted. Alone it draws one. Nodes that name the same voters come to the

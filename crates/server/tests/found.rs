@@ -262,6 +262,14 @@ fn a_metadata_log_in_a_directory_of_its_own() {
         assert_eq!(logs(&metadata), ["__cluster_metadata-0"]);
         assert_eq!((logs(&a).len(), logs(&b).len()), (2, 2));
     }
+    // Its disk is not mounted: an empty folder is there instead.
+    let aside = folder.path().join("aside");
+    fs::rename(&metadata, &aside).unwrap();
+    fs::create_dir(&metadata).unwrap();
+    let before = (names(&a), names(&b));
+    let refused = Server::start(config(folder.path(), &settings)).expect_err("it must not start").to_string();
+    assert!(refused.contains("metadata/meta.properties") && refused.contains("mounted?"), "{refused}");
+    assert_eq!((names(&a), names(&b)), before);
 }
 
 #[test]
