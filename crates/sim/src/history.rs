@@ -373,14 +373,11 @@ impl History {
         let parent = &self.branches[self.current];
         let actions = parent.actions[..done as usize].to_vec();
         let snapshots = parent.snapshots.iter().filter(|it| it.events() <= after).cloned().collect();
-        let branch = Branch {
-            name: format!("branch-{}", self.branches.len()),
-            from: Some((self.current, after)),
-            actions,
-            snapshots,
-            known: after,
-            scale: parent.scale,
-        };
+        // Somebody may have given that name to another.
+        let is_free = |name: &String| self.branches.iter().all(|it| it.name != *name);
+        let name = (self.branches.len()..).map(|it| format!("branch-{it}")).find(is_free).unwrap_or_default();
+        let branch =
+            Branch { name, from: Some((self.current, after)), actions, snapshots, known: after, scale: parent.scale };
         self.branches.push(branch);
         self.current = self.branches.len() - 1;
         self.trail.clear();

@@ -78,6 +78,20 @@ fn later(actions: &[sim::history::Stamped], event: u64) -> usize {
 }
 
 #[test]
+fn a_new_branch_has_a_name_that_no_other_has() {
+    let mut history = played();
+    history.branch_off();
+    history.rename("branch-1", "branch-2").unwrap();
+    history.branch_off();
+    let names: Vec<String> = history.branches().iter().map(|it| it.name.to_owned()).collect();
+    assert_eq!(names, ["main", "branch-2", "branch-3"]);
+    for (number, name) in names.iter().enumerate() {
+        history.switch(name).unwrap();
+        assert_eq!(history.current(), number);
+    }
+}
+
+#[test]
 fn a_run_of_another_engine_is_refused() {
     let mut run = played().run();
     run.engine = "0.0.0".to_owned();

@@ -69,6 +69,10 @@ pub(crate) fn draw(scene: &Scene, question: &'static str) -> Shape {
     if let Some(deed) = &asked.deed {
         shapes.extend([text(" Here somebody did "), shape("code").say(deed.clone()), text(".")]);
     }
+    if let Some(events) = found.untold_for {
+        shapes.push(text(format!(" Nothing told differs within {} steps.", grouped(events))));
+        return told.with_all(shapes);
+    }
     for (name, then) in asked.names.iter().zip(&found.then) {
         shapes.push(shape("b").say(format!(" {name}: ")));
         shapes.push(text(match then {

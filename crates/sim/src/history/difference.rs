@@ -4,6 +4,9 @@ use protocol::Instant;
 
 use super::{History, HistoryError};
 
+/// So many events are looked at one by one, at most: somebody waits.
+const LOOKED_AT: u64 = 20_000;
+
 /// Where two runs part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -13,11 +16,17 @@ pub struct Difference {
     pub same_at: Instant,
     /// The event after it in the one and in the other: when, and in words. Nothing where no more is known.
     pub then: [Option<(Instant, String)>; 2],
+    /// So many events after it tell the same, and none after those was looked at: what they part by is told later, or never.
+    pub untold_for: Option<u64>,
 }
 
 impl History {
     /// Where two branches part to whoever watches, as far as both are known.
     pub fn compare(&self, one: &str, other: &str) -> Result<Difference, HistoryError> {
+        self.compare_within(one, other, LOOKED_AT)
+    }
+
+    fn compare_within(&self, one: &str, other: &str, most: u64) -> Result<Difference, HistoryError> {
         let (mut one, mut other) = (self.at_start(one)?, self.at_start(other)?);
         let until = one.known().min(other.known());
         // Both seek fast, so the last common event is found by halving: once apart, hashes stay apart.
@@ -31,33 +40,22 @@ impl History {
         one.seek(same);
         other.seek(same);
         // What somebody did there may be told by no event for a while.
-        for same_until in same..until {
-            let same_at = one.world.clock();
-            let then = [one.tell_next(), other.tell_next()];
-            if then[0] != then[1] {
-                return Ok(Difference { same_until, same_at, then });
-            }
+        if let Some(found) = first_told(&mut one, &mut other, until, most) {
+            return Ok(found);
         }
         let then = [one.next_after(until), other.next_after(until)];
         one.seek(until);
-        Ok(Difference { same_until: until, same_at: one.world.clock(), then })
+        Ok(Difference { same_until: until, same_at: one.world.clock(), then, untold_for: None })
     }
 
     /// Where another run with other settings parts from this one, to whoever watches: the first event that comes at another time,
-    /// or of which another sentence tells. As far as both are known; nothing if they tell the same.
+    /// or of which another sentence tells. As far as both are known, and not without end; nothing if they tell the same.
     pub fn part_from(&self, other: &History) -> Option<Difference> {
         let (mut one, mut other) = (self.clone(), other.clone());
         one.seek(0);
         other.seek(0);
         let until = self.known().min(other.known());
-        for same_until in 0..until {
-            let same_at = one.world.clock();
-            let then = [one.tell_next(), other.tell_next()];
-            if then[0] != then[1] {
-                return Some(Difference { same_until, same_at, then });
-            }
-        }
-        None
+        first_told(&mut one, &mut other, until, LOOKED_AT)
     }
 
     fn at_start(&self, branch: &str) -> Result<History, HistoryError> {
@@ -76,5 +74,46 @@ impl History {
 
     fn tell_next(&mut self) -> Option<(Instant, String)> {
         self.step().then(|| (self.world.clock(), self.world.narrate()))
+    }
+}
+
+/// The first of the events from here on that two runs tell otherwise; nothing if all of them up to one tell the same. Looks at so
+/// many at most.
+fn first_told(one: &mut History, other: &mut History, until: u64, most: u64) -> Option<Difference> {
+    let (begun, begun_at) = (one.world.events(), one.world.clock());
+    for same_until in begun..until {
+        if same_until - begun == most {
+            let untold_for = Some(most);
+            return Some(Difference { same_until: begun, same_at: begun_at, then: [None, None], untold_for });
+        }
+        let same_at = one.world.clock();
+        let then = [one.tell_next(), other.tell_next()];
+        if then[0] != then[1] {
+            return Some(Difference { same_until, same_at, then, untold_for: None });
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::script::{Scenario, Step};
+
+    /// The way of a client that says nothing is cut: they part, and no event tells of it. It is looked for as far as is allowed.
+    #[test]
+    fn what_is_told_by_no_event_is_not_looked_for_without_end() {
+        let text = "seed 5\nbroker b1\ntopic orders partitions=2\nproducer p1 linger.ms=1\nproducer p2\n\
+                    load p1 orders every=2ms keys=4 size=40\nrun 2s\n";
+        let mut history = Scenario::parse(text).unwrap().play_with(false).unwrap().history;
+        let (end, middle) = (history.world().clock(), history.known() / 2);
+        history.seek(middle);
+        let Step::Do(cut) = Scenario::parse("cut p2 b1").unwrap().steps.remove(0).1 else { panic!("an action") };
+        history.act(cut).unwrap();
+        history.run_until(end);
+        let short = history.compare_within("main", "branch-1", 100).unwrap();
+        assert_eq!((short.untold_for, &short.then), (Some(100), &[None, None]), "{short:?}");
+        assert!(short.same_until + 1 >= middle && short.same_until <= middle, "where they part: {short:?}");
+        let whole = history.compare("main", "branch-1").unwrap();
+        assert_eq!((whole.untold_for, whole.same_until), (None, history.known()), "{whole:?}");
     }
 }
