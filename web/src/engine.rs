@@ -457,6 +457,7 @@ impl Engine {
         self.tails = Tails::default();
         self.windows.clear();
         self.teller = Teller::default();
+        self.rest_us = 0.0;
     }
 
     pub(crate) fn history(&self) -> &History {

@@ -94,8 +94,11 @@ impl Lanes {
     /// Gives the branch that is looked at another name, in all lanes; says why not.
     pub(crate) fn rename(&mut self, name: &str) -> Result<(), String> {
         let name = name.trim();
-        let (branch, branches) = self.shown.engine.branches();
-        if name.is_empty() || branches.iter().enumerate().any(|(index, it)| it.name == name && index != branch) {
+        let is_taken = |lane: &Lane| {
+            let (branch, branches) = lane.engine.branches();
+            branches.iter().enumerate().any(|(index, it)| it.name == name && index != branch)
+        };
+        if name.is_empty() || self.all().any(is_taken) {
             return Err(format!("A branch needs a name of its own, and “{name}” is none."));
         }
         self.shown.engine.rename(name);
@@ -146,6 +149,15 @@ impl Lanes {
         if self.are_together() {
             let share = self.share();
             self.shown.engine.advance(us, || spent() < share);
+        }
+        self.keep_up(spent);
+    }
+
+    /// Goes on to a time, as far as the frame allows. What it does not allow is not owed: the next asks for a time again.
+    pub(crate) fn follow_to(&mut self, at_us: u64, spent: &dyn Fn() -> f64) {
+        if self.are_together() {
+            let share = self.share();
+            self.shown.engine.follow(at_us, &|| spent() < share);
         }
         self.keep_up(spent);
     }

@@ -44,9 +44,10 @@ impl Engine {
         self.search = Some(Search { until, limit: Instant(limit), findings, readers });
     }
 
-    /// Waits for nothing any more.
+    /// Waits for nothing any more, and has nothing to make good.
     pub(crate) fn give_up(&mut self) {
         self.search = None;
+        self.rest_us = 0.0;
     }
 
     /// True while it is time that is waited for.

@@ -381,6 +381,30 @@ fn time_that_is_less_than_a_microsecond_adds_up() {
     assert_eq!(engine.view().time_us, before + 2);
 }
 
+/// A frame that has time for few events: what it owes is made good by the next ones, at most as much again as each is asked for.
+#[test]
+fn what_a_frame_had_no_time_for_is_made_good_while_it_plays() {
+    let mut engine = room();
+    let begun = engine.clock();
+    engine.advance(1_000_000.0, || false);
+    let owed = begun + 1_000_000 - engine.clock();
+    assert!(owed > 20_000, "{owed}");
+    let clock = engine.clock();
+    engine.advance(10_000.0, || true);
+    assert_eq!(engine.clock(), clock + 20_000, "twice as much, and the rest is left out");
+    engine.advance(10_000.0, || true);
+    assert_eq!(engine.clock(), clock + 30_000, "nothing is owed any more");
+    // Who goes elsewhere, or moves anew, owes nothing.
+    let leave: [fn(&mut Engine); 2] = [|it| it.seek(it.history().known()), Engine::give_up];
+    for leave in leave {
+        engine.advance(1_000_000.0, || false);
+        leave(&mut engine);
+        let clock = engine.clock();
+        engine.advance(10_000.0, || true);
+        assert_eq!(engine.clock(), clock + 10_000);
+    }
+}
+
 #[test]
 fn old_records_are_there_and_their_bytes_too() {
     let mut engine = room();
@@ -517,6 +541,20 @@ fn branches_have_names_and_part_somewhere() {
     assert!(ghost > 0, "what a broker had is remembered by the branch's new name");
     let found = engine.history().compare("main", "b1 dies").unwrap();
     assert!(found.same_until + 1 >= half && found.then[0] != found.then[1], "{found:?}");
+}
+
+#[test]
+fn a_branch_that_is_made_later_has_a_name_of_its_own() {
+    let mut engine = room();
+    engine.branch_off();
+    engine.rename("branch-2");
+    engine.branch_off();
+    let names: Vec<String> = engine.branches().1.iter().map(|it| it.name.to_owned()).collect();
+    assert_eq!(names, ["main", "branch-2", "branch-3"]);
+    for number in 0..names.len() {
+        assert!(engine.switch(number));
+        assert_eq!(engine.branches().0, number);
+    }
 }
 
 #[test]

@@ -127,8 +127,7 @@ impl Room {
             Motion::Tour(tour) => {
                 let mut lanes = inner.lanes.borrow_mut();
                 let due = inner.pace.borrow().way.at(now);
-                let us = due.saturating_sub(lanes.shown.engine.clock());
-                lanes.advance(us as f64, &spent);
+                lanes.follow_to(due, &spent);
                 let is_there = lanes.shown.engine.clock() >= tour.end_us && lanes.are_together();
                 drop(lanes);
                 if is_there || self.with(|it| it.lesson.as_ref().is_some_and(Lesson::is_just_solved)) {
@@ -177,4 +176,34 @@ pub(super) fn is_still_preferred() -> bool {
 /// The page's clock, which only paces: nothing of it enters a run.
 pub(super) fn now_ms() -> f64 {
     window().performance().map_or(0.0, |it| it.now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Engine, ROOM};
+    use crate::lanes::Lanes;
+
+    /// Frames that are too short by far make a tour come late, never too far: what they had no time for is not asked for twice.
+    #[test]
+    fn a_tour_ends_at_its_end_however_slow_the_frames_are() {
+        let mut lanes = Lanes::new(vec![("", Engine::new(ROOM).unwrap())]);
+        lanes.shown.engine.seek(100);
+        let begun = lanes.shown.engine.clock();
+        let end = begun + 500_000;
+        // Somebody plays before, and all of that is still owed.
+        lanes.advance(400_000.0, &|| 2.0);
+        assert!(lanes.shown.engine.clock() < end - 200_000);
+        let way = Way::new(&lanes.shown.engine.way(end), 0.0, 1_000.0);
+        let (mut now, mut late) = (0.0, 0);
+        while lanes.shown.engine.clock() < end {
+            now += 16.0;
+            let before = lanes.shown.engine.clock();
+            lanes.follow_to(way.at(now), &|| 2.0);
+            let clock = lanes.shown.engine.clock();
+            assert!(clock <= way.at(now).max(before) && clock > before.min(end - 1), "{before} {clock} at {now}");
+            late += u32::from(clock < way.at(now));
+        }
+        assert!(late > 0 && lanes.shown.engine.clock() == end);
+    }
 }
