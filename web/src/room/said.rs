@@ -52,13 +52,29 @@ impl Verdict {
     }
 }
 
-/// Plays the runs of a saying.
-pub(crate) fn play(saying: &Saying) -> Result<Vec<Seen>, String> {
-    let mut seen = Vec::new();
-    for it in saying.cases {
-        seen.push(it.play()?);
+/// What the sayings' runs said, in their order, as far as they are played; of a saying that cannot be played, why.
+pub(crate) type Said = Vec<Result<Vec<Seen>, String>>;
+
+/// The numbers of the saying and of the case that come next.
+fn next(said: &Said) -> (usize, usize) {
+    match said.last() {
+        Some(Ok(seen)) if seen.len() < SAYINGS[said.len() - 1].cases.len() => (said.len() - 1, seen.len()),
+        _ => (said.len(), 0),
     }
-    Ok(seen)
+}
+
+/// Plays one run more, if there is one.
+fn play_next(said: &mut Said) {
+    let (number, case) = next(said);
+    let Some(case) = SAYINGS.get(number).and_then(|it| it.cases.get(case)) else { return };
+    if number == said.len() {
+        said.push(Ok(Vec::new()));
+    }
+    match (case.play(), &mut said[number]) {
+        (Ok(it), Ok(seen)) => seen.push(it),
+        (Err(why), seen) => *seen = Err(why),
+        (Ok(_), Err(_)) => {}
+    }
 }
 
 impl Case {
@@ -102,15 +118,17 @@ fn condition(text: &str) -> Option<Condition> {
     }
 }
 
-/// Plays the first that is not played yet, and then the next one, as long as somebody is in the room: one a frame.
+/// Plays the first run that is not played yet, and then the next one, as long as somebody is in the room: one a frame.
 pub(crate) fn go_on(room: Room) {
-    let is_next = move |number: usize| room.with(|it| it.room == ROOM && it.said.len() == number);
-    let number = room.with(|it| it.said.len());
-    let Some(saying) = SAYINGS.get(number).filter(|_| is_next(number)) else { return };
+    let coming = move || room.with(|it| if it.room == ROOM { next(&it.said) } else { (SAYINGS.len(), 0) });
+    let now = coming();
+    if now.0 == SAYINGS.len() {
+        return;
+    }
     request_animation_frame(move || {
-        if is_next(number) {
-            let seen = play(saying);
-            room.change(|scene| scene.said.push(seen));
+        // Whoever left and came back soon has asked twice.
+        if coming() == now {
+            room.change(|scene| play_next(&mut scene.said));
             go_on(room);
         }
     });
@@ -132,6 +150,7 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
 
 fn saying(saying: &Saying, seen: Option<&Result<Vec<Seen>, String>>) -> Shape {
     let words = shape("h3").say(format!("“{}”", saying.words));
+    let seen = seen.filter(|it| it.as_ref().map_or(true, |it| it.len() == saying.cases.len()));
     let shapes = match seen {
         None => vec![words, classed("p", "plain").say("It is being played …")],
         Some(Err(error)) => vec![words, classed("p", "harm").say(error.clone())],
@@ -191,9 +210,14 @@ mod tests {
             ("rebalance", OnlyIf, &[true, false, false]),
             ("gaps", OnlyIf, &[false, true]),
         ];
-        for (saying, (word, verdict, holds)) in SAYINGS.iter().zip(expected) {
+        let mut said = Vec::new();
+        for (number, (saying, (word, verdict, holds))) in SAYINGS.iter().zip(expected).enumerate() {
             assert!(saying.words.contains(word), "{}", saying.words);
-            let seen = play(saying).unwrap_or_else(|error| panic!("{word}: {error}"));
+            for case in 0..saying.cases.len() {
+                assert_eq!(next(&said), (number, case), "one run at a time");
+                play_next(&mut said);
+            }
+            let seen = said[number].clone().unwrap_or_else(|error| panic!("{word}: {error}"));
             assert!(seen.iter().all(|it| it.answer.is_some()), "{word}: {seen:?}");
             let both: Vec<bool> = seen.iter().map(|it| it.holds).collect();
             assert_eq!((Verdict::of(&seen), &*both), (verdict, holds), "{word}: {seen:?}");
@@ -208,5 +232,9 @@ mod tests {
                 assert!(case.lane == 0 || case.lane < room.lanes.len(), "{word}: {}", case.room);
             }
         }
+        assert_eq!(next(&said), (SAYINGS.len(), 0));
+        let all = said.clone();
+        play_next(&mut said);
+        assert_eq!(said, all, "none is played twice");
     }
 }

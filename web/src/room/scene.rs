@@ -137,7 +137,7 @@ pub(crate) struct Scene {
     pub(crate) lanes: Vec<lanes::Sight>,
     pub(crate) lane: usize,
     /// Of what is said, what was seen so far.
-    pub(crate) said: Vec<Result<Vec<said::Seen>, String>>,
+    pub(crate) said: said::Said,
     /// The model beside the run, in the lesson that has one.
     pub(crate) zookeeper: Option<Model>,
     /// Where this run parts from another, if somebody asked.

@@ -173,8 +173,10 @@ impl Room {
         let lanes = Lanes::new(engines);
         let mut scene = Scene::new(lanes.shown.engine.seed());
         {
-            let old = inner.scene.borrow();
+            let mut old = inner.scene.borrow_mut();
             (scene.columns, scene.cell, scene.narrow, scene.speed) = (old.columns, old.cell, old.narrow, old.speed);
+            // Every run would say the same again.
+            scene.said = std::mem::take(&mut old.said);
         }
         (scene.room, scene.lesson) = (id, lesson);
         inner.lanes.replace(lanes);
