@@ -257,7 +257,9 @@ impl Node {
     pub(crate) fn flush_all(&mut self, now: Now, out: &mut Outbox) {
         self.life.phase = Phase::Flushing;
         // Nothing more is decided either: who leads the quorum alone does so until the end.
-        for reason in [WakeReason::Heartbeat, WakeReason::Balance, WakeReason::Unclean, WakeReason::Idle] {
+        let decisions = [WakeReason::Sessions, WakeReason::Balance, WakeReason::Unclean, WakeReason::Idle];
+        self.timers.disarm(WakeReason::Heartbeat);
+        for reason in decisions {
             self.timers.disarm(reason);
         }
         // Coordinators write nothing more.

@@ -106,6 +106,9 @@ impl Node {
     }
 
     pub(crate) fn arm_sessions(&mut self) {
+        if self.life.is_flushing() {
+            return;
+        }
         match self.controller.contacts.next(self.session_timeout_ms()) {
             Some(at) => self.timers.arm(WakeReason::Sessions, at),
             None => self.timers.disarm(WakeReason::Sessions),

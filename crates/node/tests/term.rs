@@ -220,3 +220,17 @@ fn who_has_begun_to_flush_writes_nothing_more() {
     rig.run();
     assert!(rig.stopped);
 }
+
+#[test]
+fn who_has_begun_to_flush_fences_nobody() {
+    let mut rig = Brokers::new(&[("controlled.shutdown.enable", "false")]).rig;
+    rig.held = true;
+    rig.input(Input::Stop);
+    // The brokers' connection is gone as well.
+    rig.input(Input::Closed(CONTROLLER));
+    rig.advance(10_000);
+    assert!(!rig.queue.iter().any(|(_, op)| matches!(op, StoreOp::Append(..))), "{:?}", rig.queue);
+    rig.held = false;
+    rig.run();
+    assert!(rig.stopped);
+}

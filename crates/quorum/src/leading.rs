@@ -194,7 +194,9 @@ impl Quorum {
         let version = self.log.history.metadata_version();
         self.log.hold(now.wall, records, version);
         let linger_ms = self.setup.append_linger_ms;
+        // Who stops waits for nothing more: no wake would end that.
         if linger_ms > 0
+            && !self.is_stopping
             && !self.log.is_full()
             && let Role::Leader(leader) = &mut self.role
         {

@@ -632,6 +632,7 @@ impl Quorum {
     /// Does what is due, and notes when the next thing will be.
     fn poll(&mut self, now: Now, out: &mut Output) {
         if self.is_stopping {
+            self.wake_at = None;
             return;
         }
         while self.step(now, out) {}

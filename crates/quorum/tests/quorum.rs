@@ -239,6 +239,21 @@ fn decisions_wait_for_others_if_they_are_to() {
 }
 
 #[test]
+fn who_stops_lets_no_decision_wait_for_others() {
+    let alone = QuorumSetup::alone(NodeId(1), LogId(0), DirId(0));
+    let mut rig = Rig::of(MemoryDisk::new(), QuorumSetup { append_linger_ms: 25, ..alone });
+    rig.settle();
+    rig.act(|quorum, out| quorum.stop(NOW, out));
+    // The disk is at the first when the second comes.
+    let end = ["a", "b"].map(|name| rig.append(vec![feature(name, 1)]))[1];
+    assert_eq!(rig.quorum.wake_at(), None);
+    rig.act(|quorum, out| quorum.wake(Now { mono: NOW.mono.plus_ms(25), ..NOW }, out));
+    assert_eq!(rig.quorum.wake_at(), None);
+    rig.settle();
+    assert_eq!(rig.quorum.high_watermark(), end);
+}
+
+#[test]
 fn a_log_of_many_segments_is_replayed_whole() {
     let mut rig = Rig::with(MemoryDisk::new(), 300);
     rig.settle();
