@@ -7,7 +7,7 @@
 //!   elected later shows none of the records again. Past the request's timeout it is REQUEST_TIMED_OUT, with the low watermark
 //!   as it was at first; what the leader has deleted stays deleted.
 
-use ordered::Set;
+use ordered::{Map, Set};
 
 use protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
@@ -28,8 +28,8 @@ pub(crate) struct PendingDeletes {
     response: DeleteRecordsResponse,
     /// Directories in which the leader's new starts are being written down.
     writing: Set<DirId>,
-    /// Partitions of which a replica that is alive has still more.
-    behind: Set<Slot>,
+    /// Partitions of which a replica that is alive has still more, and the low watermark that is waited for there.
+    behind: Map<Slot, (PartitionKey, Offset)>,
 }
 
 impl Node {
@@ -42,7 +42,7 @@ impl Node {
     ) {
         let id = self.deferred.number();
         let response = DeleteRecordsResponse::default();
-        let mut pending = PendingDeletes { waiter, response, writing: Set::new(), behind: Set::new() };
+        let mut pending = PendingDeletes { waiter, response, writing: Set::new(), behind: Map::new() };
         for (topic_index, topic) in request.topics.into_iter().enumerate() {
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for (index, asked) in topic.partitions.into_iter().enumerate() {
@@ -94,7 +94,7 @@ impl Node {
         let low_watermark = partition.low_watermark(&self.image)?;
         if low_watermark < wanted {
             partition.park_delete(wanted, id, slot);
-            pending.behind.insert(slot);
+            pending.behind.insert(slot, (key, wanted));
             // A follower that waits for records hears of the new start at once.
             self.watch.replicas_changed(key);
         }
@@ -126,7 +126,7 @@ impl Node {
         out: &mut Outbox,
     ) {
         let Some(Pending::DeleteRecords(pending)) = self.deferred.pending_mut(id) else { return };
-        if pending.behind.remove(&slot)
+        if pending.behind.remove(&slot).is_some()
             && let Some(answer) = pending.answer_mut(slot)
         {
             (answer.error_code, answer.low_watermark) = match low_watermark {
@@ -140,12 +140,28 @@ impl Node {
     /// The request's timeout is over: replicas that are behind by now are waited for no longer.
     pub(crate) fn time_out_deletes(&mut self, id: RequestId, out: &mut Outbox) {
         let Some(Pending::DeleteRecords(pending)) = self.deferred.pending_mut(id) else { return };
-        for slot in std::mem::take(&mut pending.behind) {
-            if let Some(answer) = pending.answer_mut(slot) {
+        let behind = std::mem::take(&mut pending.behind);
+        for slot in behind.keys() {
+            if let Some(answer) = pending.answer_mut(*slot) {
                 answer.error_code = ErrorCode::RequestTimedOut.code();
             }
         }
+        self.unpark_deletes(id, behind);
         self.finish_deletes(id, out);
+    }
+
+    /// Who asked is gone.
+    pub(crate) fn forget_deletes(&mut self, id: RequestId, pending: PendingDeletes) {
+        self.timers.disarm(WakeReason::DeleteTimeout(id));
+        self.unpark_deletes(id, pending.behind);
+    }
+
+    fn unpark_deletes(&mut self, id: RequestId, behind: Map<Slot, (PartitionKey, Offset)>) {
+        for (slot, (key, wanted)) in behind {
+            if let Some(partition) = self.partitions.get_mut(&key) {
+                partition.unpark_delete(wanted, id, slot);
+            }
+        }
     }
 
     fn finish_deletes(&mut self, id: RequestId, out: &mut Outbox) {

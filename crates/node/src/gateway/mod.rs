@@ -205,13 +205,16 @@ impl Node {
         self.news.closed(conn);
         self.life.waiting.retain(|(waiting, _)| *waiting != conn);
         self.forget_quorum_waiters(conn);
-        let fetches = self.deferred.pending().filter_map(|(id, pending)| match pending {
+        let waiting = self.deferred.pending().filter_map(|(id, pending)| match pending {
             Pending::Fetch(fetch) if fetch.waiter.conn == conn => Some(id),
+            Pending::DeleteRecords(deletes) if deletes.waiter.conn == conn => Some(id),
             Pending::Forward(forward) if forward.waiter.conn == conn => Some(id),
             _ => None,
         });
-        for id in fetches.collect::<Vec<_>>() {
-            self.deferred.take(id);
+        for id in waiting.collect::<Vec<_>>() {
+            if let Some(Pending::DeleteRecords(deletes)) = self.deferred.take(id) {
+                self.forget_deletes(id, deletes);
+            }
             self.watch.remove(id);
             self.timers.disarm(WakeReason::FetchWait(id));
             self.timers.disarm(WakeReason::Forward(id));

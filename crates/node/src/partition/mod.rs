@@ -354,6 +354,13 @@ impl Partition {
         }
     }
 
+    /// Nobody waits there any longer.
+    pub(crate) fn unpark_delete(&mut self, wanted: Offset, id: RequestId, slot: Slot) {
+        if let State::Online(online) = &mut self.state {
+            online.parked_deletes.remove(&(wanted, id, slot));
+        }
+    }
+
     /// True if anybody waits for the low watermark.
     pub(crate) fn has_parked_deletes(&self) -> bool {
         matches!(&self.state, State::Online(online) if !online.parked_deletes.is_empty())

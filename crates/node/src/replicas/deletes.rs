@@ -1,6 +1,8 @@
 //! DeleteRecords waits until no replica that is alive has any of the records (KIP-107).
 
 use super::*;
+use crate::deferred::Pending;
+use crate::timers::WakeReason;
 use delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 
 fn delete(world: &mut World, id: i32, offset: i64, timeout_ms: i32) -> i32 {
@@ -83,4 +85,29 @@ fn another_leader_ends_the_wait() {
     let sent = delete(&mut world, 2, 4, 1_000);
     world.advance(1_000);
     assert_eq!(told(&mut world, 2, sent), Some((ErrorCode::RequestTimedOut, -1)));
+}
+
+/// Requests that wait for node 1's followers: held, parked at the partition, and with a deadline.
+fn waiting(world: &World) -> (usize, bool, usize) {
+    let node = &world.brokers[&1].node;
+    let held = node.deferred.pending().filter(|(_, it)| matches!(it, Pending::DeleteRecords(_))).count();
+    let deadlines = node.timers.all().filter(|(_, why)| matches!(why, WakeReason::DeleteTimeout(_))).count();
+    (held, node.partitions.get(&KEY).expect("it leads").has_parked_deletes(), deadlines)
+}
+
+#[test]
+fn who_waits_no_longer_is_forgotten() {
+    let mut world = of_three_with_records();
+    world.cut.insert((1, 3));
+    for _ in 0..100 {
+        let sent = delete(&mut world, 1, 3, 0);
+        assert_eq!(told(&mut world, 1, sent), Some((ErrorCode::RequestTimedOut, 0)));
+    }
+    assert_eq!(waiting(&world), (0, false, 0), "a timeout is over");
+    for _ in 0..100 {
+        delete(&mut world, 1, 3, 60_000);
+    }
+    assert_eq!(waiting(&world), (100, true, 100));
+    world.input(1, Input::Closed(CLIENT));
+    assert_eq!(waiting(&world), (0, false, 0), "a connection is gone");
 }
