@@ -148,6 +148,7 @@ impl<D: Disk> Store<D> {
                 synced: spec.synced,
                 segment_rules: spec.segments,
                 epochs: None,
+                is_cut: false,
             },
         );
         let shape = self.open_log(log, &bases, log_start, spec, mounted);
@@ -204,6 +205,8 @@ impl<D: Disk> Store<D> {
             self.flush(log)?;
             return Ok(shape.rebuilt(log_start, mounted));
         }
+        // Whoever cut it below may have died before the checkpoint said so.
+        self.log_mut(log)?.is_cut = mounted.recovery_point.is_some_and(|point| point > shape.end());
         let shape = self.with_aborted(log, shape, checked_base)?;
         if !mounted.clean && !bases.is_empty() {
             // By an earlier spec perhaps: a topic need not preallocate any more.

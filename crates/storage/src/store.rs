@@ -132,6 +132,9 @@ pub(crate) struct Log<F> {
     /// What the file of its leader epochs is to hold from the next flush on. Until then batches behind the recovery point tell
     /// of them, and the file is the last one, whole: Apache Kafka that opens the directory takes it at its word.
     pub(crate) epochs: Option<Bytes>,
+    /// The recovery point on disk may be above the log's end, where batches that follow are not read by a start: its leader
+    /// epochs are written at once.
+    pub(crate) is_cut: bool,
 }
 
 /// A segment and its open file.
@@ -425,7 +428,7 @@ impl<D: Disk> Store<D> {
     pub(crate) fn put_epochs(&mut self, log: LogId, epochs: Bytes) -> Result<(), StoreError> {
         let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
         let (dir, path) = (it.dir, it.epochs_path());
-        if it.synced {
+        if it.synced || it.is_cut {
             return replace(&mut self.disk, dir, &path, epochs);
         }
         // Nobody waits for the disk here.
@@ -594,6 +597,7 @@ impl<D: Disk> Store<D> {
         self.ends.retain(|it| log_of(it.file) != log);
         let shape = self.cut(log, offset, era)?;
         let it = self.log_mut(log)?;
+        it.is_cut = true;
         let (dir, path) = (it.dir, it.epochs_path());
         self.replace_file(dir, &path, shape.epochs().format())?;
         self.epochs.remove(&log);

@@ -318,28 +318,62 @@ fn leader_epochs_survive_though_nobody_waited_for_them() {
     for seed in 1..=300 {
         let mut random = Random(seed);
         let mut node = Node::new().rules(small_segments(400));
+        let mut point_at = 0;
         for step in 0..40 {
             match random.below(10) {
                 0..=4 => drop(node.append(batch(1))),
                 5 | 6 => node.epoch = LeaderEpoch(node.epoch.0 + 1),
                 7 => {
                     node.flush();
-                    let end = node.shape.end().0;
-                    node.run([point(end)]);
+                    point_at = node.shape.end().0;
+                    node.run([point(point_at)]);
+                }
+                8 if random.below(2) == 0 && node.shape.end() > node.shape.log_start() => {
+                    // The recovery point stays where it is, above the end perhaps.
+                    let (start, end) = (node.shape.log_start().0, node.shape.end().0);
+                    node.truncate(end - random.below((end - start).min(3) as u64 + 1) as i64);
+                    node.epoch = LeaderEpoch(node.epoch.0 + 1);
                 }
                 8 => node = node.restart().unwrap(),
+                // What a power cut tears below a recovery point is refused.
+                _ if point_at > node.shape.synced_end().0 => node = node.restart().unwrap(),
                 _ => {
                     let (rules, epoch, mut disk) = (node.rules, node.epoch, node.store.into_disk());
                     disk.power_cut_torn(&mut |bound| random.below(bound));
                     let mounted = Node::on(disk);
                     node = Node { rules, epoch, ..mounted.unwrap_or_else(|error| panic!("seed {seed}: {error}")) };
                     // All that is there was read and synced.
-                    let end = node.shape.end().0;
-                    node.run([point(end)]);
+                    point_at = node.shape.end().0;
+                    node.run([point(point_at)]);
                 }
             }
             assert_eq!(epochs(&node), epochs_of_batches(&mut node), "seed {seed}, step {step}");
         }
+    }
+}
+
+/// A start reads from the last file on if the recovery point is above it, and would say that the epoch begins there.
+#[test]
+fn leader_epochs_survive_a_cut_below_the_recovery_point() {
+    for is_started_anew in [false, true] {
+        let mut node = Node::new();
+        for (epoch, count) in [(3, 50), (4, 50)] {
+            node.epoch = LeaderEpoch(epoch);
+            (0..count).for_each(|_| drop(node.append(batch(1))));
+        }
+        node.flush();
+        node.run([point(100)]);
+        node.truncate(80);
+        if is_started_anew {
+            node = node.restart().unwrap();
+        }
+        node.epoch = LeaderEpoch(6);
+        (0..5).for_each(|_| drop(node.append(batch(1))));
+        let mut node = node.rules(small_segments(batch(1).bytes() as i32));
+        node.append(batch(1));
+        assert_eq!(node.shape.segments().next_back().unwrap().base, Offset(85));
+        let node = node.restart().unwrap();
+        assert_eq!((epochs(&node), node.shape.end()), (vec![(3, 0), (4, 50), (6, 80)], Offset(86)));
     }
 }
 
