@@ -3,9 +3,11 @@
 //! - Offset -1 means the high watermark; beyond it is OFFSET_OUT_OF_RANGE; a topic that is compacted and nothing else
 //!   is POLICY_VIOLATION.
 //! - The answer waits until the leader's new starts are on disk (`log-start-offset-checkpoint`), where Kafka's waits for no
-//!   disk, and until the low watermark has got there: the least log start of all replicas that are alive. So whoever is
-//!   elected later shows none of the records again. Past the request's timeout it is REQUEST_TIMED_OUT, with the low watermark
-//!   as it was at first; what the leader has deleted stays deleted.
+//!   disk, and until the low watermark has got there: the least log start of all replicas that are alive. So whoever of
+//!   them is elected later shows none of the records again, unless it was killed before its own start was checkpointed;
+//!   a fenced replica is not waited for, as in Kafka, and may show them if it is elected when it comes back (from the ELR,
+//!   say). Past the request's timeout it is REQUEST_TIMED_OUT, with the low watermark as it was at first; what the leader has
+//!   deleted stays deleted.
 
 use ordered::{Map, Set};
 
