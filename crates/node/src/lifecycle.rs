@@ -16,6 +16,7 @@ use bytes::Bytes;
 use protocol::{Now, Request, RequestBody, Str};
 use storage::{Cell, DirId};
 
+use crate::config::Identity;
 use crate::event::Event;
 use crate::input::ConnId;
 use crate::node::Node;
@@ -99,9 +100,11 @@ impl Life {
         self.broker_epoch
     }
 
-    /// What the metadata log's directory says of the run before this one.
-    pub(crate) fn previous(&mut self, mounted: &storage::Mounted) {
-        self.previous_broker_epoch = mounted.broker_epoch.filter(|_| mounted.clean);
+    /// What the metadata log's directory says of the run before this one. As in Kafka it counts if all directories are there
+    /// and say the same: one that is of another run lacks records.
+    pub(crate) fn previous(&mut self, mounted: &storage::Mounted, identity: &Identity) {
+        let is_common = identity.lost.is_empty() && !identity.stops_differ;
+        self.previous_broker_epoch = mounted.broker_epoch.filter(|_| mounted.clean && is_common);
     }
 
     /// The broker epoch of the run before this one, -1 if that did not end with a clean stop.
@@ -292,5 +295,24 @@ impl Node {
             self.close(conn, "the node has failed".to_owned(), out);
         }
         out.stopped = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clean_stop_counts_if_all_directories_tell_of_it() {
+        let mounted = storage::Mounted { clean: true, broker_epoch: Some(42), ..Default::default() };
+        let registered_with = |mounted: &storage::Mounted, identity: Identity| {
+            let mut life = Life::default();
+            life.previous(mounted, &identity);
+            life.previous_broker_epoch()
+        };
+        assert_eq!(registered_with(&mounted, Identity::default()), 42);
+        assert_eq!(registered_with(&mounted, Identity { stops_differ: true, ..Default::default() }), -1);
+        assert_eq!(registered_with(&mounted, Identity { lost: vec![(1, Str::new())], ..Default::default() }), -1);
+        assert_eq!(registered_with(&storage::Mounted { clean: false, ..mounted }, Identity::default()), -1);
     }
 }

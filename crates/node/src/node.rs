@@ -223,7 +223,7 @@ impl Node {
         match purpose {
             Purpose::Metadata(ticket) => {
                 if let Ok(Done::Mounted(shape)) = &result {
-                    self.life.previous(shape.mounted());
+                    self.life.previous(shape.mounted(), &self.config.identity);
                     warn_of(shape.mounted(), false, out);
                 }
                 let failed = result.as_ref().err().filter(|it| it.is_disk()).cloned();

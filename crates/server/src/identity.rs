@@ -1,10 +1,11 @@
 //! Whose data directory it is: `meta.properties` of every log directory, written on the first start.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use node::config::{Config, Identity, Voter};
 use protocol::{Str, Uuid};
-use storage::meta::MetaProperties;
+use storage::meta::{CLEAN_SHUTDOWN, MetaProperties, parse_clean_shutdown};
 
 use crate::datadir::{DataDir, DataDirError};
 use crate::start::StartError;
@@ -65,8 +66,20 @@ pub(crate) fn open(config: &mut Config) -> Result<Vec<DataDir>, StartError> {
         };
         directory_ids[place] = meta.directory_id;
     }
-    config.identity = Identity { cluster_id, directory_ids, lost };
+    let stops: Vec<Option<i64>> = dirs.iter().map(stop_of).collect::<Result<_, _>>()?;
+    let stops_differ = stops.windows(2).any(|pair| pair[0] != pair[1]);
+    config.identity = Identity { cluster_id, directory_ids, lost, stops_differ };
     Ok(dirs)
+}
+
+/// The broker epoch of the clean stop that a directory tells of. The node's store takes the file away.
+fn stop_of(dir: &DataDir) -> Result<Option<i64>, StartError> {
+    let path = dir.path.join(CLEAN_SHUTDOWN);
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(parse_clean_shutdown(&bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StartError::DataDir(DataDirError::Io(path, error))),
+    }
 }
 
 /// Locks a log directory and reads whose it is.
@@ -228,6 +241,29 @@ mod tests {
     use protocol::NodeId;
 
     use super::*;
+
+    #[test]
+    fn a_clean_stop_is_that_of_all_directories() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
+        let dirs = format!("{},{}", a.display(), b.display());
+        let differ = || {
+            let settings = [("listeners", "PLAINTEXT://127.0.0.1:0"), ("log.dirs", dirs.as_str())];
+            let mut config = Config::parse(&settings.map(|(key, value)| (key.into(), value.into())).into()).unwrap().0;
+            drop(open(&mut config).unwrap());
+            config.identity.stops_differ
+        };
+        assert!(!differ(), "there was no stop");
+        let stop = |dir: &Path, epoch| {
+            std::fs::write(dir.join(CLEAN_SHUTDOWN), storage::meta::format_clean_shutdown(epoch)).unwrap();
+        };
+        stop(&a, 42);
+        assert!(differ(), "one has no file");
+        stop(&b, 41);
+        assert!(differ(), "one is older");
+        stop(&b, 42);
+        assert!(!differ());
+    }
 
     #[test]
     fn the_same_voters_are_the_same_cluster() {

@@ -64,6 +64,8 @@ pub struct Identity {
     pub directory_ids: Vec<Uuid>,
     /// Those of `log.dirs` that the host could not open, by position, and why.
     pub lost: Vec<(u16, Str)>,
+    /// One of them has no `.kafka_cleanshutdown`, or that of another run: none counts.
+    pub stops_differ: bool,
 }
 
 /// A node's settings.
