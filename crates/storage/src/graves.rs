@@ -15,6 +15,17 @@ pub(crate) const DELETED_FILE: &str = ".deleted";
 /// has its blocks to give back as gently as he likes.
 const CLOSED_AT_ONCE: u32 = 16 << 20;
 
+/// So many names are tried for a folder.
+const MOST_NAMES: u32 = 100;
+
+/// Another name of the form: what is between the log's and the suffix is only to be 32 hexadecimal digits.
+fn next_grave(name: &str) -> Option<String> {
+    let digits = name.len().checked_sub(DELETED.len() + 8)?;
+    let (before, last) = name.strip_suffix(DELETED)?.split_at_checked(digits)?;
+    let next = u32::from_str_radix(last, 16).ok()?.wrapping_add(1);
+    Some(format!("{before}{next:08x}{DELETED}"))
+}
+
 /// What one operation gave up.
 #[derive(Clone, Debug)]
 pub(crate) struct Grave<F> {
@@ -77,13 +88,16 @@ impl<D: Disk> Store<D> {
     /// The same of a folder, to which it gives the name. From here on what it held is gone, whatever a crash leaves of it.
     pub(crate) fn give_up_folder(&mut self, dir: DirId, folder: &str, grave: &str) -> Result<(), StoreError> {
         // The same log may have been here before, within the time that it is kept for.
-        match self.remove_folder(dir, grave) {
-            Ok(()) | Err(StoreError::Missing) => {}
-            other => other?,
+        let mut grave = grave.to_owned();
+        for _ in 0..MOST_NAMES {
+            let is_taken =
+                self.disk.is_link(dir, &grave) || !matches!(self.disk.list(dir, &grave), Err(StoreError::Missing));
+            let Some(next) = next_grave(&grave).filter(|_| is_taken) else { break };
+            grave = next;
         }
-        self.disk.rename(dir, folder, grave)?;
+        self.disk.rename(dir, folder, &grave)?;
         self.disk.sync_dir(dir, "")?;
-        self.keep(dir, grave.to_owned());
+        self.keep(dir, grave);
         Ok(())
     }
 

@@ -80,17 +80,32 @@ fn cut_segments_wait_too_and_their_names_are_free() {
 }
 
 #[test]
-fn a_log_that_is_removed_twice_has_one_grave() {
+fn a_log_that_is_removed_twice_has_two_graves() {
     let mut node = segments(2);
     let other = LogId(8);
     node.run([StoreOp::Remove(LOG), StoreOp::Mount(other, spec()), StoreOp::Remove(other)]);
     let folders = |node: &Node| -> std::collections::BTreeSet<String> {
         node.names().into_iter().filter_map(|it| Some(it.split_once('/')?.0.to_owned())).collect()
     };
-    assert_eq!(folders(&node).len(), 1, "{:?}", node.names());
-    // The second one's goes with the first, and nothing is missed by who comes after.
-    node.run([StoreOp::Sweep(LOG), StoreOp::Sweep(other)]);
+    let graves = ["05", "06"].map(|last| format!("orders-0.{}{last}-delete", "05".repeat(15)));
+    assert_eq!(folders(&node).into_iter().collect::<Vec<_>>(), graves);
+    node.run([StoreOp::Sweep(LOG)]);
+    assert_eq!(folders(&node).into_iter().collect::<Vec<_>>(), graves[1..]);
+    node.run([StoreOp::Sweep(other)]);
     assert_eq!(node.names(), [""; 0]);
+}
+
+#[test]
+fn a_grave_that_cannot_be_removed_is_in_nobodys_way() {
+    let mut node = segments(2);
+    let (other, path) = (LogId(8), "-delete/".to_owned());
+    node.run([StoreOp::Remove(LOG), StoreOp::Mount(other, spec())]);
+    node.store.disk_mut().inject(Fault { call: DiskCall::Remove, path, after: 0, lasting: true, full: false });
+    node.run([StoreOp::Remove(other), StoreOp::Mount(LogId(9), spec())]);
+    node.store.disk_mut().heal();
+    node.run([StoreOp::Remove(LogId(9))]);
+    let node = node.restart().unwrap();
+    assert!(!node.names().iter().any(|it| it.contains("-delete")), "a start knows all their names");
 }
 
 #[test]
