@@ -32,6 +32,10 @@ impl Node {
             _ => return,
         };
         let delay_ms = delay_ms.unwrap_or_else(|| self.config.log_delete_delay_ms(&self.image));
+        if let Purpose::Remove(..) = purpose {
+            // The store counts what it gave up before to the folder.
+            self.sweeps.due.retain(|it| it.2 != log);
+        }
         self.sweeps.count += 1;
         self.sweeps.due.insert((now.mono.plus_ms(delay_ms.max(0)), self.sweeps.count, log));
         self.arm_sweep();
@@ -41,6 +45,10 @@ impl Node {
     pub(crate) fn sweep(&mut self, now: Now, out: &mut Outbox) {
         while let Some(&(at, count, log)) = self.sweeps.due.first().filter(|(at, ..)| *at <= now.mono) {
             self.sweeps.due.remove(&(at, count, log));
+            if self.ops.any(|it| matches!(it, Purpose::Remove(removed, ..) if *removed == log)) {
+                // Its folder is next, and this would be too early for that.
+                continue;
+            }
             self.ops.start(Purpose::Sweep(log), StoreOp::Sweep(log), out);
         }
         self.arm_sweep();

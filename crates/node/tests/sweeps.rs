@@ -75,6 +75,22 @@ fn a_whole_log_waits_as_long_as_the_broker_says() {
     assert_eq!(files(&rig, "-delete"), 0);
 }
 
+/// Its segments may wait longer than the log.
+#[test]
+fn a_whole_log_does_not_wait_for_its_segments() {
+    let settings = [("log.retention.check.interval.ms", "1000"), ("log.segment.delete.delay.ms", "7000")];
+    let mut rig = Rig::with(&settings);
+    short_lived(&mut rig, "600000");
+    rig.advance(3_000);
+    assert!(files(&rig, ".log.deleted") > 0);
+    delete(&mut rig, "orders");
+    rig.advance(6_900);
+    assert!(files(&rig, "-delete/") > 0);
+    rig.advance(200);
+    assert_eq!(files(&rig, "-delete"), 0);
+    assert!(rig.node.wake_at().is_none_or(|(_, reason)| reason != node::WakeReason::Sweep));
+}
+
 #[test]
 fn a_stop_leaves_it_to_the_next_start() {
     let mut rig = Rig::with(&[("log.retention.check.interval.ms", "1000")]);

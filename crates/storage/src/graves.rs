@@ -56,7 +56,14 @@ pub(crate) fn keeper(op: &StoreOp) -> Option<LogId> {
 impl<D: Disk> Store<D> {
     /// An operation that kept what it gave up is over.
     pub(crate) fn close_grave(&mut self, log: LogId, result: &Result<Done, StoreError>) {
-        let Some(grave) = self.grave.take() else { return };
+        let Some(mut grave) = self.grave.take() else { return };
+        if let Ok(Done::Removed) = result {
+            // Whatever its files wait for, the folder waits for it no longer, and they are in it.
+            for older in self.graves.remove(&log).into_iter().flatten() {
+                grave.paths.extend(older.paths.into_iter().filter(|(_, path)| path.ends_with(DELETED)));
+                grave.open.extend(older.open);
+            }
+        }
         if result.as_ref().is_ok_and(Done::gives_up) {
             self.graves.entry(log).or_default().push_back(grave);
         } else {

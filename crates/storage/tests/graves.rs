@@ -96,6 +96,18 @@ fn a_log_that_is_removed_twice_has_two_graves() {
 }
 
 #[test]
+fn a_removed_log_is_swept_at_once_with_all_that_it_gave_up() {
+    let mut node = segments(4);
+    delete_below(&mut node, 1);
+    delete_below(&mut node, 2);
+    let again = StoreOp::Mount(LogId(8), spec());
+    node.run([StoreOp::Remove(LOG), again, StoreOp::Sweep(LOG)]);
+    assert!(!node.names().iter().any(|it| it.contains("-delete")), "{:?}", node.names());
+    node.run([StoreOp::Sweep(LOG)]);
+    assert!(node.names().contains(&log_path(0)));
+}
+
+#[test]
 fn a_grave_that_cannot_be_removed_is_in_nobodys_way() {
     let mut node = segments(2);
     let (other, path) = (LogId(8), "-delete/".to_owned());
