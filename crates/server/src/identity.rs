@@ -1,6 +1,6 @@
 //! Whose data directory it is: `meta.properties` of every log directory, written on the first start.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use node::config::{Config, Identity, Voter};
@@ -66,19 +66,19 @@ pub(crate) fn open(config: &mut Config) -> Result<Vec<DataDir>, StartError> {
         };
         directory_ids[place] = meta.directory_id;
     }
-    let stops: Vec<Option<i64>> = dirs.iter().map(stop_of).collect::<Result<_, _>>()?;
-    let stops_differ = stops.windows(2).any(|pair| pair[0] != pair[1]);
+    // What cannot be read agrees with nothing; its directory goes offline by itself.
+    let stops: Option<Vec<Option<i64>>> = dirs.iter().map(|it| stop_of(it).ok()).collect();
+    let stops_differ = stops.is_none_or(|it| it.windows(2).any(|pair| pair[0] != pair[1]));
     config.identity = Identity { cluster_id, directory_ids, lost, stops_differ };
     Ok(dirs)
 }
 
 /// The broker epoch of the clean stop that a directory tells of. The node's store takes the file away.
-fn stop_of(dir: &DataDir) -> Result<Option<i64>, StartError> {
-    let path = dir.path.join(CLEAN_SHUTDOWN);
-    match std::fs::read(&path) {
+fn stop_of(dir: &DataDir) -> io::Result<Option<i64>> {
+    match std::fs::read(dir.path.join(CLEAN_SHUTDOWN)) {
         Ok(bytes) => Ok(parse_clean_shutdown(&bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StartError::DataDir(DataDirError::Io(path, error))),
+        Err(error) => Err(error),
     }
 }
 
@@ -263,6 +263,9 @@ mod tests {
         assert!(differ(), "one is older");
         stop(&b, 42);
         assert!(!differ());
+        std::fs::remove_file(b.join(CLEAN_SHUTDOWN)).unwrap();
+        std::fs::create_dir(b.join(CLEAN_SHUTDOWN)).unwrap();
+        assert!(differ(), "one cannot be read, and the node starts");
     }
 
     #[test]

@@ -87,6 +87,8 @@ pub(crate) fn draw(scene: &Scene, question: &'static str) -> Shape {
 pub(crate) fn mark(scene: &Scene) -> Option<Shape> {
     let asked = scene.apart.as_ref().filter(|it| it.is_of(scene))?;
     let last = scene.view.last_event.max(1);
-    let at = (asked.found.as_ref()?.same_until.min(last) * 10_000 / last).min(9_999);
+    // As far as two lanes were looked at they may be the same; of branches somebody did something there.
+    let found = asked.found.as_ref().filter(|it| it.untold_for.is_none() || asked.deed.is_some())?;
+    let at = (found.same_until.min(last) * 10_000 / last).min(9_999);
     Some(classed("i", "k parts").set("style", format!("--t:.{at:04}")).set("title", "here they part"))
 }

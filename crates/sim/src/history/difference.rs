@@ -55,7 +55,7 @@ impl History {
         one.seek(0);
         other.seek(0);
         let until = self.known().min(other.known());
-        first_told(&mut one, &mut other, until, LOOKED_AT)
+        part_within(&mut one, &mut other, until, LOOKED_AT)
     }
 
     fn at_start(&self, branch: &str) -> Result<History, HistoryError> {
@@ -75,6 +75,15 @@ impl History {
     fn tell_next(&mut self) -> Option<(Instant, String)> {
         self.step().then(|| (self.world.clock(), self.world.narrate()))
     }
+}
+
+/// As [`first_told`], of two runs that are the same as far as was looked.
+fn part_within(one: &mut History, other: &mut History, until: u64, most: u64) -> Option<Difference> {
+    let mut found = first_told(one, other, until, most)?;
+    if found.untold_for.is_some() {
+        (found.same_until, found.same_at) = (one.world.events(), one.world.clock());
+    }
+    Some(found)
 }
 
 /// The first of the events from here on that two runs tell otherwise; nothing if all of them up to one tell the same. Looks at so
@@ -115,5 +124,10 @@ mod tests {
         assert!(short.same_until + 1 >= middle && short.same_until <= middle, "where they part: {short:?}");
         let whole = history.compare("main", "branch-1").unwrap();
         assert_eq!((whole.untold_for, whole.same_until), (None, history.known()), "{whole:?}");
+        // Of two runs of which nobody knows where they part it is told how far they are the same.
+        let (mut one, mut other) = (history.at_start("main").unwrap(), history.at_start("main").unwrap());
+        let alike = super::part_within(&mut one, &mut other, history.known(), 100).unwrap();
+        assert_eq!((alike.untold_for, alike.same_until), (Some(100), 100), "{alike:?}");
+        assert!(history.part_from(&history).is_none(), "all of it was looked at");
     }
 }
