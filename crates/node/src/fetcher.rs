@@ -214,7 +214,7 @@ impl Fetchers {
         fetcher.retry_at = None;
         let (asked, forgotten) = fetcher.take_changes(now, position);
         if fetcher.followed.values().all(|it| it.told.is_none()) {
-            fetcher.forgotten.extend(forgotten);
+            fetcher.forgotten = forgotten;
             return None;
         }
         fetcher.is_waiting = true;
@@ -357,11 +357,11 @@ impl Fetcher {
         &mut self,
         now: Instant,
         mut position: impl FnMut(&PartitionKey, bool) -> Option<FetchPosition>,
-    ) -> (Vec<(PartitionKey, FetchPosition)>, Vec<PartitionKey>) {
+    ) -> (Vec<(PartitionKey, FetchPosition)>, Set<PartitionKey>) {
         // A session that begins names everything.
         let is_full = self.session_epoch == 0;
         let mut asked = Vec::new();
-        let mut forgotten: Vec<_> = std::mem::take(&mut self.forgotten).into_iter().collect();
+        let mut forgotten = std::mem::take(&mut self.forgotten);
         while let Some((at, key)) = self.held.first().copied()
             && at <= now
         {
@@ -376,14 +376,20 @@ impl Fetcher {
             let is_held = followed.is_asking || followed.retry_at.is_some();
             let next = if is_held { None } else { position(&key, followed.has_caught_up) };
             match next {
-                Some(next) if is_full || followed.told != Some(next) => asked.push((key, next)),
-                None if followed.told.is_some() && !is_full => forgotten.push(key),
+                Some(next) if is_full || followed.told != Some(next) => {
+                    // A leader forgets after it has heard what is asked for: both of one partition would be its end.
+                    forgotten.remove(&key);
+                    asked.push((key, next));
+                }
+                None if followed.told.is_some() && !is_full => {
+                    forgotten.insert(key);
+                }
                 Some(_) | None => {}
             }
             followed.told = next;
         }
         if is_full {
-            forgotten.clear();
+            forgotten = Set::new();
         }
         (asked, forgotten)
     }
@@ -415,7 +421,7 @@ fn topics_of(asked: &[(PartitionKey, FetchPosition)], max_bytes: i32) -> Vec<Fet
     topics
 }
 
-fn forgotten_of(keys: &[PartitionKey]) -> Vec<ForgottenTopic> {
+fn forgotten_of(keys: &Set<PartitionKey>) -> Vec<ForgottenTopic> {
     let mut topics: Vec<ForgottenTopic> = Vec::new();
     for key in keys {
         match topics.last_mut() {
@@ -474,6 +480,25 @@ mod tests {
         assert_eq!(fetchers.retry_at(LEADER), at(51), "time passes between two tries");
         fetchers.writes(key(2));
         assert_eq!(fetchers.retry_at(LEADER), None, "the disk wakes it");
+    }
+
+    #[test]
+    fn what_is_asked_for_again_is_not_forgotten_in_the_same_request() {
+        let (mut fetchers, most_ms) = (Fetchers::default(), 1_000);
+        let at = |ms| Instant(0).plus_ms(ms);
+        let answer = FetchResponse { session_id: 7, ..FetchResponse::default() };
+        fetchers.follow(key(0), Some(LEADER));
+        send(&mut fetchers, at(0)).expect("a session begins");
+        fetchers.follow(key(1), Some(LEADER));
+        for (ms, refused) in [(1, 0), (2, 1)] {
+            assert!(fetchers.answered(at(ms), LEADER, &answer, most_ms));
+            fetchers.hold(key(refused), at(ms), most_ms);
+            let forgotten = send(&mut fetchers, at(ms)).map(|it| it.forgotten_topics_data[0].partitions.clone());
+            assert_eq!(forgotten, (refused == 0).then(|| vec![0]), "nothing is asked for while all are held");
+        }
+        let request = send(&mut fetchers, at(30)).expect("both can be asked for");
+        assert_eq!(request.topics[0].partitions.iter().map(|it| it.partition).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(request.forgotten_topics_data, []);
     }
 
     #[test]
