@@ -1,8 +1,9 @@
 //! Running other programs: said before it is done, checked after.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -48,6 +49,43 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         bail!("`{}` failed: {}\n{}", line(command), output.status, String::from_utf8_lossy(&said).trim_end());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The same, but whoever is not done by then is ended: a client whose server is gone asks for it for ever.
+pub(crate) fn output_within(command: &mut Command, most: Duration) -> Result<String> {
+    let what = line(command);
+    let start = Instant::now();
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("start `{what}`"))?;
+    let heard = [child.stdout.take().map(hear), child.stderr.take().map(hear)];
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break Some(status),
+            None if start.elapsed() > most => {
+                child.kill()?;
+                child.wait()?;
+                break None;
+            }
+            None => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    let said: Vec<_> = heard.into_iter().flatten().map(|it| it.join().unwrap_or_default()).collect();
+    match status {
+        Some(status) if status.success() => Ok(said.into_iter().next().unwrap_or_default()),
+        Some(status) => bail!("`{what}` failed: {status}\n{}", said.concat().trim_end()),
+        None => bail!("`{what}` did not end within {}: is its server gone?\n{}", human(most), said.concat().trim_end()),
+    }
+}
+
+/// Collects what is written to a pipe.
+fn hear(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut said = Vec::new();
+        match pipe.read_to_end(&mut said) {
+            Ok(_) => String::from_utf8_lossy(&said).into_owned(),
+            Err(error) => format!("its output cannot be read: {error}"),
+        }
+    })
 }
 
 /// Runs to the end, shows stdout line by line as it comes, and hands each line on. True if it ended well.

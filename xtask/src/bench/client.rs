@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -17,6 +18,9 @@ const BUILD: Build = Build {
     configure: "--disable-ssl --disable-gssapi --disable-curl --disable-zstd --disable-lz4-ext",
     make: "make -j2 libs && make -C examples rdkafka_performance",
 };
+
+/// No run of the client takes longer.
+const MOST: Duration = Duration::from_secs(600);
 
 /// What one run of the client did.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +67,7 @@ impl Client {
         let mut command = self.command(broker, &settings);
         command.args(["-P", "-t", topic, "-p", "0", "-a", "-1", "-q"]);
         command.args(["-s", &size.to_string(), "-c", &count.to_string()]);
-        parse(&process::output(&mut command)?, "produced").context("rdkafka_performance -P")
+        parse(&process::output_within(&mut command, MOST)?, "produced").context("rdkafka_performance -P")
     }
 
     /// Reads the newest `count` messages of partition 0.
@@ -80,7 +84,7 @@ impl Client {
         let settings = ["fetch.message.max.bytes=4000000", "queued.max.messages.kbytes=200000"];
         let mut command = self.command(broker, &settings);
         command.args(["-C", "-t", topic, "-p", "0", "-o", offset, "-q", "-c", &count.to_string()]);
-        parse(&process::output(&mut command)?, "consumed").context("rdkafka_performance -C")
+        parse(&process::output_within(&mut command, MOST)?, "consumed").context("rdkafka_performance -C")
     }
 
     /// Several producers at once, each sends `count` messages to partition 0 with acks=all and never has more than 1,000 of them
@@ -146,7 +150,7 @@ impl Client {
         let mut command = self.command(broker, &["linger.ms=5", "batch.size=1000000"]);
         command.args(["-P", "-t", topic, "-a", "-1", "-q"]);
         command.args(["-s", &size.to_string(), "-c", &count.to_string()]);
-        parse(&process::output(&mut command)?, "produced").context("rdkafka_performance -P")
+        parse(&process::output_within(&mut command, MOST)?, "produced").context("rdkafka_performance -P")
     }
 
     /// Sends `rate` messages a second, each to a partition of its own choice and at once; how long each took from the call to its
@@ -164,7 +168,7 @@ impl Client {
         let mut command = self.command(broker, &["linger.ms=0", "sticky.partitioning.linger.ms=0"]);
         command.args(["-P", "-t", topic, "-a", "-1", "-q", "-l", "-A"]).arg(&file);
         command.args(["-s", &size.to_string(), "-c", &count.to_string(), "-r", &rate.to_string()]);
-        parse(&process::output(&mut command)?, "produced").context("rdkafka_performance -P")?;
+        parse(&process::output_within(&mut command, MOST)?, "produced").context("rdkafka_performance -P")?;
         read_latencies(&file)
     }
 

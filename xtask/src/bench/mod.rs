@@ -163,7 +163,16 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn create() -> Result<Folder> {
-        let path = paths::cache("bench")?.join(std::process::id().to_string());
+        let all = paths::cache("bench")?;
+        // What a bench that was killed has left is gigabytes.
+        for entry in fs::read_dir(&all)? {
+            let left = entry?.path();
+            let id = left.file_name().unwrap_or_default();
+            if !Path::new("/proc").join(id).exists() {
+                fs::remove_dir_all(&left).with_context(|| format!("remove {}", left.display()))?;
+            }
+        }
+        let path = all.join(std::process::id().to_string());
         fs::create_dir_all(&path)?;
         Ok(Folder(path))
     }
