@@ -13,6 +13,7 @@ use ports::ReservedPort;
 
 use super::account::{cpu_seconds, resident_megabytes};
 use super::client::Client;
+use super::peer::DELETE_AT_ONCE;
 use super::{Folder, Plan, median};
 use crate::clients::confluent;
 use crate::oracle::Kafka;
@@ -161,6 +162,7 @@ impl Cluster {
             "default.replication.factor=3".to_owned(),
             "offsets.topic.replication.factor=3".to_owned(),
             "min.insync.replicas=2".to_owned(),
+            DELETE_AT_ONCE.to_owned(),
         ];
         let added = self.settings.iter().map(|it| it.replace("{id}", &id.to_string()));
         let settings: Vec<String> = own.into_iter().chain(added).collect();
@@ -273,25 +275,32 @@ fn brokers(address: &str) -> std::io::Result<usize> {
     Ok(u32::from_be_bytes([answer[8], answer[9], answer[10], answer[11]]) as usize)
 }
 
-/// Runs ours and, unless they are left out, Kafka's.
-pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan, without_kafka: bool) -> Result<()> {
-    confluent::set_up()?;
-    let makes = Make::BOTH.into_iter().take(if without_kafka { 1 } else { 2 });
-    for make in makes {
-        let (mut cluster, ready) = Cluster::start(make, folder.0.join(format!("cluster-{}", make.name())))?;
+/// How soon three are ready, what they take while idle, and how fast records go through all of them.
+pub(super) fn rate(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
+    for make in plan.makes() {
+        let (cluster, ready) = Cluster::start(make, folder.0.join(format!("rate-{}", make.name())))?;
         std::thread::sleep(Duration::from_secs(5));
         let memory = cluster.sum(resident_megabytes)?;
         println!("\n| {}, three nodes | ready after | idle memory, summed |\n| --- | --- | --- |", make.name());
         println!("| | {} | {memory:.0} MB |", process::human(ready));
-        // First: nodes that are killed start again cold.
         throughput(&cluster, client, plan)?;
-        gaps(&mut cluster, plan)?;
-        drop(cluster);
+        remove(cluster)?;
     }
     Ok(())
 }
 
-fn gaps(cluster: &mut Cluster, plan: &Plan) -> Result<()> {
+/// How long a producer waits for an ack while its leader dies or stops.
+pub(super) fn gaps(folder: &Folder, plan: &Plan) -> Result<()> {
+    confluent::set_up()?;
+    for make in plan.makes() {
+        let (mut cluster, _) = Cluster::start(make, folder.0.join(format!("gaps-{}", make.name())))?;
+        gaps_of(&mut cluster, plan)?;
+        remove(cluster)?;
+    }
+    Ok(())
+}
+
+fn gaps_of(cluster: &mut Cluster, plan: &Plan) -> Result<()> {
     println!(
         "\n| {}: longest gap between acks, {} times each | median | worst | lost, repeated or out of order |\n| --- | --- | --- | --- |",
         cluster.make.name(),

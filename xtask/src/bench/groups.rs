@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use super::account::resident_megabytes;
-use super::cluster::{Cluster, Make};
+use super::cluster::Cluster;
 use super::many::create;
 use super::{Folder, Plan, Start, median};
 use crate::clients::confluent;
@@ -108,35 +108,41 @@ pub(super) fn join(folder: &Folder, plan: &Plan) -> Result<()> {
 pub(super) fn load(folder: &Folder, plan: &Plan) -> Result<()> {
     let load = Load::build()?;
     println!(
-        "\n| | commits a second, {CONNECTIONS} consumers | one joins {LARGE_MEMBERS} members with {} partitions: processor | answered | \
-         memory of {IDLE_GROUPS} groups |\n| --- | --- | --- | --- | --- |",
+        "\n| | commits a second, {CONNECTIONS} consumers | processor a commit: broker | all consumers | one joins {LARGE_MEMBERS} members with \
+         {} partitions: processor | answered | memory of {IDLE_GROUPS} groups |\n| --- | --- | --- | --- | --- | --- | --- |",
         LARGE_TOPICS * LARGE_PARTITIONS
     );
     for (name, start) in plan.peers(["load", "load-kafka"]) {
         let memory = idle(&load, start, &folder.0.join(format!("{name}-idle")))?;
         let data = folder.0.join(name);
         let peer = start(&data)?;
+        let pid = peer.id().to_string();
         create(&peer, "committed", 1)?;
         let seconds = (plan.seconds.ceil() as usize).to_string();
-        let commits = || -> Result<f64> {
-            let words = ["commits", peer.address(), "committed", &CONNECTIONS.to_string(), &seconds];
-            figure(&load.ask(&words)?, "commits_per_second")
+        let commits = || -> Result<Figures> {
+            let words = ["commits", peer.address(), "committed", &pid, &CONNECTIONS.to_string(), &seconds];
+            load.ask(&words)
         };
         // The first warms it up.
         commits()?;
-        let rates: Vec<f64> = (0..plan.rounds).map(|_| commits()).collect::<Result<_>>()?;
+        let rounds: Vec<Figures> = (0..plan.rounds).map(|_| commits()).collect::<Result<_>>()?;
+        let of_all = |what: &str| -> Result<f64> {
+            let values: Vec<f64> = rounds.iter().map(|it| figure(it, what)).collect::<Result<_>>()?;
+            Ok(median(values.into_iter()))
+        };
         let topics: Vec<String> = (0..LARGE_TOPICS).map(|it| format!("large-{it}")).collect();
         for topic in &topics {
             create(&peer, topic, LARGE_PARTITIONS)?;
         }
-        let rounds = (plan.rounds * 2).to_string();
-        let pid = peer.id().to_string();
-        let large = ["assignment", peer.address(), &topics.join(","), &pid, &LARGE_MEMBERS.to_string(), &rounds];
+        let joins = (plan.rounds * 2).to_string();
+        let large = ["assignment", peer.address(), &topics.join(","), &pid, &LARGE_MEMBERS.to_string(), &joins];
         let large = load.ask(&large)?;
         println!(
-            "| {} | {:.0} | {:.1} ms | {:.1} ms | {memory:.0} MB |",
+            "| {} | {:.0} | {:.1} µs | {:.1} µs | {:.1} ms | {:.1} ms | {memory:.0} MB |",
             peer.name(),
-            median(rates.into_iter()),
+            of_all("commits_per_second")?,
+            of_all("server_us")?,
+            of_all("client_us")?,
             figure(&large, "processor_ms")?,
             figure(&large, "answered_ms")?,
         );
@@ -182,7 +188,7 @@ pub(super) fn failover(folder: &Folder, plan: &Plan) -> Result<()> {
         "\n| {FAILOVER_GROUPS} groups, three nodes: the coordinator of a third of them | | first commit after, median | all commit after, median | \
          worst |\n| --- | --- | --- | --- | --- |"
     );
-    for make in Make::BOTH.into_iter().take(if plan.without_kafka { 1 } else { 2 }) {
+    for make in plan.makes() {
         let (mut cluster, _) = Cluster::start(make, folder.0.join(format!("groups-{}", make.name())))?;
         cluster.create("committed", 1)?;
         for (title, signal) in ENDS {

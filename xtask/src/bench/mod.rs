@@ -24,6 +24,7 @@ use crate::args::Args;
 use crate::{bundle, oracle, paths, process};
 use account::{cpu_seconds, resident_megabytes};
 use client::{Client, Throughput};
+use cluster::Make;
 use peer::Peer;
 
 /// Compares a run's figures.
@@ -37,11 +38,15 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     };
     let with_kafka = args.switch("--with-kafka");
     let mut wanted = args.rest()?;
-    if let Some(all) = wanted.iter().position(|it| it == "groups") {
-        let parts = ["groups-join", "groups-load", "groups-failover"].map(str::to_owned);
-        wanted.splice(all..=all, parts);
+    for (of, parts) in [
+        ("groups", ["groups-join", "groups-load", "groups-failover"].as_slice()),
+        ("cluster", &["cluster-rate", "cluster-gaps"]),
+    ] {
+        if let Some(all) = wanted.iter().position(|it| it == of) {
+            wanted.splice(all..=all, parts.iter().map(|it| (*it).to_owned()));
+        }
     }
-    const PARTS: [&str; 17] = [
+    const PARTS: [&str; 18] = [
         "start",
         "produce",
         "consume",
@@ -52,7 +57,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         "recovery",
         "partitions",
         "compact",
-        "cluster",
+        "cluster-rate",
+        "cluster-gaps",
         "cluster-partitions",
         "groups-join",
         "groups-load",
@@ -90,8 +96,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if wants("memory") {
         cold::memory(&client, &folder)?;
     }
-    if wants("cluster") {
-        cluster::run(&client, &folder, &plan, plan.without_kafka)?;
+    if wants("cluster-rate") {
+        cluster::rate(&client, &folder, &plan)?;
+    }
+    if wants("cluster-gaps") {
+        cluster::gaps(&folder, &plan)?;
     }
     if wants("cluster-partitions") {
         // Kafka's takes minutes to create them.
@@ -151,6 +160,11 @@ struct Plan {
 type Start = fn(&Path) -> Result<Peer>;
 
 impl Plan {
+    /// Whose clusters are measured: ours and, unless it is not wanted, Apache Kafka's.
+    fn makes(&self) -> impl Iterator<Item = Make> {
+        Make::BOTH.into_iter().take(if self.without_kafka { 1 } else { 2 })
+    }
+
     /// Ours and, unless it is not wanted, Apache Kafka: folder and start of each.
     fn peers<'a>(&self, names: [&'a str; 2]) -> Vec<(&'a str, Start)> {
         let both = names.into_iter().zip([Peer::vivarium as Start, Peer::kafka]);

@@ -14,7 +14,7 @@ use crate::oracle::Kafka;
 use crate::{bundle, paths, process};
 
 /// A topic that is gone frees the disk at once: otherwise that of each round would stay for a minute, beside the next ones.
-const DELETE_AT_ONCE: &str = "log.segment.delete.delay.ms=0";
+pub(crate) const DELETE_AT_ONCE: &str = "log.segment.delete.delay.ms=0";
 
 /// A running server.
 pub(crate) enum Peer {

@@ -37,6 +37,15 @@ class SpawnedService:
     def __init__(self, *args, **kwargs):
         raise NotImplementedError('a broker is running already')
 ";
+/// Where the tests say nothing of replicas they ask for one, so that of three nodes two would have nothing to do.
+const REPLICAS: &str = "\
+import os
+
+from test.integration.fixtures import KafkaFixture
+
+instance = KafkaFixture.instance.__func__
+KafkaFixture.instance = classmethod(lambda *args, **kwargs: instance(*args, replicas=int(os.environ['REPLICAS']), **kwargs))
+";
 const TESTS: &str = "test/integration/";
 
 pub(super) struct KafkaPython {
@@ -55,15 +64,20 @@ impl KafkaPython {
         if !cache.join(".complete").exists() {
             process::step(&format!("fetching kafka-python {VERSION} and its tests with pip"), || fetch(&cache))?;
         }
+        // Each time: it is ours, and what was fetched once is kept.
+        fs::write(sources.join("replicas.py"), REPLICAS)?;
         Ok(KafkaPython { python, sources })
     }
 
-    fn pytest(&self, broker: &str) -> Command {
+    /// They know one broker, and find the others.
+    fn pytest(&self, brokers: &str) -> Command {
+        let brokers: Vec<&str> = brokers.split(',').collect();
         let mut command = Command::new(&self.python);
-        command.args(["-m", "pytest", "-p", "no:cacheprovider", "-o", "addopts="]).current_dir(&self.sources);
+        command.args(["-m", "pytest", "-p", "no:cacheprovider", "-p", "replicas", "-o", "addopts="]);
+        command.current_dir(&self.sources).env("REPLICAS", brokers.len().to_string());
         // Its lines are cut at the terminal's width, which a file has not.
         command.env("COLUMNS", "400");
-        command.env("KAFKA_VERSION", super::CLAIMED_VERSION).env("KAFKA_URI", format!("kafka://{broker}"));
+        command.env("KAFKA_VERSION", super::CLAIMED_VERSION).env("KAFKA_URI", format!("kafka://{}", brokers[0]));
         command
     }
 }
@@ -124,8 +138,7 @@ impl Suite for KafkaPython {
     }
 
     fn command(&self, test: &str, attempt: &Attempt) -> Result<Command> {
-        // They know one broker, and find the others.
-        let mut command = self.pytest(attempt.broker.split(',').next().unwrap_or_default());
+        let mut command = self.pytest(attempt.broker);
         command.arg(format!("{TESTS}{test}")).args(["--tb=short", "-rA"]);
         Ok(command)
     }
