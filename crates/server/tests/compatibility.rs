@@ -96,8 +96,44 @@ What becomes of a broker:
 | votes, and its connection to the quorum’s leader breaks | asks for votes after `controller.quorum.fetch.timeout.ms` (2000) | asks within 20 ms, and later each time that proves wrong; who still hears of the leader refuses |
 | leads the metadata quorum, with nothing to decide | writes a record that says nothing each `metadata.max.idle.interval.ms` (500) | does that only if the key is set |
 | decides something as controller | waits `controller.quorum.append.linger.ms` (25) for more to write with it | does that only if the key is set; what comes while the disk is busy is written together |
+| follows few partitions of a leader | asks for `replica.fetch.max.bytes` of each at most | for their share of `replica.fetch.response.max.bytes`, if that is more |
 | sends records that its disk refuses to read | closes the connection | closes it and takes the log directory offline, as both do where the disk refuses to look them up |
 ";
+
+const KEYS: &str = "\
+## Configuration keys
+
+All of Apache Kafka's are known here, checked as there and shown by its tools. Nothing comes of these; a start that sets one says so.
+";
+
+const IF_SET: &str = "
+These act only where they are set, since what Apache Kafka does without them is not needed here: `controller.quorum.append.linger.ms`,
+`log.flush.offset.checkpoint.interval.ms`, `log.initial.task.delay.ms`, `metadata.max.idle.interval.ms`, `queued.max.requests`,
+`replica.socket.receive.buffer.bytes`, `socket.listen.backlog.size`, `socket.receive.buffer.bytes`, `socket.send.buffer.bytes`.
+";
+
+/// The keys of which nothing comes for the same reason; where all that begin alike are among them, that beginning.
+fn idle_keys(why: Idle) -> String {
+    let tables: [(&str, &[Definition]); 3] = [("", BROKER_KEYS), (" (topic)", TOPIC_KEYS), (" (group)", GROUP_KEYS)];
+    let mut names: Vec<String> = Vec::new();
+    for (of, keys) in tables {
+        for key in keys.iter().filter(|it| it.idle == Some(why)) {
+            let is_whole = |beginning: &&str| {
+                let alike = || keys.iter().filter(|it| it.name.starts_with(*beginning));
+                alike().count() > 2 && alike().all(|it| it.idle == Some(why))
+            };
+            let beginnings = key.name.match_indices('.').map(|(dot, _)| &key.name[..=dot]);
+            let name = match beginnings.into_iter().find(is_whole) {
+                Some(beginning) => format!("`{beginning}*`{of}"),
+                None => format!("`{}`{of}", key.name),
+            };
+            if names.last() != Some(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names.join(", ")
+}
 
 fn page() -> String {
     let mut page = HEAD.to_owned();
