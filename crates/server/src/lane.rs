@@ -545,8 +545,12 @@ impl Worker {
                     }
                     if let Some(log) = log {
                         self.finish_flushes(log, &mut finished);
+                        if run.iter().any(|(_, op)| matches!(op, StoreOp::Truncate(..))) {
+                            // It has the recovery points say less, and nobody else may write them meanwhile.
+                            self.finish_puts(|cell| matches!(cell, Cell::RecoveryPoints(_)), &mut finished);
+                        }
                         if self.store.is_synced(log) {
-                            // A cut has the recovery points say less, and no earlier ones may come after them.
+                            // No earlier ones may come after them.
                             let running = self.mounters.wait();
                             self.mounted(running, &mut finished);
                             for (id, cell, bytes) in puts.drain(..) {

@@ -101,11 +101,16 @@ impl<D: Disk> Store<D> {
     /// A job has ended.
     pub fn flushed(&mut self, log: LogId, result: Result<(), StoreError>) -> Result<Done, StoreError> {
         let dir = self.logs.get(&log).map(|it| it.dir);
-        self.in_lane(dir, |_| result.map(|()| Done::Flushed))
+        self.in_lane(dir, |store| {
+            result?;
+            store.log_mut(log)?.progress.flushed();
+            Ok(Done::Flushed)
+        })
     }
 
     pub(crate) fn flush(&mut self, log: LogId) -> Result<Done, StoreError> {
         self.gather_flush(log)?.run(&mut self.disk)?;
+        self.log_mut(log)?.progress.flushed();
         Ok(Done::Flushed)
     }
 
@@ -124,6 +129,7 @@ impl<D: Disk> Store<D> {
     /// What there is to sync counts as synced from here on: if a sync fails, the directory is offline.
     fn gather_flush(&mut self, log: LogId) -> Result<FlushJob<D::File>, StoreError> {
         let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
+        it.progress.flush();
         let active = it.segments.active_file();
         let mut steps = Vec::new();
         if let Some(epochs) = it.epochs.take() {

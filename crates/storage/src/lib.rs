@@ -20,6 +20,7 @@ pub mod meta;
 pub mod op;
 mod pages;
 pub mod plan;
+mod points;
 pub mod producers;
 mod recover;
 mod scan;

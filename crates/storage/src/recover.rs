@@ -18,6 +18,7 @@ use crate::graves::DELETED_FILE;
 use crate::index::Indexes;
 use crate::meta;
 use crate::op::{DirId, Done, LogId, LogSpec, SegmentRules, StoreError};
+use crate::points::Progress;
 use crate::producers::Producers;
 use crate::scan::{Scan, ScanError};
 use crate::segments::Segments;
@@ -148,14 +149,16 @@ impl<D: Disk> Store<D> {
                 synced: spec.synced,
                 segment_rules: spec.segments,
                 epochs: None,
-                is_cut: false,
+                progress: Progress::default(),
             },
         );
         let shape = self.open_log(log, &bases, log_start, spec, mounted);
         if shape.is_err() {
             self.forget(log);
         }
-        Ok(Done::Mounted(Box::new(shape?)))
+        let shape = shape?;
+        self.log_mut(log)?.progress = Progress::mounted(shape.end(), shape.mounted().recovery_point);
+        Ok(Done::Mounted(Box::new(shape)))
     }
 
     /// Opens the segments, repairs them if need be and makes what is left durable.
@@ -205,8 +208,6 @@ impl<D: Disk> Store<D> {
             self.flush(log)?;
             return Ok(shape.rebuilt(log_start, mounted));
         }
-        // Whoever cut it below may have died before the checkpoint said so.
-        self.log_mut(log)?.is_cut = mounted.recovery_point.is_some_and(|point| point > shape.end());
         let shape = self.with_aborted(log, shape, checked_base)?;
         if !mounted.clean && !bases.is_empty() {
             // By an earlier spec perhaps: a topic need not preallocate any more.
@@ -559,7 +560,12 @@ impl<D: Disk> Store<D> {
     }
 
     /// `None` if there is no checkpoint, or none that is whole though it may be torn.
-    fn read_epochs(&mut self, dir: DirId, folder: &str, may_be_torn: bool) -> Result<Option<Epochs>, StoreError> {
+    pub(crate) fn read_epochs(
+        &mut self,
+        dir: DirId,
+        folder: &str,
+        may_be_torn: bool,
+    ) -> Result<Option<Epochs>, StoreError> {
         let path = format!("{folder}/{}", meta::LEADER_EPOCHS);
         let Some(bytes) = self.read_file(dir, &path)? else { return Ok(None) };
         if may_be_torn {
@@ -607,16 +613,15 @@ impl<D: Disk> Store<D> {
         let Loaded { shape, .. } = self.read_log(log, Trust::default())?;
         let first = shape.segments().next().map(|segment| segment.base).unwrap_or_default();
         let is_anew = offset > shape.end() || offset < first;
-        if self.log_mut(log)?.synced {
-            self.expect_less(log, if is_anew { Offset(0) } else { offset })?;
-        }
+        let place = if is_anew || offset == shape.end() { None } else { Some(self.place_of(log, offset)?) };
+        let left = place.map_or(if is_anew { Offset(0) } else { offset }, |(.., left)| left);
+        self.expect_less(log, left)?;
         if is_anew {
             let shape = self.start_anew(log, offset)?;
             self.flush(log)?;
             return Ok(shape.rebuilt(offset, Mounted::default()));
         }
-        if offset < shape.end() {
-            let (file, at) = self.place_of(log, offset)?;
+        if let Some((file, at, _)) = place {
             self.cut_file(log, file, at)?;
         }
         self.flush(log)?;
@@ -626,38 +631,18 @@ impl<D: Disk> Store<D> {
         Ok(shape.rebuilt(first, Mounted::default()))
     }
 
-    /// Has the checkpoints say nothing of what is at and above the offset, which is about to be cut: to whoever opens a log of
-    /// which all was synced it would be lost. What is still there after a crash is read, and says of itself what they did.
-    fn expect_less(&mut self, log: LogId, offset: Offset) -> Result<(), StoreError> {
-        let it = self.log_mut(log)?;
-        let (dir, folder) = (it.dir, it.folder.clone());
-        let mut points = self.read_offsets(dir, meta::RECOVERY_POINTS)?;
-        if let Some((_, point)) = points.iter_mut().find(|(name, _)| name.to_string() == folder)
-            && *point > offset
-        {
-            *point = offset;
-            let text = meta::format_offsets(points.iter().map(|(name, point)| (name, *point)));
-            self.replace_file(dir, meta::RECOVERY_POINTS, text)?;
-        }
-        if let Some(mut epochs) = self.read_epochs(dir, &folder, false)?
-            && epochs.truncate_from_end(offset)
-        {
-            self.replace_file(dir, &format!("{folder}/{}", meta::LEADER_EPOCHS), epochs.format())?;
-        }
-        Ok(())
-    }
-
-    /// The file and position of the first batch that ends at or above the offset.
-    fn place_of(&self, log: LogId, offset: Offset) -> Result<(FileId, u32), StoreError> {
+    /// The file and position of the first batch that ends at or above the offset, and where the log ends without it.
+    fn place_of(&self, log: LogId, offset: Offset) -> Result<(FileId, u32, Offset), StoreError> {
         let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
         let holder = it.segments.iter().rev().find(|(_, segment)| segment.base <= offset);
         let (file, segment) = holder.ok_or(StoreError::Missing)?;
+        let mut left = segment.base;
         let mut scan = Scan::new(&self.disk, &segment.file, 0, segment.size, segment.base);
         loop {
             match scan.next() {
-                Ok(Some((_, head))) if head.last_offset() < offset => {}
-                Ok(Some((at, _))) => return Ok((file, at)),
-                Ok(None) => return Ok((file, segment.size)),
+                Ok(Some((_, head))) if head.last_offset() < offset => left = head.next_offset(),
+                Ok(Some((at, _))) => return Ok((file, at, left)),
+                Ok(None) => return Ok((file, segment.size, left)),
                 Err(ScanError::Disk(error)) => return Err(error),
                 Err(ScanError::Bad(why)) => {
                     let path = it.path(segment.base, "log");

@@ -17,6 +17,7 @@ use crate::graves::{Grave, keeper};
 use crate::index::Indexes;
 use crate::meta;
 use crate::op::{Cell, DirId, Done, LogId, OpId, SegmentRules, StoreError, StoreOp, file_id, log_of};
+use crate::points::Progress;
 use crate::segments::Segments;
 
 /// Sealed segments whose indexes stay in memory: a full one takes megabytes.
@@ -132,9 +133,8 @@ pub(crate) struct Log<F> {
     /// What the file of its leader epochs is to hold from the next flush on. Until then batches behind the recovery point tell
     /// of them, and the file is the last one, whole: Apache Kafka that opens the directory takes it at its word.
     pub(crate) epochs: Option<Bytes>,
-    /// The recovery point on disk may be above the log's end, where batches that follow are not read by a start: its leader
-    /// epochs are written at once.
-    pub(crate) is_cut: bool,
+    /// How far it is.
+    pub(crate) progress: Progress,
 }
 
 /// A segment and its open file.
@@ -421,6 +421,9 @@ impl<D: Disk> Store<D> {
                 indexes.push(head);
             }
         }
+        if let Some(last) = appends.iter().flat_map(Batches::heads).last() {
+            it.progress.end = last.next_offset();
+        }
         Ok(Done::Appended)
     }
 
@@ -428,7 +431,7 @@ impl<D: Disk> Store<D> {
     pub(crate) fn put_epochs(&mut self, log: LogId, epochs: Bytes) -> Result<(), StoreError> {
         let it = self.logs.get_mut(&log).ok_or(StoreError::Missing)?;
         let (dir, path) = (it.dir, it.epochs_path());
-        if it.synced || it.is_cut {
+        if it.synced || it.progress.is_unread() {
             return replace(&mut self.disk, dir, &path, epochs);
         }
         // Nobody waits for the disk here.
@@ -597,7 +600,7 @@ impl<D: Disk> Store<D> {
         self.ends.retain(|it| log_of(it.file) != log);
         let shape = self.cut(log, offset, era)?;
         let it = self.log_mut(log)?;
-        it.is_cut = true;
+        it.progress.cut(shape.end());
         let (dir, path) = (it.dir, it.epochs_path());
         self.replace_file(dir, &path, shape.epochs().format())?;
         self.epochs.remove(&log);
@@ -700,12 +703,14 @@ impl<D: Disk> Store<D> {
     /// What a cell's file is to hold; `None` if it is to stay as it is.
     pub(crate) fn cell_text(&mut self, dir: DirId, cell: Cell, bytes: Bytes) -> Result<Option<Bytes>, StoreError> {
         match cell {
+            Cell::RecoveryPoints(_) => {
+                let text = self.with_refused(dir, cell, bytes)?;
+                text.map(|text| self.true_points(dir, text)).transpose()
+            }
             // A log that was refused must be looked at again, so a stop with one is not marked as clean.
-            Cell::RecoveryPoints(_)
-            | Cell::HighWatermarks(_)
-            | Cell::LogStarts(_)
-            | Cell::CleanerOffsets(_)
-            | Cell::CleanShutdown(_) => self.with_refused(dir, cell, bytes),
+            Cell::HighWatermarks(_) | Cell::LogStarts(_) | Cell::CleanerOffsets(_) | Cell::CleanShutdown(_) => {
+                self.with_refused(dir, cell, bytes)
+            }
             Cell::QuorumState(_) | Cell::LeaderEpochs(_) | Cell::Producers(..) | Cell::Snapshot(..) => Ok(Some(bytes)),
         }
     }
