@@ -212,3 +212,38 @@ fn the_start_of_a_refused_log_is_not_forgotten() {
     assert_eq!((rig.log("t", 0).log_start, rig.log("t", 0).end), (Offset(4), Offset(6)));
     assert_eq!(rig.log("t", 1).log_start, Offset(3));
 }
+
+/// The only directory for replicas has another id: its disk was replaced, or restored by who formatted it. The controller knows
+/// the replicas in one that is gone, and nobody leads with those, so it is told where they are.
+#[test]
+fn the_only_directory_may_be_another_one() {
+    const ALONE: [(&str, &str); 2] = [("log.dirs", "/data"), ("metadata.log.dir", "/meta")];
+    for is_empty in [false, true] {
+        let mut rig = Rig::with(&ALONE);
+        rig.create_topic("t", 2, &[]);
+        for partition in 0..2 {
+            assert_eq!(rig.produce("t", partition, -1, batch(&["a"])), (0, 0));
+        }
+        rig.stop();
+        if is_empty {
+            for partition in 0..2 {
+                rig.store
+                    .disk_mut()
+                    .rename(DirId(0), &format!("t-{partition}"), &format!("elsewhere{partition}"))
+                    .unwrap();
+            }
+        }
+        let mut other = config(&ALONE);
+        other.identity.directory_ids[0] = Uuid::from_random([9; 16]);
+        other.identity.stops_differ = is_empty;
+        let end = if is_empty { 0 } else { 1 };
+        let mut rig = rig.restart_as(other.clone());
+        for partition in 0..2 {
+            assert_eq!(rig.produce("t", partition, -1, batch(&["b"])), (0, end), "empty: {is_empty}");
+        }
+        let mut rig = rig.restart_as(other);
+        for partition in 0..2 {
+            assert_eq!(rig.produce("t", partition, -1, batch(&["c"])), (0, end + 1));
+        }
+    }
+}

@@ -4,7 +4,7 @@ use protocol::{Now, Uuid};
 use storage::{DirId, Done, LogId, StoreError};
 
 use crate::event::Event;
-use crate::image::directory::{LOST, UNASSIGNED};
+use crate::image::directory::{LOST, MIGRATING, UNASSIGNED};
 use crate::node::Node;
 use crate::outbox::Outbox;
 use crate::partition::{PartitionKey, Sight};
@@ -55,6 +55,8 @@ impl Node {
         if let Some(dir) = self.replica_dirs().first().copied() {
             self.life.sought.insert(key, dir);
             self.mount_in(now, key, dir, false, out);
+        } else if let Some(lost) = self.life.offline.first().copied() {
+            self.lose(now, key, lost, out);
         }
     }
 
@@ -111,8 +113,9 @@ impl Node {
         let ids = &self.config.identity.directory_ids;
         match ids.iter().position(|id| *id == directory && !id.is_zero()) {
             Some(position) => u16::try_from(position).ok().map(DirId),
-            // With one directory there is nothing to choose.
-            None => (self.config.replica_dirs <= 1).then_some(DirId(0)),
+            // With one directory there is nothing to choose; but the controller is told if it takes another one for it.
+            None if matches!(directory, MIGRATING | UNASSIGNED) && self.config.replica_dirs <= 1 => Some(DirId(0)),
+            None => None,
         }
     }
 
