@@ -139,6 +139,11 @@ impl Ops {
         self.in_flight.len()
     }
 
+    /// What those in flight are for.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Purpose> {
+        self.in_flight.values()
+    }
+
     /// How many in flight satisfy a condition.
     pub(crate) fn count(&self, condition: impl Fn(&Purpose) -> bool) -> usize {
         self.in_flight.values().filter(|purpose| condition(purpose)).count()

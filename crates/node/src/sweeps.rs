@@ -6,7 +6,6 @@ use ordered::Set;
 use protocol::{Instant, Now};
 use storage::{LogId, StoreOp};
 
-use crate::config::FILE_DELETE_DELAY_MS;
 use crate::kraft::METADATA_LOG;
 use crate::node::Node;
 use crate::ops::{CopyPart, Purpose};
@@ -17,7 +16,31 @@ use crate::timers::WakeReason;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sweeps {
     due: Set<(Instant, u64, LogId)>,
+    /// The same, by log.
+    of_log: Set<(LogId, Instant, u64)>,
     count: u64,
+}
+
+impl Sweeps {
+    fn add(&mut self, at: Instant, log: LogId) {
+        self.count += 1;
+        self.due.insert((at, self.count, log));
+        self.of_log.insert((log, at, self.count));
+    }
+
+    fn forget(&mut self, log: LogId) {
+        while let Some(&(_, at, count)) = self.of_log.range((log, Instant(0), 0)..).next().filter(|it| it.0 == log) {
+            self.of_log.remove(&(log, at, count));
+            self.due.remove(&(at, count, log));
+        }
+    }
+
+    fn take_due(&mut self, now: Instant) -> Option<LogId> {
+        let (at, count, log) = self.due.first().copied().filter(|(at, ..)| *at <= now)?;
+        self.due.remove(&(at, count, log));
+        self.of_log.remove(&(log, at, count));
+        Some(log)
+    }
 }
 
 impl Node {
@@ -26,7 +49,7 @@ impl Node {
         let of_topic = |log: LogId| self.partitions.by_log(log).map(|it| it.config.file_delete_delay_ms);
         let (log, delay_ms) = match purpose {
             // As in Kafka, whatever is set for topics.
-            Purpose::Metadata(_) => (METADATA_LOG, Some(FILE_DELETE_DELAY_MS)),
+            Purpose::Metadata(_) => (METADATA_LOG, Some(self.config.metadata_delete_delay_ms)),
             Purpose::Remove(log, ..) | Purpose::Copy(log, CopyPart::Move(_) | CopyPart::Drop) => (*log, None),
             Purpose::Lane(log) | Purpose::Clean(log, _) | Purpose::Truncate(log) => (*log, of_topic(*log)),
             _ => return,
@@ -34,22 +57,23 @@ impl Node {
         let delay_ms = delay_ms.unwrap_or_else(|| self.config.log_delete_delay_ms(&self.image));
         if let Purpose::Remove(..) = purpose {
             // The store counts what it gave up before to the folder.
-            self.sweeps.due.retain(|it| it.2 != log);
+            self.sweeps.forget(log);
         }
-        self.sweeps.count += 1;
-        self.sweeps.due.insert((now.mono.plus_ms(delay_ms.max(0)), self.sweeps.count, log));
+        self.sweeps.add(now.mono.plus_ms(delay_ms.max(0)), log);
         self.arm_sweep();
     }
 
     /// Has all removed that is due.
     pub(crate) fn sweep(&mut self, now: Now, out: &mut Outbox) {
-        while let Some(&(at, count, log)) = self.sweeps.due.first().filter(|(at, ..)| *at <= now.mono) {
-            self.sweeps.due.remove(&(at, count, log));
-            if self.ops.any(|it| matches!(it, Purpose::Remove(removed, ..) if *removed == log)) {
-                // Its folder is next, and this would be too early for that.
-                continue;
+        // Thousands of logs may be due at once while thousands are being removed.
+        let removed = |it: &Purpose| if let Purpose::Remove(log, ..) = it { Some(*log) } else { None };
+        let mut removing: Option<Set<LogId>> = None;
+        while let Some(log) = self.sweeps.take_due(now.mono) {
+            let removing = removing.get_or_insert_with(|| self.ops.all().filter_map(removed).collect());
+            // Its folder is next, and this would be too early for that.
+            if !removing.contains(&log) {
+                self.ops.start(Purpose::Sweep(log), StoreOp::Sweep(log), out);
             }
-            self.ops.start(Purpose::Sweep(log), StoreOp::Sweep(log), out);
         }
         self.arm_sweep();
     }
