@@ -70,7 +70,7 @@ impl Node {
             topics: topics_of(&asked),
         };
         self.isr_proposals.asked = asked;
-        let timeout_ms = i64::from(self.config.request_timeout_ms);
+        let timeout_ms = i64::from(self.config.controller_socket_timeout_ms);
         self.peers.call(Purpose::Isr, &controller, RequestBody::AlterPartition(request), timeout_ms, out);
     }
 

@@ -207,9 +207,7 @@ impl Node {
     pub(crate) fn serve(&mut self, now: Now, out: &mut Outbox) {
         self.life.phase = Phase::Serving;
         out.emit(|| Event::Started);
-        self.arm_retention(now);
-        self.arm_checkpoint(now);
-        self.arm_flush(now);
+        self.arm_upkeep(now);
         self.arm_expiry(now);
         // From here on it is known what a start must find.
         self.write_all_checkpoints(out);
@@ -234,6 +232,7 @@ impl Node {
             WakeReason::Producers,
             WakeReason::Sweep,
             WakeReason::Checkpoint,
+            WakeReason::RecoveryPoints,
             WakeReason::Clean,
             WakeReason::Flush,
             WakeReason::Moves,

@@ -17,6 +17,8 @@ const PRODUCE_BYTES: u64 = 16 << 20;
 pub(crate) struct Limits {
     in_flight: Map<ConnId, u32>,
     produce_bytes: u64,
+    /// The batches that these are.
+    batches: usize,
     /// Connections that sent records while there were too many bytes.
     held_for_bytes: Set<ConnId>,
     /// Connections with too many requests.
@@ -50,6 +52,7 @@ impl Limits {
     /// Records were handed to the store.
     pub(crate) fn produced(&mut self, conn: ConnId, bytes: u64, out: &mut Outbox) {
         self.produce_bytes = self.produce_bytes.saturating_add(bytes);
+        self.batches += 1;
         if self.produce_bytes >= PRODUCE_BYTES && self.in_flight.contains_key(&conn) {
             if !self.is_held(conn) {
                 out.credit.push((conn, Credit::Stop));
@@ -61,6 +64,8 @@ impl Limits {
     /// Records were written, or never will be.
     pub(crate) fn written(&mut self, bytes: u64, out: &mut Outbox) {
         self.produce_bytes = self.produce_bytes.saturating_sub(bytes);
+        // What replicas fetched and coordinators wrote is charged to nobody.
+        self.batches = self.batches.saturating_sub(usize::from(bytes > 0));
         if self.produce_bytes <= PRODUCE_BYTES / 2 {
             for conn in std::mem::take(&mut self.held_for_bytes) {
                 if !self.is_held(conn) {
@@ -108,6 +113,11 @@ impl Limits {
     /// Bytes handed to the store and not yet written.
     pub(crate) fn produce_bytes(&self) -> u64 {
         self.produce_bytes
+    }
+
+    /// Batches handed to the store and not yet written, and their bytes.
+    pub(crate) fn unwritten(&self) -> (usize, u64) {
+        (self.batches, self.produce_bytes)
     }
 
     fn is_held(&self, conn: ConnId) -> bool {

@@ -405,7 +405,7 @@ impl Node {
             incarnation_id: self.membership.controller_incarnation(&mut self.random),
             zk_migration_ready: false,
         };
-        let timeout_ms = i64::from(self.config.request_timeout_ms);
+        let timeout_ms = i64::from(self.config.controller_socket_timeout_ms);
         let body = RequestBody::ControllerRegistration(request);
         self.membership.is_controller_registered = self.ask(Asked::ControllerRegistration, body, timeout_ms, out);
     }
@@ -420,7 +420,7 @@ impl Node {
     pub(crate) fn ask_for_producer_ids(&mut self, out: &mut Outbox) {
         let request =
             AllocateProducerIdsRequest { broker_id: self.config.node_id.0, broker_epoch: self.life.broker_epoch() };
-        let timeout_ms = i64::from(self.config.request_timeout_ms);
+        let timeout_ms = i64::from(self.config.controller_socket_timeout_ms);
         if !self.ask(Asked::ProducerIds, RequestBody::AllocateProducerIds(request), timeout_ms, out) {
             self.producer_ids_allocated(&no_producer_ids(), out);
         }
@@ -435,7 +435,7 @@ impl Node {
             broker_epoch: self.life.broker_epoch(),
             directories: vec![DirectoryData { id: directory, topics }],
         };
-        let timeout_ms = i64::from(self.config.request_timeout_ms);
+        let timeout_ms = i64::from(self.config.controller_socket_timeout_ms);
         if !self.ask(Asked::Directory(key), RequestBody::AssignReplicasToDirs(request), timeout_ms, out) {
             self.timers.arm(WakeReason::Directories, now.mono.plus_ms(RETRY_MS));
         }

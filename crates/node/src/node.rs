@@ -157,6 +157,11 @@ impl Node {
         self.config.connections(&self.image)
     }
 
+    /// Batches of producers, and their bytes, that the host's disks have not taken yet.
+    pub fn unwritten(&self) -> (usize, u64) {
+        self.limits.unwritten()
+    }
+
     fn fire_timers(&mut self, now: Now, out: &mut Outbox) {
         while let Some(reason) = self.timers.pop_due(now.mono) {
             match reason {
@@ -169,6 +174,7 @@ impl Node {
                 WakeReason::Producers => self.expire_producers(now),
                 WakeReason::Sweep => self.sweep(now, out),
                 WakeReason::Checkpoint => self.checkpoint(now, out),
+                WakeReason::RecoveryPoints => self.checkpoint_recovery_points(now, out),
                 WakeReason::Clean => self.clean(now, out),
                 WakeReason::Flush => self.flush_old(now, out),
                 WakeReason::Moves => self.drive_moves(now, out),
@@ -406,11 +412,9 @@ impl Node {
             _ => None,
         };
         let is_set = record.value.is_some() && self.life.phase() == Phase::Serving;
-        if let Some(definition) = definition.filter(|it| it.idle && is_set) {
+        if let Some((definition, why)) = definition.filter(|_| is_set).and_then(|it| Some((it, it.idle?))) {
             let of = if record.resource_name.is_empty() { "all brokers" } else { &*record.resource_name };
-            out.emit(|| Event::Warning {
-                what: format!("{} of {of}: accepted, but this version does not act on it yet", definition.name),
-            });
+            out.emit(|| Event::Warning { what: format!("{} of {of}: {why}", definition.name) });
         }
     }
 

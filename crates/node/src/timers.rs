@@ -25,7 +25,8 @@ pub enum WakeReason {
     Producers,
     /// `file.delete.delay.ms`: files that logs have given up are removed.
     Sweep,
-    /// `replica.high.watermark.checkpoint.interval.ms`: high watermarks, recovery points and log starts are written down.
+    /// `replica.high.watermark.checkpoint.interval.ms`: high watermarks are written down, and recovery points if they
+    /// have no interval of their own.
     Checkpoint,
     /// `log.cleaner.backoff.ms`: logs to compact are looked for, if any topic is compacted.
     Clean,
@@ -66,6 +67,8 @@ pub enum WakeReason {
     Snapshot,
     /// `offsets.retention.check.interval.ms`: offsets that nobody uses any more.
     OffsetExpiry,
+    /// `log.flush.offset.checkpoint.interval.ms`, if it is set: recovery points are written down.
+    RecoveryPoints,
 }
 
 /// At most one deadline per reason.

@@ -371,3 +371,30 @@ fn a_lost_directory_of_which_nobody_can_be_told_is_warned_of() {
     };
     assert_eq!([lose(true), lose(false)], [false, true]);
 }
+
+/// Which checkpoints are written within so many milliseconds of records that are flushed at once.
+fn checkpoints_within(ms: i64, settings: &[(&str, &str)]) -> Vec<&'static str> {
+    let mut rig = Rig::with(settings);
+    rig.create_topic("t", 1, &[("flush.messages", "1")]);
+    rig.produce("t", 0, -1, batch(&["a"]));
+    rig.held = true;
+    rig.advance(ms);
+    let name = |op: &StoreOp| match op {
+        StoreOp::Put(Cell::HighWatermarks(_), _) => Some("high watermarks"),
+        StoreOp::Put(Cell::RecoveryPoints(_), _) => Some("recovery points"),
+        _ => None,
+    };
+    rig.queue.iter().filter_map(|(_, op)| name(op)).collect()
+}
+
+#[test]
+fn recovery_points_are_written_with_the_high_watermarks_or_when_it_is_said() {
+    let both = [("replica.high.watermark.checkpoint.interval.ms", "5000")];
+    assert_eq!(checkpoints_within(4_000, &both), [""; 0]);
+    assert_eq!(checkpoints_within(6_000, &both), ["high watermarks", "recovery points"]);
+    let own = |ms: &'static str| [both[0], ("log.flush.offset.checkpoint.interval.ms", ms)];
+    assert_eq!(checkpoints_within(4_000, &own("3000")), ["recovery points"]);
+    assert_eq!(checkpoints_within(6_000, &own("60000")), ["high watermarks"]);
+    let soon = [both[0], ("log.flush.offset.checkpoint.interval.ms", "60000"), ("log.initial.task.delay.ms", "1000")];
+    assert_eq!(checkpoints_within(2_000, &soon), ["recovery points"], "the first comes when it is said");
+}

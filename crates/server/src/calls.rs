@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use node::config::Setup;
 use node::outbox::{Call, CallError, CallId, Lane};
 use protocol::frame::{self, Piece, Request};
 use protocol::messages::{ApiKey, ResponseBody};
@@ -22,13 +23,32 @@ use crate::held::Held;
 pub(crate) const FIRST_CALL: usize = 1 << 62;
 /// `reconnect.backoff.ms` and `reconnect.backoff.max.ms`.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-/// `socket.connection.setup.timeout.ms`.
-const SETUP: Duration = Duration::from_secs(10);
 /// An answer says how long it is; what it claims is allocated only as it arrives.
 const LONGEST_ANSWER: usize = i32::MAX as usize;
 
 /// A line that has been closed and silent for so long makes room for another peer's.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
+/// How connections are opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dialling {
+    /// `socket.connection.setup.timeout.ms` and `socket.connection.setup.timeout.max.ms`.
+    setup: (Duration, Duration),
+    /// `replica.socket.receive.buffer.bytes`, if it is set.
+    replica_receive_bytes: Option<usize>,
+}
+
+impl Dialling {
+    pub(crate) fn new(setup: Setup, replica_receive_bytes: Option<usize>) -> Dialling {
+        let setup = (Duration::from_millis(setup.first_ms), Duration::from_millis(setup.most_ms));
+        Dialling { setup, replica_receive_bytes }
+    }
+
+    /// How long an address has to accept, after so many failures in a row.
+    fn patience(self, failures: u32) -> Duration {
+        self.setup.0.saturating_mul(1 << failures.min(10)).min(self.setup.1)
+    }
+}
 
 /// A call that came to its end.
 pub(crate) type Finished = (CallId, Result<ResponseBody, CallError>);
@@ -38,6 +58,7 @@ pub(crate) struct Calls {
     node_id: NodeId,
     registry: Registry,
     resolver: Resolver,
+    dialling: Dialling,
     lines: Vec<Line>,
     by_peer: HashMap<(NodeId, Str, u16, Lane), usize>,
     by_token: HashMap<usize, usize>,
@@ -54,6 +75,7 @@ pub(crate) struct Calls {
 /// The way to a listener of another node.
 struct Line {
     peer: NodeId,
+    lane: Lane,
     host: Str,
     port: u16,
     state: State,
@@ -83,11 +105,17 @@ struct Sent {
 }
 
 impl Calls {
-    pub(crate) fn new(node_id: NodeId, registry: Registry, wake: impl Fn() + Clone + Send + 'static) -> Calls {
+    pub(crate) fn new(
+        node_id: NodeId,
+        registry: Registry,
+        dialling: Dialling,
+        wake: impl Fn() + Clone + Send + 'static,
+    ) -> Calls {
         Calls {
             node_id,
             registry,
             resolver: Resolver::new(wake),
+            dialling,
             lines: Vec::new(),
             by_peer: HashMap::new(),
             by_token: HashMap::new(),
@@ -107,7 +135,7 @@ impl Calls {
         let index = match self.by_peer.get(&key) {
             Some(index) => *index,
             None => {
-                let index = self.place(Line::new(call.to, call.host.clone(), call.port, now), now);
+                let index = self.place(Line::new(call.to, call.host.clone(), call.port, lane, now), now);
                 self.by_peer.insert(key, index);
                 index
             }
@@ -204,10 +232,11 @@ impl Calls {
     /// Connects to the first of the addresses that can be tried.
     fn try_next(&mut self, index: usize, mut addresses: VecDeque<SocketAddr>, mut why: io::Error, now: Instant) {
         while let Some(address) = addresses.pop_front() {
-            match self.open(address) {
+            match self.open(address, self.lines[index].lane) {
                 Ok((connection, token)) => {
                     self.by_token.insert(token, index);
-                    self.lines[index].state = State::Connecting(Box::new(connection), token, addresses, now + SETUP);
+                    let until = now + self.dialling.patience(self.lines[index].failures);
+                    self.lines[index].state = State::Connecting(Box::new(connection), token, addresses, until);
                     return;
                 }
                 Err(error) => {
@@ -224,8 +253,11 @@ impl Calls {
         self.lines[index].is_refused &= why.kind() == io::ErrorKind::ConnectionRefused;
     }
 
-    fn open(&mut self, address: SocketAddr) -> io::Result<(Connection, usize)> {
+    fn open(&mut self, address: SocketAddr, lane: Lane) -> io::Result<(Connection, usize)> {
         let mut connection = Connection::new(TcpStream::connect(address)?)?;
+        if let Some(bytes) = self.dialling.replica_receive_bytes.filter(|_| lane == Lane::Fetch) {
+            rustix::net::sockopt::set_socket_recv_buffer_size(&*connection.stream(), bytes)?;
+        }
         let token = self.next_token;
         self.next_token += 1;
         self.registry.register(connection.stream(), Token(token), Interest::READABLE | Interest::WRITABLE)?;
@@ -397,9 +429,10 @@ fn whom(peer: NodeId) -> String {
 }
 
 impl Line {
-    fn new(peer: NodeId, host: Str, port: u16, now: Instant) -> Line {
+    fn new(peer: NodeId, host: Str, port: u16, lane: Lane, now: Instant) -> Line {
         Line {
             peer,
+            lane,
             host,
             port,
             state: State::Closed,
@@ -477,7 +510,9 @@ mod tests {
             let poll = Poll::new().unwrap();
             let waker = std::sync::Arc::new(mio::Waker::new(poll.registry(), Token(0)).unwrap());
             let wake = move || waker.wake().unwrap();
-            let calls = Calls::new(NodeId(1), poll.registry().try_clone().unwrap(), wake);
+            let setup = Setup { first_ms: 10_000, most_ms: 30_000 };
+            let dialling = Dialling::new(setup, None);
+            let calls = Calls::new(NodeId(1), poll.registry().try_clone().unwrap(), dialling, wake);
             Rig { poll, calls }
         }
 
@@ -531,6 +566,16 @@ mod tests {
         stream.write_all(&frame.bytes().unwrap()).unwrap();
     }
 
+    /// A peer that answers one call, and keeps the connection until it is joined.
+    fn answers_one(listener: TcpListener) -> std::thread::JoinHandle<Blocking> {
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let id = take(&mut stream);
+            answer(&mut stream, id);
+            stream
+        })
+    }
+
     fn is_answer(finished: &Finished, id: u64) -> bool {
         finished.0 == CallId(id)
             && matches!(&finished.1, Ok(ResponseBody::BrokerHeartbeat(it)) if it.error_code == ErrorCode::StaleBrokerEpoch.code())
@@ -559,12 +604,7 @@ mod tests {
     #[test]
     fn a_name_is_resolved_beside_the_core_and_one_that_is_none_says_nothing_of_the_process() {
         let (listener, port) = peer();
-        let far = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let id = take(&mut stream);
-            answer(&mut stream, id);
-            stream
-        });
+        let far = answers_one(listener);
         let mut rig = Rig::new();
         rig.ask(1, "localhost", port, PATIENT_MS);
         let finished = rig.next();
@@ -584,12 +624,7 @@ mod tests {
         rig.ask(1, "127.0.0.1", port, PATIENT_MS);
         assert_eq!(rig.next(), (CallId(1), Err(CallError::TimedOut)));
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-        let far = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let id = take(&mut stream);
-            answer(&mut stream, id);
-            stream
-        });
+        let far = answers_one(listener);
         rig.ask(2, "127.0.0.1", port, PATIENT_MS);
         let finished = rig.next();
         assert!(is_answer(&finished, 2), "{finished:?}");
@@ -656,12 +691,7 @@ mod tests {
         rig.ask(1, "127.0.0.1", port, 50);
         assert_eq!(rig.next(), (CallId(1), Err(CallError::TimedOut)));
         let silent = listener.accept().unwrap();
-        let far = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let id = take(&mut stream);
-            answer(&mut stream, id);
-            stream
-        });
+        let far = answers_one(listener);
         rig.ask(2, "127.0.0.1", port, PATIENT_MS);
         let finished = rig.next();
         assert!(is_answer(&finished, 2), "{finished:?}");
@@ -682,16 +712,19 @@ mod tests {
         rig.calls.call(before, call);
         rig.calls.give_up(CallId(2));
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-        let far = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let id = take(&mut stream);
-            answer(&mut stream, id);
-            stream
-        });
+        let far = answers_one(listener);
         rig.ask(3, "127.0.0.1", port, PATIENT_MS);
         let finished = rig.next();
         assert!(is_answer(&finished, 3), "{finished:?}");
         drop(far.join().unwrap());
+    }
+
+    #[test]
+    fn who_does_not_accept_has_twice_as_long_the_next_time() {
+        let setup = Setup { first_ms: 10, most_ms: 50 };
+        let patience = |failures| Dialling::new(setup, None).patience(failures).as_millis();
+        assert_eq!([0, 1, 2, 3, 40].map(patience), [10, 20, 40, 50, 50]);
+        assert_eq!(Dialling::new(Setup { first_ms: 70, ..setup }, None).patience(0).as_millis(), 50);
     }
 
     #[test]

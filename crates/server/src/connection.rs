@@ -173,6 +173,13 @@ impl Connection {
         self.active
     }
 
+    /// How many bytes the frame has that has begun to arrive and is not whole; 0 between frames.
+    pub(crate) fn arriving(&self) -> u64 {
+        let size = self.input.first_chunk::<4>().map_or(0, |head| i32::from_be_bytes(*head));
+        let size = usize::try_from(size).unwrap_or(0);
+        if size > self.input.len().saturating_sub(4) { size as u64 } else { 0 }
+    }
+
     /// The next whole frame, or why there is none.
     pub(crate) fn read(&mut self, max_frame: usize) -> Result<Read, Fault> {
         loop {

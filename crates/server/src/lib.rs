@@ -4,6 +4,7 @@
 //! memory ([`reader`]). [`Server::start`] binds, opens and
 //! locks the data directory, boots the node and returns when it serves; [`Server::stop`] is a controlled shutdown.
 
+mod address_limits;
 mod aligned;
 mod calls;
 mod cleaner;
@@ -12,6 +13,7 @@ mod codecs;
 mod compressors;
 mod connection;
 mod connection_quotas;
+mod connection_rate;
 mod copier;
 mod datadir;
 mod dial;

@@ -4,17 +4,18 @@
 //! bounded time; carry the outbox out as a whole. So the store operations of a turn's requests reach the lane together,
 //! one write serves them, and nobody who asks much makes the others wait for long.
 
+mod doors;
+
 use ordered::Set;
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mio::net::{TcpListener, UnixStream as MioUnixStream};
 use mio::{Events, Interest, Poll, Token};
-use node::config::ConnectionLimits;
+use node::config::{ConnectionLimits, Queue};
 use node::gateway::api_versions;
 use node::input::{ConnId, Input, Peer, PeerHost};
 use node::outbox::{Call, Credit, Reply};
@@ -25,11 +26,14 @@ use protocol::messages::{ApiKey, ResponseBody};
 use protocol::{Era, FileId, Instant, NodeId, Now, Offset, RequestError, Str, WallMs};
 use storage::{OpId, StoreError, StoreOp, log_of};
 
+use self::doors::{Early, next_idle_look};
+use crate::address_limits::AddressLimits;
 use crate::calls::{Calls, FIRST_CALL};
 use crate::closer::Closer;
 use crate::compressors::NativeCompressors;
 use crate::connection::{Chunk, Connection, Fault, Read, Sent};
 use crate::connection_quotas::{ConnectionQuotas, Door};
+use crate::connection_rate::ConnectionRate;
 use crate::file::NativeFile;
 use crate::lane::Lane;
 use crate::own_calls::{Advertised, OwnCalls, own_listener};
@@ -53,8 +57,6 @@ const UNSENT_LIMIT: u64 = 1024 * 1024;
 const RETIRED_FOR: Duration = Duration::from_secs(10);
 /// How often a listener is tried again that had no descriptor left for a connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// Idle connections are looked for this many times within `connections.max.idle.ms`.
-const IDLE_LOOKS: u32 = 10;
 /// Kafka lets one request a connection in at a time; we answer in order and let a bounded number in.
 const IN_FLIGHT_LIMIT: usize = 256;
 
@@ -78,15 +80,18 @@ pub(crate) struct Settings {
     pub(crate) max_request_bytes: usize,
     /// `connections.max.idle.ms`; `None` for ever.
     pub(crate) max_idle: Option<Duration>,
+    /// What may wait between clients and disks.
+    pub(crate) queue: Queue,
     /// Told once when the node serves requests.
     pub(crate) ready: Sender<()>,
 }
 
-/// The ways out of the core's thread: to files that are written, files that are read, and other nodes.
+/// The ways out of the core's thread: to files that are written, files that are read, other nodes, and names that are looked up.
 pub(crate) struct Ways {
     pub(crate) lane: Lane,
     pub(crate) reader: Reader,
     pub(crate) calls: Calls,
+    pub(crate) addresses: AddressLimits,
 }
 
 /// What is left of a turn.
@@ -124,10 +129,20 @@ pub(crate) struct Reactor {
     full: Set<usize>,
     /// Connections came or went since they were counted.
     is_count_due: bool,
-    /// How many connections there may be, as they were counted by last.
-    counted_by: Option<ConnectionLimits>,
-    /// The metadata by which they are that many.
+    /// How many connections there may be, and how fast they may come.
+    limits: ConnectionLimits,
+    /// The metadata by which that is so.
     limits_of: Offset,
+    /// Those addresses that may have more or fewer than others.
+    addresses: AddressLimits,
+    /// How fast they come: those of clients and brokers, and of controllers.
+    rates: [ConnectionRate; 2],
+    /// By listener, who came too soon.
+    early: HashMap<usize, Early>,
+    /// Bytes of the frames that have begun to arrive, each as a whole.
+    arriving: u64,
+    /// Connections that are not read from until the disks have caught up.
+    kept_waiting: Set<ConnId>,
     /// When to look for idle connections.
     next_idle_look: Option<std::time::Instant>,
     calls: Calls,
@@ -150,13 +165,15 @@ impl Reactor {
         stop: UnixStream,
         settings: Settings,
         node: Node,
-        Ways { lane, reader, calls }: Ways,
+        Ways { lane, reader, calls, mut addresses }: Ways,
     ) -> io::Result<Reactor> {
         for (index, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(&mut listener.socket, Token(FIRST_LISTENER + index), Interest::READABLE)?;
         }
         stop.set_nonblocking(true)?;
         let next_idle_look = settings.max_idle.map(next_idle_look);
+        let limits = node.connection_limits();
+        addresses.set(limits.most_of.clone());
         let mut stop = MioUnixStream::from_std(stop);
         poll.registry().register(&mut stop, STOP, Interest::READABLE)?;
         Ok(Reactor {
@@ -175,8 +192,13 @@ impl Reactor {
             quotas: ConnectionQuotas::default(),
             full: Set::new(),
             is_count_due: false,
-            counted_by: None,
+            limits,
             limits_of: Offset(-1),
+            addresses,
+            rates: Default::default(),
+            early: HashMap::new(),
+            arriving: 0,
+            kept_waiting: Set::new(),
             next_idle_look,
             calls,
             own_calls: OwnCalls::default(),
@@ -220,9 +242,12 @@ impl Reactor {
             for index in std::mem::take(&mut self.deaf) {
                 self.accept(index);
             }
+            self.addresses.turn();
+            self.accept_early();
             self.take_finished();
             self.take_arrivals();
             self.take_answers();
+            self.read_on();
             self.read_queued();
             self.close_idle();
             self.make_room();
@@ -260,16 +285,18 @@ impl Reactor {
     }
 
     fn patience(&self) -> Option<Duration> {
-        if !self.unread.is_empty() || self.reader.has_arrivals() || self.is_count_due {
+        let reads_on = !self.kept_waiting.is_empty() && !self.is_queue_full();
+        if !self.unread.is_empty() || self.reader.has_arrivals() || self.is_count_due || reads_on {
             return Some(Duration::ZERO);
         }
         // A millisecond's rounding by epoll would wake too early and spin; one microsecond late is never early.
         let node = self.node.wake_at().map(|(at, _)| at.since(self.now().mono) + Duration::from_micros(1));
         let accept = (!self.deaf.is_empty()).then_some(ACCEPT_AGAIN);
+        let early = self.early_due().map(|at| at.saturating_duration_since(std::time::Instant::now()));
         let idle = self.next_idle_look.map(|at| at.saturating_duration_since(std::time::Instant::now()));
         let calls = [self.calls.due(), self.own_calls.due()].into_iter().flatten().min();
         let calls = calls.map(|at| at.saturating_duration_since(std::time::Instant::now()) + Duration::from_micros(1));
-        [node, accept, idle, calls].into_iter().flatten().min()
+        [node, accept, early, idle, calls].into_iter().flatten().min()
     }
 
     fn feed(&mut self, input: Input) {
@@ -281,53 +308,6 @@ impl Reactor {
         let mut drained = [0; 16];
         while matches!(io::Read::read(&mut self.stop, &mut drained), Ok(count) if count > 0) {}
         self.feed(Input::Stop);
-    }
-
-    fn accept(&mut self, index: usize) {
-        let (door, limits) = (self.listeners[index].door, self.node.connection_limits());
-        loop {
-            if !self.quotas.has_room(door, limits.most) {
-                // It waits in the listener's backlog, as with Kafka.
-                self.full.insert(index);
-                return;
-            }
-            let (stream, from) = match self.listeners[index].socket.accept() {
-                Ok(accepted) => accepted,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // Interrupted, or the peer is gone already.
-                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => {
-                    continue;
-                }
-                Err(error) => {
-                    // Out of descriptors: those who are connected are served on. The poll tells of a connection once, so
-                    // this one is tried for until there is room.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    self.deaf.insert(index);
-                    return;
-                }
-            };
-            if !self.quotas.is_welcome(door, from.ip(), limits.most_per_ip) {
-                tracing::info!(%from, "closing a connection: its address has max.connections.per.ip of them already");
-                continue;
-            }
-            if let Err(error) = self.open(index, stream, from) {
-                tracing::warn!(%from, %error, "cannot serve a connection");
-            }
-        }
-    }
-
-    fn open(&mut self, index: usize, stream: mio::net::TcpStream, from: SocketAddr) -> io::Result<()> {
-        let mut connection = Connection::new(stream)?;
-        let conn = ConnId(self.next_conn as u64);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(connection.stream(), Token(self.next_conn), interest)?;
-        self.next_conn += 1;
-        self.connections.insert(conn, connection);
-        self.quotas.opened(conn, self.listeners[index].door, from.ip());
-        self.is_count_due = true;
-        let listener = self.listeners[index].name.clone();
-        self.feed(Input::Opened(conn, Peer { listener, host: PeerHost::Ip(from.ip()) }));
-        Ok(())
     }
 
     /// Gives a connection a turn to be read, unless it waits for one already.
@@ -351,57 +331,6 @@ impl Reactor {
         }
     }
 
-    /// Closes connections on which nothing came or went for `connections.max.idle.ms`, half a frame or not. Who waits for
-    /// an answer of ours is not idle; who does not take one is.
-    fn close_idle(&mut self) {
-        let (Some(max_idle), Some(look)) = (self.settings.max_idle, self.next_idle_look) else { return };
-        let now = std::time::Instant::now();
-        if now < look {
-            return;
-        }
-        self.next_idle_look = Some(next_idle_look(max_idle));
-        let idle = |it: &Connection| {
-            (it.in_flight() == 0 || it.unsent() > 0) && now.saturating_duration_since(it.active()) >= max_idle
-        };
-        let mut idle: Vec<ConnId> = self.connections.iter().filter(|(_, it)| idle(it)).map(|(conn, _)| *conn).collect();
-        idle.sort_unstable();
-        for conn in idle {
-            self.close(conn, Some("nothing came or went for connections.max.idle.ms"));
-        }
-    }
-
-    /// Whether the limits have changed is seen at the end of a turn, in which the node may have heard of it.
-    fn note_limits(&mut self) {
-        let metadata = self.node.image().next_offset();
-        if std::mem::replace(&mut self.limits_of, metadata) == metadata {
-            return;
-        }
-        let limits = Some(self.node.connection_limits());
-        self.is_count_due |= self.counted_by != limits;
-        self.counted_by = limits;
-    }
-
-    /// Where there are more connections than there may be, those that were idle for longest go; then who waits comes in.
-    fn make_room(&mut self) {
-        if !std::mem::take(&mut self.is_count_due) {
-            return;
-        }
-        let most = self.node.connection_limits().most;
-        for is_controllers in [false, true] {
-            if self.quotas.excess(is_controllers, most) == 0 {
-                continue;
-            }
-            // One a turn: a limit that is far lower now does not keep those waiting who stay. Closing counts anew.
-            let it = self.connections.iter().filter(|(conn, _)| self.quotas.can_make_room(**conn, is_controllers));
-            if let Some((_, conn)) = it.map(|(conn, it)| (it.active(), *conn)).min() {
-                self.close(conn, Some("there are more connections than max.connections"));
-            }
-        }
-        for index in std::mem::take(&mut self.full) {
-            self.accept(index);
-        }
-    }
-
     /// Takes requests of a connection in, a few at a time. True when the turn is over.
     fn read(&mut self, conn: ConnId, turn: &mut Turn) -> bool {
         for _ in 0..REQUESTS_A_TURN {
@@ -412,7 +341,15 @@ impl Reactor {
             if connection.starved {
                 return false;
             }
-            match connection.read(self.settings.max_request_bytes) {
+            if connection.arriving() == 0 && self.is_queue_full() {
+                self.kept_waiting.insert(conn);
+                return false;
+            }
+            let Some(connection) = self.connections.get_mut(&conn) else { return false };
+            let before = connection.arriving();
+            let read = connection.read(self.settings.max_request_bytes);
+            self.arriving = self.arriving - before + connection.arriving();
+            match read {
                 Ok(Read::Frame(frame)) => {
                     turn.bytes = turn.bytes.saturating_sub(frame.len());
                     self.request(conn, frame);
@@ -695,6 +632,7 @@ impl Reactor {
         }
         let Some(mut connection) = self.connections.remove(&conn) else { return };
         self.quotas.closed(conn);
+        self.arriving -= connection.arriving();
         self.is_count_due = true;
         if let Some(why) = why {
             let from = connection.stream().peer_addr().map_or_else(|_| "?".into(), |it| it.to_string());
@@ -730,8 +668,4 @@ impl Reactor {
         self.node.check_records(&mut request);
         self.feed(Input::Request(conn, request));
     }
-}
-
-fn next_idle_look(max_idle: Duration) -> std::time::Instant {
-    std::time::Instant::now() + (max_idle / IDLE_LOOKS).max(Duration::from_millis(1))
 }

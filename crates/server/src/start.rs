@@ -15,10 +15,12 @@ use node::Node;
 use node::config::{Config, Sockets};
 use protocol::Str;
 
-use crate::calls::Calls;
+use crate::address_limits::AddressLimits;
+use crate::calls::{Calls, Dialling};
 use crate::compressors::NativeCompressors;
 use crate::connection_quotas::Door;
 use crate::datadir::{DataDir, DataDirError};
+use crate::dial::Resolver;
 use crate::disk::NativeDisk;
 use crate::lane::Lane;
 use crate::own_calls::Advertised;
@@ -150,7 +152,9 @@ impl Server {
             }
         };
         let registry = poll.registry().try_clone().map_err(StartError::Io)?;
-        let calls = Calls::new(config.node_id, registry, wake.clone());
+        let dialling = Dialling::new(config.connection_setup(), config.sockets().replica_receive_bytes);
+        let calls = Calls::new(config.node_id, registry, dialling, wake.clone());
+        let address_limits = AddressLimits::new(Resolver::new(wake.clone()));
         let reader = Reader::start(&disk.pool(), wake.clone()).map_err(StartError::Io)?;
         let mount_threads = usize::try_from(config.num_recovery_threads_per_data_dir).unwrap_or(1);
         let lane = Lane::start(disk, mount_threads, wake).map_err(StartError::Io)?;
@@ -160,6 +164,7 @@ impl Server {
             node_id: config.node_id,
             advertised: advertised(&config),
             max_request_bytes,
+            queue: config.queue(),
             max_idle: u64::try_from(config.connections_max_idle_ms).ok().map(Duration::from_millis),
             ready,
         };
@@ -168,8 +173,15 @@ impl Server {
         let node = Node::boot(Arc::new(config), u64::from_le_bytes(seed))
             .with_compressors(Arc::new(NativeCompressors))
             .with_patterns(Arc::new(RegexPatterns::default()));
-        let reactor = Reactor::new(poll, listeners, stop.0, settings, node, Ways { lane, reader, calls })
-            .map_err(StartError::Io)?;
+        let reactor = Reactor::new(
+            poll,
+            listeners,
+            stop.0,
+            settings,
+            node,
+            Ways { lane, reader, calls, addresses: address_limits },
+        )
+        .map_err(StartError::Io)?;
         let thread = std::thread::Builder::new().name("core".into()).spawn(|| reactor.run()).map_err(StartError::Io)?;
         Ok(Server { addresses, stopper, is_ready, thread, _dirs: dirs })
     }
@@ -284,7 +296,8 @@ mod tests {
             drop(client);
             (socket_send_buffer_size(&accepted).unwrap(), socket_recv_buffer_size(&accepted).unwrap())
         };
-        let small = Sockets { backlog: Some(1), send_bytes: Some(20_000), receive_bytes: Some(30_000) };
+        let small =
+            Sockets { backlog: Some(1), send_bytes: Some(20_000), receive_bytes: Some(30_000), ..Sockets::default() };
         let (send, receive) = sizes(small);
         // Linux reserves twice as much, for what it notes of the bytes.
         assert!((20_000..=40_000).contains(&send) && (30_000..=60_000).contains(&receive), "{send} and {receive}");

@@ -6,6 +6,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use node::config::{BROKER_KEYS, Definition, GROUP_KEYS, Idle, TOPIC_KEYS, group_key};
 use node::gateway::api_versions::SERVED;
 use protocol::{ApiKey, support};
 
@@ -96,7 +97,7 @@ What becomes of a broker:
 | votes, and its connection to the quorum’s leader breaks | asks for votes after `controller.quorum.fetch.timeout.ms` (2000) | asks within 20 ms, and later each time that proves wrong; who still hears of the leader refuses |
 | leads the metadata quorum, with nothing to decide | writes a record that says nothing each `metadata.max.idle.interval.ms` (500) | does that only if the key is set |
 | decides something as controller | waits `controller.quorum.append.linger.ms` (25) for more to write with it | does that only if the key is set; what comes while the disk is busy is written together |
-| follows few partitions of a leader | asks for `replica.fetch.max.bytes` of each at most | for their share of `replica.fetch.response.max.bytes`, if that is more |
+| follows few partitions of a leader | asks for `replica.fetch.max.bytes` of each at most | for their share of `replica.fetch.response.max.bytes`, if that is more and `replica.fetch.max.bytes` is not set |
 | sends records that its disk refuses to read | closes the connection | closes it and takes the log directory offline, as both do where the disk refuses to look them up |
 ";
 
@@ -114,7 +115,8 @@ These act only where they are set, since what Apache Kafka does without them is 
 
 /// The keys of which nothing comes for the same reason; where all that begin alike are among them, that beginning.
 fn idle_keys(why: Idle) -> String {
-    let tables: [(&str, &[Definition]); 3] = [("", BROKER_KEYS), (" (topic)", TOPIC_KEYS), (" (group)", GROUP_KEYS)];
+    let of_groups: Vec<Definition> = GROUP_KEYS.iter().filter_map(|it| group_key(it)).collect();
+    let tables = [("", BROKER_KEYS), (" (topic)", TOPIC_KEYS), (" (group)", &of_groups)];
     let mut names: Vec<String> = Vec::new();
     for (of, keys) in tables {
         for key in keys.iter().filter(|it| it.idle == Some(why)) {
@@ -161,7 +163,15 @@ fn page() -> String {
         let (least, most) = (feature.levels.start(), feature.levels.end());
         row(format!("| {} | {least} – {most} | {finalized} |", feature.name));
     }
-    page + "\n" + DIFFERENCES
+    let mut keys = KEYS.to_owned();
+    for (is_missing, head) in [(true, "what is missing"), (false, "why it would make no difference")] {
+        write!(keys, "\n| {head} | keys |\n| --- | --- |\n").unwrap();
+        for why in Idle::ALL.into_iter().filter(|it| it.is_missing() == is_missing) {
+            let names = if why == Idle::OneListener { "`listener.name.*`".to_owned() } else { idle_keys(why) };
+            writeln!(keys, "| {} | {names} |", why.why()).unwrap();
+        }
+    }
+    page + "\n" + &keys + IF_SET + "\n" + DIFFERENCES
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How many connections a node takes, in all and from one address.
+//! How many connections a node takes, in all and from one address, how fast, and how much they may send at once.
 
 #![allow(clippy::unwrap_used)] // what a test expects and does not find fails it
 
@@ -6,7 +6,8 @@ mod common;
 
 use std::io::ErrorKind;
 
-use common::{Client, Outcome, Rig, config};
+use bytes::{BufMut, BytesMut};
+use common::{Client, Outcome, Rig, batch, config, header, produce};
 use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use protocol::messages::{ApiVersionsRequest, IncrementalAlterConfigsRequest};
 use protocol::{RequestBody, ResponseBody};
@@ -121,5 +122,83 @@ fn another_limit_on_all_connections_holds_at_once() {
         assert_eq!(other.outcome(), Outcome::Closed);
     }
     assert!(is_served(&mut first), "it was the last to say something");
+    rig.stop();
+}
+
+#[test]
+fn an_address_or_a_host_may_have_more_connections_than_others() {
+    let rig = Rig::with(&[("max.connections.per.ip", "1"), ("max.connections.per.ip.overrides", "127.0.0.1:2")]);
+    let (mut first, mut second) = (rig.client(), rig.client());
+    assert!(is_served(&mut first) && is_served(&mut second));
+    assert!(!is_served(&mut rig.client()));
+    set(&mut first, "max.connections.per.ip.overrides", "10.0.0.1:1,localhost:3");
+    // Once the name was looked up.
+    let mut third = rig.client();
+    while !is_served(&mut third) {
+        std::thread::yield_now();
+        third = rig.client();
+    }
+    assert!(!is_served(&mut rig.client()));
+    rig.stop();
+}
+
+#[test]
+fn connections_that_come_too_fast_wait() {
+    let rig = Rig::with(&[("max.connection.creation.rate", "0"), ("quota.window.size.seconds", "1")]);
+    let start = std::time::Instant::now();
+    let (mut first, mut second) = (rig.client(), rig.client());
+    assert!(is_served(&mut first));
+    assert!(start.elapsed().as_millis() >= 1000, "a window's length, where none may come at all");
+    set(&mut first, "max.connection.creation.rate", "2147483647");
+    assert!(is_served(&mut second), "who waits is let in");
+    rig.stop();
+}
+
+/// What is half here counts as a whole: no more is taken in than fits, and who has begun goes on.
+#[test]
+fn no_more_is_read_than_may_wait() {
+    let rig = Rig::with(&[("socket.request.max.bytes", "1000"), ("queued.max.request.bytes", "1000")]);
+    let (mut first, mut second, mut third) = (rig.client(), rig.client(), rig.client());
+    // Answered when what comes with it was read, too.
+    let begin = |client: &mut Client| {
+        let bytes = header(18, 0, false);
+        let mut sent = BytesMut::new();
+        sent.put_u32(u32::try_from(bytes.len()).unwrap());
+        sent.put_slice(&bytes);
+        sent.put_u32(900);
+        client.send_bytes(&sent);
+        assert!(matches!(client.outcome(), Outcome::Frame(_)));
+    };
+    begin(&mut first);
+    assert!(is_served(&mut third));
+    begin(&mut second);
+    ask(&mut third);
+    third.stream.set_read_timeout(Some(std::time::Duration::from_millis(50))).unwrap();
+    let heard = third.stream.peek(&mut [0]);
+    assert_eq!(heard.map_err(|error| error.kind()), Err(ErrorKind::WouldBlock), "there is no room for it yet");
+    third.stream.set_read_timeout(None).unwrap();
+    // Nonsense of the announced length ends the connection, and what it held is free.
+    second.send_bytes(&[0xff; 900]);
+    assert_eq!(second.outcome(), Outcome::Closed);
+    assert!(matches!(third.outcome(), Outcome::Frame(_)));
+    assert!(is_served(&mut third));
+    rig.stop();
+}
+
+/// The disk takes one batch at a time; nobody is forgotten who waits for that.
+#[test]
+fn producers_take_turns_where_only_one_batch_may_wait() {
+    let rig = Rig::with(&[("queued.max.requests", "1")]);
+    let mut clients: Vec<Client> = (0..4).map(|_| rig.client()).collect();
+    clients[0].create_topic("t", 1);
+    for round in 0..20 {
+        for client in &mut clients {
+            client.send(9, produce("t", 0, 1, batch(&["a", "b"])));
+        }
+        for client in &mut clients {
+            assert!(matches!(client.outcome(), Outcome::Frame(_)), "in round {round}");
+        }
+    }
+    assert_eq!(clients[3].end_of("t", 0), Some(160));
     rig.stop();
 }

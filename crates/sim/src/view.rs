@@ -577,6 +577,7 @@ fn reason_words(reason: WakeReason) -> &'static str {
         WakeReason::Sweep => "file.delete.delay.ms",
         WakeReason::Clean => "log.cleaner.backoff.ms",
         WakeReason::Checkpoint => "replica.high.watermark.checkpoint.interval.ms",
+        WakeReason::RecoveryPoints => "log.flush.offset.checkpoint.interval.ms",
         WakeReason::Moves => "replica.alter.log.dirs.io.max.bytes.per.second",
         WakeReason::Flush => "log.flush.scheduler.interval.ms",
         WakeReason::Fetcher(_) => "replica.fetch.backoff.ms",

@@ -1,15 +1,51 @@
 //! How many connections a node takes: the settings of this broker, of all brokers, of the node's file, or Kafka's defaults.
 
-use super::Config;
+use protocol::Str;
+
+use super::definition::host_counts;
+use super::{Config, ConfigError, Values};
 use crate::image::Image;
 
 /// The limits on connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// `max.connections`: of all that are open.
     pub most: usize,
     /// `max.connections.per.ip`: of those that are from one address.
     pub most_per_ip: usize,
+    /// `max.connections.per.ip.overrides`: of those that are from these hosts instead.
+    pub most_of: Vec<(Str, usize)>,
+    /// `max.connection.creation.rate`.
+    pub rate: Rate,
+}
+
+/// How many connections may come in a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// `max.connection.creation.rate`: a second.
+    pub most: u64,
+    /// `quota.window.num`.
+    pub windows: u64,
+    /// `quota.window.size.seconds`, in milliseconds.
+    pub window_ms: u64,
+}
+
+/// What may wait between clients and disks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// `queued.max.requests` if it is set.
+    pub requests: Option<usize>,
+    /// `queued.max.request.bytes` if there is a bound.
+    pub bytes: Option<u64>,
+}
+
+/// How long another node has to accept a connection, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// `socket.connection.setup.timeout.ms`.
+    pub first_ms: u64,
+    /// `socket.connection.setup.timeout.max.ms`.
+    pub most_ms: u64,
 }
 
 /// What the node's file says of its sockets; where it says nothing the system decides.
@@ -21,6 +57,24 @@ pub struct Sockets {
     pub send_bytes: Option<usize>,
     /// `socket.receive.buffer.bytes`.
     pub receive_bytes: Option<usize>,
+    /// `replica.socket.receive.buffer.bytes`.
+    pub replica_receive_bytes: Option<usize>,
+}
+
+/// Refuses what contradicts itself, in Kafka's words.
+pub(super) fn check(values: &Values<'_>) -> Result<(), ConfigError> {
+    let queued = values.long("queued.max.request.bytes");
+    if queued > 0 && queued < values.long("socket.request.max.bytes") {
+        let what = "queued.max.request.bytes must be larger or equal to socket.request.max.bytes";
+        return Err(ConfigError(what.into()));
+    }
+    let has_overrides = values.text("max.connections.per.ip.overrides").is_some_and(|it| !it.trim().is_empty());
+    if values.long("max.connections.per.ip") == 0 && !has_overrides {
+        let what =
+            "max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides property is set.";
+        return Err(ConfigError(what.into()));
+    }
+    Ok(())
 }
 
 impl Config {
@@ -34,16 +88,44 @@ impl Config {
             backlog: text("socket.listen.backlog.size").and_then(|it| it.parse().ok()),
             send_bytes: bytes("socket.send.buffer.bytes"),
             receive_bytes: bytes("socket.receive.buffer.bytes"),
+            replica_receive_bytes: bytes("replica.socket.receive.buffer.bytes"),
+        }
+    }
+
+    /// What may wait before no further request is read.
+    pub fn queue(&self) -> Queue {
+        let values = Values(&self.explicit);
+        Queue {
+            requests: values.if_set("queued.max.requests").and_then(|it| usize::try_from(it).ok()),
+            bytes: u64::try_from(values.long("queued.max.request.bytes")).ok().filter(|it| *it > 0),
+        }
+    }
+
+    /// How long other nodes have to accept a connection.
+    pub fn connection_setup(&self) -> Setup {
+        let number = |key: &str| u64::try_from(Values(&self.explicit).long(key)).unwrap_or(0);
+        Setup {
+            first_ms: number("socket.connection.setup.timeout.ms"),
+            most_ms: number("socket.connection.setup.timeout.max.ms"),
         }
     }
 
     /// The effective limits on connections.
     pub fn connections(&self, image: &Image) -> ConnectionLimits {
-        let number = |key: &str| {
-            let text = self.broker_value(image, key).unwrap_or_default();
-            text.trim().parse().unwrap_or(usize::MAX)
-        };
-        ConnectionLimits { most: number("max.connections"), most_per_ip: number("max.connections.per.ip") }
+        let text = |key: &str| self.broker_value(image, key).unwrap_or_default();
+        let number = |key: &str| text(key).trim().parse().unwrap_or(usize::MAX);
+        let of_file = |key: &str| u64::try_from(Values(&self.explicit).long(key)).unwrap_or(1);
+        ConnectionLimits {
+            most: number("max.connections"),
+            most_per_ip: number("max.connections.per.ip"),
+            // What is set has been checked.
+            most_of: host_counts(&text("max.connections.per.ip.overrides")).unwrap_or_default(),
+            rate: Rate {
+                most: number("max.connection.creation.rate") as u64,
+                windows: of_file("quota.window.num"),
+                window_ms: of_file("quota.window.size.seconds").saturating_mul(1000),
+            },
+        }
     }
 
     /// Milliseconds without a write after which a producer is forgotten: `producer.id.expiration.ms`.

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use protocol::Str;
+
 use super::decimal::decimal;
+use super::idle::Idle;
 
 /// The type of a key's value. Kafka's numbers in DescribeConfigs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +85,8 @@ pub enum Rule {
     GzipLevel,
     /// `partition:broker` pairs, or `*`.
     ThrottledReplicas,
+    /// `host:number` pairs, separated by commas.
+    HostCounts,
 }
 
 /// Who may change a node's key while it runs.
@@ -112,13 +117,13 @@ pub struct Definition {
     pub doc: Option<&'static str>,
     /// True for keys that no tool shows unless they are set.
     pub internal: bool,
-    /// True for keys that are checked and kept, but that this node does not act on yet.
-    pub idle: bool,
+    /// Why the key is checked and kept, but nothing comes of it; `None` if this node acts on it.
+    pub idle: Option<Idle>,
 }
 
 impl Definition {
     pub(super) const fn new(name: &'static str, kind: Kind, default: Option<&'static str>, rule: Rule) -> Definition {
-        Definition { name, kind, default, rule, update: Update::ReadOnly, doc: None, internal: false, idle: false }
+        Definition { name, kind, default, rule, update: Update::ReadOnly, doc: None, internal: false, idle: None }
     }
 
     pub(super) const fn doc(self, doc: &'static str) -> Definition {
@@ -138,8 +143,8 @@ impl Definition {
         Definition { internal: true, ..self }
     }
 
-    pub(super) const fn idle(self) -> Definition {
-        Definition { idle: true, ..self }
+    pub(super) const fn idle(self, why: Idle) -> Definition {
+        Definition { idle: Some(why), ..self }
     }
 
     /// True if the value must not be shown.
@@ -202,6 +207,7 @@ impl Definition {
             Rule::OneOfIgnoringCase(words) if !words.iter().any(|word| word.eq_ignore_ascii_case(text)) => {
                 Err(self.refuse(value, &format!("String must be one of (case insensitive): {}", words.join(", "))))
             }
+            Rule::HostCounts => host_counts(text).map(drop).map_err(|why| self.refuse(value, why)),
             Rule::NotEmpty if text.is_empty() => Err(self.refuse(value, "String must be non-empty")),
             _ => Ok(()),
         }
@@ -243,6 +249,25 @@ fn throttled_replicas(items: &[&str]) -> bool {
         || items
             .iter()
             .all(|item| item.split_once(':').is_some_and(|(partition, broker)| number(partition) && number(broker)))
+}
+
+/// How many each host is allowed, as `host:number` pairs say. The last word on a host counts.
+pub(super) fn host_counts(text: &str) -> Result<Vec<(Str, usize)>, &'static str> {
+    // An IPv6 address has colons of its own.
+    let pair = |item: &str| {
+        let (host, count) = item.rsplit_once(':')?;
+        Some((Str::from(host.trim()), count.trim().parse::<i32>().ok()?))
+    };
+    let pairs = list(text).into_iter().map(|item| {
+        let (host, count) = pair(item).ok_or("expected host:number pairs, separated by commas")?;
+        let is_host = |it: u8| it.is_ascii_alphanumeric() || b"-%._:".contains(&it);
+        match host.bytes().all(is_host) {
+            // Less than none is none.
+            true => Ok((host, usize::try_from(count).unwrap_or(0))),
+            false => Err("it contains an address that is none"),
+        }
+    });
+    pairs.collect()
 }
 
 /// `true` and `false` in any case.

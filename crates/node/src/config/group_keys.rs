@@ -6,6 +6,7 @@ use protocol::Str;
 
 use super::definition::Kind::{Boolean, String};
 use super::definition::Rule::{Any, OneOf};
+use super::idle::Idle;
 use super::{ConfigError, ConsumerGroupConfig, Definition, broker_key};
 
 /// All keys of a group's configuration, in order of name.
@@ -30,15 +31,15 @@ pub const GROUP_KEYS: &[&str] = &[
 ];
 
 const OWN_KEYS: [Definition; 3] = [
-    Definition::new("share.auto.offset.reset", String, Some("latest"), Any).idle(),
+    Definition::new("share.auto.offset.reset", String, Some("latest"), Any).idle(Idle::ShareGroups),
     Definition::new(
         "share.isolation.level",
         String,
         Some("read_uncommitted"),
         OneOf(&["read_uncommitted", "read_committed"]),
     )
-    .idle(),
-    Definition::new("share.renew.acknowledge.enable", Boolean, Some("true"), Any).idle(),
+    .idle(Idle::ShareGroups),
+    Definition::new("share.renew.acknowledge.enable", Boolean, Some("true"), Any).idle(Idle::ShareGroups),
 ];
 
 /// The broker's key that gives a group's key its default.

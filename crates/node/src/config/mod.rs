@@ -11,6 +11,7 @@ mod decimal;
 mod definition;
 mod group_keys;
 mod groups;
+mod idle;
 mod keys;
 mod listeners;
 mod past;
@@ -29,18 +30,18 @@ use protocol::{NodeId, Str, Uuid};
 
 pub use broker_keys::BROKER_KEYS;
 pub use cleaner::{CleanerConfig, Share};
-pub use connections::{ConnectionLimits, Sockets};
+pub use connections::{ConnectionLimits, Queue, Rate, Setup, Sockets};
 pub(crate) use cordons::{KEY as CORDONED, check as check_cordons};
 pub use definition::{ConfigError, Definition, Kind, Rule, Update, list};
 pub use group_keys::{GROUP_KEYS, check_group, group_key, group_synonym};
 pub use groups::{ConsumerGroupConfig, GroupConfig, MigrationPolicy};
+pub use idle::Idle;
 pub use keys::{broker_key, broker_synonyms, topic_key, topic_synonyms};
 pub use listeners::{Listener, Voter};
 pub use past::Past;
 pub use properties::parse_properties;
 pub use quorum::QuorumConfig;
 pub use replication::ReplicationConfig;
-pub(crate) use topic::FILE_DELETE_DELAY_MS;
 pub use topic::{TimestampPolicy, TopicConfig};
 pub use topic_keys::TOPIC_KEYS;
 
@@ -120,6 +121,8 @@ pub struct Config {
     pub max_request_partition_size_limit: i32,
     /// `request.timeout.ms`.
     pub request_timeout_ms: i32,
+    /// `controller.socket.timeout.ms`.
+    pub controller_socket_timeout_ms: i32,
     /// `broker.heartbeat.interval.ms`.
     pub broker_heartbeat_interval_ms: i32,
     /// `broker.session.timeout.ms`.
@@ -140,6 +143,12 @@ pub struct Config {
     pub unclean_leader_election_interval_ms: i64,
     /// `log.retention.check.interval.ms`.
     pub log_retention_check_interval_ms: i64,
+    /// `log.flush.offset.checkpoint.interval.ms` if it is set; else recovery points are written with the high watermarks.
+    pub log_flush_offset_checkpoint_interval_ms: Option<i64>,
+    /// `log.initial.task.delay.ms` if it is set.
+    pub log_initial_task_delay_ms: Option<i64>,
+    /// `internal.metadata.delete.delay.millis`.
+    pub metadata_delete_delay_ms: i64,
     /// `log.flush.scheduler.interval.ms`.
     pub log_flush_scheduler_interval_ms: i64,
     /// `replica.high.watermark.checkpoint.interval.ms`.
@@ -164,10 +173,12 @@ pub enum Warning {
         /// The key.
         key: String,
     },
-    /// A key of Apache Kafka's that this node accepts and shows but does not act on yet.
+    /// A key of Apache Kafka's that this node accepts and shows but does not act on.
     NotActedOn {
         /// The key.
         key: String,
+        /// Why.
+        why: Idle,
     },
 }
 
@@ -175,7 +186,7 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Warning::Unknown { key } => write!(f, "{key}: no such configuration key; ignored"),
-            Warning::NotActedOn { key } => write!(f, "{key}: accepted, but this version does not act on it yet"),
+            Warning::NotActedOn { key, why } => write!(f, "{key}: {why}"),
         }
     }
 }
@@ -190,13 +201,13 @@ impl Config {
             match broker_key(key) {
                 Some(definition) => {
                     definition.check(value)?;
-                    if definition.idle {
-                        warnings.push(Warning::NotActedOn { key: key.clone() });
+                    if let Some(why) = definition.idle {
+                        warnings.push(Warning::NotActedOn { key: key.clone(), why });
                     }
                     explicit.insert(Str::from(key.as_str()), Str::from(value.trim()));
                 }
                 None if listeners::override_of(key).and_then(broker_key).is_some() => {
-                    warnings.push(Warning::NotActedOn { key: key.clone() });
+                    warnings.push(Warning::NotActedOn { key: key.clone(), why: Idle::OneListener });
                 }
                 None => warnings.push(Warning::Unknown { key: key.clone() }),
             }
@@ -225,6 +236,7 @@ impl Config {
         let replica_dirs = log_dirs.len();
         let metadata_log_dir = metadata_log_dir(&values, &mut log_dirs);
         let groups = GroupConfig::of(&values)?;
+        connections::check(&values)?;
         Ok(Config {
             identity: Identity::default(),
             node_id,
@@ -250,6 +262,7 @@ impl Config {
             max_incremental_fetch_session_cache_slots: values.int("max.incremental.fetch.session.cache.slots"),
             max_request_partition_size_limit: values.int("max.request.partition.size.limit"),
             request_timeout_ms: values.int("request.timeout.ms"),
+            controller_socket_timeout_ms: values.int("controller.socket.timeout.ms"),
             broker_heartbeat_interval_ms: values.int("broker.heartbeat.interval.ms"),
             broker_session_timeout_ms: values.int("broker.session.timeout.ms"),
             broker_session_reset_grace_ms: values.long("vivarium.broker.session.reset.grace.ms"),
@@ -260,6 +273,9 @@ impl Config {
             leader_imbalance_check_interval_seconds: values.long("leader.imbalance.check.interval.seconds"),
             unclean_leader_election_interval_ms: values.long("unclean.leader.election.interval.ms"),
             log_retention_check_interval_ms: values.long("log.retention.check.interval.ms"),
+            log_flush_offset_checkpoint_interval_ms: values.if_set("log.flush.offset.checkpoint.interval.ms"),
+            log_initial_task_delay_ms: values.if_set("log.initial.task.delay.ms"),
+            metadata_delete_delay_ms: values.long("internal.metadata.delete.delay.millis"),
             log_flush_scheduler_interval_ms: values.long("log.flush.scheduler.interval.ms"),
             replica_high_watermark_checkpoint_interval_ms: values.long("replica.high.watermark.checkpoint.interval.ms"),
             replication: ReplicationConfig::of(&values),
@@ -343,6 +359,10 @@ impl Values<'_> {
 
     fn long(&self, key: &str) -> i64 {
         self.text(key).and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{key} has a numeric default"))
+    }
+
+    fn if_set(&self, key: &str) -> Option<i64> {
+        self.explicit(key).map(|_| self.long(key))
     }
 
     fn int(&self, key: &str) -> i32 {

@@ -55,7 +55,7 @@ impl QuorumConfig {
             })
         };
         let servers = values.items("controller.quorum.bootstrap.servers").into_iter().map(server);
-        let if_set = |key: &str| if values.explicit(key).is_some() { values.long(key) } else { 0 };
+        let if_set = |key: &str| values.if_set(key).unwrap_or(0);
         Ok(QuorumConfig {
             bootstrap_servers: servers.collect::<Result<_, _>>()?,
             auto_join_enable: values.flag("controller.quorum.auto.join.enable"),

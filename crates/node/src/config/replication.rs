@@ -11,6 +11,8 @@ pub struct ReplicationConfig {
     pub lag_time_max_ms: i64,
     /// `replica.fetch.max.bytes`.
     pub fetch_max_bytes: i32,
+    /// Nobody has set that: few partitions share out what an answer has room for, if it is more.
+    pub shares_response: bool,
     /// `replica.fetch.min.bytes`.
     pub fetch_min_bytes: i32,
     /// `replica.fetch.wait.max.ms`.
@@ -34,6 +36,7 @@ impl ReplicationConfig {
         ReplicationConfig {
             lag_time_max_ms: values.long("replica.lag.time.max.ms"),
             fetch_max_bytes: values.int("replica.fetch.max.bytes"),
+            shares_response: values.explicit("replica.fetch.max.bytes").is_none(),
             fetch_min_bytes: values.int("replica.fetch.min.bytes"),
             fetch_wait_max_ms: values.int("replica.fetch.wait.max.ms"),
             fetch_response_max_bytes: values.int("replica.fetch.response.max.bytes"),

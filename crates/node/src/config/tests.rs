@@ -81,9 +81,18 @@ fn a_combined_node_as_kafka_documents_it() {
 fn unknown_and_idle_keys_are_warnings() {
     let set = combined(&[("no.such.key", "1"), ("sasl.enabled.mechanisms", "PLAIN"), ("log.retention.ms", "5")]);
     let (_, warnings) = Config::parse(&set).expect("valid");
-    let expected =
-        [Warning::Unknown { key: "no.such.key".into() }, Warning::NotActedOn { key: "sasl.enabled.mechanisms".into() }];
+    let expected = [
+        Warning::Unknown { key: "no.such.key".into() },
+        Warning::NotActedOn { key: "sasl.enabled.mechanisms".into(), why: Idle::Security },
+    ];
     assert_eq!(warnings, expected);
+    assert_eq!(
+        expected.map(|it| it.to_string()),
+        [
+            "no.such.key: no such configuration key; ignored",
+            "sasl.enabled.mechanisms: accepted, but this version does not act on it yet: there is no TLS, no SASL and no authorizer yet"
+        ]
+    );
     for (key, is_idle) in [
         ("log.roll.jitter.ms", false),
         ("log.roll.jitter.hours", false),
@@ -91,21 +100,69 @@ fn unknown_and_idle_keys_are_warnings() {
         ("internal.metadata.log.segment.bytes", false),
         ("max.connections", false),
         ("max.connections.per.ip", false),
-        ("max.connections.per.ip.overrides", true),
-        ("queued.max.requests", true),
-        ("queued.max.request.bytes", true),
+        ("max.connection.creation.rate", false),
+        ("max.connections.per.ip.overrides", false),
+        ("queued.max.requests", false),
+        ("queued.max.request.bytes", false),
+        ("socket.connection.setup.timeout.ms", false),
+        ("num.io.threads", true),
         ("socket.listen.backlog.size", false),
         ("socket.receive.buffer.bytes", false),
         ("socket.send.buffer.bytes", false),
         ("log.segment.delete.delay.ms", false),
         ("metadata.log.segment.ms", false),
-        ("log.flush.offset.checkpoint.interval.ms", true),
+        ("log.flush.offset.checkpoint.interval.ms", false),
         ("log.flush.start.offset.checkpoint.interval.ms", true),
     ] {
-        assert_eq!(broker_key(key).map(|it| it.idle), Some(is_idle), "{key}");
+        assert_eq!(broker_key(key).map(|it| it.idle.is_some()), Some(is_idle), "{key}");
     }
     for key in ["segment.jitter.ms", "file.delete.delay.ms"] {
-        assert_eq!(topic_key(key).map(|it| it.idle), Some(false));
+        assert_eq!(topic_key(key).map(|it| it.idle), Some(None));
+    }
+}
+
+#[test]
+fn each_reason_is_listed_once_and_stands_for_some_key() {
+    let of_groups = || GROUP_KEYS.iter().filter_map(|it| group_key(it));
+    let keys = || BROKER_KEYS.iter().chain(TOPIC_KEYS).copied().chain(of_groups());
+    for why in Idle::ALL {
+        let is_used = keys().any(|it| it.idle == Some(why));
+        assert_eq!(is_used, why != Idle::OneListener, "{why:?}");
+    }
+    assert!(keys().filter_map(|it| it.idle).all(|it| Idle::ALL.contains(&it)));
+    assert!(keys().all(|it| it.idle.is_none() || it.doc.is_none() || it.name.starts_with("log.flush.start")));
+}
+
+#[test]
+fn what_may_wait_and_who_may_come() {
+    let config = |pairs: &[(&str, &str)]| Config::parse(&combined(pairs)).map(|it| it.0);
+    let default = config(&[]).expect("valid");
+    assert_eq!(default.queue(), Queue::default(), "only what is set holds requests back");
+    assert_eq!(default.connection_setup(), Setup { first_ms: 10_000, most_ms: 30_000 });
+    let limits = default.connections(&Image::default());
+    assert_eq!((limits.most_of, limits.rate), (vec![], Rate { most: 2_147_483_647, windows: 11, window_ms: 1000 }));
+    let set = config(&[
+        ("queued.max.requests", "7"),
+        ("queued.max.request.bytes", "200000000"),
+        ("max.connections.per.ip.overrides", "10.0.0.1:5, ::1:3,some-host:-2"),
+        ("max.connection.creation.rate", "9"),
+        ("quota.window.num", "3"),
+        ("quota.window.size.seconds", "2"),
+    ])
+    .expect("valid");
+    assert_eq!(set.queue(), Queue { requests: Some(7), bytes: Some(200_000_000) });
+    let limits = set.connections(&Image::default());
+    let of = |host: &str, most: usize| (Str::from(host), most);
+    assert_eq!(limits.most_of, [of("10.0.0.1", 5), of("::1", 3), of("some-host", 0)]);
+    assert_eq!(limits.rate, Rate { most: 9, windows: 3, window_ms: 2000 });
+    for (key, value, what) in [
+        ("queued.max.request.bytes", "1", "must be larger or equal to socket.request.max.bytes"),
+        ("max.connections.per.ip", "0", "can be set to zero only if"),
+        ("max.connections.per.ip.overrides", "10.0.0.1", "expected host:number pairs"),
+        ("max.connections.per.ip.overrides", "a b:1", "contains an address that is none"),
+    ] {
+        let error = config(&[(key, value)]).expect_err("refused").to_string();
+        assert!(error.contains(what), "{error}");
     }
 }
 
@@ -130,7 +187,7 @@ fn sockets_are_as_the_file_says_or_the_system() {
     assert_eq!(sockets(&[]), Sockets::default());
     let set =
         [("socket.listen.backlog.size", "7"), ("socket.send.buffer.bytes", "9"), ("socket.receive.buffer.bytes", "-1")];
-    assert_eq!(sockets(&set), Sockets { backlog: Some(7), send_bytes: Some(9), receive_bytes: None });
+    assert_eq!(sockets(&set), Sockets { backlog: Some(7), send_bytes: Some(9), receive_bytes: None, replica_receive_bytes: None });
 }
 
 #[test]

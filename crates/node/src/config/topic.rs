@@ -19,7 +19,7 @@ pub enum TimestampPolicy {
 }
 
 /// `file.delete.delay.ms` unless anybody says otherwise.
-pub(crate) const FILE_DELETE_DELAY_MS: i64 = 60_000;
+const FILE_DELETE_DELAY_MS: i64 = 60_000;
 
 /// The effective settings of one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]

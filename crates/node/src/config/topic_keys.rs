@@ -4,6 +4,7 @@
 use super::definition::Definition;
 use super::definition::Kind::{Boolean, Double, Int, List, Long, String};
 use super::definition::Rule::{Any, AtLeast, Between, EachOf, GzipLevel, OneOf, Ratio, ThrottledReplicas};
+use super::idle::Idle;
 
 /// All keys of a topic's configuration, in order of name.
 pub const TOPIC_KEYS: &[Definition] = &[
@@ -39,10 +40,10 @@ pub const TOPIC_KEYS: &[Definition] = &[
         .doc("The replicas whose leaders are throttled, as partition:broker pairs, or *."),
     Definition::new("local.retention.bytes", Long, Some("-2"), AtLeast(-2))
         .doc("Bytes kept here when the rest is in tiered storage; -2 for retention.bytes.")
-        .idle(),
+        .idle(Idle::Tiers),
     Definition::new("local.retention.ms", Long, Some("-2"), AtLeast(-2))
         .doc("Milliseconds kept here when the rest is in tiered storage; -2 for retention.ms.")
-        .idle(),
+        .idle(Idle::Tiers),
     Definition::new("max.compaction.lag.ms", Long, Some("9223372036854775807"), AtLeast(1))
         .doc("The longest time for which a record may stay uncompacted."),
     Definition::new("max.message.bytes", Int, Some("1048588"), AtLeast(0))
@@ -63,13 +64,13 @@ pub const TOPIC_KEYS: &[Definition] = &[
         .doc("Whether room for a whole segment is set aside when it begins."),
     Definition::new("remote.log.copy.disable", Boolean, Some("false"), Any)
         .doc("Whether tiered data is read only.")
-        .idle(),
+        .idle(Idle::Tiers),
     Definition::new("remote.log.delete.on.disable", Boolean, Some("false"), Any)
         .doc("Whether tiered data goes when tiering is switched off.")
-        .idle(),
+        .idle(Idle::Tiers),
     Definition::new("remote.storage.enable", Boolean, Some("false"), Any)
         .doc("Whether old segments move to tiered storage.")
-        .idle(),
+        .idle(Idle::Tiers),
     Definition::new("retention.bytes", Long, Some("-1"), Any)
         .doc("The size above which old segments of a partition are deleted; -1 for no bound."),
     Definition::new("retention.ms", Long, Some("604800000"), AtLeast(-1))

@@ -13,10 +13,24 @@ use crate::partition::Partition;
 use crate::timers::WakeReason;
 
 impl Node {
-    /// The periodic checkpoints: high watermarks, recovery points, log starts.
+    /// The periodic checkpoint of high watermarks, and of recovery points unless those have an interval of their own. Log
+    /// starts are written as they move.
     pub(crate) fn checkpoint(&mut self, now: Now, out: &mut Outbox) {
-        self.write_all_checkpoints(out);
+        for dir in self.online_dirs() {
+            self.write_high_watermarks(dir, out);
+            if self.config.log_flush_offset_checkpoint_interval_ms.is_none() {
+                self.write_recovery_points(dir, out);
+            }
+        }
         self.arm_checkpoint(now);
+    }
+
+    /// The periodic checkpoint of recovery points, if they have an interval of their own.
+    pub(crate) fn checkpoint_recovery_points(&mut self, now: Now, out: &mut Outbox) {
+        for dir in self.online_dirs() {
+            self.write_recovery_points(dir, out);
+        }
+        self.arm_recovery_points(now);
     }
 
     pub(super) fn write_all_checkpoints(&mut self, out: &mut Outbox) {
@@ -46,6 +60,26 @@ impl Node {
         self.timers.arm(WakeReason::Checkpoint, now.mono.plus_ms(interval.max(1)));
     }
 
+    pub(super) fn arm_recovery_points(&mut self, now: Now) {
+        if let Some(interval) = self.config.log_flush_offset_checkpoint_interval_ms {
+            self.timers.arm(WakeReason::RecoveryPoints, now.mono.plus_ms(interval.max(1)));
+        }
+    }
+
+    /// What is done now and then is done for the first time: after `log.initial.task.delay.ms` if that is set.
+    pub(super) fn arm_upkeep(&mut self, now: Now) {
+        self.arm_retention(now);
+        self.arm_checkpoint(now);
+        self.arm_recovery_points(now);
+        self.arm_flush(now);
+        let Some(delay) = self.config.log_initial_task_delay_ms else { return };
+        for reason in [WakeReason::Retention, WakeReason::RecoveryPoints, WakeReason::Flush] {
+            if self.timers.deadline(reason).is_some() {
+                self.timers.arm(reason, now.mono.plus_ms(delay));
+            }
+        }
+    }
+
     /// The text of a directory's recovery points.
     pub(crate) fn recovery_points(&self, dir: DirId) -> Bytes {
         // The metadata log's, which Kafka leaves out, tells damage of it from a tail that was never on disk.
@@ -54,15 +88,24 @@ impl Node {
     }
 
     pub(crate) fn write_checkpoints(&mut self, dir: DirId, out: &mut Outbox) {
-        for (cell, text) in [
-            (Cell::HighWatermarks(dir), self.partitions.checkpoint(dir, None, Partition::high_watermark)),
-            (Cell::RecoveryPoints(dir), self.recovery_points(dir)),
-        ] {
-            // An idle node writes nothing.
-            if self.life.written.get(&cell) != Some(&text) {
-                self.life.written.insert(cell, text.clone());
-                self.put(cell, text, out);
-            }
+        self.write_high_watermarks(dir, out);
+        self.write_recovery_points(dir, out);
+    }
+
+    fn write_high_watermarks(&mut self, dir: DirId, out: &mut Outbox) {
+        let text = self.partitions.checkpoint(dir, None, Partition::high_watermark);
+        self.put_if_new(Cell::HighWatermarks(dir), text, out);
+    }
+
+    fn write_recovery_points(&mut self, dir: DirId, out: &mut Outbox) {
+        self.put_if_new(Cell::RecoveryPoints(dir), self.recovery_points(dir), out);
+    }
+
+    /// An idle node writes nothing.
+    fn put_if_new(&mut self, cell: Cell, text: Bytes, out: &mut Outbox) {
+        if self.life.written.get(&cell) != Some(&text) {
+            self.life.written.insert(cell, text.clone());
+            self.put(cell, text, out);
         }
     }
 
