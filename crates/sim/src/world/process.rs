@@ -245,28 +245,12 @@ impl Broker {
     /// How long the disk is at an operation, and in which lane.
     pub(crate) fn lane_of(op: &StoreOp) -> Option<DiskLane> {
         match op {
-            StoreOp::Mount(log, _)
-            | StoreOp::Append(log, ..)
-            | StoreOp::Roll(log, ..)
-            | StoreOp::Flush(log)
-            | StoreOp::Truncate(log, ..)
-            | StoreOp::Delete(log, _)
-            | StoreOp::Swap(log, ..)
-            | StoreOp::Move(log)
-            | StoreOp::DropCopy(log)
             // It is written before the log's next batch is.
-            | StoreOp::Put(Cell::LeaderEpochs(log), _)
-            | StoreOp::Remove(log) => Some(DiskLane::Log(*log)),
+            StoreOp::Put(Cell::LeaderEpochs(log), _) => Some(DiskLane::Log(*log)),
             StoreOp::Put(cell, _) => Some(DiskLane::Cell(*cell)),
-            StoreOp::Clean(..)
-            | StoreOp::Copy(..)
-            | StoreOp::Sweep(_)
-            | StoreOp::Survey(_)
-            | StoreOp::Measure(_)
-            | StoreOp::SetAside(..)
-            | StoreOp::Adopt(..)
-            | StoreOp::Find(..)
-            | StoreOp::Load(_) => None,
+            // In any order.
+            StoreOp::Clean(..) | StoreOp::Copy(..) | StoreOp::Sweep(_) | StoreOp::Find(..) | StoreOp::Load(_) => None,
+            of_log => of_log.log().map(DiskLane::Log),
         }
     }
 }
