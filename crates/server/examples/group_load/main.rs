@@ -1,7 +1,7 @@
 //! What `cargo xtask bench groups` asks of a group coordinator where a client for each group would cost more than the coordinator:
 //! ours and Apache Kafka alike, by Kafka's own protocol.
 //!
-//!     group_load commits ADDRESS TOPIC CONNECTIONS SECONDS
+//!     group_load commits ADDRESS TOPIC PID CONNECTIONS SECONDS
 //!     group_load assignment ADDRESS TOPICS PID MEMBERS ROUNDS
 //!     group_load idle ADDRESS TOPIC GROUPS
 //!     group_load failover ADDRESS,… TOPIC GROUPS ID=PID,… KILL|TERM
@@ -18,8 +18,8 @@ use std::io;
 fn main() -> io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["commits", address, topic, connections, seconds] => {
-            commits::run(address, topic, number(connections)?, number(seconds)?)
+        ["commits", address, topic, pid, connections, seconds] => {
+            commits::run(address, topic, pid, number(connections)?, number(seconds)?)
         }
         ["assignment", address, topics, pid, members, rounds] => {
             members::assignment(address, topics, pid, number(members)?, number(rounds)?)

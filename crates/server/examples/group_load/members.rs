@@ -169,7 +169,7 @@ pub(crate) fn assignment(address: &str, topics: &str, pid: &str, members: usize,
 }
 
 /// Milliseconds on a processor of all threads so far, as the scheduler counts them.
-fn processor_time(pid: &str) -> io::Result<f64> {
+pub(crate) fn processor_time(pid: &str) -> io::Result<f64> {
     let mut nanoseconds = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         // A thread may end meanwhile.
