@@ -241,7 +241,11 @@ impl Session {
             }
         };
         let cached = self.slots[place].as_mut().expect("a key's place is not free");
-        cached.params = params;
+        let was = std::mem::replace(&mut cached.params, params);
+        if params.offset < was.offset || params.current_leader_epoch != was.current_leader_epoch {
+            // Whoever has moved back since, or heard of another leader, has not listened to the last answer.
+            cached.high_watermark = -1;
+        }
         cached
     }
 
@@ -290,7 +294,8 @@ impl Cached {
     fn tell(&mut self, told: &Told) -> bool {
         let changed = self.high_watermark != told.high_watermark || self.log_start != told.log_start;
         self.log_start = told.log_start;
-        self.high_watermark = if told.is_error { -1 } else { told.high_watermark };
+        // Nothing else is taken from an answer with an error, a divergence or another replica to read from: it is told again.
+        self.high_watermark = if told.is_error || told.must_respond { -1 } else { told.high_watermark };
         changed || told.bytes > 0 || told.is_error || told.must_respond
     }
 }
@@ -381,6 +386,27 @@ mod tests {
         assert_eq!(sessions.tell(id, 2, &[error]), Ok(vec![true]));
         sessions.merge(START, id, 2, false, vec![], &[]).unwrap();
         assert_eq!(sessions.tell(id, 3, &[told(0, 0)]), Ok(vec![true]));
+    }
+
+    #[test]
+    fn what_a_fetcher_did_not_listen_to_is_told_again() {
+        let mut sessions = Sessions::default();
+        let id = open(&mut sessions, START, 10, 1);
+        let mut epoch = 0;
+        let mut answer = |asked: Option<FetchParams>, told: Told| {
+            epoch += 1;
+            let asked = asked.map(|it| (key(0), it)).into_iter().collect();
+            sessions.merge(START, id, epoch, false, asked, &[]).unwrap();
+            sessions.tell(id, epoch + 1, &[told]).unwrap()[0]
+        };
+        assert!(answer(Some(at(9)), told(5, 0)), "the high watermark moved");
+        assert!(!answer(None, told(5, 0)));
+        assert!(answer(None, Told { must_respond: true, ..told(5, 0) }), "the logs diverge");
+        assert!(answer(None, told(5, 0)));
+        assert!(!answer(Some(at(10)), told(5, 0)), "it went on");
+        assert!(answer(Some(at(4)), told(5, 0)), "its log was cut while an answer was on its way");
+        assert!(!answer(None, told(5, 0)));
+        assert!(answer(Some(FetchParams { current_leader_epoch: 2, ..at(4) }), told(5, 0)), "of another epoch");
     }
 
     #[test]
