@@ -218,9 +218,9 @@ impl Fetchers {
             return None;
         }
         fetcher.is_waiting = true;
-        // Few partitions share out what an answer has room for: with a megabyte each, a follower that is behind asks for the
-        // next one far more often than it needs to. `replica.fetch.max.bytes` is what each may bring at least.
+        // With a megabyte each, a follower that is behind in few partitions asks for the next one far more often than it needs to.
         let share = config.fetch_response_max_bytes / i32::try_from(fetcher.followed.len()).unwrap_or(i32::MAX).max(1);
+        let each = if config.shares_response { config.fetch_max_bytes.max(share) } else { config.fetch_max_bytes };
         // Whether it lives is news that nothing waits for.
         let max_wait_ms = if self.broken.contains_key(&leader) { 0 } else { config.fetch_wait_max_ms };
         Some(FetchRequest {
@@ -230,7 +230,7 @@ impl Fetchers {
             max_bytes: config.fetch_response_max_bytes,
             session_id: fetcher.session_id,
             session_epoch: fetcher.session_epoch,
-            topics: topics_of(&asked, config.fetch_max_bytes.max(share)),
+            topics: topics_of(&asked, each),
             forgotten_topics_data: forgotten_of(&forgotten),
             ..FetchRequest::default()
         })
