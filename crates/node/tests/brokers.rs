@@ -85,27 +85,7 @@ fn a_new_controller_gives_everyone_a_whole_session() {
 }
 
 fn registration(id: i32, incarnation: u8, port: u16) -> BrokerRegistrationRequest {
-    BrokerRegistrationRequest {
-        broker_id: id,
-        cluster_id: "cluster".into(),
-        incarnation_id: Uuid([incarnation; 16]),
-        listeners: vec![broker_registration_request::Listener {
-            name: "PLAINTEXT".into(),
-            host: "here".into(),
-            port,
-            security_protocol: 0,
-        }],
-        features: protocol::support::kafka_features()
-            .iter()
-            .map(|it| broker_registration_request::Feature {
-                name: it.name.into(),
-                min_supported_version: *it.levels.start(),
-                max_supported_version: *it.levels.end(),
-            })
-            .collect(),
-        log_dirs: vec![directory_of(id)],
-        ..BrokerRegistrationRequest::default()
-    }
+    cluster::registration::registration(id, "cluster", Uuid([incarnation; 16]), ("here", port), vec![directory_of(id)])
 }
 
 fn error(response: &BrokerRegistrationResponse) -> ErrorCode {

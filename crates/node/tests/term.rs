@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::registration::registration;
 use common::{Rig, config};
 use node::{ConnId, Input, Peer, PeerHost};
 use ordered::Map;
@@ -43,27 +44,9 @@ impl Brokers {
 
     /// The broker registers, and is alive.
     fn start(&mut self, id: i32) {
-        let request = BrokerRegistrationRequest {
-            broker_id: id,
-            cluster_id: "test-cluster".into(),
-            incarnation_id: Uuid::from_random([id as u8; 16]),
-            listeners: vec![broker_registration_request::Listener {
-                name: "PLAINTEXT".into(),
-                host: "there".into(),
-                port: 9090 + id as u16,
-                security_protocol: 0,
-            }],
-            features: protocol::support::kafka_features()
-                .iter()
-                .map(|it| broker_registration_request::Feature {
-                    name: it.name.into(),
-                    min_supported_version: *it.levels.start(),
-                    max_supported_version: *it.levels.end(),
-                })
-                .collect(),
-            log_dirs: vec![Uuid::from_random([100 + id as u8; 16])],
-            ..BrokerRegistrationRequest::default()
-        };
+        let directories = vec![Uuid::from_random([100 + id as u8; 16])];
+        let incarnation = Uuid::from_random([id as u8; 16]);
+        let request = registration(id, "test-cluster", incarnation, ("there", 9090 + id as u16), directories);
         let ResponseBody::BrokerRegistration(answer) = self.ask(4, RequestBody::BrokerRegistration(request)) else {
             panic!("another answer")
         };

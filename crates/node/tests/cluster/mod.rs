@@ -2,6 +2,9 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+#[path = "../common/registration.rs"]
+pub(crate) mod registration;
+
 use ordered::Map;
 
 use node::Random;
@@ -15,6 +18,7 @@ use protocol::messages::create_topics_response::CreatableTopicResult;
 use protocol::messages::*;
 use protocol::{LeaderEpoch, NodeId, Now, Str, Uuid};
 use quorum::{Quorum, QuorumSetup};
+use registration::registration;
 use storage::{DirId, LogId};
 
 pub const DIRECTORY: Uuid = Uuid([9; 16]);
@@ -107,30 +111,10 @@ impl Cluster {
     }
 
     pub fn register(&mut self, id: i32, incarnation: u8, previous_epoch: i64) -> BrokerRegistrationResponse {
-        let request = BrokerRegistrationRequest {
-            broker_id: id,
-            cluster_id: "cluster".into(),
-            incarnation_id: Uuid([incarnation; 16]),
-            listeners: vec![broker_registration_request::Listener {
-                name: "PLAINTEXT".into(),
-                host: "here".into(),
-                port: 9091 + id as u16,
-                security_protocol: 0,
-            }],
-            features: protocol::support::kafka_features()
-                .iter()
-                .map(|it| broker_registration_request::Feature {
-                    name: it.name.into(),
-                    min_supported_version: *it.levels.start(),
-                    max_supported_version: *it.levels.end(),
-                })
-                .collect(),
-            rack: None,
-            log_dirs: self.directories.iter().map(|it| broker_directory(*it, id)).collect(),
-            previous_broker_epoch: previous_epoch,
-            ..BrokerRegistrationRequest::default()
-        };
-        self.register_as(&request)
+        let directories = self.directories.iter().map(|it| broker_directory(*it, id)).collect();
+        let place = ("here", 9091 + id as u16);
+        let request = registration(id, "cluster", Uuid([incarnation; 16]), place, directories);
+        self.register_as(&BrokerRegistrationRequest { previous_broker_epoch: previous_epoch, ..request })
     }
 
     pub fn register_as(&mut self, request: &BrokerRegistrationRequest) -> BrokerRegistrationResponse {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod registration;
+
 use ordered::Map;
 use std::collections::VecDeque;
 use std::sync::Arc;
