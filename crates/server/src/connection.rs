@@ -124,6 +124,8 @@ pub(crate) struct Connection {
     pub(crate) starved: bool,
     /// It stands in the reactor's queue of those to be read.
     pub(crate) queued: bool,
+    /// It stands among those that have answers to send.
+    pub(crate) answered: bool,
 }
 
 impl Connection {
@@ -141,6 +143,7 @@ impl Connection {
             held: false,
             starved: false,
             queued: false,
+            answered: false,
         })
     }
 

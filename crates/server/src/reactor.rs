@@ -2,7 +2,7 @@
 //!
 //! A turn: wait for the sockets, the lane or a deadline; feed what came to the node, connection by connection, for a
 //! bounded time; carry the outbox out as a whole. So the store operations of a turn's requests reach the lane together,
-//! one write serves them, and nobody who asks much makes the others wait for long.
+//! one write serves them, another one a connection all its answers, and nobody who asks much makes the others wait for long.
 
 mod doors;
 
@@ -122,6 +122,8 @@ pub(crate) struct Reactor {
     next_conn: usize,
     /// Connections that may have input, each once, in the order in which they have their turn.
     unread: VecDeque<ConnId>,
+    /// Connections with answers of this turn, each once: what a connection is told in a turn leaves in one piece.
+    answered: Vec<ConnId>,
     /// Listeners with connections that could not be accepted.
     deaf: Set<usize>,
     quotas: ConnectionQuotas,
@@ -188,6 +190,7 @@ impl Reactor {
             connections: HashMap::new(),
             next_conn: FIRST_CONN,
             unread: VecDeque::new(),
+            answered: Vec::new(),
             deaf: Set::new(),
             quotas: ConnectionQuotas::default(),
             full: Set::new(),
@@ -388,7 +391,11 @@ impl Reactor {
                 let body = ResponseBody::ApiVersions(api_versions::unsupported_version());
                 self.answer(conn, Response { version: 0, correlation_id, body });
             }
-            Err(refused) => self.close(conn, Some(&refused.to_string())),
+            Err(refused) => {
+                // Requests before it may be answered by now.
+                self.carry_out();
+                self.close(conn, Some(&refused.to_string()));
+            }
         }
     }
 
@@ -459,6 +466,8 @@ impl Reactor {
 
     /// Carries the outbox out until nothing is left in it.
     fn carry_out(&mut self) {
+        // What was answered without the node.
+        self.send_answers();
         // Only calls to ourselves, those that fail at once and broken connections feed the node here, so this ends soon.
         while !self.outbox.is_empty() || self.calls.has_finished() {
             self.take_answers();
@@ -476,6 +485,7 @@ impl Reactor {
             for reply in std::mem::take(&mut self.outbox.replies) {
                 self.reply(reply);
             }
+            self.send_answers();
             for id in std::mem::take(&mut self.outbox.given_up) {
                 self.calls.give_up(id);
             }
@@ -595,7 +605,19 @@ impl Reactor {
     fn send(&mut self, conn: ConnId, ticket: i32, chunks: Vec<Chunk>) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         connection.answer(ticket, chunks);
-        self.write(conn);
+        if !std::mem::replace(&mut connection.answered, true) {
+            self.answered.push(conn);
+        }
+    }
+
+    /// Lets every connection send what it was answered.
+    fn send_answers(&mut self) {
+        for conn in std::mem::take(&mut self.answered) {
+            if let Some(connection) = self.connections.get_mut(&conn) {
+                connection.answered = false;
+                self.write(conn);
+            }
+        }
     }
 
     fn write(&mut self, conn: ConnId) {
@@ -631,6 +653,10 @@ impl Reactor {
             return self.feed(Input::Closed(conn));
         }
         let Some(mut connection) = self.connections.remove(&conn) else { return };
+        if connection.answered {
+            // What it was answered before leaves before it ends, as far as the socket takes it.
+            let _ = connection.write(self.reader.held());
+        }
         self.quotas.closed(conn);
         self.arriving -= connection.arriving();
         self.is_count_due = true;

@@ -51,6 +51,23 @@ fn frames_of_impossible_sizes() {
     rig.stop();
 }
 
+/// The connection is closed over the second request of a turn, behind the answer to the first.
+#[test]
+fn who_is_closed_gets_the_answers_before() {
+    let rig = Rig::start();
+    let mut both = Vec::new();
+    for (api, version) in [(ApiKey::ApiVersions, 0), (ApiKey::Produce, 2)] {
+        let frame = header(api.code(), version, false);
+        both.put_u32(frame.len() as u32);
+        both.put_slice(&frame);
+    }
+    let mut client = rig.client();
+    client.send_bytes(&both);
+    assert!(matches!(client.outcome(), Outcome::Frame(_)));
+    assert_eq!(client.outcome(), Outcome::Closed);
+    rig.stop();
+}
+
 #[test]
 fn the_configured_size_is_the_limit() {
     let rig = Rig::with(&[("socket.request.max.bytes", "1000")]);
