@@ -38,7 +38,11 @@ fn member(it: &seen::Member) -> Member {
         client: it.client.to_string(),
         instance: it.instance.as_ref().map(|it| it.to_string()),
         epoch: Some(it.epoch).filter(|it| *it >= 0),
-        state: it.state.word().to_owned(),
+        // It was told of a rebalance, and asks for a share when it polls next.
+        state: match it.state {
+            MemberState::Outside if it.is_counted => "has to join again".to_owned(),
+            _ => it.state.word().to_owned(),
+        },
         is_leader: it.is_leader,
         is_counted: it.is_counted,
         process: look::state(it.power, it.paused, true),
@@ -52,9 +56,12 @@ fn share(group: &seen::Group, it: &seen::Partition) -> Share {
         let found = group.members.iter().find(|member| of(member).contains(&it.partition));
         found.map(|it| it.client.to_string())
     };
+    let has_failed =
+        |client: &str| group.members.iter().any(|it| *it.client == *client && it.state == MemberState::Failed);
     Share {
         partition: it.partition.to_string(),
-        owners: it.owners.iter().map(|it| it.to_string()).collect(),
+        // Who was refused for good reads no more, though it has heard of nothing else.
+        owners: it.owners.iter().filter(|it| !has_failed(it)).map(|it| it.to_string()).collect(),
         released_by: has(|it| &it.releasing),
         awaited_by: has(|it| &it.awaiting),
         committed: it.committed.map(|it| it.0),
@@ -74,13 +81,13 @@ fn holds(group: &seen::Group) -> Vec<String> {
             let late = |it: &&seen::Member| it.is_counted && it.state != MemberState::Joining;
             told.extend(group.members.iter().filter(late).map(|it| {
                 let why = if !it.power.is_up() {
-                    "does not run; until its session is over everybody waits"
+                    "does not run; until its session is over the rebalance waits"
                 } else if it.paused {
-                    "is frozen; until its session is over everybody waits"
+                    "is frozen; until its session is over the rebalance waits"
                 } else {
                     match it.state {
-                        MemberState::Releasing => "commits and gives up what it has first; everybody waits",
-                        _ => "has not joined again: it does so when it polls next; everybody waits",
+                        MemberState::Releasing => "commits and gives up what it has first; the rebalance waits",
+                        _ => "has not joined again: it does so when it polls next; the rebalance waits",
                     }
                 };
                 format!("{} {why}.", it.client)
@@ -88,7 +95,7 @@ fn holds(group: &seen::Group) -> Vec<String> {
         }
         Some("CompletingRebalance") => {
             let leader = group.members.iter().find(|it| it.is_leader).map_or("the leader", |it| &*it.client);
-            told.push(format!("{leader} shares the partitions out; until it has, everybody waits."));
+            told.push(format!("{leader} shares the partitions out; until it has, the rebalance waits."));
         }
         _ => {}
     }

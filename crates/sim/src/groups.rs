@@ -217,7 +217,10 @@ impl World {
             group.coordinator = Some(process.name.clone());
             group.state = Some(told.state);
             for member in &mut group.members {
-                member.is_counted = told.members.iter().any(|it| it.0 == member.client);
+                // Who took a static member's place is listed by the id of the client that was there before.
+                let is_named = !member.member_id.is_empty();
+                let is = |it: &(Str, Str)| if is_named { it.1 == member.member_id } else { it.0 == member.client };
+                member.is_counted = told.members.iter().any(is);
             }
             return;
         }

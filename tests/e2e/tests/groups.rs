@@ -64,7 +64,7 @@ fn three_lanes_compare_what_a_rebalance_costs() -> Result<()> {
     browser.keys("p")?;
     let idle = "[...document.querySelectorAll('.way')].map((it) => it.querySelectorAll('thead .idle').length)";
     assert_eq!(browser.run(&format!("return {idle}"))?, json!([0, 3, 0]));
-    ensure!(browser.text(".way .holds")?.contains("everybody waits"), "{}", browser.text(".way .holds")?);
+    ensure!(browser.text(".way .holds")?.contains("the rebalance waits"), "{}", browser.text(".way .holds")?);
     let clock = browser.text("#clock")?;
     browser.click(".way:nth-child(3) .tab")?;
     assert_eq!(browser.text("#clock")?, clock, "one clock");

@@ -23,6 +23,17 @@ fn look(browser: &Browser, name: &str, pictures: bool) -> Result<()> {
                      .map((it) => it.innerText)",
             )?;
             ensure!(cut == json!([]), "{name}, {width} px: cut off: {cut}");
+            let cut = browser.run(
+                "const box = (it) => it.getBoundingClientRect();
+                 return [...document.querySelectorAll('.ptr span')].map((it) => [it.innerText, box(it), box(it.closest('.axis'))])
+                     .filter(([, it, axis]) => it.width > 0 && (it.left < axis.left - 1 || it.right > axis.right + 1)).map(([words]) => words)",
+            )?;
+            ensure!(cut == json!([]), "{name}, {width} px: cut off beneath a log: {cut}");
+            let over = browser.run(
+                "const cards = [...document.querySelectorAll('#stage .card:not(.hexagon) > rect:first-child')].map((it) => it.getBoundingClientRect());
+                 return cards.flatMap((a, at) => cards.slice(at + 1).filter((b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)).length",
+            )?;
+            ensure!(over == json!(0), "{name}, {width} px: {over} cards lie on others");
             if pictures {
                 browser.screenshot(&format!("walk-{name}-{width}-{}", scheme.name()))?;
             }

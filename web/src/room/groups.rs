@@ -114,7 +114,8 @@ pub(crate) fn table(group: &Group, now_us: Option<u64>) -> Shape {
     if let Some(topic) = alone {
         table.children.insert(0, shape("caption").say(format!("partitions of {topic}")));
     }
-    if full {
+    // Nobody has read anything: there is nothing to add up.
+    if full && !group.shares.is_empty() {
         let sums: [(&str, Sum); 4] = [
             ("committed", |it| it.committed),
             ("position", |it| it.position),

@@ -14,10 +14,13 @@ pub(crate) struct Labels {
 impl Labels {
     /// Nothing but the cards is there yet.
     pub(crate) fn beside(spots: &[Spot<'_>]) -> Labels {
-        let mut taken: Vec<Place> = spots.iter().map(|it| it.place).collect();
-        // What a controller says is beneath it.
-        let controllers = spots.iter().filter(|it| it.seat == Seat::Controller);
-        taken.extend(controllers.map(|it| Place { y: it.place.y + it.place.h, h: LETTER.1, ..it.place }));
+        // At a broker's edges there are the badges of who leads.
+        let badge = |it: &Spot<'_>| if matches!(it.seat, Seat::Broker(..)) { 9.0 } else { 0.0 };
+        let place = |it: &Spot<'_>| Place { y: it.place.y - badge(it), h: it.place.h + 2.0 * badge(it), ..it.place };
+        let mut taken: Vec<Place> = spots.iter().map(place).collect();
+        // What the active controller says is beneath it, and wider than it.
+        let controllers = spots.iter().filter(|it| it.seat == Seat::Controller).map(|it| it.place);
+        taken.extend(controllers.map(|it| Place { x: it.x - 18.0, y: it.y + it.h, w: it.w + 36.0, h: LETTER.1 + 3.0 }));
         Labels { taken }
     }
 

@@ -42,7 +42,7 @@ fn lane(sight: &Sight, is_on: bool, most: Option<u64>) -> Shape {
         .set("data-do", format!("lane:{}", sight.number))
         .set("aria-pressed", if is_on { "true" } else { "false" })
         .set("title", "show this lane’s cluster, log and files")
-        .say(sight.name.clone());
+        .say(if sight.name.is_empty() { "as told".to_owned() } else { sight.name.clone() });
     let mut shapes = vec![classed("div", "head").with([title])];
     shapes.extend(most.map(|most| figure(sight, most)));
     for group in &sight.groups {

@@ -400,6 +400,10 @@ fn varied(scene: &Scene, lesson: &Lesson, it: &Varied) -> Vec<Shape> {
             shape("thead").with([shape("tr").with([shape("td")]).with(head)]),
             shape("tbody").with_all(rows.collect()),
         ]));
+        if it.outcomes.iter().all(|(_, told, changed)| told == changed) {
+            shapes
+                .push(classed("p", "plain").say("The end is the same. What differs is the way there: play it again."));
+        }
     }
     let on = if is_over { "Play it again" } else { "Skip ›" };
     shapes.push(classed("p", "turns").with([

@@ -11,21 +11,31 @@ use crate::view::{Partition, Record, Replica, Role, Standing};
 
 /// The logs in sight.
 pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
-    let rows = scene.shown().into_iter().filter_map(|it| Some(row(scene, it, scene.sights.get(&it.name)?))).collect();
-    vec![classed("div", "log").with([head(scene), classed("div", "rows").with_all(rows)])]
+    let shown = scene.shown();
+    // Of several topics each log has its whole name.
+    let many = shown.iter().any(|it| it.topic != shown[0].topic);
+    let rows = shown.iter().filter_map(|it| Some(row(scene, it, scene.sights.get(&it.name)?, many))).collect();
+    let class = if many { "rows named" } else { "rows" };
+    vec![classed("div", "log").with([head(scene, &shown, many), classed("div", class).with_all(rows)])]
 }
 
 /// Which partition, how it stands, and the others.
-fn head(scene: &Scene) -> Shape {
+fn head(scene: &Scene, shown: &[&Partition], many: bool) -> Shape {
     let Some(partition) = scene.chosen_partition() else {
         return classed("div", "head").with([shape("h2").say("Logs ").with([shape("small").say("no topic yet")])]);
     };
     let is_alone = partition.replicas.len() < 2;
     let partitions = scene.partitions_of(&partition.topic);
     let leader = partition.leader.as_deref().unwrap_or("–");
-    let title = if is_alone { partition.topic.clone() } else { partition.name.clone() };
+    let title = match is_alone {
+        _ if many => "Logs".to_owned(),
+        true => partition.topic.clone(),
+        false => partition.name.clone(),
+    };
     let mut words = format!("leader {leader} · epoch {}", partition.leader_epoch);
-    if is_alone {
+    if many {
+        words = format!("{} partitions of several topics, one copy each", shown.len());
+    } else if is_alone {
         words = format!("partitions {} · {words}", partitions.len());
     } else {
         let enough = match partition.min_isr {
@@ -69,7 +79,7 @@ pub(crate) fn key(partition: &Partition, replica: &Replica) -> String {
     format!("{}/{}", replica.broker, partition.name)
 }
 
-fn row(scene: &Scene, partition: &Partition, sight: &Sight) -> Shape {
+fn row(scene: &Scene, partition: &Partition, sight: &Sight, has_name: bool) -> Shape {
     let name = &partition.name;
     let scroll = |way: i64, sign: &'static str, label: &'static str, title: &'static str, off: bool| {
         shape("button")
@@ -86,9 +96,10 @@ fn row(scene: &Scene, partition: &Partition, sight: &Sight) -> Shape {
         scroll(1, "›", "Later records", "Later records (Page Down)", sight.held.is_none()),
     ])];
     for (line, replica) in partition.replicas.iter().enumerate() {
+        let alone = if has_name { name.clone() } else { partition.partition.to_string() };
         let (title, word) = match (is_alone, replica.standing) {
-            (true, Standing::Leader) => (partition.partition.to_string(), format!("led by {}", replica.broker)),
-            (true, _) => (partition.partition.to_string(), "no leader".to_owned()),
+            (true, Standing::Leader) => (alone, format!("led by {}", replica.broker)),
+            (true, _) => (alone, "no leader".to_owned()),
             (false, Standing::Leader) => (replica.broker.clone(), format!("leader, e{}", partition.leader_epoch)),
             (false, _) if replica.believes.is_some() => (replica.broker.clone(), "believes it leads".to_owned()),
             (false, it) => (replica.broker.clone(), it.word().to_owned()),
@@ -102,7 +113,7 @@ fn row(scene: &Scene, partition: &Partition, sight: &Sight) -> Shape {
                 .with([shape("b").say(title), glyph(replica.standing.glyph()), shape("small").say(word)]),
         );
     }
-    let pointers = pointers(scene, name);
+    let pointers = pointers(scene, name, sight);
     let mut told = format!(
         "{name}: log start {}, high watermark {}, log end {}",
         partition.log_start, partition.high_watermark, partition.log_end
@@ -177,15 +188,18 @@ fn elements(scene: &Scene, partition: &Partition, sight: &Sight, pointers: &[Poi
     // Beside the beginning of the axis there is no room for its words.
     let near = partition.high_watermark - sight.first < 3;
     shapes.extend(rule(if near { "rule hw near" } else { "rule hw" }, partition.high_watermark, high));
-    shapes.extend(pointers.iter().filter_map(|it| {
+    for it in pointers {
         let class = match (it.is_committed, it.is_right) {
-            (true, _) => "ptr kept",
+            (true, false) => "ptr kept",
+            (true, true) => "ptr kept second",
             (false, true) => "ptr second",
             (false, false) => "ptr",
         };
-        let words = shape("span").say(format!("{} ", it.who)).with([shape("b").say(number(it.offset))]);
-        Some(classed("i", class).named(&it.who).set("style", in_sight(it.offset)?).with([words]))
-    }));
+        if let Some(at) = in_sight(it.offset.max(sight.first)) {
+            let words = shape("span").say(it.words.clone());
+            shapes.push(classed("i", class).named(&it.who).set("style", at).with([words]));
+        }
+    }
     shapes
 }
 
@@ -305,8 +319,8 @@ fn paint_ends(scene: &Scene, partition: &Partition, sight: &Sight, pen: &Pen) {
         pen.voice(&ink.fonts[3], &ink.on_act, "right");
         pen.say(&words, x - 6.5, base, width);
     }
-    for it in pointers(scene, &partition.name) {
-        let Some(x) = in_sight(it.offset) else { continue };
+    for it in pointers(scene, &partition.name, sight) {
+        let Some(x) = in_sight(it.offset.max(sight.first)) else { continue };
         let (align, side) = if it.is_right { ("left", 12.0) } else { ("right", -12.0) };
         pen.begin();
         pen.line(&[(x - 6.0, bottom + 9.0), (x, bottom), (x + 6.0, bottom + 9.0)]);
@@ -316,7 +330,7 @@ fn paint_ends(scene: &Scene, partition: &Partition, sight: &Sight, pen: &Pen) {
             pen.fill(&ink.text);
         }
         pen.voice(&ink.fonts[2], &ink.text, align);
-        pen.say(&format!("{} {}", it.who, number(it.offset)), x + side, bottom + ink.label, 200.0);
+        pen.say(&it.words, x + side, bottom + ink.label, 400.0);
     }
 }
 
@@ -324,39 +338,92 @@ fn paint_ends(scene: &Scene, partition: &Partition, sight: &Sight, pen: &Pen) {
 struct Pointer {
     who: String,
     offset: i64,
-    /// Its words are right of it.
+    /// What stands beside it, and whether that is right of it.
+    words: String,
     is_right: bool,
     /// A group's committed offset, and not a consumer's position.
     is_committed: bool,
 }
 
-/// Consumers' positions in a partition, and what their groups have committed.
-fn pointers(scene: &Scene, partition: &str) -> Vec<Pointer> {
-    let mut found = Vec::new();
+/// A letter beneath a log is so wide, about; so far from a sign its words begin.
+const LETTER: f64 = 6.4;
+const BESIDE: f64 = 12.0;
+
+/// Consumers' positions in a partition, and what their groups have committed, from left to right.
+fn pointers(scene: &Scene, partition: &str, sight: &Sight) -> Vec<Pointer> {
+    let mut found: Vec<Pointer> = Vec::new();
+    let mut add = |who: &str, offset: i64, is_right: bool, is_committed: bool| {
+        // At one place they are one; so is all that is left of what is in sight, at its edge.
+        let before = |at: i64| at < sight.first;
+        let same = |it: &&mut Pointer| {
+            (it.offset == offset && it.is_committed == is_committed) || (before(it.offset) && before(offset))
+        };
+        let words = format!("{who} {}", number(offset));
+        match found.iter_mut().find(same) {
+            Some(it) => {
+                it.who.push_str(who);
+                it.words = format!("{}, {words}", it.words);
+            }
+            None => {
+                let words = if before(offset) { format!("‹ {words}") } else { words };
+                found.push(Pointer { who: who.to_owned(), offset, words, is_right, is_committed });
+            }
+        }
+    };
+    for group in &scene.view.groups {
+        let share = group.shares.iter().find(|it| it.partition == partition);
+        if let Some(offset) = share.and_then(|it| it.committed) {
+            add(&format!("{} committed", group.name), offset, false, true);
+        }
+    }
     let is_member = |name: &str| scene.view.groups.iter().flat_map(|it| &it.members).any(|it| it.client == name);
     let consumers = scene.view.clients.iter().filter(|it| it.role == Role::Consumer).enumerate();
     for (index, client) in consumers {
         let position = client.positions.iter().find(|it| it.partition == partition);
         if let Some(offset) = position.and_then(|it| it.offset) {
-            let is_right = index % 2 == 1 || is_member(&client.name);
-            found.push(Pointer { who: client.name.clone(), offset, is_right, is_committed: false });
+            add(&client.name, offset, index % 2 == 1 || is_member(&client.name), false);
         }
     }
-    for group in &scene.view.groups {
-        let share = group.shares.iter().find(|it| it.partition == partition);
-        if let Some(offset) = share.and_then(|it| it.committed) {
-            let who = format!("{} committed", group.name);
-            found.push(Pointer { who, offset, is_right: false, is_committed: true });
-        }
-    }
+    ordered::sort_by_key(&mut found, |it| (it.offset, !it.is_committed));
+    let x = |offset: i64| (offset.max(sight.first) - sight.first) as f64 * scene.cell;
+    find_room(&mut found, scene.columns as f64 * scene.cell, x);
     found
 }
 
-/// What a cell says: the key, or the value. Of a long one that ends with a number, such as a workload's, its end tells more.
+/// On which side of its sign each one's words have room, on an axis so wide; where they have none, they are said at the next sign.
+fn find_room(found: &mut [Pointer], wide: f64, x: impl Fn(i64) -> f64) {
+    let (mut taken, mut carried) = (0.0, String::new());
+    for index in 0..found.len() {
+        let next = found.get(index + 1).map(|it| x(it.offset) - BESIDE);
+        let it = &mut found[index];
+        let at = x(it.offset);
+        if !carried.is_empty() {
+            it.words = format!("{}, {}", std::mem::take(&mut carried), it.words);
+            it.is_right = true;
+        }
+        let long = it.words.chars().count() as f64 * LETTER;
+        let fits_left = at - BESIDE - long >= taken && !it.words.contains(',');
+        let fits_right = at + BESIDE + long <= next.unwrap_or(wide);
+        it.is_right = if it.is_right { fits_right || !fits_left } else { !fits_left };
+        taken = if it.is_right { at + BESIDE + long } else { at + BESIDE };
+        if it.is_right && !fits_right && next.is_some() {
+            carried = std::mem::take(&mut it.words);
+            taken = at + BESIDE;
+        }
+    }
+}
+
+/// What a cell says: the key, or the value; both where both are short, and of what deletes its key that it has no value. Of a long one
+/// that ends with a number, such as a workload's, its end tells more.
 fn name_of(record: &Record) -> String {
-    let name = record.key.as_deref().or(record.value.as_deref()).unwrap_or("–");
+    let name = match (record.key.as_deref(), record.value.as_deref()) {
+        (Some(key), None) => return format!("{key} –"),
+        (Some(key), Some(value)) if key.len() + value.len() < 5 => return format!("{key} {value}"),
+        (Some(key), Some(value)) if value.len() < 6 && value.starts_with(key) => value,
+        (key, value) => key.or(value).unwrap_or("–"),
+    };
     let count = name.chars().count();
-    if count > 5 && name.ends_with(|it: char| it.is_ascii_digit()) {
+    if count > 6 && name.ends_with(|it: char| it.is_ascii_digit()) {
         let end: String = name.chars().skip(count - 4).collect();
         return format!("…{end}");
     }
@@ -374,4 +441,38 @@ fn cell(scene: &Scene, (row, is_there): (&str, bool), record: &Record) -> Shape 
         .number("data-offset", offset)
         .set("data-do", format!("record:{row}:{offset}"))
         .with([shape("span").say(name_of(record)), shape("small").say(format!("e{epoch}"))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Offsets and words, each cell 44 pixels wide: what stands left of its sign, right of it, or at a later one.
+    #[test]
+    fn no_words_beneath_a_log_are_cut_off_or_on_others() {
+        let placed = |of: &[(i64, &str, bool)]| -> Vec<(bool, String)> {
+            let pointer = |it: &(i64, &str, bool)| Pointer {
+                who: it.1.to_owned(),
+                offset: it.0,
+                words: format!("{} {}", it.1, it.0),
+                is_right: it.2,
+                is_committed: false,
+            };
+            let mut found: Vec<Pointer> = of.iter().map(pointer).collect();
+            find_room(&mut found, 528.0, |offset| offset as f64 * 44.0);
+            found.into_iter().map(|it| (it.is_right, it.words)).collect()
+        };
+        let is = |of: &[(bool, &str)]| of.iter().map(|it| (it.0, it.1.to_owned())).collect::<Vec<_>>();
+        assert_eq!(
+            placed(&[(3, "kitchen", false), (3, "billing", true)]),
+            is(&[(false, "kitchen 3"), (true, "billing 3")])
+        );
+        // Left of offset 1 there is no room for a group's words, and right of it is the other sign.
+        let beside = placed(&[(1, "g committed", false), (2, "b", true)]);
+        assert_eq!(beside, is(&[(true, ""), (true, "g committed 1, b 2")]));
+        assert_eq!(placed(&[(12, "c1", true)]), is(&[(false, "c1 12")]), "at the right edge");
+        let same = placed(&[(0, "c1", true), (0, "c2", true)]);
+        assert_eq!(same, is(&[(true, ""), (true, "c1 0, c2 0")]));
+        assert_eq!(placed(&[(9, "g committed", false), (9, "c1", true)])[0], (false, "g committed 9".to_owned()));
+    }
 }

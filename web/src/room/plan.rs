@@ -37,12 +37,19 @@ pub(crate) struct Plan {
     pub(crate) controllers: usize,
     /// Lines in a broker's card.
     pub(crate) slots: usize,
+    /// Clients on the left and on the right.
+    pub(crate) clients: (usize, usize),
 }
 
 /// Where the brokers of a wide drawing begin, and how wide all of them are together.
 const FIELD: (f64, f64) = (150.0, 400.0);
-/// A client's card, wide and narrow.
-const CLIENT: [(f64, f64); 2] = [(122.0, 62.0), (112.0, 62.0)];
+/// A client's card, wide and narrow: how wide, and how high where there is room, as there is for so many on a side; and where not.
+const CLIENT: [f64; 2] = [122.0, 112.0];
+const ROOMY: f64 = 62.0;
+const CLOSE: f64 = 44.0;
+const FEW: [usize; 2] = [4, 3];
+/// Between two that are close to each other.
+const APART: f64 = 5.0;
 /// A controller's hexagon.
 const HEXAGON: (f64, f64) = (46.0, 40.0);
 
@@ -99,12 +106,29 @@ impl Plan {
 
     /// Width and height of the drawing.
     pub(crate) fn size(self) -> (f64, f64) {
+        let (left, right) = self.clients;
         if self.narrow {
-            (358.0, 2.0 * (CLIENT[1].1 + 40.0) + self.field() + self.cellar())
+            (358.0, self.beyond(left) + self.beyond(right) + self.field() + self.cellar())
         } else {
             let cellar = if self.rows().len() == 1 { self.cellar() } else { 0.0 };
-            (700.0, (self.field() + cellar + 32.0).max(296.0))
+            let clients = left.max(right) as f64 * (CLOSE + APART);
+            (700.0, (self.field() + cellar + 32.0).max(296.0).max(clients))
         }
+    }
+
+    /// How high a client's card is, of so many on its side.
+    fn client_height(self, count: usize) -> f64 {
+        if count > FEW[usize::from(self.narrow)] { CLOSE } else { ROOMY }
+    }
+
+    /// The height of a phone's rows of clients.
+    fn band(self, count: usize) -> f64 {
+        count.div_ceil(FEW[1]) as f64 * (self.client_height(count) + APART) - APART
+    }
+
+    /// What a phone has above its brokers, or below: clients and their ways, or nobody and what hangs out of a card.
+    fn beyond(self, count: usize) -> f64 {
+        if count == 0 { 18.0 } else { self.band(count) + 40.0 }
     }
 
     /// The place of a broker, the first being 0, and how it stands to those beside it.
@@ -123,7 +147,7 @@ impl Plan {
             from + (width - w) * column as f64 / (count as f64 - 1.0)
         };
         let first = if self.narrow {
-            CLIENT[1].1 + 40.0
+            self.beyond(self.clients.0)
         } else {
             (self.size().1 - self.field() - if self.rows().len() == 1 { self.cellar() } else { 0.0 }) / 2.0
         };
@@ -138,7 +162,7 @@ impl Plan {
         let x = middle + (index as f64 - (self.controllers as f64 - 1.0) / 2.0) * (w + 4.0) - w / 2.0;
         let (top, _) = self.broker(0);
         let y = if self.narrow {
-            self.size().1 - CLIENT[1].1 - 40.0 - h
+            self.size().1 - self.beyond(self.clients.1) - h
         } else if self.rows().len() == 1 {
             top.y + top.h + 18.0
         } else {
@@ -151,10 +175,13 @@ impl Plan {
     pub(crate) fn client(self, seat: Seat, index: usize, count: usize) -> Place {
         let (width, height) = self.size();
         let right = seat == Seat::Right;
-        let (w, h) = CLIENT[usize::from(self.narrow)];
-        let share = (index as f64 + 0.5) / count.max(1) as f64;
+        let (w, h) = (CLIENT[usize::from(self.narrow)], self.client_height(count));
+        let place = |index: usize, count: usize| (index as f64 + 0.5) / count.max(1) as f64;
+        let share = place(index, count);
         if self.narrow {
-            let y = if right { height - h - 1.0 } else { 1.0 };
+            let (row, column) = (index / FEW[1], index % FEW[1]);
+            let top = if right { height - self.band(count) - 1.0 } else { 1.0 };
+            let (y, share) = (top + row as f64 * (h + APART), place(column, (count - row * FEW[1]).min(FEW[1])));
             Place { x: (width * share - w / 2.0).clamp(0.5, width - w - 0.5), y, w, h }
         } else {
             let x = if right { width - w - 0.5 } else { 0.5 };
@@ -264,14 +291,15 @@ mod tests {
 
     #[test]
     fn cards_do_not_overlap_and_stay_inside() {
-        for (narrow, brokers, controllers) in
-            (0..2).flat_map(|it| (1..8).flat_map(move |brokers| [0, 3].map(|quorum| (it == 1, brokers, quorum))))
-        {
-            let plan = Plan { narrow, brokers, controllers, slots: 3 };
+        let plans = [false, true].into_iter().flat_map(|narrow| (1..8).map(move |brokers| (narrow, brokers)));
+        let plans = plans.flat_map(|(narrow, brokers)| [0, 3].map(|quorum| (narrow, brokers, quorum)));
+        let crowds = [(3, 2), (1, 0), (1, 5), (2, 6), (5, 1), (4, 10)];
+        for ((narrow, brokers, controllers), (lefts, rights)) in plans.flat_map(|it| crowds.map(|crowd| (it, crowd))) {
+            let plan = Plan { narrow, brokers, controllers, slots: 3, clients: (lefts, rights) };
             let mut places: Vec<Place> = (0..brokers).map(|it| plan.broker(it).0).collect();
             places.extend((0..controllers).map(|it| plan.controller(it)));
-            places.extend((0..3).map(|it| plan.client(Seat::Left, it, 3)));
-            places.extend((0..2).map(|it| plan.client(Seat::Right, it, 2)));
+            places.extend((0..lefts).map(|it| plan.client(Seat::Left, it, lefts)));
+            places.extend((0..rights).map(|it| plan.client(Seat::Right, it, rights)));
             let (width, height) = plan.size();
             for (index, a) in places.iter().enumerate() {
                 let inside = a.x >= 0.0 && a.y >= 0.0 && a.x + a.w <= width && a.y + a.h <= height;
@@ -287,7 +315,7 @@ mod tests {
     #[test]
     fn a_link_to_the_broker_above_passes_beside_those_below() {
         for (slots, clients) in [(1, 2), (1, 3), (2, 2), (3, 3)] {
-            let plan = Plan { narrow: false, brokers: 3, controllers: 3, slots };
+            let plan = Plan { narrow: false, brokers: 3, controllers: 3, slots, clients: (clients, clients) };
             for (index, side) in (0..clients).flat_map(|it| [(it, Seat::Left), (it, Seat::Right)]) {
                 let link = plan.link((plan.client(side, index, clients), side), plan.broker(0));
                 for (x, y) in (0..100).map(|it| point(link, f64::from(it) / 100.0)) {
@@ -303,7 +331,7 @@ mod tests {
     #[test]
     fn a_link_between_brokers_passes_beside_the_controllers() {
         for slots in 1..4 {
-            let plan = Plan { narrow: false, brokers: 3, controllers: 3, slots };
+            let plan = Plan { narrow: false, brokers: 3, controllers: 3, slots, clients: (3, 2) };
             for (x, y) in [1, 2].into_iter().flat_map(|it| {
                 (0..100).map(move |at| point(plan.link(plan.broker(0), plan.broker(it)), f64::from(at) / 100.0))
             }) {
@@ -320,7 +348,7 @@ mod tests {
     #[test]
     fn a_link_goes_from_edge_to_edge_and_back_the_same_way() {
         for narrow in [false, true] {
-            let plan = Plan { narrow, brokers: 3, controllers: 0, slots: 3 };
+            let plan = Plan { narrow, brokers: 3, controllers: 0, slots: 3, clients: (3, 2) };
             let client = (plan.client(Seat::Left, 0, 3), Seat::Left);
             for index in 0..3 {
                 let broker = plan.broker(index);

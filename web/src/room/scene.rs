@@ -317,12 +317,19 @@ impl Scene {
         self.view.partitions.iter().filter(|it| it.topic == topic).collect()
     }
 
-    /// The partitions whose logs are in sight: the chosen one, or, where each has but one copy, those of its topic.
+    /// The partitions whose logs are in sight: the chosen one, or, where each has but one copy, all, or at least those of its topic.
     pub(crate) fn shown(&self) -> Vec<&Partition> {
         let Some(chosen) = self.chosen_partition() else { return Vec::new() };
+        let few = |it: &[&Partition]| it.len() <= LOGS && it.iter().all(|it| it.replicas.len() < 2);
+        let all: Vec<&Partition> = self.view.partitions.iter().filter(|it| !stage::is_internal(it)).collect();
         let of_topic = self.partitions_of(&chosen.topic);
-        let alone = of_topic.len() <= LOGS && of_topic.iter().all(|it| it.replicas.len() < 2);
-        if alone { of_topic } else { vec![chosen] }
+        if few(&all) && !stage::is_internal(chosen) {
+            all
+        } else if few(&of_topic) {
+            of_topic
+        } else {
+            vec![chosen]
+        }
     }
 
     /// A copy by its name (`b1/orders-0`), and the partition that it is of.

@@ -48,12 +48,7 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
         });
     }
     if !scene.flies() {
-        let waits = waits(scene, plan, &spots);
-        let told = waits.len() <= TOLD;
-        for it in &waits {
-            labels.take(it.at, (14.0, 14.0));
-            drawn.push(waiting(scene, it, told));
-        }
+        drawn.extend(waits(scene, plan, &spots, &mut labels).iter().map(|it| waiting(scene, it)));
         drawn.extend(flight::draw(scene, plan, &spots, &mut labels));
     }
     let stage = classed("svg", "stage")
@@ -70,11 +65,13 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
 pub(crate) fn plan(scene: &Scene) -> Plan {
     let brokers = scene.view.brokers.iter().filter(|it| it.is_broker).count();
     let shown = scene.view.partitions.iter().filter(|it| !is_internal(it)).count();
+    let consumers = scene.view.clients.iter().filter(|it| it.role == Role::Consumer).count();
     Plan {
         narrow: scene.narrow,
         brokers,
         controllers: scene.view.brokers.len() - brokers,
         slots: shown.clamp(1, SLOTS),
+        clients: (scene.view.clients.len() - consumers, consumers),
     }
 }
 
@@ -178,9 +175,11 @@ fn links(scene: &Scene, plan: Plan, spots: &[Spot<'_>], labels: &mut Labels) -> 
     }
     for (a, b, us) in &view.delays {
         if let Some(link) = way(plan, spots, a, b) {
-            let (x, y) = point(link, 0.5);
+            let at = point(link, 0.5);
+            let words = format!("+{}", left(*us));
+            let (x, y) = labels.place(&words, at, [-5.0, 14.0]).unwrap_or(at);
             let slow = classed("g", "slow").named(&format!("slow {a} {b}"));
-            shapes.push(slow.with([says("c tiny", x, y - 5.0, format!("+{}", left(*us)))]));
+            shapes.push(slow.with([says("c tiny", x, y, words)]));
         }
     }
     shapes
@@ -244,19 +243,31 @@ fn client_card(scene: &Scene, client: &Client, place: Place) -> Shape {
         Role::Producer => format!("{} pending", grouped(client.pending)),
     };
     let label = format!("{title}, {first}, {second}");
-    card(scene, &client.name, "card", !client.state.runs(), label)
-        .with([
-            rect(place, "9"),
-            says("b", x + 11.0, y + 20.0, title),
-            says("dim", x + 11.0, y + 36.0, first),
-            says(if client.role == Role::Wire { "dim tiny" } else { "dim" }, x + 11.0, y + 51.0, second),
-        ])
-        .with_all(next_timer(scene, &client.name, timer_place(place)))
+    let mut lines = vec![first, second];
+    if is_close(place) {
+        lines = vec![match client.role {
+            _ if !client.state.runs() => lines.swap_remove(1),
+            Role::Consumer => lines.join(" · "),
+            Role::Producer | Role::Wire => lines.swap_remove(0),
+        }];
+    }
+    let mut shapes = vec![rect(place, "9"), says("b", x + 11.0, y + if is_close(place) { 18.0 } else { 20.0 }, title)];
+    for (index, line) in lines.into_iter().enumerate() {
+        let class = if client.role == Role::Wire && index == 1 { "dim tiny" } else { "dim" };
+        shapes.push(says(class, x + 11.0, y + [36.0, 51.0][index], line));
+    }
+    let card = card(scene, &client.name, "card", !client.state.runs(), label).with_all(shapes);
+    card.with_all(next_timer(scene, &client.name, timer_place(place), !is_close(place)))
+}
+
+/// True for a client's card that has room for two lines only.
+fn is_close(card: Place) -> bool {
+    card.h < 50.0
 }
 
 /// Where in a client's card its timer is.
 fn timer_place(card: Place) -> (f64, f64) {
-    (card.x + card.w - 15.0, card.y + 47.0)
+    (card.x + card.w - 15.0, card.y + if is_close(card) { 32.0 } else { 47.0 })
 }
 
 /// Where in the broker's card its timer is.
@@ -270,16 +281,17 @@ fn due<'a>(scene: &'a Scene, process: &str) -> Option<(&'a Timer, u64)> {
     scene.view.timers.iter().find(of).and_then(|it| Some((it, it.since_us?)))
 }
 
-/// A process's next deadline as an arc that runs out, with what is left of it.
-fn next_timer(scene: &Scene, process: &str, (x, y): (f64, f64)) -> Vec<Shape> {
+/// A process's next deadline as an arc that runs out, with what is left of it where there is room.
+fn next_timer(scene: &Scene, process: &str, (x, y): (f64, f64), with_words: bool) -> Vec<Shape> {
     let Some((timer, since)) = due(scene, process).filter(|_| !scene.flies()) else { return Vec::new() };
     let told = format!("{}: {} left", timer.what, left(timer.at_us - scene.view.time_us));
     let mut arc = arc(scene.view.time_us, since, timer.at_us, x, y, 5.5);
     arc.children.push(shape("title").say(told));
-    vec![
-        arc.set("data-timer", timer.what.clone()),
-        says("dim r tiny", x - 10.0, y + 4.0, left(timer.at_us - scene.view.time_us)),
-    ]
+    let mut shapes = vec![arc.set("data-timer", timer.what.clone())];
+    if with_words {
+        shapes.push(says("dim r tiny", x - 10.0, y + 4.0, left(timer.at_us - scene.view.time_us)));
+    }
+    shapes
 }
 
 /// How much of a time is left, 1 to 0.
@@ -342,6 +354,8 @@ fn hexagon(scene: &Scene, node: &Broker, place: Place) -> Shape {
     let under = match node.quorum_epoch {
         Some(epoch) => format!("quorum epoch {epoch}"),
         None if runs && node.state == State::Up => String::new(),
+        // Longer words would be on its neighbour's.
+        None if node.state == State::Down => "offline".to_owned(),
         None => node.state.word().to_owned(),
     };
     let mut shape = card(scene, &node.name, "card hexagon", !runs, label).with([
@@ -407,7 +421,7 @@ fn broker_card(scene: &Scene, broker: &Broker, place: Place) -> Shape {
     let is_long = has_many_words(scene, broker);
     let state = says("dim", x + 55.0, y + 24.0, said).set("data-state", broker.name.clone());
     let timer = if runs && w > 150.0 && !is_long {
-        next_timer(scene, &broker.name, broker_timer_place(place))
+        next_timer(scene, &broker.name, broker_timer_place(place), true)
     } else {
         Vec::new()
     };
@@ -518,13 +532,13 @@ struct Waiting<'a> {
     rest: String,
     /// On the link, just before it meets the broker.
     at: (f64, f64),
-    /// Where its words are from there.
-    words: (f64, f64),
+    /// Where the middle of its words is, if there is room for them.
+    words: Option<(f64, f64)>,
 }
 
 /// All that wait.
-fn waits<'a>(scene: &'a Scene, plan: Plan, spots: &'a [Spot<'a>]) -> Vec<Waiting<'a>> {
-    let mut waits = Vec::new();
+fn waits<'a>(scene: &'a Scene, plan: Plan, spots: &'a [Spot<'a>], labels: &mut Labels) -> Vec<Waiting<'a>> {
+    let mut waits: Vec<Waiting<'a>> = Vec::new();
     for spot in spots {
         let Who::Node(broker) = spot.who else { continue };
         for client in spots.iter().filter(|it| !it.is_node()) {
@@ -543,28 +557,43 @@ fn waits<'a>(scene: &'a Scene, plan: Plan, spots: &'a [Spot<'a>]) -> Vec<Waiting
                     _ => format!("{count} {} requests wait", wait.what),
                 },
                 rest: left(until_us.saturating_sub(scene.view.time_us)),
-                at: point(link, 0.86),
-                words: if scene.narrow { (11.0, 4.0) } else { (0.0, 19.0) },
+                // Beneath a phone's broker there is what says that it is a controller.
+                at: point(link, if scene.narrow { 0.6 } else { 0.86 }),
+                words: None,
             });
+        }
+    }
+    for it in &waits {
+        labels.take(it.at, (14.0, 14.0));
+    }
+    if waits.len() <= TOLD {
+        for it in &mut waits {
+            it.words = labels.place(&format!("{} {}", it.what, it.rest), it.at, [19.0, -11.0]);
         }
     }
     waits
 }
 
-fn waiting(scene: &Scene, it: &Waiting<'_>, told: bool) -> Shape {
-    let Waiting { client, broker, wait, until_us, what, rest, at: (x, y), words: (dx, dy) } = it;
+fn waiting(scene: &Scene, it: &Waiting<'_>) -> Shape {
+    let Waiting { client, broker, wait, until_us, what, rest, at: (x, y), words } = it;
     let label = format!("{client}: {what}, {rest} left");
-    let class = if scene.narrow { "tiny" } else { "c tiny" };
-    let mut arc = arc(scene.view.time_us, wait.since_us, *until_us, *x, *y, if told { 7.0 } else { 5.0 });
+    let mut arc = arc(scene.view.time_us, wait.since_us, *until_us, *x, *y, it.radius());
     arc.children.push(shape("title").say(label.clone()));
-    let said = if told { format!("{what} {rest}") } else { String::new() };
+    let said = words.map(|(x, y)| says("c tiny", x, y, format!("{what} {rest}")));
     classed("g", "wait")
         .named(&format!("wait of {client} at {broker}"))
         .set("data-wait", (*client).to_owned())
         .set("data-do", format!("process:{broker}"))
         .set("role", "img")
         .set("aria-label", label)
-        .with([arc, says(class, x + dx, y + dy, said)])
+        .with_all([arc].into_iter().chain(said).collect())
+}
+
+impl Waiting<'_> {
+    /// Smaller where there are so many that none has words.
+    fn radius(&self) -> f64 {
+        if self.words.is_some() { 7.0 } else { 5.0 }
+    }
 }
 
 /// What moves in the cluster, in its own units.
@@ -582,17 +611,17 @@ pub(crate) fn paint(scene: &Scene, pen: &Pen) {
         };
         if let Some((timer, since_us)) = due(scene, spot.name()) {
             pen.arc(at.0, at.1, 5.5, rest(now, since_us, timer.at_us));
-            pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, "right");
-            pen.say(&left(timer.at_us - now), at.0 - 10.0, at.1 + 4.0, 60.0);
+            if spot.is_node() || !is_close(spot.place) {
+                pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, "right");
+                pen.say(&left(timer.at_us - now), at.0 - 10.0, at.1 + 4.0, 60.0);
+            }
         }
     }
-    let waits = waits(scene, plan, &spots);
-    let told = waits.len() <= TOLD;
-    for it in &waits {
-        pen.arc(it.at.0, it.at.1, if told { 7.0 } else { 5.0 }, rest(now, it.wait.since_us, it.until_us));
-        if told {
-            pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, if scene.narrow { "left" } else { "center" });
-            pen.say_over(&format!("{} {}", it.what, it.rest), it.at.0 + it.words.0, it.at.1 + it.words.1);
+    for it in &waits(scene, plan, &spots, &mut Labels::beside(&spots)) {
+        pen.arc(it.at.0, it.at.1, it.radius(), rest(now, it.wait.since_us, it.until_us));
+        if let Some((x, y)) = it.words {
+            pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, "center");
+            pen.say_over(&format!("{} {}", it.what, it.rest), x, y);
         }
     }
     flight::paint(scene, plan, &spots, pen);
