@@ -13,10 +13,10 @@ function together(arrived) {
     // The kinds of parts as there, and what has no one kind.
     const [HEAD, TAIL, OPCODE, DECLARATION, GET, SET, TYPE, BRANCH, CONDITIONAL, CALLEE, CONSTANT, ADDED, BESIDE, KEPT, ADDRESS, LOADED, STORED, TARGETS, REST, SEVERAL] = Array(20).keys();
     const KINDS = SEVERAL;
-    const FIRST = 16 + 4 * KINDS;
+    const FIRST = 16 + 8 * KINDS;
     // The last four bytes are the sum of all before them: bytes with the right one are as they were written.
     const written = bytes.length - 4;
-    if (!begins(0x70, 0x72, 0x74, 0x32) || written < FIRST) damaged();
+    if (!begins(0x70, 0x72, 0x74, 0x33) || written < FIRST) damaged();
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     let sum = 0x811c9dc5 | 0;
     for (let it = 0; it < written; it++) sum = Math.imul(sum ^ bytes[it], 0x01000193);
@@ -24,25 +24,29 @@ function together(arrived) {
     // Both sides of what is imported and exported are numbered: of two versions they would fit, and mean other things.
     if (view.getUint32(12, true) !== VERSION) throw new Error("the engine's file is of another version than the script that loads it; reload the page");
     const length = view.getUint32(4, true);
-    const lengths = Array.from({ length: KINDS }, (_, it) => view.getUint32(16 + 4 * it, true));
+    const [lengths, packed] = [16, 20].map((at) => Array.from({ length: KINDS }, (_, it) => view.getUint32(at + 8 * it, true)));
     let begin = FIRST;
-    let pairs = begin + lengths.reduce((sum, it) => sum + it);
+    let pairs = begin + packed.reduce((sum, it) => sum + it);
     if (pairs > written) damaged();
-    // A part as it was before bytes stood for pairs.
-    const parts = lengths.map((own) => {
-        const coded = bytes.subarray(begin, begin += own);
+    // A part as it was before it was packed, and before bytes stood for pairs.
+    const parts = lengths.map((own, kind) => {
+        const size = own >>> 4, context = own & 15, here = bytes.subarray(begin, begin += packed[kind]);
+        if (size > length || context === 15 && here.length !== size || context > 8 && context < 15) damaged();
+        const coded = context === 15 ? here : unpacked(here, size, context);
         const texts = Array.from({ length: 256 }, (_, code) => [code]);
-        for (let left = bytes[pairs++]; left > 0; left--) {
+        let left = bytes[pairs++];
+        if (left === 0) return coded;
+        for (; left > 0; left--) {
             if (pairs + 3 > written) damaged();
             const text = texts[bytes[pairs]] = [...texts[bytes[pairs + 1]], ...texts[bytes[pairs + 2]]];
             if (text.length > length) damaged();
             pairs += 3;
         }
-        let size = 0;
-        for (let it = 0; it < own; it++) size += texts[coded[it]].length;
-        if (size > length) damaged();
-        const part = new Uint8Array(size);
-        for (let it = 0, at = 0; it < own; it++) {
+        let full = 0;
+        for (let it = 0; it < size; it++) full += texts[coded[it]].length;
+        if (full > length) damaged();
+        const part = new Uint8Array(full);
+        for (let it = 0, at = 0; it < size; it++) {
             const text = texts[coded[it]];
             for (let index = 0; index < text.length; index++) part[at++] = text[index];
         }
@@ -143,4 +147,129 @@ function together(arrived) {
     if (unread || pairs !== written || at + parts[TAIL].length !== length) damaged();
     out.set(parts[TAIL], at);
     return out.subarray(0, length);
+}
+/**
+ * What LZMA packed in bits of its own, by their odds: so many bytes, of which the first bits of the one before choose a byte's odds.
+ * It is bytes, and again what stood so far back: as far as one of the last four times, or another distance.
+ */
+function unpacked(bytes, size, context) {
+    if (bytes.length < 5) throw new Error("the engine's file makes no sense");
+    const out = new Uint8Array(size);
+    // Where the odds of each decision are; those that depend on the state or are trees of bits, where they begin.
+    const [AGAIN, SAME, NOT_LAST, NOT_SECOND, NOT_THIRD, LONGER, SLOT, NEAR, ALIGNED, LENGTH, SAME_LENGTH, BYTE] = [0, 12, 24, 36, 48, 60, 72, 328, 456, 472, 746, 1020];
+    const odds = new Uint16Array(BYTE + (0x300 << context)).fill(1024);
+    // The range that is left, and where in it the bits are. The first byte is always 0.
+    const coder = new Uint32Array([0xffffffff, new DataView(bytes.buffer, bytes.byteOffset).getUint32(1)]);
+    let next = 5;
+    const narrow = (range, code) => {
+        const isNarrow = range < 0x1000000;
+        coder[0] = isNarrow ? range << 8 : range;
+        coder[1] = isNarrow ? code << 8 | bytes[next++] : code;
+    };
+    const bit = (which) => {
+        const odd = odds[which], range = coder[0], code = coder[1];
+        const bound = Math.imul(range >>> 11, odd) >>> 0;
+        if (code < bound) {
+            odds[which] = odd + (2048 - odd >> 5);
+            narrow(bound, code);
+            return 0;
+        }
+        odds[which] = odd - (odd >> 5);
+        narrow(range - bound, code - bound);
+        return 1;
+    };
+    const even = () => {
+        const half = coder[0] >>> 1, code = coder[1];
+        narrow(half, code < half ? code : code - half);
+        return code < half ? 0 : 1;
+    };
+    const tree = (from, bits) => {
+        let it = 1;
+        for (let left = bits; left > 0; left--) it = it << 1 | bit(from + it);
+        return it - (1 << bits);
+    };
+    // The lowest bit first.
+    const upwards = (from, bits) => {
+        let it = 1, value = 0;
+        for (let index = 0; index < bits; index++) {
+            const one = bit(from + it);
+            it = it << 1 | one;
+            value |= one << index;
+        }
+        return value;
+    };
+    const span = (from) => {
+        if (!bit(from)) return 2 + tree(from + 2, 3);
+        return bit(from + 1) ? 18 + tree(from + 18, 8) : 10 + tree(from + 10, 3);
+    };
+    const distance = (length) => {
+        const slot = tree(SLOT + (Math.min(length - 2, 3) << 6), 6);
+        if (slot < 4) return slot;
+        const bits = (slot >> 1) - 1, first = (2 | slot & 1) << bits;
+        if (slot < 14) return first + upwards(NEAR + first - slot, bits);
+        let high = 0;
+        for (let left = bits - 4; left > 0; left--) high = high << 1 | even();
+        return first + (high << 4) + upwards(ALIGNED, 4);
+    };
+    // Up to 6: bytes of late.
+    let state = 0;
+    let last = 0, second = 0, third = 0, fourth = 0;
+    for (let at = 0; at < size;) {
+        if (!bit(AGAIN + state)) {
+            const from = BYTE + 0x300 * (at > 0 ? out[at - 1] >> 8 - context : 0);
+            let byte = 1;
+            if (state > 6) {
+                // It is not the one that would have gone on with what was there before: as long as it is like that, that says much.
+                let other = out[at - last - 1];
+                for (let like = true; like && byte < 256; other <<= 1) {
+                    const expected = other >> 7 & 1, one = bit(from + (1 + expected << 8) + byte);
+                    byte = byte << 1 | one;
+                    like = one === expected;
+                }
+            }
+            // Most bits of all are read here: as `bit` reads them, without its calls.
+            let range = coder[0], code = coder[1];
+            while (byte < 256) {
+                const which = from + byte, odd = odds[which];
+                const bound = Math.imul(range >>> 11, odd) >>> 0;
+                byte <<= 1;
+                if (code < bound) {
+                    range = bound;
+                    odds[which] = odd + (2048 - odd >> 5);
+                } else {
+                    range = range - bound >>> 0;
+                    code = code - bound >>> 0;
+                    odds[which] = odd - (odd >> 5);
+                    byte |= 1;
+                }
+                if (range < 0x1000000) {
+                    range = range << 8 >>> 0;
+                    code = (code << 8 | bytes[next++]) >>> 0;
+                }
+            }
+            coder[0] = range;
+            coder[1] = code;
+            out[at++] = byte;
+            state = state < 4 ? 0 : state < 10 ? state - 3 : state - 6;
+            continue;
+        }
+        let length = 1;
+        if (!bit(SAME + state)) {
+            [second, third, fourth] = [last, second, third];
+            length = span(LENGTH);
+            last = distance(length);
+            state = state < 7 ? 7 : 10;
+        } else {
+            let isLonger = true;
+            if (!bit(NOT_LAST + state)) isLonger = bit(LONGER + state) === 1;
+            else if (!bit(NOT_SECOND + state)) [last, second] = [second, last];
+            else if (!bit(NOT_THIRD + state)) [last, second, third] = [third, last, second];
+            else [last, second, third, fourth] = [fourth, last, second, third];
+            if (isLonger) length = span(SAME_LENGTH);
+            state = (state < 7 ? 8 : 11) + (isLonger || state > 6 ? 0 : 1);
+        }
+        if (last >= at || at + length > size) throw new Error("the engine's file makes no sense");
+        for (; length > 0; length--, at++) out[at] = out[at - last - 1];
+    }
+    return out;
 }
