@@ -8,7 +8,7 @@ use crate::controller::{Due, KNOCK_INTERVAL_MS, MAX_ELECTIONS};
 use crate::deferred::Committed;
 use crate::event::Event;
 use crate::gateway::refusals::refuse;
-use crate::image::BrokerImage;
+use crate::image::{BrokerImage, Image};
 use crate::input::ConnId;
 use crate::node::Node;
 use crate::outbox::{CallError, Outbox};
@@ -145,9 +145,11 @@ impl Node {
     fn knock(&mut self, id: NodeId, out: &mut Outbox) {
         self.controller.contacts.knocking(id);
         let Some(broker) = self.controller.image().broker(id).filter(|it| !it.fenced) else { return };
-        let as_voter = self.quorum.endpoint_of_voter(id);
-        let as_voter = as_voter.map(|it| Endpoint { node: id, host: it.host, port: it.port });
-        let Some(to) = as_voter.or_else(|| door_of(broker, &self.config.inter_broker_listener_name)) else { return };
+        let as_controller = controller_door(self.controller.image(), id, &self.config.controller_listener_names);
+        let as_voter =
+            || self.quorum.endpoint_of_voter(id).map(|it| Endpoint { node: id, host: it.host, port: it.port });
+        let as_broker = || door_of(broker, &self.config.inter_broker_listener_name);
+        let Some(to) = as_controller.or_else(as_voter).or_else(as_broker) else { return };
         let body = RequestBody::ApiVersions(ApiVersionsRequest {
             client_software_name: Str::from_static("vivarium"),
             client_software_version: Str::from_static(env!("CARGO_PKG_VERSION")),
@@ -242,12 +244,18 @@ fn door_of(broker: &BrokerImage, listener: &Str) -> Option<Endpoint> {
     Some(Endpoint { node: broker.id, host: endpoint.host.clone(), port: endpoint.port })
 }
 
+/// Where a controller says that it is reached. What `controller.quorum.voters` says of it may be an address that it has left.
+fn controller_door(image: &Image, id: NodeId, listeners: &[Str]) -> Option<Endpoint> {
+    let endpoints = &image.controller(id)?.endpoints;
+    let endpoint = listeners.iter().find_map(|name| endpoints.get(name))?;
+    Some(Endpoint { node: id, host: endpoint.host.clone(), port: endpoint.port })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::Image;
-    use protocol::messages::RegisterBrokerRecord;
     use protocol::messages::register_broker_record::BrokerEndpoint;
+    use protocol::messages::{RegisterBrokerRecord, RegisterControllerRecord, register_controller_record};
     use protocol::{MetadataRecord, Offset};
 
     #[test]
@@ -273,5 +281,29 @@ mod tests {
         assert_eq!(door(&two, ""), None, "a controller alone does not know which");
         assert_eq!(door(&two, "OTHER"), None);
         assert_eq!(door(&[("EXTERNAL", 1)], ""), Some(1), "there is no other");
+    }
+
+    #[test]
+    fn a_controller_is_knocked_at_where_it_says_it_is() {
+        let listener = |name: &'static str, port| register_controller_record::ControllerEndpoint {
+            name: Str::from_static(name),
+            host: Str::from_static("new"),
+            port,
+            ..Default::default()
+        };
+        let record = RegisterControllerRecord {
+            controller_id: 2,
+            end_points: vec![listener("OTHER", 1), listener("CONTROLLER", 2)],
+            ..RegisterControllerRecord::default()
+        };
+        let mut image = Image::default();
+        image.apply(Offset(0), &MetadataRecord::RegisterController(record)).expect("it is sound");
+        let door = |id, names: &[&'static str]| {
+            let names: Vec<Str> = names.iter().copied().map(Str::from_static).collect();
+            controller_door(&image, NodeId(id), &names).map(|it| (it.node, it.host.to_string(), it.port))
+        };
+        assert_eq!(door(2, &["CONTROLLER", "OTHER"]), Some((NodeId(2), "new".into(), 2)));
+        assert_eq!(door(2, &["CONTROLLERS"]), None, "the voters' addresses are all that is known");
+        assert_eq!(door(3, &["CONTROLLER"]), None);
     }
 }
