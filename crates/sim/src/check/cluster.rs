@@ -134,7 +134,7 @@ impl Checks {
         let is_new_leader = partition.leader_epoch.0 > ledger.leader_epoch;
         let leader = partition.leader.and_then(|id| self.nodes.get(&id).copied());
         if let Some(leader) = leader.filter(|_| is_new_leader) {
-            self.elected(index, leader);
+            self.elected(index, leader, partition.leader_epoch.0);
         }
         let ledger = &mut self.partitions[index];
         (ledger.partition_epoch, ledger.leader_epoch) = (partition.partition_epoch, partition.leader_epoch.0);
@@ -142,13 +142,13 @@ impl Checks {
         self.partitions[index].assigned = replicas.iter().filter_map(|id| self.nodes.get(id).copied()).collect();
         self.partitions[index].elr = elr.iter().filter_map(|id| self.nodes.get(id).copied()).collect();
         self.partitions[index].leader = leader;
-        let was_excused = self.may_lose(index);
+        let was_excused = self.may_lack(index, self.partitions[index].high_watermark);
         self.partitions[index].forgive();
         let leader = leader.filter(|_| is_new_leader);
         let ledger = &self.partitions[index];
         let lacks = |pid: &Pid| {
             let has = ledger.has(*pid);
-            has < ledger.high_watermark && !was_excused && !self.is_excused(*pid, index, has)
+            has < ledger.high_watermark && !was_excused && !self.is_excused(*pid, index, has, ledger.high_watermark)
         };
         let (check, pid, role) = match (leader.filter(lacks), in_sync.into_iter().find(lacks)) {
             (Some(pid), _) => (Check::LeaderCompleteness, pid, "is elected"),
@@ -194,7 +194,7 @@ impl Checks {
         let has_left = |it: Pid| !ledger.assigned.is_empty() && !ledger.assigned.contains(&it);
         let lacks = |it: &&Pid| {
             let has = ledger.has(**it);
-            has < offset && !has_left(**it) && !self.is_excused(**it, index, has)
+            has < offset && !has_left(**it) && !self.is_excused(**it, index, has, offset)
         };
         if let Some(pid) = leader_isr(ledger, pid).iter().find(lacks) {
             let what = format!(

@@ -119,8 +119,8 @@ pub(super) struct PartitionLedger {
     pub(super) isr: Vec<Pid>,
     pub(super) elr: Vec<Pid>,
     pub(super) leader: Option<Pid>,
-    /// Somebody asked for an unclean election, and there was one.
-    pub(super) unclean: bool,
+    /// The newest epoch whose leader may have been elected uncleanly: of what is older than that, it may lack what it likes.
+    pub(super) unclean_epoch: i32,
     /// The last record of each client.
     last: Vec<(Pid, u64)>,
 }
@@ -153,6 +153,8 @@ pub(super) struct Loss {
     pub(super) acked: u64,
     /// Those that all replicas in sync had, as their producer was told or their leader said.
     pub(super) committed: u64,
+    /// Those of them that no unclean election explains: they are of its leader's epoch, or of a later one.
+    pub(super) newer: u64,
     /// Who sent them.
     pub(super) authors: Vec<Author>,
 }
@@ -226,7 +228,7 @@ impl PartitionLedger {
             isr: Vec::new(),
             elr: Vec::new(),
             leader: None,
-            unclean: false,
+            unclean_epoch: -1,
             last: Vec::new(),
         }
     }
@@ -349,20 +351,28 @@ impl PartitionLedger {
         }
     }
 
+    /// True if an unclean election explains that somebody lacks what is below an offset.
+    pub(super) fn unclean_explains(&self, to: i64) -> bool {
+        self.epochs.at(to - 1).unwrap_or(self.epochs.last()) < self.unclean_epoch
+    }
+
     /// Everything from `end` on is gone; `excused` even if it was committed.
     pub(super) fn cut(&mut self, end: Offset, excused: bool) -> Loss {
         let from = usize::try_from(end.0).unwrap_or(0);
-        let mut loss = Loss { records: 0, acked: 0, committed: 0, authors: Vec::new() };
+        let mut loss = Loss { records: 0, acked: 0, committed: 0, newer: 0, authors: Vec::new() };
         let high_watermark = usize::try_from(self.high_watermark).unwrap_or(0);
         let mut lost = Vec::new();
         for (index, entry) in self.entries.iter_from(from).enumerate() {
             loss.records += 1;
             loss.acked += u64::from(entry.acked);
-            loss.committed += u64::from(entry.acked_by_all || (self.is_replicated() && from + index < high_watermark));
+            let is_committed = entry.acked_by_all || (self.is_replicated() && from + index < high_watermark);
+            loss.committed += u64::from(is_committed);
             loss.authors.extend(entry.author);
             let offset = (from + index) as i64;
             let epoch = self.epochs.at(offset).unwrap_or(-1);
-            lost.push((offset, Lost { epoch, entry: *entry, excused }));
+            let is_older = epoch < self.unclean_epoch;
+            loss.newer += u64::from(is_committed && !is_older);
+            lost.push((offset, Lost { epoch, entry: *entry, excused: excused || is_older }));
         }
         for (offset, entry) in lost {
             self.note_lost(offset, entry);

@@ -155,17 +155,22 @@ impl Checks {
         }
     }
 
-    /// True if settings, lost disks or rotten bits allow that a partition loses, by a replica, from an offset on even what is
+    /// True if elections, lost disks or rotten bits allow that a replica lacks, from an offset to another, even what is
     /// committed.
-    pub(super) fn is_excused(&self, pid: Pid, index: usize, from: i64) -> bool {
-        self.partitions[index].rot_excuses(pid, from) || self.may_lose(index)
+    pub(super) fn is_excused(&self, pid: Pid, index: usize, from: i64, to: i64) -> bool {
+        self.partitions[index].rot_excuses(pid, from) || self.may_lack(index, to)
     }
 
-    /// True if settings or lost disks allow that a partition loses even what is committed.
-    pub(super) fn may_lose(&self, index: usize) -> bool {
+    /// True if elections or lost disks allow that a replica lacks even what is committed below an offset.
+    pub(super) fn may_lack(&self, index: usize, to: i64) -> bool {
+        self.partitions[index].unclean_explains(to) || self.may_lose(index)
+    }
+
+    /// True if lost disks allow that a partition loses even what is committed.
+    fn may_lose(&self, index: usize) -> bool {
         let partition = &self.partitions[index];
         let promise = self.topics.get(&partition.topic).cloned().unwrap_or_default();
-        !partition.is_replicated() || promise.unclean || partition.unclean || self.disks_lost(index, &promise)
+        !partition.is_replicated() || self.disks_lost(index, &promise)
     }
 
     /// True if as many brokers died as must have a committed record, and one of them has lost it.
@@ -176,7 +181,7 @@ impl Checks {
 
     /// All from an offset on is lost by a replica; `broken` says why that must not be.
     fn lose(&mut self, event: u64, pid: Pid, index: usize, end: Offset, lost_power: bool, broken: Option<&str>) {
-        let excused = self.is_excused(pid, index, end.0);
+        let excused = self.partitions[index].rot_excuses(pid, end.0) || self.may_lose(index);
         let lost = self.partitions[index].cut(end, excused);
         if lost.records == 0 {
             return;
@@ -201,10 +206,10 @@ impl Checks {
                     "acks=1 waits for the leader alone, which is gone or was replaced before the others had them",
                 ),
                 _ if is_rot => (Verdict::Allowed, "a bit of a log rotted, and who had it whole was not in sync"),
-                _ if promise.unclean => {
+                _ if lost.newer == 0 && promise.unclean => {
                     (Verdict::Allowed, "unclean.leader.election.enable lets a replica lead that was not in sync")
                 }
-                _ if partition.unclean => {
+                _ if lost.newer == 0 => {
                     (Verdict::Allowed, "an unclean election was asked for, and who leads since was not in sync")
                 }
                 _ if disks_lost => {
@@ -265,6 +270,7 @@ impl Checks {
             let before = replica.epochs.at(base - 1);
             replica.epochs.push(head.leader_epoch.0, base, next);
             if end == base && partition.epochs.last() < head.leader_epoch.0 {
+                self.elected(index, pid, head.leader_epoch.0);
                 self.take_over(event, pid, index, base);
             }
             let partition = &self.partitions[index];
@@ -303,8 +309,9 @@ impl Checks {
                     self.compare(event, pid, index, head, &payload);
                 }
                 Place::Stray | Place::Gap => {
-                    let excused = self.is_excused(pid, index, base);
+                    let excused = self.partitions[index].rot_excuses(pid, base) || self.may_lose(index);
                     let partition = &mut self.partitions[index];
+                    let excused = excused || head.leader_epoch.0 < partition.unclean_epoch;
                     let (origins, clients) = (&self.origins, &self.clients);
                     ledger::each_record(head, &payload, |offset, key, value| {
                         let print = Digest::of_record(key, value);
@@ -326,7 +333,7 @@ impl Checks {
             return;
         }
         partition.led_epoch = epoch.0;
-        self.elected(index, pid);
+        self.elected(index, pid, epoch.0);
         let partition = &self.partitions[index];
         let end = partition.replicas.get(&pid).map_or(0, |it| it.epochs.end());
         self.take_over(event, pid, index, end);

@@ -265,11 +265,17 @@ impl Checks {
         self.unclean_asked.retain(|it| (it.0, it.1) != (by, request));
     }
 
-    /// Somebody is elected, or says so before anybody has heard of it.
-    fn elected(&mut self, index: usize, leader: Pid) {
+    /// Somebody is elected in an epoch, or says so before anybody has heard of it. An unclean election excuses the loss of what
+    /// was written before it, and of nothing that is since.
+    fn elected(&mut self, index: usize, leader: Pid, epoch: i32) {
         let it = &mut self.partitions[index];
         let is_asked = self.unclean_asked.iter().any(|(.., at)| at.topic == it.topic && at.partition == it.partition);
-        it.unclean |= is_asked && !it.isr.contains(&leader) && !it.elr.contains(&leader);
+        let is_outside = !it.isr.contains(&leader) && !it.elr.contains(&leader);
+        // Who is in sync may change in the same breath, so where the settings allow it, each may have been one.
+        let is_allowed = self.topics.get(&it.topic).is_some_and(|it| it.unclean);
+        if is_allowed || (is_asked && is_outside) {
+            it.unclean_epoch = it.unclean_epoch.max(epoch);
+        }
     }
 
     /// Somebody changes settings of a topic.

@@ -422,6 +422,40 @@ fn an_unclean_election_that_was_asked_for_excuses_what_it_loses() {
     assert_eq!(elected(&[1], &answered), broken, "what was asked for was refused");
 }
 
+/// What an unclean election costs is told when it is over: what its leader commits since has to stay.
+#[test]
+fn an_unclean_election_excuses_nothing_that_comes_after_it() {
+    let setting: Setting = ("unclean.leader.election.enable".into(), "true".into());
+    for settings in [&[][..], &[setting]] {
+        let before = |later: bool| {
+            let mut checks = with_nodes(cluster(&[LEADER, FOLLOWER, THIRD], settings));
+            checks.check_image(1, &image(&[1], &[], 0, 0), None);
+            checks.has(LEADER, 0, 0, "a");
+            checks.committed_to(LEADER, 1);
+            let at = TopicPartition { topic: TOPIC, partition: 0 };
+            checks.unclean_asked(CLIENT, 7, &at);
+            let mut elected = image(&[2], &[], 1, 0);
+            let more = MetadataRecord::Topic(TopicRecord { name: "more".into(), topic_id: Uuid([8; 16]) });
+            elected.apply(Offset(9), &more).expect("it is sound");
+            checks.check_image(2, &elected, None);
+            checks.unclean_answered(CLIENT, 7);
+            for pid in [FOLLOWER, THIRD] {
+                checks.has(pid, 1, 0, "b");
+            }
+            checks.committed_to(FOLLOWER, 1);
+            assert_eq!((checks.broken(), checks.allowed()), (None, 1), "a is lost by that election");
+            if later {
+                // Nobody has what the new leader had committed.
+                checks.truncated(3, FOLLOWER, 0, Offset(0));
+                checks.truncated(3, THIRD, 0, Offset(0));
+            }
+            checks.verdict()
+        };
+        assert_eq!(before(false), None);
+        assert_eq!(before(true), Some(Check::AckedStays), "{settings:?}");
+    }
+}
+
 #[test]
 fn nothing_is_committed_by_too_few() {
     let moved = |isr: &[i32]| {
