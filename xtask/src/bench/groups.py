@@ -2,9 +2,9 @@
 
     groups.py BOOTSTRAP TOPIC PARTITIONS MEMBERS ROUNDS
 
-A group a protocol, all at once: each is told when it rebalances by its own heartbeats, seconds apart. Prints a line a protocol and
-round, of words of the form name=value: how long until nothing changed any more (stable_ms), and for how many seconds partitions were nobody's, summed up
-(paused_s).
+A group of each classic protocol at once, then several of the consumer protocol: each is told when it rebalances by its own heartbeats, seconds
+apart. Prints a line a group and round, of words of the form name=value: how long until nothing changed any more (stable_ms), and for how many
+seconds partitions were nobody's, summed up (paused_s).
 """
 
 import sys
@@ -23,6 +23,9 @@ PATIENCE = 120
 QUIET = 0.5
 # group.consumer.heartbeat.interval.ms as it is by default, in s.
 HEARTBEAT = 5
+# In the consumer protocol a partition waits from the heartbeat of its old owner to the next one of the newcomer: for anything from
+# nothing to HEARTBEAT, by when the newcomer came. So there are groups enough for its coming to be spread evenly.
+GROUPS = {"eager": 1, "cooperative": 1, "consumer": 5}
 
 
 class Ownership:
@@ -103,15 +106,17 @@ def settle(ownership, members):
     raise SystemExit(f"the group does not settle: {ownership.owners}")
 
 
-def measure(protocol, bootstrap, topic, partitions, count, rounds):
-    settings = {"bootstrap.servers": bootstrap, "group.id": f"bench-{protocol}", "enable.auto.commit": False}
+def measure(protocol, index, bootstrap, topic, partitions, count, rounds):
+    group = f"bench-{protocol}-{index}"
+    settings = {"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False}
     settings |= PROTOCOLS[protocol]
     ownership = Ownership(partitions)
     members = [Member(f"m{it}", ownership, topic, settings) for it in range(count)]
-    settle(ownership, members)
+    ended = settle(ownership, members)
     for number in range(rounds):
-        # All members' heartbeats come together: how long partitions wait is how long after them the newcomer's begin.
-        time.sleep(HEARTBEAT * number / rounds)
+        # It ended with a heartbeat, at which the last of the old members got something.
+        moment = (number + (index + 0.5) / GROUPS[protocol]) / rounds
+        time.sleep((ended + HEARTBEAT * moment - time.monotonic()) % HEARTBEAT)
         ownership.begin()
         begun = time.monotonic()
         members.append(Member(f"late-{number}", ownership, topic, settings))
@@ -119,7 +124,7 @@ def measure(protocol, bootstrap, topic, partitions, count, rounds):
         line = f"{protocol} stable_ms={(last - begun) * 1000:.0f} paused_s={ownership.paused:.3f} twice={ownership.twice}"
         print(line, flush=True)
         members.pop().leave()
-        settle(ownership, members)
+        ended = settle(ownership, members)
     leaving = [threading.Thread(target=it.leave) for it in members]
     for it in leaving:
         it.start()
@@ -131,17 +136,19 @@ def main(bootstrap, topic, partitions, count, rounds):
     words = bootstrap, topic, int(partitions), int(count), int(rounds)
     failed = []
 
-    def run(protocol):
+    def run(protocol, index):
         try:
-            measure(protocol, *words)
+            measure(protocol, index, *words)
         except BaseException as error:
             failed.append(f"{protocol}: {error}")
 
-    running = [threading.Thread(target=run, args=[it]) for it in PROTOCOLS]
-    for it in running:
-        it.start()
-    for it in running:
-        it.join()
+    for together in [("eager", "cooperative"), ("consumer",)]:
+        groups = [(protocol, index) for protocol in together for index in range(GROUPS[protocol])]
+        running = [threading.Thread(target=run, args=it) for it in groups]
+        for it in running:
+            it.start()
+        for it in running:
+            it.join()
     if failed:
         sys.exit("; ".join(failed))
 
