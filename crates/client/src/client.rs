@@ -163,6 +163,9 @@ impl Client {
             self.metadata.request_update();
         }
         self.settle(late, now, out);
+        if self.life != Life::Closed && self.metadata.rebootstrap_at(&self.config).is_some_and(|at| at <= now.mono) {
+            self.rebootstrap(now, out);
+        }
         if self.life != Life::Closed {
             self.drive(now, out);
         }
@@ -341,10 +344,17 @@ impl Client {
         }
     }
 
+    fn rebootstrap(&mut self, now: Now, out: &mut Outbox) {
+        let settled = self.network.rebootstrap(now, &self.config, out);
+        self.settle(settled, now, out);
+        self.metadata.rebootstrapped(now);
+    }
+
     fn ask_metadata(&mut self, now: Now, out: &mut Outbox) {
         if !self.metadata.due(now, &self.config) {
             return;
         }
+        self.metadata.attempt(now);
         let context = context!(self, now, out);
         let Some(node) = context.network.for_metadata(now, context.config) else { return };
         if !context.ready(node) {
@@ -400,6 +410,7 @@ impl Client {
             self.group.as_ref().and_then(|it| it.wake_at(&self.consumer, context)),
             self.admin.wake_at(context),
             self.metadata.wake_at(&self.config).filter(|at| *at > now.mono),
+            self.metadata.rebootstrap_at(&self.config),
             self.network.deadline(),
             self.network.retry_at(now),
         ]

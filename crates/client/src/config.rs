@@ -38,6 +38,8 @@ pub struct ClientConfig {
     pub metadata_max_age_ms: i64,
     /// `metadata.recovery.strategy=rebootstrap` (KIP-899).
     pub metadata_rebootstrap: bool,
+    /// `metadata.recovery.rebootstrap.trigger.ms`
+    pub metadata_rebootstrap_trigger_ms: i64,
     /// `acks`
     pub acks: Acks,
     /// `enable.idempotence`; `None` is Kafka's default: on unless another setting forbids it.
@@ -192,7 +194,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "enable.metrics.push",
     "connections.max.idle.ms",
     "metadata.max.idle.ms",
-    "metadata.recovery.rebootstrap.trigger.ms",
     "transaction.timeout.ms",
     "partitioner.adaptive.partitioning.enable",
     "partitioner.availability.timeout.ms",
@@ -217,6 +218,7 @@ impl Default for ClientConfig {
             connection_setup_timeout_max_ms: 30_000,
             metadata_max_age_ms: 300_000,
             metadata_rebootstrap: true,
+            metadata_rebootstrap_trigger_ms: 300_000,
             acks: Acks::All,
             enable_idempotence: None,
             linger_ms: 5,
@@ -277,6 +279,9 @@ impl ClientConfig {
             "metadata.recovery.strategy" => {
                 let choices = [("rebootstrap", true), ("none", false)];
                 self.metadata_rebootstrap = one_of(key, &value.to_ascii_lowercase(), &choices)?;
+            }
+            "metadata.recovery.rebootstrap.trigger.ms" => {
+                self.metadata_rebootstrap_trigger_ms = long(key, value, 0)?;
             }
             "acks" => {
                 self.acks = one_of(

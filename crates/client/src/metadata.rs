@@ -23,6 +23,8 @@ pub(crate) struct Metadata {
     controller: Option<NodeId>,
     requested: bool,
     in_flight: bool,
+    /// Since when an answer is wanted and has not come.
+    attempted_at: Option<Instant>,
     failures: u32,
     answered_at: Option<Instant>,
     retry_at: Instant,
@@ -76,6 +78,7 @@ impl Metadata {
             controller: None,
             requested: false,
             in_flight: false,
+            attempted_at: None,
             failures: 0,
             answered_at: None,
             retry_at: Instant(0),
@@ -157,6 +160,25 @@ impl Metadata {
         }
     }
 
+    /// An answer is wanted from now on, if not before.
+    pub(crate) fn attempt(&mut self, now: Now) {
+        self.attempted_at.get_or_insert(now.mono);
+    }
+
+    /// When the bootstrap servers are to be asked again, since all others have told nothing for
+    /// `metadata.recovery.rebootstrap.trigger.ms` (KIP-1102).
+    pub(crate) fn rebootstrap_at(&self, config: &ClientConfig) -> Option<Instant> {
+        let at = self.attempted_at.filter(|_| config.metadata_rebootstrap)?;
+        // One microsecond past the last at which there is patience.
+        Some(Instant(at.plus_ms(config.metadata_rebootstrap_trigger_ms).0.saturating_add(1)))
+    }
+
+    /// They are asked again: patience begins anew.
+    pub(crate) fn rebootstrapped(&mut self, now: Now) {
+        self.attempted_at = Some(now.mono);
+        self.requested = true;
+    }
+
     /// The question, for the topics of interest.
     pub(crate) fn request(&mut self, version: i16) -> MetadataRequest {
         self.in_flight = true;
@@ -195,6 +217,7 @@ impl Metadata {
             return;
         }
         self.answered_at = Some(now.mono);
+        self.attempted_at = None;
         self.controller = (body.controller_id >= 0).then_some(NodeId(body.controller_id));
         self.brokers = body
             .brokers

@@ -198,6 +198,21 @@ impl<T> Network<T> {
         self.least_loaded(now, config.max_in_flight)
     }
 
+    /// All brokers that could be asked are given up for the bootstrap servers (KIP-1102), whose names are looked up again as they are
+    /// dialled. A group's coordinator is none of them: it is found anew if it does not answer.
+    pub(crate) fn rebootstrap(&mut self, now: Now, config: &ClientConfig, out: &mut Outbox) -> Vec<Settled<T>> {
+        let mut settled = Vec::new();
+        for id in self.candidates() {
+            if self.nodes.get(&id).is_some_and(|it| !matches!(it.link, Link::Idle)) {
+                settled.extend(self.disconnect_and_back_off(id, Lost::Disconnected, now, config, out));
+            }
+        }
+        for node in self.nodes.values_mut() {
+            node.current = false;
+        }
+        settled
+    }
+
     /// True if a request can be sent to the broker now. Opens a connection if there is none and the back-off is over.
     pub(crate) fn ready(&mut self, id: NodeId, now: Now, config: &ClientConfig, out: &mut Outbox) -> bool {
         let Some(node) = self.nodes.get_mut(&id) else { return false };

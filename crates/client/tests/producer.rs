@@ -383,3 +383,27 @@ fn a_dead_bootstrap_server_is_not_hammered() {
     stage.advance(2_000);
     stage.take(ApiKey::Produce);
 }
+
+/// One of the two is always being dialled, so that there is always somebody to hope for (KIP-1102).
+#[test]
+fn brokers_that_are_silent_do_not_keep_a_client_from_its_bootstrap_servers() {
+    let asked_within = |settings: &[(&str, &str)], ms: u64| {
+        let mut stage = Stage::new(settings).topic("t", &[1]);
+        stage.brokers = vec![1, 2];
+        stage.send("t", None, None, "a");
+        stage.advance(10);
+        stage.take_produce();
+        let asked = stage.metadata_requests;
+        stage.silent = vec![9001, 9002];
+        for (conn, _) in stage.ports.clone().into_iter().filter(|(_, port)| *port == 9001) {
+            stage.input(Input::Closed(conn));
+        }
+        stage.advance(ms);
+        stage.metadata_requests - asked
+    };
+    let trigger = ("metadata.recovery.rebootstrap.trigger.ms", "60000");
+    let patient = ("delivery.timeout.ms", "1000000");
+    assert_eq!(asked_within(&[trigger, patient], 60_000), 0);
+    assert!(asked_within(&[trigger, patient], 70_000) > 0);
+    assert_eq!(asked_within(&[trigger, patient, ("metadata.recovery.strategy", "none")], 200_000), 0);
+}

@@ -44,6 +44,8 @@ pub struct Stage {
     pub ports: Map<ConnId, u16>,
     /// Ports that refuse connections.
     pub refusing: Vec<u16>,
+    /// Ports where nothing is heard of a connection.
+    pub silent: Vec<u16>,
     pub metadata_requests: usize,
     /// How often a coordinator was looked up.
     pub lookups: usize,
@@ -66,6 +68,7 @@ impl Stage {
             events: Vec::new(),
             ports: Map::new(),
             refusing: Vec::new(),
+            silent: Vec::new(),
             metadata_requests: 0,
             lookups: 0,
             closed: Vec::new(),
@@ -110,6 +113,9 @@ impl Stage {
             for connect in out.connect {
                 let refused = self.refusing.contains(&connect.port);
                 self.ports.insert(connect.conn, connect.port);
+                if self.silent.contains(&connect.port) {
+                    continue;
+                }
                 inputs.push_back(if refused {
                     Input::ConnectFailed(connect.conn)
                 } else {
