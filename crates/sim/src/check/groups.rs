@@ -233,7 +233,8 @@ impl Checks {
                     let own = ledger.members.get(&pid);
                     let are_told =
                         |told: &Coordinated| own.is_some_and(|it| it.is_current(told)) && other.is_current(told);
-                    other.epoch == *epoch || told.is_some_and(are_told)
+                    // A generation that it only joined may be none, and the number be another's by now.
+                    other.written == *epoch || told.is_some_and(are_told)
                 };
                 let is_replaced = |other: &Member| other.instance.is_some() && other.instance == instance;
                 for partition in partitions {
@@ -445,6 +446,20 @@ mod tests {
         checks.hear(1, A, &GroupEvent::Lost { partitions: vec![partition()] });
         assert_eq!(checks.broken(), None);
         assert_eq!(checks.groups["g"].partitions[&partition()].owner, Some(B));
+    }
+
+    /// A coordinator that was killed gives the generation again that its members had joined: who was left behind is not of it.
+    #[test]
+    fn a_generation_that_nobody_wrote_down_may_be_another() {
+        let mut checks = group_of([None, None], true);
+        checks.hear(0, A, &joined(1, "a"));
+        checks.hear(0, A, &assigned(1));
+        checks.hear(0, A, &joined(2, "a"));
+        checks.hear(0, B, &joined(2, "b"));
+        checks.hear(0, B, &assigned(2));
+        assert_eq!(checks.broken(), None);
+        checks.hear(0, A, &assigned(2));
+        assert!(checks.broken_by(Check::OneOwner).is_some(), "it has its share of this one");
     }
 
     /// Two that believe in different generations, or epochs, and both of whom the coordinator goes by.
