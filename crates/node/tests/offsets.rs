@@ -6,7 +6,7 @@ use common::{EPOCH, Rig, batch, batch_at};
 use node::{Event, Reply};
 use protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use protocol::messages::{DeleteRecordsRequest, InitProducerIdRequest, ListOffsetsRequest};
+use protocol::messages::{DeleteRecordsRequest, FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest};
 use protocol::{ErrorCode, Offset, RequestBody, ResponseBody, Str};
 
 fn list(rig: &mut Rig, version: i16, request: ListOffsetsRequest) -> (i16, i64, i64, i32) {
@@ -214,8 +214,32 @@ fn transactional_ids_are_refused() {
         assert!(!rig.replies.iter().any(|it| matches!(it, Reply::Close(..))));
         ErrorCode::from_code(response.error_code)
     };
-    assert_eq!(code(Some("tx"), -1, -1), ErrorCode::UnsupportedVersion);
+    assert_eq!(code(Some("tx"), -1, -1), ErrorCode::TransactionalIdAuthorizationFailed);
     assert_eq!(code(Some(""), -1, -1), ErrorCode::InvalidRequest);
     assert_eq!(code(None, 5, -1), ErrorCode::InvalidRequest);
     assert_eq!(code(None, 5, 0), ErrorCode::None);
+}
+
+/// The one code that both librdkafka and the Java client take for final, with the reason.
+#[test]
+fn nobody_coordinates_transactions_and_who_asks_is_told_at_once() {
+    let mut rig = Rig::start();
+    for version in [1, 3, 4, 6] {
+        let mut request = FindCoordinatorRequest { key_type: 1, ..FindCoordinatorRequest::default() };
+        if version < 4 {
+            request.key = Str::from_static("tx");
+        } else {
+            request.coordinator_keys = vec![Str::from_static("tx")];
+        }
+        let ResponseBody::FindCoordinator(mut response) = rig.call(version, RequestBody::FindCoordinator(request))
+        else {
+            panic!()
+        };
+        let (code, message, node) = match response.coordinators.pop() {
+            Some(it) => (it.error_code, it.error_message, it.node_id),
+            None => (response.error_code, response.error_message, response.node_id),
+        };
+        assert_eq!(ErrorCode::from_code(code), ErrorCode::TransactionalIdAuthorizationFailed, "version {version}");
+        assert!(message.is_some_and(|it| it.contains("no transactions yet")) && node == -1, "version {version}");
+    }
 }

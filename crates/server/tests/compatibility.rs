@@ -34,14 +34,17 @@ const NOTES: [(ApiKey, &str); 10] = [
         ApiKey::AlterReplicaLogDirs,
         "a replica that changes its mind once the controller has noted its new directory goes there first",
     ),
-    (ApiKey::FindCoordinator, "groups; of transactions and share groups there are no coordinators"),
+    (
+        ApiKey::FindCoordinator,
+        "groups; no share groups. There are no transactions yet: TRANSACTIONAL_ID_AUTHORIZATION_FAILED, final for a producer",
+    ),
     (
         ApiKey::JoinGroup,
         "the classic protocol: eager and cooperative, static members (KIP-345, KIP-814); also in groups of the consumer protocol",
     ),
     (ApiKey::DescribeConfigs, "topics, brokers and groups; not of loggers (BROKER_LOGGER) or client metrics"),
     (ApiKey::IncrementalAlterConfigs, "topics, brokers and groups; not of loggers (BROKER_LOGGER) or client metrics"),
-    (ApiKey::InitProducerId, "idempotent producers; a transactional id is refused"),
+    (ApiKey::InitProducerId, "idempotent producers; a transactional id gets TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
     (ApiKey::ApiVersions, "any other version is answered in version 0 with UNSUPPORTED_VERSION"),
 ];
 

@@ -125,6 +125,20 @@ def errors():
     assert code_of(admin.delete_topics(["absent"])) == KafkaError.UNKNOWN_TOPIC_OR_PART
 
 
+def transactions():
+    """There are none yet, and who wants one is told so for good, not left to time out."""
+    producer = Producer(BROKER | {"transactional.id": "confluent-transactions"})
+    begun = time.monotonic()
+    try:
+        producer.init_transactions(4 * PATIENCE)
+    except KafkaException as raised:
+        error = raised.args[0]
+        assert error.fatal() and not error.retriable() and "no transactions yet" in error.str(), error
+        assert time.monotonic() - begun < PATIENCE, "it was told too late"
+    else:
+        raise AssertionError("there are no transactions")
+
+
 def group():
     """The members of a group share a topic as one of them says."""
     settings = {"heartbeat.interval.ms": 200, "session.timeout.ms": 6_000}

@@ -20,6 +20,7 @@ pub(super) const CLIENT: Client = Client {
         ("produces with idempotence and reads everything back", |it| run(it, "round_trip")),
         ("finds offsets by time", |it| run(it, "offsets_by_time")),
         ("is told Kafka's errors", |it| run(it, "errors")),
+        ("is told at once that there are no transactions", |it| run(it, "transactions")),
         ("shares a topic between the members of a group", |it| run(it, "group")),
         ("shares a topic in a group of the consumer protocol", |it| run(it, "consumer_group")),
     ],

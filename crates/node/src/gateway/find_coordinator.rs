@@ -2,8 +2,10 @@
 //!
 //! - The offsets topic is created when somebody asks for the first group, by the controller and with the `offsets.topic.*` of
 //!   this broker; until it is there, and has a leader, the answer is COORDINATOR_NOT_AVAILABLE.
-//! - Gap: there are no coordinators of transactions and share groups. Who asks for one gets COORDINATOR_NOT_AVAILABLE, as from
-//!   Kafka while their topics cannot be created.
+//! - Gap: there are no coordinators of share groups. Who asks for one gets COORDINATOR_NOT_AVAILABLE, as from Kafka while
+//!   their topic cannot be created.
+//! - Gap: there are no transactions. Whose transactional id it is gets TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which librdkafka
+//!   and the Java client take for final: with most others librdkafka asks on until its user's patience ends.
 
 use protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use protocol::messages::find_coordinator_response::Coordinator;
@@ -22,6 +24,9 @@ const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
 
+/// What who asks for the coordinator of a transaction is told.
+const NO_TRANSACTIONS: &str = "this broker serves no transactions yet: unset transactional.id";
+
 impl Node {
     pub(crate) fn handle_find_coordinator(
         &mut self,
@@ -37,7 +42,7 @@ impl Node {
             let message = if error == ErrorCode::None { "NONE" } else { error.message() };
             FindCoordinatorResponse {
                 error_code: found.error_code,
-                error_message: Some(Str::from_static(message)),
+                error_message: found.error_message.or(Some(Str::from_static(message))),
                 node_id: found.node_id,
                 host: found.host,
                 port: found.port,
@@ -62,7 +67,10 @@ impl Node {
         };
         match key_type {
             GROUP => {}
-            TRANSACTION => return nobody(key, ErrorCode::CoordinatorNotAvailable),
+            TRANSACTION => {
+                let refused = nobody(key, ErrorCode::TransactionalIdAuthorizationFailed);
+                return Coordinator { error_message: Some(Str::from_static(NO_TRANSACTIONS)), ..refused };
+            }
             SHARE if version >= 6 => return nobody(key, ErrorCode::CoordinatorNotAvailable),
             _ => return nobody(key, ErrorCode::InvalidRequest),
         }

@@ -2,8 +2,8 @@
 //!
 //! - Ids come in blocks of 1000 from the controller (`ProducerIdsRecord`), as on every broker, so that an id is never
 //!   handed out twice, restarts included. Requests wait while a block is on its way.
-//! - Gap: transactions. A transactional id gets UNSUPPORTED_VERSION, on which producers give up with an error of their own;
-//!   the usual ones ask for its coordinator before that, and find none.
+//! - Gap: transactions. A transactional id gets TRANSACTIONAL_ID_AUTHORIZATION_FAILED, on which producers give up, as from
+//!   FindCoordinator, which the usual ones ask before.
 
 use std::collections::VecDeque;
 
@@ -71,7 +71,7 @@ fn refusal(request: &InitProducerIdRequest) -> Option<ErrorCode> {
     match &request.transactional_id {
         // Kafka: an empty transactional id is nobody's.
         Some(id) if id.is_empty() => Some(ErrorCode::InvalidRequest),
-        Some(_) => Some(ErrorCode::UnsupportedVersion),
+        Some(_) => Some(ErrorCode::TransactionalIdAuthorizationFailed),
         // Id and epoch come together (KIP-360). Without a transactional id Kafka then hands out a new id.
         None if (request.producer_id == -1) != (request.producer_epoch == -1) => Some(ErrorCode::InvalidRequest),
         None => None,
