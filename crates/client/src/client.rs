@@ -166,8 +166,13 @@ impl Client {
         if self.life != Life::Closed && self.metadata.rebootstrap_at(&self.config).is_some_and(|at| at <= now.mono) {
             self.rebootstrap(now, out);
         }
-        if self.life != Life::Closed {
+        while self.life != Life::Closed {
             self.drive(now, out);
+            let parted = self.network.take_parted();
+            if parted.is_empty() {
+                break;
+            }
+            self.settle(parted, now, out);
         }
         self.wake_at = self.next_wake(now, out);
     }
@@ -293,6 +298,7 @@ impl Client {
                 }
                 Ticket::Admin(ticket) => self.admin.handle(ticket, node, answer, context!(self, now, out)),
             }
+            settled.extend(self.network.take_parted());
         }
     }
 

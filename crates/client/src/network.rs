@@ -25,6 +25,8 @@ pub(crate) struct Network<T> {
     by_conn: Map<ConnId, NodeId>,
     next_conn: u64,
     next_correlation: i32,
+    /// What was asked on connections that were given up, until [`Network::take_parted`].
+    parted: Vec<Settled<T>>,
 }
 
 #[derive(Clone, Debug)]
@@ -90,6 +92,7 @@ impl<T> Network<T> {
             by_conn: Map::new(),
             next_conn: 1,
             next_correlation: 0,
+            parted: Vec::new(),
         }
     }
 
@@ -422,6 +425,19 @@ impl<T> Network<T> {
     pub(crate) fn close_all(&mut self, out: &mut Outbox) -> Vec<Settled<T>> {
         let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
         ids.into_iter().flat_map(|id| self.disconnect(id, Lost::Disconnected, true, out)).collect()
+    }
+
+    /// Closes the connection to a broker of which nothing is to be heard any more, if there is one.
+    pub(crate) fn part(&mut self, id: NodeId, now: Now, config: &ClientConfig, out: &mut Outbox) {
+        if self.nodes.get(&id).is_some_and(|it| !matches!(it.link, Link::Idle)) {
+            let lost = self.disconnect_and_back_off(id, Lost::Disconnected, now, config, out);
+            self.parted.extend(lost);
+        }
+    }
+
+    /// What is not answered any more since then.
+    pub(crate) fn take_parted(&mut self) -> Vec<Settled<T>> {
+        std::mem::take(&mut self.parted)
     }
 
     fn disconnect_and_back_off(

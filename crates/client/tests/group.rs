@@ -287,6 +287,34 @@ fn a_coordinator_whose_connection_broke_is_connected_to_again() {
     assert_eq!(stage.state(), MemberState::Member);
 }
 
+/// Somebody else coordinates by then: what the one that was given up says at last is nothing to the member, as in Kafka's client.
+#[test]
+fn a_coordinator_that_was_given_up_is_not_heard_any_more() {
+    let (mut stage, _) = Stage::member(&[("enable.auto.commit", "false")]);
+    stage.join(1, "range", &[]);
+    stage.sync(&[0]);
+    stage.committed_at(0);
+    stage.without_fetches();
+    let at = Position { offset: Offset(9), offset_epoch: None };
+    let commit = stage.start(Operation::Commit(Some(vec![(partition("t", 0), at)])));
+    let (silent, ..) = stage.take_commit();
+    stage.advance(1_000);
+    stage.without_fetches();
+    let (conn, heartbeat) = stage.take(ApiKey::Heartbeat);
+    assert_eq!(conn, silent);
+    stage.advance(6_500);
+    assert!(stage.closed.contains(&conn), "session.timeout.ms is over");
+    assert_eq!(stage.lookups, 2);
+    let body = HeartbeatResponse { error_code: ErrorCode::UnknownMemberId.code(), ..Default::default() };
+    stage.answer(conn, &heartbeat, ResponseBody::Heartbeat(body));
+    assert_eq!(stage.state(), MemberState::Member);
+    // What was asked there is asked again.
+    stage.requests.retain(|(_, it)| it.body.api_key() == ApiKey::OffsetCommit);
+    let (again, ..) = stage.take_commit();
+    assert_ne!(again, conn);
+    assert_eq!(stage.outcome(commit), None);
+}
+
 #[test]
 fn nothing_committed_is_left_to_the_reset_policy() {
     let (mut stage, poll) = Stage::member(&[("auto.offset.reset", "none")]);

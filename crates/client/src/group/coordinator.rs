@@ -93,9 +93,11 @@ impl Group {
         }
     }
 
-    /// It coordinates no more, or cannot be reached.
+    /// It coordinates no more, or cannot be reached. What it may answer yet is not heard: somebody else coordinates by then.
     pub(super) fn coordinator_lost(&mut self, context: &mut Context<'_>) {
-        if self.coordinator.node.take().is_some() {
+        if let Some(node) = self.coordinator.node.take() {
+            let link = context.network.coordinator_link(node);
+            context.network.part(link, context.now, context.config, context.out);
             self.coordinator.again(context);
             context.metadata.request_update();
         }
