@@ -19,6 +19,15 @@ const CONTROLLERS: [Str; 5] = [
 const FIRST: usize = 3;
 /// Controllers are in trouble so often at least.
 const TROUBLES: usize = 6;
+/// Who was in trouble has caught up, or what was asked for before it is done, so much later.
+const MARGIN: u64 = 3 * SECOND;
+
+/// From when to when a controller may not be heard: itself, or one of those that a way is cut between.
+struct Unheard {
+    from: u64,
+    to: u64,
+    who: Option<Str>,
+}
 
 /// A scenario of so many brokers and five controllers.
 pub(super) fn voters(seed: u64, brokers: usize) -> Scenario {
@@ -57,7 +66,8 @@ pub(super) fn voters(seed: u64, brokers: usize) -> Scenario {
     // A disk of a voter that is lost makes one voice less for ever: then nobody is asked to give up another.
     let wipes = it.random.once_in(3);
     it.votes(end, &wire, wipes);
-    it.controller_faults(end, wipes);
+    let unheard = it.controller_faults(end, wipes);
+    it.without_removals(&unheard);
     it.finish(end, &producers, &consumers);
     // All are there again: whoever votes by now agrees on one more topic.
     let topic = CreateTopic { name: Str::from_static("last"), partitions: 1, ..CreateTopic::default() };
@@ -82,9 +92,10 @@ impl Generator {
     }
 
     /// What goes wrong with controllers, and now and then with a broker. The power may be cut, for whoever votes has synced
-    /// what it votes for.
-    fn controller_faults(&mut self, end: u64, wipes: bool) {
+    /// what it votes for. Tells who may not be heard meanwhile.
+    fn controller_faults(&mut self, end: u64, wipes: bool) -> Vec<Unheard> {
         let brokers = self.brokers.clone();
+        let mut unheard = Vec::new();
         let mut at = self.random.within(SECOND / 2, 4 * SECOND);
         let mut troubles = 0;
         while at < end || troubles < TROUBLES {
@@ -108,6 +119,7 @@ impl Generator {
                     steps
                 }
             };
+            unheard.extend(steps.iter().filter_map(|(_, it)| Unheard::by(it, at, back)));
             self.timed.extend(steps);
             at = back + self.random.within(SECOND / 10, 5 * SECOND);
         }
@@ -123,5 +135,34 @@ impl Generator {
         }
         let last = self.timed.iter().map(|it| it.0).max().unwrap_or(end);
         self.timed.extend(CONTROLLERS.iter().map(|it| (last + SECOND, Action::Start(it.clone()))));
+        unheard
+    }
+
+    /// A voter is removed only while all others run. A leader that removes itself while the only other voter is down leaves
+    /// nobody who could be elected, in Apache Kafka as here: it does not stand any more, and the other lacks what it wrote.
+    fn without_removals(&mut self, unheard: &[Unheard]) {
+        self.timed.retain(|(at, action)| match action {
+            Action::RemoveVoter(_, controller) => !unheard.iter().any(|it| it.speaks_against(controller, *at)),
+            _ => true,
+        });
+    }
+}
+
+impl Unheard {
+    fn by(action: &Action, from: u64, to: u64) -> Option<Unheard> {
+        let who = match action {
+            Action::Kill(it)
+            | Action::Stop(it)
+            | Action::Pause(it)
+            | Action::PowerCut(it)
+            | Action::PowerCutTorn(it) => Some(it.clone()),
+            Action::Cut(..) | Action::CutOneWay(..) | Action::Delay(..) => None,
+            _ => return None,
+        };
+        Some(Unheard { from, to, who })
+    }
+
+    fn speaks_against(&self, removed: &Str, at: u64) -> bool {
+        self.from < at + MARGIN && at < self.to + MARGIN && self.who.as_ref() != Some(removed)
     }
 }
