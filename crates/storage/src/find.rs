@@ -194,6 +194,51 @@ impl<D: Disk> Store<D> {
         }))
     }
 
+    /// As [`Store::read_indexes`], of a segment to which nothing is added. Had they to be made anew, then for whoever comes
+    /// next, too: its files are written, and it is among the mended.
+    pub(crate) fn mend_indexes(
+        &mut self,
+        log: LogId,
+        file: FileId,
+        mended: &mut Vec<Offset>,
+    ) -> Result<Indexes, StoreError> {
+        let (found, is_made) = self.read_or_make_indexes(log, file)?;
+        if !is_made {
+            return Ok(found);
+        }
+        let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
+        let segment = it.segments.get(&file).ok_or(StoreError::Missing)?;
+        let (dir, base) = (it.dir, segment.base);
+        let paths = ["index", "timeindex"].map(|suffix| it.path(base, suffix));
+        let (index, timeindex) = found.format();
+        let mut is_other = false;
+        for (path, bytes) in paths.into_iter().zip([index, timeindex]) {
+            if self.read_file(dir, &path)?.as_ref() != Some(&bytes) {
+                // Whole or not at all: a part of one may look like another. Where there is no room, memory has it.
+                is_other |= self.replace_file(dir, &path, bytes).is_ok();
+            }
+        }
+        if is_other {
+            mended.push(base);
+        }
+        Ok(found)
+    }
+
+    /// What people are told of index files that were made anew.
+    pub(crate) fn told_of(&self, log: LogId, mended: &[Offset]) -> Result<Option<String>, StoreError> {
+        let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
+        Ok(mended.first().map(|first| {
+            let others = match mended.len() - 1 {
+                0 => String::new(),
+                others => format!(" (and those of {others} more)"),
+            };
+            format!(
+                "the index files of {}{others} were missing or not its own: made anew from it",
+                it.path(*first, "log")
+            )
+        }))
+    }
+
     /// A segment's indexes, kept from now on.
     fn indexes(&mut self, log: LogId, file: FileId) -> Result<&Indexes, StoreError> {
         let segment = self.logs.get(&log).and_then(|it| it.segments.get(&file)).ok_or(StoreError::Missing)?;

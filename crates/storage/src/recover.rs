@@ -42,6 +42,8 @@ struct Loaded {
     cut: Option<Cut>,
     /// Offsets between files that no file holds.
     gap: Option<String>,
+    /// Segments whose index files were made anew.
+    mended: Vec<Offset>,
     /// From here up every batch was checked, and what there is beside the log is made anew from it.
     checked_base: Offset,
     /// The last leader epoch that their file lists.
@@ -179,12 +181,14 @@ impl<D: Disk> Store<D> {
             self.add_segment(log, file, log_start.unwrap_or_default(), spec.segments)?;
         }
         let checked_from = (!mounted.clean).then(|| mounted.recovery_point.unwrap_or_default());
-        let Loaded { shape, indexes, cut, gap, checked_base, listed } = {
+        let Loaded { shape, indexes, cut, gap, mended, checked_base, listed } = {
             let cleaned_to = mounted.cleaned_to.unwrap_or_default();
             self.read_log(log, Trust { checked_from, synced, cleaned_to, compacted })?
         };
         self.keep_indexes(log, indexes)?;
         mounted.gap = gap;
+        mounted.aside =
+            mounted.aside.into_iter().chain(self.told_of(log, &mended)?).reduce(|all, what| format!("{all}; {what}"));
         mounted.lost = self.lost_of(log, &shape, bases, log_start, mounted.recovery_point)?;
         let is_nothing = shape.end() == Offset(0) && mounted.snapshot.is_none();
         if spec.replicated && is_nothing && mounted.lost.is_some() {
@@ -432,7 +436,7 @@ impl<D: Disk> Store<D> {
 
         let checked_base = files.get(checked).map_or(Offset(i64::MAX), |(_, base)| *base);
         let mut shape = Shape::begin(log, files[0].1, files[0].0, era, rules);
-        let (mut indexes, mut gap) = (None, None);
+        let (mut indexes, mut gap, mut mended) = (None, None, Vec::new());
         for (index, (file, base)) in files.iter().enumerate() {
             if index > 0 {
                 let is_tail = index > checked && checked_from.is_some_and(|point| shape.end() >= point);
@@ -449,12 +453,13 @@ impl<D: Disk> Store<D> {
                         "{path} ends at {end}, the next file begins at {base}; cut off, as nothing between was synced"
                     );
                     let at = shape.segments().next_back().map_or(0, |segment| segment.size);
-                    return Ok(Loaded { shape, indexes, cut: Some(Cut { file, at, why }), gap, checked_base, listed });
+                    let cut = Some(Cut { file, at, why });
+                    return Ok(Loaded { shape, indexes, cut, gap, mended, checked_base, listed });
                 }
                 shape.rebuild_segment(Segment::new(*file, *base, None, rules));
             }
             if index < first_read {
-                let found = self.read_indexes(log, *file)?;
+                let found = self.mend_indexes(log, *file, &mut mended)?;
                 shape.rebuild_unread(found.size(), found.max_timestamp(), self.ends_of(log, *file, &found)?);
                 continue;
             }
@@ -489,14 +494,15 @@ impl<D: Disk> Store<D> {
                     return Err(StoreError::Corrupt(format!("{why}; {advice}")));
                 }
                 let why = format!("{why}; cut off, as nothing from here on was synced");
-                return Ok(Loaded { shape, indexes, cut: Some(Cut { why, ..cut }), gap, checked_base, listed });
+                let cut = Some(Cut { why, ..cut });
+                return Ok(Loaded { shape, indexes, cut, gap, mended, checked_base, listed });
             }
         }
         if trust.synced && begins_after(&epochs, shape.end()) {
             let (path, end) = (segment_path(&folder, files[last].1, "log"), shape.end());
             return Err(StoreError::Corrupt(format!("{path} ends at {end}, before its last leader epoch; {RESTORE}")));
         }
-        Ok(Loaded { shape, indexes, cut: None, gap, checked_base, listed })
+        Ok(Loaded { shape, indexes, cut: None, gap, mended, checked_base, listed })
     }
 
     /// The timestamp of the first batch of a segment that is not read, and where it ends: its last batches are looked at, those
@@ -696,10 +702,15 @@ impl<D: Disk> Store<D> {
 
     /// A segment's indexes: those in memory, else the files', else made anew.
     pub(crate) fn read_indexes(&mut self, log: LogId, file: FileId) -> Result<Indexes, StoreError> {
+        self.read_or_make_indexes(log, file).map(|(indexes, _)| indexes)
+    }
+
+    /// As [`Store::read_indexes`]; true if they were made anew.
+    pub(crate) fn read_or_make_indexes(&mut self, log: LogId, file: FileId) -> Result<(Indexes, bool), StoreError> {
         let it = self.logs.get(&log).ok_or(StoreError::Missing)?;
         let segment = it.segments.get(&file).ok_or(StoreError::Missing)?;
         if let Some(indexes) = &segment.indexes {
-            return Ok(indexes.clone());
+            return Ok((indexes.clone(), false));
         }
         let (dir, base, size, handle) = (it.dir, segment.base, segment.size, segment.file.clone());
         let interval_bytes = it.segment_rules.index_interval_bytes;
@@ -709,14 +720,14 @@ impl<D: Disk> Store<D> {
             && let Some(indexes) = Indexes::parse(base, size, &index, &timeindex)
             && self.is_true(&handle, &indexes)?
         {
-            return Ok(indexes);
+            return Ok((indexes, false));
         }
         let mut indexes = Indexes::new(base, interval_bytes);
         let mut scan = Scan::new(&self.disk, &handle, 0, size, base);
         loop {
             match scan.next() {
                 Ok(Some((_, head))) => indexes.push(&head),
-                Ok(None) => return Ok(indexes),
+                Ok(None) => return Ok((indexes, true)),
                 Err(ScanError::Disk(error)) => return Err(error),
                 Err(ScanError::Bad(why)) => {
                     let at = scan.position();

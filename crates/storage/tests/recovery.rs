@@ -10,8 +10,8 @@ use protocol::records::BatchHead;
 use protocol::{Era, ErrorCode, LeaderEpoch, Offset, Region, Str, TopicPartition, Uuid};
 use storage::memory::{DiskCall, Fault};
 use storage::{
-    Cell, DirId, Done, LogId, LogSpec, Lookup, MemoryDisk, OpId, Seek, Store, StoreError, StoreOp, TimestampOffset,
-    meta,
+    Cell, DirId, Disk, Done, LogId, LogSpec, Lookup, MemoryDisk, OpId, Seek, Store, StoreError, StoreOp,
+    TimestampOffset, meta,
 };
 
 fn corruption(result: Result<Node, StoreError>) -> String {
@@ -657,6 +657,37 @@ fn old_offsets_and_times_are_found_through_indexes() {
         let mut node = liar.restart().unwrap();
         check(&mut node);
     }
+}
+
+/// As Apache Kafka does, which says so, too: else each look-up reads the whole segment, and Kafka trusts what it finds there.
+#[test]
+fn index_files_that_are_missing_or_garbage_are_written_anew() {
+    let mut node = Node::new().rules(small_segments(40_000));
+    for index in 0..300i64 {
+        node.append(batch_of(&[index * 10], 300));
+    }
+    node.run([StoreOp::Put(Cell::CleanShutdown(DIR), Bytes::new())]);
+    let bases: Vec<i64> = node.shape.segments().map(|it| it.base.0).collect();
+    let [first, second, .., active] = bases[..] else { panic!("{bases:?}") };
+    let files = |node: &Node| {
+        let is_sealed = |path: &str| path.ends_with("index") && !path.contains(&format!("/{active:020}"));
+        let files = node.store.disk().files().into_iter().filter(|(_, path, _)| is_sealed(path));
+        files.map(|(_, path, bytes)| (path, bytes.to_vec())).collect::<Vec<_>>()
+    };
+    let good = files(&node);
+    assert_eq!(node.clone().restart().unwrap().shape.mounted().aside, None, "nothing is wrong with them");
+    let path = |base: i64, suffix: &str| format!("orders-0/{base:020}.{suffix}");
+    for suffix in ["index", "timeindex"] {
+        node.store.disk_mut().remove(DIR, &path(first, suffix)).unwrap();
+    }
+    node.store.disk_mut().sync_dir(DIR, "orders-0").unwrap();
+    node.scribble(&path(second, "timeindex"), 0, b"\xff\xfe\xfdgarbage");
+    let node = node.restart().unwrap();
+    let told = node.shape.mounted().aside.clone().unwrap();
+    assert!(told.contains(&path(first, "log")) && told.contains("of 1 more") && told.contains("made anew"), "{told}");
+    assert_eq!(files(&node), good, "they are what they were");
+    let node = node.power_cut().unwrap();
+    assert_eq!((node.shape.mounted().aside.clone(), files(&node)), (None, good), "and stay it");
 }
 
 /// Of however many segments there are, a look-up by time reads the files of the one that holds the answer.
