@@ -154,7 +154,7 @@ impl Node {
             Some(error @ (StoreError::Corrupt(_) | StoreError::Missing)) => {
                 let dir =
                     self.config.log_dirs.get(usize::from(self.config.metadata_log_dir)).cloned().unwrap_or_default();
-                self.fail(format!("the metadata log in {dir} is damaged: {error}"), out);
+                self.fail(format!("the metadata log in {dir} cannot be used: {error}"), out);
             }
             Some(error) => self.fail(format!("the metadata log is lost: {error}"), out),
             None => {}

@@ -55,6 +55,7 @@ pub use event::Event;
 pub use gateway::check_answer;
 pub use input::{ConnId, Input, Peer, PeerHost};
 pub use kraft::voters_checkpoint;
+pub use quorum::{bootstrap_checkpoint, check_bootstrap};
 pub use lifecycle::Phase;
 pub use node::Node;
 pub use observe::{Coordinated, GroupTold};

@@ -93,6 +93,23 @@ fn records_that_are_not_known_are_refused_in_a_line() {
     }
 }
 
+/// The log is not begun, so that the version that formatted it still can.
+#[test]
+fn a_beginning_of_a_later_version_is_refused_in_a_line() {
+    let feature = FeatureLevelRecord { name: "metadata.version".into(), feature_level: 31 };
+    let mut disk = MemoryDisk::new();
+    let file = disk.open(DirId(0), "bootstrap.checkpoint", true).unwrap();
+    disk.write_at(&file, 0, &[quorum::bootstrap_checkpoint(WallMs(0), vec![feature.into()])]).unwrap();
+    disk.sync(&file).unwrap();
+    disk.sync_dir(DirId(0), "").unwrap();
+    let mut rig = Rig::cold(config(&[]), Store::new(disk));
+    rig.run();
+    let failed = |it: &Event| matches!(it, Event::Failed { what } if what.contains("bootstrap.checkpoint: it is written at metadata.version 31, of a later Apache Kafka"));
+    assert!(rig.stopped && rig.events.iter().any(failed), "{:?}", rig.events);
+    let files = rig.store.disk().files();
+    assert!(files.iter().all(|(_, path, bytes)| !path.ends_with(".log") || bytes.is_empty()), "{files:?}");
+}
+
 #[test]
 fn a_lost_segment_is_a_warning() {
     let mut rig = Rig::start();

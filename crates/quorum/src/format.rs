@@ -5,7 +5,8 @@ use protocol::messages::MetadataRecord;
 use protocol::{LeaderEpoch, Offset, WallMs};
 use storage::SnapshotId;
 
-use crate::history::newest;
+use crate::history::{History, newest};
+use crate::snapshot;
 use crate::voters::VoterSet;
 use crate::writer::SnapshotWriter;
 
@@ -17,6 +18,13 @@ pub fn bootstrap_checkpoint(now: WallMs, records: Vec<MetadataRecord>) -> Bytes 
     let mut writer = SnapshotWriter::new(FIRST, (now, WallMs(0)), None, newest());
     writer.push(records);
     writer.finish()
+}
+
+/// Why a cluster cannot begin with a `bootstrap.checkpoint`: it may be of a later Apache Kafka.
+pub fn check_bootstrap(bytes: &Bytes) -> Result<(), String> {
+    let mut levels = History::default();
+    snapshot::records(bytes, Offset(-1), &mut levels)?;
+    levels.is_too_new().map_or(Ok(()), Err)
 }
 
 /// The metadata log's first snapshot, of offset and epoch 0: who votes (KIP-853).

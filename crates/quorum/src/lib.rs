@@ -47,7 +47,7 @@ use storage::{Cell, Done, LogSpec, SegmentRules, Shape, Snapshot, StoreError, St
 
 pub use batch::CORDONED_DIRECTORIES;
 use calls::Calls;
-pub use format::{bootstrap_checkpoint, voters_checkpoint};
+pub use format::{bootstrap_checkpoint, check_bootstrap, voters_checkpoint};
 use history::History;
 pub use history::{KRAFT_VERSION, METADATA_VERSION};
 use log::Log;
@@ -420,8 +420,14 @@ impl Quorum {
             let is_empty = shape.end() == Offset(0);
             // Its levels are not this log's yet. A log that is not empty may have nothing but elections: whoever won them died
             // before its first decision, or refused what is here.
-            match snapshot::records(bytes, Offset(-1), &mut History::default()) {
-                Ok(records) => self.bootstrap = records,
+            let mut levels = History::default();
+            match snapshot::records(bytes, Offset(-1), &mut levels) {
+                Ok(records) => {
+                    if let Some(why) = levels.is_too_new().filter(|_| is_empty) {
+                        return Err(corrupt(format!("bootstrap.checkpoint: {why}")));
+                    }
+                    self.bootstrap = records;
+                }
                 Err(what) if is_empty => return Err(corrupt(format!("bootstrap.checkpoint: {what}"))),
                 // It could be read when the log began, and counts no more.
                 Err(_) => {}

@@ -6,6 +6,7 @@ use std::path::Path;
 use node::config::{Config, Identity, Voter};
 use protocol::{Str, Uuid};
 use storage::meta::{CLEAN_SHUTDOWN, MetaProperties, parse_clean_shutdown};
+use storage::snapshot::BOOTSTRAP;
 
 use crate::datadir::{DataDir, DataDirError};
 use crate::start::StartError;
@@ -54,6 +55,9 @@ pub(crate) fn open(config: &mut Config) -> Result<Vec<DataDir>, StartError> {
         && config.is_alone()
     {
         expect_no_orphans(dir, &dirs)?;
+    }
+    if let Some(((dir, _), Some(_))) = metadata {
+        expect_known_beginning(dir)?;
     }
     let mut directory_ids = vec![Uuid::ZERO; config.log_dirs.len()];
     for ((dir, place), meta) in dirs.iter().zip(places).zip(metas) {
@@ -134,6 +138,21 @@ fn expect_no_orphans(metadata: &DataDir, dirs: &[DataDir]) -> Result<(), StartEr
         }
     }
     Ok(())
+}
+
+/// A directory that was formatted and never used may have been formatted by a later version: then nothing is written to it.
+fn expect_known_beginning(dir: &DataDir) -> Result<(), StartError> {
+    let logs = std::fs::read_dir(dir.path.join(METADATA_FOLDER)).into_iter().flatten().flatten();
+    let is_log = |it: &std::fs::DirEntry| it.path().extension().is_some_and(|it| it == "log");
+    let mut lens = logs.filter(is_log).map(|it| it.metadata().map_or(0, |it| it.len()));
+    let path = dir.path.join(BOOTSTRAP);
+    match std::fs::read(&path) {
+        Ok(bytes) if lens.all(|len| len == 0) => {
+            node::check_bootstrap(&bytes.into()).map_err(|why| StartError::Meta(path, why))
+        }
+        // What else is wrong with it is found by who begins with it.
+        _ => Ok(()),
+    }
 }
 
 /// The id of the cluster of a node that was never formatted. Alone it draws one. Nodes that name the same voters come to the

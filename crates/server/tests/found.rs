@@ -9,8 +9,8 @@ use std::path::Path;
 
 use common::{Client, Rig, batch, config};
 use protocol::messages::create_topics_request::CreatableTopic;
-use protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, DescribeLogDirsRequest};
-use protocol::{ErrorCode, RequestBody, ResponseBody};
+use protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, DescribeLogDirsRequest, FeatureLevelRecord};
+use protocol::{ErrorCode, RequestBody, ResponseBody, WallMs};
 use server::{Ended, Server};
 
 /// A folder that a node served from and left, with three records in `t-0`.
@@ -281,6 +281,20 @@ fn a_metadata_log_that_is_gone_is_not_begun_anew() {
         assert!(line.contains("__cluster_metadata-0 is missing") && line.contains("restore it"), "{line}");
         assert!(folder.path().join("t-0").is_dir() && !folder.path().join("__cluster_metadata-0").exists());
     }
+}
+
+#[test]
+fn a_directory_that_a_later_version_formatted_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let feature = FeatureLevelRecord { name: "metadata.version".into(), feature_level: 31 };
+    let bytes = node::bootstrap_checkpoint(WallMs(0), vec![feature.into()]);
+    fs::write(folder.path().join("bootstrap.checkpoint"), bytes).unwrap();
+    let meta = "version=1\ncluster.id=AAAAAAAAAAAAAAAAAAAAAQ\nnode.id=1\ndirectory.id=AAAAAAAAAAAAAAAAAAAAZQ\n";
+    fs::write(folder.path().join("meta.properties"), meta).unwrap();
+    let line = ends(folder.path());
+    assert!(line.contains("bootstrap.checkpoint: it is written at metadata.version 31"), "{line}");
+    assert!(line.contains("of a later Apache Kafka") && line.contains("start it with that Kafka"), "{line}");
+    assert!(!folder.path().join("__cluster_metadata-0").exists(), "nothing is written");
 }
 
 #[test]
