@@ -307,7 +307,8 @@ fn a_directory_of_a_newer_version_or_another_cluster() {
     fs::write(&path, &newer).unwrap();
     let line = ends(folder.path());
     assert!(line.contains("meta.properties") || line.contains(&folder.path().display().to_string()), "{line}");
-    assert!(line.contains("version is 2"), "{line}");
+    assert!(line.contains("version is 2") && line.contains("start it with that"), "{line}");
+    assert!(!line.contains("empty"), "nobody is told to give up what is there: {line}");
     assert_eq!(fs::read_to_string(&path).unwrap(), newer);
     // The metadata in it are of the cluster that it was formatted for.
     let second = used();

@@ -49,7 +49,13 @@ impl MetaProperties {
         match required("version")?.as_str() {
             "1" => {}
             "0" => return Err(meta_error("version 0 is of a ZooKeeper cluster, which must be migrated first".into())),
-            other => return Err(meta_error(format!("its version is {other}, and 1 is all that is known"))),
+            other if other.parse::<u32>().is_ok() => {
+                return Err(StoreError::Corrupt(format!(
+                    "meta.properties: its version is {other}, and 1 is all that is known: the directory is of a later version; start it \
+                     with that"
+                )));
+            }
+            other => return Err(meta_error(format!("its version is {other:?}, which is no number"))),
         }
         let node_id = required("node.id")?;
         let node_id = node_id.parse().ok().filter(|id| *id >= 0);
@@ -74,7 +80,7 @@ impl MetaProperties {
 
 fn meta_error(what: String) -> StoreError {
     StoreError::Corrupt(format!(
-        "meta.properties: {what}; restore the file, or empty the directory and let it be formatted again"
+        "meta.properties: {what}; restore the file: version=1, cluster.id, node.id and directory.id of before"
     ))
 }
 
@@ -279,7 +285,7 @@ mod tests {
         for (text, says) in [
             ("", "no version"),
             ("version=0\nbroker.id=1", "ZooKeeper"),
-            ("version=2", "version is 2"),
+            ("version=x", "no number"),
             ("version=1\nnode.id=1", "no cluster.id"),
             ("version=1\ncluster.id=x\nnode.id=-1", "node.id"),
             ("version=1\ncluster.id=x\nnode.id=1\ndirectory.id=zz", "directory.id"),
@@ -287,7 +293,11 @@ mod tests {
         ] {
             let error = MetaProperties::parse(text).unwrap_err().to_string();
             assert!(error.contains(says) && error.contains("restore the file"), "{text:?}: {error}");
+            assert!(!error.contains("empty"), "nobody is told to give up what is there: {error}");
         }
+        let newer = MetaProperties::parse("version=2\ncluster.id=x").unwrap_err().to_string();
+        assert!(newer.contains("version is 2") && newer.contains("start it with that"), "{newer}");
+        assert!(!newer.contains("empty") && !newer.contains("restore"), "{newer}");
     }
 
     #[test]
