@@ -420,6 +420,22 @@ fn configurations_are_set_appended_and_removed() {
             no(ErrorCode::InvalidRequest, "Cannot update these configs dynamically: [node.id]"),
         ),
         (
+            alter(BROKER, "1", "listeners", SET, Some("PLAINTEXT://:1")),
+            no(ErrorCode::InvalidRequest, "Cannot update these configs dynamically: [listeners]"),
+        ),
+        (
+            alter(BROKER, "1", "listener.security.protocol.map", SET, Some("abc")),
+            no(ErrorCode::InvalidRequest, "Cannot update these configs dynamically: [listener.security.protocol.map]"),
+        ),
+        (
+            alter(BROKER, "1", "ssl.keystore.location", SET, Some("/nope")),
+            no(
+                ErrorCode::InvalidRequest,
+                "These security configs can be dynamically updated only per-listener using the listener prefix: \
+                 [ssl.keystore.location]",
+            ),
+        ),
+        (
             alter(BROKER, "", "listeners", SET, Some("PLAINTEXT://:1")),
             no(
                 ErrorCode::InvalidRequest,

@@ -107,7 +107,9 @@ What becomes of a broker:
 const KEYS: &str = "\
 ## Configuration keys
 
-All of Apache Kafka's are known here, checked as there and shown by its tools. Nothing comes of these; a start that sets one says so.
+All of Apache Kafka's are known here, checked as there and shown by its tools. `listeners` and `listener.security.protocol.map` are
+those of the start: Apache Kafka changes them while a broker runs, here IncrementalAlterConfigs refuses that (INVALID_REQUEST). Nothing
+comes of these; a start that sets one says so.
 ";
 
 const IF_SET: &str = "

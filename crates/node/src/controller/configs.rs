@@ -290,6 +290,9 @@ impl Controller {
             check_length(&key)?;
             check_length(value.as_deref().unwrap_or_default())?;
             self.check_min_isr(resource, &key, value.as_ref())?;
+            if resource.kind == ResourceType::Broker && value.is_some() && before(&key) != value {
+                check_change(&key, resource.name.is_empty())?;
+            }
             if matches!(by, Asked::Controller) && resource.kind == ResourceType::Broker && key == CORDONED {
                 check_fewer_cordons(before(&key), value.as_ref())?;
             }
@@ -494,6 +497,28 @@ fn edit_list(
     let mut items: Vec<String> = list(&current).into_iter().map(str::to_owned).collect();
     edit(&mut items);
     Ok(Str::from(items.join(",")))
+}
+
+/// What Apache Kafka's brokers act on while they run and ours do not, and what either acts on for one listener alone.
+fn check_change(key: &str, all_brokers: bool) -> Result<(), Refusal> {
+    let why = match key {
+        // Of all brokers at once they are refused for another reason.
+        "listeners" | "listener.security.protocol.map" if !all_brokers => "Cannot update these configs dynamically",
+        "ssl.key.password"
+        | "ssl.keystore.certificate.chain"
+        | "ssl.keystore.key"
+        | "ssl.keystore.location"
+        | "ssl.keystore.password"
+        | "ssl.keystore.type"
+        | "ssl.truststore.certificates"
+        | "ssl.truststore.location"
+        | "ssl.truststore.password"
+        | "ssl.truststore.type" => {
+            "These security configs can be dynamically updated only per-listener using the listener prefix"
+        }
+        _ => return Ok(()),
+    };
+    Err(Refusal::new(ErrorCode::InvalidRequest, format!("{why}: [{key}]")))
 }
 
 /// Whether brokers can have these settings while they run.
