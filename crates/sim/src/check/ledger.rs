@@ -5,6 +5,7 @@ use ordered::{Map, Set, SharedMap};
 use protocol::records::{BatchHead, Compression, Compressors, PureCompressors, RecordViews};
 use protocol::{Offset, Str, Uuid};
 
+use super::repeats::Repeats;
 use super::replica::{Epochs, Replica};
 use super::{Entries, Tally, Told};
 use crate::queue::Pid;
@@ -123,6 +124,7 @@ pub(super) struct PartitionLedger {
     pub(super) unclean_epoch: i32,
     /// The last record of each client.
     last: Vec<(Pid, u64)>,
+    pub(super) repeats: Repeats,
 }
 
 /// A bit of a replica that is not as it was written.
@@ -230,6 +232,7 @@ impl PartitionLedger {
             leader: None,
             unclean_epoch: -1,
             last: Vec::new(),
+            repeats: Repeats::default(),
         }
     }
 
@@ -386,6 +389,7 @@ impl PartitionLedger {
             self.epochs.cut(end.0);
             // What comes again after a loss is no repeat of what is gone, and in no order with it.
             self.last.clear();
+            self.repeats.cut(end.0);
         }
         loss
     }

@@ -55,6 +55,7 @@ impl Checks {
         let is_durable = self.topics.get(&partition.topic).is_some_and(|it| it.durable);
         let replica = partition.replicas.entry(pid).or_default();
         replica.high_watermark = 0;
+        replica.leads_from = end.0;
         let had = replica.epochs.end();
         if end.0 > had && (had > 0 || end.0 > log_start.0) {
             let what = format!("{label} ends at {end}, but only records up to {had} were appended");
@@ -329,6 +330,9 @@ impl Checks {
     /// a leader since, who was gone before anybody copied that.
     pub(super) fn begins_to_lead(&mut self, event: u64, pid: Pid, index: usize, epoch: LeaderEpoch) {
         let partition = &mut self.partitions[index];
+        if let Some(replica) = partition.replicas.get_mut(&pid) {
+            replica.leads_from = replica.epochs.end();
+        }
         if epoch.0 <= partition.epochs.last().max(partition.led_epoch) {
             return;
         }
@@ -366,7 +370,8 @@ impl Checks {
 
     fn regain(&mut self, event: u64, pid: Pid, index: usize, end: i64) {
         for (author, offset) in self.partitions[index].regain(pid, end) {
-            self.placed(event, index, offset, author);
+            // It is of an epoch that is over: no leader sends it anew.
+            self.placed(event, index, offset, author, -1);
         }
         // Who had read them has read them still.
         let end = self.partitions[index].end();
@@ -377,15 +382,20 @@ impl Checks {
     }
 
     fn append_new(&mut self, event: u64, index: usize, head: &BatchHead, payload: &[u8]) {
+        let mut client = None;
         ledger::each_record(head, payload, |_, key, value| {
             let print = Digest::of_record(key, value);
             let offset = self.partitions[index].end();
             let author = self.origins.find(print, value, &self.clients);
             self.partitions[index].push(Entry { print, author, crc: head.crc, acked: false, acked_by_all: false });
             if let Some(author) = author {
-                self.placed(event, index, offset, author);
+                self.placed(event, index, offset, author, head.producer_epoch.0);
+                client = Some(author.client);
             }
         });
+        if let Some(client) = client {
+            self.partitions[index].repeats.appended(client, head.producer_epoch.0);
+        }
     }
 
     /// A follower has what its leader had.

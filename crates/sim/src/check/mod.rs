@@ -8,6 +8,7 @@ mod groups;
 mod kind;
 mod ledger;
 mod logs;
+mod repeats;
 mod replica;
 #[cfg(test)]
 mod tests;
@@ -397,8 +398,8 @@ impl Checks {
         }
     }
 
-    /// A record whose author is known has its place.
-    fn placed(&mut self, event: u64, index: usize, offset: i64, author: Author) {
+    /// A record whose author is known has its place, in a batch of this epoch of its producer.
+    fn placed(&mut self, event: u64, index: usize, offset: i64, author: Author, epoch: i16) {
         let Some(client) = self.clients.get_mut(usize::from(author.client.0)).and_then(Option::as_mut) else { return };
         let Some(sent) = client.sent.at_mut(author.number as usize) else { return };
         let before = *sent;
@@ -408,14 +409,18 @@ impl Checks {
         }
         let (name, idempotent) = (client.name.clone(), client.idempotent);
         let first_of_life = client.first_of_life;
-        let verdict = if idempotent { Verdict::Bug } else { Verdict::Allowed };
+        let mut verdict = if idempotent { Verdict::Bug } else { Verdict::Allowed };
         if before.appended > 0 {
+            let mut why = if idempotent { "" } else { ": without idempotence a retry may repeat" };
+            if idempotent && self.partitions[index].repeats.excuse(author.client, &before, epoch) {
+                verdict = Verdict::Allowed;
+                why = ": a leader that began since did not know it, and its producer raised its epoch (KIP-360)";
+            }
             let what = format!(
-                "record {} of {name} is in {} twice, at {} and {offset}{}",
+                "record {} of {name} is in {} twice, at {} and {offset}{why}",
                 author.number,
                 self.partitions[index].label(),
                 before.offset,
-                if idempotent { "" } else { ": without idempotence a retry may repeat" }
             );
             return self.find(event, Check::Idempotence, verdict, what);
         }
@@ -537,6 +542,7 @@ impl Checks {
     pub(crate) fn client_answered(&mut self, event: u64, pid: Pid, by: (Pid, u32), body: &ResponseBody) {
         match body {
             ResponseBody::Fetch(fetch) => self.check_fetch(event, pid, by, fetch),
+            ResponseBody::Produce(produce) => self.produce_answered(pid, by.0, produce),
             ResponseBody::OffsetForLeaderEpoch(epochs) => self.epochs_answered(event, pid, epochs),
             _ => {}
         }

@@ -18,6 +18,8 @@ pub(super) struct Replica {
     pub(super) synced: i64,
     /// As leader: the last that it told, since it was started.
     pub(super) high_watermark: i64,
+    /// As leader: where its log ended when it was started or elected.
+    pub(super) leads_from: i64,
     /// As leader: who is in sync, as it last told.
     pub(super) isr: Vec<Pid>,
 }

@@ -5,9 +5,10 @@ use client::RecordMetadata;
 use node::image::Image;
 use protocol::MetadataRecord;
 use protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
-use protocol::messages::{ConfigRecord, PartitionRecord, RegisterBrokerRecord, TopicRecord};
+use protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use protocol::messages::{ConfigRecord, PartitionRecord, ProduceResponse, RegisterBrokerRecord, TopicRecord};
 use protocol::records::{BatchBuilder, Batches, Compression, PureCompressors, Record};
-use protocol::{LeaderEpoch, NodeId, WallMs};
+use protocol::{LeaderEpoch, NodeId, ProducerEpoch, ProducerId, WallMs};
 use storage::{DirId, LogSpec, SegmentRules};
 
 use super::*;
@@ -671,4 +672,52 @@ fn who_hears_late_of_an_old_topics_end_takes_no_promise_of_the_next() {
     assert!(promised(&checks));
     checks.node_said(3, LEADER, &gone(7));
     assert!(!promised(&checks));
+}
+
+/// A leader that began since may not know what it has of a producer, which sends it again in another epoch.
+#[test]
+fn a_repeat_is_excused_by_a_leader_that_began_since_and_by_nothing_else() {
+    let sent = |base: i64, leader_epoch: i32, value: &str, epoch: i16| {
+        let id = (ProducerId(7), ProducerEpoch(epoch));
+        let mut builder = BatchBuilder::new(Compression::None).producer(id.0, id.1, 0);
+        builder.push(WallMs(0), None, Some(value.as_bytes()), &[]);
+        let mut batches = builder.build_batches(&PureCompressors).expect("it is not compressed");
+        batches.stamp(0, Offset(base), LeaderEpoch(leader_epoch), None);
+        batches
+    };
+    let refusal = || {
+        let error_code = protocol::ErrorCode::OutOfOrderSequenceNumber.code();
+        let partition_responses = vec![PartitionProduceResponse { index: 0, error_code, ..Default::default() }];
+        let responses = vec![TopicProduceResponse { name: TOPIC, partition_responses, ..Default::default() }];
+        ResponseBody::Produce(ProduceResponse { responses, ..Default::default() })
+    };
+    let repeats = |begins: bool, refused: bool, epoch: i16, times: i64| {
+        let mut checks = cluster(&[LEADER], &[]);
+        let leads = |checks: &mut Checks, epoch: i32| {
+            let (leader_epoch, isr) = (LeaderEpoch(epoch), vec![NodeId(1)]);
+            checks.node_said(1, LEADER, &node::Event::Leads { topic: TOPIC, partition: 0, leader_epoch, isr });
+        };
+        leads(&mut checks, 0);
+        for number in 0..2 {
+            let value = format!("p-{number}");
+            checks.sent(CLIENT, number, None, Some(value.as_bytes()));
+            checks.appended(1, LEADER, 0, &sent(number as i64, 0, &value, 0));
+        }
+        if begins {
+            leads(&mut checks, 1);
+        }
+        if refused {
+            checks.client_answered(2, CLIENT, (LEADER, 1), &refusal());
+        }
+        for time in 0..times {
+            checks.appended(3, LEADER, 0, &sent(2 + time, i32::from(begins), "p-0", epoch));
+        }
+        (checks.verdict(), checks.allowed())
+    };
+    let bug = (Some(Check::Idempotence), 0);
+    assert_eq!(repeats(true, true, 1, 1), (None, 1));
+    assert_eq!(repeats(false, true, 1, 1), bug, "the leader has appended it itself, and has to know it");
+    assert_eq!(repeats(true, false, 1, 1), bug, "nobody refused it");
+    assert_eq!(repeats(true, true, 0, 1), bug, "its producer's epoch is the same");
+    assert_eq!(repeats(true, true, 1, 2), (Some(Check::Idempotence), 1), "once, not twice");
 }
