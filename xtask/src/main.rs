@@ -34,7 +34,7 @@ Vivarium's tasks. Each sets up what it lacks, and says what it installs.
     cargo xtask test [STAGE…] every check that CI runs; stages: fmt clippy purity native wasm bundle e2e clients
     cargo xtask soak [PART…] [--seeds 10000] [--from 0] [--fuzz-seconds 120] [--minutes 10]
                               the long forms of the tests, groups in trouble, seeds by the thousands, fuzzing;
-                              parts: tests groups swarm cluster-swarm fuzz
+                              parts: tests walk groups swarm cluster-swarm fuzz
     cargo xtask build         the page into web/dist, the `vivarium` binary into target/release
     cargo xtask size          what the page weighs, against its goal and limit
     cargo xtask bench [PART…] speed, beside Apache Kafka on the same machine; parts: lab wasm start produce consume latency

@@ -79,10 +79,12 @@ What a start says of a directory that is not as it was left:
 | found | Apache Kafka 4.3.1 | here |
 | --- | --- | --- |
 | a bad batch in the metadata log, with good ones behind it or below what the last checkpoint noted | after a kill it is cut there: the topics are gone | the node does not start, and says what to do |
-| a bad batch in a partition's log below its recovery point | after a kill it is cut there, or not noticed | the partition is offline (KAFKA_STORAGE_ERROR), and the log says what to do |
+| a bad batch in a partition's log below its recovery point, in what a start reads: the newest segment | after a kill it is cut there, or not noticed | the partition is offline (KAFKA_STORAGE_ERROR), and the log says what to do |
+| the same in an older segment | it is not noticed; consumers find it by its CRC | the same |
+| a folder that is no partition's (`foo`, `lost+found`) | the broker does not start | it stays as it is |
 | no metadata log where the checkpoint notes one, in a directory that was used here: of the only voter, or of one by `controller.quorum.bootstrap.servers` | all other logs are renamed to `-stray` | the node does not start, and says what to do; all other nodes fetch it again |
 | a folder whose name ends with `-delete` and is not that of a deleted log | the broker does not start | it stays as it is, and a warning names it |
-| what cannot be read in `recovery-point-offset-checkpoint` or `log-start-offset-checkpoint` | a warning; the file does not count | the node does not start, and the line says which file to mend or remove |
+| what cannot be read in `recovery-point-offset-checkpoint`, `log-start-offset-checkpoint` or `cleaner-offset-checkpoint` | a warning; the file does not count | in the directory of the metadata log the node does not start, in another one the partitions there are offline; the line says which file to mend or remove. Without `log-start-offset-checkpoint` records that DeleteRecords deleted, and whose files are still there, can be read again |
 | a segment that is missing, empty or shorter than the recovery point | the rest is served | the rest is served, and a warning names the offsets |
 | the empty metadata log of a static voter (`controller.quorum.voters`, `kraft.version` 0) | it votes for whoever asks | it votes for whoever has no less than each other voter, and for empty logs; where the log names voters by their directories both leave it out |
 | a controller formatted by nobody whose `controller.quorum.bootstrap.servers` name only itself | it does not start | it is formatted as a cluster of its own, if it is a broker too |

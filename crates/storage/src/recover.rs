@@ -314,7 +314,14 @@ impl<D: Disk> Store<D> {
 
     fn read_offsets(&mut self, dir: DirId, path: &str) -> Result<Map<TopicPartition, Offset>, StoreError> {
         let Some(bytes) = self.read_file(dir, path)? else { return Ok(Map::new()) };
-        Ok(meta::parse_offsets(&bytes).map_err(|error| at_path(path, error))?.into_iter().collect())
+        let offsets = meta::parse_offsets(&bytes).map_err(|error| match error {
+            // No log says where it begins but by its first file.
+            StoreError::Corrupt(what) if path == meta::LOG_STARTS => {
+                StoreError::Corrupt(format!("{path}: {what}; records that DeleteRecords deleted may come back by that"))
+            }
+            error => at_path(path, error),
+        });
+        Ok(offsets?.into_iter().collect())
     }
 
     /// True if the log has no folder here, but a copy of it has that was being made: what was appended last may be nowhere but

@@ -277,3 +277,18 @@ fn a_power_cut_between_appends_and_their_flush_is_no_damage() {
         }
     }
 }
+
+/// Where a log begins stands in no other file: who removes this one should know.
+#[test]
+fn unreadable_checkpoints_say_what_removing_them_costs() {
+    for (path, costs_records) in [("recovery-point-offset-checkpoint", false), ("log-start-offset-checkpoint", true)] {
+        let mut node = Node::new();
+        checkpoint(&mut node, Cell::LogStarts(DIR), 0);
+        checkpoint(&mut node, Cell::RecoveryPoints(DIR), 0);
+        node.scribble(path, 0, b"x");
+        let Err(error) = node.restart() else { panic!("{path} was read") };
+        let line = error.to_string();
+        assert!(line.contains(path) && line.contains("remove the file"), "{line}");
+        assert_eq!(line.contains("DeleteRecords"), costs_records, "{line}");
+    }
+}

@@ -35,7 +35,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start a Kafka server (one node: broker and controller)
+    /// Start a node of Kafka: broker, controller or both, as process.roles says (both if nothing does)
     Server(serve::ServerArguments),
     /// Start several nodes on this machine, a process each
     Cluster(cluster::ClusterArguments),

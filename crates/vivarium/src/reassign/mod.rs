@@ -52,7 +52,7 @@ pub(crate) struct ReassignArguments {
     /// A properties file with settings of the admin client
     #[arg(long, value_name = "Admin client property file")]
     command_config: Option<String>,
-    /// {"version":1,"partitions":[{"topic":"t","partition":0,"replicas":[1,2],"log_dirs":["any","/d"]}]}; log_dirs may lack
+    /// {"version":1,"partitions":[{"topic":"t","partition":0,"replicas":[1,2],"log_dirs":["any","/d"]}]}; log_dirs may be left out
     #[arg(long, value_name = "manual assignment json file path")]
     reassignment_json_file: Option<String>,
     /// With --generate: {"version":1,"topics":[{"topic":"t"}]}
