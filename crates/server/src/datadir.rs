@@ -29,7 +29,7 @@ impl std::fmt::Display for DataDirError {
             DataDirError::Io(path, error) => write!(f, "log directory {}: {error}", path.display()),
             DataDirError::InUse(path) => write!(
                 f,
-                "log directory {} is in use (its .lock is held), by another process or by this one under another name: stop that one, or give this one another directory with --data",
+                "log directory {} is in use by another process, or named twice (its .lock is held): stop that one, or give this one another directory with --data",
                 path.display()
             ),
         }
