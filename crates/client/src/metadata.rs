@@ -169,8 +169,8 @@ impl Metadata {
     /// `metadata.recovery.rebootstrap.trigger.ms` (KIP-1102).
     pub(crate) fn rebootstrap_at(&self, config: &ClientConfig) -> Option<Instant> {
         let at = self.attempted_at.filter(|_| config.metadata_rebootstrap)?;
-        // One microsecond past the last at which there is patience.
-        Some(Instant(at.plus_ms(config.metadata_rebootstrap_trigger_ms).0.saturating_add(1)))
+        // The last millisecond still has patience, as in Kafka, which counts no smaller ones: also a trigger of 0 lets one pass.
+        Some(at.plus_ms(config.metadata_rebootstrap_trigger_ms.saturating_add(1)))
     }
 
     /// They are asked again: patience begins anew.

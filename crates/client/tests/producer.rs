@@ -407,3 +407,16 @@ fn brokers_that_are_silent_do_not_keep_a_client_from_its_bootstrap_servers() {
     assert!(asked_within(&[trigger, patient], 70_000) > 0);
     assert_eq!(asked_within(&[trigger, patient, ("metadata.recovery.strategy", "none")], 200_000), 0);
 }
+
+/// Kafka's client looks at this once a millisecond at most.
+#[test]
+fn a_client_without_patience_wakes_once_a_millisecond() {
+    let mut stage = Stage::new(&[("metadata.recovery.rebootstrap.trigger.ms", "0")]).topic("t", &[1]);
+    stage.silent = vec![9000];
+    stage.send("t", None, None, "a");
+    for _ in 0..3 {
+        let now = stage.now.mono;
+        assert_eq!(stage.client.wake_at(), Some(now.plus_ms(1)));
+        stage.advance(1);
+    }
+}
