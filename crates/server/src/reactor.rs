@@ -358,11 +358,14 @@ impl Reactor {
                     self.request(conn, frame);
                 }
                 Ok(Read::Blocked) => return false,
+                // Requests before the end may be answered by now.
                 Ok(Read::Closed) => {
+                    self.carry_out();
                     self.close(conn, None);
                     return false;
                 }
                 Err(fault) => {
+                    self.carry_out();
                     self.close(conn, Some(&fault.to_string()));
                     return false;
                 }

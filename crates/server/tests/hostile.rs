@@ -51,18 +51,25 @@ fn frames_of_impossible_sizes() {
     rig.stop();
 }
 
-/// The connection is closed over the second request of a turn, behind the answer to the first.
+/// The connection is closed over what comes second in a turn, behind the answer to the first.
 #[test]
 fn who_is_closed_gets_the_answers_before() {
     let rig = Rig::start();
-    let mut both = Vec::new();
-    for (api, version) in [(ApiKey::ApiVersions, 0), (ApiKey::Produce, 2)] {
+    let framed = |api: ApiKey, version| {
         let frame = header(api.code(), version, false);
-        both.put_u32(frame.len() as u32);
-        both.put_slice(&frame);
+        [&(frame.len() as u32).to_be_bytes()[..], &frame].concat()
+    };
+    let good = framed(ApiKey::ApiVersions, 0);
+    for second in [framed(ApiKey::Produce, 2), (-1_i32).to_be_bytes().to_vec()] {
+        let mut client = rig.client();
+        client.send_bytes(&[&good[..], &second].concat());
+        assert!(matches!(client.outcome(), Outcome::Frame(_)), "before {second:?}");
+        assert_eq!(client.outcome(), Outcome::Closed);
     }
+    // Who says that nothing more comes still listens.
     let mut client = rig.client();
-    client.send_bytes(&both);
+    client.send_bytes(&good);
+    client.stream.shutdown(Shutdown::Write).unwrap();
     assert!(matches!(client.outcome(), Outcome::Frame(_)));
     assert_eq!(client.outcome(), Outcome::Closed);
     rig.stop();
