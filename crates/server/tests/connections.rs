@@ -154,6 +154,33 @@ fn connections_that_come_too_fast_wait() {
     rig.stop();
 }
 
+/// It was let wait where there was room, which somebody else has taken meanwhile.
+#[test]
+fn who_came_too_fast_and_finds_no_room_then_comes_in_when_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [
+        ("listeners", "PLAINTEXT://127.0.0.1:0,INNER://127.0.0.1:0"),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+        ("inter.broker.listener.name", "INNER"),
+        ("max.connections", "1"),
+        ("max.connection.creation.rate", "0"),
+        ("quota.window.size.seconds", "1"),
+    ];
+    let server = Server::start(config(folder.path(), &settings)).unwrap();
+    let mut client = Client::connect(server.addresses()[0]);
+    ask(&mut client);
+    let mut broker = Client::connect(server.addresses()[1]);
+    assert!(is_served(&mut broker));
+    // Longer than it has to wait for coming too fast.
+    client.stream.set_read_timeout(Some(std::time::Duration::from_millis(1300))).unwrap();
+    let heard = client.stream.peek(&mut [0]);
+    assert_eq!(heard.map_err(|error| error.kind()), Err(ErrorKind::WouldBlock), "there is no room for it yet");
+    client.stream.set_read_timeout(None).unwrap();
+    drop(broker);
+    assert!(matches!(client.outcome(), Outcome::Frame(_)));
+    server.stop().unwrap();
+}
+
 /// What is half here counts as a whole: no more is taken in than fits, and who has begun goes on.
 #[test]
 fn no_more_is_read_than_may_wait() {

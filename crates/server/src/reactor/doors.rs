@@ -1,6 +1,7 @@
 //! Who comes in, who waits outside and who has to go: connections by number and rate, and requests by what the disks have
 //! still to take.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Token};
 use node::config::Queue;
 use node::input::{ConnId, Input, Peer, PeerHost};
+use ordered::Set;
 
 use super::Reactor;
 use crate::connection::Connection;
@@ -67,8 +69,8 @@ impl Reactor {
     /// Lets those in whose time has come.
     pub(super) fn accept_early(&mut self) {
         let now = Instant::now();
-        let mut due: Vec<usize> =
-            self.early.iter().filter(|(_, it)| it.until <= now).map(|(index, _)| *index).collect();
+        let outside = outside(&self.early, &self.full);
+        let mut due: Vec<usize> = outside.filter(|(_, until)| *until <= now).map(|(index, _)| index).collect();
         due.sort_unstable();
         for index in due {
             self.accept(index);
@@ -77,7 +79,7 @@ impl Reactor {
 
     /// When the next of those may come in who came too soon.
     pub(super) fn early_due(&self) -> Option<Instant> {
-        self.early.values().map(|it| it.until).min()
+        outside(&self.early, &self.full).map(|(_, until)| until).min()
     }
 
     fn next_at_the_door(&mut self, index: usize) -> Option<(TcpStream, SocketAddr)> {
@@ -184,6 +186,38 @@ impl Reactor {
     }
 }
 
+/// The listeners at which somebody came too soon, and until when they wait. Where there is no room either, they come in
+/// when there is, and no time is looked at before.
+fn outside<'a>(
+    early: &'a HashMap<usize, Early>,
+    full: &'a Set<usize>,
+) -> impl Iterator<Item = (usize, Instant)> + use<'a> {
+    early.iter().filter(|(index, _)| !full.contains(index)).map(|(index, it)| (*index, it.until))
+}
+
 pub(super) fn next_idle_look(max_idle: Duration) -> Instant {
     Instant::now() + (max_idle / IDLE_LOOKS).max(Duration::from_millis(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A time that is past and that nothing comes of would have the core's thread spin.
+    #[test]
+    fn who_came_too_soon_and_finds_no_room_waits_for_no_time() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let now = Instant::now();
+        let early = |until| {
+            let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let from = stream.local_addr().unwrap();
+            Early { until, stream: TcpStream::from_std(stream), from }
+        };
+        let later = now + Duration::from_secs(1);
+        let waiting = HashMap::from([(0, early(now)), (1, early(later))]);
+        let mut full = Set::from([0]);
+        assert_eq!(outside(&waiting, &full).collect::<Vec<_>>(), [(1, later)]);
+        full.remove(&0);
+        assert_eq!(outside(&waiting, &full).min(), Some((0, now)));
+    }
 }
