@@ -175,7 +175,7 @@ impl Reactor {
         stop.set_nonblocking(true)?;
         let next_idle_look = settings.max_idle.map(next_idle_look);
         let limits = node.connection_limits();
-        addresses.set(limits.most_of.clone());
+        addresses.set(std::time::Instant::now(), limits.most_of.clone());
         let mut stop = MioUnixStream::from_std(stop);
         poll.registry().register(&mut stop, STOP, Interest::READABLE)?;
         Ok(Reactor {
@@ -245,7 +245,7 @@ impl Reactor {
             for index in std::mem::take(&mut self.deaf) {
                 self.accept(index);
             }
-            self.addresses.turn();
+            self.addresses.turn(std::time::Instant::now());
             self.accept_early();
             self.take_finished();
             self.take_arrivals();
@@ -295,11 +295,12 @@ impl Reactor {
         // A millisecond's rounding by epoll would wake too early and spin; one microsecond late is never early.
         let node = self.node.wake_at().map(|(at, _)| at.since(self.now().mono) + Duration::from_micros(1));
         let accept = (!self.deaf.is_empty()).then_some(ACCEPT_AGAIN);
-        let early = self.early_due().map(|at| at.saturating_duration_since(std::time::Instant::now()));
+        let doors = [self.early_due(), self.addresses.due()].into_iter().flatten().min();
+        let doors = doors.map(|at| at.saturating_duration_since(std::time::Instant::now()));
         let idle = self.next_idle_look.map(|at| at.saturating_duration_since(std::time::Instant::now()));
         let calls = [self.calls.due(), self.own_calls.due()].into_iter().flatten().min();
         let calls = calls.map(|at| at.saturating_duration_since(std::time::Instant::now()) + Duration::from_micros(1));
-        [node, accept, early, idle, calls].into_iter().flatten().min()
+        [node, accept, doors, idle, calls].into_iter().flatten().min()
     }
 
     fn feed(&mut self, input: Input) {

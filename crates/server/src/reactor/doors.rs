@@ -143,7 +143,7 @@ impl Reactor {
         let limits = self.node.connection_limits();
         if self.limits != limits {
             self.is_count_due = true;
-            self.addresses.set(limits.most_of.clone());
+            self.addresses.set(Instant::now(), limits.most_of.clone());
             self.limits = limits;
         }
     }

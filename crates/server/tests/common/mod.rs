@@ -20,7 +20,7 @@ use protocol::{ApiKey, ErrorCode, Request, RequestBody, Response, ResponseBody, 
 use server::{Ended, Server};
 
 /// Longer than anything here takes; a server that answers nothing fails the test instead of hanging it.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The settings of a node that keeps its logs in `data` and takes any free port.
 pub(crate) fn config(data: &Path, settings: &[(&str, &str)]) -> Config {
