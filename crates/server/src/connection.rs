@@ -118,6 +118,8 @@ pub(crate) struct Connection {
     sent_from: Option<(u64, u64)>,
     /// When bytes last came or went.
     active: Instant,
+    /// Controllers' requests arrive by it: it is not held for what waits between clients and disks.
+    pub(crate) is_controllers: bool,
     /// The core withdrew its credit: read nothing more.
     pub(crate) held: bool,
     /// It may have input that was left unread, for want of credit or because the client takes no answers.
@@ -140,6 +142,7 @@ impl Connection {
             output_bytes: 0,
             sent_from: None,
             active: Instant::now(),
+            is_controllers: false,
             held: false,
             starved: false,
             queued: false,
@@ -181,6 +184,11 @@ impl Connection {
         let size = self.input.first_chunk::<4>().map_or(0, |head| i32::from_be_bytes(*head));
         let size = usize::try_from(size).unwrap_or(0);
         if size > self.input.len().saturating_sub(4) { size as u64 } else { 0 }
+    }
+
+    /// How many of those count for `queued.max.request.bytes`.
+    pub(crate) fn queued_bytes(&self) -> u64 {
+        if self.is_controllers { 0 } else { self.arriving() }
     }
 
     /// The next whole frame, or why there is none.

@@ -141,7 +141,7 @@ pub(crate) struct Reactor {
     rates: [ConnectionRate; 2],
     /// By listener, who came too soon.
     early: HashMap<usize, Early>,
-    /// Bytes of the frames that have begun to arrive, each as a whole.
+    /// Bytes of the frames that have begun to arrive from clients and brokers, each as a whole.
     arriving: u64,
     /// Connections that are not read from until the disks have caught up.
     kept_waiting: Set<ConnId>,
@@ -345,14 +345,14 @@ impl Reactor {
             if connection.starved {
                 return false;
             }
-            if connection.arriving() == 0 && self.is_queue_full() {
+            if !connection.is_controllers && connection.arriving() == 0 && self.is_queue_full() {
                 self.kept_waiting.insert(conn);
                 return false;
             }
             let Some(connection) = self.connections.get_mut(&conn) else { return false };
-            let before = connection.arriving();
+            let before = connection.queued_bytes();
             let read = connection.read(self.settings.max_request_bytes);
-            self.arriving = self.arriving - before + connection.arriving();
+            self.arriving = self.arriving - before + connection.queued_bytes();
             match read {
                 Ok(Read::Frame(frame)) => {
                     turn.bytes = turn.bytes.saturating_sub(frame.len());
@@ -662,7 +662,7 @@ impl Reactor {
             let _ = connection.write(self.reader.held());
         }
         self.quotas.closed(conn);
-        self.arriving -= connection.arriving();
+        self.arriving -= connection.queued_bytes();
         self.is_count_due = true;
         if let Some(why) = why {
             let from = connection.stream().peer_addr().map_or_else(|_| "?".into(), |it| it.to_string());

@@ -118,6 +118,8 @@ const IF_SET: &str = "
 These act only where they are set, since what Apache Kafka does without them is not needed here: `controller.quorum.append.linger.ms`,
 `log.flush.offset.checkpoint.interval.ms`, `log.initial.task.delay.ms`, `metadata.max.idle.interval.ms`, `queued.max.requests`,
 `replica.socket.receive.buffer.bytes`, `socket.listen.backlog.size`, `socket.receive.buffer.bytes`, `socket.send.buffer.bytes`.
+`queued.max.requests` counts the batches that are not written yet: no request waits for a thread here. Neither it nor
+`queued.max.request.bytes` holds what arrives at a listener of controllers.
 ";
 
 /// The keys of which nothing comes for the same reason; where all that begin alike are among them, that beginning.

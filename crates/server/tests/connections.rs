@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
 use common::{Client, Outcome, Rig, batch, config, header, produce};
+use ports::ReservedPort;
 use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use protocol::messages::{ApiVersionsRequest, IncrementalAlterConfigsRequest};
 use protocol::{RequestBody, ResponseBody};
@@ -188,24 +189,26 @@ fn who_came_too_fast_and_finds_no_room_then_comes_in_when_there_is() {
     server.stop().unwrap();
 }
 
+/// Sends a request of this size but for its bytes.
+fn begin(client: &mut Client, size: u32) {
+    // Answered when what comes with it was read, too.
+    let bytes = header(18, 0, false);
+    let mut sent = BytesMut::new();
+    sent.put_u32(u32::try_from(bytes.len()).unwrap());
+    sent.put_slice(&bytes);
+    sent.put_u32(size);
+    client.send_bytes(&sent);
+    assert!(matches!(client.outcome(), Outcome::Frame(_)));
+}
+
 /// What is half here counts as a whole: no more is taken in than fits, and who has begun goes on.
 #[test]
 fn no_more_is_read_than_may_wait() {
     let rig = Rig::with(&[("socket.request.max.bytes", "1000"), ("queued.max.request.bytes", "1000")]);
     let (mut first, mut second, mut third) = (rig.client(), rig.client(), rig.client());
-    // Answered when what comes with it was read, too.
-    let begin = |client: &mut Client| {
-        let bytes = header(18, 0, false);
-        let mut sent = BytesMut::new();
-        sent.put_u32(u32::try_from(bytes.len()).unwrap());
-        sent.put_slice(&bytes);
-        sent.put_u32(900);
-        client.send_bytes(&sent);
-        assert!(matches!(client.outcome(), Outcome::Frame(_)));
-    };
-    begin(&mut first);
+    begin(&mut first, 900);
     assert!(is_served(&mut third));
-    begin(&mut second);
+    begin(&mut second, 900);
     ask(&mut third);
     third.stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let heard = third.stream.peek(&mut [0]);
@@ -217,6 +220,33 @@ fn no_more_is_read_than_may_wait() {
     assert!(matches!(third.outcome(), Outcome::Frame(_)));
     assert!(is_served(&mut third));
     rig.stop();
+}
+
+/// Controllers agree and brokers say that they are alive however much clients send.
+#[test]
+fn controllers_are_heard_where_no_more_may_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = ReservedPort::any().unwrap();
+    let settings = [
+        ("process.roles", "broker,controller"),
+        ("node.id", "1"),
+        ("listeners", &format!("PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:{}", port.number())),
+        ("controller.listener.names", "CONTROLLER"),
+        ("controller.quorum.voters", &format!("1@127.0.0.1:{}", port.number())),
+        ("socket.request.max.bytes", "1000"),
+        ("queued.max.request.bytes", "1000"),
+    ];
+    let server = Server::start(config(folder.path(), &settings)).unwrap();
+    let [mut first, mut second, mut third] = [(); 3].map(|()| Client::connect(server.addresses()[0]));
+    let [mut quick, mut slow, mut slower] = [(); 3].map(|()| Client::connect(server.addresses()[1]));
+    begin(&mut slow, 900);
+    begin(&mut slower, 900);
+    assert!(is_served(&mut third), "what controllers send does not count");
+    begin(&mut first, 900);
+    begin(&mut second, 900);
+    quick.stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    assert!(is_served(&mut quick));
+    server.stop().unwrap();
 }
 
 /// The disk takes one batch at a time; nobody is forgotten who waits for that.

@@ -103,6 +103,7 @@ impl Reactor {
 
     fn open(&mut self, index: usize, stream: TcpStream, from: SocketAddr) -> io::Result<()> {
         let mut connection = Connection::new(stream)?;
+        connection.is_controllers = self.listeners[index].door.is_controllers;
         let conn = ConnId(self.next_conn as u64);
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(connection.stream(), Token(self.next_conn), interest)?;
@@ -169,7 +170,8 @@ impl Reactor {
     }
 
     /// True while no further request is read: `queued.max.requests`, `queued.max.request.bytes`. What a client has begun to
-    /// send counts as a whole, and what is produced until it is written.
+    /// send counts as a whole, and what is produced until it is written. Controllers' requests, which in Kafka have a queue
+    /// of their own, neither wait for that nor count.
     pub(super) fn is_queue_full(&self) -> bool {
         let Queue { requests, bytes } = self.settings.queue;
         let (batches, unwritten) = self.node.unwritten();
