@@ -145,11 +145,13 @@ impl Node {
     fn knock(&mut self, id: NodeId, out: &mut Outbox) {
         self.controller.contacts.knocking(id);
         let Some(broker) = self.controller.image().broker(id).filter(|it| !it.fenced) else { return };
-        let as_controller = controller_door(self.controller.image(), id, &self.config.controller_listener_names);
-        let as_voter =
-            || self.quorum.endpoint_of_voter(id).map(|it| Endpoint { node: id, host: it.host, port: it.port });
-        let as_broker = || door_of(broker, &self.config.inter_broker_listener_name);
-        let Some(to) = as_controller.or_else(as_voter).or_else(as_broker) else { return };
+        // A registration stays when its node is no controller any more: that a door is closed which it gave up is no death.
+        let to = match self.quorum.endpoint_of_voter(id) {
+            Some(voter) => controller_door(self.controller.image(), id, &self.config.controller_listener_names)
+                .or(Some(Endpoint { node: id, host: voter.host, port: voter.port })),
+            None => door_of(broker, &self.config.inter_broker_listener_name),
+        };
+        let Some(to) = to else { return };
         let body = RequestBody::ApiVersions(ApiVersionsRequest {
             client_software_name: Str::from_static("vivarium"),
             client_software_version: Str::from_static(env!("CARGO_PKG_VERSION")),
