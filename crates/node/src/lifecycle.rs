@@ -71,6 +71,8 @@ pub(crate) struct Life {
     offline: Set<DirId>,
     /// Directories chosen for replicas, until that is committed and their logs are mounted.
     chosen: Map<PartitionKey, DirId>,
+    /// Replicas that were found where the controller did not know them, until it has heard of it.
+    found: Map<PartitionKey, DirId>,
     /// Replicas that are looked for, and where.
     sought: Map<PartitionKey, DirId>,
     /// Replicas that are looked for, as the directory that should hold them has but a copy that was being made.

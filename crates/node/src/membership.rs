@@ -166,8 +166,11 @@ impl Node {
                 self.producer_ids_allocated(&response, out);
             }
             (Asked::ProducerIds, _) => self.producer_ids_allocated(&no_producer_ids(), out),
-            (Asked::Directory(_), Ok(ResponseBody::AssignReplicasToDirs(response)))
-                if response.error_code == ErrorCode::None.code() => {}
+            (Asked::Directory(key), Ok(ResponseBody::AssignReplicasToDirs(response)))
+                if response.error_code == ErrorCode::None.code() =>
+            {
+                self.directory_noted(key);
+            }
             (Asked::Directory(_), _) => {
                 self.timers.arm(WakeReason::Directories, now.mono.plus_ms(RETRY_MS));
             }

@@ -78,6 +78,7 @@ impl Node {
 
     /// A reassignment has moved the replica to another broker.
     fn replica_removed(&mut self, key: PartitionKey, out: &mut Outbox) {
+        self.life.found.remove(&key);
         self.fetchers.follow(key, None);
         self.watch.changed(key);
         self.groups.touch_all();
@@ -88,6 +89,7 @@ impl Node {
 
     pub(crate) fn topic_removed(&mut self, topic_id: Uuid, out: &mut Outbox) {
         self.life.chosen.retain(|key, _| key.topic_id != topic_id);
+        self.life.found.retain(|key, _| key.topic_id != topic_id);
         self.life.sought.retain(|key, _| key.topic_id != topic_id);
         self.life.copied.retain(|key, _| key.topic_id != topic_id);
         self.groups.touch_all();

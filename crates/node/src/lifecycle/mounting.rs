@@ -138,11 +138,16 @@ impl Node {
         self.ask_for_directory(now, key, *id, out);
     }
 
+    /// The controller has noted where a replica is.
+    pub(crate) fn directory_noted(&mut self, key: PartitionKey) {
+        self.life.found.remove(&key);
+    }
+
     /// Tells the controller again where replicas are to be.
     pub(crate) fn ask_for_directories(&mut self, now: Now, out: &mut Outbox) {
         self.ask_for_futures(now, out);
-        let chosen: Vec<_> = self.life.chosen.iter().map(|(key, dir)| (*key, *dir)).collect();
-        for (key, dir) in chosen {
+        let untold: Vec<_> = self.life.chosen.iter().chain(&self.life.found).map(|(key, dir)| (*key, *dir)).collect();
+        for (key, dir) in untold {
             if let Some(id) = self.config.identity.directory_ids.get(usize::from(dir.0)).copied() {
                 self.ask_for_directory(now, key, id, out);
             }
@@ -166,7 +171,10 @@ impl Node {
                         self.arm_lag(now);
                     }
                     self.life.copied.remove(&key);
-                    if self.life.sought.remove(&key).is_some()
+                    if self.life.sought.remove(&key).is_some() {
+                        self.life.found.insert(key, dir);
+                    }
+                    if self.life.found.contains_key(&key)
                         && let Some(id) = self.config.identity.directory_ids.get(usize::from(dir.0)).copied()
                     {
                         self.ask_for_directory(now, key, id, out);
