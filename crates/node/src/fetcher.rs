@@ -84,7 +84,6 @@ impl Fetchers {
         self.leader_of.insert(key, leader);
         let fetcher = self.by_leader.entry(leader).or_default();
         fetcher.followed.insert(key, Followed::default());
-        fetcher.forgotten.remove(&key);
         fetcher.changed.insert(key);
         self.ready.insert(leader);
     }
@@ -502,6 +501,12 @@ mod tests {
         let request = send(&mut fetchers, at(30)).expect("both can be asked for");
         assert_eq!(request.topics[0].partitions.iter().map(|it| it.partition).collect::<Vec<_>>(), [0, 1]);
         assert_eq!(request.forgotten_topics_data, []);
+        // In another epoch of the same leader, and not to be asked for yet, it leaves the session: its old epoch would be refused.
+        assert!(fetchers.answered(at(31), LEADER, &answer, most_ms));
+        fetchers.follow(key(1), Some(LEADER));
+        fetchers.ask(key(1));
+        let request = send(&mut fetchers, at(31)).expect("the other one can be asked for");
+        assert_eq!(request.forgotten_topics_data[0].partitions, [1]);
     }
 
     #[test]
