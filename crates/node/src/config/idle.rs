@@ -62,7 +62,7 @@ impl Idle {
 
     /// True if what it is about is not here; false if it is here, and works without such a setting.
     pub fn is_missing(self) -> bool {
-        self < Idle::Classes
+        self <= Idle::Classes
     }
 
     /// Why nothing comes of it, in a few words for people.

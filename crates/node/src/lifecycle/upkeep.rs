@@ -61,8 +61,9 @@ impl Node {
     }
 
     pub(super) fn arm_recovery_points(&mut self, now: Now) {
-        if let Some(interval) = self.config.log_flush_offset_checkpoint_interval_ms {
-            self.timers.arm(WakeReason::RecoveryPoints, now.mono.plus_ms(interval.max(1)));
+        // Without one they are written down once, as in Kafka.
+        if let Some(interval) = self.config.log_flush_offset_checkpoint_interval_ms.filter(|it| *it > 0) {
+            self.timers.arm(WakeReason::RecoveryPoints, now.mono.plus_ms(interval));
         }
     }
 
