@@ -86,11 +86,6 @@ impl Lanes {
         std::iter::once(&self.shown).chain(&self.others)
     }
 
-    /// The first of those that are not shown.
-    pub(crate) fn beside(&self) -> Option<&Lane> {
-        self.others.iter().min_by_key(|it| it.number)
-    }
-
     /// Gives the branch that is looked at another name, in all lanes; says why not.
     pub(crate) fn rename(&mut self, name: &str) -> Result<(), String> {
         let name = name.trim();

@@ -39,8 +39,16 @@ pub(crate) enum End {
 
 /// The chain of causes of the last event, itself first. The history stands where it stood.
 pub(crate) fn chain(history: &mut History) -> Vec<Cause> {
-    let now = history.world().events();
-    if now == 0 { Vec::new() } else { chain_of(history, Because::Event(now)) }
+    let world = history.world();
+    let now = world.events();
+    // Right after somebody did something, that is what is asked for.
+    let (at, last) = (world.clock(), world.actions().checked_sub(1));
+    let just = |it: &u32| history.run().actions.get(*it as usize).is_some_and(|it| it.after == now && it.at == at);
+    match last.filter(just) {
+        Some(last) => chain_of(history, Because::Action(last)),
+        None if now == 0 => Vec::new(),
+        None => chain_of(history, Because::Event(now)),
+    }
 }
 
 /// The chain of what brought something, the last link first. The history stands where it stood.

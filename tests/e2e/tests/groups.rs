@@ -61,7 +61,7 @@ fn three_lanes_compare_what_a_rebalance_costs() -> Result<()> {
     ensure!(browser.text(".figure small")?.contains("since c4 came"), "{}", browser.text(".figure small")?);
     assert_eq!(browser.run("return document.querySelectorAll('.way tbody .has').length")?, json!(36));
     // While the fourth joins, the cooperative group has partitions that nobody reads, and says what they wait for.
-    browser.keys("p")?;
+    browser.keys("pp")?;
     let idle = "[...document.querySelectorAll('.way')].map((it) => it.querySelectorAll('thead .idle').length)";
     assert_eq!(browser.run(&format!("return {idle}"))?, json!([0, 3, 0]));
     ensure!(browser.text(".way .holds")?.contains("the rebalance waits"), "{}", browser.text(".way .holds")?);

@@ -570,6 +570,15 @@ fn causes_lead_back_to_what_a_person_did() {
     assert_eq!(last.end, Some(crate::why::End::Action), "{chain:#?}");
     assert!(last.what.starts_with("load p"), "{chain:?}");
     assert!(chain.windows(2).all(|it| it[1].event < it[0].event), "{chain:?}");
+    engine.act("kill b1").unwrap();
+    let chain: Vec<_> = engine.why().into_iter().map(|it| (it.what, it.end)).collect();
+    assert_eq!(
+        chain,
+        [("kill b1".to_owned(), Some(crate::why::End::Action))],
+        "what was just done is what is asked for"
+    );
+    assert!(engine.step());
+    assert_ne!(engine.why()[0].what, "kill b1");
     engine.seek(0);
     assert_eq!(engine.why(), []);
 }

@@ -13,34 +13,36 @@ pub(crate) struct Apart {
     room: &'static str,
     lane: usize,
     branch: usize,
-    /// The other run's name and this one's.
-    names: [String; 2],
+    /// This run's name.
+    name: String,
     /// What somebody did in this one and not in the other.
     deed: Option<String>,
-    /// Nothing if they tell the same.
-    found: Option<Difference>,
+    /// The names of the others, and where this one parts from each: nowhere if they tell the same.
+    others: Vec<(String, Option<Difference>)>,
+    /// They are lanes.
+    are_lanes: bool,
 }
 
 impl Apart {
-    /// Compares the lane that is shown with another, or its branch with the one that it left. Nothing if there is no other.
+    /// Compares the lane that is shown with the others, or its branch with the one that it left. Nothing if there is no other.
     pub(crate) fn find(lanes: &Lanes, scene: &Scene) -> Option<Apart> {
         let engine = &lanes.shown.engine;
         let (branch, branches) = engine.branches();
-        let (names, deed, found) = match lanes.beside() {
-            Some(other) => {
-                let found = other.engine.history().part_from(engine.history());
-                ([other.name.clone(), lanes.shown.name.clone()], None, found)
-            }
-            None => {
-                let (here, there) = (branches.get(branch)?, branches.get(branches.get(branch)?.from?.0)?);
-                let same = here.actions.iter().zip(there.actions).take_while(|it| it.0 == it.1).count();
-                let deed = here.actions.get(same).map(|it| it.action.to_string());
-                // Both are there.
-                let found = engine.history().compare(there.name, here.name).ok();
-                ([there.name.to_owned(), here.name.to_owned()], deed, found)
-            }
+        let are_lanes = lanes.are_many();
+        let (name, deed, others) = if are_lanes {
+            let mut others: Vec<_> = lanes.all().skip(1).collect();
+            ordered::sort_by_key(&mut others, |it| it.number);
+            let others = others.iter().map(|it| (it.name.clone(), it.engine.history().part_from(engine.history())));
+            (lanes.shown.name.clone(), None, others.collect())
+        } else {
+            let (here, there) = (branches.get(branch)?, branches.get(branches.get(branch)?.from?.0)?);
+            let same = here.actions.iter().zip(there.actions).take_while(|it| it.0 == it.1).count();
+            let deed = here.actions.get(same).map(|it| it.action.to_string());
+            // Both are there.
+            let found = engine.history().compare(there.name, here.name).ok();
+            (here.name.to_owned(), deed, vec![(there.name.to_owned(), found)])
         };
-        Some(Apart { room: scene.room, lane: scene.lane, branch, names, deed, found })
+        Some(Apart { room: scene.room, lane: scene.lane, branch, name, deed, others, are_lanes })
     }
 
     fn is_of(&self, scene: &Scene) -> bool {
@@ -59,28 +61,49 @@ pub(crate) fn draw(scene: &Scene, question: &'static str) -> Shape {
         return classed("button", "deed").set("id", "part").set("data-do", "part:").say(question);
     };
     let told = classed("p", "apart").set("id", "apart").set("role", "status");
-    let Some(found) = &asked.found else { return told.say("As far as both are known they tell the same.") };
+    let mut shapes = Vec::new();
+    if asked.are_lanes {
+        let words =
+            "All lanes begin as one run, step by step the same, until the settings have somebody do something else.";
+        shapes.push(text(words));
+    }
+    for (name, found) in &asked.others {
+        shapes.extend(parts(asked, name, found.as_ref()));
+    }
+    told.with_all(shapes)
+}
+
+/// Where it parts from another, in words.
+fn parts(asked: &Apart, other: &str, found: Option<&Difference>) -> Vec<Shape> {
+    let Some(found) = found else {
+        return vec![text(format!(" {other}, {}: as far as both are known they tell the same.", asked.name))];
+    };
     let there = classed("button", "line").set("data-do", format!("seek:{}", found.same_until)).say(format!(
         "step {} · {} s",
         grouped(found.same_until),
         stamp(found.same_at.0)
     ));
-    let mut shapes = vec![text("The same up to "), there, text(".")];
+    let same = if asked.are_lanes {
+        format!(" {other} and {} are the same up to ", asked.name)
+    } else {
+        "The same up to ".to_owned()
+    };
+    let mut shapes = vec![text(same), there, text(".")];
     if let Some(deed) = &asked.deed {
         shapes.extend([text(" Here somebody did "), shape("code").say(deed.clone()), text(".")]);
     }
     if let Some(events) = found.untold_for {
         shapes.push(text(format!(" Nothing told differs within {} steps.", grouped(events))));
-        return told.with_all(shapes);
+        return shapes;
     }
-    for (name, then) in asked.names.iter().zip(&found.then) {
+    for (name, then) in [other, &*asked.name].into_iter().zip(&found.then) {
         shapes.push(shape("b").say(format!(" {name}: ")));
         shapes.push(text(match then {
             Some((at, words)) => format!("{} s, {words}", stamp(at.0)),
             None => "no more is known.".to_owned(),
         }));
     }
-    told.with_all(shapes)
+    shapes
 }
 
 /// The mark of it on the timeline.
@@ -88,7 +111,8 @@ pub(crate) fn mark(scene: &Scene) -> Option<Shape> {
     let asked = scene.apart.as_ref().filter(|it| it.is_of(scene))?;
     let last = scene.view.last_event.max(1);
     // As far as two lanes were looked at they may be the same; of branches somebody did something there.
-    let found = asked.found.as_ref().filter(|it| it.untold_for.is_none() || asked.deed.is_some())?;
+    let mut found = asked.others.iter().filter_map(|it| it.1.as_ref());
+    let found = found.find(|it| it.untold_for.is_none() || asked.deed.is_some())?;
     let at = (found.same_until.min(last) * 10_000 / last).min(9_999);
     Some(classed("i", "k parts").set("style", format!("--t:.{at:04}")).set("title", "here they part"))
 }

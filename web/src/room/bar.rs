@@ -40,6 +40,18 @@ const KEYS: [(&str, &str); 17] = [
     ("?", "this list"),
 ];
 
+/// Words that stand in pictures and tables.
+const WORDS: &str = "ISR: in-sync replicas, those that keep up with the leader
+ELR: eligible leader replicas, no longer in sync, but with all that is committed
+HW: high watermark, up to which consumers may read
+epoch: number of a leader’s reign; a newer one outranks it
+controller: decides who leads; several (k1, k2 …) form a quorum: what most of them have written counts
+fenced: counted out by the controller
+coordinator: broker that keeps a group
+generation: number of a group’s sharing out; range: a way to share out
+wire: a client that sends one request as it is written, and follows nobody
+past: as Kafka was, with an old fault";
+
 /// The bar.
 pub(crate) fn bar(room: Room) -> AnyView {
     let playing = live(room, |it| if it.is_still() { "Play" } else { "Pause" }.to_owned());
@@ -64,10 +76,16 @@ pub(crate) fn bar(room: Room) -> AnyView {
             <label class="dial"><input id="speed" type="range" min="-3" max="2" step="0.1" value="-2" aria-label="Speed" aria-valuetext=speed/><span class="mono">{speed}</span>" speed"</label>
             <div class="dial seed">"seed"<b>{live(room, |it| it.seed.to_string())}</b></div>
             <button id="share" class="chip" title="Share this moment, or export the run (s)">"Share"</button>
-            {tool(room, "keys", "Keys", "Keys (?)", "", |it| it.change(|scene| scene.help = !scene.help))}
+            {tool(room, "keys", "Words and keys", "Words and keys (?)", "", |it| it.change(|scene| scene.help = !scene.help))}
         </header>
     }
     .into_any()
+}
+
+/// What a word means, as the list has it; nothing if it is not in it.
+pub(crate) fn meaning(word: &str) -> &'static str {
+    let means = |it: &'static str| it.split_once(": ").filter(|it| it.0 == word);
+    WORDS.lines().find_map(means).map_or("", |it| it.1)
 }
 
 /// A button of the bar.
@@ -137,7 +155,11 @@ pub(crate) fn help(scene: &Scene) -> Vec<Shape> {
     }
     let keys = KEYS.iter().flat_map(|(key, does)| [shape("dt").with([shape("kbd").say(*key)]), shape("dd").say(*does)]);
     let note = "Tab reaches everything. In a log, ← and → choose a record; Page Up and Page Down scroll, Home and End go to its ends.";
-    vec![classed("div", "help").set("role", "dialog").set("aria-label", "Keys").with([
+    let words = WORDS.lines().filter_map(|it| it.split_once(": "));
+    let words = words.flat_map(|(word, means)| [shape("dt").say(word), shape("dd").say(means)]);
+    vec![classed("div", "help").set("role", "dialog").set("aria-label", "Words and keys").with([
+        shape("h2").say("Words"),
+        shape("dl").with_all(words.collect()),
         shape("h2").say("Keys"),
         shape("dl").with_all(keys.collect()),
         classed("p", "note").say(note),

@@ -79,8 +79,11 @@ impl Room {
         let answer = said.join("; ");
         said.into_iter().for_each(|it| inner.scene.borrow_mut().answer(it));
         self.look();
+        let is_still = inner.scene.borrow().is_still();
         inner.scene.borrow_mut().sentence = match &done {
-            Ok(()) if answer.is_empty() => deed(last),
+            Ok(()) if answer.is_empty() => {
+                deed(last) + if is_still { " The clock stands still: press Play." } else { "" }
+            }
             Ok(()) => answer,
             Err(error) => error.clone(),
         };

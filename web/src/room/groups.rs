@@ -25,7 +25,7 @@ fn section(scene: &Scene, group: &Group) -> Shape {
             .set("tabindex", "0")
             .set("role", "group")
             .set("aria-label", format!("Members and partitions of {}", group.name))
-            .with([table(group, Some(scene.view.time_us))]),
+            .with([table(group, Some(scene.view.time_us), lesson::asks(scene, "’s lag"))]),
     );
     shapes.extend(holds(group));
     shapes.push(legend());
@@ -91,7 +91,8 @@ pub(crate) fn seconds(us: u64) -> String {
 }
 
 /// Members by partitions; with a time in full, without one only who has what.
-pub(crate) fn table(group: &Group, now_us: Option<u64>) -> Shape {
+/// What somebody is asked to bet on is not among the sums yet.
+pub(crate) fn table(group: &Group, now_us: Option<u64>, hides_lag: bool) -> Shape {
     let full = now_us.is_some();
     let mut heads = vec![shape("th").set("scope", "col").say("member")];
     let topic = |it: &Share| it.partition.rsplit_once('-').map_or(String::new(), |it| it.0.to_owned());
@@ -122,8 +123,8 @@ pub(crate) fn table(group: &Group, now_us: Option<u64>) -> Shape {
             ("high watermark", |it| Some(it.end)),
             ("lag", Share::lag),
         ];
-        let rows = sums.map(|(name, of)| sum_row(group, name, of));
-        table.children.push(shape("tfoot").with(rows));
+        let rows = sums.into_iter().take(if hides_lag { 3 } else { 4 }).map(|(name, of)| sum_row(group, name, of));
+        table.children.push(shape("tfoot").with_all(rows.collect()));
     }
     table
 }
@@ -205,7 +206,8 @@ fn deeds(member: &Member) -> Vec<Shape> {
 
 /// An offset of each partition; what is not known is "–".
 fn sum_row(group: &Group, name: &'static str, of: Sum) -> Shape {
-    let mut cells = vec![shape("th").set("scope", "row").say(name)];
+    let words = if name == "lag" { "lag: watermark − committed" } else { name };
+    let mut cells = vec![shape("th").set("scope", "row").say(words)];
     for it in &group.shares {
         let why = match name {
             "committed" | "lag" => "– nothing is committed",

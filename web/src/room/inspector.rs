@@ -254,7 +254,7 @@ fn client_facts(scene: &Scene, client: &Client) -> Vec<Fact> {
         facts.push(("records read", grouped(client.consumed)));
         facts.extend(client.positions.iter().map(|it| {
             let number = |it: Option<i64>| it.map_or("–".to_owned(), |it| it.to_string());
-            ("position", format!("{} at {}, lag {}", it.partition, number(it.offset), number(it.lag)))
+            ("position", format!("{} at {}, {} behind the end", it.partition, number(it.offset), number(it.lag)))
         }));
     }
     facts.extend(timer_facts(scene, &client.name));

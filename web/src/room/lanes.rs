@@ -52,7 +52,7 @@ fn lane(sight: &Sight, is_on: bool, most: Option<u64>) -> Shape {
                 .set("tabindex", "0")
                 .set("role", "group")
                 .set("aria-label", format!("Members and partitions, {}", sight.name))
-                .with([groups::table(group, None)]),
+                .with([groups::table(group, None, false)]),
         );
         shapes.extend(groups::holds(group));
     }

@@ -169,6 +169,13 @@ pub(crate) fn hides_figures(scene: &Scene) -> bool {
     at(scene) <= first && at(scene).is_some()
 }
 
+/// True as long as the next bet, which is not made yet, asks for that.
+pub(crate) fn asks(scene: &Scene, what: &str) -> bool {
+    let Some(lesson) = scene.lesson.as_ref().filter(|_| at(scene).is_some()) else { return false };
+    let bet = lesson.story.chapters.get(lesson.gate()).and_then(|it| it.bet.as_ref());
+    bet.is_some_and(|it| it.question.contains(what))
+}
+
 /// True while the telling stops because no answer is chosen.
 pub(crate) fn waits_for_bet(scene: &Scene) -> bool {
     scene.lesson.as_ref().is_some_and(|it| at(scene).is_some_and(|at| at == it.gate()))
@@ -277,9 +284,12 @@ fn told(scene: &Scene, lesson: &Lesson) -> Vec<Shape> {
             format!("chapter:{}", back.unwrap_or_default()),
             back.is_none(),
         ),
-        turn("chapter-on", on_words, on_title, "on:".to_owned(), on.is_none()),
+        match next(scene).filter(|_| number == count && on_story) {
+            Some(next) => next,
+            None => turn("chapter-on", on_words, on_title, "on:".to_owned(), on.is_none()),
+        },
     ]));
-    shapes.push(more(scene, lesson, lesson.is_told(at)));
+    shapes.push(more(lesson, lesson.is_told(at)));
     shapes
 }
 
@@ -333,7 +343,7 @@ fn verdict(bet: &Bet, chosen: Option<usize>) -> Shape {
 }
 
 /// What else can be done with a lesson: once it is told, all of it.
-fn more(scene: &Scene, lesson: &Lesson, is_told: bool) -> Shape {
+fn more(lesson: &Lesson, is_told: bool) -> Shape {
     let mut shapes = Vec::new();
     if is_told {
         if !lesson.story.knobs.is_empty() {
@@ -343,12 +353,11 @@ fn more(scene: &Scene, lesson: &Lesson, is_told: bool) -> Shape {
         shapes.extend(knobs.map(|(index, it)| {
             classed("button", "deed")
                 .set("data-do", format!("knob:{index}"))
-                .with([shape("code").say(it.turn.to_string())])
+                .with([shape("code").say(turned(&it.turn.to_string()))])
         }));
         if lesson.story.puzzle.is_some() {
             shapes.push(button("puzzle:", "A puzzle ›").set("id", "to-puzzle"));
         }
-        shapes.extend(next(scene));
     }
     shapes.push(
         classed("button", "line")
@@ -364,6 +373,11 @@ fn next(scene: &Scene) -> Option<Shape> {
     let choice = rooms::after(scene.room)?;
     let words = format!("Next lesson: {} ›", choice.title());
     Some(button(format!("lesson:{}", choice.id), words).set("id", "to-next"))
+}
+
+/// A setting as people read it.
+fn turned(turn: &str) -> String {
+    if turn == "past off" { "as Kafka is today (past off)".to_owned() } else { turn.to_owned() }
 }
 
 fn varied(scene: &Scene, lesson: &Lesson, it: &Varied) -> Vec<Shape> {
@@ -382,7 +396,7 @@ fn varied(scene: &Scene, lesson: &Lesson, it: &Varied) -> Vec<Shape> {
         (false, true) => "The run as it was told, at the same time.".to_owned(),
     };
     let mut shapes = vec![
-        classed("p", "where").with([tab(0, "as told", it.shows_told), tab(1, &turn, !it.shows_told)]),
+        classed("p", "where").with([tab(0, "as told", it.shows_told), tab(1, &turned(&turn), !it.shows_told)]),
         title(lesson),
         says(words),
     ];
@@ -410,7 +424,8 @@ fn varied(scene: &Scene, lesson: &Lesson, it: &Varied) -> Vec<Shape> {
         button("story:", "‹ The story").set("id", "to-story"),
         button(format!("knob:{}", it.knob), on).set("id", "vary-on"),
     ]));
-    shapes.push(more(scene, lesson, is_over));
+    shapes.extend(next(scene).filter(|_| is_over));
+    shapes.push(more(lesson, is_over));
     shapes
 }
 

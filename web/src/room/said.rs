@@ -171,6 +171,20 @@ fn saying(saying: &Saying, seen: Option<&Result<Vec<Seen>, String>>) -> Shape {
     shape("li").named(saying.words).with_all(shapes)
 }
 
+/// `end orders-0 on b2 = 5` → `end of orders-0 on b2: 5`
+fn claimed(claim: &str) -> String {
+    let (asked, so) = claim.split_once(" =").unwrap_or((claim, ""));
+    let (verb, of) = asked.split_once(' ').unwrap_or((asked, ""));
+    let words = match verb {
+        "allowed" => "acked and lost",
+        "end" => "end of ",
+        "consumed" => "read by ",
+        "owned" => "partitions of ",
+        _ => "records of ",
+    };
+    format!("{words}{of}:{}", if so.is_empty() { " nothing" } else { so })
+}
+
 fn row(case: &Case, seen: &Seen) -> Shape {
     let title = rooms::find(case.room).map_or("", |it| it.title());
     let (mark, class, word) = if seen.holds { ("#g-ok", "ok", "so") } else { ("#g-bad", "harm", "not so") };
@@ -181,7 +195,7 @@ fn row(case: &Case, seen: &Seen) -> Shape {
     ]);
     shape("tr").with([
         run,
-        shape("td").say(case.claim),
+        shape("td").say(claimed(case.claim)),
         shape("td").with([
             classed("span", class).with([glyph(mark), classed("span", "sr").say(word)]),
             shape("span").say(format!(" {answer}")),
@@ -232,6 +246,9 @@ mod tests {
                 assert!(case.lane == 0 || case.lane < room.lanes.len(), "{word}: {}", case.room);
             }
         }
+        assert_eq!(claimed("allowed = 0"), "acked and lost: 0");
+        assert_eq!(claimed("end orders-0 on b2 = 5"), "end of orders-0 on b2: 5");
+        assert_eq!(claimed("owned c5 ="), "partitions of c5: nothing");
         assert_eq!(next(&said), (SAYINGS.len(), 0));
         let all = said.clone();
         play_next(&mut said);

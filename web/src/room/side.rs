@@ -1,7 +1,7 @@
 //! What is selected, in full, what producers were told, and what is promised.
 
 use super::scene::Scene;
-use super::{grouped, inspector, log, stage, verdict};
+use super::{bar, grouped, inspector, log, stage, verdict};
 use crate::draw::{Shape, classed, glyph, shape};
 use crate::view::Client;
 
@@ -44,7 +44,8 @@ fn partitions(scene: &Scene) -> Shape {
             cell(grouped(it.high_watermark.max(0).cast_unsigned())),
         ])
     });
-    let heads = ["partition", "leader", "epoch", "ISR", "ELR", "HW"].map(|it| shape("th").set("scope", "col").say(it));
+    let heads = ["partition", "leader", "epoch", "ISR", "ELR", "HW"]
+        .map(|it| shape("th").set("scope", "col").set("title", bar::meaning(it)).say(it));
     let table = classed("table", "parts")
         .set("id", "parts")
         .with([shape("thead").with([shape("tr").with(heads)]), shape("tbody").with_all(rows.collect())]);

@@ -234,9 +234,9 @@ fn client_card(scene: &Scene, client: &Client, place: Place) -> Shape {
         _ if !client.state.runs() => client.state.word().to_owned(),
         Role::Consumer => match client.positions.iter().map(|it| it.lag).collect::<Option<Vec<i64>>>() {
             Some(lags) if !lags.is_empty() => {
-                format!("lag {}", grouped(lags.iter().sum::<i64>().max(0).cast_unsigned()))
+                format!("{} behind", grouped(lags.iter().sum::<i64>().max(0).cast_unsigned()))
             }
-            _ => "lag –".to_owned(),
+            _ => "reads nothing".to_owned(),
         },
         Role::Wire => client.last_answer.as_ref().map_or(String::new(), |it| it.replace('_', " ").to_ascii_lowercase()),
         Role::Producer if client.unknown > 0 => format!("{} unknown", grouped(client.unknown)),

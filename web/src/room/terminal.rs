@@ -38,7 +38,7 @@ pub(crate) fn terminal(room: Room) -> AnyView {
             <ol class="lines" id="lines" aria-label="Actions"></ol>
             <form on:submit=submit><label><span aria-hidden="true">"›"</span><input id="line" aria-label="Action" autocomplete="off" autocapitalize="off" spellcheck="false"
                 placeholder="type an action, such as: produce p1 orders key=eva value=hi"/></label></form>
-            <span class="end"><kbd>"Tab"</kbd>" completes · "<kbd>"↑"</kbd>" before · "<kbd>"?"</kbd>" keys"</span>
+            <span class="end"><kbd>"Tab"</kbd>" completes · "<kbd>"↑"</kbd>" before · "<kbd>"?"</kbd>" words, keys"</span>
         </footer>
     }
     .into_any()
