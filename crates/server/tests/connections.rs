@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut, BytesMut};
 use common::{Client, Outcome, Rig, batch, config, header, produce};
 use ports::ReservedPort;
+use protocol::messages::alter_configs_request::{
+    AlterConfigsResource as OldResource, AlterableConfig as AlterableLimit,
+};
 use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use protocol::messages::{ApiVersionsRequest, IncrementalAlterConfigsRequest};
-use protocol::{RequestBody, ResponseBody};
+use protocol::messages::{AlterConfigsRequest, ApiVersionsRequest, IncrementalAlterConfigsRequest};
+use protocol::{RequestBody, ResponseBody, Str};
 use server::Server;
 
 fn ask(client: &mut Client) {
@@ -83,14 +86,25 @@ fn brokers_are_let_in_at_any_time() {
     server.stop().unwrap();
 }
 
-/// Sets a limit for all brokers.
-fn set(client: &mut Client, name: &str, value: &str) {
-    let limit = AlterableConfig { name: name.into(), config_operation: 0, value: Some(value.into()) };
-    let resource = AlterConfigsResource { resource_type: 4, resource_name: "".into(), configs: vec![limit] };
+/// Changes limits of all brokers, or of one; `None` deletes one.
+fn alter(client: &mut Client, resource: &str, limits: &[(&str, Option<&str>)]) -> (i16, Option<Str>) {
+    let limit = |(name, value): &(&str, Option<&str>)| AlterableConfig {
+        name: (*name).into(),
+        config_operation: value.is_none().into(),
+        value: value.map(Str::from),
+    };
+    let configs = limits.iter().map(limit).collect();
+    let resource = AlterConfigsResource { resource_type: 4, resource_name: resource.into(), configs };
     let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
     let answer = client.call(1, RequestBody::IncrementalAlterConfigs(request));
-    let ResponseBody::IncrementalAlterConfigs(response) = answer else { panic!("{answer:?}") };
-    assert_eq!(response.responses[0].error_code, 0, "{:?}", response.responses[0].error_message);
+    let ResponseBody::IncrementalAlterConfigs(mut response) = answer else { panic!("{answer:?}") };
+    let it = response.responses.remove(0);
+    (it.error_code, it.error_message)
+}
+
+/// Sets a limit for all brokers.
+fn set(client: &mut Client, name: &str, value: &str) {
+    assert_eq!(alter(client, "", &[(name, Some(value))]), (0, None));
 }
 
 #[test]
@@ -104,6 +118,47 @@ fn a_limit_can_be_changed_while_the_node_runs() {
         std::thread::yield_now();
     }
     assert!(is_served(&mut first) && is_served(&mut second));
+    rig.stop();
+}
+
+/// Who could not connect could not take it back.
+#[test]
+fn a_node_that_runs_is_never_closed_to_everybody() {
+    const INVALID_REQUEST: i16 = 42;
+    let (per_ip, overrides) = ("max.connections.per.ip", "max.connections.per.ip.overrides");
+    let what = "requirement failed: max.connections.per.ip can be set to zero only if \
+                max.connections.per.ip.overrides property is set.";
+    let refused = (INVALID_REQUEST, Some(Str::from(what)));
+    let rig = Rig::start();
+    let mut client = rig.client();
+    for resource in ["", "1"] {
+        assert_eq!(alter(&mut client, resource, &[(per_ip, Some("0"))]), refused);
+        assert_eq!(alter(&mut client, resource, &[(per_ip, Some("0")), (overrides, Some(""))]), refused);
+    }
+    let both = [(per_ip, Some("0")), (overrides, Some("127.0.0.1:100"))];
+    assert_eq!(alter(&mut client, "", &both), (0, None));
+    assert!(is_served(&mut rig.client()));
+    assert_eq!(alter(&mut client, "", &[(overrides, None)]), refused);
+    assert_eq!(alter(&mut client, "1", &[(overrides, Some(""))]), refused, "a broker's own stands before that of all");
+    // A request of the old kind leaves nothing of what it does not name.
+    let limit = |name: &str, value: &str| AlterableLimit { name: name.into(), value: Some(value.into()) };
+    let mut replace = |configs: Vec<AlterableLimit>| {
+        let resource = OldResource { resource_type: 4, resource_name: "".into(), configs };
+        let request = AlterConfigsRequest { resources: vec![resource], validate_only: false };
+        let answer = client.call(1, RequestBody::AlterConfigs(request));
+        let ResponseBody::AlterConfigs(mut response) = answer else { panic!("{answer:?}") };
+        let it = response.responses.remove(0);
+        (it.error_code, it.error_message)
+    };
+    let replicas = || limit("min.insync.replicas", "1");
+    assert_eq!(replace(vec![limit(per_ip, "0"), replicas()]), refused);
+    assert_eq!(replace(vec![replicas()]), (0, None), "neither is set any more");
+    assert_eq!(alter(&mut client, "", &[(overrides, Some("127.0.0.1:100"))]), (0, None));
+    assert_eq!(alter(&mut client, "1", &[(per_ip, Some("0"))]), (0, None), "all have overrides");
+    assert_eq!(alter(&mut client, "", &[(overrides, None)]), refused, "this one has them from there");
+    assert_eq!(alter(&mut client, "1", &[(per_ip, None)]), (0, None));
+    assert_eq!(alter(&mut client, "", &[(overrides, None)]), (0, None));
+    assert!(is_served(&mut rig.client()));
     rig.stop();
 }
 

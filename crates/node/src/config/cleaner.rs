@@ -55,9 +55,13 @@ impl CleanerConfig {
 impl Config {
     /// The effective value of a broker's key: set for this broker, for all brokers, or in the node's file, else the default.
     pub fn broker_value(&self, image: &Image, key: &str) -> Option<Str> {
-        let of = |resource: &Resource| image.setting(resource, key).cloned();
-        of(&Resource::broker(self.node_id))
-            .or_else(|| of(&Resource::all_brokers()))
+        self.value_with(&|resource| image.setting(resource, key).cloned(), key)
+    }
+
+    /// The same with what is set for resources from elsewhere than the image.
+    pub(super) fn value_with(&self, set: &dyn Fn(&Resource) -> Option<Str>, key: &str) -> Option<Str> {
+        set(&Resource::broker(self.node_id))
+            .or_else(|| set(&Resource::all_brokers()))
             .or_else(|| self.explicit(key).cloned())
             .or_else(|| BROKER_KEYS.iter().find(|it| it.name == key)?.default.map(Str::from_static))
     }

@@ -1,10 +1,16 @@
 //! How many connections a node takes: the settings of this broker, of all brokers, of the node's file, or Kafka's defaults.
 
+use ordered::Map;
 use protocol::Str;
 
 use super::definition::host_counts;
 use super::{Config, ConfigError, Values};
-use crate::image::Image;
+use crate::image::{Image, Resource};
+
+const PER_IP: &str = "max.connections.per.ip";
+const OVERRIDES: &str = "max.connections.per.ip.overrides";
+const NOBODY: &str =
+    "max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides property is set.";
 
 /// The limits on connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,16 +74,40 @@ pub(super) fn check(values: &Values<'_>) -> Result<(), ConfigError> {
         let what = "queued.max.request.bytes must be larger or equal to socket.request.max.bytes";
         return Err(ConfigError(what.into()));
     }
-    let has_overrides = values.text("max.connections.per.ip.overrides").is_some_and(|it| !it.trim().is_empty());
-    if values.long("max.connections.per.ip") == 0 && !has_overrides {
-        let what =
-            "max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides property is set.";
-        return Err(ConfigError(what.into()));
+    let text = |key: &str| values.text(key).unwrap_or_default();
+    if is_for_nobody(&text(PER_IP), &text(OVERRIDES)) {
+        return Err(ConfigError(NOBODY.into()));
     }
     Ok(())
 }
 
+/// No address may have a connection. What cannot be read is refused elsewhere.
+fn is_for_nobody(most_per_ip: &str, overrides: &str) -> bool {
+    most_per_ip.trim().parse() == Ok(0) && host_counts(overrides).is_ok_and(|it| it.is_empty())
+}
+
 impl Config {
+    /// Whether anybody could connect to this broker once a resource has these settings: who could not set them otherwise again.
+    pub(crate) fn check_connections(
+        &self,
+        image: &Image,
+        changed: &Resource,
+        after: &Map<Str, Str>,
+    ) -> Result<(), ConfigError> {
+        let text = |key: &str| {
+            let set = |resource: &Resource| match resource == changed {
+                true => after.get(key).cloned(),
+                false => image.setting(resource, key).cloned(),
+            };
+            self.value_with(&set, key).unwrap_or_default()
+        };
+        match is_for_nobody(&text(PER_IP), &text(OVERRIDES)) {
+            // As Scala's `require` begins it.
+            true => Err(ConfigError(format!("requirement failed: {NOBODY}"))),
+            false => Ok(()),
+        }
+    }
+
     /// What is set for the sockets of clients and other nodes. Kafka's own defaults are not kept: 100 KiB would be less than
     /// the system has for a connection that needs more.
     pub fn sockets(&self) -> Sockets {
@@ -113,13 +143,20 @@ impl Config {
     /// The effective limits on connections.
     pub fn connections(&self, image: &Image) -> ConnectionLimits {
         let text = |key: &str| self.broker_value(image, key).unwrap_or_default();
-        let number = |key: &str| text(key).trim().parse().unwrap_or(usize::MAX);
+        let count = |text: Str| text.trim().parse().unwrap_or(usize::MAX);
+        let number = |key: &str| count(text(key));
+        // A controller, or a broker whose file says more, may have let pass what this one cannot live with: as in Kafka, it then goes
+        // by its file, which has been checked.
+        let per_ip = match is_for_nobody(&text(PER_IP), &text(OVERRIDES)) {
+            true => [PER_IP, OVERRIDES].map(|key| Values(&self.explicit).text(key).unwrap_or_default()),
+            false => [PER_IP, OVERRIDES].map(text),
+        };
         let of_file = |key: &str| u64::try_from(Values(&self.explicit).long(key)).unwrap_or(1);
         ConnectionLimits {
             most: number("max.connections"),
-            most_per_ip: number("max.connections.per.ip"),
             // What is set has been checked.
-            most_of: host_counts(&text("max.connections.per.ip.overrides")).unwrap_or_default(),
+            most_of: host_counts(&per_ip[1]).unwrap_or_default(),
+            most_per_ip: count(per_ip[0].clone()),
             rate: Rate {
                 most: number("max.connection.creation.rate") as u64,
                 windows: of_file("quota.window.num"),

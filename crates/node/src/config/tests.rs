@@ -1,6 +1,11 @@
 use ordered::Map;
 
+use protocol::messages::ConfigRecord;
+use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use protocol::{ErrorCode, Offset};
+
 use super::*;
+use crate::controller::check_incremental_alter_at_broker;
 use crate::image::ResourceType;
 
 fn properties(pairs: &[(&str, &str)]) -> Map<String, String> {
@@ -163,6 +168,32 @@ fn what_may_wait_and_who_may_come() {
         let error = config(&[(key, value)]).expect_err("refused").to_string();
         assert!(error.contains(what), "{error}");
     }
+}
+
+/// Files differ: what the broker that was asked can live with, another may not.
+#[test]
+fn a_broker_stays_open_to_somebody() {
+    let (per_ip, overrides) = ("max.connections.per.ip", "max.connections.per.ip.overrides");
+    let config = |pairs: &[(&str, &str)]| Config::parse(&combined(pairs)).expect("valid").0;
+    let (few, more) = (config(&[(per_ip, "3")]), config(&[(overrides, "10.0.0.1:5")]));
+    let mut image = Image::default();
+    let asked = AlterConfigsResource {
+        resource_type: ResourceType::Broker.id(),
+        resource_name: Str::new(),
+        configs: vec![AlterableConfig { name: per_ip.into(), value: Some("0".into()), ..AlterableConfig::default() }],
+    };
+    let check = |config: &Config, image: &Image| check_incremental_alter_at_broker(config, image, &asked);
+    assert_eq!(check(&few, &image).expect_err("refused before it is passed on").code, ErrorCode::InvalidRequest);
+    assert!(check(&more, &image).is_ok(), "its file lets somebody in");
+    let record = ConfigRecord {
+        resource_type: asked.resource_type,
+        name: per_ip.into(),
+        value: Some("0".into()),
+        ..ConfigRecord::default()
+    };
+    image.apply(Offset(0), &record.into()).expect("it can be applied");
+    assert_eq!((more.connections(&image).most_per_ip, more.connections(&image).most_of.len()), (0, 1));
+    assert_eq!((few.connections(&image).most_per_ip, few.connections(&image).most_of), (3, vec![]), "as in its file");
 }
 
 #[test]

@@ -143,6 +143,9 @@ impl Change {
     }
 }
 
+/// What is asked for, if a controller would not refuse it unread.
+type Readable = Option<Map<Str, Change>>;
+
 /// Whom settings are changed by way of. Only a broker itself knows the paths of its directories.
 #[derive(Clone, Copy, Debug)]
 pub enum Asked<'a> {
@@ -183,11 +186,7 @@ impl Controller {
     pub fn decide_alter_configs(&self, by: Asked<'_>, request: &AlterConfigsRequest) -> Outcome {
         let asked = request.resources.iter().map(|it| (it.resource_type, &it.resource_name, &it.configs));
         let (records, altered) = self.alter_each(by, request.validate_only, asked, |resource, configs| {
-            let mut changes = replacements(configs)?;
-            for (name, _) in self.image().settings(resource).into_iter().flat_map(Settings::iter) {
-                changes.entry(name.clone()).or_insert(Change::Delete);
-            }
-            Ok(changes)
+            replacements(configs, self.image().settings(resource))
         });
         let responses = altered.into_iter().map(|it| alter_configs_response::AlterConfigsResourceResponse {
             error_code: it.error_code,
@@ -281,8 +280,7 @@ impl Controller {
     ) -> Result<Vec<MetadataRecord>, Refusal> {
         let current = self.image().settings(resource);
         let before = |key: &Str| current.and_then(|settings| settings.get(key)).cloned();
-        let mut after: Map<Str, Str> =
-            current.into_iter().flat_map(Settings::iter).map(|(key, value)| (key.clone(), value.clone())).collect();
+        let mut after = all(current);
         let mut records = Vec::new();
         for (key, change) in changes {
             let value = change.value(resource, &key, before(&key))?;
@@ -311,7 +309,12 @@ impl Controller {
                 let checked = check_group(&after, &self.consumer_groups);
                 checked.map_err(|error| Refusal::new(ErrorCode::InvalidConfig, error.0))?;
             }
-            _ => check_broker(&after, resource.name.is_empty())?,
+            _ => {
+                check_broker(&after, resource.name.is_empty())?;
+                if let Asked::Broker(asked) = by {
+                    check_connections(asked, self.image(), resource, &after)?;
+                }
+            }
         }
         if resource.kind == ResourceType::Broker && after.contains_key(CORDONED) {
             self.check_cordons(by, &after)?;
@@ -362,7 +365,7 @@ pub(crate) fn check_alter_at_broker(
     image: &Image,
     resource: &alter_configs_request::AlterConfigsResource,
 ) -> Result<(), Refusal> {
-    let changes = || replacements(&resource.configs).ok();
+    let changes = |current: Option<&Settings>| replacements(&resource.configs, current).ok();
     check_at_broker(asked, image, (resource.resource_type, &resource.resource_name), &changes)
 }
 
@@ -372,27 +375,46 @@ pub(crate) fn check_incremental_alter_at_broker(
     image: &Image,
     resource: &incremental_alter_configs_request::AlterConfigsResource,
 ) -> Result<(), Refusal> {
-    let changes = || changes(&resource.configs).ok();
+    let changes = |_: Option<&Settings>| changes(&resource.configs).ok();
     check_at_broker(asked, image, (resource.resource_type, &resource.resource_name), &changes)
 }
 
-/// That the broker is the one that is meant, and has the directories that are named.
+/// That the broker is the one that is meant, has the directories that are named, and can still be reached.
 fn check_at_broker(
     asked: &Config,
     image: &Image,
     (kind, name): (i8, &Str),
-    changes: &dyn Fn() -> Option<Map<Str, Change>>,
+    changes: &dyn Fn(Option<&Settings>) -> Readable,
 ) -> Result<(), Refusal> {
-    if kind != ResourceType::Broker.id() || name.is_empty() {
+    if kind != ResourceType::Broker.id() {
         return Ok(());
     }
-    check_is_meant(asked, name)?;
-    let Some((key, change)) = changes().and_then(|mut changes| changes.remove_entry(CORDONED)) else {
-        return Ok(());
-    };
+    if !name.is_empty() {
+        check_is_meant(asked, name)?;
+    }
     let resource = Resource { kind: ResourceType::Broker, name: name.clone() };
-    let before = image.setting(&resource, CORDONED).cloned();
-    check_own_cordons(asked, change.value(&resource, &key, before)?.as_ref())
+    let current = image.settings(&resource);
+    let Some(changes) = changes(current) else { return Ok(()) };
+    let mut after = all(current);
+    for (key, change) in changes {
+        let value = change.value(&resource, &key, after.remove(&key))?;
+        if key == CORDONED && !name.is_empty() {
+            check_own_cordons(asked, value.as_ref())?;
+        }
+        if let Some(value) = value {
+            after.insert(key, value);
+        }
+    }
+    check_connections(asked, image, &resource, &after)
+}
+
+fn check_connections(asked: &Config, image: &Image, resource: &Resource, after: &Map<Str, Str>) -> Result<(), Refusal> {
+    let checked = asked.check_connections(image, resource, after);
+    checked.map_err(|error| Refusal::new(ErrorCode::InvalidRequest, error.0))
+}
+
+fn all(settings: Option<&Settings>) -> Map<Str, Str> {
+    settings.into_iter().flat_map(Settings::iter).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// A client asks the broker itself, which alone can tell whether it can live with the values, as in Kafka.
@@ -452,7 +474,11 @@ fn changes(configs: &[incremental_alter_configs_request::AlterableConfig]) -> Re
     Ok(changes)
 }
 
-fn replacements(configs: &[alter_configs_request::AlterableConfig]) -> Result<Map<Str, Change>, Refusal> {
+/// What is set now and not named is deleted.
+fn replacements(
+    configs: &[alter_configs_request::AlterableConfig],
+    current: Option<&Settings>,
+) -> Result<Map<Str, Change>, Refusal> {
     check_nulls(configs.iter().map(|it| (&it.name, &it.value)))?;
     let mut changes = Map::new();
     for config in configs {
@@ -460,6 +486,9 @@ fn replacements(configs: &[alter_configs_request::AlterableConfig]) -> Result<Ma
         if changes.insert(config.name.clone(), Change::Set(value)).is_some() {
             return Err(duplicate_keys());
         }
+    }
+    for (name, _) in current.into_iter().flat_map(Settings::iter) {
+        changes.entry(name.clone()).or_insert(Change::Delete);
     }
     Ok(changes)
 }
