@@ -408,6 +408,27 @@ fn brokers_that_are_silent_do_not_keep_a_client_from_its_bootstrap_servers() {
     assert_eq!(asked_within(&[trigger, patient, ("metadata.recovery.strategy", "none")], 200_000), 0);
 }
 
+/// A single broker, and as soon as it has answered the next batch would be under way.
+#[test]
+fn metadata_is_asked_for_before_the_next_batch() {
+    let settings =
+        [("max.in.flight.requests.per.connection", "1"), ("metadata.max.age.ms", "5000"), ("linger.ms", "0")];
+    let mut stage = producer(&settings);
+    stage.brokers = vec![1];
+    stage.advance(5_000);
+    let asked = stage.metadata_requests;
+    for second in 0..20 {
+        stage.send("t", None, None, "next");
+        stage.advance(1_000);
+        if second > 0 {
+            let produce = stage.take_produce();
+            stage.produced(&produce, ErrorCode::None, second);
+        }
+    }
+    assert_eq!(stage.metadata_requests - asked, 4);
+    assert_eq!(stage.closed, [], "nobody gave up on a broker that answers");
+}
+
 /// Kafka's client looks at this once a millisecond at most.
 #[test]
 fn a_client_without_patience_wakes_once_a_millisecond() {

@@ -155,7 +155,10 @@ impl Producer {
             }
             let mut sent = false;
             for node in ready.into_keys() {
-                if context.ready(node) && context.network.in_flight(node) < context.config.max_in_flight {
+                // Metadata is asked for last: while it is due there is room left for it. Kafka's client sends nothing else then.
+                let due = context.metadata.due(context.now, context.config);
+                let most = context.config.max_in_flight.saturating_sub(usize::from(due));
+                if context.ready(node) && context.network.in_flight(node) < most {
                     sent |= self.send_to(node, context);
                 }
             }
