@@ -201,8 +201,8 @@ impl Fetchers {
         &mut self,
         now: Instant,
         leader: NodeId,
-        me: NodeId,
-        broker_epoch: i64,
+        me: ReplicaState,
+        is_throttled: bool,
         config: &ReplicationConfig,
         position: impl FnMut(&PartitionKey, bool) -> Option<FetchPosition>,
     ) -> Option<FetchRequest> {
@@ -218,12 +218,14 @@ impl Fetchers {
         }
         fetcher.is_waiting = true;
         // With a megabyte each, a follower that is behind in few partitions asks for the next one far more often than it needs to.
+        // Where it is told to be slow it takes no more at once than that.
         let share = config.fetch_response_max_bytes / i32::try_from(fetcher.followed.len()).unwrap_or(i32::MAX).max(1);
-        let each = if config.shares_response { config.fetch_max_bytes.max(share) } else { config.fetch_max_bytes };
+        let may_share = config.shares_response && !is_throttled;
+        let each = if may_share { config.fetch_max_bytes.max(share) } else { config.fetch_max_bytes };
         // Whether it lives is news that nothing waits for.
         let max_wait_ms = if self.broken.contains_key(&leader) { 0 } else { config.fetch_wait_max_ms };
         Some(FetchRequest {
-            replica_state: ReplicaState { replica_id: me.0, replica_epoch: broker_epoch },
+            replica_state: me,
             max_wait_ms,
             min_bytes: config.fetch_min_bytes,
             max_bytes: config.fetch_response_max_bytes,
@@ -458,7 +460,8 @@ mod tests {
             leader_epoch: protocol::LeaderEpoch(0),
         };
         let config = crate::config::Config::parse(&Map::new()).expect("defaults parse").0;
-        fetchers.next_request(now, LEADER, NodeId(2), 0, &config.replication, |_, _| Some(position))
+        let me = ReplicaState { replica_id: 2, ..ReplicaState::default() };
+        fetchers.next_request(now, LEADER, me, false, &config.replication, |_, _| Some(position))
     }
 
     #[test]

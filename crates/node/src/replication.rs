@@ -1,6 +1,7 @@
 //! Replication as the node carries it: fetchers' requests and answers on the way to logs, and followers' fetches on the way to
 //! high watermarks.
 
+use protocol::messages::fetch_request::ReplicaState;
 use protocol::messages::fetch_response::PartitionData;
 use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use protocol::messages::{FetchResponse, ListOffsetsRequest};
@@ -65,7 +66,9 @@ impl Node {
                     partition.cut_to_high_watermark(&mut self.ops, out);
                 }
             }
-            let (me, epoch, config) = (self.config.node_id, self.life.broker_epoch(), &self.config.replication);
+            let config = &self.config.replication;
+            let me = ReplicaState { replica_id: self.config.node_id.0, replica_epoch: self.life.broker_epoch() };
+            let is_throttled = self.is_throttled(Side::Follower);
             let partitions = &self.partitions;
             let mut gate = self.throttles.held_back(&self.config, &self.image, Side::Follower, now.mono);
             let mut held_back = Vec::new();
@@ -81,7 +84,7 @@ impl Node {
                 }
                 Some(position)
             };
-            let request = self.fetchers.next_request(now.mono, leader, me, epoch, config, position);
+            let request = self.fetchers.next_request(now.mono, leader, me, is_throttled, config, position);
             for (key, until) in held_back {
                 self.fetchers.hold_back(key, until);
             }

@@ -102,7 +102,7 @@ What becomes of a broker:
 | votes, and its connection to the quorum’s leader breaks | asks for votes after `controller.quorum.fetch.timeout.ms` (2000) | asks within 20 ms, and later each time that proves wrong; who still hears of the leader refuses |
 | leads the metadata quorum, with nothing to decide | writes a record that says nothing each `metadata.max.idle.interval.ms` (500) | does that only if the key is set |
 | decides something as controller | waits `controller.quorum.append.linger.ms` (25) for more to write with it | does that only if the key is set; what comes while the disk is busy is written together |
-| follows few partitions of a leader | asks for `replica.fetch.max.bytes` of each at most | for their share of `replica.fetch.response.max.bytes`, if that is more and `replica.fetch.max.bytes` is not set |
+| follows few partitions of a leader | asks for `replica.fetch.max.bytes` of each at most | for their share of `replica.fetch.response.max.bytes`, if that is more, `replica.fetch.max.bytes` is not set and it is not throttled |
 | sends records that its disk refuses to read | closes the connection | closes it and takes the log directory offline, as both do where the disk refuses to look them up |
 ";
 
