@@ -199,8 +199,11 @@ impl Browser {
         self.settled()
     }
 
-    /// Clicks the first element that matches, as a person would: in its middle, on what lies on top there.
+    /// Clicks the first element that matches, as a person would: in its middle, on what lies on top there, scrolled out from under
+    /// what stays in sight at the window's edges.
     pub fn click(&self, selector: &str) -> Result<()> {
+        let sought = serde_json::to_string(selector)?;
+        self.run(&format!("document.querySelector({sought})?.scrollIntoView({{ block: 'nearest', inline: 'nearest', behavior: 'instant' }})"))?;
         let found = self.command("POST", "element", json!({ "using": "css selector", "value": selector }))?;
         let id = found.as_object().and_then(|it| it.values().next()?.as_str()).context("an element id")?.to_owned();
         self.command("POST", &format!("element/{id}/click"), json!({})).map(drop)
