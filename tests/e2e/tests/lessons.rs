@@ -109,7 +109,7 @@ fn a_lesson_is_gone_through_by_keyboard_alone() -> Result<()> {
     browser.until("document.querySelector('#solved')")?;
     tab_to(&browser, "#to-story")?;
     browser.keys(&ENTER.to_string())?;
-    browser.until("document.querySelector('#chapter-on')")?;
+    browser.until("document.querySelector('#chapter-back')")?;
     browser.quiet()
 }
 

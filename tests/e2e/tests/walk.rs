@@ -79,7 +79,7 @@ fn walk(browser: &Browser, room: &str, pictures: bool) -> Result<(usize, usize, 
     }
     if knobs > 0 {
         browser.click("#to-story")?;
-        browser.until("document.querySelector('#chapter-on')")?;
+        browser.until("document.querySelector('#chapter-back')")?;
     }
     if is(browser, "document.querySelector('#to-puzzle')")? {
         browser.click("#to-puzzle")?;
