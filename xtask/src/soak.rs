@@ -1,21 +1,19 @@
 //! `cargo xtask soak`: the long forms of the tests. With `VIVARIUM_SOAK` set, tests over seeds, hostile bytes and `kill -9`
 //! go through many more rounds; optimised, because that is what limits them. Then seeds by the thousands, with crashes, torn
-//! power cuts and failing disks, consumers of all kinds in groups that nobody leaves in peace, and coverage-guided fuzzing where it
-//! can be had. All of it runs even when a part fails.
+//! power cuts and failing disks, consumers of all kinds in groups that nobody leaves in peace, and coverage-guided fuzzing.
+//! All of it runs even when a part fails.
 
+mod fuzz;
 mod groups;
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
 use crate::args::Args;
 use crate::test::{self, Tally};
-use crate::{bundle, paths, process};
-
-/// What is fuzzed: fuzz/fuzz_targets.
-const FUZZ_TARGETS: [&str; 4] = ["frame", "records", "codecs", "node"];
+use crate::{bundle, process};
 
 /// How much of each part.
 struct Plan {
@@ -33,7 +31,7 @@ const PARTS: [(&str, Part); 6] = [
     ("groups", mixed_groups),
     ("swarm", swarm),
     ("cluster-swarm", cluster_swarm),
-    ("fuzz", fuzz),
+    ("fuzz", fuzzing),
 ];
 
 /// Runs all parts, or the named ones.
@@ -105,39 +103,6 @@ fn play(seeds: u32, from: u32, brokers: u16) -> Result<()> {
     process::run(command.args(["sim", "swarm", "--seeds", &seeds, "--from", &from, "--brokers", &brokers]))
 }
 
-fn fuzz(plan: &Plan, tally: &mut Tally) -> Result<()> {
-    if let Some(missing) = missing() {
-        tally.skip("fuzzing", missing);
-        return Ok(());
-    }
-    for target in FUZZ_TARGETS {
-        tally.check(&format!("fuzzing {target}"), || {
-            let mut command = cargo_fuzz();
-            let seconds = format!("-max_total_time={}", plan.fuzz_seconds);
-            process::run(command.args(["run", target, "--", &seconds, "-max_len=16384"]))
-        });
-    }
-    Ok(())
-}
-
-fn cargo_fuzz() -> Command {
-    let mut command = Command::new("cargo");
-    // The toolchain that runs this task must not be the one that is asked for.
-    command.args(["+nightly", "fuzz"]).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").current_dir(paths::root());
-    command
-}
-
-/// What fuzzing needs and is not here.
-fn missing() -> Option<&'static str> {
-    let works = |command: &mut Command| {
-        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null()).env_remove("RUSTUP_TOOLCHAIN");
-        quiet.status().is_ok_and(|it| it.success())
-    };
-    if !works(Command::new("cargo").args(["+nightly", "--version"])) {
-        return Some("it needs nightly Rust: rustup toolchain install nightly");
-    }
-    if !works(cargo_fuzz().arg("--version")) {
-        return Some("it needs cargo-fuzz: cargo install cargo-fuzz");
-    }
-    None
+fn fuzzing(plan: &Plan, tally: &mut Tally) -> Result<()> {
+    fuzz::run(plan.fuzz_seconds, tally)
 }
