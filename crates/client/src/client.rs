@@ -1,7 +1,7 @@
 //! One client process: an input goes to its network, what was settled to its owner, then everyone does what can be done.
 
 use protocol::messages::MetadataResponse;
-use protocol::{Instant, NodeId, Now, Str, TopicPartition};
+use protocol::{ErrorCode, Instant, NodeId, Now, Str, TopicPartition};
 
 use crate::admin::{Admin, AdminTicket, BrokerInfo};
 use crate::config::ClientConfig;
@@ -231,12 +231,22 @@ impl Client {
             Operation::Send(record) => self.producer.send(op, record, context),
             Operation::Flush => self.producer.flush(op),
             Operation::Assign(partitions) => self.consumer.assign(op, partitions, context),
-            Operation::Subscribe(_) | Operation::Commit(_) | Operation::Committed(_) if self.group.is_none() => {
+            Operation::Subscribe(_)
+            | Operation::SubscribePattern(_)
+            | Operation::Commit(_)
+            | Operation::Committed(_)
+                if self.group.is_none() =>
+            {
                 context.out.failed(op, no_group());
             }
             Operation::Subscribe(topics) => {
                 if let Some(group) = &mut self.group {
                     group.subscribe(op, topics, &mut self.consumer, context);
+                }
+            }
+            Operation::SubscribePattern(pattern) => {
+                if let Some(group) = &mut self.group {
+                    group.subscribe_pattern(op, pattern, &mut self.consumer, context);
                 }
             }
             Operation::Commit(offsets) => {
@@ -316,6 +326,12 @@ impl Client {
             self.metadata.handle_lost(now, &self.config);
             return Vec::new();
         };
+        if self.config.metadata_rebootstrap && body.error_code == ErrorCode::RebootstrapRequired.code() {
+            // Whoever answered belongs to another cluster by now, or knows nobody who is left of this one (KIP-1102).
+            self.metadata.handle_lost(now, &self.config);
+            self.metadata.rebootstrapped(now);
+            return self.network.rebootstrap(now, &self.config, out);
+        }
         self.metadata.handle_answer(body, now, &self.config);
         let (brokers, topics) = (self.metadata.brokers().count(), self.metadata.topic_names());
         out.emit(|| Event::MetadataUpdated { brokers, topics });

@@ -80,6 +80,8 @@ pub struct ClientConfig {
     pub isolation_level: IsolationLevel,
     /// `allow.auto.create.topics` (a consumer's; a producer always asks for it)
     pub allow_auto_create_topics: bool,
+    /// `exclude.internal.topics`: a pattern never means `__consumer_offsets` and its like.
+    pub exclude_internal_topics: bool,
     /// `group.id`
     pub group_id: Option<Str>,
     /// `group.instance.id` (KIP-345)
@@ -197,7 +199,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "transaction.timeout.ms",
     "partitioner.adaptive.partitioning.enable",
     "partitioner.availability.timeout.ms",
-    "exclude.internal.topics",
     "check.crcs",
 ];
 
@@ -239,6 +240,7 @@ impl Default for ClientConfig {
             max_poll_records: 500,
             isolation_level: IsolationLevel::ReadUncommitted,
             allow_auto_create_topics: true,
+            exclude_internal_topics: true,
             group_id: None,
             group_instance_id: None,
             group_protocol: GroupProtocol::Classic,
@@ -320,6 +322,7 @@ impl ClientConfig {
                 )?;
             }
             "allow.auto.create.topics" => self.allow_auto_create_topics = boolean(key, value)?,
+            "exclude.internal.topics" => self.exclude_internal_topics = boolean(key, value)?,
             "group.id" => self.group_id = Some(value.into()),
             "group.instance.id" => self.group_instance_id = Some(value.into()),
             "group.protocol" => {

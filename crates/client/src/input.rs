@@ -5,6 +5,7 @@ use protocol::{Offset, Str, TopicPartition, WallMs};
 
 use crate::admin::AdminCall;
 use crate::outbox::Position;
+use crate::pattern::TopicPattern;
 use crate::wire::Response;
 
 /// A connection that this client asked for. Never used twice within one run of the client.
@@ -44,6 +45,9 @@ pub enum Operation {
     /// Consumer: becomes a member of its group, which shares the partitions of these topics among its members. Done at once.
     /// No topics ends the membership.
     Subscribe(Vec<Str>),
+    /// Consumer: the same, with every topic that matches, also those that are created later and found when metadata is next
+    /// asked for (`metadata.max.age.ms`). While it is so, all topics are asked for, which creates none.
+    SubscribePattern(TopicPattern),
     /// Consumer: commits offsets for its group; `None` commits the position in every partition. Done when the coordinator
     /// has them.
     Commit(Option<Vec<(TopicPartition, Position)>>),

@@ -29,6 +29,7 @@ mod metadata;
 mod murmur2;
 mod network;
 mod outbox;
+mod pattern;
 mod producer;
 mod random;
 pub mod tools;
@@ -46,6 +47,7 @@ pub use murmur2::{murmur2, partition_of_key};
 pub use outbox::{
     Answer, Cause, Connect, ConsumerRecord, Failure, Outbox, Outcome, PartitionInfo, Position, RecordMetadata,
 };
+pub use pattern::TopicPattern;
 pub use view::{
     BatchView, ConnectionState, ConnectionView, FetchView, GroupView, InFlightView, MemberState, PendingState,
     PendingView, ProducerPartitionView, ProducerView, View,

@@ -1,6 +1,6 @@
 //! What the client believes about the cluster: brokers, topics, leaders. It may be stale at any moment.
 
-use ordered::Map;
+use ordered::{Map, Set};
 
 use protocol::messages::metadata_request::MetadataRequestTopic;
 use protocol::messages::{MetadataRequest, MetadataResponse};
@@ -10,6 +10,7 @@ use crate::admin::BrokerInfo;
 use crate::backoff::exponential_ms;
 use crate::config::ClientConfig;
 use crate::outbox::PartitionInfo;
+use crate::pattern::TopicPattern;
 use crate::random::Random;
 
 /// The cluster as the newest answers tell it.
@@ -18,6 +19,12 @@ pub(crate) struct Metadata {
     random: Random,
     /// Topics that someone here works with; every update asks for all of them.
     wanted: Map<Str, Wanted>,
+    /// And that of whoever subscribes by a pattern, for which all topics are asked for.
+    watched: Option<TopicPattern>,
+    /// The question under way is for all of them.
+    asks_all: bool,
+    /// How often all of them were told.
+    told_all: u64,
     topics: Map<Str, TopicMetadata>,
     brokers: Map<NodeId, BrokerInfo>,
     controller: Option<NodeId>,
@@ -43,6 +50,8 @@ struct Wanted {
 pub(crate) struct TopicMetadata {
     pub(crate) error: ErrorCode,
     pub(crate) topic_id: Uuid,
+    /// Of the brokers' own: a pattern does not mean it, unless `exclude.internal.topics` is false.
+    internal: bool,
     pub(crate) partitions: Vec<PartitionMetadata>,
 }
 
@@ -54,6 +63,11 @@ pub(crate) struct PartitionMetadata {
 }
 
 impl TopicMetadata {
+    fn missing() -> TopicMetadata {
+        let error = ErrorCode::UnknownTopicOrPartition;
+        TopicMetadata { error, topic_id: Uuid::ZERO, internal: false, partitions: Vec::new() }
+    }
+
     pub(crate) fn has(&self, partition: i32) -> bool {
         self.partitions.iter().any(|it| it.info.partition == partition)
     }
@@ -73,6 +87,9 @@ impl Metadata {
         Metadata {
             random,
             wanted: Map::new(),
+            watched: None,
+            asks_all: false,
+            told_all: 0,
             topics: Map::new(),
             brokers: Map::new(),
             controller: None,
@@ -88,13 +105,48 @@ impl Metadata {
     /// Someone works with this topic from now on.
     pub(crate) fn want(&mut self, topic: &Str, auto_create: bool) {
         let wanted = self.wanted.entry(topic.clone()).or_insert_with(|| {
-            self.requested = true;
-            Wanted { new: true, auto_create }
+            // Who watches may have heard of it without wanting it.
+            let new = !self.topics.contains_key(topic);
+            self.requested |= new;
+            Wanted { new, auto_create }
         });
         if auto_create && !wanted.auto_create {
             wanted.auto_create = true;
             self.requested |= self.topics.get(topic).is_none_or(|it| it.error != ErrorCode::None);
         }
+    }
+
+    /// All topics are asked for from now on, and those that match are kept; `None` ends that.
+    pub(crate) fn watch(&mut self, pattern: Option<TopicPattern>) {
+        self.requested |= pattern.is_some();
+        self.watched = pattern;
+    }
+
+    /// Nobody works with this topic any more. Only who watches finds topics gone that nobody named.
+    pub(crate) fn forget(&mut self, topic: &str) {
+        if self.watched.is_some() {
+            self.wanted.remove(topic);
+        }
+    }
+
+    /// The topics there are of those that are watched for.
+    pub(crate) fn matching(&self, config: &ClientConfig) -> Set<Str> {
+        let Some(pattern) = &self.watched else { return Set::new() };
+        let is_meant = |name: &Str, topic: &TopicMetadata| {
+            let is_hidden = topic.internal && config.exclude_internal_topics;
+            topic.error == ErrorCode::None && !is_hidden && pattern.matches(name)
+        };
+        self.topics.iter().filter(|(name, topic)| is_meant(name, topic)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// How often all topics were told.
+    pub(crate) fn told_all(&self) -> u64 {
+        self.told_all
+    }
+
+    /// An answer has come so lately that nobody is asked yet.
+    pub(crate) fn is_fresh(&self, now: Now) -> bool {
+        !self.in_flight && self.retry_at > now.mono
     }
 
     /// Something here proved wrong, or is missing.
@@ -104,7 +156,7 @@ impl Metadata {
 
     /// An answer has told of this topic, be it only that there is none.
     pub(crate) fn has_answered(&self, topic: &str) -> bool {
-        self.wanted.get(topic).is_some_and(|it| !it.new)
+        self.wanted.get(topic).map_or(self.watched.is_some(), |it| !it.new)
     }
 
     pub(crate) fn topic(&self, topic: &str) -> Option<&TopicMetadata> {
@@ -145,7 +197,11 @@ impl Metadata {
     }
 
     fn expired(&self, now: Now, config: &ClientConfig) -> bool {
-        self.answered_at.is_some_and(|at| at.plus_ms(config.metadata_max_age_ms) <= now.mono) && !self.wanted.is_empty()
+        self.answered_at.is_some_and(|at| at.plus_ms(config.metadata_max_age_ms) <= now.mono) && self.has_interest()
+    }
+
+    fn has_interest(&self) -> bool {
+        !self.wanted.is_empty() || self.watched.is_some()
     }
 
     /// When to ask next.
@@ -155,7 +211,7 @@ impl Metadata {
         } else if self.requested {
             Some(self.retry_at)
         } else {
-            let age = self.answered_at.filter(|_| !self.wanted.is_empty())?.plus_ms(config.metadata_max_age_ms);
+            let age = self.answered_at.filter(|_| self.has_interest())?.plus_ms(config.metadata_max_age_ms);
             Some(age.max(self.retry_at))
         }
     }
@@ -183,11 +239,16 @@ impl Metadata {
     pub(crate) fn request(&mut self, version: i16) -> MetadataRequest {
         self.in_flight = true;
         self.requested = false;
-        let topics =
-            self.wanted.keys().map(|name| MetadataRequestTopic { name: Some(name.clone()), ..Default::default() });
+        self.asks_all = self.watched.is_some();
+        let named = |name: &Str| MetadataRequestTopic { name: Some(name.clone()), ..Default::default() };
+        // No list is "all" and an empty one "none", except in version 0, where an empty one is "all".
+        let topics = match version {
+            _ if !self.asks_all => Some(self.wanted.keys().map(named).collect()),
+            0 => Some(Vec::new()),
+            _ => None,
+        };
         MetadataRequest {
-            // No list is "all" and an empty one "none", except in version 0, where an empty one is "all".
-            topics: Some(topics.collect()),
+            topics,
             allow_auto_topic_creation: version < 4 || self.wanted.values().any(|it| it.auto_create),
             ..Default::default()
         }
@@ -232,6 +293,10 @@ impl Metadata {
         let mut topics = Map::new();
         for topic in body.topics {
             let Some(name) = topic.name else { continue };
+            let is_watched = || self.watched.as_ref().is_some_and(|it| it.matches(&name));
+            if self.asks_all && !self.wanted.contains_key(&name) && !is_watched() {
+                continue;
+            }
             let error = ErrorCode::from_code(topic.error_code);
             incomplete |= error.is_retriable();
             let old = self.topics.get(&name).filter(|old| old.topic_id == topic.topic_id);
@@ -254,7 +319,21 @@ impl Metadata {
             if let Some(wanted) = self.wanted.get_mut(&name) {
                 wanted.new = false;
             }
-            topics.insert(name, TopicMetadata { error, topic_id: topic.topic_id, partitions });
+            topics.insert(
+                name,
+                TopicMetadata { error, topic_id: topic.topic_id, internal: topic.is_internal, partitions },
+            );
+        }
+        if self.asks_all {
+            self.told_all += 1;
+            for (name, wanted) in &mut self.wanted {
+                if !topics.contains_key(name) {
+                    // As if it had been asked for by its name.
+                    wanted.new = false;
+                    incomplete = true;
+                    topics.insert(name.clone(), TopicMetadata::missing());
+                }
+            }
         }
         self.topics = topics;
         // Topics that came to be wanted while the question was under way are not in the answer.

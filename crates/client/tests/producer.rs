@@ -441,3 +441,24 @@ fn a_client_without_patience_wakes_once_a_millisecond() {
         stage.advance(1);
     }
 }
+
+/// KIP-1102: who is asked says that it cannot tell of this cluster (any more).
+#[test]
+fn a_broker_may_send_its_clients_back_to_the_bootstrap_servers() {
+    let asks_next_at = |settings: &[(&str, &str)]| {
+        let mut stage = producer(&[&[("metadata.max.age.ms", "5000")], settings].concat());
+        stage.advance(5_000);
+        assert_ne!(stage.metadata_asked_at, 9000, "by now it asks the brokers that it was told of");
+        stage.metadata_error = ErrorCode::RebootstrapRequired;
+        stage.advance(5_000);
+        assert_eq!(stage.metadata_error, ErrorCode::None, "it has asked");
+        let sent = stage.send("t", None, None, "next");
+        stage.advance(1_000);
+        let produce = stage.take_produce();
+        stage.produced(&produce, ErrorCode::None, 5);
+        assert_eq!(stage.sent(sent), Some((0, Some(5))), "it goes on");
+        stage.metadata_asked_at
+    };
+    assert_eq!(asks_next_at(&[]), 9000);
+    assert_ne!(asks_next_at(&[("metadata.recovery.strategy", "none")]), 9000);
+}

@@ -7,6 +7,7 @@ use node::Reply;
 use protocol::{ApiKey, Instant, NodeId, Offset, Request, RequestBody, ResponseBody, TopicPartition};
 use storage::{Done, StoreOp};
 
+use crate::action::MessageId;
 use crate::queue::Pid;
 use crate::world::World;
 
@@ -29,6 +30,8 @@ pub struct Last {
     pub client_events: Vec<client::Event>,
     /// Operations that got their outcome.
     pub outcomes: Vec<(OpId, Settled)>,
+    /// The answer that was lost before it was on its way, of which API and to whom: its connection broke instead.
+    pub lost: Option<(MessageId, ApiKey, Pid)>,
 }
 
 /// What brought what a process hears.
@@ -197,7 +200,7 @@ pub(crate) fn operation_name(operation: &Operation) -> &'static str {
         Operation::Send(_) => "send",
         Operation::Flush => "flush",
         Operation::Assign(_) => "assign",
-        Operation::Subscribe(_) => "subscribe",
+        Operation::Subscribe(_) | Operation::SubscribePattern(_) => "subscribe",
         Operation::Commit(_) => "commit",
         Operation::Committed(_) => "committed",
         Operation::Seek(..) => "seek",
@@ -224,6 +227,7 @@ impl World {
         self.last.node_events.clear();
         self.last.client_events.clear();
         self.last.outcomes.clear();
+        self.last.lost = None;
         let (kind, detail) = match heard {
             Heard::Nothing => (0, 0),
             Heard::Wake => (1, 0),

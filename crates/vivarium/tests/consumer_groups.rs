@@ -275,6 +275,48 @@ fn a_group_that_somebody_is_in_shows_who_and_stays() {
     }
 }
 
+/// With a group of its own making, or with one that is named, and by either protocol.
+#[test]
+fn topics_that_match_are_read_also_when_they_come_later() {
+    let place = Place::start();
+    let send = |topic: &str, value: &str| {
+        let mut child = place.tool("console-producer", &["--topic", topic]).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(value.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+    };
+    for (topic, value) in [("orders-eu", "a"), ("orders", "not meant"), ("all-orders-eu", "neither")] {
+        assert!(place.say("topics", &["--create", "--topic", topic]).succeeded);
+        send(topic, value);
+    }
+    for (later, more) in [
+        ("orders-us", &[][..]),
+        ("orders-asia", &["--group", "named"][..]),
+        ("orders-africa", &["--command-property", "group.protocol=consumer"][..]),
+    ] {
+        let before = place.say("topics", &["--list"]).out.lines().filter(|it| it.starts_with("orders-")).count();
+        let arguments = ["--include", "orders-.*", "--from-beginning", "--command-property", "metadata.max.age.ms=100"];
+        let mut consumer = place.tool("console-consumer", &[&arguments[..], more].concat());
+        let mut consumer = Running(consumer.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
+        let mut lines = BufReader::new(consumer.0.stdout.take().unwrap()).lines();
+        let mut read: Vec<String> = lines.by_ref().take(before).map(Result::unwrap).collect();
+        read.sort();
+        assert_eq!(read[0], "a", "{read:?}");
+        assert!(read[1..].iter().all(|it| it.starts_with("to orders-")), "{read:?}");
+        assert!(place.say("topics", &["--create", "--topic", later]).succeeded);
+        send(later, &format!("to {later}"));
+        // Who commits nothing and gives all up to join again begins again, as with Kafka's tool.
+        assert!(lines.any(|it| it.unwrap() == format!("to {later}")));
+    }
+    let groups = place.groups(&["--list"]);
+    assert!(groups.lines().any(|it| it == "named"), "{groups}");
+    let passing = groups.lines().find(|it| it.starts_with("console-consumer-"));
+    if let Some(passing) = passing {
+        assert!(place.positions(passing).iter().all(|it| it[0] == "-"), "it commits nothing: {groups}");
+    }
+    let said = place.say("console-consumer", &["--include", "orders-("]);
+    assert!(!said.succeeded && said.err.starts_with("ERROR Unknown error when running consumer: "), "{said:?}");
+}
+
 #[test]
 fn patterns_are_checked_without_a_cluster() {
     let check = |pattern: &str| {

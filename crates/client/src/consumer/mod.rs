@@ -175,6 +175,11 @@ impl Consumer {
             });
             self.assigned.insert(partition, Assigned { releasing: false, ..state });
         }
+        for partition in before.keys() {
+            if !self.assigned.keys().any(|it| it.topic == partition.topic) {
+                context.metadata.forget(&partition.topic);
+            }
+        }
         self.turns = self.assigned.keys().cloned().collect();
     }
 

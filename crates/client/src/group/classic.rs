@@ -44,7 +44,7 @@ pub(super) struct Classic {
     /// What it was assigned last, and in which generation: sticky assignors tell it to the next leader.
     last: Option<(Vec<TopicPartition>, i32)>,
     /// The topics it joined with.
-    joined_with: Set<Str>,
+    pub(super) joined_with: Set<Str>,
     /// What the leader knew of the group's topics when it shared them out: how many partitions, 0 of one that is not there.
     shared: Option<Map<Str, i32>>,
     pub(super) releasing_until: Option<Instant>,
@@ -83,7 +83,9 @@ impl Group {
         let is_polled = consumer.is_polled();
         match self.state {
             MemberState::Outside if !is_polled => false,
-            MemberState::Outside if !self.classic.prepared => self.prepare(consumer, context),
+            MemberState::Outside if !self.classic.prepared => {
+                self.has_looked(context) && self.prepare(consumer, context)
+            }
             MemberState::Outside => {
                 let can = self.classic.retry_at <= context.now.mono;
                 can && self.join(consumer, context) && {
@@ -93,7 +95,8 @@ impl Group {
             }
             MemberState::Member => {
                 self.look_around(context);
-                is_polled && self.classic.rejoins.is_some() && self.prepare(consumer, context)
+                let rejoins = is_polled && self.classic.rejoins.is_some();
+                rejoins && self.has_looked(context) && self.prepare(consumer, context)
             }
             MemberState::Releasing => {
                 let waits = self.offsets.is_committing_for(Why::Release);
@@ -171,6 +174,9 @@ impl Group {
         }
         self.classic.prepared = true;
         self.classic.is_leader = false;
+        for topic in self.classic.shared.iter().flat_map(Map::keys).filter(|it| !self.subscribed.contains(*it)) {
+            context.metadata.forget(topic);
+        }
         (self.classic.shared, self.classic.releasing_until) = (None, None);
         self.state = MemberState::Outside;
     }
@@ -253,6 +259,7 @@ impl Group {
         self.heartbeat.answered = Some(context.now.mono);
         self.heartbeat.asked = false;
         self.heartbeat.due = until(context.now, heartbeat_interval(context.config));
+        self.looks_again();
         self.state = MemberState::Assigning;
         (self.classic.roster, self.classic.keeps_shares) = (None, body.skip_assignment);
         if !is_leader {
@@ -380,7 +387,7 @@ impl Group {
                 return self.rejoin("its assignment cannot be read", context);
             }
         };
-        if assigned.iter().any(|it| !self.subscribed.contains(&it.topic)) {
+        if !self.takes(&assigned) {
             return self.rejoin("its assignment does not match its subscription", context);
         }
         let owned = consumer.owned();

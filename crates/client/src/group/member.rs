@@ -35,7 +35,7 @@ pub(super) struct Member {
     /// A heartbeat that tells what it has is on its way: what it does not name the coordinator may give to others.
     telling: bool,
     /// The topics that the coordinator was told.
-    told: Set<Str>,
+    told: Option<Set<Str>>,
     interval_ms: i64,
     pub(super) releasing_until: Option<Instant>,
     failures: u32,
@@ -47,7 +47,7 @@ impl Member {
     }
 
     pub(super) fn tell_all(&mut self) {
-        self.told = Set::new();
+        self.told = None;
     }
 
     /// What it was assigned and does not have yet.
@@ -159,7 +159,8 @@ impl Group {
 
     pub(super) fn beat_member(&mut self, consumer: &Consumer, context: &mut Context<'_>) {
         let beats = matches!(self.state, MemberState::Joining | MemberState::Member | MemberState::Releasing);
-        if beats && !self.heartbeat.asked && self.member.told != self.subscribed {
+        let is_told = self.member.told.as_ref() == Some(&self.subscribed);
+        if beats && !self.heartbeat.asked && !is_told {
             self.heartbeat.due = self.heartbeat.due.min(context.now.mono);
         }
         if !beats || self.heartbeat.asked || self.heartbeat.due > context.now.mono || self.closing {
@@ -178,9 +179,9 @@ impl Group {
                 request.server_assignor = config.group_remote_assignor.clone();
                 request.rack_id = Some(config.client_rack.clone()).filter(|it| !it.is_empty());
             }
-            if all || group.member.told != group.subscribed {
+            if all || !is_told {
                 request.subscribed_topic_names = Some(group.subscribed.iter().cloned().collect());
-                group.member.told = group.subscribed.clone();
+                group.member.told = Some(group.subscribed.clone());
             }
             if all || group.member.tells_owned {
                 let partitions = owned.into_iter();

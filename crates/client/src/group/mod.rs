@@ -3,14 +3,13 @@
 //! Both protocols are here. In the classic one ([`classic`]) all members join, one of them shares the partitions out; in KIP-848's
 //! ([`member`]) the coordinator does. As in Kafka's consumer, what changes an assignment happens while the application polls:
 //! a consumer that does not poll goes on holding what it has, until `max.poll.interval.ms` is over and it leaves.
-//!
-//! Gap: topics by a regular expression.
 
 mod assignor;
 mod classic;
 mod coordinator;
 mod member;
 mod offsets;
+mod subscription;
 
 use ordered::Set;
 use protocol::{ErrorCode, Instant, Now, Str, TopicPartition};
@@ -19,13 +18,13 @@ use self::classic::Classic;
 use self::coordinator::Coordinator;
 use self::member::Member;
 use self::offsets::Offsets;
+use self::subscription::ByPattern;
 use crate::client::{Context, Ticket};
 use crate::config::{ClientConfig, GroupProtocol};
 use crate::consumer::Consumer;
 use crate::event::{Event, GroupEvent};
-use crate::input::OpId;
 use crate::network::Lost;
-use crate::outbox::{Answer, Cause, Failure};
+use crate::outbox::{Cause, Failure};
 use crate::view::{GroupView, MemberState, PendingState, PendingView};
 use crate::wire::{ApiKey, RequestBody, ResponseBody};
 
@@ -39,6 +38,8 @@ pub(crate) struct Group {
     protocol: GroupProtocol,
     /// The topics whose partitions are shared; none for a consumer that assigns itself.
     subscribed: Set<Str>,
+    /// They are those that match.
+    by_pattern: Option<ByPattern>,
     coordinator: Coordinator,
     member_id: Str,
     /// Generation or member epoch; negative while it is in none.
@@ -96,6 +97,7 @@ impl Group {
             instance: config.group_instance_id.clone(),
             protocol: config.group_protocol,
             subscribed: Set::new(),
+            by_pattern: None,
             coordinator: Coordinator::default(),
             member_id: Str::new(),
             epoch: -1,
@@ -109,32 +111,6 @@ impl Group {
             unsupported: None,
             closing: false,
         })
-    }
-
-    pub(crate) fn subscribe(&mut self, op: OpId, topics: Vec<Str>, consumer: &mut Consumer, context: &mut Context<'_>) {
-        if !topics.is_empty() && consumer.assigns_itself() {
-            let why = "Subscription to topics, partitions and pattern are mutually exclusive";
-            return context.out.failed(op, Failure::new(Cause::Illegal, why));
-        }
-        for topic in &topics {
-            context.metadata.want(topic, context.config.allow_auto_create_topics);
-        }
-        let ends = topics.is_empty();
-        self.subscribed = topics.into_iter().collect();
-        self.polled_at = context.now.mono;
-        consumer.subscribed(!ends);
-        if ends {
-            self.leave("the consumer unsubscribed from all topics", context);
-            self.give_up_all(consumer, context);
-        } else {
-            self.member.tell_all();
-        }
-        context.out.done(op, Answer::Done);
-    }
-
-    /// True if partitions come from the group.
-    pub(crate) fn is_subscribed(&self) -> bool {
-        !self.subscribed.is_empty()
     }
 
     /// The application ends the client: what it has read is committed, then it says goodbye.
@@ -154,6 +130,7 @@ impl Group {
     pub(crate) fn drive(&mut self, consumer: &mut Consumer, context: &mut Context<'_>) {
         if consumer.is_polled() {
             self.polled_at = context.now.mono;
+            self.match_topics(context);
         } else if self.is_subscribed() && self.is_in() && self.poll_until(context.config) <= context.now.mono {
             self.leave("the application has not polled for max.poll.interval.ms", context);
         }

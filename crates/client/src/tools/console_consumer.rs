@@ -1,9 +1,10 @@
 //! `kafka-console-consumer.sh`: prints records as they come.
 //!
-//! Gaps: `--include` is refused. Without `--group` Kafka's tool makes a group up that commits nothing; here a topic is then read by
-//! assignment of the partitions that it has at the start.
+//! Gaps: without `--group` Kafka's tool makes a group up that commits nothing; here that is so with `--include`, and one topic is
+//! then read by assignment of the partitions that it has at the start. `--include` takes no look-arounds or back references.
 
 use protocol::TopicPartition;
+use regex_lite::Regex;
 
 use super::args::{Args, Opt, Refusal, Value, pairs};
 use super::java::is_true;
@@ -11,6 +12,8 @@ use super::{Io, ReadFile, config_of, failure, properties};
 use crate::config::ClientConfig;
 use crate::input::{Operation, SeekTo};
 use crate::outbox::{Answer, ConsumerRecord, Outcome};
+use crate::pattern::TopicPattern;
+use crate::random::Random;
 
 const OPTIONS: &[Opt] = &[
     Opt {
@@ -36,7 +39,7 @@ const OPTIONS: &[Opt] = &[
     },
     Opt { name: "from-beginning", value: Value::No, about: "Starts at the first record there is." },
     Opt { name: "group", value: Value::Text, about: "The consumer group." },
-    Opt { name: "include", value: Value::Text, about: "Topics by a regular expression; not supported yet." },
+    Opt { name: "include", value: Value::Text, about: "Topics by a regular expression." },
     Opt { name: "isolation-level", value: Value::Text, about: "read_committed or read_uncommitted." },
     Opt { name: "key-deserializer", value: Value::Text, about: "A class of Kafka's that reads keys." },
     Opt { name: "max-messages", value: Value::Int, about: "Ends after so many records." },
@@ -57,6 +60,8 @@ const OPTIONS: &[Opt] = &[
 #[derive(Clone, Debug)]
 pub(super) struct ConsoleConsumer {
     topic: String,
+    /// Instead of the topic.
+    include: Option<TopicPattern>,
     partition: Option<i32>,
     start: SeekTo,
     /// It reads as a member of its group.
@@ -112,7 +117,11 @@ enum Reads {
 }
 
 impl ConsoleConsumer {
-    pub(super) fn parse(raw: &[String], files: &mut ReadFile<'_>) -> Result<(ConsoleConsumer, ClientConfig), Refusal> {
+    pub(super) fn parse(
+        raw: &[String],
+        seed: u64,
+        files: &mut ReadFile<'_>,
+    ) -> Result<(ConsoleConsumer, ClientConfig), Refusal> {
         let args = Args::parse(OPTIONS, raw).map_err(|why| {
             let none = Args::parse(OPTIONS, &[]).map(|it| it.misused(&why));
             none.unwrap_or_else(Refusal::stderr)
@@ -146,8 +155,8 @@ impl ConsoleConsumer {
             );
             return Err(args.misused(&why).after(&warnings));
         }
-        let is_member = !groups.is_empty();
-        if is_member && args.has("partition") {
+        let is_named = !groups.is_empty();
+        if is_named && args.has("partition") {
             return Err(args.misused("Options group and partition cannot be specified together.").after(&warnings));
         }
         let reset = settings.iter().rev().find(|(key, _)| key == "auto.offset.reset").map_or("", |(_, it)| it);
@@ -165,7 +174,14 @@ impl ConsoleConsumer {
         }
         let mut tool =
             Self::build(&args, start, warnings.clone(), files).map_err(|why| args.misused(&why).after(&warnings))?;
-        tool.is_member = is_member;
+        if let Some(pattern) = args.value("include").map_err(|why| args.misused(&why).after(&warnings))? {
+            let failed = |why: &str| Refusal::stderr(format!("ERROR Unknown error when running consumer: {why}"));
+            tool.include = Some(topics_like(pattern).map_err(|why| failed(&why).after(&warnings))?);
+            if !is_named {
+                settings.extend(passing_group(&settings, seed));
+            }
+        }
+        tool.is_member = is_named || tool.include.is_some();
         let config = config_of(&settings).map_err(|why| Refusal::stderr(why).after(&warnings))?;
         Ok((tool, config))
     }
@@ -195,6 +211,7 @@ impl ConsoleConsumer {
         }
         Ok(ConsoleConsumer {
             topic: args.value("topic")?.unwrap_or_default().to_owned(),
+            include: None,
             partition: args.int("partition")?,
             start,
             is_member: false,
@@ -221,7 +238,10 @@ impl ConsoleConsumer {
             Some(partition) => self.assign(&[partition], io),
             None if self.is_member => {
                 self.step = Step::Assigned;
-                io.start(Operation::Subscribe(vec![self.topic.as_str().into()]));
+                io.start(match &self.include {
+                    Some(pattern) => Operation::SubscribePattern(pattern.clone()),
+                    None => Operation::Subscribe(vec![self.topic.as_str().into()]),
+                });
             }
             None => {
                 self.step = Step::Partitions;
@@ -320,11 +340,29 @@ fn check(args: &Args) -> Result<(), Refusal> {
     } else if args.has("offset") {
         return Err(args.misused("The partition is required when offset is specified."));
     }
-    args.require("bootstrap-server")?;
-    if args.has("include") {
-        return Err(Refusal::stderr("--include is not supported yet: name one topic with --topic"));
+    args.require("bootstrap-server")
+}
+
+/// The topics of `--include`, whose names match as a whole.
+fn topics_like(pattern: &str) -> Result<TopicPattern, String> {
+    if pattern.is_empty() {
+        return Err("Topic pattern to subscribe to cannot be empty".to_owned());
     }
-    Ok(())
+    // As it is first: a parenthesis too many would close ours.
+    let regex = Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$")));
+    let regex = regex.map_err(|why| format!("{why} in {pattern}"))?;
+    Ok(TopicPattern::new(pattern, move |topic| regex.is_match(topic)))
+}
+
+/// The group of whoever names none: nobody else is in it, and it keeps no offsets unless it is told to.
+fn passing_group(settings: &[(String, String)], seed: u64) -> Vec<(String, String)> {
+    // Not what the client draws from the same seed.
+    let number = Random::new(!seed).below(100_000);
+    let mut group = vec![("group.id".to_owned(), format!("console-consumer-{number}"))];
+    if !settings.iter().any(|(key, _)| key == "enable.auto.commit") {
+        group.push(("enable.auto.commit".to_owned(), "false".to_owned()));
+    }
+    group
 }
 
 fn start(args: &Args) -> Result<SeekTo, String> {

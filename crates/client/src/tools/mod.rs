@@ -156,7 +156,7 @@ impl Session {
             }
             ToolName::ConsoleProducer => console_producer::ConsoleProducer::parse(args, interactive, files)
                 .map(|(tool, config)| (Tool::ConsoleProducer(tool), config)),
-            ToolName::ConsoleConsumer => console_consumer::ConsoleConsumer::parse(args, files)
+            ToolName::ConsoleConsumer => console_consumer::ConsoleConsumer::parse(args, seed, files)
                 .map(|(tool, config)| (Tool::ConsoleConsumer(tool), config)),
         };
         let state = match parsed {

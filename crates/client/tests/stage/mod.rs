@@ -47,6 +47,12 @@ pub struct Stage {
     /// Ports where nothing is heard of a connection.
     pub silent: Vec<u16>,
     pub metadata_requests: usize,
+    /// At which port the last of them arrived.
+    pub metadata_asked_at: u16,
+    /// How many of them were for all topics.
+    pub metadata_requests_for_all: usize,
+    /// What the next answer about metadata says of itself.
+    pub metadata_error: ErrorCode,
     /// How often a coordinator was looked up.
     pub lookups: usize,
     pub closed: Vec<ConnId>,
@@ -70,6 +76,9 @@ impl Stage {
             refusing: Vec::new(),
             silent: Vec::new(),
             metadata_requests: 0,
+            metadata_asked_at: 0,
+            metadata_requests_for_all: 0,
+            metadata_error: ErrorCode::None,
             lookups: 0,
             closed: Vec::new(),
             next_op: 0,
@@ -123,7 +132,7 @@ impl Stage {
                 });
             }
             for (conn, request) in out.send {
-                match self.own_answer(&request) {
+                match self.own_answer(conn, &request) {
                     Some(body) => inputs.push_back(answered(conn, &request, body)),
                     None => self.requests.push_back((conn, request)),
                 }
@@ -135,11 +144,17 @@ impl Stage {
         }
     }
 
-    fn own_answer(&mut self, request: &Request) -> Option<ResponseBody> {
+    fn own_answer(&mut self, conn: ConnId, request: &Request) -> Option<ResponseBody> {
         match &request.body {
             RequestBody::ApiVersions(_) => Some(ResponseBody::ApiVersions(versions())),
             RequestBody::Metadata(asked) => {
                 self.metadata_requests += 1;
+                self.metadata_asked_at = self.ports[&conn];
+                self.metadata_requests_for_all += usize::from(asked.topics.is_none());
+                if self.metadata_error != ErrorCode::None {
+                    let error_code = std::mem::replace(&mut self.metadata_error, ErrorCode::None).code();
+                    return Some(ResponseBody::Metadata(MetadataResponse { error_code, ..Default::default() }));
+                }
                 let names: Vec<Str> = match &asked.topics {
                     Some(topics) => topics.iter().filter_map(|it| it.name.clone()).collect(),
                     None => self.topics.keys().cloned().collect(),
@@ -182,6 +197,7 @@ impl Stage {
             Some(topic) if topic.error == ErrorCode::None => MetadataResponseTopic {
                 name: Some(name.clone()),
                 topic_id: topic.id,
+                is_internal: name.starts_with("__"),
                 partitions: (0..)
                     .zip(&topic.leaders)
                     .map(|(index, leader)| MetadataResponsePartition {
