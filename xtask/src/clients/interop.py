@@ -1,7 +1,8 @@
 """One data directory under two brokers: `python interop.py HOST:PORT VERB …`.
 
 fill TAG           creates topics with every compression and a setting, and writes to all of them
-dump               prints every topic, setting, offset and record, for comparison with what another broker prints
+dump               prints every topic, setting, offset and record, for comparison with what another broker prints; settings are
+                   those of topics, of broker 1, of all brokers, and of the group interop-settings
 sequence TOPIC N   writes batch N of a producer whose id and sequences are this program's own; prints the error and offset
 producer-id        prints the next producer id
 transaction TOPIC  writes one aborted and one committed transaction
@@ -143,6 +144,8 @@ def dump():
         entries = described[resource].result(PATIENCE).values()
         # 1: set for the topic.
         print(resource.name, sorted((it.name, it.value) for it in entries if it.source == 1))
+    for kind, name in [(OF_BROKERS, "1"), (OF_BROKERS, ""), (OF_GROUPS, "interop-settings")]:
+        print("settings", kind, repr(name), settings_of(kind, name))
     for name in groups(admin):
         print("group", name, sorted((it.topic, it.partition, it.offset, it.metadata) for it in committed(admin, name)))
     places = [(name, partition) for name in sorted(topics) for partition in sorted(topics[name].partitions)]
@@ -199,6 +202,56 @@ def ask(api, version, body):
 
 def text(value):
     return struct.pack(">h", len(value)) + value.encode()
+
+
+class Answer:
+    """What an answer holds, from its beginning to its end."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, form):
+        (value,) = struct.unpack_from(form, self.data, self.at)
+        self.at += struct.calcsize(form)
+        return value
+
+    def word(self):
+        length = self.take(">h")
+        if length < 0:
+            return None
+        self.at += length
+        return self.data[self.at - length : self.at].decode()
+
+    def times(self):
+        return range(self.take(">i"))
+
+
+# Kinds of resources, and whence a setting comes: all brokers' or this one's, or the group's.
+OF_BROKERS, OF_GROUPS = 4, 32
+DYNAMIC = {2: "broker", 3: "all brokers", 8: "group"}
+
+
+def settings_of(kind, name):
+    """What was set while brokers ran. The library knows groups only as what is allowed or forbidden, so not by it."""
+    # DescribeConfigs 1 of all keys, without synonyms: throttle time, then resources with error, message, kind, name, keys.
+    request = struct.pack(">ib", 1, kind) + text(name) + struct.pack(">i?", -1, False)
+    answer = Answer(ask(32, 1, request))
+    answer.take(">i")
+    found = []
+    for _ in answer.times():
+        error, message = answer.take(">h"), answer.word()
+        assert error == 0, (kind, name, error, message)
+        answer.take(">b")
+        answer.word()
+        for _ in answer.times():
+            key, value = answer.word(), answer.word()
+            answer.take(">?")
+            source = answer.take(">b")
+            answer.take(">?")
+            assert answer.take(">i") == 0
+            if source in DYNAMIC:
+                found.append((key, value, DYNAMIC[source]))
+    return sorted(found)
 
 
 def sequence(topic, number):
@@ -318,29 +371,19 @@ def move(topic, directory):
 
 def places(answer):
     """The directories in which a DescribeLogDirs answer has any partition; one of a copy counts twice."""
+    answer = Answer(answer)
+    answer.take(">i")
     found = []
-    at = 4
-
-    def take(form):
-        nonlocal at
-        values = struct.unpack_from(form, answer, at)
-        at += struct.calcsize(form)
-        return values[0]
-
-    def word():
-        nonlocal at
-        length = take(">h")
-        at += length
-        return answer[at - length : at].decode()
-
-    for _ in range(take(">i")):
-        take(">h")
-        directory = word()
-        for _ in range(take(">i")):
-            word()
-            for _ in range(take(">i")):
-                take(">iqq")
-                found += [directory] * (2 if take(">?") else 1)
+    for _ in answer.times():
+        answer.take(">h")
+        directory = answer.word()
+        for _ in answer.times():
+            answer.word()
+            for _ in answer.times():
+                answer.take(">i")
+                answer.take(">q")
+                answer.take(">q")
+                found += [directory] * (2 if answer.take(">?") else 1)
     return found
 
 

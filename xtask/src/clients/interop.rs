@@ -101,6 +101,13 @@ impl Directory<'_> {
         Ok(offset.to_owned())
     }
 
+    /// Changes what is set of a broker, of all brokers or of a group, while the broker runs, by Apache Kafka's own tool.
+    fn configure(&self, broker: &Running, entity: &[&str], change: &[&str]) -> Result<()> {
+        let mut tool = oracle::tool("kafka-configs")?;
+        tool.args(["--bootstrap-server", broker.address(), "--alter"]).args(entity).args(change);
+        process::output(&mut tool).map(drop)
+    }
+
     /// All that can be read, which must be what was there before.
     fn compare(&self, broker: &Running, before: &str) -> Result<()> {
         let now = self.run(broker, &["dump"])?;
@@ -145,6 +152,42 @@ impl Running {
     }
 }
 
+const ONE: &[&str] = &["--entity-type", "brokers", "--entity-name", "1"];
+const ALL: &[&str] = &["--entity-type", "brokers", "--entity-default"];
+const GROUP: &[&str] = &["--entity-type", "groups", "--entity-name", "interop-settings"];
+
+type Change = (&'static [&'static str], &'static [&'static str]);
+
+/// What is set while we run, and what of it is changed, added to and taken away while Apache Kafka does.
+const CHANGES: [&[Change]; 2] = [
+    &[
+        (ONE, &["--add-config", "max.connections=900,leader.replication.throttled.rate=1000000"]),
+        (ALL, &["--add-config", "message.max.bytes=1000100,max.connections=800"]),
+        (GROUP, &["--add-config", "consumer.session.timeout.ms=50000"]),
+    ],
+    &[
+        (ONE, &["--add-config", "max.connections=901", "--delete-config", "leader.replication.throttled.rate"]),
+        (ALL, &["--add-config", "max.connections.per.ip=700", "--delete-config", "message.max.bytes"]),
+        (GROUP, &["--add-config", "consumer.heartbeat.interval.ms=6000"]),
+    ],
+];
+
+/// How the program names them, and what it says of them then.
+const OF: [&str; 3] = ["4 '1'", "4 ''", "32 'interop-settings'"];
+const SETTINGS: [[&str; 3]; 2] = [
+    [
+        "('leader.replication.throttled.rate', '1000000', 'broker'), ('max.connections', '900', 'broker'), \
+         ('message.max.bytes', '1000100', 'all brokers')",
+        "('max.connections', '800', 'all brokers'), ('message.max.bytes', '1000100', 'all brokers')",
+        "('consumer.session.timeout.ms', '50000', 'group')",
+    ],
+    [
+        "('max.connections', '901', 'broker'), ('max.connections.per.ip', '700', 'all brokers')",
+        "('max.connections', '800', 'all brokers'), ('max.connections.per.ip', '700', 'all brokers')",
+        "('consumer.heartbeat.interval.ms', '6000', 'group'), ('consumer.session.timeout.ms', '50000', 'group')",
+    ],
+];
+
 /// Each broker in turn finds what the other left, adds to it, and knows the newest batch of an idempotent producer.
 fn ours_first(place: &Place) -> Result<()> {
     let directory = Directory::new(place, "ours", &[])?;
@@ -171,6 +214,11 @@ fn ours_first(place: &Place) -> Result<()> {
         let id: i64 = directory.run(&broker, &["producer-id"])?.trim().parse()?;
         ensure!(id > producer_id, "{}: the producer id {id} after {producer_id}", broker.name());
         producer_id = id;
+        if let Some(changes) = CHANGES.get(turn) {
+            for (entity, change) in *changes {
+                directory.configure(&broker, entity, change)?;
+            }
+        }
         directory.run(&broker, &["fill", &format!("turn{turn}")])?;
         let number = turn.to_string();
         last = Some((number.clone(), directory.sequence(&broker, &number)?));
@@ -183,7 +231,14 @@ fn ours_first(place: &Place) -> Result<()> {
             directory.run(&broker, &["transaction", "interop-lz4"])?;
             directory.run(&broker, &["open", "interop-zstd"])?;
         }
-        before = Some(directory.run(&broker, &["dump"])?);
+        let dump = directory.run(&broker, &["dump"])?;
+        if let Some(settings) = SETTINGS.get(turn) {
+            for (of, set) in OF.iter().zip(settings) {
+                let line = format!("settings {of} [{set}]");
+                ensure!(dump.lines().any(|it| it == line), "{}: it has not got {line}:\n{dump}", broker.name());
+            }
+        }
+        before = Some(dump);
         broker.end(end)?;
     }
     Ok(())
@@ -205,6 +260,11 @@ fn kafkas_first(place: &Place) -> Result<()> {
     }
     directory.run(&broker, &["transaction", "interop-lz4"])?;
     directory.run(&broker, &["group", "interop-gzip"])?;
+    // Soon only in a snapshot, which holds each setting once.
+    for (entity, change) in CHANGES.iter().copied().flatten() {
+        directory.configure(&broker, entity, change)?;
+    }
+    directory.run(&broker, &["fill", "b2"])?;
     let before = directory.run(&broker, &["dump"])?;
     broker.end(End::Stopped)?;
     let is_there = |ending: &str| -> Result<bool> {
