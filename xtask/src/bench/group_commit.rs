@@ -21,6 +21,10 @@ const SIZE: usize = 1024;
 const MOST: u64 = 4_000_000_000 / SIZE as u64;
 /// Records per second of each producer while acks are timed.
 const RATE: u32 = 100;
+/// Seconds of that before it counts.
+const WARM_UP: f64 = 3.0;
+/// Seconds that a disk gets to come to rest.
+const SETTLES: u32 = 60;
 
 pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
     println!(
@@ -31,6 +35,11 @@ pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
     for (name, start) in plan.peers(["commit", "commit-kafka"]) {
         let data = folder.0.join(name);
         let peer = start(&data)?;
+        // Acks first: behind the rates the disk would still be writing, and freeing, gigabytes of theirs.
+        let (acks, disk) = acks_and_floor(client, &peer, folder, plan)?;
+        let sink = Peer::sink()?;
+        let clients = acks_of(client, sink.address(), "acks", plan.seconds, folder)?;
+        sink.stop()?;
         let mut rates = [Vec::new(), Vec::new()];
         for round in 0..=plan.rounds {
             // The first warms both up, and learns how many messages fill a round.
@@ -45,13 +54,6 @@ pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
                 delete(&peer, &topic)?;
             }
         }
-        create(&peer, "acks", Some("flush.messages=1"))?;
-        let count = (f64::from(RATE) * plan.seconds) as u64;
-        let acks = acks_of(client, peer.address(), count, folder)?;
-        let disk = shares(&mut floor(&folder.0.join("floor"), plan.seconds)?);
-        let sink = Peer::sink()?;
-        let clients = acks_of(client, sink.address(), count, folder)?;
-        sink.stop()?;
         let [unsynced, synced] = rates.map(|it| it[1..].iter().map(|it| it.megabytes_per_second()).collect::<Vec<_>>());
         let share = median(synced.iter().zip(&unsynced).map(|(synced, unsynced)| synced / unsynced));
         println!(
@@ -67,9 +69,44 @@ pub(super) fn run(client: &Client, folder: &Folder, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
+/// How long acks take on a node that has just started, and what the disk alone takes just before and just after, as cells of a
+/// table.
+fn acks_and_floor(client: &Client, peer: &Peer, folder: &Folder, plan: &Plan) -> Result<(String, String)> {
+    let (path, half) = (folder.0.join("floor"), plan.seconds / 2.0);
+    // A virtual machine that has just begun interprets what it compiles later.
+    create(peer, "warm-up", Some("flush.messages=1"))?;
+    acks_of(client, peer.address(), "warm-up", WARM_UP, folder)?;
+    delete(peer, "warm-up")?;
+    create(peer, "acks", Some("flush.messages=1"))?;
+    settle(&folder.0)?;
+    let before = floor(&path, half)?;
+    let acks = acks_of(client, peer.address(), "acks", plan.seconds, folder)?;
+    let after = floor(&path, half)?;
+    delete(peer, "acks")?;
+    Ok((acks, shares(&mut [before, after].concat())))
+}
+
+/// Waits until the disk is done with what came before: until what it takes to append and sync is the same for two seconds.
+fn settle(folder: &Path) -> Result<()> {
+    rustix::fs::sync();
+    let mut last: Option<u64> = None;
+    for _ in 0..SETTLES {
+        let mut latencies = floor(&folder.join("floor"), 1.0)?;
+        latencies.sort_unstable();
+        let worst = latencies[latencies.len() * 99 / 100];
+        if last.is_some_and(|last| last.max(worst) <= 2 * last.min(worst)) {
+            return Ok(());
+        }
+        last = Some(worst);
+    }
+    println!("  the disk has not settled within {SETTLES} s");
+    Ok(())
+}
+
 /// How long the acks of each producer's records take, as cells of a table.
-fn acks_of(client: &Client, address: &str, count: u64, folder: &Folder) -> Result<String> {
-    let mut latencies = client.latencies_together(address, "acks", SIZE, (RATE, count), PRODUCERS, &folder.0)?;
+fn acks_of(client: &Client, address: &str, topic: &str, seconds: f64, folder: &Folder) -> Result<String> {
+    let count = (f64::from(RATE) * seconds) as u64;
+    let mut latencies = client.latencies_together(address, topic, SIZE, (RATE, count), PRODUCERS, &folder.0)?;
     ensure!(!latencies.is_empty(), "no record was acked");
     Ok(shares(&mut latencies))
 }
