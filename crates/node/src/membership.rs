@@ -1,16 +1,16 @@
 //! A broker's membership in the cluster, all of it by calls to the active controller, which may be this very node: it
 //! registers, says with heartbeats that it lives and what it wants, and asks for producer ids and directories.
 
-use ordered::Set;
+use ordered::{Map, Set};
 
 use protocol::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
 use protocol::messages::create_topics_request::CreatableTopic;
 use protocol::messages::{
     AllocateProducerIdsRequest, AllocateProducerIdsResponse, AssignReplicasToDirsRequest, BrokerHeartbeatRequest,
     BrokerHeartbeatResponse, BrokerRegistrationRequest, ControllerRegistrationRequest, CreateTopicsRequest,
-    broker_registration_request, controller_registration_request,
+    CreateTopicsResponse, broker_registration_request, controller_registration_request,
 };
-use protocol::{ErrorCode, Instant, LeaderEpoch, Now, Random, RequestBody, ResponseBody, Str, Uuid, support};
+use protocol::{ErrorCode, Instant, LeaderEpoch, NodeId, Now, Random, RequestBody, ResponseBody, Str, Uuid, support};
 use quorum::{CORDONED_DIRECTORIES, METADATA_VERSION};
 use storage::DirId;
 
@@ -24,6 +24,10 @@ use crate::timers::WakeReason;
 
 /// What failed is asked again after so long.
 const RETRY_MS: i64 = 50;
+/// Another process was registered as this controller: two that live would take turns, so not more often than this.
+const REPLACED_MS: i64 = 1_000;
+/// Of so many topics that could not be created people are told; then all are forgotten.
+const MOST_TOLD: usize = 100;
 /// While a controlled shutdown is under way the controller is asked so often, as in Kafka.
 const LEAVING_INTERVAL_MS: i64 = 10;
 /// Who wants to stop waits no longer for a controller that is not there. An election takes less, unless a majority is gone; then
@@ -67,6 +71,8 @@ pub(crate) struct Membership {
     told: bool,
     /// Topics that are being created for clients.
     creating: Set<Str>,
+    /// Topics that could not be created, and why, of which people were told.
+    not_created: Map<Str, i16>,
     /// The leadership of the quorum to which calls were last sent.
     term: Option<LeaderEpoch>,
 }
@@ -175,7 +181,12 @@ impl Node {
                 self.timers.arm(WakeReason::Directories, now.mono.plus_ms(RETRY_MS));
             }
             // Clients that asked for the topics look again by themselves.
-            (Asked::Topics, _) => self.membership.creating.clear(),
+            (Asked::Topics, result) => {
+                self.membership.creating.clear();
+                if let Ok(ResponseBody::CreateTopics(response)) = result {
+                    self.topics_answered(&response, out);
+                }
+            }
         }
     }
 
@@ -253,7 +264,10 @@ impl Node {
         if why == ErrorCode::DuplicateBrokerRegistration.name() && !std::mem::replace(&mut self.membership.told, true) {
             let id = self.config.node_id;
             out.emit(|| Event::Warning {
-                what: format!("another broker is registered as {id}; waiting until its session is over"),
+                what: format!(
+                    "another broker is registered as {id}; waiting until its session is over. If it is meant to live, stop this \
+                     one or give it another node.id"
+                ),
             });
         }
         self.timers.arm(WakeReason::Heartbeat, now.mono.plus_ms(RETRY_MS));
@@ -413,10 +427,24 @@ impl Node {
         self.membership.is_controller_registered = self.ask(Asked::ControllerRegistration, body, timeout_ms, out);
     }
 
-    /// A controller's registration failed some time ago.
+    /// A controller's registration failed some time ago, or another one took its place.
     pub(crate) fn register_controller_again(&mut self, out: &mut Outbox) {
-        self.membership.is_controller_registered = self.controller.is_active();
+        self.membership.is_controller_registered = self.is_controller_in_log();
         self.register_controller(out);
+    }
+
+    /// A controller's registration is in the log. If it is one of another process with this number, whoever looks for this
+    /// controller would find that one.
+    pub(crate) fn controller_revealed(&mut self, now: Now, id: NodeId) {
+        if id == self.config.node_id && self.membership.is_controller_registered && !self.is_controller_in_log() {
+            self.timers.arm(WakeReason::ControllerRegistration, now.mono.plus_ms(REPLACED_MS));
+        }
+    }
+
+    fn is_controller_in_log(&self) -> bool {
+        let image = if self.controller.is_active() { self.controller.image() } else { &self.image };
+        let registered = image.controller(self.config.node_id).map(|it| it.incarnation);
+        registered.is_some() && registered == self.membership.controller_incarnation
     }
 
     /// Asks for a block of producer ids.
@@ -466,6 +494,27 @@ impl Node {
         }
     }
 
+    /// A client hears only that there is no such topic, or no coordinator, and of every attempt; people hear why, once.
+    fn topics_answered(&mut self, response: &CreateTopicsResponse, out: &mut Outbox) {
+        for topic in &response.topics {
+            let error = ErrorCode::from_code(topic.error_code);
+            if matches!(error, ErrorCode::None | ErrorCode::TopicAlreadyExists) {
+                self.membership.not_created.remove(&topic.name);
+                continue;
+            }
+            if self.membership.not_created.len() >= MOST_TOLD {
+                self.membership.not_created.clear();
+            }
+            if self.membership.not_created.insert(topic.name.clone(), topic.error_code) == Some(topic.error_code) {
+                continue;
+            }
+            let why = topic.error_message.as_deref().unwrap_or_default();
+            out.emit(|| Event::Warning {
+                what: format!("the topic {} cannot be created: {}: {why}", topic.name, error.name()),
+            });
+        }
+    }
+
     /// What the controller is to know of `cordoned.log.dirs`: nothing as long as none is cordoned and it thinks so, too.
     fn cordoned_directories(&self) -> Option<Vec<Uuid>> {
         let is_known =
@@ -497,6 +546,7 @@ fn no_producer_ids() -> AllocateProducerIdsResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::messages::RegisterControllerRecord;
 
     #[test]
     fn a_broker_that_can_tell_nobody_of_a_lost_directory_stops_unless_it_votes() {
@@ -531,6 +581,42 @@ mod tests {
         };
         assert_eq!(lose("broker"), (true, true));
         assert_eq!(lose("broker,controller"), (true, false));
+    }
+
+    /// A follower learns of it from the log, and looks again before it asks: what it has seen may be of its own earlier life.
+    #[test]
+    fn who_finds_another_process_in_its_controllers_place_registers_again() {
+        let settings = [
+            ("node.id", "2"),
+            ("process.roles", "broker,controller"),
+            ("controller.listener.names", "CONTROLLER"),
+            ("controller.quorum.voters", "1@c1:9093,2@c2:9093"),
+            ("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093"),
+        ];
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let (config, _) = crate::config::Config::parse(&settings).expect("a test's settings parse");
+        let mut node = Node::boot(std::sync::Arc::new(config), 1);
+        let mut out = Outbox::default();
+        let own = node.membership.controller_incarnation(&mut node.random);
+        node.membership.is_controller_registered = true;
+        let mut reveal = |node: &mut Node, controller_id: i32, incarnation_id: Uuid| {
+            node.timers = Default::default();
+            let record = RegisterControllerRecord { controller_id, incarnation_id, ..Default::default() };
+            let record = protocol::MetadataRecord::RegisterController(record);
+            node.image.apply(node.image.next_offset(), &record).expect("it is sound");
+            node.revealed(Now::default(), &record, &mut out);
+            node.timers.next()
+        };
+        assert_eq!(reveal(&mut node, 2, own), None);
+        assert_eq!(reveal(&mut node, 1, Uuid([9; 16])), None, "that is the other one");
+        let again = Some((Instant(0).plus_ms(REPLACED_MS), WakeReason::ControllerRegistration));
+        assert_eq!(reveal(&mut node, 2, Uuid([9; 16])), again);
+        node.register_controller_again(&mut Outbox::default());
+        assert!(!node.membership.is_controller_registered, "it asks, or will as soon as there is a controller");
+        node.membership.is_controller_registered = true;
+        reveal(&mut node, 2, own);
+        node.register_controller_again(&mut Outbox::default());
+        assert!(node.membership.is_controller_registered);
     }
 
     /// A paused controller resets nothing and answers nothing: who waits for it must not wait for the call's own end.

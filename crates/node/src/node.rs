@@ -32,6 +32,7 @@ use crate::outbox::{CallError, CallId, Outbox};
 use crate::partition::Partitions;
 use crate::peers::{self, Peers};
 use crate::sweeps::Sweeps;
+use crate::term::unclean_election;
 use crate::throttle::Throttles;
 use crate::timers::{Timers, WakeReason};
 use crate::watch::Watch;
@@ -357,6 +358,9 @@ impl Node {
     pub(crate) fn append_metadata(&mut self, now: Now, records: Vec<MetadataRecord>, out: &mut Outbox) {
         let base = self.quorum.log_end();
         for (index, record) in records.iter().enumerate() {
+            if let Some(what) = unclean_election(self.controller.image(), record) {
+                out.emit(|| Event::Warning { what });
+            }
             self.controller
                 .apply(base.plus(index as i64), record)
                 .expect("the controller decided on the image that the record applies to");
@@ -381,7 +385,11 @@ impl Node {
                 self.partition_changed(now, record.topic_id, record.partition_id, out);
             }
             MetadataRecord::RemoveTopic(record) => self.topic_removed(record.topic_id, out),
-            MetadataRecord::RegisterBroker(record) => self.leader_restarted(protocol::NodeId(record.broker_id), out),
+            MetadataRecord::RegisterBroker(record) => {
+                self.leader_restarted(protocol::NodeId(record.broker_id), out);
+                // It may be fenced by that, and without a directory that it had.
+                self.broker_changed(now, out);
+            }
             MetadataRecord::BrokerRegistrationChange(record) => {
                 if record.fenced > 0 {
                     self.broker_fenced(now, protocol::NodeId(record.broker_id));
@@ -393,6 +401,9 @@ impl Node {
                 self.broker_changed(now, out);
             }
             MetadataRecord::UnregisterBroker(_) => self.broker_changed(now, out),
+            MetadataRecord::RegisterController(record) => {
+                self.controller_revealed(now, protocol::NodeId(record.controller_id));
+            }
             MetadataRecord::Config(record) => {
                 self.warn_of_idle_key(record, out);
                 self.config_changed(now, record.resource_type, &record.resource_name);

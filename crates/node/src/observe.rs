@@ -1,7 +1,7 @@
 //! What checks look at after every input: cheaper than a view, which is put together to be shown.
 
 use ordered::Set;
-use protocol::{FileId, LeaderEpoch, NodeId, Offset, Str, Uuid};
+use protocol::{FileId, LeaderEpoch, NodeId, Offset, Str, TopicPartition, Uuid};
 use storage::LogId;
 
 use crate::coordinator::{OFFSETS_TOPIC, partition_of};
@@ -44,6 +44,16 @@ impl Node {
         let shard = self.groups.get(&PartitionKey { topic_id: topic.id, partition })?;
         let told = shard.check().ok().and_then(|()| shard.coordinated(id, &self.image));
         Some((partition, shard.leader_epoch(), told))
+    }
+
+    /// What is committed of a group that is coordinated here, as OffsetFetch would tell it; `None` while its partition of the
+    /// offsets topic is not loaded.
+    pub fn committed_offsets(&self, id: &Str) -> Option<Vec<(TopicPartition, Offset)>> {
+        let topic = self.image.topic(OFFSETS_TOPIC)?;
+        let partition = partition_of(id, topic.partitions.len());
+        let shard = self.groups.get(&PartitionKey { topic_id: topic.id, partition })?;
+        shard.check().ok()?;
+        Some(shard.committed_offsets(id, &self.image))
     }
 
     /// The committed metadata, as far as this node has it.

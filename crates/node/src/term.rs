@@ -20,6 +20,10 @@ const KNOCK_TIMEOUT_MS: i64 = 1_000;
 /// When one decision did not have room for all elections the next follows so soon, as in Kafka: others have a turn between.
 const MORE_ELECTIONS_MS: i64 = 10;
 
+/// `LeaderRecoveryState`.
+const RECOVERING: i8 = 1;
+const RECOVERED: i8 = 0;
+
 impl Node {
     /// Begins or ends a term when the quorum has another leader; true if it did.
     pub(crate) fn follow_leadership(&mut self, now: Now, out: &mut Outbox) -> bool {
@@ -147,8 +151,12 @@ impl Node {
         let Some(broker) = self.controller.image().broker(id).filter(|it| !it.fenced) else { return };
         // A registration stays when its node is no controller any more: that a door is closed which it gave up is no death.
         let to = match self.quorum.endpoint_of_voter(id) {
-            Some(voter) => controller_door(self.controller.image(), id, &self.config.controller_listener_names)
-                .or(Some(Endpoint { node: id, host: voter.host, port: voter.port })),
+            Some(voter) => {
+                let voter = Endpoint { node: id, host: voter.host, port: voter.port };
+                let (controllers, brokers) =
+                    (&self.config.controller_listener_names, &self.config.inter_broker_listener_name);
+                voter_door(self.controller.image(), broker, voter, controllers, brokers)
+            }
             None => door_of(broker, &self.config.inter_broker_listener_name),
         };
         let Some(to) = to else { return };
@@ -237,6 +245,21 @@ impl Node {
     }
 }
 
+/// What people are to know of a decision: who leads from now on may lack records that were acknowledged.
+pub(crate) fn unclean_election(image: &Image, record: &MetadataRecord) -> Option<String> {
+    let MetadataRecord::PartitionChange(record) = record else { return None };
+    let topic = image.topic_by_id(record.topic_id)?;
+    let partition = topic.partitions.get(&record.partition_id)?;
+    let leader = Some(NodeId(record.leader)).filter(|it| it.0 >= 0)?;
+    let is_clean = partition.isr.contains(&leader) || partition.elr.contains(&leader);
+    let is_again = partition.recovering && record.leader_recovery_state != RECOVERED;
+    if record.leader_recovery_state != RECOVERING && (is_clean || !is_again) {
+        return None;
+    }
+    let (name, id) = (&topic.name, record.partition_id);
+    Some(format!("unclean election: {name}-{id} is led by {leader}, which may lack acknowledged records"))
+}
+
 /// Where a broker that is no controller is knocked at: where its peers reach it. (One that is both is knocked at as a controller: all
 /// controllers talk to each other, and so were let in there before.) A node that is no broker may not know on which listener that is;
 /// of several any may be closed to this node, so its session decides.
@@ -246,7 +269,23 @@ fn door_of(broker: &BrokerImage, listener: &Str) -> Option<Endpoint> {
     Some(Endpoint { node: broker.id, host: endpoint.host.clone(), port: endpoint.port })
 }
 
-/// Where a controller says that it is reached. What `controller.quorum.voters` says of it may be an address that it has left.
+/// Where a broker that votes is knocked at: where the other voters reach it, if it says so itself. Else one of the two may be an
+/// address that it has left, or that of another process with its number, and only the broker's own is surely of the process whose
+/// heartbeats come.
+fn voter_door(
+    image: &Image,
+    broker: &BrokerImage,
+    voter: Endpoint,
+    controllers: &[Str],
+    brokers: &Str,
+) -> Option<Endpoint> {
+    match controller_door(image, broker.id, controllers) {
+        Some(door) if door != voter => door_of(broker, brokers),
+        _ => Some(voter),
+    }
+}
+
+/// Where a controller says that it is reached.
 fn controller_door(image: &Image, id: NodeId, listeners: &[Str]) -> Option<Endpoint> {
     let endpoints = &image.controller(id)?.endpoints;
     let endpoint = listeners.iter().find_map(|name| endpoints.get(name))?;
@@ -286,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_controller_is_knocked_at_where_it_says_it_is() {
+    fn a_voter_is_knocked_at_where_no_other_process_can_be() {
         let listener = |name: &'static str, port| register_controller_record::ControllerEndpoint {
             name: Str::from_static(name),
             host: Str::from_static("new"),
@@ -300,12 +339,23 @@ mod tests {
         };
         let mut image = Image::default();
         image.apply(Offset(0), &MetadataRecord::RegisterController(record)).expect("it is sound");
-        let door = |id, names: &[&'static str]| {
-            let names: Vec<Str> = names.iter().copied().map(Str::from_static).collect();
-            controller_door(&image, NodeId(id), &names).map(|it| (it.node, it.host.to_string(), it.port))
+        for broker_id in [2, 3] {
+            let end_point =
+                BrokerEndpoint { name: Str::from_static("PLAINTEXT"), host: "b".into(), port: 9, ..Default::default() };
+            let record = RegisterBrokerRecord { broker_id, end_points: vec![end_point], ..Default::default() };
+            image.apply(Offset(1), &MetadataRecord::RegisterBroker(record)).expect("it is sound");
+        }
+        let door = |id, names: &'static str, (host, port): (&'static str, u16)| {
+            let names: Vec<Str> = names.split(',').map(Str::from_static).collect();
+            let voter = Endpoint { node: NodeId(id), host: Str::from_static(host), port };
+            let broker = image.broker(NodeId(id)).expect("it is registered");
+            voter_door(&image, broker, voter, &names, &"PLAINTEXT".into())
+                .map(|it| (it.node, it.host.to_string(), it.port))
         };
-        assert_eq!(door(2, &["CONTROLLER", "OTHER"]), Some((NodeId(2), "new".into(), 2)));
-        assert_eq!(door(2, &["CONTROLLERS"]), None, "the voters' addresses are all that is known");
-        assert_eq!(door(3, &["CONTROLLER"]), None);
+        assert_eq!(door(2, "CONTROLLER,OTHER", ("new", 2)), Some((NodeId(2), "new".into(), 2)));
+        assert_eq!(door(2, "CONTROLLER", ("old", 2)), Some((NodeId(2), "b".into(), 9)), "it, or a twin, moved");
+        assert_eq!(door(2, "CONTROLLER", ("new", 3)), Some((NodeId(2), "b".into(), 9)));
+        assert_eq!(door(2, "CONTROLLERS", ("old", 2)), Some((NodeId(2), "old".into(), 2)), "that is all that is known");
+        assert_eq!(door(3, "CONTROLLER", ("old", 2)), Some((NodeId(3), "old".into(), 2)), "it is not registered");
     }
 }

@@ -201,6 +201,39 @@ fn a_broker_that_stops_waits_until_the_others_know() {
     assert_eq!(cluster.state("t"), "2@1 isr=2,3");
 }
 
+/// What it is given it would have to hand over at once. A fenced one is expected back.
+#[test]
+fn nothing_new_is_placed_on_a_broker_that_leaves() {
+    let mut cluster = Cluster::of_three();
+    cluster.create(with_assignment(topic("t", -1, -1), &[(0, &[2, 1, 3])]));
+    cluster.beat(1);
+    cluster.beat(3);
+    let request = BrokerHeartbeatRequest { want_shut_down: true, ..cluster.beat_of(2) };
+    assert!(!cluster.heartbeat(request).should_shut_down, "the others do not know yet");
+    let refusal = "The target replication factor of 3 cannot be reached because only 2 broker(s) are registered";
+    let refused = cluster.create(topic("three", 1, 3));
+    let (error, what) = error_of(&refused);
+    assert_eq!(error, ErrorCode::InvalidReplicationFactor);
+    assert!(what.contains(refusal), "{what}");
+    assert_eq!(error_of(&cluster.create(topic("two", 6, 2))).0, ErrorCode::None);
+    for index in 0..6 {
+        let partition = cluster.partition("two", index);
+        assert!(!partition.replicas.contains(&NodeId(2)) && partition.isr.len() == 2, "{partition:?}");
+    }
+    let mut grow = |name: &str, count| {
+        let asked = create_partitions_request::CreatePartitionsTopic { name: name.into(), count, assignments: None };
+        let request = CreatePartitionsRequest { topics: vec![asked], ..Default::default() };
+        let outcome = cluster.controller.decide_create_partitions(&mut cluster.random, &request);
+        let ResponseBody::CreatePartitions(response) = cluster.commit(outcome) else { panic!("another reply") };
+        response.results[0].error_code
+    };
+    assert_eq!(grow("t", 2), ErrorCode::InvalidReplicationFactor.code());
+    assert_eq!(grow("two", 12), ErrorCode::None.code());
+    assert!((6..12).all(|index| !cluster.partition("two", index).replicas.contains(&NodeId(2))));
+    cluster.fence(2);
+    assert_eq!(error_of(&cluster.create(topic("three", 1, 3))).0, ErrorCode::None);
+}
+
 #[test]
 fn a_broker_that_leads_nothing_may_stop_at_once() {
     let mut cluster = Cluster::of_three();

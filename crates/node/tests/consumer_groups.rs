@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::Rig;
 use consumers::{Consumer, Wildcards, describe, heartbeat, settle, state};
-use members::{commit, commit_request, committed, error, fetch_request, offsets, start, start_with, text};
+use members::{
+    commit, commit_request, committed, error, fetch_request, join_request, offsets, start, start_with, text,
+};
 use node::{Event, NoPatterns, TopicPatterns};
 use protocol::messages::*;
 use protocol::{RequestBody, ResponseBody, Str, Uuid};
@@ -391,7 +393,7 @@ fn groups_are_listed_described_and_deleted_by_their_protocol() {
         }
     };
     let listed = list(&mut rig, &["Consumer"]);
-    assert_eq!((listed[0].group_state.as_str(), listed[0].group_type.as_str()), ("Stable", "Consumer"));
+    assert_eq!((listed[0].group_state.as_str(), listed[0].group_type.as_str()), ("Stable", "consumer"));
     assert_eq!(list(&mut rig, &["classic"]), vec![]);
     let described = members::describe(&mut rig);
     assert_eq!((error(described.error_code), described.group_state.as_str()), (ErrorCode::GroupIdNotFound, "Dead"));
@@ -414,6 +416,35 @@ fn groups_are_listed_described_and_deleted_by_their_protocol() {
     rig.run();
     assert_eq!(error(describe(&mut rig).error_code), ErrorCode::GroupIdNotFound);
     assert_eq!(rig.events.iter().filter(|it| matches!(it, node::Event::Warning { .. })).count(), 0);
+}
+
+/// What is not committed is not seen yet: neither that a group is new, nor that it is another one now.
+#[test]
+fn a_group_that_changes_its_protocol_is_listed_all_the_while() {
+    let mut rig = start();
+    let listed = |rig: &mut Rig| match rig.call(5, RequestBody::ListGroups(ListGroupsRequest::default())) {
+        ResponseBody::ListGroups(it) => it.groups.into_iter().map(|it| it.group_id).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(commit(&mut rig, "", -1, 0, 5), ErrorCode::None);
+    assert_eq!(listed(&mut rig), ["g"]);
+    rig.held = true;
+    let mut one = Consumer::new("a", &["t"]);
+    let beat = rig.send(1, RequestBody::ConsumerGroupHeartbeat(one.request()));
+    rig.send(9, RequestBody::JoinGroup(JoinGroupRequest { group_id: text("new"), ..join_request("") }));
+    assert_eq!(rig.answer(beat), None, "it is not written yet");
+    assert_eq!(listed(&mut rig), ["g"]);
+    rig.held = false;
+    rig.run();
+    assert_eq!(listed(&mut rig), ["g", "new"]);
+    let Some(ResponseBody::ConsumerGroupHeartbeat(told)) = rig.answer(beat) else { panic!() };
+    assert_eq!(one.hear(&told), ErrorCode::None);
+    one.epoch = -1;
+    assert_eq!(one.beat(&mut rig), ErrorCode::None);
+    // And back again.
+    rig.held = true;
+    rig.send(9, RequestBody::JoinGroup(join_request("")));
+    assert_eq!(listed(&mut rig), ["g", "new"]);
 }
 
 #[test]

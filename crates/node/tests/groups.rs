@@ -13,7 +13,7 @@ use protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
 use protocol::messages::*;
-use protocol::{RequestBody, ResponseBody, Str, Uuid};
+use protocol::{RequestBody, Response, ResponseBody, Str, Uuid, frame};
 use storage::{LogId, Store, StoreError, StoreOp, log_of};
 
 #[test]
@@ -208,10 +208,49 @@ fn bad_requests_get_the_codes_of_kafka() {
         let request = OffsetCommitRequest { group_id: text("none"), ..commit_request("x", 1, 0, 1) };
         assert_eq!(committed(Some(rig.call(version, RequestBody::OffsetCommit(request)))), code);
     }
-    // A name of a million bytes is a name; what is written down of it is too much for one batch.
-    let long = OffsetCommitRequest { group_id: text(&"x".repeat(1 << 21)), ..commit_request("", -1, 0, 1) };
-    assert_eq!(committed(Some(rig.call(9, RequestBody::OffsetCommit(long)))), ErrorCode::UnknownServerError);
+    // A name as long as a string may be is a name.
+    let long = OffsetCommitRequest { group_id: text(&"x".repeat(32_767)), ..commit_request("", -1, 0, 1) };
+    assert_eq!(committed(Some(rig.call(9, RequestBody::OffsetCommit(long)))), ErrorCode::None);
     assert_eq!(state(&mut rig), "Stable", "all of this changed nothing");
+}
+
+/// A string on the wire has 32,767 bytes at most: one that names another, or is made of it, must not grow beyond that.
+#[test]
+fn what_is_said_of_the_longest_names_can_be_sent() {
+    let mut rig = start();
+    let longest = text(&"é".repeat(16_383));
+    let mut ask = |version: i16, body: RequestBody| {
+        let body = rig.call(version, body);
+        let mut response = Response { version, correlation_id: 1, body: body.clone() };
+        frame::encode_response(&mut response).unwrap_or_else(|error| panic!("{error}: {body:?}"));
+        body
+    };
+    let of = || vec![longest.clone()];
+    ask(6, RequestBody::DescribeGroups(DescribeGroupsRequest { groups: of(), ..Default::default() }));
+    let groups = ConsumerGroupDescribeRequest { group_ids: of(), ..Default::default() };
+    ask(1, RequestBody::ConsumerGroupDescribe(groups));
+    let beat = ConsumerGroupHeartbeatRequest {
+        group_id: longest.clone(),
+        member_id: longest.clone(),
+        member_epoch: 1,
+        ..ConsumerGroupHeartbeatRequest::default()
+    };
+    ask(1, RequestBody::ConsumerGroupHeartbeat(beat));
+    // A member's id is longer than what it is made of: it must not be in the group when that comes out.
+    for (group, code) in [("new", ErrorCode::GroupIdNotFound), ("g", ErrorCode::None)] {
+        let join = |instance: Option<&Str>| {
+            let group_instance_id = instance.cloned();
+            RequestBody::JoinGroup(JoinGroupRequest { group_id: text(group), group_instance_id, ..join_request("") })
+        };
+        if code == ErrorCode::None {
+            ask(9, join(None));
+        }
+        let answer = joined(Some(ask(9, join(Some(&longest)))));
+        assert_eq!((error(answer.error_code), answer.member_id.as_str()), (ErrorCode::UnknownServerError, ""));
+        let groups = DescribeGroupsRequest { groups: vec![text(group)], ..Default::default() };
+        let ResponseBody::DescribeGroups(described) = ask(6, RequestBody::DescribeGroups(groups)) else { panic!() };
+        assert_eq!((error(described.groups[0].error_code), described.groups[0].members.len()), (code, 0));
+    }
 }
 
 #[test]
@@ -250,8 +289,8 @@ fn groups_are_listed_and_deleted() {
         all.sort();
         all
     };
-    assert_eq!(list(&mut rig, &[], &[]), ["g consumer Stable Classic", "simple  Empty Classic"]);
-    assert_eq!(list(&mut rig, &["STABLE"], &["classic"]), ["g consumer Stable Classic"]);
+    assert_eq!(list(&mut rig, &[], &[]), ["g consumer Stable classic", "simple  Empty classic"]);
+    assert_eq!(list(&mut rig, &["STABLE"], &["Classic"]), ["g consumer Stable classic"]);
     assert!(list(&mut rig, &["Dead"], &[]).is_empty() && list(&mut rig, &[], &["consumer"]).is_empty());
 
     let delete = |rig: &mut Rig, groups: &[&str]| {

@@ -4,12 +4,12 @@ mod common;
 
 use common::registration::registration;
 use common::{Rig, config};
-use node::{ConnId, Input, Peer, PeerHost};
+use node::{ConnId, Event, Input, Peer, PeerHost};
 use ordered::Map;
 use protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
 use protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig};
 use protocol::messages::*;
-use protocol::{RequestBody, ResponseBody, Str, Uuid};
+use protocol::{ErrorCode, RequestBody, ResponseBody, Str, Uuid};
 use storage::{MemoryDisk, Store, StoreOp};
 
 const CONTROLLER: ConnId = ConnId(40);
@@ -121,6 +121,14 @@ impl Brokers {
     }
 }
 
+fn warnings(brokers: &Brokers) -> Vec<String> {
+    let warnings = brokers.rig.events.iter().filter_map(|it| match it {
+        Event::Warning { what } => Some(what.clone()),
+        _ => None,
+    });
+    warnings.collect()
+}
+
 #[test]
 fn a_partition_without_a_leader_gets_an_unclean_one_within_its_own_interval() {
     let mut brokers = Brokers::new(&[
@@ -145,6 +153,8 @@ fn a_partition_without_a_leader_gets_an_unclean_one_within_its_own_interval() {
     brokers.rig.call(1, RequestBody::IncrementalAlterConfigs(request));
     brokers.live(&[3], 5_000);
     assert_eq!(brokers.leaders(), [(3, 1)]);
+    let all = warnings(&brokers);
+    assert_eq!(all, ["unclean election: t-0 is led by 3, which may lack acknowledged records"]);
 }
 
 #[test]
@@ -216,4 +226,59 @@ fn who_has_begun_to_flush_fences_nobody() {
     rig.held = false;
     rig.run();
     assert!(rig.stopped);
+}
+
+/// A second process with this node's number is somebody's mistake: the first one lives, and what is known of it has to be true.
+#[test]
+fn who_registers_as_this_controller_is_written_over() {
+    let mut brokers = Brokers::new(&[]);
+    let controllers = |brokers: &mut Brokers| {
+        let request = DescribeClusterRequest { endpoint_type: 2, ..DescribeClusterRequest::default() };
+        let ResponseBody::DescribeCluster(answer) = brokers.ask(1, RequestBody::DescribeCluster(request)) else {
+            panic!("another answer")
+        };
+        answer.brokers.iter().map(|it| (it.broker_id, it.port)).collect::<Vec<_>>()
+    };
+    let before = controllers(&mut brokers);
+    let listener = controller_registration_request::Listener {
+        name: Str::from_static("CONTROLLER"),
+        host: Str::from_static("twin"),
+        port: 7,
+        security_protocol: 0,
+    };
+    let twin = ControllerRegistrationRequest {
+        controller_id: 1,
+        incarnation_id: Uuid::from_random([50; 16]),
+        listeners: vec![listener],
+        ..ControllerRegistrationRequest::default()
+    };
+    let ResponseBody::ControllerRegistration(answer) = brokers.ask(0, RequestBody::ControllerRegistration(twin)) else {
+        panic!("another answer")
+    };
+    assert_eq!(answer.error_code, 0);
+    assert_eq!(controllers(&mut brokers), [(1, 7)], "the log says so");
+    brokers.live(&[2, 3], 1_000);
+    assert_eq!(controllers(&mut brokers), before);
+}
+
+/// Nobody who waits for its group learns more than that there is no coordinator, so whoever runs the broker has to be told why.
+#[test]
+fn people_are_told_once_why_the_offsets_topic_cannot_be_created() {
+    let mut brokers = Brokers::new(&[("offsets.topic.replication.factor", "4")]);
+    let find = |brokers: &mut Brokers| {
+        let request =
+            FindCoordinatorRequest { coordinator_keys: vec!["g".into()], ..FindCoordinatorRequest::default() };
+        let sent = brokers.rig.send(4, RequestBody::FindCoordinator(request));
+        brokers.rig.run();
+        let Some(ResponseBody::FindCoordinator(answer)) = brokers.rig.answer(sent) else { panic!("it is answered") };
+        assert_eq!(answer.coordinators[0].error_code, ErrorCode::CoordinatorNotAvailable.code());
+    };
+    for _ in 0..3 {
+        find(&mut brokers);
+        brokers.live(&[2, 3], 500);
+    }
+    let all = warnings(&brokers);
+    let [only] = &all[..] else { panic!("{all:?}") };
+    assert!(only.contains("__consumer_offsets") && only.contains("INVALID_REPLICATION_FACTOR"), "{only}");
+    assert!(only.contains("replication factor of 4"), "{only}");
 }

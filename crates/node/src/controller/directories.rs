@@ -10,7 +10,7 @@ use protocol::messages::{
 use protocol::{NodeId, Uuid};
 
 use super::brokers::change_of;
-use super::election::{Turn, is_online};
+use super::election::Turn;
 use super::{Controller, Outcome};
 use crate::config::Config;
 use crate::image::BrokerImage;
@@ -25,7 +25,7 @@ impl Controller {
             Ok(broker) => {
                 let mut lost: Set<(Uuid, i32)> = Set::new();
                 for directory in &request.directories {
-                    let is_lost = !is_online(broker, directory.id);
+                    let is_lost = !broker.has_online(directory.id);
                     let mut topics = Vec::with_capacity(directory.topics.len());
                     for topic in &directory.topics {
                         let partitions = topic.partitions.iter().map(|partition| {

@@ -9,8 +9,8 @@ use protocol::{NodeId, Str, Uuid};
 use super::change::{Change, Election, Rules};
 use super::{Controller, MAX_RECORDS_PER_DECISION, Outcome, features};
 use crate::config::{Config, Past};
-use crate::image::directory::{LOST, MIGRATING, UNASSIGNED};
-use crate::image::{BrokerImage, PartitionImage, TopicImage};
+use crate::image::directory::UNASSIGNED;
+use crate::image::{PartitionImage, TopicImage};
 use crate::refusal::Refusal;
 
 /// The most leaders that are moved back, or chosen uncleanly, at a time, as in Kafka.
@@ -80,7 +80,7 @@ impl Controller {
                 let may_lead = |node: NodeId| {
                     gone != Some(node)
                         && (back == Some(node) || image.is_active(node))
-                        && self.has_directory(node, partition)
+                        && image.has_directory(node, partition)
                 };
                 if let Some(record) = change.record(&may_lead, &mut nowhere) {
                     records.push(of_partition(topic.id, *index, record));
@@ -245,21 +245,7 @@ impl Controller {
 
     /// Alive, and the replica's directory is online.
     pub(super) fn may_lead(&self, node: NodeId, partition: &PartitionImage) -> bool {
-        self.image().is_active(node) && self.has_directory(node, partition)
-    }
-
-    fn has_directory(&self, node: NodeId, partition: &PartitionImage) -> bool {
-        let Some(broker) = self.image().broker(node) else { return false };
-        partition.directory_of(node).is_none_or(|it| is_online(broker, it))
-    }
-}
-
-/// True if a broker's directory is there, or nobody knows that it is not.
-pub(super) fn is_online(broker: &BrokerImage, directory: Uuid) -> bool {
-    match directory {
-        MIGRATING | UNASSIGNED => true,
-        LOST => false,
-        directory => broker.directories.is_empty() || broker.directories.contains(&directory),
+        self.image().is_active(node) && self.image().has_directory(node, partition)
     }
 }
 

@@ -31,8 +31,9 @@ pub(super) fn place(
 ) -> Result<Vec<Vec<NodeId>>, String> {
     let mut usable = Vec::new();
     for broker in image.brokers() {
-        // A broker that takes no new replicas anywhere is no candidate (KIP-1066).
-        if has_room(image, broker.id) {
+        // A broker that takes no new replicas anywhere is no candidate (KIP-1066), nor one that is leaving: it would be in no ISR.
+        let is_leaving = broker.in_controlled_shutdown && !broker.fenced;
+        if has_room(image, broker.id) && !is_leaving {
             usable.push(Usable { id: broker.id, rack: broker.rack.clone(), is_fenced: broker.fenced });
         }
     }

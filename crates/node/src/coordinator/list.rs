@@ -6,6 +6,7 @@ use protocol::messages::list_groups_response::ListedGroup;
 use protocol::{ErrorCode, LeaderEpoch, Str};
 
 use super::classic::{CONSUMER, ClassicGroup, GroupState};
+use super::message;
 use super::shard::{Group, Kind, Shard};
 use crate::image::Image;
 use crate::observe::Coordinated;
@@ -23,7 +24,7 @@ impl Shard {
             DescribedGroup { group_id: id.clone(), group_state: Str::from_static("Dead"), ..Default::default() };
         if version >= 6 {
             described.error_code = ErrorCode::GroupIdNotFound.code();
-            described.error_message = Some(Str::from(why));
+            described.error_message = Some(message(why));
         }
         described
     }
@@ -66,14 +67,14 @@ impl Shard {
             let Group { kind, since, .. } = &**group;
             let (state, group_type, protocol_type) = match kind {
                 Some(Kind::Classic(group)) => {
-                    (group.state.name(), "Classic", group.protocol_type.clone().unwrap_or_default())
+                    (group.state.name(), "classic", group.protocol_type.clone().unwrap_or_default())
                 }
-                Some(Kind::Consumer { group, .. }) => (group.state().name(), "Consumer", Str::from_static(CONSUMER)),
+                Some(Kind::Consumer { group, .. }) => (group.state().name(), "consumer", Str::from_static(CONSUMER)),
                 // Of a group of another protocol its state is not known.
                 Some(Kind::Other) | None => continue,
             };
             let is_in_state = states.is_empty() || states.contains(state.to_ascii_lowercase().as_str());
-            let is_of_type = types.is_empty() || types.contains(group_type.to_ascii_lowercase().as_str());
+            let is_of_type = types.is_empty() || types.contains(group_type);
             if is_in_state && is_of_type && *since <= self.high_watermark {
                 listed.push(ListedGroup {
                     group_id: id.clone(),

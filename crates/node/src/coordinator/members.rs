@@ -10,6 +10,7 @@ use protocol::messages::{
 };
 use protocol::{ErrorCode, ResponseBody, Str, Uuid};
 
+use super::MOST_BYTES;
 use super::change::Change;
 use super::classic::{ClassicGroup, GroupState, Member};
 use super::rebalance::{join_answer, refuse_sync, refused_join};
@@ -18,6 +19,9 @@ use crate::deferred::Waiter;
 
 /// A new member's first join is given up after so long.
 const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 5 * 60 * 1_000;
+
+/// How long an id is as Java spells it.
+const HYPHENATED_BYTES: usize = 36;
 
 /// Who asks, as others see it.
 #[derive(Clone, Debug)]
@@ -51,14 +55,21 @@ impl Shard {
             }
             None => true,
         };
+        // It would be in the group, and no answer could say so.
+        if is_unknown && member_prefix(&request, &client).len() > MOST_BYTES - 1 - HYPHENATED_BYTES {
+            let response = refused_join(&Str::new(), ErrorCode::UnknownServerError);
+            return turn.settled.push(join_answer(waiter, response));
+        }
         if is_new {
             changes.push(Change::Group(id.clone(), Some(empty_group(turn.now.wall.0))));
             // That the group is there is written down before anybody hears of it.
             match turn.append(&changes) {
                 Ok(end) => {
                     let group = self.entry(&id);
-                    group.kind = Some(Kind::Classic(Box::new(ClassicGroup::empty(id.clone(), turn.now.wall.0))));
-                    group.since = end;
+                    let began = ClassicGroup::empty(id.clone(), turn.now.wall.0);
+                    if group.kind.replace(Kind::Classic(Box::new(began))).is_none() {
+                        group.since = end;
+                    }
                 }
                 Err(error) => return turn.settled.push(join_answer(waiter, refused_join(&Str::new(), error))),
             }
@@ -173,8 +184,7 @@ impl ClassicGroup {
     }
 
     fn join_unknown(&mut self, turn: &mut Turn<'_>, waiter: Waiter, client: Client, request: JoinGroupRequest) {
-        let prefix = request.group_instance_id.as_ref().unwrap_or(&client.id);
-        let id = Str::from(format!("{prefix}-{}", hyphenated(turn.random.uuid())));
+        let id = Str::from(format!("{}-{}", member_prefix(&request, &client), hyphenated(turn.random.uuid())));
         if let Some(instance) = request.group_instance_id.clone() {
             return match self.statics.get(&instance).cloned() {
                 Some(old) => self.replace(turn, waiter, request, &instance, &old, id),
@@ -423,10 +433,15 @@ fn empty_group(now_ms: i64) -> GroupMetadataValue {
     GroupMetadataValue { protocol: None, leader: None, current_state_timestamp: now_ms, members, ..Default::default() }
 }
 
+/// What the id of a new member begins with.
+fn member_prefix<'a>(request: &'a JoinGroupRequest, client: &'a Client) -> &'a Str {
+    request.group_instance_id.as_ref().unwrap_or(&client.id)
+}
+
 /// An id as Java spells it: hexadecimal, with dashes.
 fn hyphenated(id: Uuid) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(36);
+    let mut text = String::with_capacity(HYPHENATED_BYTES);
     for (index, byte) in id.0.iter().enumerate() {
         if matches!(index, 4 | 6 | 8 | 10) {
             text.push('-');

@@ -49,6 +49,9 @@ use crate::timers::WakeReason;
 /// The topic that holds groups and committed offsets.
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
+/// The length of a string on the wire has 16 bits.
+const MOST_BYTES: usize = i16::MAX as usize;
+
 /// All partitions of which this broker is the coordinator. A clone shares each until one of the two changes it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Groups {
@@ -193,6 +196,7 @@ impl Node {
             Err(error) => {
                 shard.phase = Phase::Failed;
                 self.warn_of_groups(key, error.name(), out);
+                self.warn_of_failure(key, out);
             }
         }
     }
@@ -211,15 +215,32 @@ impl Node {
         if !matches!(shard.phase, Phase::Loading(_)) || shard.epoch != epoch {
             return;
         }
-        let warnings = Arc::make_mut(shard).loaded(log, result, &*self.compressors);
+        let shard = Arc::make_mut(shard);
+        let warnings = shard.loaded(log, result, &*self.compressors);
+        let has_failed = matches!(shard.phase, Phase::Failed);
         for warning in warnings {
             self.warn_of_groups(key, &warning, out);
+        }
+        if has_failed {
+            self.warn_of_failure(key, out);
         }
         self.load_groups(now, key, out);
     }
 
     fn warn_of_groups(&self, key: PartitionKey, why: &str, out: &mut Outbox) {
         out.emit(|| Event::Warning { what: format!("loading groups of {OFFSETS_TOPIC}-{}: {why}", key.partition) });
+    }
+
+    /// Nothing but another leader, or another log, helps: whoever runs the broker has to see to it.
+    fn warn_of_failure(&self, key: PartitionKey, out: &mut Outbox) {
+        let partition = key.partition;
+        out.emit(|| Event::Warning {
+            what: format!(
+                "the groups of {OFFSETS_TOPIC}-{partition} are not served by this broker: have another replica lead it \
+                 (kafka-leader-election), or stop the broker and move the segment that cannot be read out of its folder, with \
+                 the offsets that it holds"
+            ),
+        });
     }
 
     /// Where a group's coordinator is, if it is here and ready.
@@ -331,6 +352,13 @@ pub(crate) fn partition_of(group: &str, partitions: usize) -> i32 {
     // Java's `abs` leaves the least number as it is; Kafka makes it 0.
     let hash = hash.checked_abs().unwrap_or(0);
     hash % i32::try_from(partitions.max(1)).unwrap_or(i32::MAX)
+}
+
+/// What an answer says to people: what names long ids is cut where a string on the wire ends.
+fn message(text: impl Into<String>) -> Str {
+    let mut text = text.into();
+    text.truncate(text.floor_char_boundary(MOST_BYTES));
+    Str::from(text)
 }
 
 /// Replaces what an answer says by an error.

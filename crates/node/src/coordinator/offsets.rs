@@ -11,13 +11,14 @@ use protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
 };
 use protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse};
-use protocol::{ErrorCode, ResponseBody, Str, TopicPartition, Uuid};
+use protocol::{ErrorCode, Offset, ResponseBody, Str, TopicPartition, Uuid};
 
 use super::change::{Change, OffsetValue};
 use super::classic::GroupState;
 use super::consumer::ConsumerMember;
 use super::shard::{Group, Kind, OffsetEntry, Settled, Shard, Then, Turn};
 use crate::deferred::{RequestId, Waiter};
+use crate::image::Image;
 use crate::partition::PartitionKey;
 
 /// An answer to OffsetCommit that grows by partitions, each with its topic wherever that came first.
@@ -249,6 +250,17 @@ impl Shard {
             }
         }
         OffsetFetchResponseGroup { group_id: request.group_id.clone(), topics, ..Default::default() }
+    }
+
+    /// All offsets of a group that are committed, but those of a topic whose name is another's by now.
+    pub(crate) fn committed_offsets(&self, id: &Str, image: &Image) -> Vec<(TopicPartition, Offset)> {
+        let all = self.group(id).into_iter().flat_map(|it| it.offsets.iter());
+        all.filter_map(|(at, entry)| {
+            let value = entry.committed.as_ref()?;
+            let topic_id = image.topic(&at.topic).map_or(Uuid::ZERO, |it| it.id);
+            (!is_other(value.topic_id, topic_id)).then(|| (at.clone(), Offset(value.offset)))
+        })
+        .collect()
     }
 
     /// `request` names partitions that exist; `answer` has the refusals of the others.

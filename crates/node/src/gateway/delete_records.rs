@@ -6,10 +6,11 @@
 //!   disk, and until the low watermark has got there: the least log start of all replicas that are alive. So whoever of
 //!   them is elected later shows none of the records again, unless it was killed before its own start was checkpointed;
 //!   a fenced replica is not waited for, as in Kafka, and may show them if it is elected when it comes back (from the ELR,
-//!   say). Past the request's timeout it is REQUEST_TIMED_OUT, with the low watermark as it was at first; what the leader has
-//!   deleted stays deleted.
+//!   say). The same goes for a replica whose log directory is offline, for which Kafka's waits in vain. Past the request's
+//!   timeout it is REQUEST_TIMED_OUT, with the low watermark as it was at first; what the leader has deleted stays deleted.
+//! - The partitions of a directory that fails meanwhile are KAFKA_STORAGE_ERROR at once; the others go on.
 
-use ordered::{Map, Set};
+use ordered::Map;
 
 use protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
@@ -28,8 +29,8 @@ use crate::timers::WakeReason;
 pub(crate) struct PendingDeletes {
     pub(crate) waiter: Waiter,
     response: DeleteRecordsResponse,
-    /// Directories in which the leader's new starts are being written down.
-    writing: Set<DirId>,
+    /// Directories in which the leader's new starts are being written down, and whose replicas are there.
+    writing: Map<DirId, Vec<Slot>>,
     /// Partitions of which a replica that is alive has still more, and the low watermark that is waited for there.
     behind: Map<Slot, (PartitionKey, Offset)>,
 }
@@ -44,7 +45,7 @@ impl Node {
     ) {
         let id = self.deferred.number();
         let response = DeleteRecordsResponse::default();
-        let mut pending = PendingDeletes { waiter, response, writing: Set::new(), behind: Map::new() };
+        let mut pending = PendingDeletes { waiter, response, writing: Map::new(), behind: Map::new() };
         for (topic_index, topic) in request.topics.into_iter().enumerate() {
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for (index, asked) in topic.partitions.into_iter().enumerate() {
@@ -66,7 +67,7 @@ impl Node {
         if pending.writing.is_empty() {
             return self.answer(waiter, ResponseBody::DeleteRecords(pending.response), out);
         }
-        for dir in &pending.writing {
+        for dir in pending.writing.keys() {
             self.write_log_starts(*dir, Some(id), out);
         }
         if pending.is_behind() {
@@ -100,20 +101,21 @@ impl Node {
             // A follower that waits for records hears of the new start at once.
             self.watch.replicas_changed(key);
         }
-        // A replica on its way may be in the other directory after a restart.
-        pending.writing.extend(std::iter::once(partition.dir).chain(partition.future().map(|it| it.dir)));
+        pending.writing.entry(partition.dir).or_default().push(slot);
+        if let Some(future) = partition.future() {
+            // A replica on its way may be in the other directory after a restart. If that fails, it stays where it is.
+            pending.writing.entry(future.dir).or_default();
+        }
         Ok(low_watermark)
     }
 
     /// A directory's log starts are on disk (or never will be), for the request that asked for this write of them.
     pub(crate) fn log_starts_written(&mut self, id: RequestId, dir: DirId, is_written: bool, out: &mut Outbox) {
         let Some(Pending::DeleteRecords(pending)) = self.deferred.pending_mut(id) else { return };
-        pending.writing.remove(&dir);
-        if !is_written {
-            for answer in pending.response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-                if answer.error_code == ErrorCode::None.code() {
-                    (answer.error_code, answer.low_watermark) = (ErrorCode::KafkaStorageError.code(), -1);
-                }
+        let slots = pending.writing.remove(&dir).unwrap_or_default();
+        for slot in slots.into_iter().filter(|_| !is_written) {
+            if let Some(answer) = pending.answer_mut(slot).filter(|it| it.error_code == ErrorCode::None.code()) {
+                (answer.error_code, answer.low_watermark) = (ErrorCode::KafkaStorageError.code(), -1);
             }
         }
         self.finish_deletes(id, out);

@@ -4,6 +4,8 @@ use ordered::Map;
 
 use protocol::{NodeId, Str, Uuid};
 
+use super::directory::{LOST, MIGRATING, UNASSIGNED};
+
 /// How a listener is secured. Kafka's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SecurityProtocol {
@@ -95,6 +97,17 @@ pub struct BrokerImage {
     pub directories: Vec<Uuid>,
     /// Directories that take no new replicas; `None` until the broker has said.
     pub cordoned_directories: Option<Vec<Uuid>>,
+}
+
+impl BrokerImage {
+    /// True if one of its directories is there, or nobody knows that it is not.
+    pub(crate) fn has_online(&self, directory: Uuid) -> bool {
+        match directory {
+            MIGRATING | UNASSIGNED => true,
+            LOST => false,
+            directory => self.directories.is_empty() || self.directories.contains(&directory),
+        }
+    }
 }
 
 /// A controller's registration.

@@ -177,6 +177,12 @@ impl Image {
         self.producer_ids_end
     }
 
+    /// True if a broker is registered, and its directory with a replica is online, or nobody knows that it is not.
+    pub(crate) fn has_directory(&self, id: NodeId, partition: &PartitionImage) -> bool {
+        let Some(broker) = self.broker(id) else { return false };
+        partition.directory_of(id).is_none_or(|it| broker.has_online(it))
+    }
+
     /// True if a live broker: registered, not fenced, not shutting down.
     pub fn is_active(&self, id: NodeId) -> bool {
         self.broker(id).is_some_and(|broker| !broker.fenced && !broker.in_controlled_shutdown)

@@ -167,12 +167,16 @@ impl Partition {
         usize::try_from(self.config.min_insync_replicas).unwrap_or_default().min(replicas)
     }
 
-    /// What no replica has any more is below: the least log start of this leader and of the replicas that are alive. -1 while
-    /// one of those has not fetched from it.
+    /// What no replica has any more is below: the least log start of this leader and of the replicas that are alive, their
+    /// directories online. -1 while one of those has not fetched from it.
     pub(crate) fn low_watermark(&self, image: &Image) -> Result<Offset, ErrorCode> {
         let start = self.leading()?.shape.log_start();
         let Role::Leader(leader) = &self.role else { return Err(ErrorCode::NotLeaderOrFollower) };
-        let is_alive = |id: NodeId| image.broker(id).is_some_and(|it| !it.fenced);
+        let partitions = image.topic_by_id(self.key.topic_id).map(|topic| &topic.partitions);
+        let own = partitions.and_then(|it| it.get(&self.key.partition));
+        let is_alive = |id: NodeId| {
+            image.broker(id).is_some_and(|it| !it.fenced) && own.is_none_or(|it| image.has_directory(id, it))
+        };
         let alive = leader.others.iter().filter(|(id, _)| is_alive(**id)).map(|(_, it)| it.log_start);
         Ok(alive.fold(start, Offset::min))
     }

@@ -139,7 +139,8 @@ impl World {
         settings.insert("node.id".to_owned(), node_id);
         let (mut config, _) = Config::parse(&settings).expect("a test's settings parse");
         config.identity.cluster_id = Str::from_static("cluster");
-        config.identity.directory_ids = vec![Uuid([1; 16])];
+        let directories: Vec<Uuid> = (1..=config.log_dirs.len()).map(|dir| Uuid([dir as u8; 16])).collect();
+        config.identity.directory_ids.clone_from(&directories);
         let epoch = self.metadata.len() as i64;
         let mut node = Node::boot(Arc::new(config), id as u64);
         node.timers = Default::default();
@@ -168,7 +169,7 @@ impl World {
             }],
             rack: self.racks.get(&id).cloned(),
             fenced: false,
-            log_dirs: vec![Uuid([1; 16])],
+            log_dirs: directories,
             ..RegisterBrokerRecord::default()
         }));
         let host = PeerHost::Named(Str::from_static("client"));

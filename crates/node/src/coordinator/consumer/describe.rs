@@ -6,6 +6,7 @@ use protocol::{ErrorCode, Str};
 use super::member::ConsumerMember;
 use super::record::by_topic;
 use super::{Assignor, ConsumerGroup, Shard};
+use crate::coordinator::message;
 use crate::coordinator::shard::Kind;
 use crate::image::Image;
 use crate::observe::Coordinated;
@@ -23,7 +24,7 @@ impl Shard {
         DescribedGroup {
             group_id: id.clone(),
             error_code: ErrorCode::GroupIdNotFound.code(),
-            error_message: Some(Str::from(why)),
+            error_message: Some(message(why)),
             ..DescribedGroup::default()
         }
     }

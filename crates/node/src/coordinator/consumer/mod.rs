@@ -389,7 +389,10 @@ impl Shard {
                 Some(Kind::Consumer { group: old, .. }) => *old = group,
                 other => {
                     let old = other.replace(Kind::Consumer { group: Arc::clone(&group), deadlines: Map::new() });
-                    entry.since = end;
+                    // One that changes its protocol has been there.
+                    if old.is_none() {
+                        entry.since = end;
+                    }
                     self.adopt(turn, &id, old, &group);
                 }
             }
@@ -425,8 +428,10 @@ impl Shard {
         }
         let entry = self.entry(id);
         if !is_known {
-            entry.kind = Some(Kind::Consumer { group: Arc::new(ConsumerGroup::new()), deadlines: Map::new() });
-            entry.since = end;
+            let began = Kind::Consumer { group: Arc::new(ConsumerGroup::new()), deadlines: Map::new() };
+            if entry.kind.replace(began).is_none() {
+                entry.since = end;
+            }
         }
         if let Some(Kind::Consumer { group, .. }) = &mut entry.kind {
             Arc::make_mut(group).apply(change);
