@@ -26,7 +26,9 @@ pub enum DataDirError {
 impl std::fmt::Display for DataDirError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            DataDirError::Io(path, error) => write!(f, "log directory {}: {error}", path.display()),
+            DataDirError::Io(path, error) => {
+                write!(f, "log directory {}: {error}{}", path.display(), advice(error.kind()))
+            }
             DataDirError::InUse(path) => write!(
                 f,
                 "log directory {} is in use by another process, or named twice (its .lock is held): stop that one, or give this one another directory with --data",
@@ -38,12 +40,33 @@ impl std::fmt::Display for DataDirError {
 
 impl std::error::Error for DataDirError {}
 
+/// What to do about it, behind a semicolon; nothing where nothing is known to help.
+fn advice(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            "; move that file away, or name another directory in log.dirs or with --data"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; give it to the user that runs this node (chown -R), to read and to write, or name another directory in log.dirs or \
+             with --data"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; mount it to be written, after a look at why it is not: a disk that failed is often mounted so"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room there",
+        _ => "",
+    }
+}
+
 impl DataDir {
     /// Creates the directory if it is missing and locks it, as Kafka does, through `.lock`.
     pub fn open(path: &Path) -> Result<DataDir, DataDirError> {
         let io = |error| DataDirError::Io(path.to_owned(), error);
         fs::create_dir_all(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => io(io::Error::new(error.kind(), "it is a file, not a directory")),
+            io::ErrorKind::NotADirectory => {
+                io(io::Error::new(error.kind(), "a part of its path is a file, not a directory"))
+            }
             _ => io(error),
         })?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(".lock")).map_err(io)?;
@@ -127,6 +150,26 @@ mod tests {
         assert!(matches!(refused, DataDirError::InUse(_)), "{refused}");
         drop(first);
         DataDir::open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn who_cannot_open_a_directory_is_told_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let said = |path: &Path| DataDir::open(path).unwrap_err().to_string();
+        let help = "move that file away, or name another directory in log.dirs or with --data";
+        assert_eq!(said(&file), format!("log directory {}: it is a file, not a directory; {help}", file.display()));
+        let below = file.join("below");
+        let what = "a part of its path is a file, not a directory";
+        assert_eq!(said(&below), format!("log directory {}: {what}; {help}", below.display()));
+        // Whoever runs as root is refused nothing by a mode.
+        for (code, help) in [(13, "; give it to the user that runs this node"), (30, "; mount it to be written")] {
+            let error = DataDirError::Io(file.clone(), io::Error::from_raw_os_error(code)).to_string();
+            assert!(error.contains(help), "{error}");
+        }
+        let error = DataDirError::Io(file.clone(), io::Error::from_raw_os_error(5)).to_string();
+        assert!(error.ends_with("(os error 5)"), "nothing is known to help: {error}");
     }
 
     #[test]

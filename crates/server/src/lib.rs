@@ -28,9 +28,11 @@ mod lane;
 mod mounts;
 mod own_calls;
 mod patterns;
+mod re2;
 mod reactor;
 mod reader;
 mod start;
+mod telling;
 
 pub use compressors::NativeCompressors;
 pub use datadir::{DataDir, DataDirError};

@@ -38,6 +38,7 @@ use crate::file::NativeFile;
 use crate::lane::Lane;
 use crate::own_calls::{Advertised, OwnCalls, own_listener};
 use crate::reader::{ReadFault, Reader};
+use crate::telling::tell;
 
 /// The waker and the stop signal; listeners follow, then connections.
 pub(crate) const WAKE: Token = Token(0);
@@ -550,7 +551,7 @@ impl Reactor {
                 }
                 // Said by whoever started the node.
                 Event::Failed { what } => self.failure = Some(what),
-                event => tracing::debug!(?event),
+                event => tell(&event),
             }
         }
     }
@@ -584,7 +585,12 @@ impl Reactor {
         response.correlation_id = correlation_id;
         let chunks = match frame::encode_response(&mut response) {
             Ok(frame) => frame.pieces.into_iter().map(|piece| self.chunk(piece)).collect::<Option<Vec<_>>>(),
-            Err(error) => return self.close(conn, Some(&format!("our answer cannot be encoded: {error}"))),
+            // The node's fault, not the client's: it must not go unseen.
+            Err(error) => {
+                let why = format!("our answer cannot be encoded: {error}");
+                tracing::warn!("closing a connection: {why}");
+                return self.close(conn, Some(&why));
+            }
         };
         match chunks {
             Some(chunks) => self.send(conn, ticket, chunks),

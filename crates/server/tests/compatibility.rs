@@ -29,7 +29,10 @@ const NOTES: [(ApiKey, &str); 10] = [
         ApiKey::Fetch,
         "sessions (KIP-227), topic ids (KIP-516), replicas by their broker epoch (KIP-903), reads at followers (KIP-392)",
     ),
-    (ApiKey::DeleteRecords, "as Kafka's it waits for all replicas that are alive, and for the leader's disk too"),
+    (
+        ApiKey::DeleteRecords,
+        "as Kafka's it waits for all replicas that are alive, and for the leader's disk too; not for one whose log directory is offline, for which Kafka waits in vain",
+    ),
     (
         ApiKey::AlterReplicaLogDirs,
         "a replica that changes its mind once the controller has noted its new directory goes there first",
@@ -72,6 +75,7 @@ Seen by sending both the same bytes. No client that keeps to the protocol meets 
 | DeleteGroups; before its end is committed, others | still see the group | do not |
 | ConsumerGroupDescribe; what is not committed yet | is not told | is told |
 | ConsumerGroupHeartbeat with a regular expression whose topics are not known yet | they are looked up beside it | they are looked up behind it |
+| ConsumerGroupHeartbeat with a regular expression of more than 400 groups within each other, or that takes more than 1 MB compiled | taken | INVALID_REGULAR_EXPRESSION |
 | members of a consumer group, where nothing else decides who gets what | in no order | in order of their ids |
 
 What a start says of a directory that is not as it was left:
@@ -84,7 +88,8 @@ What a start says of a directory that is not as it was left:
 | a folder that is no partition's (`foo`, `lost+found`) | the broker does not start | it stays as it is |
 | no metadata log where the checkpoint notes one, in a directory that was used here: of the only voter, or of one by `controller.quorum.bootstrap.servers` | all other logs are renamed to `-stray` | the node does not start, and says what to do; all other nodes fetch it again |
 | a folder whose name ends with `-delete` and is not that of a deleted log | the broker does not start | it stays as it is, and a warning names it |
-| what cannot be read in `recovery-point-offset-checkpoint`, `log-start-offset-checkpoint` or `cleaner-offset-checkpoint` | a warning; the file does not count | in the directory of the metadata log the node does not start, in another one the partitions there are offline; the line says which file to mend or remove. Without `log-start-offset-checkpoint` records that DeleteRecords deleted, and whose files are still there, can be read again |
+| what cannot be read in `recovery-point-offset-checkpoint`, `log-start-offset-checkpoint` or `cleaner-offset-checkpoint` | the log directory goes offline, and a broker that has no other ends | in the directory of the metadata log the node does not start, in another one the partitions there are offline; the line says which file to mend or remove. Without `log-start-offset-checkpoint` records that DeleteRecords deleted, and whose files are still there, can be read again |
+| a record of `__consumer_offsets` that cannot be parsed | all groups of its partition have no coordinator | it is passed over, with a warning; the groups are served |
 | a segment that is missing, empty or shorter than the recovery point | the rest is served | the rest is served, and a warning names the offsets |
 | the empty metadata log of a static voter (`controller.quorum.voters`, `kraft.version` 0) | it votes for whoever asks | it votes for whoever has no less than each other voter, and for empty logs; where the log names voters by their directories both leave it out |
 | a controller formatted by nobody whose `controller.quorum.bootstrap.servers` name only itself | it does not start | it is formatted as a cluster of its own, if it is a broker too |

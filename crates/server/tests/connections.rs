@@ -6,6 +6,7 @@ mod common;
 
 use std::io::ErrorKind;
 use std::net::ToSocketAddrs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
@@ -66,17 +67,21 @@ fn one_connection_too_many_waits_for_another_to_end() {
     rig.stop();
 }
 
+/// One for clients, and one for brokers.
+fn with_two_listeners(folder: &Path, settings: &[(&str, &str)]) -> Server {
+    let listeners = [
+        ("listeners", "PLAINTEXT://127.0.0.1:0,INNER://127.0.0.1:0"),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+        ("inter.broker.listener.name", "INNER"),
+    ];
+    Server::start(config(folder, &[&listeners[..], settings].concat())).unwrap()
+}
+
 /// Brokers are let in where clients have another listener; the connection that was idle for longest makes room.
 #[test]
 fn brokers_are_let_in_at_any_time() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = [
-        ("listeners", "PLAINTEXT://127.0.0.1:0,INNER://127.0.0.1:0"),
-        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT"),
-        ("inter.broker.listener.name", "INNER"),
-        ("max.connections", "1"),
-    ];
-    let server = Server::start(config(folder.path(), &settings)).unwrap();
+    let server = with_two_listeners(folder.path(), &[("max.connections", "1")]);
     let mut client = Client::connect(server.addresses()[0]);
     assert!(is_served(&mut client));
     let mut broker = Client::connect(server.addresses()[1]);
@@ -221,15 +226,9 @@ fn connections_that_come_too_fast_wait() {
 #[test]
 fn who_came_too_fast_and_finds_no_room_then_comes_in_when_there_is() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = [
-        ("listeners", "PLAINTEXT://127.0.0.1:0,INNER://127.0.0.1:0"),
-        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT"),
-        ("inter.broker.listener.name", "INNER"),
-        ("max.connections", "1"),
-        ("max.connection.creation.rate", "0"),
-        ("quota.window.size.seconds", "1"),
-    ];
-    let server = Server::start(config(folder.path(), &settings)).unwrap();
+    let settings =
+        [("max.connections", "1"), ("max.connection.creation.rate", "0"), ("quota.window.size.seconds", "1")];
+    let server = with_two_listeners(folder.path(), &settings);
     let mut client = Client::connect(server.addresses()[0]);
     ask(&mut client);
     let mut broker = Client::connect(server.addresses()[1]);

@@ -8,6 +8,7 @@ mod common;
 mod filler;
 
 use std::net::Shutdown;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use common::{Client, Outcome, Rig, batch, compressed, fetch, header, produce};
@@ -15,7 +16,9 @@ use filler::{Filler, Random};
 use node::gateway::api_versions::SERVED;
 use protocol::messages::create_topics_request::CreatableTopic;
 use protocol::messages::produce_request::PartitionProduceData;
-use protocol::messages::{ApiVersionsRequest, CreateTopicsRequest, MetadataRequest};
+use protocol::messages::{
+    ApiVersionsRequest, CreateTopicsRequest, DescribeGroupsRequest, FindCoordinatorRequest, MetadataRequest,
+};
 use protocol::records::{BatchBuilder, Compression, Compressors, PureCompressors, crc32c};
 use protocol::{ApiKey, ErrorCode, Request, RequestBody, ResponseBody, Str, WallMs, frame};
 use server::NativeCompressors;
@@ -290,6 +293,42 @@ fn names_that_are_no_topics() {
         assert_eq!(client.produce(name, 0, batch(&["x"])).0, ErrorCode::UnknownTopicOrPartition, "{name:?}");
     }
     client.create_topic(&"a".repeat(249), 1);
+    rig.stop();
+}
+
+/// A string has 32,767 bytes at most, in an answer that says what there is not, too.
+#[test]
+fn groups_of_the_longest_names() {
+    let (rig, mut client) = rig();
+    let longest = Str::from("x".repeat(32_767));
+    let find = || FindCoordinatorRequest { coordinator_keys: vec![longest.clone()], ..Default::default() };
+    let describe = || DescribeGroupsRequest { groups: vec![longest.clone()], ..Default::default() };
+    let mut described = None;
+    // The topic of the groups is created when the first one is looked for.
+    for _ in 0..200 {
+        client.call(6, RequestBody::FindCoordinator(find()));
+        let ResponseBody::DescribeGroups(mut answer) = client.call(6, RequestBody::DescribeGroups(describe())) else {
+            panic!()
+        };
+        described = answer.groups.pop().filter(|it| it.error_message.is_some());
+        if described.is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let described = described.expect("its coordinator is there within ten seconds");
+    assert_eq!(ErrorCode::from_code(described.error_code), ErrorCode::GroupIdNotFound);
+    let said = described.error_message.unwrap();
+    assert_eq!((said.len(), &said[..8]), (32_767, "Group xx"));
+    // One byte more is no string.
+    let mut frame = header(ApiKey::DescribeGroups.code(), 6, true);
+    frame.put_slice(&[2, 0x81, 0x80, 0x02]);
+    frame.put_slice(&[b'x'; 32_768]);
+    frame.put_slice(&[0, 0]);
+    let mut other = rig.client();
+    other.send_frame(&frame);
+    assert_eq!(other.outcome(), Outcome::Closed);
+    client.assert_served("t");
     rig.stop();
 }
 
