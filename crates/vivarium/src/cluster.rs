@@ -14,7 +14,7 @@ use storage::meta::MetaProperties;
 
 use crate::ephemeral::EphemeralDir;
 
-/// `vivarium cluster --nodes 3 [--port N] [--data DIR | --ephemeral] [--set KEY=VALUE]…`
+/// `vivarium cluster --nodes 3 [--port N] [--data DIR | --ephemeral] [--format-missing] [--set KEY=VALUE]…`
 #[derive(clap::Args)]
 pub(crate) struct ClusterArguments {
     /// How many nodes; each is a broker and a controller
@@ -29,6 +29,9 @@ pub(crate) struct ClusterArguments {
     /// Keep the logs in a temporary directory that is removed at the end
     #[arg(long)]
     ephemeral: bool,
+    /// Format the directories of nodes that have lost theirs: they copy everything from the others, at least half of all nodes
+    #[arg(long)]
+    format_missing: bool,
     /// Set one configuration key of all nodes; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -77,7 +80,7 @@ pub(crate) fn run(arguments: ClusterArguments) -> Result<(), String> {
     let ports = Ports::of(count, arguments.port)?;
     let (clients, controllers) = (&ports.clients, &ports.controllers);
     let dirs: Vec<PathBuf> = (1..=count).map(|id| data.join(format!("node-{id}"))).collect();
-    format_all(&dirs)?;
+    format_all(&dirs, arguments.format_missing)?;
     let voters: Vec<String> = (1..).zip(controllers).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
     let mut nodes = Vec::new();
     let mut readers = Vec::new();
@@ -134,31 +137,49 @@ impl Ports {
 }
 
 /// Formats the nodes' directories if none is. One among formatted ones has lost its disk, or is one node more than the cluster
-/// was made of: what it voted for is forgotten, so that it becomes a voter only by an operator's word.
-fn format_all(dirs: &[PathBuf]) -> Result<(), String> {
+/// was made of: what it voted for is forgotten, so that it becomes a voter only by an operator's word; and empty ones alone must
+/// not be a majority, for they would elect one of themselves, and everything would be forgotten.
+fn format_all(dirs: &[PathBuf], format_missing: bool) -> Result<(), String> {
     let opened = dirs.iter().map(|path| DataDir::open(path).map_err(|error| error.to_string()));
     let opened: Vec<DataDir> = opened.collect::<Result<_, _>>()?;
     let metas = opened.iter().map(|dir| server::read_meta(dir).map_err(|error| error.to_string()));
     let metas: Vec<Option<MetaProperties>> = metas.collect::<Result<_, _>>()?;
-    if let Some(known) = metas.iter().flatten().next() {
-        let missing = opened.iter().zip(&metas).find(|(_, meta)| meta.is_none());
-        return match missing {
-            None => Ok(()),
-            Some((dir, _)) => Err(format!(
-                "{} is not formatted, and others belong to cluster {}: a cluster keeps its number of nodes; for a node whose disk \
-                 was lost, run `vivarium storage format --cluster-id {}` first, else take another --data",
-                dir.path.display(),
-                known.cluster_id,
-                known.cluster_id
-            )),
-        };
-    }
     let random = || server::random_id().map_err(|error| error.to_string());
-    let cluster_id = Str::from(random()?.to_string());
-    for (index, dir) in opened.iter().enumerate() {
-        let node_id = NodeId(index as i32 + 1);
-        let meta = MetaProperties { cluster_id: cluster_id.clone(), node_id, directory_id: random()? };
+    let missing = || (1..).zip(&opened).zip(&metas).filter(|(_, meta)| meta.is_none()).map(|(node, _)| node);
+    let cluster_id = match metas.iter().flatten().next() {
+        None => Str::from(random()?.to_string()),
+        Some(known) => {
+            may_format(missing().map(|(_, dir)| dir), dirs.len(), &known.cluster_id, format_missing)?;
+            known.cluster_id.clone()
+        }
+    };
+    for (id, dir) in missing() {
+        let meta = MetaProperties { cluster_id: cluster_id.clone(), node_id: NodeId(id), directory_id: random()? };
         dir.write_meta(&meta.format()).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+fn may_format<'a>(
+    mut missing: impl Iterator<Item = &'a DataDir>,
+    nodes: usize,
+    cluster_id: &str,
+    is_asked_for: bool,
+) -> Result<(), String> {
+    let Some(first) = missing.next() else { return Ok(()) };
+    let path = first.path.display();
+    if !is_asked_for {
+        return Err(format!(
+            "{path} is not formatted, and others belong to cluster {cluster_id}: a cluster keeps its number of nodes; for a node \
+             whose disk was lost, add --format-missing, else take another --data"
+        ));
+    }
+    let missing = 1 + missing.count();
+    if missing * 2 > nodes {
+        return Err(format!(
+            "{path} is not formatted, nor are {missing} of {nodes} in all: without the others a majority would know nothing of \
+             cluster {cluster_id}; bring back one that was lost, or take another --data"
+        ));
     }
     Ok(())
 }
@@ -175,6 +196,8 @@ fn settings(index: usize, clients: &[u16], controllers: &[u16], voters: &[String
     ];
     let replicas = REPLICAS.min(clients.len() as u16);
     settings.push(format!("default.replication.factor={replicas}"));
+    // Kafka's default is 3, which two nodes cannot give: no group would ever have a coordinator.
+    settings.push(format!("offsets.topic.replication.factor={replicas}"));
     settings.push(format!("min.insync.replicas={}", replicas / 2 + 1));
     settings
 }
@@ -329,15 +352,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_several_times_fits_the_number_of_nodes() {
+        for (nodes, replicas) in [(1, 1), (2, 2), (3, 3), (5, 3)] {
+            let ports = Ports::of(nodes, 9092).unwrap();
+            let settings = settings(0, &ports.clients, &ports.controllers, &[], Path::new("data"));
+            for key in ["default.replication.factor", "offsets.topic.replication.factor"] {
+                assert!(settings.contains(&format!("{key}={replicas}")), "{nodes}: {settings:?}");
+            }
+        }
+    }
+
+    #[test]
     fn all_directories_belong_to_one_cluster() {
         let folder = tempfile::tempdir().unwrap();
         let dirs: Vec<PathBuf> = (1..=3).map(|id| folder.path().join(format!("node-{id}"))).collect();
-        format_all(&dirs).unwrap();
+        format_all(&dirs, false).unwrap();
         let read = || dirs.iter().map(|it| server::read_meta(&DataDir::open(it).unwrap()).unwrap().unwrap());
         let metas: Vec<MetaProperties> = read().collect();
         assert!(metas.iter().all(|it| it.cluster_id == metas[0].cluster_id));
         assert_eq!(metas.iter().map(|it| it.node_id.0).collect::<Vec<_>>(), [1, 2, 3]);
-        format_all(&dirs).unwrap();
+        format_all(&dirs, true).unwrap();
         assert_eq!(read().collect::<Vec<_>>(), metas, "they are the same the next time");
     }
 
@@ -345,11 +379,30 @@ mod tests {
     fn a_directory_that_was_lost_or_is_one_too_many_is_not_formatted() {
         let folder = tempfile::tempdir().unwrap();
         let dirs: Vec<PathBuf> = (1..=3).map(|id| folder.path().join(format!("node-{id}"))).collect();
-        format_all(&dirs[..2]).unwrap();
-        let why = format_all(&dirs).unwrap_err();
+        format_all(&dirs[..2], false).unwrap();
+        let why = format_all(&dirs, false).unwrap_err();
         assert!(why.contains("node-3 is not formatted") && !why.contains('\n'), "{why}");
         std::fs::remove_dir_all(&dirs[0]).unwrap();
-        assert!(format_all(&dirs[..2]).unwrap_err().contains("node-1 is not formatted"));
+        assert!(format_all(&dirs[..2], false).unwrap_err().contains("node-1 is not formatted"));
         assert!(!dirs[0].join("meta.properties").exists());
+    }
+
+    #[test]
+    fn lost_directories_are_formatted_if_asked_for_and_not_most_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs: Vec<PathBuf> = (1..=3).map(|id| folder.path().join(format!("node-{id}"))).collect();
+        format_all(&dirs, false).unwrap();
+        let read = || dirs.iter().map(|it| server::read_meta(&DataDir::open(it).unwrap()).unwrap().unwrap());
+        let before: Vec<MetaProperties> = read().collect();
+        std::fs::remove_dir_all(&dirs[1]).unwrap();
+        format_all(&dirs, true).unwrap();
+        let after: Vec<MetaProperties> = read().collect();
+        assert_eq!((&after[0], &after[2]), (&before[0], &before[2]));
+        assert_eq!((&after[1].cluster_id, after[1].node_id), (&before[1].cluster_id, NodeId(2)));
+        assert_ne!(after[1].directory_id, before[1].directory_id, "it is another one");
+        dirs[1..].iter().for_each(|dir| std::fs::remove_dir_all(dir).unwrap());
+        let why = format_all(&dirs, true).unwrap_err();
+        assert!(why.contains("2 of 3 in all") && !why.contains('\n'), "{why}");
+        assert!(!dirs[1].join("meta.properties").exists());
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // what a test expects and does not find fails it
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -110,4 +110,68 @@ fn nodes_that_are_stopped_at_once_end_soon() {
     cluster.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(cluster.wait().unwrap().success(), "{said}");
     assert!(asked.elapsed() < Duration::from_secs(60), "{:?}: {said}", asked.elapsed());
+}
+
+/// A cluster that serves, and where.
+fn serving(arguments: &[&str], temp: &Path) -> (Child, String) {
+    let mut cluster = start(arguments, temp);
+    let mut line = String::new();
+    BufReader::new(cluster.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let Some(addresses) = line.strip_prefix("ready ") else {
+        let mut said = String::new();
+        cluster.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        panic!("{line}{said}");
+    };
+    (cluster, addresses.trim().to_owned())
+}
+
+/// Runs a tool with this input; tells its output.
+fn tool(arguments: &[&str], input: &str, temp: &Path) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vivarium"));
+    command.args(arguments).env("TMPDIR", temp);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    assert!(done.status.success(), "{arguments:?}");
+    String::from_utf8(done.stdout).unwrap()
+}
+
+fn stop(cluster: &mut Child) {
+    send("-INT", cluster);
+    let mut said = String::new();
+    cluster.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(cluster.wait().unwrap().success(), "{said}");
+}
+
+/// The offsets of groups have three replicas by default, which two nodes have no room for.
+#[test]
+fn groups_work_on_two_nodes() {
+    let temp = tempfile::tempdir().unwrap();
+    let (mut cluster, at) = serving(&["cluster", "--nodes", "2", "--port", "0", "--ephemeral"], temp.path());
+    tool(&["topics", "--bootstrap-server", &at, "--create", "--topic", "t"], "", temp.path());
+    tool(&["console-producer", "--bootstrap-server", &at, "--topic", "t"], "hello\n", temp.path());
+    let consume = ["console-consumer", "--bootstrap-server", &at, "--topic", "t", "--group", "g", "--from-beginning"];
+    let consume = [&consume[..], &["--max-messages", "1", "--timeout-ms", "30000"]].concat();
+    assert_eq!(tool(&consume, "", temp.path()), "hello\n");
+    stop(&mut cluster);
+}
+
+#[test]
+fn a_node_whose_directory_is_lost_comes_back_by_an_operators_word() {
+    let temp = tempfile::tempdir().unwrap();
+    let data = temp.path().join("data");
+    let arguments = ["cluster", "--nodes", "3", "--port", "0", "--data", data.to_str().unwrap()];
+    let (mut cluster, at) = serving(&arguments, temp.path());
+    tool(&["topics", "--bootstrap-server", &at, "--create", "--topic", "t"], "", temp.path());
+    tool(&["console-producer", "--bootstrap-server", &at, "--topic", "t"], "hello\n", temp.path());
+    stop(&mut cluster);
+    std::fs::remove_dir_all(data.join("node-2")).unwrap();
+    let refused = start(&arguments, temp.path()).wait_with_output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("--format-missing"), "{said}");
+    let (mut cluster, at) = serving(&[&arguments[..], &["--format-missing"]].concat(), temp.path());
+    let consume = ["console-consumer", "--bootstrap-server", &at, "--topic", "t", "--from-beginning"];
+    let consume = [&consume[..], &["--max-messages", "1", "--timeout-ms", "30000"]].concat();
+    assert_eq!(tool(&consume, "", temp.path()), "hello\n");
+    stop(&mut cluster);
 }

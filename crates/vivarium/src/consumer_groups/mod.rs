@@ -319,7 +319,9 @@ fn list(groups: &[group::Listed], with_type: bool, with_state: bool) -> String {
         Column::fixed("STATE", 20).only_if(with_state),
     ]);
     for it in groups {
-        table.row(vec![it.group.to_string(), it.kind.to_string(), it.state.to_string()]);
+        // Apache Kafka's brokers send types in small letters, which its tool shows with a capital.
+        let kind = TYPES.into_iter().find(|known| known.eq_ignore_ascii_case(&it.kind)).unwrap_or(&it.kind);
+        table.row(vec![it.group.to_string(), kind.to_owned(), it.state.to_string()]);
     }
     // This table alone has no empty line before it.
     table.text().trim_start_matches('\n').to_owned()
@@ -377,5 +379,21 @@ fn validated(pattern: &str) -> String {
     match server::check_pattern(pattern) {
         Ok(()) => format!("The regular expression `{pattern}` is valid.\n"),
         Err(why) => format!("The regular expression `{pattern}` is invalid: {why}.\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_listed_in_one_form_however_a_broker_spells_them() {
+        let listed = |kind: &str| {
+            let group = group::Listed { group: "g".into(), state: "Empty".into(), kind: kind.into() };
+            list(&[group], true, false).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        for (sent, shown) in [("classic", "Classic"), ("Consumer", "Consumer"), ("share", "share")] {
+            assert_eq!(listed(sent), ["GROUP", "TYPE", "g", shown]);
+        }
     }
 }
