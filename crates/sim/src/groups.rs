@@ -1,15 +1,15 @@
 //! Consumer groups as plain data: who is in them, who reads what, how far they are. For the lab, and for questions of a script.
 
 use client::{GroupEvent, GroupProtocol, MemberState};
-use node::Coordinated;
+use node::{Coordinated, Node};
 use ordered::Map;
-use protocol::{Instant, Offset, Str, TopicPartition};
+use protocol::{Instant, LeaderEpoch, Offset, Str, TopicPartition};
 
 use crate::queue::Pid;
 use crate::world::{Power, World};
 
 /// Where groups and what they commit are kept.
-const OFFSETS_TOPIC: &str = "__consumer_offsets";
+pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 /// A consumer group.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,8 +36,14 @@ pub struct Group {
     pub paused_us: u64,
     /// The consumer that came last: it said something of the group for the first time since its process began.
     pub newcomer: Option<Str>,
+    /// When that was.
+    pub newcomer_at: Option<Instant>,
+    /// How many of `rebalances` were since then.
+    pub rebalances_since_newcomer: u64,
     /// What of `paused_us` passed since then.
     pub paused_since_newcomer_us: u64,
+    /// When a member was assigned partitions last.
+    pub shared_at: Option<Instant>,
 }
 
 /// A consumer of a group.
@@ -65,7 +71,7 @@ pub struct Member {
     pub owned: Vec<TopicPartition>,
     /// Of those, what it commits and gives up: others wait for this.
     pub releasing: Vec<TopicPartition>,
-    /// What it was assigned and does not have yet (KIP-848).
+    /// What its coordinator has it get and it does not have yet, in order (KIP-848).
     pub awaiting: Vec<TopicPartition>,
     /// When a heartbeat of it was answered last.
     pub heard_at: Option<Instant>,
@@ -96,6 +102,10 @@ pub struct Partition {
     pub paused_since: Option<Instant>,
     /// How long that was so in all, in µs.
     pub paused_us: u64,
+    /// How long since the group's newcomer came.
+    pub paused_since_newcomer_us: u64,
+    /// The consumer that gave it up, or ended, when it was free last since then.
+    pub freed_by: Option<Str>,
 }
 
 impl Partition {
@@ -124,7 +134,10 @@ impl World {
                 rebalances: 0,
                 paused_us: 0,
                 newcomer: None,
+                newcomer_at: None,
+                rebalances_since_newcomer: 0,
                 paused_since_newcomer_us: 0,
+                shared_at: None,
             });
             let knows = actor.client.as_ref().map(client::Client::outline);
             let told = knows.as_ref().and_then(|it| it.group.as_ref());
@@ -173,8 +186,26 @@ impl World {
             self.checks.add_to_group(self.clock, group);
             ordered::sort_by(&mut group.partitions, |a, b| a.partition.cmp(&b.partition));
             self.ask_coordinators(group);
+            self.add_committed(group);
         }
         groups
+    }
+
+    /// What is committed is what the coordinator has. While there is none, it is what consumers know of it.
+    fn add_committed(&self, group: &mut Group) {
+        let nodes = self.processes.iter().filter_map(|it| it.broker()?.node.as_ref());
+        let leading = nodes.filter_map(|it| Some((it, it.coordinated(&group.id)?)));
+        let Some((node, (partition, epoch, _))) = leading.max_by_key(|(_, told)| told.1) else { return };
+        let committed = node.committed_offsets(&group.id).filter(|_| self.is_newest(partition, epoch));
+        let Some(committed) = committed else { return };
+        for it in &mut group.partitions {
+            it.committed = committed.iter().find(|(at, _)| *at == it.partition).map(|(_, offset)| *offset);
+        }
+    }
+
+    /// A deposed coordinator may not know of it yet.
+    fn is_newest(&self, partition: i32, epoch: LeaderEpoch) -> bool {
+        self.checks.newest_epoch(OFFSETS_TOPIC, partition).is_none_or(|newest| newest <= epoch.0)
     }
 
     fn add_partitions<'a>(&self, group: &mut Group, topics: impl Iterator<Item = &'a Str>) {
@@ -193,6 +224,8 @@ impl World {
                     end,
                     paused_since: None,
                     paused_us: 0,
+                    paused_since_newcomer_us: 0,
+                    freed_by: None,
                 });
             }
         }
@@ -203,10 +236,8 @@ impl World {
         let client::Event::Group(GroupEvent::Assigned { .. } | GroupEvent::Found { .. }) = said else { return None };
         let group = self.process(pid).actor()?.config.group_id.as_ref()?;
         let nodes = self.processes.iter().filter_map(|it| it.broker()?.node.as_ref());
-        // A deposed coordinator may not know of it yet.
         let (partition, epoch, told) = nodes.filter_map(|it| it.coordinated(group)).max_by_key(|it| it.1)?;
-        let is_newest = self.checks.newest_epoch(OFFSETS_TOPIC, partition).is_none_or(|newest| newest <= epoch.0);
-        told.filter(|_| is_newest)
+        told.filter(|_| self.is_newest(partition, epoch))
     }
 
     /// What the broker says that coordinates the group.
@@ -222,7 +253,22 @@ impl World {
                 let is = |it: &(Str, Str)| if is_named { it.1 == member.member_id } else { it.0 == member.client };
                 member.is_counted = told.members.iter().any(is);
             }
+            if let Some(node) = node {
+                add_targets(node, group);
+            }
             return;
         }
+    }
+}
+
+/// What members of KIP-848 are to have: their coordinator knows it before they do, for it tells each what is free already.
+fn add_targets(node: &Node, group: &mut Group) {
+    let told = node.coordinated(&group.id).and_then(|it| it.2).filter(|it| !it.is_classic);
+    for (id, target) in told.into_iter().flat_map(|it| it.targets) {
+        let Some(member) = group.members.iter_mut().find(|it| it.member_id == id) else { continue };
+        let named = target.into_iter().filter_map(|(topic, partition)| {
+            Some(TopicPartition { topic: node.image().topic_by_id(topic)?.name.clone(), partition })
+        });
+        member.awaiting = named.filter(|it| !member.owned.contains(it)).collect();
     }
 }

@@ -234,6 +234,22 @@ impl History {
         true
     }
 
+    /// One event on, and no further: what was done after it, and may be an event too, is the next step. For those who want to see
+    /// each. False if nothing will happen by itself any more.
+    pub fn creep(&mut self) -> bool {
+        let before = self.world.events();
+        loop {
+            self.act_recorded(Instant(u64::MAX));
+            if self.world.events() == before && self.world.turn_before(Instant(u64::MAX)).is_none() {
+                return false;
+            }
+            if self.world.events() > before {
+                self.noticed();
+                return true;
+            }
+        }
+    }
+
     /// Lets time pass.
     pub fn run_until(&mut self, at: Instant) {
         while self.step_before(at) {}

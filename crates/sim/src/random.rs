@@ -19,6 +19,8 @@ pub enum Purpose {
     Scenario,
     /// When a planted bug shows.
     Bug,
+    /// How late a process is woken.
+    Timers,
 }
 
 impl Random {

@@ -26,6 +26,8 @@ pub struct Setup {
     pub disk_us: (u64, u64),
     /// How long a sync to disk takes, at least and at most.
     pub sync_us: (u64, u64),
+    /// How late a process is woken when its time has come, at least and at most: several of its deadlines may be over by then.
+    pub timers_us: (u64, u64),
     /// Every message is encoded and decoded on its way.
     pub codec: bool,
     /// Whose disks are formatted as those of the first voters (KIP-853). Without any, the controllers vote, and no others ever.
@@ -91,6 +93,8 @@ pub enum PlantedBug {
     ForgetsCommitted,
     /// A follower is sent no more records.
     StarvesFollower,
+    /// A follower asks for partitions again in the very request that tells their leader to forget them, for that had to wait.
+    ForgetsWhatIsAsked,
     /// Another node is taken for the leader of the metadata quorum, too.
     LeadsTwice,
     /// A candidate says that its log is longer than any other.
@@ -128,6 +132,7 @@ impl Default for Setup {
             network_us: (200, 800),
             disk_us: (20, 120),
             sync_us: (200, 2_000),
+            timers_us: (0, 0),
             codec: false,
             voters: Vec::new(),
             brokers: Vec::new(),

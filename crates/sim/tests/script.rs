@@ -15,7 +15,7 @@ fn errors_say_where_and_what() {
         ("kill b1 now", "line 1, column 9: expected the end of the line, found \"now\""),
         (
             "kill b1\nseed 1",
-            "line 2, column 1: expected an action; seed, network, disk, sync, codec, past, voters and broker come before the first one, found \"seed\"",
+            "line 2, column 1: expected an action; seed, network, disk, sync, timers, codec, past, voters and broker come before the first one, found \"seed\"",
         ),
         ("at soon kill b1", "line 1, column 4: expected a duration such as 1.5s, 20ms or 300us, found \"soon\""),
         ("produce p1 t colour=red", "line 1, column 14: expected partition=, key= or value=, found \"colour=\""),
@@ -33,6 +33,7 @@ fn errors_say_where_and_what() {
             "ask w1 Heartbeat colour=red",
             "line 1, column 28: expected nothing but group=, member=, epoch=, found the end of the line",
         ),
+        ("timers 2ms..1ms", "line 1, column 8: expected a range of durations such as 200us..1ms, found \"2ms..1ms\""),
         ("network 1ms", "line 1, column 9: expected a range of durations such as 200us..1ms, found \"1ms\""),
         ("expect log t-0 a", "line 1, column 16: expected \"=\", found \"a\""),
     ] {
@@ -144,7 +145,7 @@ fn errors_of_what_is_told_say_where_and_what() {
             "seed 1\ntitle Late",
             "line 2, column 1: expected title, question, views before anything else, found \"title\"",
         ),
-        ("title A\nviews quorum logs", "line 2, column 7: expected quorum, files, found \"logs\""),
+        ("title A\nviews quorum logs", "line 2, column 7: expected quorum, files, spacetime, found \"logs\""),
         ("title A\ntitle B", "line 2, column 1: expected one title, found \"title\""),
         ("  say  ", "line 1, column 7: expected text, found the end of the line"),
         ("right A", "line 1, column 1: expected a bet before its answers, found \"right\""),
@@ -256,6 +257,7 @@ const EVERY_LINE: &str = r#"seed 9
 network 1ms..2ms
 disk 10us..1ms
 sync 1ms..5ms
+timers 0s..20ms
 codec on
 broker b1 num.partitions=2
 topic orders partitions=3 segment.bytes=1048576

@@ -1,5 +1,7 @@
 //! Seeds: those that broke once, some that never did, and a planted bug for each check.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use sim::action::Action;
 use sim::exhibit::Exhibit;
 use sim::script::{Scenario, Step};
@@ -17,11 +19,21 @@ fn holds(seed: u64, brokers: usize, theme: Theme) -> Examined {
     examined
 }
 
+/// On all cores: one after the other they are what the whole suite waits for.
 #[test]
 fn seeds_that_broke_once_hold() {
-    for (seed, brokers, theme) in regressions() {
-        holds(seed, brokers, theme);
-    }
+    let seeds: Vec<_> = regressions().collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some((seed, brokers, theme)) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    holds(*seed, *brokers, *theme);
+                }
+            });
+        }
+    });
+    assert!(next.into_inner() > seeds.len() && !seeds.is_empty());
 }
 
 #[test]
@@ -204,6 +216,31 @@ fn every_planted_bug_of_a_cluster_is_found() {
         scenario.setup.past = None;
         scenario
     });
+}
+
+/// What b2 and b3 ask b1 for is refused in several waves while it has no logs yet. Where hosts are late the waves come due in one
+/// turn, and in no other way can a follower ask for what it was still to forget.
+#[test]
+fn a_bug_of_late_turns_is_found_where_hosts_are_late() {
+    let waves = |seed: u64, late_us: u64| {
+        let replicas = "replicas=b1,b2,b3 ".repeat(6);
+        let text = format!(
+            "seed {seed}\ntimers 0us..{late_us}us\nbroker b1\nbroker b2\nbroker b3\n\
+             run until serving b1\nrun until serving b2\nrun until serving b3\n\
+             slow-disk b1 30ms\ntopic t partitions=6 {replicas}\nrun 1s\nslow-disk b1 0ms\n\
+             producer p1 acks=1 linger.ms=0\nload p1 t every=5ms count=50 keys=50\nrun until acked p1 50\n\
+             run until behind = within 10s\n"
+        );
+        Scenario::parse(&text).expect("it reads")
+    };
+    found(PlantedBug::ForgetsWhatIsAsked, "converges", |seed| waves(seed, 20_000));
+    for seed in 0..20 {
+        let examined = examine(&waves(seed, 20_000), EVENTS);
+        assert_eq!(examined.trouble, None, "without the bug all is well: seed {seed}");
+        let mut exact = waves(seed, 0);
+        exact.setup.bug = Some(PlantedBug::ForgetsWhatIsAsked);
+        assert_eq!(examine(&exact, EVENTS).trouble, None, "no turn is late: seed {seed}");
+    }
 }
 
 /// The same for what must hold in a group: of the classic protocol, of KIP-848, or of whichever the seed has.

@@ -5,14 +5,17 @@ use client::GroupEvent;
 use node::Coordinated;
 use node::image::Image;
 use ordered::{Map, Set};
-use protocol::message::decode_versioned;
-use protocol::messages::{ConsumerProtocolAssignment, SyncGroupRequest};
-use protocol::{Instant, Offset, Str, TopicPartition};
+use protocol::message::{decode_from, decode_versioned};
+use protocol::messages::{ConsumerProtocolAssignment, OffsetCommitKey, OffsetCommitRequest, SyncGroupRequest};
+use protocol::{Decoder, Instant, Offset, Str, TopicPartition};
 
 use super::{Check, Checks, Verdict};
 use crate::groups::Group;
 use crate::queue::Pid;
 use crate::setup::PlantedBug;
+
+/// The type of the records of the offsets topic that commit an offset: the two bytes before a key.
+const OFFSET_COMMIT: i16 = 1;
 
 /// One group.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +32,25 @@ pub(super) struct GroupLedger {
     target_epoch: i32,
     /// Who said something of it and did not end since; and who of them came last.
     known: Vec<Pid>,
-    newcomer: Option<Str>,
+    newcomer: Option<Newcomer>,
+    /// When somebody was assigned partitions last.
+    shared_at: Option<Instant>,
+}
+
+impl GroupLedger {
+    /// Of which nobody has said anything.
+    fn unheard() -> GroupLedger {
+        GroupLedger { epoch: -1, written: -1, ..GroupLedger::default() }
+    }
+}
+
+/// The consumer that came last to a group.
+#[derive(Clone, Debug)]
+struct Newcomer {
+    name: Str,
+    at: Instant,
+    /// How many rebalances there had been.
+    rebalances: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -60,14 +81,30 @@ struct Held {
     owner: Option<Pid>,
     /// Nobody has it since then.
     free_since: Option<Instant>,
+    /// Who had it before it was free last; nobody if that was over when the group's newcomer came.
+    freed_by: Option<Pid>,
     paused_us: u64,
     /// How long it had been paused when the group's newcomer came.
     paused_before_us: u64,
     committed: Option<i64>,
-    /// Commits that may have been done, or not: whose they are, how much had been committed when they left, and the offset.
-    doubtful: Vec<(Pid, u64, i64)>,
+    /// Commits that may have been done, or not.
+    doubtful: Vec<Doubtful>,
     /// How often somebody heard that a commit is done.
     commits: u64,
+    /// How often the coordinator wrote down that nothing is committed any more.
+    ends: u64,
+    /// It did so, and no commit is known to have come after it.
+    may_have_ended: bool,
+}
+
+/// A commit that has left.
+#[derive(Clone, Debug)]
+struct Doubtful {
+    pid: Pid,
+    offset: i64,
+    /// What [`Held`] counted when it left.
+    commits: u64,
+    ends: u64,
 }
 
 impl Held {
@@ -82,20 +119,43 @@ impl Held {
         if self.owner == Some(pid) {
             self.owner = None;
             self.free_since = Some(at);
+            self.freed_by = Some(pid);
         }
+    }
+
+    /// Somebody comes to the group: what was before is counted for itself.
+    fn begin_anew(&mut self, at: Instant) {
+        self.paused_before_us = self.paused_us(at);
+        self.freed_by = self.freed_by.filter(|_| self.free_since.is_some());
     }
 
     /// A commit of a consumer is done. If another one was since it left, nobody can tell which of them came first.
     fn commit(&mut self, pid: Pid, offset: i64) {
-        let own = self.doubtful.iter().position(|it| (it.0, it.2) == (pid, offset));
-        if own.is_some_and(|own| self.doubtful[own].1 < self.commits) {
+        let own = self.sent(pid, offset);
+        if own.is_some_and(|own| self.doubtful[own].commits < self.commits) {
             return;
         }
-        own.map(|own| self.doubtful.remove(own));
+        let own = own.map(|own| self.doubtful.remove(own));
+        self.may_have_ended &= own.is_some_and(|it| it.ends < self.ends);
         self.committed = Some(offset);
         self.commits += 1;
         // What is heard of its own later commits is heard in their order.
-        self.doubtful.iter_mut().filter(|it| it.0 == pid).for_each(|it| it.1 = self.commits);
+        self.doubtful.iter_mut().filter(|it| it.pid == pid).for_each(|it| it.commits = self.commits);
+    }
+
+    /// A commit leaves.
+    fn doubt(&mut self, pid: Pid, offset: i64) {
+        self.doubtful.push(Doubtful { pid, offset, commits: self.commits, ends: self.ends });
+    }
+
+    fn sent(&self, pid: Pid, offset: i64) -> Option<usize> {
+        self.doubtful.iter().position(|it| (it.pid, it.offset) == (pid, offset))
+    }
+
+    /// What a coordinator may tell of it.
+    fn may_be(&self, found: Option<i64>) -> bool {
+        let is_doubtful = |found| self.doubtful.iter().any(|it| it.offset == found);
+        found == self.committed || found.map_or(self.may_have_ended, is_doubtful)
     }
 
     fn paused_us(&self, now: Instant) -> u64 {
@@ -109,14 +169,46 @@ impl Checks {
         let Some(ledger) = self.groups.get(&group.id) else { return };
         group.epoch = ledger.epoch;
         group.rebalances = ledger.rebalances;
-        group.newcomer = ledger.newcomer.clone();
+        group.shared_at = ledger.shared_at;
+        if let Some(newcomer) = &ledger.newcomer {
+            group.newcomer = Some(newcomer.name.clone());
+            group.newcomer_at = Some(newcomer.at);
+            group.rebalances_since_newcomer = ledger.rebalances - newcomer.rebalances;
+        }
         for partition in &mut group.partitions {
             let Some(held) = ledger.partitions.get(&partition.partition) else { continue };
             partition.committed = held.committed.map(Offset);
             partition.paused_since = held.free_since;
             partition.paused_us = held.paused_us(now);
             group.paused_us += partition.paused_us;
-            group.paused_since_newcomer_us += partition.paused_us.saturating_sub(held.paused_before_us);
+            partition.paused_since_newcomer_us = partition.paused_us.saturating_sub(held.paused_before_us);
+            group.paused_since_newcomer_us += partition.paused_since_newcomer_us;
+            let freed_by = held.freed_by.and_then(|it| self.client_of(it));
+            partition.freed_by = freed_by.map(|it| it.name.clone());
+        }
+    }
+
+    /// Somebody who is no consumer commits. Nobody listens to what it is answered.
+    pub(crate) fn wire_commits(&mut self, pid: Pid, request: &OffsetCommitRequest) {
+        let ledger = self.groups.entry(request.group_id.clone()).or_insert_with(GroupLedger::unheard);
+        for topic in &request.topics {
+            for partition in &topic.partitions {
+                let at = TopicPartition { topic: topic.name.clone(), partition: partition.partition_index };
+                ledger.partitions.entry(at).or_default().doubt(pid, partition.committed_offset);
+            }
+        }
+    }
+
+    /// A record of the offsets topic without a value. One of an offset says that nothing is committed any more: it was not used
+    /// for long, its topic or its group is gone, or somebody has deleted it.
+    pub(super) fn ended_in_log(&mut self, key: &[u8]) {
+        let mut decoder = Decoder::new(Bytes::copy_from_slice(key));
+        let Ok(OFFSET_COMMIT) = decoder.version() else { return };
+        let Ok(key) = decode_from::<OffsetCommitKey>(&mut decoder, 0) else { return };
+        let Some(ledger) = self.groups.get_mut(&key.group) else { return };
+        if let Some(held) = ledger.partitions.get_mut(&TopicPartition { topic: key.topic, partition: key.partition }) {
+            held.ends += 1;
+            held.may_have_ended = true;
         }
     }
 
@@ -195,14 +287,11 @@ impl Checks {
             }
             _ => {}
         }
-        let ledger =
-            self.groups.entry(id).or_insert_with(|| GroupLedger { epoch: -1, written: -1, ..GroupLedger::default() });
+        let ledger = self.groups.entry(id).or_insert_with(GroupLedger::unheard);
         if !ledger.known.contains(&pid) {
             ledger.known.push(pid);
-            ledger.newcomer = Some(name.clone());
-            for held in ledger.partitions.values_mut() {
-                held.paused_before_us = held.paused_us(at);
-            }
+            ledger.newcomer = Some(Newcomer { name: name.clone(), at, rebalances: ledger.rebalances });
+            ledger.partitions.values_mut().for_each(|it| it.begin_anew(at));
         }
         let mut wrong = None;
         match said {
@@ -227,6 +316,9 @@ impl Checks {
                 ledger.epoch = ledger.epoch.max(*epoch);
                 if let Some(own) = ledger.members.get_mut(&pid) {
                     own.written = own.written.max(*epoch);
+                }
+                if !partitions.is_empty() {
+                    ledger.shared_at = Some(at);
                 }
                 // Whoever the coordinator does not count was left behind, and will hear of it.
                 let are_current = |other: &Member| {
@@ -259,8 +351,7 @@ impl Checks {
             }
             GroupEvent::Commits { offsets } => {
                 for (partition, offset) in offsets {
-                    let held = ledger.partitions.entry(partition.clone()).or_default();
-                    held.doubtful.push((pid, held.commits, offset.0));
+                    ledger.partitions.entry(partition.clone()).or_default().doubt(pid, offset.0);
                 }
             }
             GroupEvent::Committed { offsets } => {
@@ -272,7 +363,7 @@ impl Checks {
                 // Whoever refuses has not done it.
                 for (partition, offset) in offsets.iter().filter(|_| error.is_some()) {
                     let held = ledger.partitions.entry(partition.clone()).or_default();
-                    if let Some(index) = held.doubtful.iter().position(|it| (it.0, it.2) == (pid, offset.0)) {
+                    if let Some(index) = held.sent(pid, offset.0) {
                         held.doubtful.remove(index);
                     }
                 }
@@ -285,9 +376,7 @@ impl Checks {
                     return;
                 }
                 let found = offset.map(|it| it.0);
-                let is_known =
-                    found == held.committed || found.is_some_and(|found| held.doubtful.iter().any(|it| it.2 == found));
-                if !is_known {
+                if !held.may_be(found) {
                     let told = |it: Option<i64>| it.map_or("nothing".to_owned(), |it| it.to_string());
                     let what = format!(
                         "{name} is told that {} is committed in {partition}; {} is",
@@ -590,6 +679,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_coordinator_ended_must_not_be_found_for_ever() {
+        let mut key = OffsetCommitKey { group: Str::from_static("g"), topic: Str::from_static("t"), partition: 0 };
+        let key = protocol::message::encode_typed(&mut key, OFFSET_COMMIT, 0).expect("it can be written");
+        let mut checks = group([None, None]);
+        checks.commit(A, 0);
+        // It is not known whether this was done before that, or after it.
+        checks.hear(0, A, &GroupEvent::Commits { offsets: offsets(5) });
+        checks.ended_in_log(&key);
+        checks.find_offset(B, Some(0));
+        checks.hear(0, A, &GroupEvent::Committed { offsets: offsets(5) });
+        checks.find_offset(B, Some(5));
+        checks.find_offset(B, None);
+        assert!(checks.broken_by(Check::CommitsStay).is_none());
+        checks.commit(A, 7);
+        checks.find_offset(B, None);
+        assert!(checks.broken_by(Check::CommitsStay).is_some(), "this came after the end");
+    }
+
+    #[test]
     fn nothing_must_be_committed_that_nobody_could_read() {
         let mut checks = group([None, None]);
         checks.commit(A, 0);
@@ -611,10 +719,17 @@ mod tests {
         assert_eq!((held.owner, held.paused_us, held.free_since), (None, 40, Some(Instant(100))));
         // B came at 40, when nobody had read for 10 of the 40.
         let ledger = &checks.groups["g"];
-        assert_eq!((ledger.newcomer.as_deref(), held.paused_before_us), (Some("c6"), 10));
-        // Who ended and begins anew comes anew.
+        let newcomer = ledger.newcomer.as_ref().unwrap();
+        assert_eq!((&*newcomer.name, newcomer.at, newcomer.rebalances), ("c6", Instant(40), 1));
+        assert_eq!((held.paused_before_us, held.freed_by, ledger.shared_at), (10, Some(B), Some(Instant(70))));
+        // Who ended and begins anew comes anew; what is free then was given up before, what is not was not.
         checks.hear(150, B, &joined(3, "b"));
         let held = &checks.groups["g"].partitions[&partition()];
-        assert_eq!((held.paused_before_us, held.paused_us(Instant(170))), (90, 110));
+        assert_eq!((held.paused_before_us, held.paused_us(Instant(170)), held.freed_by), (90, 110, Some(B)));
+        checks.hear(180, B, &assigned(3));
+        checks.member_gone(Instant(190), A);
+        checks.hear(200, A, &joined(4, "a"));
+        let held = &checks.groups["g"].partitions[&partition()];
+        assert_eq!((held.paused_before_us, held.free_since, held.freed_by), (120, None, None));
     }
 }

@@ -10,6 +10,7 @@ use storage::LogSpec;
 use super::ledger::{self, Author, Entry, PartitionLedger};
 use super::{Check, Checks, Promise, Verdict};
 use crate::digest::Digest;
+use crate::groups::OFFSETS_TOPIC;
 use crate::queue::Pid;
 
 /// How a batch stands to what the ledger has at its place.
@@ -383,7 +384,11 @@ impl Checks {
 
     fn append_new(&mut self, event: u64, index: usize, head: &BatchHead, payload: &[u8]) {
         let mut client = None;
+        let is_of_groups = *self.partitions[index].topic == *OFFSETS_TOPIC;
         ledger::each_record(head, payload, |_, key, value| {
+            if let (true, Some(key), None) = (is_of_groups, key, value) {
+                self.ended_in_log(key);
+            }
             let print = Digest::of_record(key, value);
             let offset = self.partitions[index].end();
             let author = self.origins.find(print, value, &self.clients);

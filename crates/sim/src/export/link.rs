@@ -141,7 +141,7 @@ impl Shared {
         let (mut clients, mut longest) = (0, self.moment.at.0);
         let mut partitions = named(setup, "offsets.topic.num.partitions");
         let (mut made, mut meant) = (Set::new(), Set::new());
-        for range in [setup.network_us, setup.disk_us, setup.sync_us] {
+        for range in [setup.network_us, setup.disk_us, setup.sync_us, setup.timers_us] {
             longest = longest.max(range.1);
         }
         for stamped in &self.run.actions {

@@ -161,6 +161,7 @@ impl fmt::Display for Setup {
             ("network", range(self.network_us), range(usual.network_us)),
             ("disk", range(self.disk_us), range(usual.disk_us)),
             ("sync", range(self.sync_us), range(usual.sync_us)),
+            ("timers", range(self.timers_us), range(usual.timers_us)),
         ] {
             if range != usual {
                 writeln!(f, "{word} {range}")?;

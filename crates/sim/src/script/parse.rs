@@ -34,6 +34,8 @@ pub(super) fn set_up(line: &mut Line, setup: &mut Setup) -> Result<bool, ScriptE
         setup.disk_us = line.range()?;
     } else if line.eat("sync") {
         setup.sync_us = line.range()?;
+    } else if line.eat("timers") {
+        setup.timers_us = line.range()?;
     } else if line.eat("codec") {
         setup.codec = line.eat("on");
         if !setup.codec && !line.eat("off") {

@@ -4,9 +4,9 @@
 /// Before everything else.
 pub const HEAD: [&str; 3] = ["title", "question", "views"];
 /// What `views` can name.
-pub const VIEWS: [&str; 2] = ["quorum", "files"];
+pub const VIEWS: [&str; 3] = ["quorum", "files", "spacetime"];
 /// What makes the world, before anything happens.
-pub const SETUP: [&str; 8] = ["seed", "network", "disk", "sync", "codec", "past", "voters", "broker"];
+pub const SETUP: [&str; 9] = ["seed", "network", "disk", "sync", "timers", "codec", "past", "voters", "broker"];
 /// What is done with time and with questions.
 pub const STEPS: [&str; 5] = ["at", "after", "run", "expect", "show"];
 /// What somebody does.

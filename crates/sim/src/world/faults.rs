@@ -278,7 +278,7 @@ impl World {
     }
 
     /// The planted bugs in what nodes tell each other.
-    pub(super) fn plant_between(&mut self, follower: Pid, body: &mut ResponseBody) {
+    pub(super) fn plant_between(&mut self, leader: Pid, follower: Pid, body: &mut ResponseBody) {
         match (self.setup.bug, body) {
             (Some(PlantedBug::ServesOtherRecords), ResponseBody::Fetch(fetch)) => {
                 if !self.bug_shows(PlantedBug::ServesOtherRecords) {
@@ -293,6 +293,9 @@ impl World {
                     let is_shown = self.bugs.once_in(World::RARELY);
                     topic.partitions.iter_mut().filter(|_| is_shown).for_each(|it| alter_records(&mut it.records));
                 }
+            }
+            (Some(PlantedBug::ForgetsWhatIsAsked), ResponseBody::Fetch(fetch)) => {
+                self.refusals.answered((leader, follower), fetch);
             }
             (Some(PlantedBug::StarvesFollower), ResponseBody::Fetch(fetch)) if follower == Pid(0) => {
                 for topic in fetch.responses.iter_mut().filter(|it| it.topic_id != Uuid::METADATA_TOPIC) {
@@ -348,9 +351,12 @@ impl World {
     }
 
     /// The planted bugs in what members of groups ask for.
-    pub(super) fn plant_into_request(&mut self, body: &mut RequestBody) {
+    pub(super) fn plant_into_request(&mut self, from: Pid, to: Pid, body: &mut RequestBody) {
         let Some(bug) = self.setup.bug else { return };
         match (bug, body) {
+            (PlantedBug::ForgetsWhatIsAsked, RequestBody::Fetch(it)) if self.process(from).broker().is_some() => {
+                self.refusals.forget((to, from), it);
+            }
             (PlantedBug::CommitsAhead, RequestBody::OffsetCommit(it)) => {
                 let partitions = it.topics.iter_mut().flat_map(|it| &mut it.partitions);
                 partitions.for_each(|it| it.committed_offset += 1 << 32);

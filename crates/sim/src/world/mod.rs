@@ -7,6 +7,7 @@ mod calls;
 mod faults;
 mod network;
 mod process;
+mod refusals;
 mod wire;
 
 use ordered::{Map, Set};
@@ -22,9 +23,10 @@ use crate::narration::{Because, Last};
 use crate::queue::{Due, Pid, Queue};
 use crate::random::{Purpose, Random};
 use crate::setup::Setup;
+use refusals::Refusals;
 
 pub use process::Power;
-pub(crate) use process::{Broker, Kind, Process, Wire};
+pub(crate) use process::{Broker, Kind, Process, Wake, Wire};
 
 /// The admin's name: it is there from the beginning and carries out what is asked of it.
 pub const ADMIN: &str = "admin";
@@ -62,6 +64,7 @@ pub struct World {
     /// What brought what the next event hears.
     pub(crate) because: Because,
     pub(crate) bugs: Random,
+    refusals: Refusals,
     scratch: Scratch,
 }
 
@@ -113,6 +116,7 @@ impl World {
             doing: Because::Itself,
             because: Because::Itself,
             bugs: Random::stream(setup.seed, Purpose::Bug, 0),
+            refusals: Refusals::default(),
             scratch: Scratch::default(),
             setup: Arc::clone(&setup),
         };
@@ -368,7 +372,8 @@ impl World {
         let now = self.clock;
         let process = self.process_mut(pid);
         // Only the earliest that was asked for counts: the later ones were asked for before it, and would each ask for another.
-        if process.incarnation != incarnation || !process.power.is_up() || process.wake.is_none_or(|at| at > now) {
+        let is_early = process.wake.is_none_or(|it| it.comes > now);
+        if process.incarnation != incarnation || !process.power.is_up() || is_early {
             return;
         }
         process.wake = None;
@@ -388,14 +393,19 @@ impl World {
         }
     }
 
-    /// Queues a wake if none comes early enough.
+    /// Queues a wake if none is due early enough. It comes late where hosts are, but who has something to do at once does not
+    /// sleep before.
     pub(crate) fn rearm(&mut self, pid: Pid, at: Option<Instant>) {
         let Some(at) = at else { return };
-        let at = at.max(self.clock);
+        let due = at.max(self.clock);
+        let is_now = due == self.clock;
         let process = &mut self.processes[usize::from(pid.0)];
-        if process.wake.is_none_or(|queued| at < queued) {
-            process.wake = Some(at);
-            self.queue.push(at, Due::Wake(pid, process.incarnation));
+        if process.wake.is_none_or(|queued| due < queued.due || (is_now && due < queued.comes)) {
+            let (low, high) = self.setup.timers_us;
+            let late = if is_now || high == 0 { 0 } else { process.timers.within(low, high) };
+            let comes = Instant(due.0.saturating_add(late));
+            process.wake = Some(Wake { due, comes });
+            self.queue.push(comes, Due::Wake(pid, process.incarnation));
         }
     }
 
@@ -444,6 +454,7 @@ impl World {
             incarnation: 0,
             wall_offset_ms: 0,
             wake: None,
+            timers: Random::stream(seed, Purpose::Timers, pid.0),
             network: Random::stream(seed, Purpose::Network, pid.0),
             boots: Random::stream(seed, Purpose::Boot, pid.0),
             kind: kind(pid),

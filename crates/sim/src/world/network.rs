@@ -158,7 +158,7 @@ impl World {
                 });
                 self.damage(client, api, &mut request.body);
                 if self.setup.bug.is_some() {
-                    self.plant_into_request(&mut request.body);
+                    self.plant_into_request(client, node, &mut request.body);
                 }
                 if self.setup.codec {
                     let forgets = self.bug_shows(PlantedBug::ForgetsField);
@@ -253,12 +253,15 @@ impl World {
             }
             if let Some(index) = self.drops.iter().position(|it| *it == (owed.api, client)) {
                 self.drops.remove(index);
-                return self.break_link(id);
+                self.break_link(id);
+                self.last.lost =
+                    Some((MessageId { link: id, number: owed.correlation_id, is_answer: true }, owed.api, client));
+                return;
             }
             if self.process(client).broker().is_none() {
                 self.plant_into(client, &mut response.body);
             } else if self.setup.bug.is_some() {
-                self.plant_between(client, &mut response.body);
+                self.plant_between(node, client, &mut response.body);
             }
             self.send_down(id, owed.because, Packet::Message(response));
         }

@@ -30,10 +30,19 @@ pub(crate) struct Process {
     pub(crate) incarnation: u32,
     pub(crate) wall_offset_ms: i64,
     /// The wake that is queued.
-    pub(crate) wake: Option<Instant>,
+    pub(crate) wake: Option<Wake>,
+    pub(crate) timers: Random,
     pub(crate) network: Random,
     pub(crate) boots: Random,
     pub(crate) kind: Kind,
+}
+
+/// A wake that a process has asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wake {
+    pub(crate) due: Instant,
+    /// Its host may be late.
+    pub(crate) comes: Instant,
 }
 
 /// Whether a process runs, and if not, who says so.

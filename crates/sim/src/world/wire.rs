@@ -86,6 +86,9 @@ impl World {
             }
         };
         let (version, body) = it.request(member).map_err(ActionError)?;
+        if let RequestBody::OffsetCommit(request) = &body {
+            self.checks.wire_commits(self.pid(&it.client)?, request);
+        }
         self.say(&it.client, version, body)
     }
 
