@@ -24,6 +24,7 @@ const VIEWS = [
   ["#groups", "Groups"],
   ["#quorum", "Quorum"],
   ["#folder", "Files"],
+  ["#spacetime .field", "Space-time"],
   ["#time", "Timeline"],
   [".inspector", "Inspector"],
   [".ledger.verdict", "Verdict"],
@@ -109,7 +110,7 @@ export function svg(part, theme) {
     const ground = getComputedStyle(document.documentElement).getPropertyValue(part.matches("svg, #logs") ? "--glass" : "--bg");
     const symbols = new Set();
     for (const use of copy.querySelectorAll("use")) symbols.add(use.getAttribute("href"));
-    if (copy.outerHTML.includes("#hatch")) symbols.add("#hatch");
+    for (const it of ["#hatch", "#st-cut", "#st-up", "#st-down"]) if (copy.outerHTML.includes(it)) symbols.add(it);
     const defs = [...symbols].map((it) => document.querySelector(it)).filter(Boolean).map(glyph);
     const root = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     const box = part.matches("svg") ? part.getAttribute("viewBox") : `0 0 ${Math.ceil(width)} ${Math.ceil(height)}`;

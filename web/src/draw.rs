@@ -105,6 +105,12 @@ impl Shape {
         self
     }
 
+    /// What an attribute says; nothing where there is none of that name.
+    #[cfg(test)]
+    pub(crate) fn attribute(&self, name: &str) -> &str {
+        self.attributes.iter().find(|it| it.0 == name).map_or("", |it| &it.1)
+    }
+
     /// All text in it.
     #[cfg(test)]
     pub(crate) fn words(&self) -> String {
@@ -154,43 +160,49 @@ impl Drawing {
         Drawing { root, nodes: Vec::new() }
     }
 
-    /// Shows these shapes.
-    pub(crate) fn show(&mut self, shapes: Vec<Shape>) {
+    /// Shows these shapes. How much of the page that changed.
+    pub(crate) fn show(&mut self, shapes: Vec<Shape>) -> usize {
         // An element is always in a document.
-        if let Some(document) = self.root.owner_document() {
-            let in_svg = self.root.namespace_uri().as_deref() == Some(SVG);
-            patch(&document, &self.root, in_svg, &mut self.nodes, shapes);
-        }
+        let Some(document) = self.root.owner_document() else { return 0 };
+        let in_svg = self.root.namespace_uri().as_deref() == Some(SVG);
+        patch(&document, &self.root, in_svg, &mut self.nodes, shapes)
     }
 }
 
-/// Makes an element's children these shapes.
-fn patch(document: &Document, parent: &Element, in_svg: bool, nodes: &mut Vec<Node>, shapes: Vec<Shape>) {
+/// Makes an element's children these shapes. How many nodes, attributes and texts are others then.
+fn patch(document: &Document, parent: &Element, in_svg: bool, nodes: &mut Vec<Node>, shapes: Vec<Shape>) -> usize {
+    let mut changes = 0;
     let partners = partners(nodes, &shapes);
     let stay = staying(&partners);
     let mut old: Vec<Option<Node>> = std::mem::take(nodes).into_iter().map(Some).collect();
     for (shape, partner) in shapes.into_iter().zip(&partners) {
         let node = match partner.and_then(|it| old.get_mut(it)?.take()) {
             Some(mut node) => {
-                node.become_(document, in_svg, shape);
+                changes += node.become_(document, in_svg, shape);
                 node
             }
-            None => Node::new(document, in_svg, shape),
+            None => {
+                changes += 1;
+                Node::new(document, in_svg, shape)
+            }
         };
         nodes.push(node);
     }
     for gone in old.into_iter().flatten() {
         // It is a child of the parent unless a script of somebody else's took it away, and then it is gone too.
         let _ = parent.remove_child(&gone.on_page);
+        changes += 1;
     }
     let mut next: Option<&web_sys::Node> = None;
     for (node, stays) in nodes.iter().zip(&stay).rev() {
         if !stays {
             // As above.
             let _ = parent.insert_before(&node.on_page, next);
+            changes += 1;
         }
         next = Some(&node.on_page);
     }
+    changes
 }
 
 /// Which old node each shape becomes: the one with its key, else any that is left over of its tag.
@@ -248,30 +260,35 @@ impl Node {
         node
     }
 
-    /// Takes on what differs.
-    fn become_(&mut self, document: &Document, in_svg: bool, shape: Shape) {
+    /// Takes on what differs: so much.
+    fn become_(&mut self, document: &Document, in_svg: bool, shape: Shape) -> usize {
         self.key = shape.key;
         let Some(element) = self.on_page.dyn_ref::<Element>() else {
-            if self.text != shape.text {
+            let differs = self.text != shape.text;
+            if differs {
                 self.on_page.set_node_value(Some(&shape.text));
                 self.text = shape.text;
             }
-            return;
+            return usize::from(differs);
         };
+        let mut changes = 0;
         if self.attributes != shape.attributes {
             for (name, _) in self.attributes.iter().filter(|it| !shape.attributes.iter().any(|new| new.0 == it.0)) {
                 change(element, name, None);
+                changes += 1;
             }
             for (name, value) in &shape.attributes {
                 if !self.attributes.iter().any(|it| it.0 == *name && it.1 == *value) {
                     change(element, name, Some(value));
+                    changes += 1;
                 }
             }
             self.attributes = shape.attributes;
         }
         if !(self.children.is_empty() && shape.children.is_empty()) {
-            patch(document, element, in_svg || self.tag == "svg", &mut self.children, shape.children);
+            changes += patch(document, element, in_svg || self.tag == "svg", &mut self.children, shape.children);
         }
+        changes
     }
 }
 

@@ -5,6 +5,7 @@ mod clusters;
 mod inspection;
 mod past;
 mod search;
+pub(crate) mod spacetime;
 #[cfg(test)]
 mod tests;
 mod ticks;
@@ -49,8 +50,12 @@ pub(crate) struct Engine {
     /// Virtual time that is due: parts of a µs, and what the last frame had no time for.
     rest_us: f64,
     search: Option<Search>,
+    /// What the next search of a line is for.
+    awaited: Option<sim::script::Condition>,
     /// By the numbers of branches.
     ticks: Vec<Ticks>,
+    /// Watches what is on its way, as long as somebody looks at that.
+    recorder: Option<spacetime::Recorder>,
     /// The partitions as they were before a broker ended, by the branch and the event that was the last before it.
     ghosts: Map<(String, u64), Arc<Vec<Partition>>>,
     /// What the last event that was looked at cut off logs: its branch, its number, and that.
@@ -157,7 +162,9 @@ impl Engine {
             history,
             rest_us: 0.0,
             search: None,
+            awaited: None,
             ticks: Vec::new(),
+            recorder: None,
             ghosts: Map::new(),
             cuts: (String::new(), 0, Vec::new()),
             tails: Tails::default(),
@@ -420,6 +427,13 @@ impl Engine {
         }
         self.tails = tails;
         view
+    }
+
+    /// A little later: of what was looked at, what moves from frame to frame.
+    pub(crate) fn glance(&self, view: &mut View) {
+        let world = self.history.world();
+        view.time_us = world.clock().0;
+        view.messages = look::messages(&world.messages());
     }
 
     /// Records from an offset up to another, however long ago they were written: of a copy (`b1/orders-0`), or, as its leader

@@ -212,6 +212,11 @@ impl Lanes {
         Ok(None)
     }
 
+    /// This is to be done before all else that waits.
+    pub(crate) fn put_first(&mut self, wish: Wish) {
+        self.later.push_front(wish);
+    }
+
     /// What is to be done next, once nothing is waited for.
     pub(crate) fn due(&mut self) -> Option<Wish> {
         if self.shown.engine.waits() { None } else { self.later.pop_front() }

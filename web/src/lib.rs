@@ -17,6 +17,7 @@ mod view;
 mod why;
 
 use leptos::prelude::*;
+use leptos::web_sys::js_sys::Function;
 use wasm_bindgen::prelude::*;
 
 pub use lab::{Lab, bench};
@@ -29,12 +30,12 @@ pub fn version() -> String {
 }
 
 /// Takes over the page's skeleton. Called once, after the module is loaded; scripts that only want the engine don't. What the page's
-/// own scripts may ask of the room.
+/// own scripts may ask of the room. `painter` is `paint` of ink.js.
 #[wasm_bindgen(skip_typescript)]
-pub fn mount() -> Result<Page, JsValue> {
+pub fn mount(painter: Function) -> Result<Page, JsValue> {
     let skeleton = document().get_element_by_id("lab").ok_or("the page has no element #lab")?;
     skeleton.set_inner_html("");
-    Ok(Page::new(room::open(skeleton.unchecked_into())?))
+    Ok(Page::new(room::open(skeleton.unchecked_into(), painter)?))
 }
 
 /// Leaves a run's lines on the page, where they survive a fault of the engine: index.html shows them then, with what is to come

@@ -124,7 +124,6 @@ pub(crate) fn view(engine: &Engine, past: Past<'_>, tails: &mut Tails) -> View {
     let seen = world.view();
     let (groups, partitions) = (groups::groups(world), partitions(world, &seen, past, tails));
     let clients = seen.clients.iter().map(|it| client(it, &seen, &groups, engine.is_to_consume(&it.name))).collect();
-    let at_admin = |it: &seen::Message| it.from == *ADMIN || it.to == *ADMIN;
     View {
         time_us: seen.clock.0,
         event: seen.event,
@@ -148,7 +147,7 @@ pub(crate) fn view(engine: &Engine, past: Past<'_>, tails: &mut Tails) -> View {
             .map(|(a, b)| (a.to_string(), b.to_string()))
             .collect(),
         delays: seen.delays.iter().map(|(a, b, us)| (a.to_string(), b.to_string(), *us)).collect(),
-        messages: seen.messages.iter().filter(|it| !at_admin(it)).map(message).collect(),
+        messages: messages(&seen.messages),
         timers: seen.timers.iter().filter(|it| it.process != *ADMIN).map(|it| timer(it, world)).collect(),
         checks: seen
             .checks
@@ -532,7 +531,12 @@ fn client(it: &seen::Client, seen: &seen::View, groups: &[Group], is_to_consume:
     }
 }
 
-fn message(it: &seen::Message) -> Message {
+/// What is on its way between those whom a person sees.
+pub(crate) fn messages(seen: &[seen::Message]) -> Vec<Message> {
+    seen.iter().filter(|it| it.from != *ADMIN && it.to != *ADMIN).map(message).collect()
+}
+
+pub(crate) fn message(it: &seen::Message) -> Message {
     let (what, is_answer) = match it.what {
         MessageKind::Request(api, _) => (api.name(), false),
         MessageKind::Response(api, _) => (api.name(), true),

@@ -68,9 +68,12 @@ pub(crate) struct Group {
     pub(crate) shares: Vec<Share>,
     /// For how long its partitions were read by nobody since it had them all, added up, in µs.
     pub(crate) paused_us: u64,
-    /// The member that came last, and what of that passed since.
+    /// The member that came last, when, and what of that passed since.
     pub(crate) newcomer: Option<String>,
+    pub(crate) newcomer_at_us: u64,
     pub(crate) paused_since_newcomer_us: u64,
+    /// What stands still now, for whom; once nothing does, what the newcomer had stand still.
+    pub(crate) stands: String,
     /// Who holds back what, in sentences.
     pub(crate) holds: Vec<String>,
 }
@@ -118,6 +121,9 @@ pub(crate) struct Share {
     /// Since when nobody reads it, though somebody did before, in µs; and for how long that was so in all.
     pub(crate) paused_since_us: Option<u64>,
     pub(crate) paused_us: u64,
+    /// What of that passed since the newcomer came, and who gave it up for it.
+    pub(crate) paused_since_newcomer_us: u64,
+    pub(crate) freed_by: Option<String>,
 }
 
 impl Share {

@@ -2,10 +2,16 @@
 #![cfg(target_family = "wasm")]
 
 use leptos::prelude::document;
+use leptos::web_sys::js_sys::Function;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use web::Lab;
 
 wasm_bindgen_test_configure!(run_in_browser);
+
+/// It draws nothing.
+fn painter() -> Function {
+    Function::new_no_args("")
+}
 
 #[wasm_bindgen_test]
 fn mounting_replaces_the_skeleton_by_the_room() {
@@ -14,7 +20,7 @@ fn mounting_replaces_the_skeleton_by_the_room() {
     lab.set_text_content(Some("Loading the engine …"));
     document().body().unwrap().append_child(&lab).unwrap();
     leptos::prelude::window().location().set_hash("three").unwrap();
-    web::mount().unwrap();
+    web::mount(painter()).unwrap();
     assert_eq!(document().get_element_by_id("engine").unwrap().text_content().unwrap(), web::version());
     assert!(document().query_selector("[data-partition='orders-0'] [data-replica='b3']").unwrap().is_some());
     lab.remove();
@@ -22,7 +28,7 @@ fn mounting_replaces_the_skeleton_by_the_room() {
 
 #[wasm_bindgen_test]
 fn a_page_without_the_skeleton_is_an_error() {
-    assert!(web::mount().is_err());
+    assert!(web::mount(painter()).is_err());
 }
 
 #[wasm_bindgen_test]

@@ -12,7 +12,8 @@ use anyhow::{Context, Result, ensure};
 
 /// Files that are served almost as they are, from the project's folder `web` but for the first page; what is loaded by others with
 /// its version comes before them.
-const STATIC: [&str; 9] = [
+const STATIC: [&str; 10] = [
+    "ink.js",
     "share.js",
     "embed.js",
     "vivarium-lab.js",
@@ -24,22 +25,23 @@ const STATIC: [&str; 9] = [
     "embed.html",
 ];
 /// Those that are asked for with their version, besides the engine's.
-const VERSIONED: [&str; 2] = ["share.js", "embed.js"];
+const VERSIONED: [&str; 3] = ["ink.js", "share.js", "embed.js"];
 /// What answers without a network, and with which files: those of the lab itself.
 const WORKER: &str = "sw.js";
-const KEPT: [&str; 8] =
-    ["index.html", "style.css", "icon.svg", "manifest.webmanifest", SCRIPT, PARTS, "share.js", "embed.js"];
+const KEPT: [&str; 9] =
+    ["index.html", "style.css", "icon.svg", "manifest.webmanifest", SCRIPT, PARTS, "ink.js", "share.js", "embed.js"];
 /// Types for those who write programs; nobody's browser loads them.
 const ELEMENT_TYPES: &str = "vivarium-lab.d.ts";
 const STAMP: &str = "target/wasm/bundle.stamp";
 /// What [`rewrite`] runs.
-const PASSES: [&str; 12] = [
+const PASSES: [&str; 13] = [
     "body.rs",
     "classes.rs",
     "glue.rs",
     "linked.rs",
     "locals.rs",
     "main.rs",
+    "odds.rs",
     "order.rs",
     "pack.rs",
     "parts.rs",

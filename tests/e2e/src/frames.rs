@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::Browser;
@@ -13,18 +13,18 @@ use crate::Browser;
 pub struct Frames(Vec<f64>);
 
 impl Frames {
-    /// Of the thread that fires animation frames: the tasks from the one that fires a frame up to the next such, between
-    /// the page's `console.timeStamp("begin")` and `("end")`.
+    /// Of the page's own thread, which says `console.timeStamp("begin")` and `("end")`, and between these: the tasks from one that fires
+    /// an animation frame up to the next such. (Workers have animation frames, too.)
     pub fn of(trace: &[Value]) -> Result<Frames> {
         let stamp = |word: &str| {
             let found = trace.iter().find(|it| it["name"] == "TimeStamp" && it["args"]["data"]["message"] == word);
-            found.and_then(|it| it["ts"].as_f64()).with_context(|| format!("no time stamp `{word}` in the trace"))
+            found.with_context(|| format!("no time stamp `{word}` in the trace"))
         };
-        let (begin, end) = (stamp("begin")?, stamp("end")?);
         let begins = |it: &&Value| it["name"] == "FireAnimationFrame";
         let thread = |it: &Value| (it["pid"].as_i64(), it["tid"].as_i64());
-        let main = trace.iter().rev().find(begins).map(thread).context("no animation frame in the trace")?;
         let at = |it: &Value| it["ts"].as_f64().unwrap_or_default();
+        let (begin, end) = (stamp("begin")?, stamp("end")?);
+        let (main, begin, end) = (thread(begin), at(begin), at(end));
         let of_main = || trace.iter().filter(|it| thread(it) == main && (begin..end).contains(&at(it)));
         let mut fired: Vec<f64> = of_main().filter(begins).map(at).collect();
         let mut tasks: Vec<&Value> = of_main().filter(|it| it["name"] == "RunTask").collect();
@@ -45,6 +45,7 @@ impl Frames {
             }
         }
         work.extend(frame);
+        ensure!(!work.is_empty(), "no animation frame of the page in the trace");
         work.sort_by(f64::total_cmp);
         Ok(Frames(work))
     }
@@ -140,8 +141,7 @@ mod tests {
     #[test]
     fn a_frame_is_its_task_and_those_after_it() {
         let event = |name: &str, tid: i64, ts: i64, dur: i64| json!({ "name": name, "pid": 1, "tid": tid, "ts": ts, "dur": dur * 2, "tdur": dur });
-        let stamp =
-            |word: &str, ts: i64| json!({ "name": "TimeStamp", "ts": ts, "args": { "data": { "message": word } } });
+        let stamp = |word: &str, ts: i64| json!({ "name": "TimeStamp", "pid": 1, "tid": 1, "ts": ts, "args": { "data": { "message": word } } });
         let trace = [
             stamp("begin", 0),
             stamp("end", 40_000),
@@ -153,6 +153,7 @@ mod tests {
             event("FireAnimationFrame", 1, 27_000, 1_000),
             event("RunTask", 1, 26_000, 3_000),
             event("RunTask", 1, 50_000, 3_000),
+            event("FireAnimationFrame", 2, 20_000, 1_000),
         ];
         let frames = Frames::of(&trace).unwrap();
         assert_eq!((frames.count(), frames.permille(0), frames.permille(1_000)), (2, 3.0, 4.5));

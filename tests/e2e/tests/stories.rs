@@ -166,7 +166,7 @@ fn a_story_fits_a_phone_and_a_desk_in_both_schemes() -> Result<()> {
         for (width, height) in [(390, 844), (1440, 900), (3840, 2160)] {
             browser.view(width, height, scheme)?;
             browser.run("await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")?;
-            let wide = browser.run("return document.documentElement.scrollWidth - innerWidth")?;
+            let wide = browser.run(&format!("return document.documentElement.scrollWidth - {width}"))?;
             ensure!(wide.as_i64().is_some_and(|it| it <= 0), "{width} px: {wide} px too wide");
             browser.screenshot(&format!("story-{width}-{}", scheme.name()))?;
         }

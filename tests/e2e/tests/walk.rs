@@ -15,7 +15,7 @@ fn look(browser: &Browser, name: &str, pictures: bool) -> Result<()> {
         for scheme in [Scheme::Light, Scheme::Dark] {
             browser.view(width, height, scheme)?;
             browser.run("await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")?;
-            let wide = browser.run("return document.documentElement.scrollWidth - innerWidth")?;
+            let wide = browser.run(&format!("return document.documentElement.scrollWidth - {width}"))?;
             ensure!(wide.as_i64().is_some_and(|it| it <= 0), "{name}, {width} px: {wide} px too wide");
             let cut = browser.run(
                 "return [...document.querySelectorAll('#lesson p, #lesson button, #lesson h2')]

@@ -12,14 +12,6 @@ use super::ticks::up;
 use crate::look;
 
 impl Engine {
-    /// How many µs pass, if that is all that a line says.
-    pub(crate) fn passes(line: &str) -> Option<u64> {
-        match *Scenario::parse(line).ok()?.steps {
-            [(_, Step::Run(time))] => Some(time.0),
-            _ => None,
-        }
-    }
-
     /// The steps that a line of the scenario language says, or what is wrong with it.
     pub(crate) fn steps(line: &str) -> Result<Vec<(usize, Step)>, String> {
         let scenario = Scenario::parse(line)

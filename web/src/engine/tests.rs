@@ -355,10 +355,6 @@ fn a_search_stops_where_it_came() {
 
 #[test]
 fn time_passes_in_slices() {
-    assert_eq!(
-        [Engine::passes("run 5m"), Engine::passes("kill b1"), Engine::passes("run 5m\nrun 1s")],
-        [Some(300_000_000), None, None]
-    );
     let (mut sliced, mut whole) = (room(), room());
     sliced.expect(Until::Time(2_000_000));
     let mut slices = 1;
@@ -369,6 +365,42 @@ fn time_passes_in_slices() {
     whole.act("run 2s").unwrap();
     assert_eq!(sliced.clock(), whole.clock());
     assert!(sliced.view() == whole.view());
+}
+
+/// They looped in one task: the tab was frozen until it ended, if it did.
+#[test]
+fn a_line_that_waits_long_is_waited_for_in_slices() {
+    let mut engine = room();
+    let slow = [
+        ("run 5m", (Until::Time(300_000_000), false)),
+        ("run until acked p1 999999999 within 600m", (Until::Holds(36_000_000_000), false)),
+        ("run to event 999999999", (Until::Event(999_999_999), false)),
+    ];
+    for (line, far) in slow {
+        assert_eq!(engine.far(line), Some(far), "{line}");
+        engine.expect(far.0);
+        let before = engine.clock();
+        assert!(engine.waits() && engine.search(|| false).is_none() && engine.clock() > before, "{line}");
+        engine.give_up();
+    }
+    let at = engine.clock() + 3_600_000_000;
+    assert_eq!(engine.far(&format!("at {at}us kill b1")), Some((Until::Time(3_600_000_000), true)));
+    for line in ["kill b1", "run 5m\nrun 1s", "run 5s", "run until acked p1 1", "run to event 1"] {
+        assert_eq!(engine.far(line), None, "{line}");
+    }
+    // What comes is seen when it does, and what does not is said.
+    let wanted = engine.history().world().events() + 30_000;
+    for (line, word) in [
+        ("run until acked p1 1 within 600m", ""),
+        (&*format!("run to event {wanted}"), ""),
+        ("run until acked p1 999999999 within 91s", "not within 91s"),
+    ] {
+        let (until, _) = engine.far(line).unwrap();
+        engine.expect(until);
+        let said = engine.search(|| true).unwrap();
+        assert!(said.starts_with(word), "{line}: {said}");
+    }
+    assert!(engine.history().world().events() >= wanted);
 }
 
 #[test]
@@ -655,4 +687,21 @@ fn the_files_in_sight_are_the_leaders_unless_somebody_chose() {
     (files.broker, files.is_chosen) = ("b1".to_owned(), true);
     files.settle(&engine.view());
     assert_eq!(files.broker, "b1", "what somebody chose stays");
+}
+
+/// In frames in which nothing else is looked at, what moves is where a whole look has it.
+#[test]
+fn a_glance_sees_what_moves_as_a_look_does() {
+    let mut engine = Engine::new(ROOM).unwrap();
+    engine.seek(100);
+    let mut view = engine.view();
+    let mut moving = 0;
+    for _ in 0..200 {
+        engine.step();
+        engine.glance(&mut view);
+        let whole = engine.view();
+        assert_eq!((view.time_us, &view.messages), (whole.time_us, &whole.messages));
+        moving += whole.messages.len();
+    }
+    assert!(moving > 0);
 }

@@ -1,6 +1,7 @@
 //! What is worth a mark on the timeline, branch by branch; and when brokers ended.
 
 use sim::World;
+use sim::narration::Last;
 
 use super::{Engine, MOST};
 
@@ -90,6 +91,9 @@ impl Engine {
 
     /// Marks what the last event was, if it is a new one.
     pub(super) fn note_ticks(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(&self.history);
+        }
         let world = self.history.world();
         let (event, last) = (world.events(), world.last());
         let Some(ticks) = self.ticks.get_mut(self.history.current()) else { return };
@@ -98,29 +102,18 @@ impl Engine {
         }
         ticks.known = event;
         ticks.note_up(event, up(world));
-        let serves = last.node_events.iter().any(|it| matches!(it, node::Event::Started));
-        let retry = last.client_events.iter().any(|it| matches!(it, client::Event::BatchRetried { .. }));
-        let ack = last.client_events.iter().any(|it| matches!(it, client::Event::BatchAcked { .. }));
-        let isr = |it: &node::Event| matches!(it, node::Event::Isr { .. } | node::Event::Leads { .. });
-        let isr = last.node_events.iter().any(isr);
-        let cut = last.node_events.iter().any(|it| matches!(it, node::Event::Truncated { .. }));
         let quorum_epoch = world.checks().quorum_epoch();
         let elected = quorum_epoch > std::mem::replace(&mut ticks.quorum_epoch, quorum_epoch);
-        let kinds = [
-            (elected, Kind::Election),
-            (serves, Kind::Serves),
-            (cut, Kind::Cut),
-            (isr, Kind::Isr),
-            (retry, Kind::Retry),
-            (ack, Kind::Ack),
-        ];
-        if let Some((_, kind)) = kinds.into_iter().find(|it| it.0) {
+        if let Some(kind) = kind_of(last, elected) {
             ticks.note(Tick { event, kind });
         }
     }
 
     /// Knows what was done since on the branch that is looked at; a new branch has its parent's marks up to where it left.
     pub(super) fn learn_ticks(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(&self.history);
+        }
         for branch in &self.history.branches()[self.ticks.len()..] {
             let inherited = branch.from.and_then(|(parent, event)| {
                 let parent = self.ticks.get(parent)?;
@@ -163,6 +156,25 @@ impl Ticks {
         }
         self.up = up;
     }
+}
+
+/// What an event is worth a mark for, if it is; whoever asks knows whether somebody leads the metadata quorum anew.
+pub(super) fn kind_of(last: &Last, elected: bool) -> Option<Kind> {
+    let serves = last.node_events.iter().any(|it| matches!(it, node::Event::Started));
+    let retry = last.client_events.iter().any(|it| matches!(it, client::Event::BatchRetried { .. }));
+    let ack = last.client_events.iter().any(|it| matches!(it, client::Event::BatchAcked { .. }));
+    let isr = |it: &node::Event| matches!(it, node::Event::Isr { .. } | node::Event::Leads { .. });
+    let isr = last.node_events.iter().any(isr);
+    let cut = last.node_events.iter().any(|it| matches!(it, node::Event::Truncated { .. }));
+    let kinds = [
+        (elected, Kind::Election),
+        (serves, Kind::Serves),
+        (cut, Kind::Cut),
+        (isr, Kind::Isr),
+        (retry, Kind::Retry),
+        (ack, Kind::Ack),
+    ];
+    kinds.into_iter().find(|it| it.0).map(|it| it.1)
 }
 
 /// Which brokers run, a bit each.

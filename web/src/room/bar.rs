@@ -20,7 +20,7 @@ const UNTIL: [(&str, &str, Until); 5] = [
 ];
 
 /// The keys: key, what it does.
-const KEYS: [(&str, &str); 17] = [
+const KEYS: [(&str, &str); 18] = [
     ("Space", "play or pause"),
     ("→", "one step"),
     ("←", "one step back"),
@@ -36,6 +36,7 @@ const KEYS: [(&str, &str); 17] = [
     ("d", "drop the chosen message"),
     ("/", "type an action"),
     ("s", "share, or export"),
+    ("t", "space-time: every message, time downward"),
     ("Esc", "leave a field, select nothing"),
     ("?", "this list"),
 ];

@@ -3,11 +3,7 @@
 use super::motion::Motion;
 use super::state::Room;
 use super::terminal;
-use crate::engine::{Engine, Until};
 use crate::lanes::Wish;
-
-/// So much virtual time passes at once, in µs. More takes the page so long that it would stand still: it passes frame by frame.
-const AT_ONCE_US: u64 = 90_000_000;
 
 impl Room {
     /// Leaves the run's text on the page for the case of a fault, with what is to be done next, and how late it is.
@@ -61,9 +57,16 @@ impl Room {
         let Some(last) = lines.last() else { return false };
         // If the engine stops at a fault within it, nothing is left to write it down.
         self.leave(&format!("{}\n", lines.join("\n")));
-        if let Some(us) = Engine::passes(last).filter(|it| *it > AT_ONCE_US) {
-            inner.scene.borrow_mut().write(last, None);
-            self.go(Motion::Until(Until::Time(us)));
+        let far = inner.lanes.borrow_mut().shown.engine.far(last);
+        if let Some((until, is_before)) = far {
+            if is_before {
+                inner.lanes.borrow_mut().put_first(Wish::Line(last.clone()));
+            } else {
+                inner.scene.borrow_mut().write(last, None);
+                terminal::keep(last);
+            }
+            self.go(Motion::Until(until));
+            self.say_later();
             return true;
         }
         let done = inner.lanes.borrow_mut().act(wish);

@@ -2,10 +2,15 @@
 
 use leptos::prelude::{document, window};
 use leptos::web_sys::Element;
+use leptos::web_sys::js_sys::Function;
 
 use super::canvas::Canvas;
+use super::motion::now_ms;
 use super::scene::Scene;
-use super::{bar, faults, files, groups, lesson, log, quorum, said, side, stage, story, terminal, timeline, zookeeper};
+use super::turns::Turns;
+use super::{
+    bar, faults, files, groups, lesson, log, quorum, said, side, spacetime, stage, story, terminal, timeline, zookeeper,
+};
 use crate::draw::{Drawing, Shape, pixels};
 
 /// Below this width the room is one column, as style.css has it.
@@ -14,51 +19,48 @@ const NARROW: &str = "(max-width: 1020px)";
 /// A part of the room as a function of the scene.
 type Part = fn(&Scene) -> Vec<Shape>;
 
-/// Frames until all parts had their turn.
-const ROUND: u32 = 32;
-/// Every so many frames, from one on.
-const fn every(frames: u32, from: u32) -> u32 {
-    let (mut turns, mut at) = (0, from);
-    while at < ROUND {
-        turns |= 1 << at;
-        at += frames;
-    }
-    turns
-}
-/// When the logs' canvas is drawn: in every other frame, and no part in those.
-const LOGS: u32 = every(2, 1);
-/// When it is looked at where on the page the canvases have to draw, and in which colours.
-const SETTLE: u32 = every(32, 0);
-/// When marks of the timeline, the quorum's logs and a partition's files are looked at: when they are drawn.
-pub(crate) const TIME: u32 = every(16, 10);
-pub(crate) const QUORUM: u32 = every(32, 30);
-pub(crate) const FILES: u32 = every(32, 26);
-pub(crate) const MODEL: u32 = every(16, 2);
+/// Every so many frames it is looked at where on the page the canvases have to draw, and in which colours.
+const SETTLES: u32 = 32;
+/// In every other frame the logs' canvas is drawn, and no part.
+const LOGS: u32 = 1 << 31;
+const SETTLE: u32 = 1 << 30;
 
-/// The parts by the ids of their elements, and while time passes, in which frames of a round each is drawn, a bit each: what moves is
-/// on the canvases, and nobody reads digits at sixty a second. No two that cost something share a frame.
-const PARTS: [(&str, Part, u32); 16] = [
-    ("clocks", bar::clocks, every(4, 2)),
-    ("lesson", lesson::draw, every(8, 2)),
-    ("quorum", quorum::draw, QUORUM),
-    ("groups", groups::draw, every(16, 2)),
-    ("folder", files::draw, FILES),
-    ("told", story::told, every(8, 2)),
-    ("faults", faults::draw, every(16, 14)),
-    ("why", story::placement, every(8, 2)),
-    ("cluster", stage::draw, every(8, 0)),
-    ("logs", log::draw, every(8, 4)),
-    ("side", side::draw, every(16, 6)),
-    ("time", timeline::draw, TIME),
-    ("lines", terminal::lines, every(8, 2)),
-    ("help", bar::help, every(8, 2)),
-    ("said", said::draw, every(32, 18)),
-    ("zookeeper", zookeeper::draw, MODEL),
+/// The parts by the ids of their elements, and every how many frames each is due while time passes.
+const PARTS: [(&str, Part, u32); 17] = [
+    ("clocks", bar::clocks, 4),
+    ("lesson", lesson::draw, 8),
+    (QUORUM, quorum::draw, 32),
+    ("groups", groups::draw, 16),
+    (FILES, files::draw, 32),
+    (SPACETIME, spacetime::draw, 32),
+    ("told", story::told, 8),
+    ("faults", faults::draw, 16),
+    ("why", story::placement, 8),
+    ("cluster", stage::draw, 8),
+    ("logs", log::draw, 8),
+    ("side", side::draw, 16),
+    (TIME, timeline::draw, 16),
+    ("lines", terminal::lines, 8),
+    ("help", bar::help, 8),
+    ("said", said::draw, 32),
+    (MODEL, zookeeper::draw, 16),
 ];
+/// Those for which something has to be looked at: that is done when they are drawn.
+pub(crate) const TIME: &str = "time";
+pub(crate) const QUORUM: &str = "quorum";
+pub(crate) const FILES: &str = "folder";
+pub(crate) const MODEL: &str = "zookeeper";
+pub(crate) const SPACETIME: &str = "spacetime";
+
+/// True if it is this part's turn.
+pub(crate) fn is_turn_of(part: &str, turn: u32) -> bool {
+    PARTS.iter().position(|it| it.0 == part).is_some_and(|it| turn & 1 << it != 0)
+}
 
 /// All drawings of the room.
 pub(crate) struct Drawings {
-    parts: Vec<(Drawing, Part, u32)>,
+    parts: Vec<(Drawing, Part)>,
+    turns: Turns,
     canvas: Canvas,
     glass: Element,
     frames: u32,
@@ -73,16 +75,17 @@ pub(crate) struct Drawings {
 
 impl Drawings {
     /// Drawings in the page, once its frame is there. An error names what is missing.
-    pub(crate) fn new() -> Result<Drawings, String> {
+    pub(crate) fn new(painter: Function) -> Result<Drawings, String> {
         let element = |id: &str| document().get_element_by_id(id).ok_or_else(|| format!("the room has no #{id}"));
         let mut parts = Vec::new();
-        for (id, part, turns) in PARTS {
-            parts.push((Drawing::new(element(id)?), part, turns));
+        for (id, part, _) in PARTS {
+            parts.push((Drawing::new(element(id)?), part));
         }
         let glass = element("glass")?;
         Ok(Drawings {
             parts,
-            canvas: Canvas::new(glass.clone(), "canvas", "canvas-logs")?,
+            turns: Turns::new(PARTS.iter().map(|it| it.2)),
+            canvas: Canvas::new(painter, glass.clone(), "canvas", "canvas-logs")?,
             glass,
             frames: 0,
             flies: false,
@@ -102,50 +105,66 @@ impl Drawings {
         self.is_other = true;
     }
 
-    /// Whose turn it is in the next frame, a bit of a round; while time stands still, or begins to pass, everybody's.
+    /// Whose turn it is in the next frame, a bit each; while time stands still, or begins to pass, everybody's.
     pub(crate) fn turn(&self, scene: &Scene) -> u32 {
+        let frame = self.frames.wrapping_add(1);
         if self.is_other || !self.flies || !scene.flies() {
             u32::MAX
         } else if self.waits {
             0
+        } else if !frame.is_multiple_of(2) {
+            LOGS
+        } else if frame.is_multiple_of(SETTLES) {
+            SETTLE | self.turns.now()
         } else {
-            1 << (self.frames.wrapping_add(1) % ROUND)
+            self.turns.now()
         }
     }
 
     /// True if elements are patched in the next frame while others are left alone.
     pub(crate) fn patches(&self, scene: &Scene) -> bool {
         let turn = self.turn(scene);
-        turn != u32::MAX && turn & !LOGS != 0
+        turn != u32::MAX && turn & !(LOGS | SETTLE) != 0
+    }
+
+    /// True if the next frame shows logs: it is not one in which elements are patched, so there is time to look at everything, and the
+    /// parts that follow are of that moment.
+    pub(crate) fn looks(&self, scene: &Scene) -> bool {
+        self.turn(scene) & LOGS != 0
     }
 
     /// Draws the parts whose turn it is, and on the canvases; while time stands still, all.
     pub(crate) fn show(&mut self, scene: &Scene) {
-        let turn = self.turn(scene);
+        let begins = scene.flies() && !self.flies;
+        let turn = if begins { 0 } else { self.turn(scene) };
         if self.flies != scene.flies() {
             self.flies = scene.flies();
             self.frames = 0;
             self.canvas.appear(self.flies);
+            // What the canvases have is in sight a frame later: until then the elements stay.
+            self.is_other |= self.flies;
+        } else if std::mem::take(&mut self.is_other) {
+            self.frames = SETTLES - 2;
         }
         // Before anything is patched, so that nothing is laid out for it but what has just begun.
-        if self.flies && (turn & SETTLE != 0 || self.canvas.is_lost(scene)) {
+        if self.flies && (begins || turn & SETTLE != 0 || self.canvas.is_lost(scene)) {
             self.canvas.settle(scene);
         }
-        if std::mem::take(&mut self.is_other) {
-            self.frames = ROUND - 2;
-        }
-        self.waits = false;
-        self.waited = turn == 0;
+        self.waited = std::mem::take(&mut self.waits);
         if !self.waited {
             self.frames = self.frames.wrapping_add(1);
-            for (drawing, part, turns) in &mut self.parts {
-                if *turns & turn != 0 {
-                    drawing.show(part(scene));
-                }
+        }
+        for (index, (drawing, part)) in self.parts.iter_mut().enumerate().filter(|it| turn & 1 << it.0 != 0) {
+            let begun = now_ms();
+            let changes = drawing.show(part(scene));
+            // Where all is drawn anew it costs what it does not later.
+            if turn != u32::MAX {
+                self.turns.learn(index, now_ms() - begun, changes);
             }
         }
+        self.turns.pass(turn);
         if self.flies {
-            self.canvas.show(scene, turn & LOGS != 0);
+            self.canvas.show(scene, begins || turn & LOGS != 0);
         }
     }
 

@@ -1,8 +1,9 @@
 //! What is on its way between processes: as elements while time stands still, on the canvas while it passes.
 
-use super::canvas::Pen;
+use super::canvas::STAMPS as FIRST;
 use super::grouped;
 use super::labels::Labels;
+use super::pen::{Align, Colour, Font, Pen};
 use super::plan::{Plan, beside, point};
 use super::scene::{Scene, Selection};
 use super::stage::{Spot, says, spots, way};
@@ -119,7 +120,7 @@ fn envelope(scene: &Scene, message: &Message, (x, y): (f64, f64), named: Option<
 }
 
 /// The same on the canvas.
-pub(crate) fn paint(scene: &Scene, plan: Plan, spots: &[Spot<'_>], pen: &Pen) {
+pub(crate) fn paint(scene: &Scene, plan: Plan, spots: &[Spot<'_>], pen: &mut Pen) {
     let drawn = drawn(scene);
     let count = drawn.len();
     let mut labels = Labels::beside(spots);
@@ -130,48 +131,48 @@ pub(crate) fn paint(scene: &Scene, plan: Plan, spots: &[Spot<'_>], pen: &Pen) {
             if count <= NAMED
                 && let Some((x, y)) = name_place(message, &name, (x, y), &mut labels)
             {
-                pen.voice(&pen.ink.stage_fonts[0], &pen.ink.text, "center");
+                pen.voice(Font::Stage, Colour::Text, Align::Center);
                 pen.say_over(&name, x, y);
             }
         }
     }
     let more = count.saturating_sub(PAINTED);
     if more > 0 {
-        pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, "right");
+        pen.voice(Font::Tiny, Colour::Dim, Align::Right);
         pen.say(&format!("{} more on their way", grouped(more as u64)), plan.size().0, 8.0, 200.0);
     }
 }
 
 /// A request, an answer, and the end of a connection, as index.html's glyphs have them.
-pub(crate) const STAMPS: [fn(&Pen); 3] = [|pen| stamp(pen, false), |pen| stamp(pen, true), stamp_end];
+pub(crate) const STAMPS: [fn(&mut Pen); 3] = [|pen| stamp(pen, false), |pen| stamp(pen, true), stamp_end];
 /// Width and height of each.
 pub(crate) const STAMP: (f64, f64) = (20.0, 16.0);
 
-fn stamp(pen: &Pen, is_answer: bool) {
-    let ink = &pen.ink;
-    let (inside, outside) = if is_answer { (&ink.glass, &ink.act) } else { (&ink.act, &ink.glass) };
+fn stamp(pen: &mut Pen, is_answer: bool) {
+    let (inside, outside) = if is_answer { (Colour::Glass, Colour::Act) } else { (Colour::Act, Colour::Glass) };
     pen.begin();
     pen.rect(-8.2, -5.7, 16.4, 11.4, 2.0);
     pen.fill(inside);
-    pen.edge(&ink.act, 1.6);
+    pen.edge(Colour::Act, 1.6);
     pen.begin();
     pen.line(&[(-6.1, -2.8), (0.0, 1.2), (6.1, -2.8)]);
     pen.edge(outside, 1.3);
 }
 
-fn stamp_end(pen: &Pen) {
+fn stamp_end(pen: &mut Pen) {
     pen.begin();
     pen.line(&[(-5.0, -5.0), (5.0, 5.0)]);
     pen.line(&[(5.0, -5.0), (-5.0, 5.0)]);
-    pen.edge(&pen.ink.harm, 2.2);
+    pen.edge(Colour::Harm, 2.2);
 }
 
-fn paint_message(scene: &Scene, message: &Message, (x, y): (f64, f64), pen: &Pen) {
-    pen.put(if message.what == CLOSED { 2 } else { usize::from(message.is_answer) }, x, y);
+fn paint_message(scene: &Scene, message: &Message, (x, y): (f64, f64), pen: &mut Pen) {
+    let stamp = if message.what == CLOSED { 2 } else { usize::from(message.is_answer) };
+    pen.put(FIRST + stamp, x, y, STAMP);
     if is_chosen(scene, message) {
         pen.begin();
         pen.rect(x - 14.0, y - 11.0, 28.0, 22.0, 4.0);
-        pen.edge(&pen.ink.act, 2.0);
+        pen.edge(Colour::Act, 2.0);
     }
 }
 

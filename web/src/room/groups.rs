@@ -9,10 +9,31 @@ use crate::view::{Group, Member, Share, State};
 /// An offset, or a number of them, of a partition; nothing if it is not known.
 type Sum = fn(&Share) -> Option<i64>;
 
+/// How much is told of a group.
+#[derive(Clone, Copy)]
+pub(crate) enum Detail {
+    /// All of it, at a time, in µs; without the lag if that is to be bet on.
+    Full { now_us: u64, hides_lag: bool },
+    /// Who has what; and for how long each partition was paused, unless that is to be bet on.
+    Lane { is_bet: bool },
+}
+
+/// How a cell can look: its class, and what that says of the member and the partition.
+const LOOKS: [(&str, &str); 5] = [
+    ("has", "has it"),
+    ("has frozen", "has it, and stands still"),
+    ("has twice", "believes to have it, as another one does"),
+    ("frees", "gives it up, and reads it no more"),
+    ("awaits", "waits for it"),
+];
+
 /// The view: the groups of the room, or of its lanes beside each other.
 pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let mut shapes = if scene.lanes.iter().all(|it| it.groups.is_empty()) { Vec::new() } else { lanes::draw(scene) };
-    shapes.extend(scene.view.groups.iter().map(|it| section(scene, it)));
+    // As long as a story of lanes is followed, they say it all.
+    if !lesson::is_of_lanes(scene) {
+        shapes.extend(scene.view.groups.iter().map(|it| section(scene, it)));
+    }
     shapes
 }
 
@@ -25,10 +46,13 @@ fn section(scene: &Scene, group: &Group) -> Shape {
             .set("tabindex", "0")
             .set("role", "group")
             .set("aria-label", format!("Members and partitions of {}", group.name))
-            .with([table(group, Some(scene.view.time_us), lesson::asks(scene, "’s lag"))]),
+            .with([table(
+                group,
+                Detail::Full { now_us: scene.view.time_us, hides_lag: lesson::asks(scene, "’s lag") },
+            )]),
     );
     shapes.extend(holds(group));
-    shapes.push(legend());
+    shapes.push(legend(&[group]));
     shapes.push(
         classed("p", "deeds")
             .with([classed("button", "deed")
@@ -70,30 +94,45 @@ pub(crate) fn about(group: &Group) -> String {
 }
 
 /// The figure that compares protocols: for how long partitions were read by nobody.
-pub(crate) fn paused(group: &Group) -> Shape {
+fn paused(group: &Group) -> Shape {
     let now = group.shares.iter().filter(|it| it.paused_since_us.is_some()).count();
-    let words = format!("{} partition-seconds paused", seconds(group.paused_us));
-    let mut more = String::new();
+    let mut more = " partition-seconds paused".to_owned();
     if let Some(newcomer) = &group.newcomer {
-        more.push_str(&format!(" · {} since {newcomer} came", seconds(group.paused_since_newcomer_us)));
+        more.push_str(&format!(" since {newcomer} came, {} in all", seconds(tenths(group.paused_us))));
     }
     if now > 0 {
         more.push_str(&format!(" · {now} now"));
     }
     classed("span", if now > 0 { "paused harm" } else { "paused" })
         .set("title", "for how long the group’s partitions were read by nobody, added up")
-        .with([shape("b").say(words), text(more)])
+        .with([shape("b").say(seconds(tenths(group.paused_since_newcomer_us))), text(more)])
 }
 
-/// 1 240 000 → "1.24".
-pub(crate) fn seconds(us: u64) -> String {
-    format!("{}.{:02}", grouped(us / 1_000_000), us / 10_000 % 100)
+/// In tenths of a second, rounded.
+pub(crate) fn tenths(us: u64) -> u64 {
+    (us + 50_000) / 100_000
 }
 
-/// Members by partitions; with a time in full, without one only who has what.
-/// What somebody is asked to bet on is not among the sums yet.
-pub(crate) fn table(group: &Group, now_us: Option<u64>, hides_lag: bool) -> Shape {
-    let full = now_us.is_some();
+/// 12 → "1.2".
+pub(crate) fn seconds(tenths: u64) -> String {
+    format!("{}.{}", grouped(tenths / 10), tenths % 10)
+}
+
+/// For how long each partition was paused since the newcomer came, in tenths of a second. What is lost in rounding goes over to the
+/// next: they add up to what is told of all together.
+pub(crate) fn pauses(group: &Group) -> Vec<u64> {
+    let (mut sum, mut told) = (0, 0);
+    let next = |it: &Share| {
+        sum += it.paused_since_newcomer_us;
+        let own = tenths(sum) - told;
+        told += own;
+        own
+    };
+    group.shares.iter().map(next).collect()
+}
+
+/// Members by partitions.
+pub(crate) fn table(group: &Group, detail: Detail) -> Shape {
     let mut heads = vec![shape("th").set("scope", "col").say("member")];
     let topic = |it: &Share| it.partition.rsplit_once('-').map_or(String::new(), |it| it.0.to_owned());
     let alone = group.shares.first().map(topic).filter(|first| group.shares.iter().all(|it| topic(it) == *first));
@@ -105,31 +144,67 @@ pub(crate) fn table(group: &Group, now_us: Option<u64>, hides_lag: bool) -> Shap
         let told = if is_idle { format!("{}: nobody reads it", share.partition) } else { share.partition.clone() };
         heads.push(classed("th", class).named(&share.partition).set("scope", "col").set("title", told).say(words));
     }
-    if full {
-        heads.extend(["epoch", "state"].map(|it| shape("th").set("scope", "col").say(it)));
-        heads.push(shape("td"));
+    let head = |it: &'static str| shape("th").set("scope", "col").say(it);
+    match detail {
+        Detail::Full { .. } => heads.extend([head("epoch"), head("state"), shape("td")]),
+        Detail::Lane { .. } => heads.push(head("state")),
     }
-    let rows = group.members.iter().map(|it| member_row(group, it, now_us));
+    let rows = group.members.iter().map(|it| member_row(group, it, detail));
     let mut table = classed("table", "shares")
         .with([shape("thead").with([shape("tr").with_all(heads)]), shape("tbody").with_all(rows.collect())]);
     if let Some(topic) = alone {
         table.children.insert(0, shape("caption").say(format!("partitions of {topic}")));
     }
-    // Nobody has read anything: there is nothing to add up.
-    if full && !group.shares.is_empty() {
-        let sums: [(&str, Sum); 4] = [
-            ("committed", |it| it.committed),
-            ("position", |it| it.position),
-            ("high watermark", |it| Some(it.end)),
-            ("lag", Share::lag),
-        ];
-        let rows = sums.into_iter().take(if hides_lag { 3 } else { 4 }).map(|(name, of)| sum_row(group, name, of));
-        table.children.push(shape("tfoot").with_all(rows.collect()));
+    let sums: [(&str, Sum); 4] = [
+        ("committed", |it| it.committed),
+        ("position", |it| it.position),
+        ("high watermark", |it| Some(it.end)),
+        ("lag", Share::lag),
+    ];
+    let rows = match detail {
+        // Nobody has read anything: there is nothing to add up.
+        _ if group.shares.is_empty() => Vec::new(),
+        Detail::Full { hides_lag, .. } => {
+            let sums = sums.into_iter().take(if hides_lag { 3 } else { 4 });
+            sums.map(|(name, of)| sum_row(group, name, of)).collect()
+        }
+        Detail::Lane { is_bet: false } => vec![pauses_row(group)],
+        Detail::Lane { is_bet: true } => Vec::new(),
+    };
+    if !rows.is_empty() {
+        table.children.push(shape("tfoot").with_all(rows));
     }
     table
 }
 
-fn member_row(group: &Group, member: &Member, now_us: Option<u64>) -> Shape {
+/// For how long nobody read each partition, and all of that together.
+fn pauses_row(group: &Group) -> Shape {
+    let cell = |it: &Share, tenths: u64| {
+        let words = if it.paused_since_newcomer_us > 0 { seconds(tenths) } else { "0".to_owned() };
+        shape("td").named(&it.partition).say(words)
+    };
+    let cells = group.shares.iter().zip(pauses(group)).map(|(it, tenths)| cell(it, tenths));
+    let sum = format!("= {}", seconds(tenths(group.paused_since_newcomer_us)));
+    shape("tr")
+        .with([shape("th").set("scope", "row").say("paused, s")])
+        .with_all(cells.collect())
+        .with([shape("td").with([shape("b").say(sum)])])
+}
+
+/// How a member and a partition stand to each other, as one of [`LOOKS`].
+fn look(member: &Member, it: &Share) -> Option<usize> {
+    let frees = it.released_by.as_ref() == Some(&member.client);
+    let owns = it.owners.contains(&member.client);
+    match (owns || frees, frees) {
+        (true, true) => Some(3),
+        (true, false) if it.owners.len() > 1 => Some(2),
+        (true, false) if member.process == State::Paused => Some(1),
+        (true, false) => Some(0),
+        (false, _) => (it.awaited_by.as_ref() == Some(&member.client)).then_some(4),
+    }
+}
+
+fn member_row(group: &Group, member: &Member, detail: Detail) -> Shape {
     let runs = member.process.runs();
     let mut name = shape("th").set("scope", "row").with([classed("button", "line")
         .set("data-do", format!("process:{}", member.client))
@@ -142,37 +217,34 @@ fn member_row(group: &Group, member: &Member, now_us: Option<u64>) -> Shape {
     }
     let mut cells = vec![name];
     for it in &group.shares {
-        let owns = it.owners.contains(&member.client);
-        let frees = it.released_by.as_ref() == Some(&member.client);
-        let (class, word) = match (owns || frees, frees, it.awaited_by.as_ref() == Some(&member.client)) {
-            (true, false, _) if it.owners.len() > 1 => ("has twice", "believes to have it, as another member does"),
-            (true, false, _) if member.process == State::Paused => ("has frozen", "has it, and stands still"),
-            (true, false, _) => ("has", "has it"),
-            (true, true, _) => ("frees", "gives it up"),
-            (false, _, true) => ("awaits", "waits for it"),
-            (false, _, false) => ("", ""),
-        };
         let mut cell = shape("td").named(&it.partition);
-        if !class.is_empty() {
+        if let Some((class, word)) = look(member, it).map(|it| LOOKS[it]) {
             cell = cell.set("class", class).set("title", format!("{} {word}: {}", member.client, it.partition));
             cell.children.push(classed("span", "sr").say(word));
         }
         cells.push(cell);
     }
-    if let Some(now) = now_us {
-        cells.push(shape("td").say(member.epoch.map_or("–".to_owned(), |it| it.to_string())));
-        let mut state = if runs { member.state.clone() } else { member.process.word().to_owned() };
-        if member.process == State::Paused {
-            state = "frozen".to_owned();
+    let mut state = if runs { member.state.clone() } else { member.process.word().to_owned() };
+    if member.process == State::Paused {
+        state = "frozen".to_owned();
+    }
+    if runs && !member.is_counted && member.epoch.is_some() && group.state.is_some() {
+        state.push_str(", and out of the group without knowing");
+    }
+    match detail {
+        Detail::Full { now_us, .. } => {
+            cells.push(shape("td").say(member.epoch.map_or("–".to_owned(), |it| it.to_string())));
+            if let Some(until) = member.poll_until_us.filter(|it| runs && *it > now_us) {
+                state.push_str(&format!(", polls within {}", left(until - now_us)));
+            }
+            cells.push(classed("td", "state").say(state));
+            cells.push(classed("td", "deeds").with_all(deeds(member)));
         }
-        if runs && !member.is_counted && member.epoch.is_some() && group.state.is_some() {
-            state.push_str(", and out of the group without knowing");
+        Detail::Lane { .. } => {
+            let reads = group.shares.iter().any(|it| matches!(look(member, it), Some(0 | 2)));
+            state.push_str(if reads { ", reads" } else { ", reads nothing" });
+            cells.push(classed("td", "state").say(state));
         }
-        if let Some(until) = member.poll_until_us.filter(|it| runs && *it > now) {
-            state.push_str(&format!(", polls within {}", left(until - now)));
-        }
-        cells.push(classed("td", "state").say(state));
-        cells.push(classed("td", "deeds").with_all(deeds(member)));
     }
     shape("tr").named(&member.client).when(!runs, "class", "gone").with_all(cells)
 }
@@ -236,14 +308,20 @@ pub(crate) fn holds(group: &Group) -> Option<Shape> {
         .then(|| classed("ul", "holds").set("aria-label", "Who holds back what").with_all(lines.collect()))
 }
 
-/// What the cells mean.
-pub(crate) fn legend() -> Shape {
-    let key = |(class, words): (&'static str, &'static str)| shape("span").with([classed("i", class), text(words)]);
-    let keys = [
-        ("has", "has it"),
-        ("frees", "gives it up, reads no more"),
-        ("awaits", "waits for it"),
-        ("has frozen", "frozen"),
-    ];
-    classed("p", "legend keys").with(keys.map(key))
+/// What the cells of these groups mean, as far as there are any.
+pub(crate) fn legend(groups: &[&Group]) -> Shape {
+    let key = |class: &'static str, words: &'static str| shape("span").with([classed("i", class), text(words)]);
+    let shares = || groups.iter().flat_map(|it| it.shares.iter().map(move |share| (*it, share)));
+    let is_used = |index: usize| {
+        shares().any(|(group, share)| group.members.iter().any(|member| look(member, share) == Some(index)))
+    };
+    let used = LOOKS.iter().enumerate().filter(|it| is_used(it.0));
+    let mut keys: Vec<Shape> = used.map(|(_, (class, words))| key(class, words)).collect();
+    if shares().any(|it| it.1.paused_since_us.is_some()) {
+        keys.push(key("idle", "nobody reads it"));
+    }
+    if groups.iter().any(|it| it.members.iter().any(|it| it.is_leader)) {
+        keys.push(shape("span").with([glyph("#g-lead"), text("shares out")]));
+    }
+    classed("p", "legend keys").with_all(keys)
 }

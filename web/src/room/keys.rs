@@ -9,7 +9,7 @@ use wasm_bindgen::JsCast;
 use super::inspector::Level;
 use super::scene::Selection;
 use super::state::Room;
-use super::{bar, fields, lesson, log, rescue, rooms, story, terminal};
+use super::{bar, fields, lesson, log, rescue, rooms, spacetime, story, terminal};
 use crate::view::Partition;
 
 /// Listens to the whole page.
@@ -66,7 +66,7 @@ pub(crate) fn look(room: Room, deed: &str) {
 }
 
 /// Does what a `data-do` says: a verb, and what with.
-fn do_(room: Room, deed: &str) {
+pub(crate) fn do_(room: Room, deed: &str) {
     let Some((verb, what)) = deed.split_once(':') else { return };
     match verb {
         "process" => process(room, what),
@@ -111,6 +111,8 @@ fn do_(room: Room, deed: &str) {
         "field" => room.choose_field(fields::place(what)),
         "part" => room.part(),
         "quorum" => room.change(|scene| scene.quorum.scroll(if what == "1" { 1 } else { -1 })),
+        "spacetime" => spacetime::turn(room, what),
+        "flight" => drop(what.parse().map(|it| spacetime::fly(room, it))),
         "files" => {
             if let Some((partition, broker)) = what.split_once(':') {
                 room.change(|scene| {
@@ -247,6 +249,9 @@ fn pressed(room: Room, event: &KeyboardEvent) -> bool {
         }
         return true;
     }
+    if inside("#moments").is_some() && inside("button").is_none() && spacetime::pressed(room, &key) {
+        return true;
+    }
     if inside(".of-bytes, .hex").is_some() && (key == "ArrowUp" || key == "ArrowDown") {
         room.field_beside(if key == "ArrowUp" { -1 } else { 1 });
         return true;
@@ -269,6 +274,7 @@ fn pressed(room: Room, event: &KeyboardEvent) -> bool {
         "l" => story::lose_answer(room),
         "d" => drop_this(room),
         "s" => press("share"),
+        "t" => spacetime::turn(room, ""),
         "a" => focus("key"),
         "/" => focus("line"),
         "?" => room.change(|scene| scene.help = !scene.help),

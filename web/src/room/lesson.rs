@@ -169,6 +169,11 @@ pub(crate) fn hides_figures(scene: &Scene) -> bool {
     at(scene) <= first && at(scene).is_some()
 }
 
+/// True as long as a story is followed that is told of several lanes.
+pub(crate) fn is_of_lanes(scene: &Scene) -> bool {
+    at(scene).is_some() && scene.lesson.as_ref().is_some_and(|it| it.has_lanes)
+}
+
 /// True as long as the next bet, which is not made yet, asks for that.
 pub(crate) fn asks(scene: &Scene, what: &str) -> bool {
     let Some(lesson) = scene.lesson.as_ref().filter(|_| at(scene).is_some()) else { return false };
@@ -256,8 +261,11 @@ fn told(scene: &Scene, lesson: &Lesson) -> Vec<Shape> {
         ]),
         title(lesson),
         question(lesson),
-        says(words),
     ];
+    // What is told stays while it is read: that time has passed since has to be seen.
+    let past = at.and_then(|it| lesson.moment(it)).filter(|it| it.at.0 < scene.view.time_us);
+    shapes.extend(past.map(|it| classed("p", "since").say(format!("This was so at {}.", super::clock(it.at.0).0))));
+    shapes.push(says(words).when(past.is_some(), "data-past", ""));
     if let Some((from, bet)) = chapter.and_then(|it| revealed(lesson, it.reveals?)) {
         shapes.push(verdict(bet, lesson.bets[from]));
     }

@@ -2,8 +2,9 @@
 //! ends (exclusive), pointers are consumers' positions. Where each partition has but one copy, all of them are shown, one below
 //! the other. Only the offsets in sight are drawn.
 
-use super::canvas::Pen;
+use super::canvas::Sizes;
 use super::grouped;
+use super::pen::{Align, Colour, Font, Pen};
 use super::scene::{Scene, Selection, Sight};
 use super::stage::is_internal;
 use crate::draw::{Shape, classed, glyph, shape, tenths, text};
@@ -213,17 +214,15 @@ fn number(offset: i64) -> String {
 }
 
 /// What a click on a row means while its cells are on the canvas.
-pub(crate) fn deed_at(scene: &Scene, partition: &Partition, pen: &Pen, x: f64, y: f64) -> Option<String> {
+pub(crate) fn deed_at(scene: &Scene, partition: &Partition, sizes: Sizes, x: f64, y: f64) -> Option<String> {
     let offset = scene.sights.get(&partition.name)?.first + (x / scene.cell) as i64;
-    let line =
-        (((y - pen.ink.cells) / pen.ink.pitch).max(0.0) as usize).min(partition.replicas.len().saturating_sub(1));
+    let line = (((y - sizes.cells) / sizes.pitch).max(0.0) as usize).min(partition.replicas.len().saturating_sub(1));
     let replica = partition.replicas.get(line)?;
     (offset < replica.log_end).then(|| format!("record:{}:{offset}", key(partition, replica)))
 }
 
 /// The same on the canvas, from the left end of the axis on.
-pub(crate) fn paint(scene: &Scene, partition: &Partition, sight: &Sight, pen: &Pen) {
-    let ink = &pen.ink;
+pub(crate) fn paint(scene: &Scene, partition: &Partition, sight: &Sight, sizes: Sizes, pen: &mut Pen) {
     let x = |offset: i64| (offset - sight.first) as f64 * scene.cell;
     let chosen = match &scene.selection {
         Selection::Record(row, offset) => Some((&**row, *offset)),
@@ -232,19 +231,18 @@ pub(crate) fn paint(scene: &Scene, partition: &Partition, sight: &Sight, pen: &P
     let middle = |it: &Record| x(it.offset) + scene.cell / 2.0;
     let mut next = sight.first;
     for (line, replica) in partition.replicas.iter().enumerate() {
-        let top = ink.cells + line as f64 * ink.pitch;
+        let top = sizes.cells + line as f64 * sizes.pitch;
         let cells = sight.cells(line);
         for run in cells.chunk_by(|a, b| a.leader_epoch == b.leader_epoch) {
             pen.begin();
             for it in run {
-                pen.rect(x(it.offset) + 2.0, top + 0.5, scene.cell - 4.0, ink.high - 1.0, 4.0);
+                pen.rect(x(it.offset) + 2.0, top + 0.5, scene.cell - 4.0, sizes.high - 1.0, 4.0);
             }
-            let (inside, edge) = &ink.epochs[run[0].leader_epoch.rem_euclid(4) as usize];
             if replica.is_there {
-                pen.fill(inside);
-                pen.edge(edge, 1.0);
+                pen.fill(Colour::Inside(run[0].leader_epoch));
+                pen.edge(Colour::Rim(run[0].leader_epoch), 1.0);
             } else {
-                pen.dashed(&ink.dim);
+                pen.dashed(Colour::Dim);
             }
         }
         if let Some((row, offset)) = chosen
@@ -252,85 +250,77 @@ pub(crate) fn paint(scene: &Scene, partition: &Partition, sight: &Sight, pen: &P
             && let Some(it) = cells.iter().find(|it| it.offset == offset)
         {
             pen.begin();
-            pen.rect(x(it.offset) + 1.0, top - 1.0, scene.cell - 2.0, ink.high + 2.0, 5.0);
-            pen.edge(&ink.act, 2.0);
+            pen.rect(x(it.offset) + 1.0, top - 1.0, scene.cell - 2.0, sizes.high + 2.0, 5.0);
+            pen.edge(Colour::Act, 2.0);
         }
-        pen.voice(&ink.fonts[0], &ink.text, "center");
+        pen.voice(Font::Key, Colour::Text, Align::Center);
         for it in cells {
-            pen.say(&name_of(it), middle(it), top + ink.high * 0.45, scene.cell - 7.0);
+            pen.say(&name_of(it), middle(it), top + sizes.high * 0.45, scene.cell - 7.0);
         }
-        pen.voice(&ink.fonts[1], &ink.dim, "center");
+        pen.voice(Font::Digit, Colour::Dim, Align::Center);
         for it in cells {
-            pen.say(&format!("e{}", it.leader_epoch), middle(it), top + ink.high * 0.8, scene.cell);
+            pen.say(&format!("e{}", it.leader_epoch), middle(it), top + sizes.high * 0.8, scene.cell);
             // What one copy has, another needs no number for.
             if it.offset >= next {
-                pen.say(&it.offset.to_string(), middle(it), ink.cells - ink.small * 0.5, scene.cell + 8.0);
+                pen.say(&it.offset.to_string(), middle(it), sizes.cells - sizes.small * 0.5, scene.cell + 8.0);
                 next = it.offset + 1;
             }
         }
-        let own = |offset: i64, of: i64, colour: &str, width: f64| {
+        let mut own = |offset: i64, of: i64, colour: Colour, width: f64| {
             if offset != of && (sight.first..=sight.first + scene.columns).contains(&offset) {
                 pen.begin();
-                pen.line(&[(x(offset), top - 2.0), (x(offset), top + ink.high + 2.0)]);
+                pen.line(&[(x(offset), top - 2.0), (x(offset), top + sizes.high + 2.0)]);
                 pen.edge(colour, width);
             }
         };
-        own(replica.high_watermark, partition.high_watermark, &ink.act, 2.0);
-        own(replica.log_end, partition.log_end, &ink.dim, 1.5);
+        own(replica.high_watermark, partition.high_watermark, Colour::Act, 2.0);
+        own(replica.log_end, partition.log_end, Colour::Dim, 1.5);
     }
-    paint_ends(scene, partition, sight, pen);
+    paint_ends(scene, partition, sight, sizes, pen);
 }
 
 /// Rules and pointers on the canvas.
-fn paint_ends(scene: &Scene, partition: &Partition, sight: &Sight, pen: &Pen) {
-    let ink = &pen.ink;
-    let bottom = ink.cells + partition.replicas.len() as f64 * ink.pitch;
+fn paint_ends(scene: &Scene, partition: &Partition, sight: &Sight, sizes: Sizes, pen: &mut Pen) {
+    let bottom = sizes.cells + partition.replicas.len() as f64 * sizes.pitch;
     let in_sight = |offset: i64| {
         let at = (offset - sight.first) as f64 * scene.cell;
         (sight.first..=sight.first + scene.columns).contains(&offset).then_some(at)
     };
-    let rule = |x: f64, colour: &str, width: f64| {
+    let rule = |pen: &mut Pen, x: f64, colour: Colour, width: f64| {
         pen.begin();
         pen.line(&[(x, 0.0), (x, bottom)]);
         pen.edge(colour, width);
     };
     // The line of a label: how high it is, and where its words stand.
-    let (high, base) = (ink.label * 1.55, ink.label * 1.14);
+    let (high, base) = (sizes.label * 1.55, sizes.label * 1.14);
     if let Some(x) = in_sight(partition.log_start) {
-        rule(x, &ink.dim, 1.5);
+        rule(pen, x, Colour::Dim, 1.5);
     }
     if let Some(x) = in_sight(partition.log_end) {
-        rule(x, &ink.dim, 1.5);
+        rule(pen, x, Colour::Dim, 1.5);
         let name = if scene.narrow { "end" } else { "log end" };
-        pen.voice(&ink.fonts[2], &ink.dim, "left");
+        pen.voice(Font::Label, Colour::Dim, Align::Left);
         pen.say(&format!("{name} {}", number(partition.log_end)), x + 8.0, base, 200.0);
     }
     if let Some(x) = in_sight(partition.high_watermark) {
-        rule(x, &ink.act, 3.0);
+        rule(pen, x, Colour::Act, 3.0);
         let name = if scene.narrow { "HW" } else { "high watermark" };
-        let words = format!("{name} {}", number(partition.high_watermark));
-        pen.voice(&ink.fonts[3], &ink.on_act, "right");
-        let words =
-            if pen.width(&words) + 11.5 > x { format!("HW {}", number(partition.high_watermark)) } else { words };
-        let width = pen.width(&words) + 10.0;
-        pen.begin();
-        pen.rect(x - width - 1.5, 0.0, width, high, 4.0);
-        pen.fill(&ink.act);
-        pen.voice(&ink.fonts[3], &ink.on_act, "right");
-        pen.say(&words, x - 6.5, base, width);
+        let end = number(partition.high_watermark);
+        pen.voice(Font::Strong, Colour::OnAct, Align::Right);
+        pen.flag(Colour::Act, (x, base), high, &format!("{name} {end}"), &format!("HW {end}"));
     }
     for it in pointers(scene, &partition.name, sight) {
         let Some(x) = in_sight(it.offset.max(sight.first)) else { continue };
-        let (align, side) = if it.is_right { ("left", 12.0) } else { ("right", -12.0) };
+        let (align, side) = if it.is_right { (Align::Left, 12.0) } else { (Align::Right, -12.0) };
         pen.begin();
         pen.line(&[(x - 6.0, bottom + 9.0), (x, bottom), (x + 6.0, bottom + 9.0)]);
         if it.is_committed {
-            pen.edge(&ink.text, 1.5);
+            pen.edge(Colour::Text, 1.5);
         } else {
-            pen.fill(&ink.text);
+            pen.fill(Colour::Text);
         }
-        pen.voice(&ink.fonts[2], &ink.text, align);
-        pen.say(&it.words, x + side, bottom + ink.label, 400.0);
+        pen.voice(Font::Label, Colour::Text, align);
+        pen.say(&it.words, x + side, bottom + sizes.label, 400.0);
     }
 }
 

@@ -24,6 +24,7 @@ mod lesson;
 mod log;
 mod looking;
 mod motion;
+mod pen;
 mod plan;
 mod progress;
 mod quorum;
@@ -34,24 +35,28 @@ mod said;
 mod sayings;
 mod scene;
 mod side;
+mod spacetime;
 mod stage;
 mod state;
 mod story;
 mod terminal;
 mod timeline;
+mod turns;
 mod verdict;
 mod way;
 mod zookeeper;
 
 use leptos::prelude::*;
+use leptos::web_sys::js_sys::Function;
 use wasm_bindgen::JsValue;
 
 use drawings::Drawings;
 use scene::Scene;
 pub(crate) use state::Room;
 
-/// Puts the room into an element of the page: the one that the page's address names, or where somebody was last.
-pub(crate) fn open(place: leptos::web_sys::HtmlElement) -> Result<Room, JsValue> {
+/// Puts the room into an element of the page: the one that the page's address names, or where somebody was last. The painter draws
+/// on its canvases.
+pub(crate) fn open(place: leptos::web_sys::HtmlElement, painter: Function) -> Result<Room, JsValue> {
     let owner = Owner::new();
     let (choice, is_first) = rooms::first();
     let engines = choice.engines()?;
@@ -69,7 +74,7 @@ pub(crate) fn open(place: leptos::web_sys::HtmlElement) -> Result<Room, JsValue>
     .forget();
     // The room stays as long as the page.
     std::mem::forget(owner);
-    room.show_in(Drawings::new()?);
+    room.show_in(Drawings::new(painter)?);
     // As the scenario's producers do.
     keys::set_value("rate", "30 records/s");
     keys::listen(room);
@@ -84,7 +89,7 @@ fn frame() -> AnyView {
     view! {
         <section id="said" aria-label="Said and seen"></section>
         <section class="glass" id="glass" aria-label="Cluster and log"><div id="cluster"></div><div id="logs"></div><canvas id="canvas" aria-hidden="true" hidden></canvas><canvas id="canvas-logs" aria-hidden="true" hidden></canvas></section>
-        <div class="under"><div id="zookeeper"></div><div id="groups"></div><div id="quorum"></div><div id="folder"></div></div>
+        <div class="under"><div id="zookeeper"></div><div id="groups"></div><div id="quorum"></div><div id="folder"></div><div id="spacetime"></div></div>
         <aside class="side" id="side"></aside>
         <section class="time" id="time" aria-label="Timeline"></section>
     }

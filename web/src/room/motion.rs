@@ -139,7 +139,7 @@ impl Room {
         match found {
             Some(sentence) => {
                 self.stand();
-                if let Motion::Until(Until::Time(_)) = motion {
+                if matches!(motion, Motion::Until(until) if until.is_of_line()) {
                     self.leave("");
                 }
                 self.say(sentence);
@@ -150,7 +150,7 @@ impl Room {
                 if let Some(drawings) = inner.drawings.borrow_mut().as_mut() {
                     drawings.put_off(begun - now > BUSY_MS);
                 }
-                self.draw();
+                self.draw_frame();
                 let took = now_ms() - begun;
                 let mut pace = inner.pace.borrow_mut();
                 pace.drawing += (took - pace.drawing) * 0.1;

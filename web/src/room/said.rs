@@ -1,14 +1,13 @@
 //! Said and seen: what is often said of Kafka, each played when somebody comes in, and what the runs say to it.
 
 use leptos::prelude::request_animation_frame;
-use sim::script::{Condition, Scenario, Step};
+use sim::script::{Condition, Played, Scenario, Step};
 
 use super::rooms;
 use super::sayings::{Case, SAYINGS, Saying};
 use super::scene::Scene;
 use super::state::Room;
 use crate::draw::{Shape, classed, glyph, shape};
-use crate::engine::Engine;
 
 /// The room, as the page's address names it.
 pub(crate) const ROOM: &str = "said";
@@ -78,34 +77,38 @@ fn play_next(said: &mut Said) {
 }
 
 impl Case {
+    /// Plays its run, once, and asks.
     fn play(&self) -> Result<Seen, String> {
         let room = rooms::find(self.room).ok_or("there is no such room")?;
-        let told = Engine::new(room.text)?;
-        let line = self.chapter.checked_sub(1).and_then(|it| told.story().chapters.get(it)).map(|it| it.line);
-        let moment = line.map(|it| told.moment(it));
-        let (mut engine, mut setting) = (told, "as told".to_owned());
-        if let Some(knob) = self.knob.checked_sub(1) {
-            setting = engine.story().knobs.get(knob).map_or(String::new(), |it| it.turn.to_string());
-            engine = engine.vary(knob)?.0;
-        }
-        if let Some((name, text)) = room.lanes.get(self.lane) {
-            setting = (*name).to_owned();
-            if self.lane > 0 {
-                engine = Engine::new(text)?;
+        let told = Scenario::parse(room.text).map_err(|error| error.to_string())?;
+        let line = self.chapter.checked_sub(1).and_then(|it| told.story.chapters.get(it)).map(|it| it.line);
+        let (played, setting, line) = match (room.lanes.get(self.lane), self.knob.checked_sub(1)) {
+            (Some((name, text)), _) => {
+                // All lanes have the same steps, but each is a file with lines of its own.
+                let lane = Scenario::parse(text).map_err(|error| error.to_string())?;
+                let steps = line.map(|line| told.steps.iter().filter(|it| it.0 < line).count());
+                let line = steps.and_then(|it| lane.steps.get(it)).map(|it| it.0);
+                (lane.play_with(false), (*name).to_owned(), line)
             }
+            (None, Some(knob)) => {
+                let setting = told.story.knobs.get(knob).map(|it| it.turn.to_string()).unwrap_or_default();
+                // A variation has the lines of the run, each at its own time.
+                (told.play_knob(knob, false).ok_or("there is no such knob")?, setting, line)
+            }
+            (None, None) => (told.play_with(false), "as told".to_owned(), line),
+        };
+        let Played { mut history, failures, marks, .. } = played.map_err(|error| error.to_string())?;
+        if let Some(failure) = failures.first() {
+            return Err(failure.to_string());
         }
-        match (moment, line) {
-            // Another lane is another file: what the moments have in common is the clock.
-            (Some(moment), _) if self.lane > 0 => engine.seek_time(moment.at.0),
-            // A variation has the lines of the run, each at its own time.
-            (_, Some(line)) => engine.stand(engine.moment(line)),
-            _ => {}
+        if let Some(mark) = line.and_then(|line| marks.iter().rfind(|it| it.line < line)) {
+            history.revisit(mark.event, mark.turns, mark.at);
         }
         let claim = condition(self.claim).ok_or("a claim is a condition")?;
         let Condition::Is(query, _) = &claim else { return Err("a claim is a question and its answer".to_owned()) };
-        let answer = engine.history().world().ask(query).ok();
+        let answer = history.world().ask(query).ok();
         let answer = answer.map(|it| if it.is_empty() { "nothing".to_owned() } else { it.join(" ") });
-        Ok(Seen { setting, answer, holds: engine.history().world().holds(&claim) })
+        Ok(Seen { setting, answer, holds: history.world().holds(&claim) })
     }
 }
 

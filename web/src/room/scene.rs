@@ -8,7 +8,7 @@ use sim::zookeeper::Model;
 use super::inspector::Level;
 use super::lesson::{Lesson, Mode};
 use super::motion::Motion;
-use super::{apart, drawings, faults, fields, files, lanes, log, quorum, rescue, said, stage, zookeeper};
+use super::{apart, drawings, faults, fields, files, lanes, log, quorum, rescue, said, spacetime, stage, zookeeper};
 use crate::bytes::Sheet;
 use crate::engine::{Engine, Kind};
 use crate::view::{Broker, Client, Message, Partition, Record, Replica, Role, View};
@@ -133,6 +133,7 @@ pub(crate) struct Scene {
     pub(crate) lesson: Option<Lesson>,
     pub(crate) quorum: quorum::Sight,
     pub(crate) files: files::Sight,
+    pub(crate) spacetime: spacetime::Sight,
     /// The same scenario with other settings, side by side; and which of them is the one that all other views show.
     pub(crate) lanes: Vec<lanes::Sight>,
     pub(crate) lane: usize,
@@ -183,6 +184,7 @@ impl Scene {
             lesson: None,
             quorum: quorum::Sight::default(),
             files: files::Sight::default(),
+            spacetime: spacetime::Sight::default(),
             lanes: Vec::new(),
             lane: 0,
             said: Vec::new(),
@@ -192,9 +194,44 @@ impl Scene {
         }
     }
 
-    /// Looks at the engine, and at what is drawn in the next turn of [`drawings`](super::drawings) alone if that is in it. True if
-    /// another event is the last than before.
-    pub(crate) fn look(&mut self, engine: &mut Engine, turn: u32) -> bool {
+    /// Looks at the engine, and at what is drawn in the next turn of [`drawings`](super::drawings) alone if that is in it; only at what
+    /// moves where that is enough: a whole look is a fifth of a frame. True if another event is the last than before.
+    pub(crate) fn look(&mut self, engine: &mut Engine, turn: u32, whole: bool) -> bool {
+        let moved = if whole || !self.has_all_in_sight() {
+            self.look_at_all(engine)
+        } else {
+            engine.glance(&mut self.view);
+            false
+        };
+        self.frames += 1;
+        if let Some(lesson) = &mut self.lesson
+            && let (Mode::Puzzle(it), Some(puzzle)) = (&mut lesson.mode, &lesson.story.puzzle)
+        {
+            it.holds = engine.holds(&puzzle.goals);
+            it.is_solved |= it.holds.iter().all(|it| *it);
+        }
+        if drawings::is_turn_of(drawings::TIME, turn) {
+            self.mark(engine);
+        }
+        // These read whole files.
+        if drawings::is_turn_of(drawings::QUORUM, turn) {
+            self.quorum.members = engine.quorum(self.quorum.before, quorum::COLUMNS);
+        }
+        if drawings::is_turn_of(drawings::FILES, turn) {
+            self.files.settle(&self.view);
+            self.files.folder = engine.folder(&self.files.broker, &self.files.partition);
+        }
+        if drawings::is_turn_of(drawings::SPACETIME, turn) {
+            let recent = engine.recent(spacetime::is_open(self));
+            self.spacetime.learn(recent);
+        }
+        if drawings::is_turn_of(drawings::MODEL, turn) && self.room == zookeeper::ROOM {
+            self.zookeeper = Some(zookeeper::look(engine));
+        }
+        moved
+    }
+
+    fn look_at_all(&mut self, engine: &mut Engine) -> bool {
         let before = (self.view.event, self.view.branch);
         // What is looked at anew is let go first: where nobody else holds them, the newest records grow in place.
         self.view = View::default();
@@ -206,16 +243,6 @@ impl Scene {
         if moved {
             self.why.clear();
         }
-        self.frames += 1;
-        if let Some(lesson) = &mut self.lesson
-            && let (Mode::Puzzle(it), Some(puzzle)) = (&mut lesson.mode, &lesson.story.puzzle)
-        {
-            it.holds = engine.holds(&puzzle.goals);
-            it.is_solved |= it.holds.iter().all(|it| *it);
-        }
-        if turn & drawings::TIME != 0 {
-            self.mark(engine);
-        }
         self.settle();
         let shown: Vec<String> = self.shown().into_iter().map(|it| it.name.clone()).collect();
         let partitions = std::mem::take(&mut self.view.partitions);
@@ -223,22 +250,16 @@ impl Scene {
             self.focus(engine, partition);
         }
         self.view.partitions = partitions;
-        // These read whole files.
-        if turn & drawings::QUORUM != 0 {
-            self.quorum.members = engine.quorum(self.quorum.before, quorum::COLUMNS);
-        }
-        if turn & drawings::FILES != 0 {
-            self.files.settle(&self.view);
-            self.files.folder = engine.folder(&self.files.broker, &self.files.partition);
-        }
-        if turn & drawings::MODEL != 0 && self.room == zookeeper::ROOM {
-            self.zookeeper = Some(zookeeper::look(engine));
-        }
         self.record = match &self.selection {
             Selection::Record(name, offset) => self.find_record(engine, name, *offset),
             _ => None,
         };
         moved
+    }
+
+    /// True if the records of all logs in sight are there.
+    fn has_all_in_sight(&self) -> bool {
+        self.shown().iter().all(|it| self.sights.get(&it.name).is_some_and(|sight| !sight.lines.is_empty()))
     }
 
     /// True if it is time to look at the other lanes.

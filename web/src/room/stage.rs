@@ -1,9 +1,9 @@
 //! The cluster as a drawing: clients left and right (on a phone above and below), brokers between, each with what it has of the
 //! partitions, requests that wait, and timers that run. What is on its way is flight.rs.
 
-use super::canvas::Pen;
 use super::flight;
 use super::labels::Labels;
+use super::pen::{Align, Colour, Font, Pen};
 use super::plan::{Link, Place, Plan, Seat, point, svg_curve};
 use super::scene::{Scene, Selection};
 use super::{grouped, left};
@@ -597,7 +597,7 @@ impl Waiting<'_> {
 }
 
 /// What moves in the cluster, in its own units.
-pub(crate) fn paint(scene: &Scene, pen: &Pen) {
+pub(crate) fn paint(scene: &Scene, pen: &mut Pen) {
     let plan = plan(scene);
     let spots = spots(scene, plan);
     let now = scene.view.time_us;
@@ -612,7 +612,7 @@ pub(crate) fn paint(scene: &Scene, pen: &Pen) {
         if let Some((timer, since_us)) = due(scene, spot.name()) {
             pen.arc(at.0, at.1, 5.5, rest(now, since_us, timer.at_us));
             if spot.is_node() || !is_close(spot.place) {
-                pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, "right");
+                pen.voice(Font::Tiny, Colour::Dim, Align::Right);
                 pen.say(&left(timer.at_us - now), at.0 - 10.0, at.1 + 4.0, 60.0);
             }
         }
@@ -620,7 +620,7 @@ pub(crate) fn paint(scene: &Scene, pen: &Pen) {
     for it in &waits(scene, plan, &spots, &mut Labels::beside(&spots)) {
         pen.arc(it.at.0, it.at.1, it.radius(), rest(now, it.wait.since_us, it.until_us));
         if let Some((x, y)) = it.words {
-            pen.voice(&pen.ink.stage_fonts[1], &pen.ink.dim, "center");
+            pen.voice(Font::Tiny, Colour::Dim, Align::Center);
             pen.say_over(&format!("{} {}", it.what, it.rest), x, y);
         }
     }

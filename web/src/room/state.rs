@@ -251,11 +251,22 @@ impl Room {
         self.show();
     }
 
+    /// As [`Room::draw`], for one of many frames: what they do not show anew is not looked at.
+    pub(super) fn draw_frame(self) {
+        let whole = self.with(|it| self.inner().drawings.borrow().as_ref().is_none_or(|drawings| drawings.looks(it)));
+        self.look_at(whole);
+        self.show();
+    }
+
     pub(super) fn look(self) {
+        self.look_at(true);
+    }
+
+    fn look_at(self, whole: bool) {
         let inner = self.inner();
         let (mut scene, mut lanes) = (inner.scene.borrow_mut(), inner.lanes.borrow_mut());
         let turn = inner.drawings.borrow().as_ref().map_or(u32::MAX, |it| it.turn(&scene));
-        let moved = scene.look(&mut lanes.shown.engine, turn);
+        let moved = scene.look(&mut lanes.shown.engine, turn, whole);
         let mut pace = inner.pace.borrow_mut();
         pace.compares |= scene.looks_around();
         if !lanes.are_many() {
@@ -320,5 +331,5 @@ impl Room {
 }
 
 fn sight(lane: &Lane) -> Sight {
-    Sight { number: lane.number, name: lane.name.clone(), groups: lane.engine.groups() }
+    Sight { number: lane.number, name: lane.name.clone(), time_us: lane.engine.clock(), groups: lane.engine.groups() }
 }
