@@ -367,23 +367,28 @@ fn arrow(plot: &mut Plot<'_>, it: &Flight, does: String, chosen: &str) -> Option
     };
     let start = plot.axis.y(message.sent_us);
     let end = (from + (to - from) * share, plot.axis.y(until).max(start + if whole == 0 { LINE } else { 0.0 }));
-    let shaft = match (is_lost, it.end.is_none(), message.is_answer) {
-        (true, ..) => "shaft lost",
-        (_, true, false) => "shaft up way",
-        (_, true, true) => "shaft down way",
-        (_, _, false) => "shaft up",
-        (_, _, true) => "shaft down",
+    let is_close = message.what == CLOSED;
+    let shaft = match (is_close, is_lost, it.end.is_none(), message.is_answer) {
+        (true, ..) => "shaft broken",
+        (_, true, ..) => "shaft lost",
+        (_, _, true, false) => "shaft up way",
+        (_, _, true, true) => "shaft down way",
+        (_, _, _, false) => "shaft up",
+        (_, _, _, true) => "shaft down",
     };
     let is_on = matches!(&scene.selection, Selection::Message(other) if (&other.id, other.sent_us) == (&message.id, message.sent_us));
     let is_cause = it.end.is_some_and(|it| is_cause(scene, it.event));
     let class = classes("arrow", is_on, is_cause, does == chosen, message.sent_us > scene.view.time_us);
     let mut shapes = vec![line("hit", (from, start), end), line(shaft, (from, start), end)];
-    if is_lost || message.what == CLOSED && it.end.is_some() {
+    if is_lost || is_close && it.end.is_some() {
         let cross = shape("use").set("href", "#g-off").set("x", percent(end.0)).at("y", end.1);
         shapes.push(cross.set("width", "12").set("height", "12"));
     }
-    let middle = ((from + end.0) / 2.0, (start + end.1) / 2.0);
-    shapes.extend(plot.say(message.what, middle, [-2.0, LINE]));
+    // A dead process's connections break by the dozen: the legend says what these are.
+    if !is_close {
+        let middle = ((from + end.0) / 2.0, (start + end.1) / 2.0);
+        shapes.extend(plot.say(message.what, middle, [-2.0, LINE]));
+    }
     shapes.push(shape("title").say(told(scene, it)));
     Some(classed("g", class).named(&format!("{} {}", message.id, message.from)).set("data-do", does).with_all(shapes))
 }
@@ -432,6 +437,9 @@ fn legend(scene: &Scene) -> Shape {
     let mut entries = vec![entry(sample("shaft up"), "request"), entry(sample("shaft down"), "answer")];
     if recent.flights.iter().any(|it| it.end.is_none() && is_shown(scene, it)) {
         entries.push(entry(sample("shaft up way"), "on its way"));
+    }
+    if recent.flights.iter().any(|it| it.message.what == CLOSED) {
+        entries.push(entry(sample("shaft broken"), "a connection breaks"));
     }
     if recent.flights.iter().any(|it| it.end.is_some_and(|it| it.is_lost)) {
         entries.push(entry(glyph("#g-off"), "lost"));
