@@ -249,7 +249,8 @@ impl Node {
 pub(crate) fn unclean_election(image: &Image, record: &MetadataRecord) -> Option<String> {
     let MetadataRecord::PartitionChange(record) = record else { return None };
     let topic = image.topic_by_id(record.topic_id)?;
-    let partition = topic.partitions.get(&record.partition_id)?;
+    // The only replica is nobody's choice: what its disk has lost is told by its recovery.
+    let partition = topic.partitions.get(&record.partition_id).filter(|it| it.replicas.len() > 1)?;
     let leader = Some(NodeId(record.leader)).filter(|it| it.0 >= 0)?;
     let is_clean = partition.isr.contains(&leader) || partition.elr.contains(&leader);
     let is_again = partition.recovering && record.leader_recovery_state != RECOVERED;

@@ -139,7 +139,6 @@ impl Checks {
         let ledger = &mut self.partitions[index];
         (ledger.partition_epoch, ledger.leader_epoch) = (partition.partition_epoch, partition.leader_epoch.0);
         self.partitions[index].isr.clone_from(&in_sync);
-        self.partitions[index].assigned = replicas.iter().filter_map(|id| self.nodes.get(id).copied()).collect();
         self.partitions[index].elr = elr.iter().filter_map(|id| self.nodes.get(id).copied()).collect();
         self.partitions[index].leader = leader;
         let was_excused = self.may_lack(index, self.partitions[index].high_watermark);
@@ -190,8 +189,9 @@ impl Checks {
             return self.find(event, Check::StrongIsr, Verdict::Bug, what);
         }
         let ledger = &self.partitions[index];
-        // Who is no replica any more gives its log up, perhaps before the leader has heard of that.
-        let has_left = |it: Pid| !ledger.assigned.is_empty() && !ledger.assigned.contains(&it);
+        // Who is no replica any more gives its log up, and who came back without its disk's end is in sync no more, perhaps before
+        // the leader has heard of that: it waits for one more than it had to.
+        let has_left = |it: Pid| !ledger.isr.is_empty() && !ledger.isr.contains(&it);
         let lacks = |it: &&Pid| {
             let has = ledger.has(**it);
             has < offset && !has_left(**it) && !self.is_excused(**it, index, has, offset)

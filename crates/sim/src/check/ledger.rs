@@ -116,7 +116,6 @@ pub(super) struct PartitionLedger {
     /// The newest in which somebody said that it leads.
     pub(super) led_epoch: i32,
     pub(super) partition_epoch: i32,
-    pub(super) assigned: Vec<Pid>,
     pub(super) isr: Vec<Pid>,
     pub(super) elr: Vec<Pid>,
     pub(super) leader: Option<Pid>,
@@ -226,7 +225,6 @@ impl PartitionLedger {
             leader_epoch: -1,
             led_epoch: -1,
             partition_epoch: -1,
-            assigned: Vec::new(),
             isr: Vec::new(),
             elr: Vec::new(),
             leader: None,
@@ -352,6 +350,11 @@ impl PartitionLedger {
                 u64::MAX
             }
         }
+    }
+
+    /// True for a leader of before an unclean election that has not heard of it: what it commits since is of a log that was given up.
+    pub(super) fn was_given_up(&self, pid: Pid) -> bool {
+        self.replicas.get(&pid).and_then(|it| it.leads_in).is_some_and(|it| it < self.unclean_epoch)
     }
 
     /// True if an unclean election explains that somebody lacks what is below an offset.

@@ -333,6 +333,7 @@ impl Checks {
         let partition = &mut self.partitions[index];
         if let Some(replica) = partition.replicas.get_mut(&pid) {
             replica.leads_from = replica.epochs.end();
+            replica.leads_in = Some(epoch.0);
         }
         if epoch.0 <= partition.epochs.last().max(partition.led_epoch) {
             return;

@@ -447,6 +447,9 @@ impl Checks {
         match said {
             node::Event::HighWatermark { topic, partition, offset } => {
                 let Some(index) = self.find_partition(topic, *partition) else { return };
+                if self.partitions[index].was_given_up(pid) {
+                    return;
+                }
                 self.committed(event, pid, index, offset.0);
                 let ledger = &mut self.partitions[index];
                 let is_replicated = ledger.is_replicated();

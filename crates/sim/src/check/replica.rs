@@ -20,6 +20,8 @@ pub(super) struct Replica {
     pub(super) high_watermark: i64,
     /// As leader: where its log ended when it was started or elected.
     pub(super) leads_from: i64,
+    /// In which epoch it led last.
+    pub(super) leads_in: Option<i32>,
     /// As leader: who is in sync, as it last told.
     pub(super) isr: Vec<Pid>,
 }

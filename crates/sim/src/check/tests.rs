@@ -457,6 +457,23 @@ fn an_unclean_election_excuses_nothing_that_comes_after_it() {
     }
 }
 
+/// A leader that stood still while another was elected uncleanly goes on, with what had reached it, until it hears of that.
+#[test]
+fn who_was_given_up_by_an_unclean_election_commits_nothing() {
+    let setting: Setting = ("unclean.leader.election.enable".into(), "true".into());
+    let mut checks = with_nodes(cluster(&[LEADER, FOLLOWER], &[setting]));
+    checks.has(LEADER, 0, 0, "a");
+    let leads = node::Event::Leads { topic: TOPIC, partition: 0, leader_epoch: LeaderEpoch(0), isr: vec![NodeId(1)] };
+    checks.node_said(1, LEADER, &leads);
+    checks.check_image(1, &image(&[1], &[], 0, 0), None);
+    checks.committed_to(LEADER, 1);
+    checks.check_image(2, &image(&[2], &[], 1, 0), None);
+    checks.has(FOLLOWER, 1, 0, "b");
+    checks.has(LEADER, 0, 1, "c");
+    checks.committed_to(LEADER, 2);
+    assert_eq!(checks.verdict(), None);
+}
+
 #[test]
 fn nothing_is_committed_by_too_few() {
     let moved = |isr: &[i32]| {
@@ -509,23 +526,25 @@ fn too_few_are_fewer_than_the_topic_has_to_have() {
     assert_eq!(moved(&|_| image(&[1], &[], 0, 0)), None, "it was made without settings");
 }
 
-/// A replica that was reassigned gives its log up; a leader that has not heard of that counts what it had.
+/// A replica that was reassigned gives its log up, and one whose machine lost power comes back without the end of it, in sync no
+/// more; a leader that has not heard of that counts what it had.
 #[test]
-fn who_is_no_replica_any_more_needs_no_log() {
-    let moved = |replicas: &[i32]| {
+fn who_is_in_sync_no_more_needs_no_log() {
+    let moved = |replicas: &[i32], isr: &[i32]| {
         let mut checks = with_nodes(cluster(&[LEADER, FOLLOWER, THIRD], &[]));
         for pid in [LEADER, FOLLOWER, THIRD] {
             checks.has(pid, 0, 0, "a");
         }
-        let isr = vec![NodeId(1), NodeId(2), NodeId(3)];
-        checks.node_said(1, LEADER, &node::Event::Isr { topic: TOPIC, partition: 0, isr });
-        checks.check_image(2, &image_of(replicas, &[1, 2], &[], 0, 0), None);
+        let before = vec![NodeId(1), NodeId(2), NodeId(3)];
+        checks.node_said(1, LEADER, &node::Event::Isr { topic: TOPIC, partition: 0, isr: before });
+        checks.check_image(2, &image_of(replicas, isr, &[], 0, 0), None);
         checks.removed(THIRD, 0);
         checks.committed_to(LEADER, 1);
         checks.verdict()
     };
-    assert_eq!(moved(&[1, 2]), None);
-    assert_eq!(moved(&[1, 2, 3]), Some(Check::StrongIsr), "who is one must not");
+    assert_eq!(moved(&[1, 2], &[1, 2]), None);
+    assert_eq!(moved(&[1, 2, 3], &[1, 2]), None);
+    assert_eq!(moved(&[1, 2, 3], &[1, 2, 3]), Some(Check::StrongIsr), "who is must not");
 }
 
 #[test]
