@@ -34,14 +34,13 @@ const KEPT: [&str; 9] =
 const ELEMENT_TYPES: &str = "vivarium-lab.d.ts";
 const STAMP: &str = "target/wasm/bundle.stamp";
 /// What [`rewrite`] runs.
-const PASSES: [&str; 13] = [
+const PASSES: [&str; 12] = [
     "body.rs",
     "classes.rs",
     "glue.rs",
     "linked.rs",
     "locals.rs",
     "main.rs",
-    "odds.rs",
     "order.rs",
     "pack.rs",
     "parts.rs",

@@ -19,7 +19,7 @@ use lzma_rust2::{LzmaOptions, LzmaWriter};
 use wasmparser::{Operator, Parser, Payload};
 
 /// Says that a file is a module's parts: no module begins with it.
-const MAGIC: &[u8; 4] = b"prt3";
+const MAGIC: &[u8; 4] = b"prt4";
 /// Puts parts together: JavaScript that becomes part of the module's own.
 pub(crate) const TOGETHER: &str = include_str!("together.js");
 
@@ -37,14 +37,14 @@ enum Kind {
     Get,
     /// That of a `local.set` or `local.tee`.
     Set,
-    /// A block's type, a global.
+    /// A block's type.
     Type,
     Branch,
     ConditionalBranch,
     Callee,
     /// A constant of 32 bits.
     Constant,
-    /// One that is added at once, that a `local.get` follows, that is stored.
+    /// One that is added at once, that a `local.get` follows, that is stored. Others are at the end.
     Added,
     Beside,
     Kept,
@@ -58,10 +58,19 @@ enum Kind {
     Targets,
     /// Operands of everything else.
     Rest,
+    Global,
+    /// The type and the table of an indirect call.
+    Indirect,
+    /// A constant of 64 bits.
+    Long,
+    /// A constant of 32 bits that something is compared with, whose bits are taken, by which something is shifted.
+    Compared,
+    Masked,
+    Shifted,
 }
 
 /// How many.
-const KINDS: usize = 19;
+const KINDS: usize = 25;
 /// Stands for an `i32.const` whose constant is an [`Kind::Address`]; no instruction has this opcode.
 const CONST_ADDRESS: u8 = 0x06;
 /// A constant of so many bytes, its opcode counted, is none of the small ones.
@@ -192,11 +201,13 @@ fn sort(operator: &Operator<'_>, bytes: &[u8], next: u8, parts: &mut [Vec<u8>; K
     let (kind, operands) = match opcode {
         0x20 => (Kind::Get, &bytes[1..]),
         0x21 | 0x22 => (Kind::Set, &bytes[1..]),
-        0x02..=0x04 | 0x23 | 0x24 => (Kind::Type, &bytes[1..]),
+        0x02..=0x04 => (Kind::Type, &bytes[1..]),
+        0x23 | 0x24 => (Kind::Global, &bytes[1..]),
         0x0c => (Kind::Branch, &bytes[1..]),
         0x0d => (Kind::ConditionalBranch, &bytes[1..]),
         0x0e => (Kind::Targets, &bytes[1..]),
         0x10 => (Kind::Callee, &bytes[1..]),
+        0x11 => (Kind::Indirect, &bytes[1..]),
         0x41 if bytes.len() > LARGE => {
             parts[Kind::Opcode as usize].push(CONST_ADDRESS);
             parts[Kind::Address as usize].extend_from_slice(&bytes[1..]);
@@ -207,6 +218,9 @@ fn sort(operator: &Operator<'_>, bytes: &[u8], next: u8, parts: &mut [Vec<u8>; K
                 0x6a => Kind::Added,
                 0x20 => Kind::Beside,
                 0x36..=0x3e => Kind::Kept,
+                0x46..=0x4f => Kind::Compared,
+                0x71..=0x73 => Kind::Masked,
+                0x74..=0x78 => Kind::Shifted,
                 _ => Kind::Constant,
             };
             (kind, &bytes[1..])
@@ -217,7 +231,8 @@ fn sort(operator: &Operator<'_>, bytes: &[u8], next: u8, parts: &mut [Vec<u8>; K
             ensure!(bytes[1] == natural, "an alignment of {operator:?} is not provided for");
             (if opcode < 0x36 { Kind::Loaded } else { Kind::Stored }, &bytes[2..])
         }
-        0x42..=0x44 | 0x11 | 0x3f | 0x40 => (Kind::Rest, &bytes[1..]),
+        0x42 => (Kind::Long, &bytes[1..]),
+        0x43 | 0x44 | 0x3f | 0x40 => (Kind::Rest, &bytes[1..]),
         // The opcode's second byte is one too.
         0xfc if bytes[1] < 18 => {
             parts[Kind::Opcode as usize].push(opcode);
@@ -327,7 +342,8 @@ mod tests {
         assert_eq!(part(&file, Kind::Kept), [7]);
         assert_eq!(part(&file, Kind::Address), [0x80, 0x80, 0xc0, 0]);
         assert_eq!(part(&file, Kind::Stored), [0xac, 2]);
-        assert_eq!(part(&file, Kind::Rest), [0x7f, 0, 0]);
+        assert_eq!(part(&file, Kind::Long), [0x7f]);
+        assert_eq!(part(&file, Kind::Rest), [0, 0]);
         // All of the module's bytes are there but the body's size and the alignment; no part is so long that it has pairs.
         let length = |at: usize| u32::from_le_bytes(*file[16 + 8 * at..].first_chunk().unwrap()) >> 4;
         assert_eq!((0..KINDS).map(length).sum::<u32>() as usize, module.len() - 2);
@@ -335,6 +351,28 @@ mod tests {
         assert_eq!(part(&file, Kind::Tail), [0, 3, 1, b't', b'x']);
         let (before, last) = file.split_last_chunk().unwrap();
         assert_eq!(sum(before.iter()), u32::from_le_bytes(*last));
+    }
+
+    #[test]
+    fn what_is_always_or_seldom_the_same_is_told_apart_by_what_it_is_for() {
+        let mut body = Function::new([]);
+        let mut code = body.instructions();
+        code.loop_(BlockType::Empty).global_get(3).i32_const(9).i32_eq().i32_const(5).i32_and().i32_const(4).i32_shl();
+        code.call_indirect(0, 2).i32_const(6).drop().f32_const(0.0.into()).drop().end().end();
+        let file = take_apart(&sample(&body), 7).unwrap();
+        let expected: [(Kind, &[u8]); 8] = [
+            (Kind::Type, &[0x40]),
+            (Kind::Global, &[3]),
+            (Kind::Compared, &[9]),
+            (Kind::Masked, &[5]),
+            (Kind::Shifted, &[4]),
+            (Kind::Indirect, &[2, 0]),
+            (Kind::Constant, &[6]),
+            (Kind::Rest, &[0; 4]),
+        ];
+        for (kind, bytes) in expected {
+            assert_eq!(part(&file, kind), bytes);
+        }
     }
 
     #[test]

@@ -11,12 +11,12 @@ function together(arrived) {
     if (begins(0, 0x61, 0x73, 0x6d)) return bytes;
     const damaged = () => { throw new Error("the engine's file arrived damaged or is another version; reload the page"); };
     // The kinds of parts as there, and what has no one kind.
-    const [HEAD, TAIL, OPCODE, DECLARATION, GET, SET, TYPE, BRANCH, CONDITIONAL, CALLEE, CONSTANT, ADDED, BESIDE, KEPT, ADDRESS, LOADED, STORED, TARGETS, REST, SEVERAL] = Array(20).keys();
+    const [HEAD, TAIL, OPCODE, DECLARATION, GET, SET, TYPE, BRANCH, CONDITIONAL, CALLEE, CONSTANT, ADDED, BESIDE, KEPT, ADDRESS, LOADED, STORED, TARGETS, REST, GLOBAL, INDIRECT, LONG, COMPARED, MASKED, SHIFTED, SEVERAL] = Array(26).keys();
     const KINDS = SEVERAL;
     const FIRST = 16 + 8 * KINDS;
     // The last four bytes are the sum of all before them: bytes with the right one are as they were written.
     const written = bytes.length - 4;
-    if (!begins(0x70, 0x72, 0x74, 0x33) || written < FIRST) damaged();
+    if (!begins(0x70, 0x72, 0x74, 0x34) || written < FIRST) damaged();
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     let sum = 0x811c9dc5 | 0;
     for (let it = 0; it < written; it++) sum = Math.imul(sum ^ bytes[it], 0x01000193);
@@ -57,7 +57,8 @@ function together(arrived) {
     shown[6] = 0x41;
     const kinds = new Uint8Array(256), counts = new Uint8Array(256), align = new Uint8Array(256);
     const kind = (it, count, ...opcodes) => opcodes.forEach((opcode) => { kinds[opcode] = it; counts[opcode] = count; });
-    kind(TYPE, 1, 2, 3, 4, 0x23, 0x24);
+    kind(TYPE, 1, 2, 3, 4);
+    kind(GLOBAL, 1, 0x23, 0x24);
     kind(ADDRESS, 1, 6);
     kind(BRANCH, 1, 0x0c);
     kind(CONDITIONAL, 1, 0x0d);
@@ -65,12 +66,13 @@ function together(arrived) {
     kind(GET, 1, 0x20);
     kind(SET, 1, 0x21, 0x22);
     kind(CONSTANT, 1, 0x41);
-    kind(REST, 1, 0x25, 0x26, 0x3f, 0x40, 0x42, 0xd0, 0xd2);
-    kind(REST, 2, 0x11);
+    kind(LONG, 1, 0x42);
+    kind(REST, 1, 0x25, 0x26, 0x3f, 0x40, 0xd0, 0xd2);
+    kind(INDIRECT, 2, 0x11);
     kind(SEVERAL, 1, 0x0e, 0x43, 0x44, 0xfc);
     [..."23230011001122232301012"].forEach((it, index) => { kind(index < 14 ? LOADED : STORED, 1, 0x28 + index); align[0x28 + index] = it; });
     // Of a constant by the opcode behind it.
-    const before = new Uint8Array(256).fill(CONSTANT).fill(KEPT, 0x36, 0x3f);
+    const before = new Uint8Array(256).fill(CONSTANT).fill(KEPT, 0x36, 0x3f).fill(COMPARED, 0x46, 0x50).fill(MASKED, 0x71, 0x74).fill(SHIFTED, 0x74, 0x79);
     before[0x6a] = ADDED;
     before[0x20] = BESIDE;
     const long = [0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 2, 1, 2, 1, 2, 1, 1, 1];
