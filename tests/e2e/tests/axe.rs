@@ -69,7 +69,7 @@ fn the_main_rooms_are_in_nobodys_way() -> Result<()> {
     let browser = Browser::at("#three", "document.querySelector('#engine')")?;
     examine(&browser, &script, "three brokers")?;
     for (room, ready) in [
-        ("21", "document.querySelector('.ways')"),
+        ("21", "document.querySelector('.rows > .way')"),
         ("zookeeper", "document.querySelector('#zookeeper .model')"),
         (
             "said",

@@ -153,8 +153,11 @@ impl Canvas {
         let mut pen = Pen::default();
         let (place, scale) = self.stage(scene);
         pen.sheet(CLUSTER, self.cluster.pixels);
-        pen.place(on_screen(&place), scale * self.density);
-        stage::paint(scene, &mut pen);
+        // Where the cluster is not shown there is no size to draw it in, nor to have drawn its stamps in.
+        if scale > 0.0 {
+            pen.place(on_screen(&place), scale * self.density);
+            stage::paint(scene, &mut pen);
+        }
         if with_logs {
             pen.sheet(LOGS, self.logs.pixels);
             for (name, area) in &self.rows {
