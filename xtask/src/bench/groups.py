@@ -2,7 +2,7 @@
 
     groups.py BOOTSTRAP TOPIC PARTITIONS MEMBERS ROUNDS
 
-A group of each classic protocol at once, then several of the consumer protocol: each is told when it rebalances by its own heartbeats, seconds
+Several groups of each protocol, one protocol after the other: members are told that a group rebalances by their own heartbeats, seconds
 apart. Prints a line a group and round, of words of the form name=value: how long until nothing changed any more (stable_ms), and for how many
 seconds partitions were nobody's, summed up (paused_s).
 """
@@ -21,11 +21,11 @@ PROTOCOLS = {
 PATIENCE = 120
 # Whoever owns what the protocols end with owns it for good; a little longer, to see that.
 QUIET = 0.5
-# group.consumer.heartbeat.interval.ms as it is by default, in s.
-HEARTBEAT = 5
-# In the consumer protocol a partition waits from the heartbeat of its old owner to the next one of the newcomer: for anything from
-# nothing to HEARTBEAT, by when the newcomer came. So there are groups enough for its coming to be spread evenly.
-GROUPS = {"eager": 1, "cooperative": 1, "consumer": 5}
+# How far the heartbeats of a member are apart, in s: heartbeat.interval.ms of the client, group.consumer.heartbeat.interval.ms of the broker.
+HEARTBEAT = {"eager": 3, "cooperative": 3, "consumer": 5}
+# For how long a partition waits hangs on when the newcomer comes, between the heartbeats of its old owner and in the consumer protocol its
+# own: for anything from nothing to HEARTBEAT. So there are groups enough for its coming to be spread evenly.
+GROUPS = 5
 
 
 class Ownership:
@@ -115,8 +115,8 @@ def measure(protocol, index, bootstrap, topic, partitions, count, rounds):
     ended = settle(ownership, members)
     for number in range(rounds):
         # It ended with a heartbeat, at which the last of the old members got something.
-        moment = (number + (index + 0.5) / GROUPS[protocol]) / rounds
-        time.sleep((ended + HEARTBEAT * moment - time.monotonic()) % HEARTBEAT)
+        moment = (number + (index + 0.5) / GROUPS) / rounds
+        time.sleep((ended + HEARTBEAT[protocol] * moment - time.monotonic()) % HEARTBEAT[protocol])
         ownership.begin()
         begun = time.monotonic()
         members.append(Member(f"late-{number}", ownership, topic, settings))
@@ -142,9 +142,8 @@ def main(bootstrap, topic, partitions, count, rounds):
         except BaseException as error:
             failed.append(f"{protocol}: {error}")
 
-    for together in [("eager", "cooperative"), ("consumer",)]:
-        groups = [(protocol, index) for protocol in together for index in range(GROUPS[protocol])]
-        running = [threading.Thread(target=run, args=it) for it in groups]
+    for protocol in PROTOCOLS:
+        running = [threading.Thread(target=run, args=(protocol, index)) for index in range(GROUPS)]
         for it in running:
             it.start()
         for it in running:

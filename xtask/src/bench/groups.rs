@@ -95,11 +95,8 @@ pub(super) fn join(folder: &Folder, plan: &Plan) -> Result<()> {
             let rounds = of_peer.get(protocol).with_context(|| format!("no figures of {protocol}"))?;
             let of_all = |what: &str| -> Result<Vec<f64>> { rounds.iter().map(|it| figure(it, what)).collect() };
             let (stable, paused) = (median(of_all("stable_ms")?.into_iter()), of_all("paused_s")?);
-            // Where it hangs on the moment alone, and these are spread evenly, what counts is all of them.
-            let paused = match protocol {
-                "consumer" => paused.iter().sum::<f64>() / paused.len() as f64,
-                _ => median(paused.into_iter()),
-            };
+            // It hangs on the moment, and these are spread evenly: what counts is all of them.
+            let paused = paused.iter().sum::<f64>() / paused.len() as f64;
             println!("| {title} | {name} | {stable:.0} ms | {paused:.2} partition-seconds |");
         }
     }
