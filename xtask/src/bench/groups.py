@@ -122,7 +122,8 @@ def measure(protocol, index, bootstrap, topic, partitions, count, rounds):
         members.append(Member(f"late-{number}", ownership, topic, settings))
         last = settle(ownership, members)
         line = f"{protocol} stable_ms={(last - begun) * 1000:.0f} paused_s={ownership.paused:.3f} twice={ownership.twice}"
-        print(line, flush=True)
+        # In one piece: other groups are told of meanwhile.
+        print(line + "\n", end="", flush=True)
         members.pop().leave()
         ended = settle(ownership, members)
     leaving = [threading.Thread(target=it.leave) for it in members]
