@@ -172,18 +172,21 @@ const CHANGES: [&[Change]; 2] = [
     ],
 ];
 
-/// How the program names them, and what it says of them then.
+/// How the program names them, and what it says of them then. min.insync.replicas is of the format: eligible leader replicas need it.
 const OF: [&str; 3] = ["4 '1'", "4 ''", "32 'interop-settings'"];
 const SETTINGS: [[&str; 3]; 2] = [
     [
         "('leader.replication.throttled.rate', '1000000', 'broker'), ('max.connections', '900', 'broker'), \
-         ('message.max.bytes', '1000100', 'all brokers')",
-        "('max.connections', '800', 'all brokers'), ('message.max.bytes', '1000100', 'all brokers')",
+         ('message.max.bytes', '1000100', 'all brokers'), ('min.insync.replicas', '1', 'all brokers')",
+        "('max.connections', '800', 'all brokers'), ('message.max.bytes', '1000100', 'all brokers'), \
+         ('min.insync.replicas', '1', 'all brokers')",
         "('consumer.session.timeout.ms', '50000', 'group')",
     ],
     [
-        "('max.connections', '901', 'broker'), ('max.connections.per.ip', '700', 'all brokers')",
-        "('max.connections', '800', 'all brokers'), ('max.connections.per.ip', '700', 'all brokers')",
+        "('max.connections', '901', 'broker'), ('max.connections.per.ip', '700', 'all brokers'), \
+         ('min.insync.replicas', '1', 'all brokers')",
+        "('max.connections', '800', 'all brokers'), ('max.connections.per.ip', '700', 'all brokers'), \
+         ('min.insync.replicas', '1', 'all brokers')",
         "('consumer.heartbeat.interval.ms', '6000', 'group'), ('consumer.session.timeout.ms', '50000', 'group')",
     ],
 ];
