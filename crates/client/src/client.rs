@@ -221,8 +221,19 @@ impl Client {
         }
     }
 
+    /// Who is closed wants nothing more, but what it does about the partitions that it gives up for that.
+    fn accepts(&self, operation: &Operation) -> bool {
+        use Operation::{Commit, Committed, Listen, Position};
+        let acts = self.group.as_ref().is_some_and(Group::acts);
+        match self.life {
+            Life::Open => true,
+            Life::Closing { .. } => acts && matches!(operation, Listen | Commit(_) | Committed(_) | Position(_)),
+            Life::Closed => false,
+        }
+    }
+
     fn start(&mut self, op: OpId, operation: Operation, now: Now, out: &mut Outbox) {
-        if self.life != Life::Open {
+        if !self.accepts(&operation) {
             out.failed(op, Failure::new(Cause::Illegal, "This client has already been closed."));
             return;
         }
@@ -233,6 +244,7 @@ impl Client {
             Operation::Assign(partitions) => self.consumer.assign(op, partitions, context),
             Operation::Subscribe(_)
             | Operation::SubscribePattern(_)
+            | Operation::Listen
             | Operation::Commit(_)
             | Operation::Committed(_)
                 if self.group.is_none() =>
@@ -247,6 +259,11 @@ impl Client {
             Operation::SubscribePattern(pattern) => {
                 if let Some(group) = &mut self.group {
                     group.subscribe_pattern(op, pattern, &mut self.consumer, context);
+                }
+            }
+            Operation::Listen => {
+                if let Some(group) = &mut self.group {
+                    group.listen(op, context);
                 }
             }
             Operation::Commit(offsets) => {

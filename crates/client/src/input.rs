@@ -48,6 +48,11 @@ pub enum Operation {
     /// Consumer: the same, with every topic that matches, also those that are created later and found when metadata is next
     /// asked for (`metadata.max.age.ms`). While it is so, all topics are asked for, which creates none.
     SubscribePattern(TopicPattern),
+    /// Consumer: done when something happens to the partitions that its group gives it, with [`crate::Answer::Rebalance`]. Whoever
+    /// listened once is waited for, as Kafka's clients wait for their `ConsumerRebalanceListener`: until it listens again it has
+    /// what is to be revoked, and can commit it; polls bring no records; after `max.poll.interval.ms` it leaves the group. It is
+    /// waited for, too, while the client closes or the subscription ends.
+    Listen,
     /// Consumer: commits offsets for its group; `None` commits the position in every partition. Done when the coordinator
     /// has them.
     Commit(Option<Vec<(TopicPartition, Position)>>),

@@ -45,7 +45,8 @@ pub use group::Assignor;
 pub use input::{ConnId, Input, OpId, Operation, ProducerRecord, SeekTo};
 pub use murmur2::{murmur2, partition_of_key};
 pub use outbox::{
-    Answer, Cause, Connect, ConsumerRecord, Failure, Outbox, Outcome, PartitionInfo, Position, RecordMetadata,
+    Answer, Cause, Connect, ConsumerRecord, Failure, Outbox, Outcome, PartitionInfo, Position, Rebalance,
+    RecordMetadata,
 };
 pub use pattern::TopicPattern;
 pub use view::{

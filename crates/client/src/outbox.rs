@@ -56,12 +56,25 @@ pub enum Answer {
     Records(Vec<ConsumerRecord>),
     /// Of [`crate::Operation::Position`].
     Position(Position),
+    /// Of [`crate::Operation::Listen`].
+    Rebalance(Rebalance),
     /// Of [`crate::Operation::Committed`], as asked; `None` where nothing is committed.
     Committed(Vec<(TopicPartition, Option<Position>)>),
     /// Of [`crate::Operation::PartitionsFor`], in order.
     Partitions(Vec<PartitionInfo>),
     /// Of [`crate::Operation::Admin`].
     Admin(AdminAnswer),
+}
+
+/// What happens to the partitions that a consumer's group gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rebalance {
+    /// They are about to be given up, in good order. Never empty.
+    Revoked(Vec<TopicPartition>),
+    /// They are gone: the consumer is not in the group any more, and somebody else may have them. Never empty.
+    Lost(Vec<TopicPartition>),
+    /// They are its own from now on. Told even when there are none.
+    Assigned(Vec<TopicPartition>),
 }
 
 /// Where a record went.

@@ -201,6 +201,7 @@ pub(crate) fn operation_name(operation: &Operation) -> &'static str {
         Operation::Flush => "flush",
         Operation::Assign(_) => "assign",
         Operation::Subscribe(_) | Operation::SubscribePattern(_) => "subscribe",
+        Operation::Listen => "listen",
         Operation::Commit(_) => "commit",
         Operation::Committed(_) => "committed",
         Operation::Seek(..) => "seek",

@@ -12,6 +12,9 @@ pub const CONTROLLER_PORT: u16 = 9093;
 /// The wall clock when a world begins: 2026-01-01, 00:00 UTC.
 pub const WALL_START_MS: i64 = 1_767_225_600_000;
 
+/// The one key of a client's that is not Kafka's: what its application does in its `ConsumerRebalanceListener`.
+pub(crate) const LISTENER: &str = "rebalance.listener";
+
 /// A key and its value.
 pub type Setting = (Str, Str);
 

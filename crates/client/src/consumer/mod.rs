@@ -38,6 +38,8 @@ pub(crate) struct Consumer {
     fatal: Option<Failure>,
     /// Partitions come from the group.
     subscribed: bool,
+    /// The application acts on what happens to them: no poll brings records meanwhile.
+    held: bool,
     next_generation: u64,
 }
 
@@ -221,6 +223,10 @@ impl Consumer {
         }
     }
 
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
     /// Where the application is: what a commit of all that was read commits.
     pub(crate) fn positions(&self) -> Vec<(TopicPartition, Position)> {
         let known = self.assigned.iter().filter_map(|(partition, state)| Some((partition, state.position()?)));
@@ -391,7 +397,7 @@ impl Consumer {
     /// Gives records to the polls that wait, a failure, or nothing when their time is up.
     fn answer_polls(&mut self, context: &mut Context<'_>) {
         while let Some((op, deadline)) = self.polls.front().copied() {
-            let records = if self.fatal.is_some() { Vec::new() } else { self.take_records(context) };
+            let records = if self.fatal.is_some() || self.held { Vec::new() } else { self.take_records(context) };
             if let Some(failure) = self.fatal.clone() {
                 context.out.failed(op, failure);
             } else if !records.is_empty() {

@@ -105,15 +105,15 @@ impl Group {
                     return false;
                 }
                 self.offsets.drop_for(Why::Release);
-                self.release(consumer, context);
-                true
+                let given = self.given(consumer, context.config);
+                self.lets_go(&given, consumer, context) && {
+                    self.release(consumer, context);
+                    true
+                }
             }
             MemberState::Assigning => self.share_out(consumer, context),
             MemberState::Syncing => match self.classic.assignment.take() {
-                Some(bytes) if is_polled => {
-                    self.complete(bytes, consumer, context);
-                    true
-                }
+                Some(bytes) if is_polled => self.complete(bytes, consumer, context),
                 assignment => {
                     self.classic.assignment = assignment;
                     false
@@ -143,34 +143,42 @@ impl Group {
 
     /// Before it joins: what was read is committed, then given up. True if there is more to do at once.
     fn prepare(&mut self, consumer: &mut Consumer, context: &mut Context<'_>) -> bool {
-        if context.config.enable_auto_commit && self.epoch >= 0 {
-            if !is_cooperative(context.config) {
-                // What is read from now on would be read again by the next owner.
-                consumer.release(&consumer.owned());
+        if self.epoch >= 0 {
+            if context.config.enable_auto_commit {
+                if !is_cooperative(context.config) {
+                    // What is read from now on would be read again by the next owner.
+                    consumer.release(&consumer.owned());
+                }
+                self.offsets.commit_read(Why::Release, consumer, context);
             }
-            self.offsets.commit_read(Why::Release, consumer, context);
-            if self.offsets.is_committing_for(Why::Release) {
+            if self.offsets.is_committing_for(Why::Release) || self.listener.is_there() {
                 self.state = MemberState::Releasing;
                 self.classic.releasing_until = Some(until(context.now, context.config.max_poll_interval_ms));
-                return false;
+                return true;
             }
         }
         self.release(consumer, context);
         true
     }
 
+    /// What a member gives up before it joins again.
+    fn given(&self, consumer: &Consumer, config: &ClientConfig) -> Vec<TopicPartition> {
+        let mut given = consumer.owned();
+        given.retain(|it| !is_cooperative(config) || !self.subscribed.contains(&it.topic));
+        given
+    }
+
     fn release(&mut self, consumer: &mut Consumer, context: &mut Context<'_>) {
         if self.epoch < 0 || self.member_id.is_empty() {
             self.lose_all(consumer, context);
-        } else if is_cooperative(context.config) {
-            let owned = consumer.owned();
-            let (keep, give): (Vec<_>, Vec<_>) = owned.into_iter().partition(|it| self.subscribed.contains(&it.topic));
-            if !give.is_empty() {
-                consumer.take_over(keep, context);
-                context.out.emit(|| Event::Group(GroupEvent::Revoked { partitions: give }));
-            }
         } else {
-            self.give_up_all(consumer, context);
+            let given = self.given(consumer, context.config);
+            if !given.is_empty() {
+                let mut kept = consumer.owned();
+                kept.retain(|it| !given.contains(it));
+                consumer.take_over(kept, context);
+                self.gave_up(given, context);
+            }
         }
         self.classic.prepared = true;
         self.classic.is_leader = false;
@@ -376,32 +384,49 @@ impl Group {
         consumer.fail_for_good(Failure::refused(ErrorCode::FencedInstanceId, None));
     }
 
-    /// The assignment takes effect: the application polls.
-    fn complete(&mut self, bytes: Bytes, consumer: &mut Consumer, context: &mut Context<'_>) {
-        self.state = MemberState::Member;
-        self.classic.prepared = false;
-        let assigned = match assignor::read_assignment(bytes) {
-            Ok(assigned) => assigned,
+    /// The assignment takes effect: the application polls. False while it is not done with what is revoked.
+    fn complete(&mut self, bytes: Bytes, consumer: &mut Consumer, context: &mut Context<'_>) -> bool {
+        let refused = match assignor::read_assignment(bytes.clone()) {
+            Ok(assigned) if self.takes(&assigned) => return self.take_up(assigned, bytes, consumer, context),
+            Ok(_) => "its assignment does not match its subscription",
             Err(error) => {
                 consumer.fail(Failure::new(Cause::Illegal, format!("an assignment cannot be read: {error}")));
-                return self.rejoin("its assignment cannot be read", context);
+                "its assignment cannot be read"
             }
         };
-        if !self.takes(&assigned) {
-            return self.rejoin("its assignment does not match its subscription", context);
-        }
+        self.completed();
+        self.rejoin(refused, context);
+        true
+    }
+
+    fn completed(&mut self) {
+        self.state = MemberState::Member;
+        self.classic.prepared = false;
+    }
+
+    fn take_up(
+        &mut self,
+        assigned: Vec<TopicPartition>,
+        bytes: Bytes,
+        consumer: &mut Consumer,
+        context: &mut Context<'_>,
+    ) -> bool {
         let owned = consumer.owned();
         let added: Vec<TopicPartition> = assigned.iter().filter(|it| !owned.contains(it)).cloned().collect();
         let revoked: Vec<TopicPartition> = owned.into_iter().filter(|it| !assigned.contains(it)).collect();
+        if !self.lets_go(&revoked, consumer, context) {
+            self.classic.assignment = Some(bytes);
+            return false;
+        }
+        self.completed();
         if !revoked.is_empty() {
-            context.out.emit(|| Event::Group(GroupEvent::Revoked { partitions: revoked }));
+            self.gave_up(revoked, context);
             self.rejoin("what it has given up is to be shared out", context);
         }
         self.classic.last = Some((assigned.clone(), self.epoch));
         consumer.take_over(assigned, context);
-        self.offsets.reschedule(context);
-        let epoch = self.epoch;
-        context.out.emit(|| Event::Group(GroupEvent::Assigned { epoch, partitions: added }));
+        self.has_got(added, context);
+        true
     }
 
     pub(super) fn beat_classic(&mut self, context: &mut Context<'_>) {

@@ -67,6 +67,9 @@ impl Group {
         match self.state {
             MemberState::Outside if is_polled => {
                 self.lose_all(consumer, context);
+                if self.listener.acts() {
+                    return false;
+                }
                 if self.member_id.is_empty() {
                     self.member_id = random_id(context);
                 }
@@ -84,8 +87,10 @@ impl Group {
                     return false;
                 }
                 self.offsets.drop_for(Why::Release);
-                self.change_over(consumer, context);
-                true
+                self.lets_go(&consumer.releasing(), consumer, context) && {
+                    self.change_over(consumer, context);
+                    true
+                }
             }
             _ => false,
         }
@@ -140,12 +145,10 @@ impl Group {
         let (kept, given): (Vec<_>, Vec<_>) = owned.into_iter().partition(|it| wanted.contains(it));
         let added: Vec<TopicPartition> = wanted.iter().filter(|it| !kept.contains(it)).cloned().collect();
         if !given.is_empty() {
-            context.out.emit(|| Event::Group(GroupEvent::Revoked { partitions: given }));
+            self.gave_up(given, context);
         }
         consumer.take_over(wanted, context);
-        self.offsets.reschedule(context);
-        let epoch = self.epoch;
-        context.out.emit(|| Event::Group(GroupEvent::Assigned { epoch, partitions: added }));
+        self.has_got(added, context);
         self.member.releasing_until = None;
         self.state = MemberState::Member;
         self.acknowledge(context);

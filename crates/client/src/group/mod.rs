@@ -7,6 +7,7 @@
 mod assignor;
 mod classic;
 mod coordinator;
+mod listener;
 mod member;
 mod offsets;
 mod subscription;
@@ -16,6 +17,7 @@ use protocol::{ErrorCode, Instant, Now, Str, TopicPartition};
 
 use self::classic::Classic;
 use self::coordinator::Coordinator;
+use self::listener::Listener;
 use self::member::Member;
 use self::offsets::Offsets;
 use self::subscription::ByPattern;
@@ -23,8 +25,9 @@ use crate::client::{Context, Ticket};
 use crate::config::{ClientConfig, GroupProtocol};
 use crate::consumer::Consumer;
 use crate::event::{Event, GroupEvent};
+use crate::input::OpId;
 use crate::network::Lost;
-use crate::outbox::{Cause, Failure};
+use crate::outbox::{Answer, Cause, Failure, Rebalance};
 use crate::view::{GroupView, MemberState, PendingState, PendingView};
 use crate::wire::{ApiKey, RequestBody, ResponseBody};
 
@@ -51,11 +54,14 @@ pub(crate) struct Group {
     /// When the application polled last.
     polled_at: Instant,
     offsets: Offsets,
+    listener: Listener,
     classic: Classic,
     member: Member,
     /// What the coordinator does not speak; told by the next poll.
     unsupported: Option<ApiKey>,
     closing: bool,
+    /// The subscription ends, and who is told so.
+    ending: Option<OpId>,
 }
 
 /// When this member was heard of, and when it is to be heard of again.
@@ -106,10 +112,12 @@ impl Group {
             heartbeat: Heartbeat { due: Instant(0), asked: false, answered: None },
             polled_at: Instant(0),
             offsets: Offsets::default(),
+            listener: Listener::default(),
             classic: Classic::default(),
             member: Member::default(),
             unsupported: None,
             closing: false,
+            ending: None,
         })
     }
 
@@ -128,25 +136,23 @@ impl Group {
 
     /// Does whatever can be done now.
     pub(crate) fn drive(&mut self, consumer: &mut Consumer, context: &mut Context<'_>) {
-        if consumer.is_polled() {
+        if self.is_polled(consumer) {
             self.polled_at = context.now.mono;
             self.match_topics(context);
         } else if self.is_subscribed() && self.is_in() && self.poll_until(context.config) <= context.now.mono {
             self.leave("the application has not polled for max.poll.interval.ms", context);
         }
         self.find(context);
-        if self.closing {
-            if self.is_in() && !self.offsets.is_committing() {
-                self.leave("the consumer is being closed", context);
-                self.give_up_all(consumer, context);
-            }
+        if self.closing || self.ending.is_some() {
+            self.end(consumer, context);
         } else if self.is_subscribed() {
             // Not every step is the last one: a member that has its assignment may have to join again.
             let mut steps = 0;
-            while steps < 8 && self.step(consumer, context) {
+            while steps < 8 && !self.listener.acts() && self.step(consumer, context) {
                 steps += 1;
             }
         }
+        consumer.hold(self.listener.acts());
         self.beat(consumer, context);
         if consumer.is_polled() && context.config.enable_auto_commit && self.offsets.is_due(context.now.mono) {
             self.offsets.reschedule(context);
@@ -158,6 +164,35 @@ impl Group {
         self.send_commits(context);
         if let Some(api) = self.unsupported.take() {
             consumer.fail_for_good(unsupported(api));
+        }
+    }
+
+    /// The application waits for records. One that acts on what it was told would be within its poll still, in Kafka's client.
+    fn is_polled(&self, consumer: &Consumer) -> bool {
+        consumer.is_polled() && !self.listener.acts()
+    }
+
+    /// The application wants the membership to end: what it has it gives up first.
+    fn end(&mut self, consumer: &mut Consumer, context: &mut Context<'_>) {
+        let is_in = self.is_in();
+        if is_in {
+            if (self.closing && self.offsets.is_committing()) || !self.lets_go(&consumer.owned(), consumer, context) {
+                return;
+            }
+        } else if self.is_subscribed() {
+            self.lose_all(consumer, context);
+        }
+        if is_in || self.ending.is_some() {
+            let why = match self.ending {
+                None => "the consumer is being closed",
+                Some(_) => "the consumer unsubscribed from all topics",
+            };
+            self.leave(why, context);
+            self.give_up_all(consumer, context);
+        }
+        if let Some(op) = self.ending.take() {
+            self.unsubscribe(consumer, context);
+            context.out.done(op, Answer::Done);
         }
     }
 
@@ -265,8 +300,22 @@ impl Group {
         let owned = consumer.owned();
         if !owned.is_empty() {
             consumer.take_over(Vec::new(), context);
-            context.out.emit(|| Event::Group(GroupEvent::Revoked { partitions: owned }));
+            self.gave_up(owned, context);
         }
+    }
+
+    /// It has given up these in good order.
+    fn gave_up(&mut self, partitions: Vec<TopicPartition>, context: &mut Context<'_>) {
+        self.listener.gone(&partitions);
+        context.out.emit(|| Event::Group(GroupEvent::Revoked { partitions }));
+    }
+
+    /// It reads these, too, from now on.
+    fn has_got(&mut self, partitions: Vec<TopicPartition>, context: &mut Context<'_>) {
+        self.offsets.reschedule(context);
+        self.listener.tell(Rebalance::Assigned(partitions.clone()), context.out);
+        let epoch = self.epoch;
+        context.out.emit(|| Event::Group(GroupEvent::Assigned { epoch, partitions }));
     }
 
     /// Every partition was taken away: somebody else may have them already.
@@ -274,6 +323,10 @@ impl Group {
         let owned = consumer.owned();
         if !owned.is_empty() {
             consumer.take_over(Vec::new(), context);
+            let untold = self.listener.gone(&owned);
+            if !untold.is_empty() {
+                self.listener.tell(Rebalance::Lost(untold), context.out);
+            }
             context.out.emit(|| Event::Group(GroupEvent::Lost { partitions: owned }));
         }
     }
@@ -325,6 +378,9 @@ impl Group {
     /// Gives up all that waits.
     pub(crate) fn abort(&mut self, context: &mut Context<'_>) {
         self.offsets.abort(context);
+        for op in self.listener.pending().into_iter().chain(self.ending) {
+            context.out.failed(op, Failure::new(Cause::Illegal, "This consumer has already been closed."));
+        }
     }
 
     /// When something here is due.
@@ -336,7 +392,7 @@ impl Group {
             if let Some(at) = self.session_until(context.config) {
                 times.push(at);
             }
-            if !consumer.is_polled() {
+            if !self.is_polled(consumer) {
                 times.push(self.poll_until(context.config));
             }
         }
@@ -348,7 +404,8 @@ impl Group {
     }
 
     pub(crate) fn pending(&self) -> impl Iterator<Item = PendingView> {
-        self.offsets.pending().map(|op| PendingView { op, state: PendingState::Waiting })
+        let ops = self.offsets.pending().chain(self.listener.pending()).chain(self.ending);
+        ops.map(|op| PendingView { op, state: PendingState::Waiting })
     }
 
     pub(crate) fn view(&self, consumer: &Consumer, config: &ClientConfig) -> GroupView {
@@ -371,7 +428,7 @@ impl Group {
             awaiting: self.member.awaiting(consumer),
             committed: self.offsets.known(),
             heard_at: self.heartbeat.answered,
-            poll_until: (self.is_in() && !consumer.is_polled()).then(|| self.poll_until(config)),
+            poll_until: (self.is_in() && !self.is_polled(consumer)).then(|| self.poll_until(config)),
         }
     }
 }

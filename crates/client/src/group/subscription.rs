@@ -10,6 +10,7 @@ use crate::input::OpId;
 use crate::outbox::{Answer, Cause, Failure};
 use crate::pattern::TopicPattern;
 
+const ENDING: &str = "The subscription is ending: what it has brought is being given up";
 const EXCLUSIVE: &str = "Subscription to topics, partitions and pattern are mutually exclusive";
 
 /// A subscription by a pattern.
@@ -33,26 +34,33 @@ enum Look {
 
 impl Group {
     pub(crate) fn subscribe(&mut self, op: OpId, topics: Vec<Str>, consumer: &mut Consumer, context: &mut Context<'_>) {
-        let ends = topics.is_empty();
-        if !ends && (consumer.assigns_itself() || self.by_pattern.is_some()) {
+        if self.ending.is_some() {
+            return context.out.failed(op, Failure::new(Cause::Illegal, ENDING));
+        }
+        if topics.is_empty() {
+            // Told when it is so: what it has may have to be given up first.
+            return self.ending = Some(op);
+        }
+        if consumer.assigns_itself() || self.by_pattern.is_some() {
             return context.out.failed(op, Failure::new(Cause::Illegal, EXCLUSIVE));
         }
         for topic in &topics {
             context.metadata.want(topic, context.config.allow_auto_create_topics);
         }
+        self.subscribed = topics.into_iter().collect();
+        self.polled_at = context.now.mono;
+        consumer.subscribed(true);
+        self.member.tell_all();
+        context.out.done(op, Answer::Done);
+    }
+
+    /// It is in no group any more, and wants no topics.
+    pub(super) fn unsubscribe(&mut self, consumer: &mut Consumer, context: &mut Context<'_>) {
         if self.by_pattern.take().is_some() {
             context.metadata.watch(None);
         }
-        self.subscribed = topics.into_iter().collect();
-        self.polled_at = context.now.mono;
-        consumer.subscribed(!ends);
-        if ends {
-            self.leave("the consumer unsubscribed from all topics", context);
-            self.give_up_all(consumer, context);
-        } else {
-            self.member.tell_all();
-        }
-        context.out.done(op, Answer::Done);
+        self.subscribed = Set::new();
+        consumer.subscribed(false);
     }
 
     pub(crate) fn subscribe_pattern(
@@ -62,6 +70,9 @@ impl Group {
         consumer: &mut Consumer,
         context: &mut Context<'_>,
     ) {
+        if self.ending.is_some() {
+            return context.out.failed(op, Failure::new(Cause::Illegal, ENDING));
+        }
         if consumer.assigns_itself() || (self.by_pattern.is_none() && !self.subscribed.is_empty()) {
             return context.out.failed(op, Failure::new(Cause::Illegal, EXCLUSIVE));
         }

@@ -8,7 +8,7 @@ use protocol::{Str, TopicPartition};
 use super::{on_one_line, seconds};
 use crate::action::{Action, CreateTopic, Election, Load, Produce};
 use crate::history::{ENGINE, History};
-use crate::setup::Setting;
+use crate::setup::{LISTENER, Setting};
 use crate::world::World;
 
 /// The script's own words; what follows are calls of these functions.
@@ -156,7 +156,9 @@ impl Script<'_> {
             Action::Producer(name, settings) | Action::Consumer(name, settings) => {
                 let mut arguments = vec![name.to_string()];
                 for setting in settings {
-                    if is_own(&setting.0) {
+                    if &*setting.0 == LISTENER {
+                        self.not_done("Kafka's console consumer commits nothing when partitions are revoked");
+                    } else if is_own(&setting.0) {
                         self.not_done_here(name, setting);
                     } else {
                         arguments.push(property(setting));

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use client::{
     Answer, Client, ConnId, ConsumerRecord, GroupProtocol, Input, OpId, Operation, Outbox, Outcome, ProducerRecord,
+    Rebalance,
 };
 use protocol::{Response, Str, TopicPartition};
 
@@ -16,7 +17,7 @@ use crate::link::{LinkId, Packet};
 use crate::narration::Heard;
 use crate::queue::{Due, Pid};
 use crate::random::{Purpose, Random};
-use crate::setup::{CLIENT_PORT, Setting, client_config};
+use crate::setup::{CLIENT_PORT, LISTENER, Setting, client_config};
 
 /// Operations that are no sends are numbered from here.
 pub(crate) const OTHER: u64 = 1 << 40;
@@ -33,7 +34,12 @@ impl World {
     pub(super) fn add_client(&mut self, name: &Str, settings: &[Setting]) -> Result<(), ActionError> {
         let serving = self.setup.brokers.iter().filter(|it| it.is_broker());
         let servers: Vec<(Str, u16)> = serving.map(|broker| (broker.name.clone(), CLIENT_PORT)).collect();
-        let config = client_config(name, servers, settings).map_err(|error| ActionError(error.0))?;
+        let (listener, settings): (Vec<_>, Vec<_>) = settings.iter().cloned().partition(|(key, _)| &**key == LISTENER);
+        let config = client_config(name, servers, &settings).map_err(|error| ActionError(error.0))?;
+        if listener.iter().any(|(_, value)| &**value != "commit") || (config.group_id.is_none() && !listener.is_empty())
+        {
+            return Err(ActionError(format!("{LISTENER}=commit is all there is, with a group.id")));
+        }
         let idempotent = config.idempotent();
         let waits_for_all = config.acks == client::Acks::All;
         let (group, instance) = (config.group_id.clone(), config.group_instance_id.clone());
@@ -50,6 +56,8 @@ impl World {
                 others_open: 0,
                 load: None,
                 follow: None,
+                commits_revoked: !listener.is_empty(),
+                last_commit: None,
                 slow_us: 0,
                 assignment: None,
                 random: Random::stream(seed, Purpose::Load, pid.0),
@@ -72,6 +80,8 @@ impl World {
         let seed = process.begin(clock);
         let Some(actor) = process.actor_mut() else { return };
         actor.client = Some(Client::boot(actor.config.clone(), seed));
+        actor.last_commit = None;
+        let listens = actor.commits_revoked;
         // New numbers: what was queued for the old process means nothing to this one.
         if let Some(load) = &mut actor.load {
             load.number += 1;
@@ -82,6 +92,9 @@ impl World {
             follow.op = None;
             follow.number += 1;
             self.queue.push(clock, Due::Poll(pid, follow.number));
+        }
+        if listens {
+            self.ask_client(pid, Operation::Listen);
         }
         self.checks.reader_restarted(pid);
     }
@@ -203,8 +216,12 @@ impl World {
                 self.checks.consumed(self.events, pid, record);
             }
         }
+        if let Outcome::Ok(Answer::Rebalance(what)) = &outcome {
+            return self.rebalanced(pid, what);
+        }
         let Some(actor) = self.process_mut(pid).actor_mut() else { return };
         actor.others_open = actor.others_open.saturating_sub(1);
+        let lets_go = actor.last_commit.take_if(|it| *it == op).is_some();
         let follows = actor.follow.as_ref().filter(|it| it.op == Some(op.0)).map(|it| it.number);
         // Who was refused asks again after a while; who was served, when it is done with what it got.
         let pause_us = match &outcome {
@@ -231,6 +248,24 @@ impl World {
         }
         if let Some(number) = follows {
             self.queue.push(self.after(pause_us), Due::Poll(pid, number));
+        }
+        if lets_go {
+            self.ask_client(pid, Operation::Listen);
+        }
+    }
+
+    /// An application that listens does something about what it is told, and listens again when it is done.
+    fn rebalanced(&mut self, pid: Pid, what: &Rebalance) {
+        match what {
+            Rebalance::Revoked(_) => {
+                let commit = self.ask_client(pid, Operation::Commit(None));
+                if let Some(actor) = self.process_mut(pid).actor_mut() {
+                    actor.last_commit = Some(commit);
+                }
+            }
+            Rebalance::Lost(_) | Rebalance::Assigned(_) => {
+                self.ask_client(pid, Operation::Listen);
+            }
         }
     }
 
@@ -316,7 +351,7 @@ impl World {
     }
 
     /// A person asks a client for something: it hears of it as its next event.
-    pub(super) fn ask_client(&mut self, pid: Pid, operation: Operation) {
+    pub(super) fn ask_client(&mut self, pid: Pid, operation: Operation) -> OpId {
         let op = self.number(pid, &operation);
         let process = self.process_mut(pid);
         let incarnation = process.incarnation;
@@ -324,6 +359,7 @@ impl World {
             actor.wishes.push_back((op, operation));
             self.queue.push(self.clock, Due::Do(pid, incarnation));
         }
+        op
     }
 
     pub(super) fn wish(&mut self, pid: Pid, incarnation: u32) {

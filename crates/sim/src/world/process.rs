@@ -133,6 +133,10 @@ pub(crate) struct Actor {
     pub(crate) others_open: u32,
     pub(crate) load: Option<Workload>,
     pub(crate) follow: Option<Follow>,
+    /// Its application commits what is revoked before it lets go of it.
+    pub(crate) commits_revoked: bool,
+    /// That commit, while it is under way.
+    pub(crate) last_commit: Option<client::OpId>,
     /// How long its application is at a record that a poll brought, in µs.
     pub(crate) slow_us: u64,
     /// What it reads next, once it may ask for it.
