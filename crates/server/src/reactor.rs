@@ -583,11 +583,12 @@ impl Reactor {
         let waiting = self.connections.get_mut(&conn).and_then(|it| it.correlation_id(ticket));
         let Some(correlation_id) = waiting else { return };
         response.correlation_id = correlation_id;
+        let api = response.body.api_key();
         let chunks = match frame::encode_response(&mut response) {
             Ok(frame) => frame.pieces.into_iter().map(|piece| self.chunk(piece)).collect::<Option<Vec<_>>>(),
             // The node's fault, not the client's: it must not go unseen.
             Err(error) => {
-                let why = format!("our answer cannot be encoded: {error}");
+                let why = format!("our answer to {} cannot be encoded: {error}", api.name());
                 tracing::warn!("closing a connection: {why}");
                 return self.close(conn, Some(&why));
             }

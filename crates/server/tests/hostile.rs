@@ -15,9 +15,11 @@ use common::{Client, Outcome, Rig, batch, compressed, fetch, header, produce};
 use filler::{Filler, Random};
 use node::gateway::api_versions::SERVED;
 use protocol::messages::create_topics_request::CreatableTopic;
+use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use protocol::messages::produce_request::PartitionProduceData;
 use protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DescribeGroupsRequest, FindCoordinatorRequest, MetadataRequest,
+    ApiVersionsRequest, CreateTopicsRequest, DescribeGroupsRequest, FindCoordinatorRequest,
+    IncrementalAlterConfigsRequest, MetadataRequest,
 };
 use protocol::records::{BatchBuilder, Compression, Compressors, PureCompressors, crc32c};
 use protocol::{ApiKey, ErrorCode, Request, RequestBody, ResponseBody, Str, WallMs, frame};
@@ -329,6 +331,23 @@ fn groups_of_the_longest_names() {
     other.send_frame(&frame);
     assert_eq!(other.outcome(), Outcome::Closed);
     client.assert_served("t");
+    rig.stop();
+}
+
+/// What is wrong with a value is told with the value, and both together are longer than a string may be.
+#[test]
+fn configurations_of_the_longest_values() {
+    let (rig, mut client) = rig();
+    let value = Some(Str::from("9".repeat(32_767)));
+    let config = AlterableConfig { name: Str::from_static("retention.ms"), config_operation: 0, value };
+    let resource =
+        AlterConfigsResource { resource_type: 2, resource_name: Str::from_static("t"), configs: vec![config] };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+    let answer = client.call(1, RequestBody::IncrementalAlterConfigs(request));
+    let ResponseBody::IncrementalAlterConfigs(mut answer) = answer else { panic!() };
+    let refused = answer.responses.remove(0);
+    assert_eq!(ErrorCode::from_code(refused.error_code), ErrorCode::InvalidConfig);
+    assert_eq!(refused.error_message.map(|it| it.len()), Some(32_767));
     rig.stop();
 }
 

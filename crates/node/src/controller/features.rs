@@ -14,7 +14,7 @@ use quorum::Quorum;
 use super::{Controller, Outcome};
 use crate::config::Config;
 use crate::image::Resource;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, message};
 
 /// Voters as records (KIP-853). Its level is in the quorum's own records.
 use quorum::KRAFT_VERSION;
@@ -99,7 +99,7 @@ impl Controller {
                     is_upgrade = false;
                     reply.error_code = refusal.code.code();
                     let why = "The update failed for all features since the following feature had an error";
-                    reply.error_message = Some(Str::from(format!("{why}: {}", refusal.message)));
+                    reply.error_message = Some(message(format!("{why}: {}", refusal.message)));
                     break;
                 }
             }

@@ -6,10 +6,10 @@ use protocol::messages::list_groups_response::ListedGroup;
 use protocol::{ErrorCode, LeaderEpoch, Str};
 
 use super::classic::{CONSUMER, ClassicGroup, GroupState};
-use super::message;
 use super::shard::{Group, Kind, Shard};
 use crate::image::Image;
 use crate::observe::Coordinated;
+use crate::refusal::message;
 
 impl Shard {
     /// One group. Since version 6 one that is not there is an error, before it is a dead one.

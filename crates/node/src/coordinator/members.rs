@@ -10,12 +10,12 @@ use protocol::messages::{
 };
 use protocol::{ErrorCode, ResponseBody, Str, Uuid};
 
-use super::MOST_BYTES;
 use super::change::Change;
 use super::classic::{ClassicGroup, GroupState, Member};
 use super::rebalance::{join_answer, refuse_sync, refused_join};
 use super::shard::{Group, Kind, Replaced, Shard, Then, Timer, Turn};
 use crate::deferred::Waiter;
+use crate::refusal::MOST_BYTES;
 
 /// A new member's first join is given up after so long.
 const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 5 * 60 * 1_000;

@@ -49,9 +49,6 @@ use crate::timers::WakeReason;
 /// The topic that holds groups and committed offsets.
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
-/// The length of a string on the wire has 16 bits.
-const MOST_BYTES: usize = i16::MAX as usize;
-
 /// All partitions of which this broker is the coordinator. A clone shares each until one of the two changes it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Groups {
@@ -352,13 +349,6 @@ pub(crate) fn partition_of(group: &str, partitions: usize) -> i32 {
     // Java's `abs` leaves the least number as it is; Kafka makes it 0.
     let hash = hash.checked_abs().unwrap_or(0);
     hash % i32::try_from(partitions.max(1)).unwrap_or(i32::MAX)
-}
-
-/// What an answer says to people: what names long ids is cut where a string on the wire ends.
-fn message(text: impl Into<String>) -> Str {
-    let mut text = text.into();
-    text.truncate(text.floor_char_boundary(MOST_BYTES));
-    Str::from(text)
 }
 
 /// Replaces what an answer says by an error.

@@ -6,11 +6,11 @@ use protocol::{ErrorCode, Str};
 use super::member::ConsumerMember;
 use super::record::by_topic;
 use super::{Assignor, ConsumerGroup, Shard};
-use crate::coordinator::message;
 use crate::coordinator::shard::Kind;
 use crate::image::Image;
 use crate::observe::Coordinated;
 use crate::partition::PartitionKey;
+use crate::refusal::message;
 
 impl Shard {
     /// One group, which is `assignor`'s if its members do not ask for another.

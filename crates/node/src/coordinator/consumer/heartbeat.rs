@@ -17,7 +17,6 @@ use super::member::{ConsumerMember, Goal, LEAVE, LEAVE_STATIC, MemberState, Owne
 use super::record::{ConsumerChange, by_topic};
 use super::{ConsumerGroup, Draft, Shard};
 use crate::coordinator::members::Client;
-use crate::coordinator::message;
 use crate::coordinator::shard::{Timer, Turn};
 use crate::deferred::Waiter;
 use crate::image::Image;
@@ -392,7 +391,7 @@ fn assignment_of(assigned: &Owned) -> Assignment {
 pub(crate) fn refused_heartbeat(refusal: &Refusal) -> ResponseBody {
     ResponseBody::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse {
         error_code: refusal.code.code(),
-        error_message: Some(message(refusal.message.as_str())),
+        error_message: Some(refusal.message.clone()),
         ..ConsumerGroupHeartbeatResponse::default()
     })
 }
