@@ -208,9 +208,12 @@ impl Quorum {
         self.become_role(Role::Unattached(until), out);
     }
 
-    /// What an answer or a request says of the epoch and its leader. True if nothing else in an answer matters.
-    pub(crate) fn learn(&mut self, now: Now, heard: Heard, out: &mut Output) -> bool {
+    /// What another node's answer says of the epoch and its leader. True if nothing else in it matters.
+    pub(crate) fn learn(&mut self, now: Now, from: NodeId, heard: Heard, out: &mut Output) -> bool {
         let Heard { error, epoch, leader, address } = heard;
+        if leader == Some(self.setup.node) && epoch >= self.epoch && !matches!(self.role, Role::Leader(_)) {
+            self.note_named(now, from);
+        }
         let leader = leader.filter(|id| *id != self.setup.node).and_then(|id| self.endpoint_of(id, address));
         if epoch < self.epoch || error == ErrorCode::UnknownLeaderEpoch {
             return true;

@@ -74,7 +74,7 @@ impl Quorum {
             (Kind::Vote { pre }, ResponseBody::Vote(response)) => {
                 let [topic] = response.topics.as_slice() else { return false };
                 let [it] = topic.partitions.as_slice() else { return false };
-                if !self.learn(now, messages::heard_of_vote(&response, it), out) {
+                if !self.learn(now, call.to, messages::heard_of_vote(&response, it), out) {
                     if it.error_code != 0 {
                         return false;
                     }
@@ -85,12 +85,13 @@ impl Quorum {
             (Kind::Begin, ResponseBody::BeginQuorumEpoch(response)) => {
                 let [topic] = response.topics.as_slice() else { return false };
                 let [it] = topic.partitions.as_slice() else { return false };
-                self.learn(now, messages::heard_of_begin(&response, it), out) || it.error_code == 0
+                self.learn(now, call.to, messages::heard_of_begin(&response, it), out) || it.error_code == 0
             }
             (Kind::End, ResponseBody::EndQuorumEpoch(response)) => {
                 let [topic] = response.topics.as_slice() else { return false };
                 let [it] = topic.partitions.as_slice() else { return false };
-                let is_done = self.learn(now, messages::heard_of_end(&response, it), out) || it.error_code == 0;
+                let is_done =
+                    self.learn(now, call.to, messages::heard_of_end(&response, it), out) || it.error_code == 0;
                 if let Role::Resigned(resigned) = &mut self.role
                     && is_done
                 {
@@ -99,12 +100,12 @@ impl Quorum {
                 is_done
             }
             (Kind::Fetch, ResponseBody::Fetch(response)) => self.fetched(now, call, response, out),
-            (Kind::Snapshot, ResponseBody::FetchSnapshot(response)) => self.snapshot_fetched(now, response, out),
+            (Kind::Snapshot, ResponseBody::FetchSnapshot(response)) => self.snapshot_fetched(now, call, response, out),
             (Kind::Versions, ResponseBody::ApiVersions(response)) => {
                 self.versions_heard(now, call, Some(&response), out)
             }
             (Kind::UpdateVoter, ResponseBody::UpdateRaftVoter(response)) => {
-                self.voter_updated(now, messages::heard_of_update(&response), out)
+                self.voter_updated(now, call, messages::heard_of_update(&response), out)
             }
             (Kind::AddVoter, ResponseBody::AddRaftVoter(response)) => {
                 self.wish_answered(now, call, ErrorCode::from_code(response.error_code))
@@ -119,7 +120,7 @@ impl Quorum {
     fn fetched(&mut self, now: Now, call: InFlight, mut response: FetchResponse, out: &mut Output) -> bool {
         let Some(it) = only_partition(&mut response) else { return false };
         let leader = self.leader_id;
-        if self.learn(now, messages::heard_of_fetch(&response, &it), out) {
+        if self.learn(now, call.to, messages::heard_of_fetch(&response, &it), out) {
             return leader != self.leader_id;
         }
         let Role::Follower(follower) = &self.role else { return false };
@@ -214,9 +215,15 @@ impl Quorum {
         Ok(())
     }
 
-    fn snapshot_fetched(&mut self, now: Now, mut response: FetchSnapshotResponse, out: &mut Output) -> bool {
+    fn snapshot_fetched(
+        &mut self,
+        now: Now,
+        call: InFlight,
+        mut response: FetchSnapshotResponse,
+        out: &mut Output,
+    ) -> bool {
         let Some(it) = only_snapshot(&mut response) else { return false };
-        if self.learn(now, messages::heard_of_snapshot(&response, &it), out) {
+        if self.learn(now, call.to, messages::heard_of_snapshot(&response, &it), out) {
             return true;
         }
         let Role::Follower(follower) = &mut self.role else { return false };

@@ -80,9 +80,9 @@ impl Quorum {
     }
 
     /// As [`Quorum::wish_answered`], of this voter's own entry.
-    pub(crate) fn voter_updated(&mut self, now: Now, heard: Heard, out: &mut Output) -> bool {
+    pub(crate) fn voter_updated(&mut self, now: Now, call: InFlight, heard: Heard, out: &mut Output) -> bool {
         let error = heard.error;
-        if self.learn(now, heard, out) {
+        if self.learn(now, call.to, heard, out) {
             return true;
         }
         // A leader before kraft.version 1 does not know the request.

@@ -34,6 +34,15 @@ pub enum Majority {
         /// all logs are as empty.
         had_more: Vec<Endpoint>,
     },
+    /// One is heard of, and follows another process that has this node's number.
+    Doubled {
+        /// Since when no leader is known.
+        since: Instant,
+        /// This node's number.
+        node: NodeId,
+        /// Who says that it leads.
+        by: Vec<Endpoint>,
+    },
     /// There is a leader again.
     Back {
         /// Since when none was known.
@@ -46,8 +55,17 @@ pub enum Majority {
 pub(crate) struct Watch {
     heard: Map<NodeId, Instant>,
     strangers: Map<NodeId, ()>,
+    /// Who said of this node that it leads, when it did not, and has not asked it for records since.
+    named_by: Map<NodeId, Named>,
     leaderless_since: Option<Instant>,
     is_told: bool,
+}
+
+/// When somebody said so: for the first time, and last.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    first: Instant,
+    last: Instant,
 }
 
 impl Quorum {
@@ -67,13 +85,27 @@ impl Quorum {
         out.strangers.extend(voter.or_else(bootstrap));
     }
 
+    /// Another node takes this one for the leader, which it is not. It may have been before it was started; who follows it
+    /// will find out by asking it for records.
+    pub(crate) fn note_named(&mut self, now: Now, by: NodeId) {
+        let named = self.watch.named_by.entry(by).or_insert_with(|| Named { first: now.mono, last: now.mono });
+        if named.last.plus_ms(PATIENCE_MS) <= now.mono {
+            named.first = now.mono;
+        }
+        named.last = now.mono;
+    }
+
     /// A request is a sign of life, too.
     pub(crate) fn note_sender(&mut self, now: Now, body: &RequestBody) {
         let id = match body {
             RequestBody::Vote(it) => {
                 it.topics.first().and_then(|topic| topic.partitions.first()).map_or(-1, |it| it.replica_id)
             }
-            RequestBody::Fetch(it) => it.replica_id.max(it.replica_state.replica_id),
+            RequestBody::Fetch(it) => {
+                let id = it.replica_id.max(it.replica_state.replica_id);
+                self.watch.named_by.remove(&NodeId(id));
+                id
+            }
             _ => -1,
         };
         self.note_heard(now, NodeId(id));
@@ -89,6 +121,14 @@ impl Quorum {
         let there = others().filter(|voter| !is_silent(voter.id)).filter_map(|voter| heard.get(&voter.id)).max();
         let had_more = others().filter(|voter| is_silent(voter.id) && heard.get(&voter.id) > there);
         (unheard, had_more.filter_map(endpoint).collect())
+    }
+
+    /// The voters that have said for longer than a fetch takes that this node leads, and have not come to it.
+    fn followers_of_another(&self, now: Now) -> Vec<Endpoint> {
+        let fetch_ms = self.setup.fetch_timeout_ms;
+        let says_so = |it: &Named| it.first.plus_ms(fetch_ms) <= now.mono && now.mono < it.last.plus_ms(PATIENCE_MS);
+        let named = self.watch.named_by.iter().filter(|(_, it)| says_so(it));
+        named.filter_map(|(id, _)| self.voters().get(*id)?.endpoint(&self.setup.listener)).collect()
     }
 
     /// Tells once that the majority is lost, and once that it is back.
@@ -125,6 +165,10 @@ impl Quorum {
         let voters = self.voters().len();
         if voters - silent.len() < self.voters().majority() {
             return Some(Majority::Lost { since, voters, silent });
+        }
+        let by = self.followers_of_another(now);
+        if !by.is_empty() {
+            return Some(Majority::Doubled { since, node: self.setup.node, by });
         }
         let (unheard, had_more) = self.awaited(is_silent);
         let was_more = self.amnesia.as_ref().is_some_and(|heard| heard.get(&self.setup.node).is_some());
@@ -184,6 +228,12 @@ impl Majority {
                     seconds(*since),
                 )
             }
+            Majority::Doubled { since, node, by } => format!(
+                "for {} s no leader of the metadata quorum was found, and these follow node {node}, which is this one: {}; \
+                 another process has this node.id: stop one of the two, or give this one a node.id of its own",
+                seconds(*since),
+                named(by)
+            ),
             Majority::Back { since } => {
                 format!("the metadata quorum has its majority and a leader again, after {} s", seconds(*since))
             }

@@ -3,8 +3,8 @@
 mod rig;
 
 use protocol::messages::{
-    BeginQuorumEpochRequest, EndQuorumEpochRequest, FetchResponse, VoteRequest, end_quorum_epoch_request,
-    fetch_response,
+    BeginQuorumEpochRequest, EndQuorumEpochRequest, FetchResponse, VoteRequest, VoteResponse, end_quorum_epoch_request,
+    fetch_response, vote_response,
 };
 use protocol::records::Records;
 use protocol::{ErrorCode, LeaderEpoch, NodeId, RequestBody, ResponseBody, Uuid};
@@ -58,6 +58,38 @@ fn who_has_forgotten_everything_says_whom_it_waits_for() {
     }
     let [Majority::Forgotten { unheard, .. }] = &rig.majority[..] else { panic!("{:?}", rig.majority) };
     assert_eq!(unheard[..], [endpoint(3)]);
+}
+
+/// What others answer to a vote while they follow node 1, wherever that is.
+fn following_us(epoch: i32) -> VoteResponse {
+    let partition = vote_response::PartitionData { leader_id: 1, leader_epoch: epoch, ..Default::default() };
+    let topics = vec![vote_response::TopicData { topic_name: quorum::TOPIC.into(), partitions: vec![partition] }];
+    VoteResponse { topics, ..VoteResponse::default() }
+}
+
+/// It is there, and nobody comes to it. With an empty log it would seem to wait for the logs of the others, which are there too.
+#[test]
+fn another_process_that_leads_under_this_number_is_told_of() {
+    let mut rig = Rig::new();
+    let mut fetched = Rig::new();
+    for _ in 0..16 {
+        for rig in [&mut rig, &mut fetched] {
+            rig.pass(500);
+            let epoch = rig.quorum.leader_epoch().0.max(5);
+            for call in rig.take_calls().into_iter().filter(|it| matches!(it.body, RequestBody::Vote(_))) {
+                rig.answer(&call, following_us(epoch));
+            }
+        }
+        // These believe in this node's life before, and come to it.
+        for other in [2, 3] {
+            let epoch = fetched.quorum.leader_epoch().0;
+            fetched.fetch(fetch_from(other, epoch, (9, 5)));
+        }
+    }
+    let [Majority::Doubled { node: NodeId(1), by, .. }] = &rig.majority[..] else { panic!("{:?}", rig.majority) };
+    assert!(!by.is_empty() && by.iter().all(|it| [endpoint(2), endpoint(3)].contains(it)), "{by:?}");
+    assert!(rig.majority[0].told(rig.now()).contains("give this one a node.id of its own"));
+    assert!(matches!(&fetched.majority[..], [Majority::Forgotten { .. }]), "{:?}", fetched.majority);
 }
 
 /// A disk on which the checkpoint knows of a metadata log that is gone.

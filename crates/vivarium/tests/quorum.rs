@@ -144,3 +144,39 @@ fn a_quorum_moves_to_another_node() {
     first.kill();
     until(&["topics", "--bootstrap-server", &clients[1], "--create", "--topic", "t"], |said| said.contains("Created"));
 }
+
+/// A fourth process comes under the number of the controller that leads, with an empty directory and ports of its own.
+#[test]
+fn who_has_the_number_of_the_leader_is_told_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports: Vec<ReservedPort> = (0..4).map(|_| ReservedPort::any().unwrap()).collect();
+    let address = |it: usize| format!("127.0.0.1:{}", ports[it].number());
+    let voters: Vec<String> = (0..3).map(|it| format!("{}@{}", it + 1, address(it))).collect();
+    let server = |id: &str, port: usize| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vivarium"));
+        command.arg("server");
+        for setting in [
+            format!("node.id={id}"),
+            "process.roles=controller".to_owned(),
+            "controller.listener.names=CONTROLLER".to_owned(),
+            format!("listeners=CONTROLLER://{}", address(port)),
+            format!("controller.quorum.voters={}", voters.join(",")),
+            format!("log.dirs={}", folder.path().join(port.to_string()).display()),
+        ] {
+            command.args(["--set", &setting]);
+        }
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Node { properties: PathBuf::new(), process: Some(process) }
+    };
+    let _three: Vec<Node> = (0..3).map(|it| server(&(it + 1).to_string(), it)).collect();
+    let leader = until(&["metadata-quorum", "--bootstrap-controller", &address(0), "describe", "--status"], |_| true);
+    let leader = leader.lines().find_map(|it| it.strip_prefix("LeaderId:")).unwrap().trim().to_owned();
+    let mut twin = server(&leader, 3);
+    let errors = BufReader::new(twin.process.as_mut().unwrap().stderr.take().unwrap());
+    let (sender, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || errors.lines().map_while(Result::ok).try_for_each(|it| sender.send(it)));
+    let mut lines = std::iter::from_fn(|| lines.recv_timeout(PATIENCE).ok());
+    let told = lines.find(|it| it.contains("no leader of the metadata quorum was found")).expect("it says so");
+    assert!(told.contains(&format!("these follow node {leader}, which is this one: ")), "{told}");
+    assert!(told.contains("give this one a node.id of its own"), "{told}");
+}
