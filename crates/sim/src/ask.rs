@@ -1,19 +1,20 @@
 //! What an action asks of a cluster, be it simulated or of processes: the same requests; and its answers in words.
 
 use client::admin::NewTopic;
+use protocol::messages::add_raft_voter_request::Listener;
 use protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use protocol::messages::elect_leaders_request::TopicPartitions;
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use protocol::messages::{
-    AlterPartitionReassignmentsRequest, ConsumerGroupHeartbeatRequest, ElectLeadersRequest, FetchRequest,
-    FindCoordinatorRequest, HeartbeatRequest, InitProducerIdResponse, OffsetCommitRequest, ProduceRequest,
-    fetch_response,
+    AddRaftVoterRequest, AlterPartitionReassignmentsRequest, ConsumerGroupHeartbeatRequest, ElectLeadersRequest,
+    FetchRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdResponse, OffsetCommitRequest,
+    ProduceRequest, RemoveRaftVoterRequest, fetch_response,
 };
 use protocol::records::{self, BatchBuilder, Compression, PureCompressors, Records};
 use protocol::{
-    ApiKey, ErrorCode, NodeId, ProducerEpoch, ProducerId, RequestBody, ResponseBody, Str, TopicPartition, WallMs,
+    ApiKey, ErrorCode, NodeId, ProducerEpoch, ProducerId, RequestBody, ResponseBody, Str, TopicPartition, Uuid, WallMs,
 };
 
 use crate::action::{CreateTopic, Election, WireAsk, WireProduce};
@@ -78,6 +79,28 @@ pub fn reassignment(partition: &TopicPartition, replicas: Vec<i32>) -> RequestBo
         topics: vec![ReassignableTopic { name: partition.topic.clone(), partitions }],
         ..AlterPartitionReassignmentsRequest::default()
     })
+}
+
+/// The version of AddRaftVoter that [`voter_added`] is of.
+pub const ADD_VOTER_VERSION: i16 = 1;
+/// The version of RemoveRaftVoter that [`voter_removed`] is of.
+pub const REMOVE_VOTER_VERSION: i16 = 0;
+
+/// Asks that a controller vote: its number and directory, and where it listens.
+pub fn voter_added((voter_id, voter_directory_id): (i32, Uuid), host: Str, port: u16) -> RequestBody {
+    RequestBody::AddRaftVoter(AddRaftVoterRequest {
+        cluster_id: None,
+        timeout_ms: TIMEOUT_MS,
+        voter_id,
+        voter_directory_id,
+        listeners: vec![Listener { name: Str::from_static("CONTROLLER"), host, port }],
+        ..AddRaftVoterRequest::default()
+    })
+}
+
+/// Asks that a controller vote no more.
+pub fn voter_removed((voter_id, voter_directory_id): (i32, Uuid)) -> RequestBody {
+    RequestBody::RemoveRaftVoter(RemoveRaftVoterRequest { cluster_id: None, voter_id, voter_directory_id })
 }
 
 impl WireAsk {

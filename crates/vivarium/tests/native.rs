@@ -9,7 +9,7 @@ use std::process::Command;
 /// What takes a few seconds.
 const SHORT: [&str; 4] = ["01-", "07-d", "14-", "17-"];
 /// And what takes up to a minute.
-const LONG: [&str; 19] = [
+const LONG: [&str; 21] = [
     "01-",
     "02-",
     "03-",
@@ -24,6 +24,8 @@ const LONG: [&str; 19] = [
     "13-",
     "14-",
     "15-metadata-",
+    "15-two-of-three-",
+    "15-voters-",
     "17-",
     "18-",
     "19-",

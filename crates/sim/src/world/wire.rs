@@ -3,11 +3,8 @@
 use std::collections::VecDeque;
 
 use client::{Client, ConnId, Connect};
-use protocol::messages::add_raft_voter_request::Listener;
 use protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
-use protocol::messages::{
-    AddRaftVoterRequest, AlterReplicaLogDirsRequest, InitProducerIdRequest, RemoveRaftVoterRequest,
-};
+use protocol::messages::{AlterReplicaLogDirsRequest, InitProducerIdRequest};
 use protocol::{Request, RequestBody, Response, ResponseBody, Str, TopicPartition, Uuid};
 
 use super::{ActionError, Kind, Power, Wire, World};
@@ -20,8 +17,6 @@ use crate::setup::{CLIENT_PORT, CONTROLLER_PORT};
 
 const INIT_PRODUCER_ID_VERSION: i16 = 4;
 const MOVE_VERSION: i16 = 2;
-const ADD_VOTER_VERSION: i16 = 1;
-const REMOVE_VOTER_VERSION: i16 = 0;
 
 impl World {
     pub(super) fn add_wire(&mut self, name: &Str, broker: &Str) -> Result<(), ActionError> {
@@ -99,23 +94,13 @@ impl World {
     }
 
     pub(super) fn wire_add_voter(&mut self, name: &str, node: &str) -> Result<(), ActionError> {
-        let (voter_id, voter_directory_id) = self.voter(node)?;
-        let listener = Listener { name: Str::from_static("CONTROLLER"), host: Str::from(node), port: CONTROLLER_PORT };
-        let body = AddRaftVoterRequest {
-            cluster_id: None,
-            timeout_ms: 30_000,
-            voter_id,
-            voter_directory_id,
-            listeners: vec![listener],
-            ..AddRaftVoterRequest::default()
-        };
-        self.say(name, ADD_VOTER_VERSION, RequestBody::AddRaftVoter(body))
+        let body = ask::voter_added(self.voter(node)?, Str::from(node), CONTROLLER_PORT);
+        self.say(name, ask::ADD_VOTER_VERSION, body)
     }
 
     pub(super) fn wire_remove_voter(&mut self, name: &str, node: &str) -> Result<(), ActionError> {
-        let (voter_id, voter_directory_id) = self.voter(node)?;
-        let body = RemoveRaftVoterRequest { cluster_id: None, voter_id, voter_directory_id };
-        self.say(name, REMOVE_VOTER_VERSION, RequestBody::RemoveRaftVoter(body))
+        let body = ask::voter_removed(self.voter(node)?);
+        self.say(name, ask::REMOVE_VOTER_VERSION, body)
     }
 
     /// A controller's number and the id of the directory that it keeps the metadata in.

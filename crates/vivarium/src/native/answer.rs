@@ -64,6 +64,11 @@ impl Stage {
                 let active = ask::active_controller(&self.machines);
                 Ok(vec![active.map_or("none".to_owned(), |(machine, _)| machine.name.to_string())])
             }
+            Query::Voters => {
+                let voters = ask::voters(&self.machines).ok_or("nobody leads the quorum")?;
+                let run = self.machines.iter().filter(|it| it.is_up() && voters.contains(&it.id));
+                Ok(run.map(|it| it.name.to_string()).collect())
+            }
             Query::Fenced(broker) => {
                 self.look();
                 let id = NodeId(self.machine(broker)?.id);

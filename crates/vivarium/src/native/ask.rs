@@ -6,7 +6,7 @@ use std::fs;
 use bytes::Bytes;
 use node::image::{Image, PartitionImage};
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
-use protocol::messages::{DescribeQuorumRequest, FetchRequest, describe_quorum_request};
+use protocol::messages::{DescribeQuorumRequest, FetchRequest, describe_quorum_request, describe_quorum_response};
 use protocol::records::{self, BatchHead, PureCompressors, Record, Records};
 use protocol::{
     ErrorCode, LeaderEpoch, MetadataRecord, NodeId, Offset, RequestBody, ResponseBody, Str, TopicPartition, Uuid,
@@ -30,15 +30,25 @@ pub(crate) fn active_controller(machines: &[Machine]) -> Option<(&Machine, Leade
 }
 
 fn leads_in(machine: &Machine) -> Option<LeaderEpoch> {
+    let it = quorum(machine)?;
+    (it.leader_id == machine.id).then_some(LeaderEpoch(it.leader_epoch))
+}
+
+/// Whose voices count, as the active controller says.
+pub(crate) fn voters(machines: &[Machine]) -> Option<Vec<i32>> {
+    let (controller, _) = active_controller(machines)?;
+    Some(quorum(controller)?.current_voters.iter().map(|it| it.replica_id).collect())
+}
+
+/// What a controller says of the quorum, if it leads it.
+fn quorum(machine: &Machine) -> Option<describe_quorum_response::PartitionData> {
     let partitions = vec![describe_quorum_request::PartitionData { partition_index: 0 }];
     let topics = vec![describe_quorum_request::TopicData { topic_name: METADATA, partitions }];
     let body = RequestBody::DescribeQuorum(DescribeQuorumRequest { topics });
-    let Ok(ResponseBody::DescribeQuorum(answer)) = wire::ask(machine.controller_port.number(), 1, body) else {
+    let Ok(ResponseBody::DescribeQuorum(mut answer)) = wire::ask(machine.controller_port.number(), 1, body) else {
         return None;
     };
-    let it = answer.topics.first()?.partitions.first()?;
-    let leads = it.error_code == ErrorCode::None.code() && it.leader_id == machine.id;
-    leads.then_some(LeaderEpoch(it.leader_epoch))
+    answer.topics.pop()?.partitions.pop().filter(|it| it.error_code == ErrorCode::None.code())
 }
 
 /// What is committed, read from the active controller; `None` without one.

@@ -9,11 +9,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use ports::ReservedPort;
-use protocol::Str;
+use protocol::{Str, Uuid};
 use rustix::process::{Pid, Signal, kill_process};
 use sim::setup::BrokerSetup;
+use storage::meta::MetaProperties;
 
 use super::link::{Door, Links};
+
+/// Who votes.
+pub(crate) enum Quorum {
+    /// These, as `id@host:port`.
+    Static(Vec<String>),
+    /// Whom the log names: at first these.
+    Dynamic {
+        /// The cluster's id.
+        cluster_id: Uuid,
+        /// Who votes first.
+        first: Vec<Founder>,
+    },
+}
+
+/// Who votes from the beginning.
+pub(crate) struct Founder {
+    pub(crate) id: i32,
+    pub(crate) address: String,
+    pub(crate) directory: Uuid,
+}
 
 /// A node of the scenario.
 pub(crate) struct Machine {
@@ -28,6 +49,8 @@ pub(crate) struct Machine {
     pub(crate) controller_door: Door,
     pub(crate) dir: PathBuf,
     settings: Vec<String>,
+    /// Of a cluster whose log says who votes, where directories are formatted by hand.
+    cluster_id: Option<Uuid>,
     child: Option<Child>,
     is_ready: Arc<AtomicBool>,
 }
@@ -46,13 +69,19 @@ impl Machine {
             controller_port,
             dir: folder.join(&*setup.name),
             settings: setup.settings.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+            cluster_id: None,
             child: None,
             is_ready: Arc::default(),
         })
     }
 
+    /// Where others reach it as a controller.
+    pub(crate) fn controller_address(&self) -> String {
+        format!("127.0.0.1:{}", self.controller_door.port())
+    }
+
     /// The voters are those that the others reach.
-    pub(crate) fn configure(&mut self, voters: &str) {
+    pub(crate) fn configure(&mut self, quorum: &Quorum) -> Result<(), String> {
         let (mut own, mut advertised) = (Vec::new(), Vec::new());
         if self.is_broker {
             own.push(format!("PLAINTEXT://127.0.0.1:{}", self.client_port.number()));
@@ -69,10 +98,46 @@ impl Machine {
             format!("listeners={}", own.join(",")),
             format!("advertised.listeners={}", advertised.join(",")),
             "controller.listener.names=CONTROLLER".to_owned(),
-            format!("controller.quorum.voters={voters}"),
+            match quorum {
+                Quorum::Static(voters) => format!("controller.quorum.voters={}", voters.join(",")),
+                Quorum::Dynamic { first, .. } => {
+                    let servers: Vec<&str> = first.iter().map(|it| it.address.as_str()).collect();
+                    format!("controller.quorum.bootstrap.servers={}", servers.join(","))
+                }
+            },
             format!("log.dirs={}", self.dir.display()),
         ];
         self.settings.extend(given);
+        let Quorum::Dynamic { cluster_id, first } = quorum else { return Ok(()) };
+        self.cluster_id = Some(*cluster_id);
+        if !first.iter().any(|it| it.id == self.id) {
+            return self.format(&["--no-initial-controllers"]);
+        }
+        let all = first.iter().map(|it| format!("{}@{}:{}", it.id, it.address, it.directory));
+        self.format(&["--initial-controllers", &all.collect::<Vec<_>>().join(",")])
+    }
+
+    /// Formats its directory, as people do.
+    fn format(&self, how: &[&str]) -> Result<(), String> {
+        let Some(cluster_id) = self.cluster_id else { return Ok(()) };
+        let fail = |error: std::io::Error| format!("{} cannot be formatted: {error}", self.name);
+        let file = self.dir.with_extension("properties");
+        fs::write(&file, self.settings.join("\n")).map_err(fail)?;
+        let mut command = Command::new(std::env::current_exe().map_err(fail)?);
+        command.args(["storage", "format", "--cluster-id", &cluster_id.to_string(), "--config"]).arg(&file).args(how);
+        let done = command.stdin(Stdio::null()).output().map_err(fail)?;
+        if done.status.success() {
+            return Ok(());
+        }
+        Err(format!("{} cannot be formatted: {}", self.name, String::from_utf8_lossy(&done.stderr).trim()))
+    }
+
+    /// Its number as a voter, and the id of its directory.
+    pub(crate) fn voter(&self) -> Result<(i32, Uuid), String> {
+        let file = self.dir.join("meta.properties");
+        let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let meta = MetaProperties::parse(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+        Ok((self.id, meta.directory_id))
     }
 
     pub(crate) fn start(&mut self, links: &Arc<Links>) -> Result<(), String> {
@@ -161,6 +226,11 @@ impl Machine {
             return Err(format!("{} runs: its disk cannot be taken out", self.name));
         }
         let fail = |error: std::io::Error| format!("{}: {error}", self.dir.display());
+        if self.cluster_id.is_some() {
+            // To those who vote by their directories it is somebody else.
+            fs::remove_dir_all(&self.dir).map_err(fail)?;
+            return self.format(&["--no-initial-controllers"]);
+        }
         let identity = self.dir.join("meta.properties");
         let kept = fs::read(&identity).map_err(fail)?;
         fs::remove_dir_all(&self.dir).map_err(fail)?;

@@ -28,7 +28,7 @@ use sim::setup::Setting;
 use crate::ephemeral::EphemeralDir;
 use actor::{Actor, Order, Told, Workload};
 use link::Links;
-use machine::Machine;
+use machine::{Founder, Machine, Quorum};
 use wire::Wire;
 
 /// Added to what a wait in the file may take.
@@ -104,6 +104,8 @@ fn why_not(action: &Action) -> Option<&'static str> {
         | Action::WireAsk(_)
         | Action::Elect(..)
         | Action::Reassign(..)
+        | Action::AddVoter(..)
+        | Action::RemoveVoter(..)
         | Action::Start(_)
         | Action::Kill(_)
         | Action::Stop(_)
@@ -165,12 +167,10 @@ impl Stage {
         let machines = brokers.map(|(id, setup)| Machine::new(setup, id, folder.path()));
         let mut machines: Vec<Machine> =
             machines.collect::<Result<_, _>>().map_err(|error| format!("no free ports: {error}"))?;
-        let voters = machines.iter().filter(|it| it.is_controller);
-        let voters: Vec<String> =
-            voters.map(|it| format!("{}@127.0.0.1:{}", it.id, it.controller_door.port())).collect();
+        let quorum = quorum_of(scenario, &machines)?;
         for machine in &mut machines {
             links.name(Str::from(machine.id.to_string()), machine.name.clone());
-            machine.configure(&voters.join(","));
+            machine.configure(&quorum)?;
             machine.start(&links)?;
         }
         let config = client_config("admin", &machines, &[])?;
@@ -342,6 +342,16 @@ impl Stage {
                 let ids = replicas.iter().map(|it| self.machine(it).map(|it| it.id)).collect::<Result<Vec<_>, _>>()?;
                 return self.wire(name)?.say(sim::ask::REASSIGNMENT_VERSION, sim::ask::reassignment(partition, ids));
             }
+            Action::AddVoter(name, node) => {
+                let machine = self.machine(node)?;
+                let host = Str::from_static("127.0.0.1");
+                let body = sim::ask::voter_added(machine.voter()?, host, machine.controller_door.port());
+                return self.wire(name)?.say(sim::ask::ADD_VOTER_VERSION, body);
+            }
+            Action::RemoveVoter(name, node) => {
+                let body = sim::ask::voter_removed(self.machine(node)?.voter()?);
+                return self.wire(name)?.say(sim::ask::REMOVE_VOTER_VERSION, body);
+            }
             Action::Start(name) => {
                 let links = self.links.clone();
                 return self.machine(name)?.start(&links);
@@ -449,6 +459,22 @@ impl Stage {
             })
         })
     }
+}
+
+/// Who votes: all controllers and no others ever, unless the scenario says who votes first.
+fn quorum_of(scenario: &Scenario, machines: &[Machine]) -> Result<Quorum, String> {
+    if scenario.setup.voters.is_empty() {
+        let voters = machines.iter().filter(|it| it.is_controller);
+        return Ok(Quorum::Static(voters.map(|it| format!("{}@{}", it.id, it.controller_address())).collect()));
+    }
+    let random = || server::random_id().map_err(|error| error.to_string());
+    let mut first = Vec::new();
+    for name in &scenario.setup.voters {
+        let machine = machines.iter().find(|it| it.name == *name && it.is_controller);
+        let machine = machine.ok_or(format!("{name} is to vote and is no controller"))?;
+        first.push(Founder { id: machine.id, address: machine.controller_address(), directory: random()? });
+    }
+    Ok(Quorum::Dynamic { cluster_id: random()?, first })
 }
 
 fn client_config(name: &str, machines: &[Machine], settings: &[Setting]) -> Result<ClientConfig, String> {
