@@ -1,6 +1,7 @@
 //! `cargo xtask soak`: the long forms of the tests. With `VIVARIUM_SOAK` set, tests over seeds, hostile bytes and `kill -9`
 //! go through many more rounds; optimised, because that is what limits them. Then seeds by the thousands, with crashes, torn
-//! power cuts and failing disks, consumers of all kinds in groups that nobody leaves in peace, and coverage-guided fuzzing.
+//! power cuts and failing disks, consumers of all kinds in groups that nobody leaves in peace, the museum's seeds with today's
+//! rules, and coverage-guided fuzzing.
 //! All of it runs even when a part fails.
 
 mod fuzz;
@@ -25,12 +26,13 @@ struct Plan {
 }
 
 type Part = fn(&Plan, &mut Tally) -> Result<()>;
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("tests", tests),
     ("walk", walk),
     ("groups", mixed_groups),
     ("swarm", swarm),
     ("cluster-swarm", cluster_swarm),
+    ("museum", museum),
     ("fuzz", fuzzing),
 ];
 
@@ -84,23 +86,39 @@ fn mixed_groups(plan: &Plan, tally: &mut Tally) -> Result<()> {
 }
 
 fn swarm(plan: &Plan, tally: &mut Tally) -> Result<()> {
-    let Plan { seeds, from, .. } = *plan;
-    tally.check(&format!("{seeds} seeds from {from} on"), || play(seeds, from, 1));
+    play(tally, plan.seeds, plan.from, 1, "logs");
+    // A seed of these takes as long as a dozen of one log.
+    for theme in ["groups", "disks", "voters"] {
+        play(tally, plan.seeds.div_ceil(20), plan.from, 1, theme);
+    }
     Ok(())
 }
 
 fn cluster_swarm(plan: &Plan, tally: &mut Tally) -> Result<()> {
-    // A cluster's seed takes as long as a dozen of one broker.
-    let (few, from) = (plan.seeds.div_ceil(10), plan.from);
-    tally.check(&format!("{few} seeds of three brokers from {from} on"), || play(few, from, 3));
+    for theme in ["logs", "groups", "disks", "voters"] {
+        play(tally, plan.seeds.div_ceil(20), plan.from, 3, theme);
+    }
+    play(tally, plan.seeds.div_ceil(50), plan.from, 5, "logs");
     Ok(())
 }
 
 /// The binary plays them on all cores, and makes small what breaks.
-fn play(seeds: u32, from: u32, brokers: u16) -> Result<()> {
-    let mut command = Command::new(bundle::binary()?);
-    let (seeds, from, brokers) = (seeds.to_string(), from.to_string(), brokers.to_string());
-    process::run(command.args(["sim", "swarm", "--seeds", &seeds, "--from", &from, "--brokers", &brokers]))
+fn play(tally: &mut Tally, seeds: u32, from: u32, brokers: u16, theme: &str) {
+    tally.check(&format!("{seeds} seeds of {theme} from {from} on, brokers: {brokers}"), || {
+        let (seeds, from, brokers) = (seeds.to_string(), from.to_string(), brokers.to_string());
+        let arguments = ["sim", "swarm", "--about", theme, "--seeds", &seeds, "--from", &from, "--brokers", &brokers];
+        process::run(Command::new(bundle::binary()?).args(arguments))
+    });
+}
+
+/// What the museum shows is lost by the rules of then. By today's nothing is, in as many seeds as each of its losses needs many
+/// times over.
+fn museum(plan: &Plan, tally: &mut Tally) -> Result<()> {
+    let seeds = plan.seeds.div_ceil(20).to_string();
+    tally.check(&format!("{seeds} seeds of each exhibit with today's rules"), || {
+        process::run(Command::new(bundle::binary()?).args(["sim", "museum", "--present", "--seeds", &seeds]))
+    });
+    Ok(())
 }
 
 fn fuzzing(plan: &Plan, tally: &mut Tally) -> Result<()> {
