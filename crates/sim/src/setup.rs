@@ -106,6 +106,8 @@ pub enum PlantedBug {
     CommitsAlone,
     /// A follower has two fetchers for a partition.
     FetchesTwice,
+    /// A node that does not answer is taken for one that refuses.
+    TakesSilenceForRefusal,
     /// A broker that is fenced is in sync.
     KeepsFencedInSync,
     /// A broker is in sync, and eligible because it is not.

@@ -176,21 +176,14 @@ fn every_planted_bug_of_a_cluster_is_found() {
         (PlantedBug::ServesOtherRecords, "log-matching"),
         (PlantedBug::ServesOtherMetadata, "log-matching"),
         (PlantedBug::ForgetsCommitted, "high-watermark-monotonic"),
+        (PlantedBug::TakesSilenceForRefusal, "sessions-kept"),
         (PlantedBug::KeepsFencedInSync, "fenced-not-in-isr"),
         (PlantedBug::KeepsInElr, "elr-disjoint-from-isr"),
         (PlantedBug::TakesStrangers, "isr-within-replicas"),
     ] {
         found(bug, check, |seed| Scenario::random_cluster(seed, 3));
     }
-    // b1 asks again at once, as nothing comes: few records, and not for long.
-    found(PlantedBug::StarvesFollower, "converges", |seed| {
-        let text = format!(
-            "seed {seed}\nbroker b1\nbroker b2\nbroker b3\nrun until serving b1\nrun until serving b2\nrun until serving b3\n\
-             topic t replicas=b2,b1,b3\nproducer p1 acks=1 linger.ms=0\nproduce p1 t value=a\nrun until acked p1 1\n\
-             run until behind = within 10s\n"
-        );
-        Scenario::parse(&text).expect("it reads")
-    });
+    found(PlantedBug::StarvesFollower, "converges", |seed| starved(seed, "run until behind = within 10s\n"));
     // k3 has missed what the others agreed on, and asks for their voices when their leader dies.
     found(PlantedBug::BoastsOfLog, "leader-completeness", |seed| {
         let text = format!(
@@ -216,6 +209,47 @@ fn every_planted_bug_of_a_cluster_is_found() {
         scenario.setup.past = None;
         scenario
     });
+}
+
+/// Who is starved asks again at once: the way is long, so that it does not do so too often.
+fn starved(seed: u64, end: &str) -> Scenario {
+    let broker = |id: u8| format!("broker b{id} broker.session.timeout.ms=2000 broker.heartbeat.interval.ms=500\n");
+    let text = format!(
+        "seed {seed}\nnetwork 20ms..20ms\n{}{}{}run until serving b1\nrun until serving b2\nrun until serving b3\n\
+         topic t replicas=b2,b1,b3\nproducer p1 acks=1 linger.ms=0\nproduce p1 t value=a\nrun until acked p1 1\n{end}",
+        broker(1),
+        broker(2),
+        broker(3)
+    );
+    Scenario::parse(&text).expect("it reads")
+}
+
+/// Nobody demands it: the check watches every run. It waits for the end of the last fault, and is silent as long as one lasts.
+#[test]
+fn what_does_not_come_to_rest_is_found_wherever_a_world_runs() {
+    let trouble = |bug: Option<PlantedBug>, mut scenario: Scenario| {
+        scenario.setup.bug = bug;
+        examine(&scenario, EVENTS).trouble.map(|it| it.check)
+    };
+    let starves = Some(PlantedBug::StarvesFollower);
+    assert_eq!(trouble(starves, starved(1, "run 70s\n")).as_deref(), Some("converges"));
+    assert_eq!(trouble(starves, starved(1, "run 50s\n")), None, "it may take a minute and two sessions");
+    assert_eq!(trouble(starves, starved(1, "run 50s\npause b3\nrun 70s\n")), None, "somebody stands still");
+    assert_eq!(trouble(starves, starved(1, "run 50s\npause b3\nresume b3\nrun 70s\n")).as_deref(), Some("converges"));
+    assert_eq!(trouble(None, starved(1, "run 70s\npause b3\nrun 20s\nresume b3\nrun 70s\n")), None);
+    let group = |end: &str| {
+        let text = format!(
+            "seed 1\nbroker b1 offsets.topic.replication.factor=1 offsets.topic.num.partitions=1\nrun until serving b1\n\
+             topic t partitions=2\n\
+             consumer m1 group.id=g max.poll.interval.ms=10000 session.timeout.ms=6000\nfollow m1 t\n\
+             consumer m2 group.id=g max.poll.interval.ms=10000 session.timeout.ms=6000\nfollow m2 t\n{end}"
+        );
+        Scenario::parse(&text).expect("it reads")
+    };
+    let refuses = Some(PlantedBug::RefusesMember);
+    assert_eq!(trouble(refuses, group("run 100s\n")).as_deref(), Some("converges"));
+    assert_eq!(trouble(refuses, group("run 80s\n")), None, "besides, m1 may be silent for 16 s");
+    assert_eq!(trouble(None, group("run 100s\nkill m2\nrun 100s\n")), None);
 }
 
 /// What b2 and b3 ask b1 for is refused in several waves while it has no logs yet. Where hosts are late the waves come due in one

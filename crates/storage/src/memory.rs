@@ -137,6 +137,11 @@ impl MemoryDisk {
         (self.faults, self.dead) = (Vec::new(), Vec::new());
     }
 
+    /// True if no call is bound to fail.
+    pub fn is_well(&self) -> bool {
+        self.capacity.is_none() && self.faults.is_empty() && self.dead.is_empty()
+    }
+
     /// How many changing calls (all but list, len and read) there were.
     pub fn calls(&self) -> u64 {
         self.calls

@@ -23,7 +23,7 @@ pub(super) struct QuorumLedger {
     /// What is committed, of which epochs.
     committed: Epochs,
     /// A node has lost its disk: with it go votes and records, and nothing is promised any more.
-    is_wiped: bool,
+    pub(super) is_wiped: bool,
 }
 
 /// A batch of the metadata log.

@@ -25,6 +25,8 @@ pub enum Check {
     Isr,
     /// Who is fenced is not in sync.
     FencedInSync,
+    /// Who runs is fenced no sooner than its session is over.
+    SessionsKept,
     /// Who is in sync is not in the ELR.
     Elr,
     /// A high watermark covers what all in sync have, and does not move while they are fewer than `min.insync.replicas`.
@@ -45,11 +47,13 @@ pub enum Check {
     CommitsBelow,
     /// What a group has committed is what it is told.
     CommitsStay,
+    /// Everything comes to rest once faults end.
+    Converges,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Check; 21] = [
+    pub const ALL: [Check; 23] = [
         Check::AckedStays,
         Check::OffsetsDense,
         Check::HighWatermark,
@@ -61,6 +65,7 @@ impl Check {
         Check::OneLeader,
         Check::Isr,
         Check::FencedInSync,
+        Check::SessionsKept,
         Check::Elr,
         Check::StrongIsr,
         Check::LeaderCompleteness,
@@ -71,6 +76,7 @@ impl Check {
         Check::EpochsMonotone,
         Check::CommitsBelow,
         Check::CommitsStay,
+        Check::Converges,
     ];
 
     /// Its name in scenarios and on screen.
@@ -87,6 +93,7 @@ impl Check {
             Check::OneLeader => "one-leader-an-epoch",
             Check::Isr => "isr-within-replicas",
             Check::FencedInSync => "fenced-not-in-isr",
+            Check::SessionsKept => "sessions-kept",
             Check::Elr => "elr-disjoint-from-isr",
             Check::StrongIsr => "strong-isr",
             Check::LeaderCompleteness => "leader-completeness",
@@ -97,6 +104,7 @@ impl Check {
             Check::EpochsMonotone => "member-epochs-monotonic",
             Check::CommitsBelow => "commits-below-high-watermark",
             Check::CommitsStay => "commits-stay",
+            Check::Converges => "converges",
         }
     }
 
@@ -118,6 +126,7 @@ impl Check {
             Check::OneLeader => "An epoch of a partition, and of the metadata quorum, has one leader.",
             Check::Isr => "Whoever is in sync, or eligible to lead, is a replica of the partition.",
             Check::FencedInSync => "Whoever is fenced is not in sync.",
+            Check::SessionsKept => "A broker is fenced before its session is over only if its process is dead.",
             Check::Elr => "Whoever is in sync is not among the eligible leader replicas.",
             Check::StrongIsr => {
                 "What is committed is at everyone in sync, and nothing is while they are fewer than min.insync.replicas."
@@ -134,6 +143,9 @@ impl Check {
             Check::EpochsMonotone => "A member's epoch, or the generation of its share, never moves back.",
             Check::CommitsBelow => "No group commits an offset beyond the high watermark.",
             Check::CommitsStay => "A group is told what it committed last, whoever coordinates it by then.",
+            Check::Converges => {
+                "Once faults end, soon all replicas are in sync and equal, brokers know it, and groups are at rest."
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod ledger;
 mod logs;
 mod repeats;
 mod replica;
+mod sessions;
 #[cfg(test)]
 mod tests;
 
@@ -104,6 +105,7 @@ pub struct Checks {
     /// Consumer groups.
     groups: Map<Str, groups::GroupLedger>,
     nodes: Map<NodeId, Pid>,
+    sessions: sessions::Sessions,
     /// How far the committed metadata was looked at.
     metadata_offset: Offset,
     /// What the world's nodes do as it once was done.
@@ -662,6 +664,16 @@ impl Checks {
         self.find(event, check, verdict, what);
     }
 
+    /// Nothing is broken any more, and still something does not come to rest.
+    pub(crate) fn restless(&mut self, event: u64, what: String) {
+        self.find(event, Check::Converges, Verdict::Bug, what);
+    }
+
+    /// A bit rotted, which nobody mends, or a static voter forgot what it voted for: nothing is promised any more.
+    pub(crate) fn promises_nothing(&self) -> bool {
+        self.quorum.is_wiped || self.partitions.iter().any(|it| !it.rotten.is_empty())
+    }
+
     /// A message could not be encoded or decoded.
     pub(crate) fn codec_failed(&mut self, event: u64, what: String) {
         self.find(event, Check::Codecs, Verdict::Bug, what);
@@ -669,7 +681,7 @@ impl Checks {
 
     fn find(&mut self, event: u64, check: Check, verdict: Verdict, what: String) {
         // An exhibit is there to show what is lost, not that it is bound to be.
-        let is_cause = matches!(check, Check::StrongIsr | Check::LeaderCompleteness);
+        let is_cause = matches!(check, Check::StrongIsr | Check::LeaderCompleteness | Check::Converges);
         if is_cause && self.exhibit.is_some() {
             return;
         }

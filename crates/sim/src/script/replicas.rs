@@ -1,6 +1,6 @@
 //! What a script can ask of replicas, leaders and controllers.
 
-use node::image::Image;
+use node::image::{Image, PartitionImage, TopicImage};
 use node::view::{LogView, PartitionView};
 use node::{Node, Scope, View};
 use protocol::records::{self, PureCompressors};
@@ -68,7 +68,7 @@ impl World {
     }
 
     /// Who leads the metadata quorum: of several that believe it, the one of the newest epoch.
-    pub(super) fn active_controller(&self) -> Option<Pid> {
+    pub(crate) fn active_controller(&self) -> Option<Pid> {
         let mut best = None;
         for pid in self.pids().filter(|pid| self.process(*pid).power.is_up()) {
             let Some(metadata) = self.node_view(pid, &Scope::Node).map(|it| it.metadata) else { continue };
@@ -111,7 +111,7 @@ impl World {
     }
 
     /// The committed metadata of the node that has most of it.
-    fn best_image(&self) -> Option<&Image> {
+    pub(crate) fn best_image(&self) -> Option<&Image> {
         let running = |pid: Pid| self.process(pid).broker().and_then(|it| it.node.as_ref());
         let mut best: Option<&Image> = None;
         for image in self.pids().filter_map(running).map(Node::image) {
@@ -139,31 +139,36 @@ impl World {
     }
 
     /// Partitions that are not as they should be once all is well: all replicas in sync and with the same log, all of it
-    /// committed, as every broker knows. It is asked after each event, so nothing is put together for it.
+    /// committed, as every broker knows.
     pub(super) fn behind(&self) -> Vec<String> {
         let Some(best) = self.best_image() else { return vec!["nobody runs".to_owned()] };
-        let mut behind = Vec::new();
-        for topic in best.topics() {
-            for (index, partition) in topic.partitions.iter() {
-                let in_sync = |id: &NodeId| partition.isr.contains(id);
-                let all_in_sync =
-                    partition.isr.len() == partition.replicas.len() && partition.replicas.iter().all(in_sync);
-                let mut all_at = None;
-                let has_all = |id: &NodeId| {
-                    let Some(pid) = self.pid_of(*id).filter(|pid| self.process(*pid).power == Power::Up) else {
-                        return false;
-                    };
-                    let node = self.process(pid).broker().and_then(|it| it.node.as_ref());
-                    let Some((written, high_watermark)) = node.and_then(|it| it.replica_ends(topic.id, *index)) else {
-                        return false;
-                    };
-                    written == high_watermark && *all_at.get_or_insert(written) == written
+        self.behind_in(best, true).map(|(topic, index)| format!("{}-{index}", topic.name)).collect()
+    }
+
+    /// The same of this metadata; while records come, only who leads and is in sync can be as it should. It is asked after each
+    /// event, so nothing is put together for it.
+    pub(crate) fn behind_in<'a>(
+        &'a self,
+        image: &'a Image,
+        at_rest: bool,
+    ) -> impl Iterator<Item = (&'a TopicImage, i32)> {
+        let partitions = image.topics().flat_map(|topic| topic.partitions.iter().map(move |it| (topic, it)));
+        let is_behind = move |(topic, (index, partition)): &(&TopicImage, (&i32, &PartitionImage))| {
+            let in_sync = |id: &NodeId| partition.isr.contains(id);
+            let all_in_sync = partition.isr.len() == partition.replicas.len() && partition.replicas.iter().all(in_sync);
+            let mut all_at = None;
+            let has_all = |id: &NodeId| {
+                let Some(pid) = self.pid_of(*id).filter(|pid| self.process(*pid).power == Power::Up) else {
+                    return false;
                 };
-                if !all_in_sync || partition.leader.is_none() || !partition.replicas.iter().all(has_all) {
-                    behind.push(format!("{}-{index}", topic.name));
-                }
-            }
-        }
-        behind
+                let node = self.process(pid).broker().and_then(|it| it.node.as_ref());
+                let Some((written, high_watermark)) = node.and_then(|it| it.replica_ends(topic.id, **index)) else {
+                    return false;
+                };
+                !at_rest || (written == high_watermark && *all_at.get_or_insert(written) == written)
+            };
+            !all_in_sync || partition.leader.is_none() || !partition.replicas.iter().all(has_all)
+        };
+        partitions.filter(is_behind).map(|(topic, (index, _))| (topic, *index))
     }
 }

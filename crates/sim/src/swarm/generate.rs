@@ -18,6 +18,8 @@ const DURABLE: u16 = 600;
 const CUT: u16 = 601;
 /// Another one: how late processes are woken.
 const LATENESS: u16 = 602;
+/// And another: how soon brokers whose sessions break are knocked at.
+const GRACE: u16 = 603;
 
 pub(super) fn bench(seed: u64, events: u64) -> Scenario {
     let topic = Str::from_static("orders");
@@ -69,8 +71,10 @@ pub(super) fn quiet(seed: u64, brokers: usize, seconds: u64) -> Scenario {
 
 pub(super) fn random(seed: u64, brokers: usize) -> Scenario {
     let mut it = Generator::new(Random::stream(seed, Purpose::Scenario, brokers as u16 - 1), brokers);
-    let setup = it.setup(seed);
+    let mut setup = it.setup(seed);
     if it.is_cluster() {
+        let grace = grace(seed);
+        setup.brokers.iter_mut().for_each(|broker| broker.settings.extend(grace.iter().cloned()));
         it.wait_for_all();
     }
     let topics = it.topics();
@@ -369,6 +373,13 @@ fn lateness(seed: u64) -> (u64, u64) {
         return (0, 0);
     }
     *Random::stream(seed, Purpose::Scenario, LATENESS).pick(&[(0, 1_500), (500, 3_000), (0, 15_000), (0, 50_000)])
+}
+
+/// At once, as by default, but for two seeds of eight, told by their number as those above are.
+fn grace(seed: u64) -> Option<Setting> {
+    let random = &mut Random::stream(seed, Purpose::Scenario, GRACE);
+    let grace = word(random, &["50", "1000", "2147483647", "2147483647"]);
+    matches!(seed % 8, 4 | 5).then(|| setting("vivarium.broker.session.reset.grace.ms", grace))
 }
 
 pub(super) fn disk_fault(random: &mut Random, broker: &Str) -> Action {

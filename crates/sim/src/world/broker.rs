@@ -4,7 +4,7 @@ use ordered::Map;
 use std::sync::Arc;
 
 use node::config::Past;
-use node::{Config, Input, Node, Outbox};
+use node::{Config, Input, Node, Outbox, Scope};
 use protocol::messages::SyncGroupRequest;
 use protocol::{Instant, NodeId, Offset, Request, RequestBody, Str, Uuid, WallMs};
 use storage::{Cell, DirId, Disk, Done, MemoryDisk, OpId, Store, StoreError, StoreOp};
@@ -125,6 +125,9 @@ impl World {
     pub(super) fn tell_node_as(&mut self, pid: Pid, heard: Heard, input: Input) {
         let mut out = self.scratch.node.take().unwrap_or_else(Outbox::with_events);
         let clock = self.clock;
+        if let Some(heartbeat) = heartbeat_of(&input) {
+            self.note_heartbeat(pid, heartbeat);
+        }
         let process = &mut self.processes[usize::from(pid.0)];
         let now = process.now(clock);
         let Some(node) = process.broker_mut().and_then(|broker| broker.node.as_mut()) else {
@@ -174,6 +177,11 @@ impl World {
             for event in events.iter() {
                 self.digest_node_event(event);
                 self.checks.node_said(self.events, pid, event);
+                match event {
+                    node::Event::Controls { .. } => self.checks.term_begins(self.clock, pid),
+                    node::Event::BrokerFenced { broker, .. } => self.check_fencing(pid, *broker),
+                    _ => {}
+                }
             }
             // The buffers change places: neither is allocated again.
             std::mem::swap(&mut self.last.node_events, events);
@@ -357,6 +365,29 @@ impl World {
         }
     }
 
+    /// The epoch of the registration that the process of a broker was given, if it runs.
+    fn living_epoch(&self, broker: NodeId) -> Option<i64> {
+        let process = self.processes.iter().find(|it| it.broker().is_some_and(|it| it.config.node_id == broker))?;
+        let node = process.broker()?.node.as_ref().filter(|_| process.power.is_up())?;
+        Some(node.view(&Scope::Node).broker_epoch)
+    }
+
+    /// What a dead process sent is no sign of life of its successor.
+    fn note_heartbeat(&mut self, pid: Pid, (broker, epoch): (NodeId, i64)) {
+        if self.living_epoch(broker) == Some(epoch) {
+            self.checks.heartbeat(self.clock, pid, broker);
+        }
+    }
+
+    fn check_fencing(&mut self, pid: Pid, broker: NodeId) {
+        let Some(controller) = self.process(pid).broker() else { return };
+        let known = controller.node.as_ref().and_then(|it| it.image().broker(broker)).map(|it| it.epoch);
+        let session_ms = i64::from(controller.config.broker_session_timeout_ms);
+        if known.is_some() && known == self.living_epoch(broker) {
+            self.checks.fenced_alive(self.events, self.clock, pid, broker, session_ms);
+        }
+    }
+
     /// Once the node serves, what a power cut took is settled.
     fn serves(&mut self, pid: Pid) {
         if let Some(broker) = self.process_mut(pid).broker_mut() {
@@ -429,6 +460,16 @@ impl Broker {
 fn group_asked(input: &Input) -> Option<&Str> {
     match input {
         Input::Request(_, Request { body: RequestBody::ConsumerGroupHeartbeat(it), .. }) => Some(&it.group_id),
+        _ => None,
+    }
+}
+
+/// Whose heartbeat it is, and of which registration.
+fn heartbeat_of(input: &Input) -> Option<(NodeId, i64)> {
+    match input {
+        Input::Request(_, Request { body: RequestBody::BrokerHeartbeat(it), .. }) => {
+            Some((NodeId(it.broker_id), it.broker_epoch))
+        }
         _ => None,
     }
 }

@@ -13,6 +13,7 @@ use super::World;
 use crate::link::{LinkId, Packet};
 use crate::narration::{Because, Heard};
 use crate::queue::{Due, Pid};
+use crate::setup::PlantedBug;
 
 /// How long a node waits before it dials again, at first and at most (`reconnect.backoff.ms`, `reconnect.backoff.max.ms`).
 const BACKOFF_MS: (i64, i64) = (50, 1_000);
@@ -145,7 +146,8 @@ impl World {
                 self.close_from_client(link);
             }
         }
-        self.fail_calls(pid, late, CallError::TimedOut);
+        let is_planted = self.setup.bug == Some(PlantedBug::TakesSilenceForRefusal);
+        self.fail_calls(pid, late, if is_planted { CallError::Refused } else { CallError::TimedOut });
         self.fail_calls(pid, lost, CallError::Reset);
         self.dial(pid, index);
         self.rearm_line(pid, index);

@@ -4,6 +4,7 @@ mod actor;
 mod admin;
 mod broker;
 mod calls;
+mod calm;
 mod faults;
 mod network;
 mod process;
@@ -65,6 +66,7 @@ pub struct World {
     pub(crate) because: Because,
     pub(crate) bugs: Random,
     refusals: Refusals,
+    calm: calm::Calm,
     scratch: Scratch,
 }
 
@@ -117,6 +119,7 @@ impl World {
             because: Because::Itself,
             bugs: Random::stream(setup.seed, Purpose::Bug, 0),
             refusals: Refusals::default(),
+            calm: calm::Calm::default(),
             scratch: Scratch::default(),
             setup: Arc::clone(&setup),
         };
@@ -149,6 +152,7 @@ impl World {
         self.turns += 1;
         self.clock = self.clock.max(at);
         self.run(due);
+        self.watch_calm();
         Some(self.events > before)
     }
 
@@ -249,6 +253,9 @@ impl World {
         self.doing = Because::Action(self.actions);
         self.try_act(action)?;
         self.actions += 1;
+        if !calm::is_of_records(action) {
+            self.calm.begin(self.clock);
+        }
         self.digest.bytes(action.to_string().as_bytes());
         self.digest.word(self.clock.0);
         Ok(())

@@ -253,6 +253,7 @@ impl World {
             }
             if let Some(index) = self.drops.iter().position(|it| *it == (owed.api, client)) {
                 self.drops.remove(index);
+                self.calm.begin(self.clock);
                 self.break_link(id);
                 self.last.lost =
                     Some((MessageId { link: id, number: owed.correlation_id, is_answer: true }, owed.api, client));
