@@ -131,7 +131,7 @@ impl Suite for KafkaPython {
         &["num.partitions=4", "node.id=0"]
     }
 
-    fn tests(&self) -> Result<Vec<String>> {
+    fn tests(&self, _nodes: usize) -> Result<Vec<String>> {
         let listed = process::output(self.pytest("127.0.0.1:0").args([TESTS, "--collect-only", "--quiet"]))?;
         let named = listed.lines().filter_map(|it| it.strip_prefix(TESTS));
         Ok(named.filter(|it| it.contains("::")).map(str::to_owned).collect())

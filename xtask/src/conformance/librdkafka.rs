@@ -19,7 +19,8 @@ const BUILD: Build = Build {
     make: "make -j2 libs && make -C tests build",
 };
 
-/// The tests that have to do with groups: they run again with the consumer protocol (KIP-848).
+/// The tests that have to do with groups: on several nodes they alone run again with the consumer protocol (KIP-848). To the others it is
+/// nothing how many there are.
 const GROUP_TESTS: [&str; 37] = [
     "0014", "0018", "0019", "0022", "0026", "0029", "0030", "0033", "0040", "0042", "0045", "0050", "0051", "0056",
     "0060", "0061", "0064", "0069", "0081", "0082", "0083", "0084", "0089", "0091", "0093", "0099", "0101", "0102",
@@ -43,7 +44,7 @@ impl Librdkafka {
         Librdkafka::of(false)
     }
 
-    /// As [`Librdkafka::set_up`], with groups of the consumer protocol.
+    /// As [`Librdkafka::set_up`], with groups of the consumer protocol (KIP-848).
     pub(super) fn set_up_consumer() -> Result<Box<dyn Suite>> {
         Librdkafka::of(true)
     }
@@ -60,7 +61,7 @@ impl Suite for Librdkafka {
     }
 
     /// The runner chooses tests by their number. Where several have one, the shortest name stands for them.
-    fn tests(&self) -> Result<Vec<String>> {
+    fn tests(&self, nodes: usize) -> Result<Vec<String>> {
         let table = fs::read_to_string(self.folder.join("test.c"))?;
         let mut tests: BTreeMap<&str, &str> = BTreeMap::new();
         for line in table.lines() {
@@ -75,7 +76,7 @@ impl Suite for Librdkafka {
                 }
             }
         }
-        let is_meant = |it: &&str| !self.has_consumer_protocol || GROUP_TESTS.contains(&number(it));
+        let is_meant = |it: &&str| !self.has_consumer_protocol || nodes == 1 || GROUP_TESTS.contains(&number(it));
         Ok(tests.into_values().filter(is_meant).map(str::to_owned).collect())
     }
 

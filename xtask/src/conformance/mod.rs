@@ -38,8 +38,8 @@ const KAFKAS_THREE_NODES: [&str; 2] = ["transaction.state.log.replication.factor
 trait Suite: Sync {
     /// What they assume of a broker: `key=value` each.
     fn settings(&self) -> &[&str];
-    /// Their names.
-    fn tests(&self) -> Result<Vec<String>>;
+    /// The names of those that say something of so many nodes.
+    fn tests(&self, nodes: usize) -> Result<Vec<String>>;
     /// The process that runs one.
     fn command(&self, test: &str, attempt: &Attempt) -> Result<Command>;
     /// What came of it, and what it said when it did not pass.
@@ -161,7 +161,7 @@ fn list(name: &str, nodes: usize) -> PathBuf {
 
 fn run_suite(name: &str, suite: &dyn Suite, wish: &Wish, place: &Place, counts: &mut Counts) -> Result<()> {
     let mut expected = Expected::read(&list(name, place.nodes))?;
-    let all = suite.tests()?;
+    let all = suite.tests(place.nodes)?;
     let wanted = |test: &&String| wish.tests.is_empty() || wish.tests.iter().any(|it| test.starts_with(it.as_str()));
     let tests: Vec<String> = all.iter().filter(wanted).cloned().collect();
     if tests.is_empty() {
