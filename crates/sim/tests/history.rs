@@ -44,6 +44,19 @@ fn seeking_gives_the_same_moment_as_getting_there() {
     assert!(!history.back());
 }
 
+/// Whoever creeps sees every event, one after the other.
+#[test]
+fn creeping_passes_over_no_event_and_ends_where_stepping_does() {
+    let mut history = played();
+    let (end, hash) = (history.world().events(), history.world().hash());
+    history.seek(0);
+    for event in 1..=end {
+        assert!(history.creep());
+        assert_eq!((history.world().events(), history.world().last().event), (event, event));
+    }
+    assert_eq!(history.world().hash(), hash);
+}
+
 #[test]
 fn acting_in_the_past_makes_a_branch_and_loses_nothing() {
     let mut history = played();

@@ -195,3 +195,19 @@ run 100us
         history.world().hash()
     );
 }
+
+/// An answer whose connection broke before it left is told of the very event, and of no other.
+#[test]
+fn an_answer_that_is_lost_before_it_leaves_is_told_once() {
+    let text = "seed 5\nbroker b1\ntopic orders partitions=1 replication=1\nproducer p1 linger.ms=1\n\
+                drop next response of Produce to p1\nproduce p1 orders key=a value=b\nrun 2s\n";
+    let mut history = Scenario::parse(text).unwrap().play_with(false).unwrap().history;
+    let end = history.world().events();
+    history.seek(0);
+    let mut lost = Vec::new();
+    while history.world().events() < end && history.creep() {
+        let world = history.world();
+        lost.extend(world.last().lost.map(|(id, api, to)| (id.is_answer, api, world.name(to).to_string())));
+    }
+    assert_eq!(lost, [(true, ApiKey::Produce, "p1".to_owned())]);
+}
