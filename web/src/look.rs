@@ -131,7 +131,12 @@ pub(crate) fn view(engine: &Engine, past: Past<'_>, tails: &mut Tails) -> View {
         branch,
         branches: branches
             .into_iter()
-            .map(|it| Branch { name: it.name.to_owned(), last_event: it.events, forked_at: it.from.map(|it| it.1) })
+            .map(|it| Branch {
+                name: it.name.to_owned(),
+                last_event: it.events,
+                forked_at: it.from.map(|it| it.1),
+                parent: it.from.map(|it| it.0),
+            })
             .collect(),
         hash: format!("{:016x}", seen.hash),
         brokers: seen.brokers.iter().map(|it| broker(world, it, &seen)).collect(),

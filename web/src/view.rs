@@ -140,8 +140,9 @@ pub(crate) struct Branch {
     pub(crate) name: String,
     /// How many events it has had when it was furthest.
     pub(crate) last_event: u64,
-    /// The event after which it left its parent.
+    /// The event after which it left its parent, and that one's number.
     pub(crate) forked_at: Option<u64>,
+    pub(crate) parent: Option<usize>,
 }
 
 /// Whether a process runs.

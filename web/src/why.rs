@@ -2,6 +2,7 @@
 
 use sim::history::Stamped;
 use sim::narration::{Because, Heard, Stored};
+use sim::world::ADMIN;
 use sim::{Action, History, Pid, World};
 
 /// How many events back a cause is looked for that no message and no operation leads to.
@@ -90,6 +91,35 @@ pub(crate) fn latest_event(history: &mut History, reach: u64, so: impl Fn(&World
     found
 }
 
+/// What made something so that is so now, and stayed so since. Nothing if it was so from the beginning. The history stands where it
+/// stood.
+pub(crate) fn since(history: &mut History, so: &dyn Fn(&World) -> bool) -> Option<Because> {
+    let world = history.world();
+    let (now, turns, clock) = (world.events(), world.turns(), world.clock());
+    if !so(world) {
+        return None;
+    }
+    let (mut first, mut last) = (0, now);
+    while first < last {
+        let middle = first.midpoint(last);
+        history.seek(middle);
+        if so(history.world()) {
+            last = middle;
+        } else {
+            first = middle + 1;
+        }
+    }
+    // What was done after an event belongs to its moment, and may be what made it so.
+    let is_by_event = last > 0 && {
+        history.seek(last - 1);
+        history.creep() && so(history.world())
+    };
+    let action = history.actions().iter().rposition(|it| last > 0 && it.after == last);
+    history.seek(now);
+    history.stand_at(turns, clock);
+    if is_by_event { Some(Because::Event(last)) } else { action.map(|it| Because::Action(it as u32)) }
+}
+
 fn follow(history: &mut History, actions: &[Stamped], causes: &mut Vec<Cause>) {
     loop {
         let world = history.world();
@@ -144,18 +174,21 @@ fn by_itself<'a>(history: &mut History, actions: &'a [Stamped]) -> Found<'a> {
     let last = world.last();
     let (event, process, heard) = (last.event, last.process, last.heard);
     let name = world.name(process).clone();
+    // Nobody names it: it does what is asked of the cluster.
+    let is_admin = name == *ADMIN;
     let retries = last.client_events.iter().any(|it| matches!(it, client::Event::BatchRetried { .. }));
     let acted = |verbs: &[&str]| {
         let is = |it: &&Stamped| {
             let line = it.action.to_string();
             let mut words = line.split_whitespace();
-            words.next().is_some_and(|verb| verbs.contains(&verb)) && words.any(|word| *word == *name)
+            words.next().is_some_and(|verb| verbs.contains(&verb)) && (is_admin || words.any(|word| *word == *name))
         };
         let found = actions.iter().rev().filter(|it| it.after < event).find(is);
         found.map_or(Found::Nothing, Found::Action)
     };
     match heard {
         Heard::Operation(_, operation) => acted(match operation {
+            _ if is_admin => &["topic", "alter", "partitions", "delete"],
             "send" => &["load", "produce"],
             "poll" | "assign" | "seek" => &["follow", "poll", "assign", "seek"],
             _ => &["topic", "alter", "delete", "close", "producer", "consumer"],
@@ -341,5 +374,40 @@ mod tests {
             let last = chain.last().map(|it| (&*it.what, it.end));
             assert_eq!(last, Some((end, Some(End::Action))), "{told}:\n{text}");
         }
+    }
+    /// A timer's chain begins with its key and tells what set it; of a group it is told who came, of a record of the metadata log and
+    /// of a partition who asked for it, and of a promise what broke it.
+    #[test]
+    fn whatever_there_is_has_a_chain_that_ends_at_a_deed_or_a_key() {
+        let mut engine = Engine::new(CLEAN_FAILOVER).unwrap();
+        let before = engine.view();
+        let ends = |chain: &[Cause], with: &str| {
+            let text = text(chain);
+            assert!(chain.last().is_some_and(|it| it.end == Some(End::Action) && it.what.starts_with(with)), "{text}");
+            text
+        };
+        // Its last change is that b1 is in sync again, with a log that was cut because another led meanwhile.
+        ends(&engine.why_partition("orders-0"), "kill b1");
+        assert_eq!(engine.why_partition("orders-7"), []);
+        let members = engine.history().world().quorum(None, i64::MAX);
+        let of = |name: &str| members[0].records.iter().find(|it| it.name == name).unwrap().offset;
+        ends(&engine.why_entry(of("TopicRecord")), "topic orders");
+        let fenced = members[0].records.iter().find(|it| it.about == "b1 is fenced").unwrap().offset;
+        ends(&engine.why_entry(fenced), "kill b1");
+        assert_eq!(engine.why_entry(i64::from(i32::MAX)), []);
+        for it in before.timers.iter().filter(|it| it.what.contains(".ms")) {
+            let chain = engine.why_timer(&it.process, &it.what);
+            assert_eq!((&*chain[0].what, chain[0].end), (&*it.what, Some(End::Key)), "{}", text(&chain));
+            assert!(chain.len() > 1, "what set it: {}", text(&chain));
+        }
+        assert!(engine.view() == before, "asking changes nothing");
+
+        let mut engine = Engine::new("3").unwrap();
+        engine.act("consumer c9 group.id=g").unwrap();
+        engine.act("follow c9 orders").unwrap();
+        engine.act("run 5s").unwrap();
+        let chain = engine.why_group("g");
+        assert!(text(&chain).contains("c9"), "{}", text(&chain));
+        assert_eq!(engine.why_group("none"), []);
     }
 }

@@ -2,13 +2,15 @@
 
 use protocol::explain::Inside;
 use protocol::{Offset, TopicPartition, Uuid};
+use sim::World;
+use sim::metadata::Entry;
 use sim::narration::Because;
 use sim::view::MessageKind;
 
 use super::Engine;
 use crate::bytes::{self, Sheet};
 use crate::look::GROUPS;
-use crate::why::{self, Cause};
+use crate::why::{self, Cause, End};
 
 /// Where the metadata is, whose records have fields.
 const METADATA: &str = "__cluster_metadata";
@@ -81,6 +83,62 @@ impl Engine {
         let Ok(pid) = self.history.world().pid(name) else { return Vec::new() };
         let found = why::latest_event(&mut self.history, why::REACH, |world| world.last().process == pid);
         found.map_or(Vec::new(), |it| why::chain_of(&mut self.history, Because::Event(it)))
+    }
+
+    /// Why a record is in the metadata log: what led to its being written for the first time.
+    pub(crate) fn why_entry(&mut self, offset: i64) -> Vec<Cause> {
+        let epoch = |world: &World| {
+            let members = world.quorum(Some(offset + 1), 1);
+            members.iter().flat_map(|it| &it.records).filter(|it| it.offset == offset).map(|it| it.epoch).max()
+        };
+        let Some(written) = epoch(self.history.world()) else { return Vec::new() };
+        self.why_since(&|world| epoch(world) == Some(written))
+    }
+
+    /// Why a partition has the leader and the ISR that it has: what led to the last record of the metadata log about it.
+    pub(crate) fn why_partition(&mut self, name: &str) -> Vec<Cause> {
+        let members = self.history.world().quorum(None, i64::MAX);
+        let Some(member) = members.iter().max_by_key(|it| it.applied) else { return Vec::new() };
+        let is_of = |it: &&Entry| {
+            let rest = it.about.strip_prefix(name).filter(|_| it.name.starts_with("Partition"));
+            rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
+        };
+        let last = member.records.iter().filter(|it| it.offset < member.applied).rfind(is_of).map(|it| it.offset);
+        last.map_or(Vec::new(), |it| self.why_entry(it))
+    }
+
+    /// Why a group is in its state and its generation or epoch: what led to that.
+    pub(crate) fn why_group(&mut self, name: &str) -> Vec<Cause> {
+        let state = |world: &World| {
+            let groups = world.groups().into_iter();
+            groups.filter(|it| *it.id == *name).map(|it| (it.epoch, it.state)).next()
+        };
+        let Some(now) = state(self.history.world()) else { return Vec::new() };
+        self.why_since(&|world| state(world).as_ref() == Some(&now))
+    }
+
+    /// Why a timer runs: its key, where it has one, and what set it.
+    pub(crate) fn why_timer(&mut self, process: &str, what: &str) -> Vec<Cause> {
+        let world = self.history.world();
+        let found = world.view().timers.into_iter().find(|it| *it.process == *process && it.what == what);
+        let Some(timer) = found else { return Vec::new() };
+        let (event, time_us) = (world.events(), world.clock().0);
+        let mut causes = self.why_since(&|world| world.view().timers.contains(&timer));
+        if what.contains(".ms") {
+            let (event, time_us) = causes.first().map_or((event, time_us), |it| (it.event, it.time_us));
+            causes.insert(0, Cause { event, time_us, what: timer.what, end: Some(End::Key) });
+        }
+        causes
+    }
+
+    /// What led to an event, itself first.
+    pub(crate) fn why_event(&mut self, event: u64) -> Vec<Cause> {
+        why::chain_of(&mut self.history, Because::Event(event))
+    }
+
+    fn why_since(&mut self, so: &dyn Fn(&World) -> bool) -> Vec<Cause> {
+        let found = why::since(&mut self.history, so);
+        found.map_or(Vec::new(), |it| why::chain_of(&mut self.history, it))
     }
 
     /// `b1/orders-0` → the broker and the partition; without a broker its leader, or whoever runs and has it.

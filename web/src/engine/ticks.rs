@@ -89,6 +89,19 @@ impl Engine {
         self.ticks.get(self.history.current()).map_or(&[], |it| &it.list)
     }
 
+    /// The last so many marks in words, with the events that they are at: of an action its line. Of acks there are too many.
+    pub(crate) fn told_ticks(&self, most: usize) -> Vec<(u64, String)> {
+        let mut actions = self.history.actions().iter();
+        let mut told = Vec::new();
+        for it in self.ticks().iter().filter(|it| it.kind != Kind::Ack) {
+            // Actions are marked in their order.
+            let line = if it.kind == Kind::Action { actions.find(|action| action.after == it.event) } else { None };
+            told.push((it.event, line.map_or(it.kind.word().to_owned(), |it| it.action.to_string())));
+        }
+        ordered::sort_by_key(&mut told, |it| it.0);
+        told.split_off(told.len().saturating_sub(most))
+    }
+
     /// Marks what the last event was, if it is a new one.
     pub(super) fn note_ticks(&mut self) {
         if let Some(recorder) = &mut self.recorder {

@@ -3,10 +3,10 @@
 use leptos::prelude::*;
 
 use super::motion::Motion;
-use super::rooms;
 use super::scene::Scene;
 use super::state::Room;
 use super::{clock, glyph, grouped, live};
+use super::{keys, rooms};
 use crate::draw::{Shape, classed, shape, text};
 use crate::engine::Until;
 
@@ -50,6 +50,7 @@ controller: decides who leads; several (k1, k2 …) form a quorum: what most of 
 fenced: counted out by the controller
 coordinator: broker that keeps a group
 generation: number of a group’s sharing out; range: a way to share out
+KIP-848: a newer protocol of groups, in which the coordinator shares out
 wire: a client that sends one request as it is written, and follows nobody
 past: as Kafka was, with an old fault";
 
@@ -77,7 +78,7 @@ pub(crate) fn bar(room: Room) -> AnyView {
             <label class="dial"><input id="speed" type="range" min="-3" max="2" step="0.1" value="-2" aria-label="Speed" aria-valuetext=speed/><span class="mono">{speed}</span>" speed"</label>
             <div class="dial seed">"seed"<b>{live(room, |it| it.seed.to_string())}</b></div>
             <button id="share" class="chip" title="Share this moment, or export the run (s)">"Share"</button>
-            {tool(room, "keys", "Words and keys", "Words and keys (?)", "", |it| it.change(|scene| scene.help = !scene.help))}
+            {tool(room, "keys", "Words and keys", "Words and keys (?)", "", keys::help)}
         </header>
     }
     .into_any()
@@ -158,7 +159,8 @@ pub(crate) fn help(scene: &Scene) -> Vec<Shape> {
     let note = "Tab reaches everything. In a log, ← and → choose a record; Page Up and Page Down scroll, Home and End go to its ends.";
     let words = WORDS.lines().filter_map(|it| it.split_once(": "));
     let words = words.flat_map(|(word, means)| [shape("dt").say(word), shape("dd").say(means)]);
-    vec![classed("div", "help").set("role", "dialog").set("aria-label", "Words and keys").with([
+    let list = classed("div", "help").set("id", "words").set("tabindex", "-1").set("role", "dialog");
+    vec![list.set("aria-label", "Words and keys").with([
         shape("h2").say("Words"),
         shape("dl").with_all(words.collect()),
         shape("h2").say("Keys"),

@@ -9,7 +9,8 @@ use super::motion::now_ms;
 use super::scene::Scene;
 use super::turns::Turns;
 use super::{
-    bar, faults, files, groups, lesson, log, quorum, said, side, spacetime, stage, story, terminal, timeline, zookeeper,
+    bar, faults, files, groups, lesson, log, quorum, said, side, spacetime, stage, story, tables, terminal, timeline,
+    zookeeper,
 };
 use crate::draw::{Drawing, Shape, pixels};
 
@@ -26,7 +27,7 @@ const LOGS: u32 = 1 << 31;
 const SETTLE: u32 = 1 << 30;
 
 /// The parts by the ids of their elements, and every how many frames each is due while time passes.
-const PARTS: [(&str, Part, u32); 17] = [
+const PARTS: [(&str, Part, u32); 18] = [
     ("clocks", bar::clocks, 4),
     ("lesson", lesson::draw, 8),
     (QUORUM, quorum::draw, 32),
@@ -36,6 +37,7 @@ const PARTS: [(&str, Part, u32); 17] = [
     ("told", story::told, 8),
     ("faults", faults::draw, 16),
     ("why", story::placement, 8),
+    ("tables", tables::draw, 32),
     ("cluster", stage::draw, 8),
     ("logs", log::draw, 8),
     ("side", side::draw, 16),

@@ -15,6 +15,8 @@ const DRAWN: usize = 24;
 const PAINTED: usize = 400;
 /// With at most so many on their way each has its name beside it.
 const NAMED: usize = 7;
+/// Where on its way a message is seen as long as nothing is to move.
+const RESTS: f64 = 0.4;
 /// On a shorter way there is no room for what is held up and for what holds it up; the inspector's list has it.
 const SHORT: f64 = 70.0;
 
@@ -67,7 +69,8 @@ fn position(scene: &Scene, message: &Message, plan: Plan, spots: &[Spot<'_>]) ->
     let link = if is_node(&message.from) && is_node(&message.to) { beside(link) } else { link };
     let took = scene.view.time_us.saturating_sub(message.sent_us) as f64;
     let whole = message.arrives_us.saturating_sub(message.sent_us).max(1) as f64;
-    let share = (took / whole).clamp(0.0, 1.0);
+    // Who prefers that nothing moves sees it at one place until it has arrived.
+    let share = if scene.flies() && scene.is_motionless { RESTS } else { (took / whole).clamp(0.0, 1.0) };
     if !message.stalled {
         return Some(point(link, share));
     }
@@ -107,7 +110,7 @@ fn envelope(scene: &Scene, message: &Message, (x, y): (f64, f64), named: Option<
         .set("aria-label", label)
         .with([
             // Larger than it looks: it moves, and fingers are thick.
-            classed("rect", "hit").set("x", "-17").set("y", "-17").set("width", "34").set("height", "34"),
+            classed("rect", "hit").set("x", "-23").set("y", "-23").set("width", "46").set("height", "46"),
             shape("use")
                 .set("href", picture)
                 .when(is_close, "class", "close")
@@ -183,7 +186,7 @@ pub(crate) fn deed_at(scene: &Scene, plan: Plan, x: f64, y: f64) -> Option<Strin
     for (message, _) in drawn(scene).into_iter().take(PAINTED) {
         let Some(at) = position(scene, message, plan, &spots) else { continue };
         let (dx, dy) = ((at.0 - x).abs(), (at.1 - y).abs());
-        if dx.max(dy) <= 17.0 && nearest.is_none_or(|it| dx + dy < it.0) {
+        if dx.max(dy) <= 23.0 && nearest.is_none_or(|it| dx + dy < it.0) {
             nearest = Some((dx + dy, message));
         }
     }

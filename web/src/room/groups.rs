@@ -38,7 +38,8 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
 }
 
 fn section(scene: &Scene, group: &Group) -> Shape {
-    let title = shape("h2").say(format!("Group {} ", group.name)).with([shape("small").say(about(group))]);
+    let name = classed("button", "line").set("data-do", format!("group:{}", group.name)).say(group.name.clone());
+    let title = shape("h2").say("Group ").with([name, text(" "), shape("small").say(about(group))]);
     let figure = (!lesson::hides_figures(scene)).then(|| paused(group));
     let mut shapes = vec![classed("div", "head").with_all([title].into_iter().chain(figure).collect())];
     shapes.push(
@@ -118,6 +119,11 @@ pub(crate) fn seconds(tenths: u64) -> String {
     format!("{}.{}", grouped(tenths / 10), tenths % 10)
 }
 
+/// The same of what was more than nothing.
+pub(crate) fn some_seconds(tenths: u64) -> String {
+    if tenths == 0 { "<0.1".to_owned() } else { seconds(tenths) }
+}
+
 /// For how long each partition was paused since the newcomer came, in tenths of a second. What is lost in rounding goes over to the
 /// next: they add up to what is told of all together.
 pub(crate) fn pauses(group: &Group) -> Vec<u64> {
@@ -180,7 +186,7 @@ pub(crate) fn table(group: &Group, detail: Detail) -> Shape {
 /// For how long nobody read each partition, and all of that together.
 fn pauses_row(group: &Group) -> Shape {
     let cell = |it: &Share, tenths: u64| {
-        let words = if it.paused_since_newcomer_us > 0 { seconds(tenths) } else { "0".to_owned() };
+        let words = if it.paused_since_newcomer_us > 0 { some_seconds(tenths) } else { "0".to_owned() };
         shape("td").named(&it.partition).say(words)
     };
     let cells = group.shares.iter().zip(pauses(group)).map(|(it, tenths)| cell(it, tenths));
@@ -210,7 +216,7 @@ fn member_row(group: &Group, member: &Member, detail: Detail) -> Shape {
         .set("data-do", format!("process:{}", member.client))
         .say(member.client.clone())]);
     if member.is_leader {
-        name.children.push(glyph("#g-lead"));
+        name.children.push(shape("em").say("group leader"));
     }
     if let Some(instance) = &member.instance {
         name.children.push(shape("small").say(instance.clone()));
@@ -319,9 +325,6 @@ pub(crate) fn legend(groups: &[&Group]) -> Shape {
     let mut keys: Vec<Shape> = used.map(|(_, (class, words))| key(class, words)).collect();
     if shares().any(|it| it.1.paused_since_us.is_some()) {
         keys.push(key("idle", "nobody reads it"));
-    }
-    if groups.iter().any(|it| it.members.iter().any(|it| it.is_leader)) {
-        keys.push(shape("span").with([glyph("#g-lead"), text("shares out")]));
     }
     classed("p", "legend keys").with_all(keys)
 }

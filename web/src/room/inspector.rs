@@ -3,9 +3,9 @@
 use client::partition_of_key;
 
 use super::scene::{Scene, Selection};
-use super::{fields, grouped, left, stage, stamp, story};
-use crate::draw::{Shape, classed, shape};
-use crate::view::{Broker, CLOSED, Client, Message, Partition, Record, Role};
+use super::{fields, grouped, groups, left, log, stage, stamp, story};
+use crate::draw::{Shape, classed, glyph, shape};
+use crate::view::{Broker, CLOSED, Client, Group, Message, Partition, Record, Replica, Role, Timer, Verdict};
 
 /// A line of a table: what, how much.
 type Fact = (&'static str, String);
@@ -84,7 +84,7 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
                         Role::Consumer => "consumer",
                         Role::Wire => "wire client",
                     };
-                    (about, client_facts(scene, client))
+                    (about, client_facts(client))
                 }
                 (None, Some(broker)) => {
                     let about = match (broker.is_broker, broker.is_controller) {
@@ -96,7 +96,45 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
                 }
                 (None, None) => return gone(format!("{name} does not exist at this moment.")),
             };
-            (format!("{name} "), about.to_owned(), facts, Vec::new())
+            (format!("{name} "), about.to_owned(), facts, timers(scene, name))
+        }
+        Selection::Partition(name) => match scene.partition(name) {
+            Some(it) => (format!("{name} "), "partition".to_owned(), partition_facts(it), Vec::new()),
+            None => return gone(format!("{name} does not exist at this moment.")),
+        },
+        Selection::Group(name) => match scene.view.groups.iter().find(|it| it.name == *name) {
+            Some(it) => (format!("Group {name} "), groups::about(it), group_facts(it), Vec::new()),
+            None => return gone(format!("Group {name} does not exist at this moment.")),
+        },
+        Selection::Timer(process, what) => {
+            let Some(timer) = scene.view.timers.iter().find(|it| it.process == *process && it.what == *what) else {
+                return gone(format!("{what} of {process} does not run at this moment."));
+            };
+            let rest = left(timer.at_us.saturating_sub(scene.view.time_us));
+            let mut facts = vec![("runs out", format!("{} s, in {rest}", stamp(timer.at_us)))];
+            facts.extend(timer.since_us.map(|it| ("runs since", format!("{} s", stamp(it)))));
+            (format!("{what} "), format!("timer of {process}"), facts, Vec::new())
+        }
+        Selection::Check(name) => {
+            let Some(check) = scene.view.checks.iter().find(|it| it.name == *name) else {
+                return gone(format!("There is no check {name}."));
+            };
+            let stands = scene.event_found().map_or("holds".to_owned(), |it| format!("broken at step {}", grouped(it)));
+            let mut facts = vec![("promise", check.meaning.to_owned()), ("stands", stands)];
+            facts.extend(check.broken_by.iter().map(|it| ("how", it.clone())));
+            (format!("{name} "), "check".to_owned(), facts, Vec::new())
+        }
+        Selection::Finding(number) => {
+            let Some(it) = scene.view.findings.get(*number) else {
+                return gone("It was not found yet at this moment.".to_owned());
+            };
+            let verdict = match it.verdict {
+                Verdict::Kept => "contract kept",
+                Verdict::Allowed => "the settings allow it",
+                Verdict::Bug => "a broken promise",
+            };
+            let facts = vec![("what", it.what.clone()), ("verdict", verdict.to_owned()), ("step", grouped(it.event))];
+            (format!("{} ", it.check), "finding".to_owned(), facts, Vec::new())
         }
     };
     let close = classed("button", "close").set("data-do", "nothing:").set("aria-label", "Select nothing").say("×");
@@ -131,7 +169,11 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
 /// What led to it, the newest first.
 fn led_here(scene: &Scene) -> Shape {
     if scene.story.is_empty() {
-        return classed("p", "plain").say("What led to it is further back than was looked, or no event tells it.");
+        let words = match &scene.selection {
+            Selection::Check(_) => "It holds: nothing has broken it.",
+            _ => "What led to it is further back than was looked, or no event tells it.",
+        };
+        return classed("p", "plain").say(words);
     }
     let links = scene.story.iter().map(story::link);
     classed("ol", "chain").set("id", "led-here").set("aria-label", "What led to it").with_all(links.collect())
@@ -239,7 +281,7 @@ fn message_facts(scene: &Scene, message: &Message) -> Vec<Fact> {
     vec![("sent", format!("{} s", stamp(message.sent_us))), ("arrives", arrives)]
 }
 
-fn client_facts(scene: &Scene, client: &Client) -> Vec<Fact> {
+fn client_facts(client: &Client) -> Vec<Fact> {
     let mut facts = vec![
         ("state", client.state.word().to_owned()),
         ("connection", if client.connected { "open" } else { "none" }.to_owned()),
@@ -257,7 +299,6 @@ fn client_facts(scene: &Scene, client: &Client) -> Vec<Fact> {
             ("position", format!("{} at {}, {} behind the end", it.partition, number(it.offset), number(it.lag)))
         }));
     }
-    facts.extend(timer_facts(scene, &client.name));
     facts
 }
 
@@ -283,13 +324,41 @@ fn broker_facts(scene: &Scene, broker: &Broker) -> Vec<Fact> {
             .map_or(String::new(), |at| format!(", {} left", left(at.saturating_sub(scene.view.time_us))));
         ("waits", format!("{} of {}, since {}{until}", it.what, it.client, stamp(it.since_us)))
     }));
-    facts.extend(timer_facts(scene, &broker.name));
     facts
 }
 
-fn timer_facts<'a>(scene: &'a Scene, process: &'a str) -> impl Iterator<Item = Fact> + 'a {
-    let timers = scene.view.timers.iter().filter(move |it| it.process == process);
-    timers.map(|it| ("timer", format!("{}, in {}", it.what, left(it.at_us.saturating_sub(scene.view.time_us)))))
+/// A process's timers, each to be looked at.
+fn timers(scene: &Scene, process: &str) -> Vec<Shape> {
+    let timers = scene.view.timers.iter().filter(|it| it.process == process);
+    let timer = |it: &Timer| {
+        let words = format!("{}, in {}", it.what, left(it.at_us.saturating_sub(scene.view.time_us)));
+        let does = format!("timer:{process}/{}", it.what);
+        classed("button", "deed").named(&it.what).set("data-do", does).with([glyph("#g-wait")]).say(words)
+    };
+    timers.map(timer).collect()
+}
+
+fn partition_facts(it: &Partition) -> Vec<Fact> {
+    let mut facts = vec![
+        ("leader", it.leader.clone().unwrap_or_else(|| "– nobody".to_owned())),
+        ("leader epoch", it.leader_epoch.to_string()),
+        ("ISR", log::listed(&it.isr)),
+        ("ELR", log::listed(&it.elr)),
+        ("min.insync.replicas", it.min_isr.to_string()),
+        ("log start", it.log_start.to_string()),
+        ("high watermark", it.high_watermark.to_string()),
+        ("log end", it.log_end.to_string()),
+    ];
+    let copy = |it: &Replica| ("copy", format!("{}, {}, log end {}", it.broker, it.standing.word(), it.log_end));
+    facts.extend(it.replicas.iter().map(copy));
+    facts
+}
+
+fn group_facts(it: &Group) -> Vec<Fact> {
+    let members: Vec<String> = it.members.iter().map(|it| it.client.clone()).collect();
+    let mut facts = vec![("members", log::listed(&members)), ("stands", it.stands.clone())];
+    facts.extend(it.holds.iter().map(|it| ("waits", it.clone())));
+    facts
 }
 
 #[cfg(test)]

@@ -60,7 +60,8 @@ fn deed_of(element: &Element) -> Option<String> {
 
 /// Looks at what a link says. Of what a `data-do` can say that is what changes nothing of the run: a link may be anybody's.
 pub(crate) fn look(room: Room, deed: &str) {
-    if deed.split_once(':').is_some_and(|it| ["choose", "process", "record", "entry"].contains(&it.0)) {
+    let verbs = ["choose", "process", "record", "entry", "partition", "group", "timer", "check", "finding"];
+    if deed.split_once(':').is_some_and(|it| verbs.contains(&it.0)) {
         do_(room, deed);
     }
 }
@@ -70,10 +71,20 @@ pub(crate) fn do_(room: Room, deed: &str) {
     let Some((verb, what)) = deed.split_once(':') else { return };
     match verb {
         "process" => process(room, what),
+        "partition" => partition(room, what),
+        // Whose slot it is can be broken next.
         "slot" => {
-            if let Some((broker, partition)) = what.split_once('/') {
-                room.change(|scene| scene.chosen = partition.to_owned());
-                process(room, broker);
+            if let Some((broker, of)) = what.split_once('/') {
+                room.change(|scene| scene.target = broker.to_owned());
+                partition(room, of);
+            }
+        }
+        "group" => room.select(Selection::Group(what.to_owned())),
+        "check" => room.select(Selection::Check(what.to_owned())),
+        "finding" => drop(what.parse().map(|it| room.select(Selection::Finding(it)))),
+        "timer" => {
+            if let Some((process, what)) = what.split_once('/') {
+                room.select(Selection::Timer(process.to_owned(), what.to_owned()));
             }
         }
         "message" => {
@@ -134,13 +145,23 @@ pub(crate) fn do_(room: Room, deed: &str) {
         "lane" => drop(what.parse().map(|it| room.look_at_lane(it))),
         "branch" => drop(what.parse().map(|it| room.switch(it))),
         "seek" => drop(what.parse().map(|it| room.seek(it))),
+        "table" => {
+            room.change(|scene| scene.table = if scene.table == what { String::new() } else { what.to_owned() });
+            focus("table");
+        }
         "why" => room.ask_why(),
         "rescue" => rescue::ask(room),
-        "help" => room.change(|scene| scene.help = false),
+        "help" => help(room),
         "nothing" => room.select(Selection::Nothing),
         // A drawing of ours names no other verb.
         _ => {}
     }
+}
+
+/// Opens the list of words and keys, or closes it. The focus is in it meanwhile.
+pub(crate) fn help(room: Room) {
+    room.change(|scene| scene.help = !scene.help);
+    focus(if room.with(|it| it.help) { "words" } else { "keys" });
 }
 
 /// Looks at a record of the metadata log.
@@ -155,6 +176,12 @@ fn process(room: Room, name: &str) {
         room.change(|scene| scene.target = name.to_owned());
     }
     room.select(Selection::Process(name.to_owned()));
+}
+
+/// Looks at a partition, and at its log.
+fn partition(room: Room, name: &str) {
+    room.change(|scene| scene.chosen = name.to_owned());
+    room.select(Selection::Partition(name.to_owned()));
 }
 
 /// What is typed or dragged.
@@ -201,12 +228,15 @@ fn pressed(room: Room, event: &KeyboardEvent) -> bool {
     let key = event.key();
     let Some(target) = target(event) else { return false };
     let inside = |selector: &str| target.closest(selector).ok().flatten();
+    if key == "Escape" && room.with(|it| it.help) {
+        help(room);
+        return true;
+    }
     if key == "Escape" {
         if inside("input, select, textarea").is_none() {
             room.select(Selection::Nothing);
             room.forget_later();
         }
-        room.change(|scene| scene.help = false);
         if let Ok(target) = target.dyn_into::<HtmlElement>() {
             // Leaving a field is what Escape is for; where there is no focus nothing is left.
             let _ = target.blur();
@@ -277,7 +307,7 @@ fn pressed(room: Room, event: &KeyboardEvent) -> bool {
         "t" => spacetime::turn(room, ""),
         "a" => focus("key"),
         "/" => focus("line"),
-        "?" => room.change(|scene| scene.help = !scene.help),
+        "?" => help(room),
         _ => return bet(room, &key) || choose(room, &key),
     }
     true
@@ -402,6 +432,16 @@ pub(crate) fn reveal(selector: &str) {
     // Of an object of our own, and of a function that every element has.
     let _ = Reflect::set(&how, &"block".into(), &"nearest".into());
     let _ = scroll.map(|it| it.call1(&element, &how));
+}
+
+/// Scrolls something so that what is in it is in its middle; nothing else moves.
+pub(crate) fn scroll_to(list: &str, inside: &str) {
+    let found = |it: &str| document().query_selector(it).ok().flatten();
+    if let (Some(list), Some(it)) = (found(list), found(inside)) {
+        let (around, it) = (list.get_bounding_client_rect(), it.get_bounding_client_rect());
+        let by = it.top() + it.height() / 2.0 - around.top() - around.height() / 2.0;
+        list.set_scroll_top(list.scroll_top() + by as i32);
+    }
 }
 
 /// What a field holds or a menu shows. The room's fields have ids; one that is not there holds nothing.

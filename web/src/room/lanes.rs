@@ -1,8 +1,8 @@
 //! The same scenario with other settings, side by side on one clock: the groups of each lane, and the figure that compares them.
 
-use super::groups::{Detail, holds, legend, pauses, seconds, table, tenths};
+use super::groups::{Detail, holds, legend, pauses, seconds, some_seconds, table, tenths};
 use super::scene::Scene;
-use super::{groups, lesson};
+use super::{bar, groups, lesson};
 use crate::draw::{self, Shape, classed, shape};
 use crate::groups::rule;
 use crate::view::Group;
@@ -35,10 +35,14 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let mut shapes = vec![head];
     if !is_bet {
         shapes.extend(scene.lanes.first().and_then(came).map(|it| classed("p", "plain").say(it)));
+        let [generation, newer] = ["generation", "KIP-848"].map(|it| format!("{it}: {}", bar::meaning(it)));
+        let full = seconds(tenths(most));
+        let words = format!("A full bar: {full} partition-seconds, the most of all lanes. {generation}. {newer}.");
+        shapes.push(classed("p", "note").say(words));
     }
     let lanes = scene.lanes.iter().map(|it| lane(it, it.number == scene.lane, (!is_bet).then_some(most)));
     shapes.push(classed("div", "rows").with_all(lanes.collect()));
-    shapes.push(super::apart::draw(scene, "Where do they part?"));
+    shapes.push(super::apart::draw(scene, "Where do the lanes first differ?"));
     vec![classed("section", "group").set("aria-label", "Lanes").with_all(shapes)]
 }
 
@@ -99,7 +103,7 @@ fn figure(group: &Group, most: u64) -> Shape {
         let freed = group.shares.iter().zip(&pauses).filter(|it| it.0.freed_by.as_ref() == Some(&member.client));
         let (count, sum) = freed.fold((0, 0), |(count, sum), it| (count + 1, sum + it.1));
         if count > 0 {
-            parts.push(format!("{} ({}’s {count})", seconds(sum), member.client));
+            parts.push(format!("{} ({}’s {count})", some_seconds(sum), member.client));
         }
     }
     let mut words = " partition-seconds paused".to_owned();
@@ -183,7 +187,10 @@ mod tests {
                 let all = tenths(group.paused_since_newcomer_us);
                 assert_eq!(pauses(group).iter().sum::<u64>(), all, "{} {chapter}", lane.name);
                 let words = figure(group, 1).words();
-                let number = |it: &str| it.split(['.', ' ']).take(2).collect::<String>().parse::<u64>().unwrap();
+                let number = |it: &str| match it.split(['.', ' ']).take(2).collect::<String>().parse::<u64>() {
+                    Err(_) if it.starts_with("<0.1 ") => 0,
+                    number => number.unwrap(),
+                };
                 let (sum, parts) = words.split_once(" partition-seconds paused").unwrap();
                 let parts: u64 =
                     parts.trim_start_matches(" = ").split(" + ").filter(|it| !it.is_empty()).map(number).sum();
@@ -196,7 +203,7 @@ mod tests {
         assert_eq!(
             words,
             [
-                "18.0 partition-seconds paused = 9.6 (c1’s 4) + 8.4 (c2’s 4) + 0.0 (c3’s 4)",
+                "18.0 partition-seconds paused = 9.6 (c1’s 4) + 8.4 (c2’s 4) + <0.1 (c3’s 4)",
                 "12.2 partition-seconds paused = 3.0 (c1’s 1) + 3.8 (c2’s 1) + 5.4 (c3’s 1)",
                 "3.0 partition-seconds paused = 0.3 (c1’s 1) + 2.4 (c2’s 1) + 0.3 (c3’s 1)",
             ]
@@ -219,7 +226,7 @@ mod tests {
             let groups: Vec<&Group> = scene.lanes.iter().flat_map(|it| &it.groups).collect();
             legend(&groups).words()
         };
-        assert_eq!(keys(&at(5)), "has itshares out");
+        assert_eq!(keys(&at(5)), "has it");
         assert_eq!(keys(&at(2)), "has itwaits for itnobody reads it");
     }
 }

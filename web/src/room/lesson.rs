@@ -181,6 +181,12 @@ pub(crate) fn asks(scene: &Scene, what: &str) -> bool {
     bet.is_some_and(|it| it.question.contains(what))
 }
 
+/// True at the very moment that a chapter tells of.
+pub(crate) fn is_at_a_chapter(scene: &Scene) -> bool {
+    let moment = at(scene).and_then(|at| scene.lesson.as_ref()?.moment(at));
+    moment.is_some_and(|it| (it.event, it.at.0) == (scene.view.event, scene.view.time_us))
+}
+
 /// True while the telling stops because no answer is chosen.
 pub(crate) fn waits_for_bet(scene: &Scene) -> bool {
     scene.lesson.as_ref().is_some_and(|it| at(scene).is_some_and(|at| at == it.gate()))
@@ -221,7 +227,8 @@ fn question(lesson: &Lesson) -> Shape {
 
 /// What is told now, to the ear too.
 fn says(words: impl Into<crate::draw::Text>) -> Shape {
-    classed("p", "told").set("id", "chapter").set("aria-live", "polite").say(words)
+    // It stays the same element whatever comes before it, or it would be said again.
+    classed("p", "told").named("chapter").set("id", "chapter").set("aria-live", "polite").say(words)
 }
 
 fn button(does: impl Into<crate::draw::Text>, words: impl Into<crate::draw::Text>) -> Shape {

@@ -126,9 +126,16 @@ fn row(scene: &Scene, partition: &Partition, sight: &Sight, has_name: bool) -> S
     for it in &pointers {
         told.push_str(&format!(", {} at {}", it.who, it.offset));
     }
-    let axis = classed("div", "axis").set("tabindex", "0").set("role", "group").set("aria-label", told);
     // While time passes, what there is is on the canvas.
     let on_axis = if scene.flies() { Vec::new() } else { elements(scene, partition, sight, &pointers) };
+    // A list has something in it.
+    let is_list = !scene.flies() && (0..partition.replicas.len()).any(|line| !sight.cells(line).is_empty());
+    let chosen = if is_list { chosen_in(scene, partition, sight) } else { None };
+    let axis = classed("div", "axis")
+        .set("tabindex", "0")
+        .set("role", if is_list { "listbox" } else { "group" })
+        .set("aria-activedescendant", chosen.unwrap_or_default())
+        .set("aria-label", told);
     let is_gone = partition.leader.is_none();
     classed("div", if is_gone { "row ghost" } else { "row" })
         .named(name)
@@ -420,6 +427,23 @@ fn name_of(record: &Record) -> String {
     name.to_owned()
 }
 
+/// The id of the record that is chosen in a partition's log: whoever goes through it by keys hears where they are.
+fn chosen_in(scene: &Scene, partition: &Partition, sight: &Sight) -> Option<String> {
+    let Selection::Record(copy, offset) = &scene.selection else { return None };
+    let line = partition.replicas.iter().position(|it| key(partition, it) == *copy)?;
+    sight.cells(line).iter().any(|it| it.offset == *offset).then(|| id_of(copy, *offset))
+}
+
+fn id_of(copy: &str, offset: i64) -> String {
+    format!("{copy}:{offset}")
+}
+
+/// A record in words.
+pub(crate) fn told(record: &Record) -> String {
+    let word = |it: &Option<String>| it.clone().unwrap_or_else(|| "none".to_owned());
+    format!("key {}, value {}, epoch {}", word(&record.key), word(&record.value), record.leader_epoch)
+}
+
 /// A record of a copy: the copy's name, and whether its broker runs.
 fn cell(scene: &Scene, (row, is_there): (&str, bool), record: &Record) -> Shape {
     let offset = record.offset;
@@ -427,8 +451,15 @@ fn cell(scene: &Scene, (row, is_there): (&str, bool), record: &Record) -> Shape 
     let epoch = record.leader_epoch;
     let ghost = if is_there { "" } else { " past" };
     let class = format!("rec e{}{}{ghost}", epoch.rem_euclid(4), if chosen { " on" } else { "" });
-    classed("i", class)
-        .number("data-offset", offset)
+    let broker = row.split('/').next().unwrap_or_default();
+    let mut cell = classed("i", class);
+    if chosen {
+        cell = cell.set("id", id_of(row, offset));
+    }
+    cell.number("data-offset", offset)
+        .set("role", "option")
+        .set("aria-selected", if chosen { "true" } else { "false" })
+        .set("aria-label", format!("offset {offset} on {broker}, {}", told(record)))
         .set("data-do", format!("record:{row}:{offset}"))
         .with([shape("span").say(name_of(record)), shape("small").say(format!("e{epoch}"))])
 }

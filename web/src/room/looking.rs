@@ -17,7 +17,7 @@ impl Room {
                 Selection::Record(copy, offset) => engine.explain_record(copy, *offset),
                 Selection::Entry(offset) => engine.explain_entry(*offset),
                 Selection::Message(message) => engine.explain_message(&message.id),
-                Selection::Nothing | Selection::Process(_) => Vec::new(),
+                _ => Vec::new(),
             }
         };
         {
@@ -43,7 +43,14 @@ impl Room {
                     Selection::Record(copy, offset) => engine.why_record(copy, *offset),
                     Selection::Message(message) => engine.why_message(&message.id),
                     Selection::Process(name) => engine.why_process(name),
-                    Selection::Entry(_) | Selection::Nothing => Vec::new(),
+                    Selection::Entry(offset) => engine.why_entry(*offset),
+                    Selection::Partition(name) => engine.why_partition(name),
+                    Selection::Group(name) => engine.why_group(name),
+                    Selection::Timer(process, what) => engine.why_timer(process, what),
+                    Selection::Check(_) | Selection::Finding(_) => {
+                        inner.scene.borrow().event_found().map_or(Vec::new(), |it| engine.why_event(it))
+                    }
+                    Selection::Nothing => Vec::new(),
                 }
             };
             inner.scene.borrow_mut().story = story;

@@ -39,6 +39,7 @@ mod spacetime;
 mod stage;
 mod state;
 mod story;
+mod tables;
 mod terminal;
 mod timeline;
 mod turns;
@@ -89,7 +90,7 @@ fn frame() -> AnyView {
     view! {
         <section id="said" aria-label="Said and seen"></section>
         <section class="glass" id="glass" aria-label="Cluster and log"><div id="cluster"></div><div id="logs"></div><canvas id="canvas" aria-hidden="true" hidden></canvas><canvas id="canvas-logs" aria-hidden="true" hidden></canvas></section>
-        <div class="under"><div id="zookeeper"></div><div id="groups"></div><div id="quorum"></div><div id="folder"></div><div id="spacetime"></div></div>
+        <div class="under"><div id="tables"></div><div id="zookeeper"></div><div id="groups"></div><div id="quorum"></div><div id="folder"></div><div id="spacetime"></div></div>
         <aside class="side" id="side"></aside>
         <section class="time" id="time" aria-label="Timeline"></section>
     }

@@ -100,7 +100,7 @@ impl Room {
             if lanes.shown.engine.waits() { Vec::new() } else { lanes.forget_later() }
         };
         inner.pace.borrow_mut().frame_at = None;
-        self.change(|scene| scene.motion = motion);
+        self.change(|scene| (scene.motion, scene.is_motionless) = (motion, is_still_preferred()));
         if was_still {
             request_animation_frame(move || self.frame());
         }

@@ -46,12 +46,12 @@ const FIELD: (f64, f64) = (150.0, 400.0);
 /// A client's card, wide and narrow: how wide, and how high where there is room, as there is for so many on a side; and where not.
 const CLIENT: [f64; 2] = [122.0, 112.0];
 const ROOMY: f64 = 62.0;
-const CLOSE: f64 = 44.0;
+const CLOSE: f64 = 46.0;
 const FEW: [usize; 2] = [4, 3];
 /// Between two that are close to each other.
 const APART: f64 = 5.0;
 /// A controller's hexagon.
-const HEXAGON: (f64, f64) = (46.0, 40.0);
+const HEXAGON: (f64, f64) = (46.0, 46.0);
 
 impl Plan {
     /// How many brokers stand in each row.

@@ -99,9 +99,12 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let mut rows = vec![axis];
     rows.extend(sight.members.iter().map(|it| row(sight, it, leader, first)));
     // One stop for Tab; the arrows go from record to record.
+    let is_list = sight.members.iter().any(|it| !it.records.is_empty());
+    let chosen = sight.chosen.and_then(|it| Some(id_of(holder(sight, it)?, it)));
     let log = classed("div", "metalog")
         .set("tabindex", "0")
-        .set("role", "group")
+        .set("role", if is_list { "listbox" } else { "group" })
+        .set("aria-activedescendant", chosen.unwrap_or_default())
         .set("aria-label", "Metadata log, by offset: ← and → choose a record")
         .with_all(rows);
     let mut shapes = vec![head, log];
@@ -209,20 +212,36 @@ fn row(sight: &Sight, member: &Member, leader: Option<&Member>, first: i64) -> S
         ])
 }
 
+/// The first node that has a record in sight: there it is told to whoever goes from record to record.
+fn holder(sight: &Sight, offset: i64) -> Option<&Member> {
+    sight.members.iter().find(|it| it.records.iter().any(|it| it.offset == offset))
+}
+
+fn id_of(member: &Member, offset: i64) -> String {
+    format!("{}/metadata:{offset}", member.name)
+}
+
 fn cell(sight: &Sight, member: &Member, entry: &Entry, first: i64) -> Shape {
     let open = member.role.is_some() && entry.offset >= member.applied;
+    let is_chosen = sight.chosen == Some(entry.offset);
     let class = format!(
         "q e{}{}{}",
         entry.epoch.rem_euclid(4),
         if open { " open" } else { "" },
-        if sight.chosen == Some(entry.offset) { " on" } else { "" }
+        if is_chosen { " on" } else { "" }
     );
-    classed("button", class)
-        .keyed(entry.offset.cast_unsigned())
+    let mut cell = classed("button", class).keyed(entry.offset.cast_unsigned());
+    if is_chosen {
+        cell = cell.set("id", id_of(member, entry.offset));
+    }
+    let words = format!("{} {} {}", entry.offset, entry.name, entry.about);
+    cell.set("role", "option")
+        .set("aria-selected", if is_chosen { "true" } else { "false" })
+        .set("aria-label", words.clone())
         .set("style", left(entry.offset - first))
         .set("data-do", format!("entry:{}", entry.offset))
         .set("tabindex", "-1")
-        .set("title", format!("{} {} {}", entry.offset, entry.name, entry.about))
+        .set("title", words)
         .say(sign(entry.name))
 }
 
@@ -237,7 +256,9 @@ fn told(sight: &Sight) -> Option<Shape> {
     let known: Vec<&Entry> = member.records.iter().filter(|it| it.offset <= upto && it.name != "NoOpRecord").collect();
     let rows = known[known.len().saturating_sub(TOLD)..].iter().rev().map(|it| {
         shape("tr").keyed(it.offset.cast_unsigned()).when(sight.chosen == Some(it.offset), "class", "on").with([
-            shape("th").set("scope", "row").say(it.offset.to_string()),
+            shape("th").set("scope", "row").with([classed("button", "line")
+                .set("data-do", format!("entry:{}", it.offset))
+                .say(it.offset.to_string())]),
             shape("td")
                 .with([classed("span", format!("ep e{}", it.epoch.rem_euclid(4))).say(format!("q{}", it.epoch))]),
             shape("td").with([classed("b", "sign").say(sign(it.name)), text(format!(" {}", it.name))]),

@@ -18,6 +18,8 @@ use crate::why::Cause;
 const LOGS: usize = 6;
 /// Lines that the terminal keeps.
 const LINES: usize = 200;
+/// Marks of the timeline that are told in words.
+const TICKS: usize = 60;
 /// Up to this column of a line a sign beneath it shows what is wrong.
 const COLUMNS: usize = 60;
 
@@ -33,8 +35,35 @@ pub(crate) enum Selection {
     Entry(i64),
     /// A broker or a client, by its name.
     Process(String),
+    /// A partition, by its name.
+    Partition(String),
+    /// A consumer group, by its name.
+    Group(String),
+    /// A timer: whose, and what for.
+    Timer(String, String),
+    /// What is promised, by the check's name.
+    Check(String),
+    /// What was found to be lost, repeated or reordered, by its number.
+    Finding(usize),
     /// A message, as it was when it was selected: it may have arrived since.
     Message(Message),
+}
+
+impl Selection {
+    /// As a `data-do` says it, of what is there also for whoever opens a link.
+    pub(crate) fn deed(&self) -> Option<String> {
+        Some(match self {
+            Selection::Nothing | Selection::Message(_) => return None,
+            Selection::Record(copy, offset) => format!("record:{copy}:{offset}"),
+            Selection::Entry(offset) => format!("entry:{offset}"),
+            Selection::Process(it) => format!("process:{it}"),
+            Selection::Partition(it) => format!("partition:{it}"),
+            Selection::Group(it) => format!("group:{it}"),
+            Selection::Timer(process, what) => format!("timer:{process}/{what}"),
+            Selection::Check(it) => format!("check:{it}"),
+            Selection::Finding(it) => format!("finding:{it}"),
+        })
+    }
 }
 
 /// A line of the terminal.
@@ -90,6 +119,12 @@ pub(crate) struct Scene {
     pub(crate) view: View,
     /// What happened on this branch: kind, and where on the timeline, in [`Scene::SLOTS`]ths of it.
     pub(crate) marks: Vec<(Kind, usize)>,
+    /// The same in words, as far as it is told in a table: the newest, but no acks.
+    pub(crate) ticks: Vec<(u64, String)>,
+    /// Of which drawing somebody wants a table.
+    pub(crate) table: String,
+    /// Whoever looks would rather see where things are than how they move.
+    pub(crate) is_motionless: bool,
     /// Frames since it began to move.
     frames: u64,
     pub(crate) motion: Motion,
@@ -157,6 +192,9 @@ impl Scene {
             seed,
             view: View::default(),
             marks: Vec::new(),
+            ticks: Vec::new(),
+            table: String::new(),
+            is_motionless: false,
             frames: 0,
             motion: Motion::Still,
             speed: -2.0,
@@ -279,6 +317,7 @@ impl Scene {
             let slots = taken[kind as usize].iter().enumerate().filter(|it| *it.1);
             self.marks.extend(slots.map(|(slot, _)| (kind, slot)));
         }
+        self.ticks = if self.table == "time" { engine.told_ticks(TICKS) } else { Vec::new() };
     }
 
     /// What the bar, the forms and the buttons show.
@@ -391,6 +430,15 @@ impl Scene {
     /// A client by name.
     pub(crate) fn client(&self, name: &str) -> Option<&Client> {
         self.view.clients.iter().find(|it| it.name == name)
+    }
+
+    /// The event that broke the check that is selected, or at which what is selected was found.
+    pub(crate) fn event_found(&self) -> Option<u64> {
+        match &self.selection {
+            Selection::Check(name) => self.view.checks.iter().find(|it| it.name == *name)?.broken_at,
+            Selection::Finding(number) => self.view.findings.get(*number).map(|it| it.event),
+            _ => None,
+        }
     }
 
     /// The names of all producers.

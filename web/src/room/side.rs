@@ -34,9 +34,9 @@ fn partitions(scene: &Scene) -> Shape {
         let cell = |words: String| shape("td").say(words);
         let isr = if it.isr.len() < it.min_isr { "harm" } else { "" };
         shape("tr").named(&it.name).when(it.name == scene.chosen, "class", "on").with([
-            shape("th")
-                .set("scope", "row")
-                .with([classed("button", "line").set("data-do", format!("choose:{}", it.name)).say(it.name.clone())]),
+            shape("th").set("scope", "row").with([classed("button", "line")
+                .set("data-do", format!("partition:{}", it.name))
+                .say(it.name.clone())]),
             cell(it.leader.clone().unwrap_or_else(|| "–".to_owned())),
             cell(it.leader_epoch.to_string()),
             classed("td", isr).say(log::listed(&it.isr)),
@@ -85,7 +85,7 @@ fn checks(scene: &Scene) -> Shape {
         let word = check.broken_at.map_or("holds".to_owned(), |it| format!("broken at step {}", grouped(it)));
         let line = shape("li").named(check.name).when(!check.holds, "class", "bad").with([
             classed("span", class).with([glyph(mark)]),
-            shape("span").say(check.meaning),
+            classed("button", "line").set("data-do", format!("check:{}", check.name)).say(check.meaning),
             shape("em").say(word),
         ]);
         line.with_all(check.broken_by.iter().map(|it| shape("p").say(it.clone())).collect())

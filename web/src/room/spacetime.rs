@@ -12,7 +12,7 @@ use crate::engine::spacetime::{Flight, Mark, Recent};
 use crate::view::{CLOSED, Role};
 
 /// The place of the first moment, and what is beneath the last, in pixels.
-const EDGE: f64 = 16.0;
+const EDGE: f64 = 20.0;
 /// Where so much time passes between two moments, in µs, the drawing says how much: it is not to scale.
 const GAP_US: u64 = 5_000;
 /// How high such a gap is, and how far apart the times beside the drawing are at least.

@@ -36,8 +36,10 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let (width, height) = plan.size();
     let spots = spots(scene, plan);
     let key = |(picture, word): (&'static str, &'static str)| shape("span").with([glyph(picture), text(word)]);
-    let head =
-        classed("div", "head").with([shape("h2").say("Cluster"), classed("div", "legend keys").with(LEGEND.map(key))]);
+    let lane = scene.lanes.iter().find(|it| it.number == scene.lane);
+    let lane = lane.map(|it| shape("small").say(format!(" of {}", it.name)));
+    let title = shape("h2").say("Cluster").with_all(lane.into_iter().collect());
+    let head = classed("div", "head").with([title, classed("div", "legend keys").with(LEGEND.map(key))]);
     let mut labels = Labels::beside(&spots);
     let mut drawn = links(scene, plan, &spots, &mut labels);
     for spot in &spots {
@@ -600,8 +602,17 @@ impl Waiting<'_> {
 pub(crate) fn paint(scene: &Scene, pen: &mut Pen) {
     let plan = plan(scene);
     let spots = spots(scene, plan);
+    // Arcs run out all the time.
+    if !scene.is_motionless {
+        paint_arcs(scene, plan, &spots, pen);
+    }
+    flight::paint(scene, plan, &spots, pen);
+}
+
+/// What is left of the timers in sight and of what waits.
+fn paint_arcs(scene: &Scene, plan: Plan, spots: &[Spot<'_>], pen: &mut Pen) {
     let now = scene.view.time_us;
-    for spot in &spots {
+    for spot in spots {
         let at = match &spot.who {
             Who::Client(_) => timer_place(spot.place),
             Who::Node(it) if it.is_broker && it.state.runs() && spot.place.w > 150.0 && !has_many_words(scene, it) => {
@@ -617,12 +628,11 @@ pub(crate) fn paint(scene: &Scene, pen: &mut Pen) {
             }
         }
     }
-    for it in &waits(scene, plan, &spots, &mut Labels::beside(&spots)) {
+    for it in &waits(scene, plan, spots, &mut Labels::beside(spots)) {
         pen.arc(it.at.0, it.at.1, it.radius(), rest(now, it.wait.since_us, it.until_us));
         if let Some((x, y)) = it.words {
             pen.voice(Font::Tiny, Colour::Dim, Align::Center);
             pen.say_over(&format!("{} {}", it.what, it.rest), x, y);
         }
     }
-    flight::paint(scene, plan, &spots, pen);
 }

@@ -13,7 +13,7 @@ use super::left::Left;
 use super::lesson::{Lesson, Mode};
 use super::motion::{Motion, now_ms};
 use super::rooms::{self, Choice};
-use super::scene::{Chrome, Scene, Selection};
+use super::scene::{Chrome, Scene};
 use super::way::Way;
 use crate::engine::Engine;
 use crate::lanes::{Lane, Lanes};
@@ -46,6 +46,8 @@ pub(super) struct Pace {
     said_at: f64,
     /// How long drawing a frame takes here, in ms, on average of late.
     pub(super) drawing: f64,
+    /// The branch in sight.
+    branch: usize,
     /// The way that is watched.
     pub(super) way: Way,
     /// The lanes are to be looked at as soon as all are at one moment.
@@ -193,16 +195,10 @@ impl Room {
     /// What is looked at, for whoever opens a link: it is looked at there too.
     pub(crate) fn looks(self) -> Vec<String> {
         self.with(|it| {
-            let selected = match &it.selection {
-                Selection::Record(copy, offset) => Some(format!("record:{copy}:{offset}")),
-                Selection::Process(name) => Some(format!("process:{name}")),
-                Selection::Entry(offset) => Some(format!("entry:{offset}")),
-                Selection::Message(_) | Selection::Nothing => None,
-            };
             // The story stays with its run, as long as nobody left it.
             let lesson = it.lesson.as_ref().filter(|lesson| lesson.is_calm() && it.view.branch == 0);
             let lesson = lesson.map(|lesson| format!("{LESSON}{}", lesson.id));
-            [format!("choose:{}", it.chosen)].into_iter().chain(selected).chain(lesson).collect()
+            [format!("choose:{}", it.chosen)].into_iter().chain(it.selection.deed()).chain(lesson).collect()
         })
     }
 
@@ -302,6 +298,9 @@ impl Room {
             }
             let chrome = scene.chrome();
             let mut pace = inner.pace.borrow_mut();
+            if std::mem::replace(&mut pace.branch, scene.view.branch) != scene.view.branch {
+                keys::scroll_to(".lanes", ".branch.on");
+            }
             let changed = pace.chrome != chrome;
             pace.chrome = chrome;
             changed

@@ -7,10 +7,9 @@ use sim::script::quote::Quoted;
 
 use super::bar::option;
 use super::keys::value_of;
-use super::motion::Motion;
 use super::scene::Scene;
 use super::state::Room;
-use super::{glyph, grouped, stamp};
+use super::{glyph, grouped, lesson, stamp};
 use crate::draw::{Shape, classed, shape, text};
 use crate::view::State;
 use crate::why::{Cause, End};
@@ -108,7 +107,8 @@ pub(crate) fn kill_or_start(room: Room) {
 
 /// The sentence, and the chain of causes when somebody asks for it.
 pub(crate) fn told(scene: &Scene) -> Vec<Shape> {
-    let live = if scene.motion == Motion::Play { "off" } else { "polite" };
+    // A chapter says itself what it tells.
+    let live = if scene.is_still() && !lesson::is_at_a_chapter(scene) { "polite" } else { "off" };
     let asked = !scene.why.is_empty();
     let ask = classed("button", "ask")
         .set("id", "ask")
@@ -116,7 +116,9 @@ pub(crate) fn told(scene: &Scene) -> Vec<Shape> {
         .set("aria-expanded", if asked { "true" } else { "false" })
         .set("data-do", "why:")
         .say("Why?");
-    let mut shapes = vec![classed("p", "say").set("id", "say").set("aria-live", live).say(scene.sentence.clone()), ask];
+    let lane = scene.lanes.iter().find(|it| it.number == scene.lane).map(|it| shape("b").say(format!("{}: ", it.name)));
+    let say = classed("p", "say").set("id", "say").set("aria-live", live);
+    let mut shapes = vec![say.with_all(lane.into_iter().collect()).say(scene.sentence.clone()), ask];
     if asked {
         let links = scene.why.iter().map(link);
         shapes.push(classed("ol", "chain").set("id", "chain").with_all(links.collect()));

@@ -4,32 +4,49 @@ use super::scene::Scene;
 use super::{apart, grouped, rescue, stamp};
 use crate::draw::{Shape, classed, shape, text};
 use crate::engine::Kind;
+use crate::view::Branch;
+
+/// The numbers of the branches in the order of the tree that they are, and how deep in it each is: after the one that it left, and
+/// after those that left that one before it.
+fn tree(branches: &[Branch]) -> Vec<(usize, usize)> {
+    let mut tree: Vec<(usize, usize)> = Vec::new();
+    for (index, branch) in branches.iter().enumerate() {
+        let parent = tree.iter().position(|it| Some(it.0) == branch.parent);
+        let depth = parent.map_or(0, |it| tree[it].1 + 1);
+        let first = parent.map_or(tree.len(), |it| it + 1);
+        let before = tree[first..].iter().take_while(|it| it.1 >= depth).count();
+        tree.insert(first + before, (index, depth));
+    }
+    tree
+}
 
 /// The timeline.
 pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     let view = &scene.view;
     let mut lanes = Vec::new();
-    for (index, branch) in view.branches.iter().enumerate() {
+    for (index, depth) in tree(&view.branches) {
+        let branch = &view.branches[index];
         let is_on = index == view.branch;
-        let from = branch.forked_at.map_or(String::new(), |it| format!(", from step {}", grouped(it)));
-        lanes.push(if is_on && view.branches.len() > 1 {
+        let name = if is_on && view.branches.len() > 1 {
             // Its name can be changed where it stands.
             classed("input", "branch on")
-                .keyed(index as u64)
                 .set("id", "branch")
-                .set("aria-label", format!("Name of this branch{from}"))
-                .set("title", format!("{}{from}; type another name", branch.name))
+                .set("aria-label", "Name of this branch")
+                .set("title", "type another name")
                 .set("maxlength", "24")
                 .set("size", (branch.name.chars().count() + 1).to_string())
                 .set(".value", branch.name.clone())
         } else {
             classed("button", if is_on { "branch on" } else { "branch" })
-                .keyed(index as u64)
                 .set("aria-pressed", if is_on { "true" } else { "false" })
-                .set("title", format!("{}{from}", branch.name))
                 .set("data-do", format!("branch:{index}"))
                 .say(branch.name.clone())
-        });
+        };
+        let twig = classed("div", if depth > 0 { "twig grown" } else { "twig" })
+            .keyed(index as u64)
+            .set("style", format!("--depth:{depth}"));
+        let from = branch.forked_at.map(|it| shape("small").say(format!("from step {}", grouped(it))));
+        lanes.push(twig.with([name]).with_all(from.into_iter().collect()));
     }
     // Of these there is one almost everywhere, and each new event moves them all: together they are one line of dots.
     let mut acks = String::new();
@@ -72,4 +89,18 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
         shapes.push(apart::draw(scene, "Where does this branch part from the one that it left?"));
     }
     shapes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn branches_stand_beneath_the_one_that_they_left() {
+        let branch =
+            |parent: Option<usize>| Branch { name: String::new(), last_event: 9, forked_at: parent.map(|_| 5), parent };
+        // 1 and 3 leave the first, 2 and 5 leave 1, 4 leaves 3.
+        let branches = [None, Some(0), Some(1), Some(0), Some(3), Some(1)].map(branch);
+        assert_eq!(tree(&branches), [(0, 0), (1, 1), (2, 2), (5, 2), (3, 1), (4, 2)]);
+    }
 }

@@ -64,6 +64,9 @@ pub(crate) fn draw(scene: &Scene) -> Shape {
 
 /// What was found, the newest two of it.
 fn reasons(findings: &[Finding], verdict: Verdict) -> Vec<Shape> {
-    let found: Vec<&Finding> = findings.iter().filter(|it| it.verdict == verdict).collect();
-    found[found.len().saturating_sub(2)..].iter().map(|it| classed("small", "reason").say(it.what.clone())).collect()
+    let found: Vec<_> = findings.iter().enumerate().filter(|it| it.1.verdict == verdict).collect();
+    let reason = |(number, it): &(usize, &Finding)| {
+        classed("button", "line reason").set("data-do", format!("finding:{number}")).say(it.what.clone())
+    };
+    found[found.len().saturating_sub(2)..].iter().map(reason).collect()
 }
