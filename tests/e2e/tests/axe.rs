@@ -5,6 +5,9 @@ use anyhow::{Context, Result, ensure};
 use e2e::{Browser, Scheme};
 use serde_json::Value;
 
+/// WebDriver's code point.
+const ESCAPE: char = '\u{E00C}';
+
 /// What is wrong, a line each: the rule, and the first places.
 const ASK: &str = "
     const { violations } = await axe.run(document, { resultTypes: ['violations'] });
@@ -14,12 +17,13 @@ const ASK: &str = "
 fn examine(browser: &Browser, script: &str, what: &str) -> Result<()> {
     browser.run(&format!("if (!globalThis.axe) {{ {script} }}"))?;
     let mut wrong = Vec::new();
-    for scheme in [Scheme::Light, Scheme::Dark] {
-        browser.view(1440, 900, scheme)?;
+    // Colours on a phone are those of a desk.
+    for (width, height, scheme) in [(1440, 900, Scheme::Light), (1440, 900, Scheme::Dark), (390, 844, Scheme::Dark)] {
+        browser.view(width, height, scheme)?;
         browser.run("await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")?;
         let found = browser.run(ASK)?;
         let found = found.as_array().context("a list of violations")?;
-        wrong.extend(found.iter().filter_map(Value::as_str).map(|it| format!("{}: {it}", scheme.name())));
+        wrong.extend(found.iter().filter_map(Value::as_str).map(|it| format!("{width} px, {}: {it}", scheme.name())));
     }
     browser.view(1440, 900, Scheme::Light)?;
     ensure!(wrong.is_empty(), "{what}:\n{}", wrong.join("\n"));
@@ -68,6 +72,17 @@ fn the_main_rooms_are_in_nobodys_way() -> Result<()> {
     let Some(script) = script()? else { return Ok(()) };
     let browser = Browser::at("#three", "document.querySelector('#engine')")?;
     examine(&browser, &script, "three brokers")?;
+    browser.run("document.querySelector('.rec').click(); document.querySelector(\"[data-do='level:bytes']\").click(); document.querySelector(\"[data-do='table:log']\").click()")?;
+    browser.keys("t")?;
+    browser.until("document.querySelector('#spacetime .field') && document.querySelector('#hex')")?;
+    examine(&browser, &script, "bytes, space-time, a table")?;
+    browser.keys("t?")?;
+    browser.until("document.querySelector('.help')")?;
+    examine(&browser, &script, "words and keys")?;
+    browser.keys(&format!("{ESCAPE}s"))?;
+    browser.until("document.querySelector('#sheet')?.open")?;
+    examine(&browser, &script, "the sheet to share")?;
+    browser.keys(&ESCAPE.to_string())?;
     for (room, ready) in [
         ("21", "document.querySelector('.rows > .way')"),
         ("zookeeper", "document.querySelector('#zookeeper .model')"),

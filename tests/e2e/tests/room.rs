@@ -330,7 +330,7 @@ fn a_selected_record_says_what_it_is_and_why_it_is_there() -> Result<()> {
         ensure!(told.contains(part), "{part} in {told}");
     }
     browser.keys(&RIGHT.to_string())?;
-    browser.click("[data-process='b1']")?;
+    browser.click("[data-process='b1'] .face")?;
     ensure!(browser.text(".inspector")?.contains("broker and controller"), "the broker is selected");
     browser.quiet()
 }
