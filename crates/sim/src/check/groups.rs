@@ -105,6 +105,8 @@ struct Doubtful {
     /// What [`Held`] counted when it left.
     commits: u64,
     ends: u64,
+    /// Nobody answers it any more.
+    is_given_up: bool,
 }
 
 impl Held {
@@ -145,11 +147,28 @@ impl Held {
 
     /// A commit leaves.
     fn doubt(&mut self, pid: Pid, offset: i64) {
-        self.doubtful.push(Doubtful { pid, offset, commits: self.commits, ends: self.ends });
+        self.doubtful.push(Doubtful { pid, offset, commits: self.commits, ends: self.ends, is_given_up: false });
     }
 
+    /// A commit that is not answered yet.
     fn sent(&self, pid: Pid, offset: i64) -> Option<usize> {
-        self.doubtful.iter().position(|it| (it.pid, it.offset) == (pid, offset))
+        self.doubtful.iter().position(|it| (it.pid, it.offset) == (pid, offset) && !it.is_given_up)
+    }
+
+    /// A commit has failed. Whoever refuses has not done it, but what was refused may never have left: it says nothing of
+    /// another one of the same offset that nobody answered.
+    fn failed(&mut self, pid: Pid, offset: i64, is_refused: bool) {
+        match self.sent(pid, offset) {
+            Some(index) if is_refused => {
+                self.doubtful.remove(index);
+            }
+            Some(index) => self.doubtful[index].is_given_up = true,
+            None if is_refused => {}
+            None => {
+                self.doubt(pid, offset);
+                self.failed(pid, offset, false);
+            }
+        }
     }
 
     /// What a coordinator may tell of it.
@@ -360,12 +379,9 @@ impl Checks {
                 }
             }
             GroupEvent::CommitFailed { offsets, error } => {
-                // Whoever refuses has not done it.
-                for (partition, offset) in offsets.iter().filter(|_| error.is_some()) {
+                for (partition, offset) in offsets {
                     let held = ledger.partitions.entry(partition.clone()).or_default();
-                    if let Some(index) = held.sent(pid, offset.0) {
-                        held.doubtful.remove(index);
-                    }
+                    held.failed(pid, offset.0, error.is_some());
                 }
             }
             GroupEvent::Found { partition, offset } => {
@@ -676,6 +692,25 @@ mod tests {
         checks.hear(0, A, &GroupEvent::CommitFailed { offsets: offsets(5), error });
         checks.find_offset(B, Some(5));
         assert!(checks.broken_by(Check::CommitsStay).is_some());
+    }
+
+    /// Who was thrown out, and knows, refuses by itself what it would commit next, which may be the same offset.
+    #[test]
+    fn what_is_refused_before_it_leaves_undoes_nothing() {
+        let error = Some(protocol::ErrorCode::UnknownMemberId);
+        let fails = |checks: &mut Checks, error| {
+            checks.hear(0, A, &GroupEvent::CommitFailed { offsets: offsets(5), error });
+        };
+        for [first, then] in [[None, error], [error, None]] {
+            let mut checks = group([None, None]);
+            checks.hear(0, A, &GroupEvent::Commits { offsets: offsets(5) });
+            fails(&mut checks, first);
+            fails(&mut checks, then);
+            checks.find_offset(B, Some(5));
+            assert_eq!(checks.broken_by(Check::CommitsStay), None);
+            checks.find_offset(B, Some(4));
+            assert!(checks.broken_by(Check::CommitsStay).is_some());
+        }
     }
 
     #[test]
