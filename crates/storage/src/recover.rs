@@ -439,7 +439,11 @@ impl<D: Disk> Store<D> {
         let wanted = if epochs.is_some() { checked.min(last) } else { 0 };
         let (from, producers) = self.read_snapshot(dir, &folder, files[wanted].1)?;
         let first_read = if wanted == 0 { 0 } else { segment_of(from) };
-        let (from, producers) = if first_read == 0 { Default::default() } else { (from, producers) };
+        // A snapshot within the first segment would leave out what was aborted before it there. The one where it begins tells of
+        // producers whose batches are all deleted: a retry of theirs is still none.
+        let begin = files[first_read].1;
+        let (from, producers) =
+            if first_read == 0 && from > begin { self.read_snapshot(dir, &folder, begin)? } else { (from, producers) };
 
         let checked_base = files.get(checked).map_or(Offset(i64::MAX), |(_, base)| *base);
         let mut shape = Shape::begin(log, files[0].1, files[0].0, era, rules);

@@ -6,7 +6,7 @@ mod common;
 
 use common::{Node, produced};
 use protocol::{ErrorCode, Offset, ProducerId, WallMs};
-use storage::{Producers, Sequence};
+use storage::{Producers, Retention, Sequence};
 
 /// What the log says to a batch; a new one is appended.
 fn send(node: &mut Node, id: i64, epoch: i16, sequence: i32, count: i32) -> Result<Option<i64>, ErrorCode> {
@@ -93,6 +93,28 @@ fn a_restart_forgets_nobody() {
     assert_eq!(send(&mut node, 1, 0, 1, 1), Ok(Some(3)));
     assert_eq!(send(&mut node, 1, 0, 6, 1), NEW);
     assert_eq!(send(&mut node, 2, 3, 13, 1), OUT_OF_ORDER);
+}
+
+#[test]
+fn who_wrote_only_what_retention_deleted_is_known_after_a_restart() {
+    let retention = Retention { ms: 0, bytes: -1 };
+    for is_stopped in [true, false] {
+        let mut node = Node::new();
+        send(&mut node, 1, 0, 0, 2).unwrap();
+        node.flush();
+        let ops = node.shape.retention(WallMs(i64::MAX), Offset(2), retention);
+        node.run(ops);
+        assert_eq!((node.shape.log_start(), node.shape.end()), (Offset(2), Offset(2)), "all is gone");
+        // Then the first segment has something again, or not.
+        if is_stopped {
+            send(&mut node, 2, 0, 0, 1).unwrap();
+        }
+        let before = node.shape.producers().clone();
+        let mut node = if is_stopped { node.restart() } else { node.power_cut() }.unwrap();
+        assert_eq!(node.shape.producers(), &before);
+        assert_eq!(send(&mut node, 1, 0, 0, 2), Ok(Some(0)), "a retry of what is deleted");
+        assert_eq!(send(&mut node, 1, 0, 2, 1), NEW);
+    }
 }
 
 #[test]
