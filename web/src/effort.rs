@@ -11,6 +11,18 @@ struct Counting;
 thread_local! {
     /// Each test has a thread of its own.
     static ALLOCATED: Cell<usize> = const { Cell::new(0) };
+    static FREED: Cell<usize> = const { Cell::new(0) };
+    static BEFORE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The bytes that this thread has at the moment.
+pub(crate) fn held() -> usize {
+    (BEFORE.get() + ALLOCATED.get()).saturating_sub(FREED.get())
+}
+
+/// Counts anew.
+fn forget() {
+    BEFORE.set(BEFORE.get() + ALLOCATED.replace(0));
 }
 
 // The system's allocator does the work, so its promises hold.
@@ -23,6 +35,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        let _ = FREED.try_with(|it| it.set(it.get() + layout.size()));
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -32,7 +45,7 @@ static ALLOCATOR: Counting = Counting;
 
 /// A record by hand, as the room sends it: what leads to it is left on the page before and after, and it is looked at.
 fn send(engine: &mut Engine, left: &mut Left, number: usize) -> usize {
-    ALLOCATED.set(0);
+    forget();
     left.news(engine);
     engine.act(&format!("produce p1 orders key=k{} value={number:04}", number % 7)).unwrap();
     left.follow(engine);
@@ -52,7 +65,7 @@ fn the_five_thousandth_action_costs_what_the_first_ones_do() {
     let look = |engine: &mut Engine| {
         // What was looked at once is at hand.
         engine.view();
-        ALLOCATED.set(0);
+        forget();
         engine.view();
         ALLOCATED.get()
     };

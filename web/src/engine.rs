@@ -24,6 +24,7 @@ use sim::{Action, History};
 
 use crate::groups;
 use crate::look::{self, Cut, Past, Tails};
+use crate::memory;
 use crate::telling::Teller;
 use crate::view::{Group, Partition, Record, View};
 use crate::why::{self, Cause};
@@ -75,6 +76,8 @@ pub(crate) struct Engine {
     told: Vec<Vec<String>>,
     /// Answers to what was asked in lines, that nobody was told yet.
     said: Vec<String>,
+    /// What the cluster refused, that nobody was told yet.
+    refused: Vec<String>,
 }
 
 impl Engine {
@@ -130,6 +133,8 @@ impl Engine {
         let end = engine.history.world().events();
         engine.history.seek(0);
         while engine.history.world().events() < end && engine.step() {}
+        // The scenario expects what is refused in it.
+        engine.refused.clear();
         Ok(engine)
     }
 
@@ -145,6 +150,7 @@ impl Engine {
     /// To the moment of a shared run.
     pub(crate) fn revisit(&mut self, shared: &Shared) {
         self.forget();
+        self.refused.clear();
         let moment = shared.moment;
         self.history.revisit(moment.event, moment.turns, moment.at);
     }
@@ -173,6 +179,7 @@ impl Engine {
             marks,
             told: Vec::new(),
             said: Vec::new(),
+            refused: Vec::new(),
             consumers,
             scenario,
         };
@@ -331,11 +338,13 @@ impl Engine {
         let target = Instant(at_us);
         loop {
             for _ in 0..GRAIN {
-                if !self.history.step_before(target) {
-                    self.history.run_until(target);
+                if !self.go_before(target) {
+                    // Who is full is there: it goes no further.
+                    if !memory::is_full() {
+                        self.history.run_until(target);
+                    }
                     return true;
                 }
-                self.note_ticks();
                 self.teller.hear(self.history.world());
             }
             if !on_time() {
@@ -359,12 +368,23 @@ impl Engine {
         self.teller.tell()
     }
 
-    /// To a time of the virtual clock.
-    pub(crate) fn run_until(&mut self, at_us: u64) {
-        while self.history.step_before(Instant(at_us)) {
-            self.note_ticks();
+    /// To a time of the virtual clock; says why if it did not come so far.
+    pub(crate) fn run_until(&mut self, at_us: u64) -> Result<(), String> {
+        while self.go_before(Instant(at_us)) {}
+        if let Some(words) = memory::full() {
+            return Err(words);
         }
         self.history.run_until(Instant(at_us));
+        Ok(())
+    }
+
+    /// One event on, if it comes before a time, and there is memory for what comes of it.
+    fn go_before(&mut self, limit: Instant) -> bool {
+        let goes = !memory::is_full() && self.history.step_before(limit);
+        if goes {
+            self.note_ticks();
+        }
+        goes
     }
 
     /// True if more is known of this branch than was so far: what is done makes another.

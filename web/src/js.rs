@@ -2,6 +2,9 @@
 
 use js_sys::{Array, Object, Reflect};
 use leptos::web_sys::js_sys;
+use sim::World;
+use sim::check::Became;
+use sim::operations::{Operation, Which};
 use wasm_bindgen::JsValue;
 
 use crate::view::{
@@ -9,8 +12,11 @@ use crate::view::{
     State, Timer, Verdict, View, Wait,
 };
 
+/// Operations that are told at once.
+const OPERATIONS: usize = 64;
+
 /// The moment, in the shape that view.rs declares for TypeScript.
-pub(crate) fn view(it: &View) -> JsValue {
+pub(crate) fn view(it: &View, ledger: JsValue) -> JsValue {
     object(&[
         ("timeUs", count(it.time_us)),
         ("event", count(it.event)),
@@ -30,6 +36,40 @@ pub(crate) fn view(it: &View) -> JsValue {
         ("findings", list(&it.findings, finding)),
         ("atRisk", count(it.at_risk)),
         ("groups", list(&it.groups, group)),
+        ("ledger", ledger),
+    ])
+}
+
+/// What clients asked for, the newest of it that begins before an event.
+pub(crate) fn ledger(world: &World, which: Which, before: u64) -> JsValue {
+    let it = world.ledger(which, before, OPERATIONS);
+    object(&[
+        ("ok", count(it.ok)),
+        ("failed", count(it.failed)),
+        ("unknown", count(it.unknown)),
+        ("pending", count(it.pending)),
+        ("lost", count(it.lost)),
+        ("operations", list(&it.operations, operation)),
+    ])
+}
+
+fn operation(it: &Operation) -> JsValue {
+    let lost = match it.became {
+        Some(Became::Lost(at, verdict)) => Some((at, verdict)),
+        _ => None,
+    };
+    object(&[
+        ("client", (&*it.client).into()),
+        ("what", (&*it.what).into()),
+        ("asked", count(it.asked)),
+        ("settled", known(it.settled, count)),
+        ("outcome", it.told.word().into()),
+        ("why", if it.why.is_empty() { JsValue::UNDEFINED } else { (&*it.why).into() }),
+        ("partition", known(it.place.as_ref(), |it| it.0.to_string().into())),
+        ("offset", known(it.place.as_ref(), |it| whole(it.1.0))),
+        ("became", known(it.became, |it| it.word().into())),
+        ("verdict", known(lost, |it| verdict_of(it.1))),
+        ("lostAt", known(lost.and_then(|it| it.0), count)),
     ])
 }
 
@@ -281,16 +321,15 @@ fn share(it: &Share) -> JsValue {
     ])
 }
 
+fn verdict_of(it: Verdict) -> JsValue {
+    it.word().into()
+}
+
 fn finding(it: &Finding) -> JsValue {
-    let verdict = match it.verdict {
-        Verdict::Kept => "kept",
-        Verdict::Allowed => "allowed",
-        Verdict::Bug => "bug",
-    };
     object(&[
         ("event", count(it.event)),
         ("check", (&*it.check).into()),
-        ("verdict", verdict.into()),
+        ("verdict", verdict_of(it.verdict)),
         ("what", (&*it.what).into()),
         ("acked", count(it.acked)),
     ])

@@ -1,5 +1,6 @@
 //! The engine for scripts: `import init, { Lab } from "./vivarium.js"`.
 
+use sim::operations::Which;
 use sim::script::Scenario;
 use wasm_bindgen::prelude::*;
 
@@ -32,10 +33,10 @@ impl Lab {
         self.engine.back()
     }
 
-    /// Lets virtual time pass up to a moment, in µs.
+    /// Lets virtual time pass up to a moment, in µs. Throws a string if the page has no memory for so much.
     #[wasm_bindgen(js_name = runUntil)]
-    pub fn run_until(&mut self, time_us: f64) {
-        self.engine.run_until(micros(time_us));
+    pub fn run_until(&mut self, time_us: f64) -> Result<(), JsValue> {
+        self.engine.run_until(micros(time_us)).map_err(JsValue::from)
     }
 
     /// To the moment after so many events of this branch, or to its last.
@@ -43,9 +44,10 @@ impl Lab {
         self.engine.seek(micros(event));
     }
 
-    /// Does what a line says, now. In the past that makes a branch; both futures are kept. Throws a string if it can't be done.
+    /// Does what a line says, now. In the past that makes a branch; both futures are kept. Throws a string if it can't be done, or the
+    /// cluster refuses it.
     pub fn act(&mut self, line: &str) -> Result<(), JsValue> {
-        self.engine.act(line).map_err(JsValue::from)
+        self.engine.act_and_hear(line).map_err(JsValue::from)
     }
 
     /// Looks at another branch (an index into `view().branches`), at its furthest moment. False if there is none.
@@ -56,7 +58,16 @@ impl Lab {
     /// The moment as plain objects.
     #[wasm_bindgen(unchecked_return_type = "View")]
     pub fn view(&mut self) -> JsValue {
-        js::view(&self.engine.view())
+        let ledger = js::ledger(self.engine.history().world(), Which::All, u64::MAX);
+        js::view(&self.engine.view(), ledger)
+    }
+
+    /// What clients asked for before an event (all of it without one), the newest first, at most 64: `all`, or those that are `failed`,
+    /// `unknown`, `lost` or `twice`.
+    #[wasm_bindgen(unchecked_return_type = "Ledger")]
+    pub fn ledger(&self, which: &str, before: Option<f64>) -> JsValue {
+        let found = Which::ALL.into_iter().find(|it| it.word() == which).unwrap_or_default();
+        js::ledger(self.engine.history().world(), found, before.map_or(u64::MAX, micros))
     }
 
     /// The records of a partition, such as "orders-0", from an offset up to another, which is exclusive.

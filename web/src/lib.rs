@@ -10,6 +10,7 @@ mod js;
 mod lab;
 mod lanes;
 mod look;
+mod memory;
 mod page;
 mod room;
 mod telling;

@@ -3,6 +3,7 @@
 
 use sim::export::link::{self, Shared};
 use sim::export::{rust_test, script, shiviz};
+use sim::operations::Which;
 use wasm_bindgen::prelude::*;
 
 use crate::engine::Engine;
@@ -131,6 +132,7 @@ impl Page {
     /// The moment in full, as `Lab.view()` has it.
     #[wasm_bindgen(skip_typescript)]
     pub fn view(&self) -> JsValue {
-        self.room.with(|it| js::view(&it.view))
+        let ledger = self.room.run(|engine| js::ledger(engine.history().world(), Which::All, u64::MAX));
+        self.room.with(|it| js::view(&it.view, ledger))
     }
 }

@@ -512,6 +512,7 @@ export interface View {
     findings: Finding[];
     atRisk: number;
     groups: Group[];
+    ledger: Ledger;
 }
 export interface Branch { name: string; lastEvent: number; forkedAt: number | undefined }
 export type State = "up" | "starting" | "stopping" | "down" | "dark" | "paused";
@@ -557,6 +558,16 @@ export interface Share {
     committed: number | undefined; position: number | undefined; end: number; lag: number | undefined; pausedUs: number;
 }
 export interface Finding { event: number; check: string; verdict: "kept" | "allowed" | "bug"; what: string; acked: number }
+export interface Ledger {
+    ok: number; failed: number; unknown: number; pending: number; lost: number;
+    operations: Operation[];
+}
+export interface Operation {
+    client: string; what: string; asked: number; settled: number | undefined;
+    outcome: "pending" | "ok" | "failed" | "unknown"; why: string | undefined; partition: string | undefined; offset: number | undefined;
+    became: "there" | "twice" | "nowhere" | "deleted" | "lost" | undefined;
+    verdict: "kept" | "allowed" | "bug" | undefined; lostAt: number | undefined;
+}
 export interface Check {
     name: string; holds: boolean; meaning: string;
     brokenBy: string | undefined; brokenAt: number | undefined;

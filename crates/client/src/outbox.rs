@@ -161,6 +161,30 @@ pub enum Cause {
     Illegal,
 }
 
+impl Outcome {
+    /// As Kafka's tools judge it: of an admin call that was answered, but not done for each of its items, the first failure is what
+    /// came of it. That the time ran out in the cluster says nothing of what it will do.
+    pub fn judged(self) -> Outcome {
+        let failure = match &self {
+            Outcome::Ok(Answer::Admin(answer)) => answer.failures().first().copied().cloned(),
+            _ => None,
+        };
+        match failure {
+            Some(it) if it.cause == Cause::Refused(ErrorCode::RequestTimedOut) => Outcome::Unknown(it),
+            Some(it) => Outcome::Failed(it),
+            None => self,
+        }
+    }
+
+    /// Why it was not done, or may not have been.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Outcome::Ok(_) => None,
+            Outcome::Failed(it) | Outcome::Unknown(it) => Some(it),
+        }
+    }
+}
+
 impl Failure {
     /// The cluster's answer, with its own words if it sent some.
     pub fn refused(code: ErrorCode, message: Option<&str>) -> Failure {
@@ -172,11 +196,34 @@ impl Failure {
         Failure { cause, message: message.into() }
     }
 
+    /// The kind, by Kafka's name of the code where there is one, and what was said with it.
+    pub fn words(&self) -> String {
+        format!("{}: {}", self.cause.word(), self.message)
+    }
+
     /// The error code, if the cluster gave one.
     pub fn code(&self) -> Option<ErrorCode> {
         match self.cause {
             Cause::Refused(code) => Some(code),
             _ => None,
+        }
+    }
+}
+
+impl Cause {
+    /// In a word: of a refusal Kafka's name of the code.
+    pub fn word(&self) -> String {
+        match self {
+            Cause::Refused(code) => code.name().to_owned(),
+            Cause::OutOfRange(_) => ErrorCode::OffsetOutOfRange.name().to_owned(),
+            Cause::TimedOut => "TimedOut".to_owned(),
+            Cause::Disconnected => "Disconnected".to_owned(),
+            Cause::UnsupportedVersion => "UnsupportedVersion".to_owned(),
+            Cause::NoOffset(_) => "NoOffset".to_owned(),
+            Cause::Truncated(partition, offset) => format!("Truncated {partition} {offset}"),
+            Cause::Corrupt(partition, offset) => format!("Corrupt {partition} {offset}"),
+            Cause::RecordTooLarge => "RecordTooLarge".to_owned(),
+            Cause::Illegal => "Illegal".to_owned(),
         }
     }
 }

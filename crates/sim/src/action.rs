@@ -116,6 +116,21 @@ pub enum Action {
     DeliverMessage(MessageId),
 }
 
+impl Action {
+    /// True for what the admin asks the cluster: a while later there is an answer.
+    pub fn asks_cluster(&self) -> bool {
+        matches!(
+            self,
+            Action::CreateTopic(..)
+                | Action::AlterTopic(..)
+                | Action::AlterBroker(..)
+                | Action::AddPartitions(..)
+                | Action::DeleteTopic(_)
+                | Action::DeleteRecords(..)
+        )
+    }
+}
+
 /// A message of a run: its connection, its correlation id, and which way it goes. Written `3/12/answer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageId {
@@ -237,6 +252,9 @@ pub struct Produce {
     /// Its value; without one it is a tombstone.
     pub value: Option<Bytes>,
 }
+
+/// Bytes of a workload's record at most: a producer refuses larger ones (`max.request.size`).
+pub const LARGEST: u32 = 1 << 20;
 
 /// A workload of a producer. Its values name the producer and count: `p1-0`, `p1-1` …
 #[derive(Clone, Debug, PartialEq, Eq)]

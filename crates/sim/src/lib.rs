@@ -17,6 +17,7 @@ pub mod history;
 mod link;
 pub mod metadata;
 pub mod narration;
+pub mod operations;
 mod queue;
 pub mod random;
 pub mod rescue;

@@ -275,8 +275,13 @@ impl World {
         // The most telling consequence; more would not fit a sentence.
         if let Some(event) = last.node_events.iter().max_by_key(|it| node_event_worth(it)) {
             let _ = write!(text, "; {}", node_event_words(event, &|it| self.broker_name(it)));
-        } else if let Some((_, outcome)) = last.outcomes.first() {
-            let _ = write!(text, "; {} operation is settled: {}", count(last.outcomes.len()), outcome.word());
+        } else if let Some((op, outcome)) =
+            last.outcomes.iter().find(|it| it.1 != Settled::Ok).or(last.outcomes.first())
+        {
+            let _ = write!(text, "; {} is settled: {}", count(last.outcomes.len()), outcome.word());
+            if let Some(failure) = self.why_not(last.process, *op) {
+                let _ = write!(text, ", {}", failure.words().trim_end_matches('.'));
+            }
         } else if let Some(words) = last.client_events.last().and_then(client_event_words) {
             let _ = write!(text, "; {words}");
         }
@@ -401,7 +406,7 @@ impl World {
 }
 
 fn count(number: usize) -> String {
-    if number == 1 { "an".to_owned() } else { format!("the first of {number}") }
+    if number == 1 { "an operation".to_owned() } else { format!("one of {number} operations") }
 }
 
 /// How much an event changes what people should look at: who has authority and what becomes of a record count more than what

@@ -166,7 +166,8 @@ fn faults(scenario: &Scenario, played: &Played) -> u64 {
     let faults = played_steps.filter(|(line, step)| match step {
         Step::Do(action) | Step::At(_, action) => is_fault(action) && !is_refused(*line),
         Step::After(stamped) => is_fault(&stamped.action) && !is_refused(*line),
-        Step::Run(_) | Step::RunUntil(..) | Step::RunEvents(_) | Step::Expect(..) | Step::Show(_) => false,
+        Step::Refused(..) | Step::Run(_) | Step::RunUntil(..) => false,
+        Step::RunEvents(_) | Step::Expect(..) | Step::Show(_) => false,
     });
     faults.count() as u64
 }

@@ -34,6 +34,15 @@ fn errors_say_where_and_what() {
             "line 1, column 28: expected nothing but group=, member=, epoch=, found the end of the line",
         ),
         ("timers 2ms..1ms", "line 1, column 8: expected a range of durations such as 200us..1ms, found \"2ms..1ms\""),
+        (
+            "load p1 t every=1ms size=4000000000",
+            "line 1, column 21: expected a number of bytes up to 1048576: producers refuse larger records, found \"4000000000\"",
+        ),
+        ("load p1 t every=0s", "line 1, column 11: expected a duration above zero, found \"0s\""),
+        (
+            "refused NOT_LEADER kill b1",
+            "line 1, column 20: expected topic, alter, alter-broker, partitions or delete, which the cluster answers, found \"kill\"",
+        ),
         ("network 1ms", "line 1, column 9: expected a range of durations such as 200us..1ms, found \"1ms\""),
         ("expect log t-0 a", "line 1, column 16: expected \"=\", found \"a\""),
     ] {
@@ -301,6 +310,7 @@ drop next response of Produce to p1
 corrupt next request of Produce from p1
 drop message 3/12/answer
 deliver message 3/12/request
+refused TOPIC_ALREADY_EXISTS topic orders partitions=3
 at 1500ms kill b1
 after 12/34 1500us kill b1
 run 2s

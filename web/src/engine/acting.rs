@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use protocol::Instant;
 use sim::Action;
-use sim::script::{Scenario, Step};
+use sim::script::{PATIENCE, Scenario, Step};
 
 use super::Engine;
 use super::past::may_end_broker;
 use super::ticks::up;
-use crate::look;
+use crate::{look, memory};
 
 impl Engine {
     /// The steps that a line of the scenario language says, or what is wrong with it.
@@ -37,20 +37,27 @@ impl Engine {
             let now = self.history.world().clock();
             match step {
                 Step::Do(action) => self.do_action(action, std::mem::take(&mut apart))?,
+                Step::Refused(code, action) => {
+                    self.do_action(action, std::mem::take(&mut apart))?;
+                    match self.hear() {
+                        Ok(()) => return Err(format!("it was done, expected {code}")),
+                        Err(why) if why.split(':').next() == Some(&*code) => self.said.push(format!("so it is: {why}")),
+                        Err(why) => return Err(format!("{why}, expected {code}")),
+                    }
+                }
                 Step::At(at, action) => {
                     if at.0 < now.0 {
                         return Err(format!("{at} is over: “←” and the timeline lead back"));
                     }
-                    self.run_until(at.0);
+                    self.run_until(at.0)?;
                     self.do_action(action, std::mem::take(&mut apart))?;
                 }
-                Step::Run(time) => self.run_until(now.0.saturating_add(time.0)),
+                Step::Run(time) => self.run_until(now.0.saturating_add(time.0))?,
                 Step::RunUntil(condition, within) => {
                     let limit = Instant(now.0.saturating_add(within.0));
-                    while !self.history.world().holds(&condition) && self.history.step_before(limit) {
-                        self.note_ticks();
-                    }
+                    while !self.history.world().holds(&condition) && self.go_before(limit) {}
                     if !self.history.world().holds(&condition) {
+                        self.run_until(limit.0)?;
                         return Err(format!("not within {within}: {condition}"));
                     }
                 }
@@ -58,7 +65,10 @@ impl Engine {
                     if events < self.history.world().events() {
                         return Err(format!("event {events} is over: “←” and the timeline lead back"));
                     }
-                    while self.history.world().events() < events && self.step() {}
+                    while self.history.world().events() < events && self.go_before(Instant(u64::MAX)) {}
+                    if let Some(words) = memory::full() {
+                        return Err(words);
+                    }
                 }
                 Step::Show(query) => {
                     let answer = self.history.world().ask(&query)?;
@@ -79,6 +89,31 @@ impl Engine {
         }
         self.learn_ticks();
         Ok(())
+    }
+
+    /// [`Engine::act`]; where that asks the cluster something, time passes until it has answered. A refusal is an error, though the
+    /// run goes on from there and has the action in it.
+    pub(crate) fn act_and_hear(&mut self, line: &str) -> Result<(), String> {
+        self.refused.clear();
+        self.act(line)?;
+        let asks = |step: &Step| matches!(step, Step::Do(it) | Step::At(_, it) if it.asks_cluster());
+        if Engine::steps(line)?.iter().any(|(_, step)| asks(step)) { self.hear() } else { Ok(()) }
+    }
+
+    /// Lets time pass until the cluster has answered whatever it was asked. What it refuses is an error.
+    fn hear(&mut self) -> Result<(), String> {
+        let limit = Instant(self.clock().saturating_add(PATIENCE.0));
+        while !self.history.world().admin_is_idle() && self.go_before(limit) {}
+        let refused = self.take_refused();
+        if !refused.is_empty() {
+            return Err(refused.join("; "));
+        }
+        if self.history.world().admin_is_idle() { Ok(()) } else { Err(format!("no answer within {PATIENCE}")) }
+    }
+
+    /// What the cluster refused since this was asked for last: codes and what was said with them.
+    pub(crate) fn take_refused(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.refused)
     }
 
     /// What was answered to questions since this was asked for last.

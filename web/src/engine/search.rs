@@ -6,6 +6,7 @@ use sim::script::quote::Duration;
 use sim::script::{Condition, Scenario, Step};
 
 use super::{Engine, GRAIN};
+use crate::memory;
 
 /// What a search gives up after, in virtual µs.
 const PATIENCE_US: u64 = 30_000_000;
@@ -105,9 +106,16 @@ impl Engine {
         }
         loop {
             for _ in 0..GRAIN {
-                if !self.history.step_before(search.limit) {
+                if !self.go_before(search.limit) {
+                    if memory::is_full() {
+                        self.search = Some(search);
+                        return None;
+                    }
                     return Some(match (search.until, &search.condition) {
-                        (Until::Holds(us), Some(condition)) => format!("not within {}: {condition}", Duration(us)),
+                        (Until::Holds(us), Some(condition)) => {
+                            self.history.run_until(search.limit);
+                            format!("not within {}: {condition}", Duration(us))
+                        }
                         (Until::Time(_), _) => {
                             self.history.run_until(search.limit);
                             self.history.world().narrate()
@@ -116,7 +124,6 @@ impl Engine {
                         _ => format!("Nothing of the kind within {} s of virtual time.", PATIENCE_US / 1_000_000),
                     });
                 }
-                self.note_ticks();
                 if self.has_come(&search) {
                     return Some(self.history.world().narrate());
                 }

@@ -250,7 +250,7 @@ fn what_compaction_took_is_out_of_sight() {
         assert_eq!(window, engine.records("accounts-0", 0, 3));
         cleaned += usize::from(looked[0].2 == [1, 2]);
         windows += usize::from(window.len() == 3);
-        engine.run_until(engine.history.world().clock().0 + 100_000);
+        engine.run_until(engine.history.world().clock().0 + 100_000).unwrap();
     }
     assert!(cleaned > 0 && windows > 0, "it was looked at before and after: {cleaned}, {windows}");
 }
@@ -557,6 +557,74 @@ fn questions_and_times_are_lines_too() {
     assert!(error.contains("is over"), "{error}");
     assert!(engine.act("after 1/2 3us kill b1").unwrap_err().contains("for scenarios in files"));
     assert_eq!(engine.act("kil b1").unwrap_err().split(':').next(), Some("column 1"));
+}
+
+/// What is asked in the room goes on while somebody looks on; what the cluster says to it is told when it comes.
+#[test]
+fn what_the_cluster_refuses_is_told_once_it_has_answered() {
+    let mut engine = room();
+    let refused = "TOPIC_ALREADY_EXISTS: Topic 'orders' already exists.".to_owned();
+    engine.act("topic orders").unwrap();
+    assert_eq!(engine.take_refused(), Vec::<String>::new());
+    engine.act("run 1s").unwrap();
+    assert_eq!((engine.take_refused(), engine.take_refused()), (vec![refused.clone()], Vec::new()));
+    engine.act("refused TOPIC_ALREADY_EXISTS topic orders").unwrap();
+    assert_eq!(engine.take_said(), [format!("so it is: {refused}")]);
+    let other = engine.act("refused INVALID_TOPIC_EXCEPTION topic orders").unwrap_err();
+    assert_eq!(other, format!("{refused}, expected INVALID_TOPIC_EXCEPTION"));
+}
+
+/// A script is told at once, as `Lab.act` promises: the run stands where the answer came, and has the action in it.
+#[test]
+fn a_script_hears_what_the_cluster_answers() {
+    let mut engine = room();
+    let before = engine.view();
+    assert_eq!(engine.act_and_hear("topic more partitions=2"), Ok(()));
+    assert!(engine.view().time_us > before.time_us);
+    let error = engine.act_and_hear("partitions more 1").unwrap_err();
+    assert!(error.starts_with("INVALID_PARTITIONS: "), "{error}");
+    assert!(engine.export().contains("partitions more 1"));
+    let mut again = Engine::new(&engine.export()).unwrap();
+    assert_eq!(again.view().hash, engine.view().hash);
+    assert_eq!(engine.act_and_hear("kill b1"), Ok(()), "what asks nothing waits for nothing");
+}
+
+#[test]
+fn what_is_waited_for_in_vain_leaves_the_run_where_the_wait_ended() {
+    let mut engine = room();
+    let (event, clock) = (engine.view().event, engine.clock());
+    let error = engine.act("run until acked p1 999999999 within 5s").unwrap_err();
+    assert_eq!(error, "not within 5s: acked p1 999999999");
+    assert_eq!(engine.clock(), clock + 5_000_000);
+    assert!(engine.view().event > event);
+    engine.seek(event);
+    assert_eq!(engine.view().event, event, "what was before is a step away");
+}
+
+/// A run that takes too much memory stops, says so, loses nothing, and goes on when it is told to.
+#[test]
+fn a_run_that_fills_the_memory_stops_and_says_so() {
+    let mut engine = Engine::new("3").unwrap();
+    for producer in ["p1", "p2", "p3"] {
+        engine.act(&format!("load {producer} orders every=3ms keys=5 size=2000")).unwrap();
+    }
+    crate::memory::allow(3 << 20);
+    let begun = engine.clock();
+    let error = engine.act("run 60s").unwrap_err();
+    assert!(error.contains("Stopped here, and nothing is lost"), "{error}");
+    let stopped = (engine.clock(), engine.view().hash);
+    assert!(stopped.0 > begun && stopped.0 < begun + 60_000_000);
+    let event = engine.view().event;
+    engine.seek(event);
+    assert_eq!((engine.clock(), engine.view().hash), stopped);
+    assert_eq!(engine.act("run 1s"), Ok(()), "there is more room once somebody was told");
+    // While it plays, time stands still until somebody was told.
+    crate::memory::allow(1 << 20);
+    (0..200).for_each(|_| engine.advance(1_000_000.0, || true));
+    let full = engine.clock();
+    engine.advance(1_000_000.0, || true);
+    assert!(crate::memory::is_full() && engine.clock() == full);
+    assert!(crate::memory::full().is_some() && !crate::memory::is_full());
 }
 
 #[test]

@@ -114,6 +114,7 @@ impl Engine {
             return;
         }
         ticks.known = event;
+        self.refused.extend(world.admin_told().filter_map(|it| it.1).map(client::Failure::words));
         ticks.note_up(event, up(world));
         let quorum_epoch = world.checks().quorum_epoch();
         let elected = quorum_epoch > std::mem::replace(&mut ticks.quorum_epoch, quorum_epoch);

@@ -78,8 +78,12 @@ impl Room {
                 terminal::keep(line);
             }
         }
-        let said = inner.lanes.borrow_mut().shown.engine.take_said();
-        let answer = said.join("; ");
+        let (said, refused) = {
+            let engine = &mut inner.lanes.borrow_mut().shown.engine;
+            (engine.take_said(), engine.take_refused())
+        };
+        let answer = if refused.is_empty() { said.join("; ") } else { refused.join("; ") };
+        refused.into_iter().for_each(|it| inner.scene.borrow_mut().refuse(it));
         said.into_iter().for_each(|it| inner.scene.borrow_mut().answer(it));
         self.look();
         let is_still = inner.scene.borrow().is_still();
@@ -164,6 +168,9 @@ fn deed(line: &str) -> String {
         "drop" => "You will lose the next such answer: its request is carried out, but its client will never hear so."
             .to_owned(),
         "produce" => format!("You handed {name} a record to send."),
+        "topic" | "alter" | "alter-broker" | "partitions" | "delete" => {
+            format!("You asked the cluster: {line}. What it answers comes in a moment.")
+        }
         _ => format!("Done: {line}"),
     }
 }

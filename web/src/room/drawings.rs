@@ -40,7 +40,7 @@ const PARTS: [(&str, Part, u32); 18] = [
     ("tables", tables::draw, 32),
     ("cluster", stage::draw, 8),
     ("logs", log::draw, 8),
-    ("side", side::draw, 16),
+    (SIDE, side::draw, 16),
     (TIME, timeline::draw, 16),
     ("lines", terminal::lines, 8),
     ("help", bar::help, 8),
@@ -48,6 +48,7 @@ const PARTS: [(&str, Part, u32); 18] = [
     (MODEL, zookeeper::draw, 16),
 ];
 /// Those for which something has to be looked at: that is done when they are drawn.
+pub(crate) const SIDE: &str = "side";
 pub(crate) const TIME: &str = "time";
 pub(crate) const QUORUM: &str = "quorum";
 pub(crate) const FILES: &str = "folder";

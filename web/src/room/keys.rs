@@ -150,6 +150,7 @@ pub(crate) fn do_(room: Room, deed: &str) {
             focus("table");
         }
         "why" => room.ask_why(),
+        "ledger" => room.change(|scene| scene.ledger.turn(what)),
         "rescue" => rescue::ask(room),
         "help" => help(room),
         "nothing" => room.select(Selection::Nothing),

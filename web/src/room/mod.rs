@@ -19,6 +19,7 @@ mod inspector;
 mod keys;
 mod labels;
 mod lanes;
+mod ledger;
 pub(crate) mod left;
 mod lesson;
 mod log;

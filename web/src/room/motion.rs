@@ -8,6 +8,7 @@ use super::scene::Scene;
 use super::state::Room;
 use super::way::Way;
 use crate::engine::Until;
+use crate::memory;
 
 /// A frame's work while the room plays, in ms.
 const FRAME_MS: f64 = 8.0;
@@ -136,6 +137,10 @@ impl Room {
                 None
             }
         };
+        if let Some(full) = memory::full() {
+            self.stop();
+            return self.say(full);
+        }
         match found {
             Some(sentence) => {
                 self.stand();

@@ -8,7 +8,9 @@ use sim::zookeeper::Model;
 use super::inspector::Level;
 use super::lesson::{Lesson, Mode};
 use super::motion::Motion;
-use super::{apart, drawings, faults, fields, files, lanes, log, quorum, rescue, said, spacetime, stage, zookeeper};
+use super::{
+    apart, drawings, faults, fields, files, lanes, ledger, log, quorum, rescue, said, spacetime, stage, zookeeper,
+};
 use crate::bytes::Sheet;
 use crate::engine::{Engine, Kind};
 use crate::view::{Broker, Client, Message, Partition, Record, Replica, Role, View};
@@ -180,6 +182,7 @@ pub(crate) struct Scene {
     pub(crate) apart: Option<apart::Apart>,
     /// Since when it was too late, if somebody asked.
     pub(crate) rescue: Option<rescue::Asked>,
+    pub(crate) ledger: ledger::Sight,
 }
 
 impl Scene {
@@ -229,6 +232,7 @@ impl Scene {
             zookeeper: None,
             apart: None,
             rescue: None,
+            ledger: ledger::Sight::default(),
         }
     }
 
@@ -250,6 +254,9 @@ impl Scene {
         }
         if drawings::is_turn_of(drawings::TIME, turn) {
             self.mark(engine);
+        }
+        if drawings::is_turn_of(drawings::SIDE, turn) {
+            self.ledger.look(engine.history().world());
         }
         // These read whole files.
         if drawings::is_turn_of(drawings::QUORUM, turn) {
@@ -479,6 +486,11 @@ impl Scene {
             };
             self.add_line(words, Voice::Wrong);
         }
+    }
+
+    /// Adds a line of what the cluster refuses.
+    pub(crate) fn refuse(&mut self, what: String) {
+        self.add_line(format!("refused: {what}"), Voice::Wrong);
     }
 
     /// Adds a line of an answer.

@@ -1,8 +1,8 @@
 //! What is selected, in full, what producers were told, and what is promised.
 
 use super::scene::Scene;
-use super::{bar, grouped, inspector, log, stage, verdict};
-use crate::draw::{Shape, classed, glyph, shape};
+use super::{bar, grouped, inspector, ledger, log, stage, verdict};
+use crate::draw::{Shape, classed, glyph, shape, text};
 use crate::view::Client;
 
 /// Partitions in the table at most.
@@ -70,7 +70,8 @@ fn outcomes(scene: &Scene) -> Shape {
         list = list.with([number, shape("dd").say(word)]);
     }
     let head = shape("h2").say("Outcomes ").with([shape("small").say("what producers were told")]);
-    classed("section", "ledger").set("aria-label", "Outcomes").with([head, list])
+    let shapes = classed("section", "ledger").set("aria-label", "Outcomes").with([head, list]);
+    shapes.with_all(ledger::draw(scene))
 }
 
 fn checks(scene: &Scene) -> Shape {
@@ -82,11 +83,17 @@ fn checks(scene: &Scene) -> Shape {
     };
     let lines = checks.iter().map(|check| {
         let (mark, class) = if check.holds { ("#g-ok", "ok") } else { ("#g-bad", "harm") };
-        let word = check.broken_at.map_or("holds".to_owned(), |it| format!("broken at step {}", grouped(it)));
+        let word = match check.broken_at {
+            Some(at) => {
+                let words = format!("broken at step {}", grouped(at));
+                classed("button", "line").set("data-do", format!("seek:{at}")).say(words)
+            }
+            None => text("holds"),
+        };
         let line = shape("li").named(check.name).when(!check.holds, "class", "bad").with([
             classed("span", class).with([glyph(mark)]),
             classed("button", "line").set("data-do", format!("check:{}", check.name)).say(check.meaning),
-            shape("em").say(word),
+            shape("em").with([word]),
         ]);
         line.with_all(check.broken_by.iter().map(|it| shape("p").say(it.clone())).collect())
     });

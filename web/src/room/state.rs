@@ -287,6 +287,10 @@ impl Room {
             pace.said_at = now;
             scene.sentence = sentence;
         }
+        for refused in lanes.shown.engine.take_refused() {
+            scene.refuse(refused.clone());
+            (pace.said_at, scene.sentence) = (now, refused);
+        }
     }
 
     pub(super) fn show(self) {

@@ -108,6 +108,28 @@ pub enum AdminAnswer {
     Reassignments(Vec<Reassignment>),
 }
 
+impl AdminAnswer {
+    /// Why items were not done, in the order of the call: an answer came, and says no of them.
+    pub fn failures(&self) -> Vec<&Failure> {
+        fn of<K, T>(items: &[(K, Result<T, Failure>)]) -> Vec<&Failure> {
+            items.iter().filter_map(|it| it.1.as_ref().err()).collect()
+        }
+        match self {
+            AdminAnswer::TopicsCreated(it) => of(it),
+            AdminAnswer::TopicsDeleted(it) | AdminAnswer::PartitionsCreated(it) => of(it),
+            AdminAnswer::TopicsDescribed(it) => of(it),
+            AdminAnswer::RecordsDeleted(it) => of(it),
+            AdminAnswer::Configs(it) => of(it),
+            AdminAnswer::ConfigsAltered(it) => of(it),
+            AdminAnswer::Offsets(it) => of(it),
+            AdminAnswer::Topics(_)
+            | AdminAnswer::ConfigResources(_)
+            | AdminAnswer::Cluster(_)
+            | AdminAnswer::Reassignments(_) => Vec::new(),
+        }
+    }
+}
+
 /// A topic to create.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NewTopic {

@@ -43,7 +43,8 @@ impl AdminCall {
         }
     }
 
-    pub(super) fn api(&self) -> ApiKey {
+    /// What carries it.
+    pub fn api(&self) -> ApiKey {
         match self {
             AdminCall::CreateTopics { .. } => ApiKey::CreateTopics,
             AdminCall::DeleteTopics { .. } => ApiKey::DeleteTopics,

@@ -1,10 +1,8 @@
 //! What must hold among several nodes: who may lead, who is in sync, and that neither costs what is committed.
 
-use std::sync::Arc;
-
 use node::Node;
 use node::image::{Image, PartitionImage, Resource, TopicImage};
-use ordered::{Map, Set};
+use ordered::{Map, Set, SharedMap};
 use protocol::records::Batches;
 use protocol::{NodeId, Offset, Str};
 
@@ -18,8 +16,8 @@ use crate::setup::PlantedBug;
 #[derive(Clone, Debug, Default)]
 pub(super) struct QuorumLedger {
     replicas: Map<Pid, Epochs>,
-    /// Each batch that was ever appended, in the order of epochs and places; shared with older moments until there is another.
-    batches: Arc<Vec<QuorumBatch>>,
+    /// Each batch that was ever appended, by its epoch and its place; shared with older moments.
+    batches: SharedMap<(i32, i64), QuorumBatch>,
     /// What is committed, of which epochs.
     committed: Epochs,
     /// A node has lost its disk: with it go votes and records, and nothing is promised any more.
@@ -29,8 +27,6 @@ pub(super) struct QuorumLedger {
 /// A batch of the metadata log.
 #[derive(Clone, Copy, Debug)]
 struct QuorumBatch {
-    epoch: i32,
-    base: i64,
     crc: u32,
     /// The epoch of the record before it; -1 while nobody has said.
     before: i32,
@@ -38,8 +34,9 @@ struct QuorumBatch {
 
 impl Checks {
     /// A node of the world, before its first event.
-    pub(crate) fn node(&mut self, id: NodeId, pid: Pid) {
+    pub(crate) fn node(&mut self, id: NodeId, pid: Pid, name: &Str) {
         self.nodes.insert(id, pid);
+        self.names.insert(pid, name.clone());
     }
 
     /// A node has heard of newer metadata. The same metadata is looked at once, whoever hears of it first.
@@ -93,7 +90,8 @@ impl Checks {
             let is_first = fetched.insert((topic_id, partition)) && bug != Some(PlantedBug::FetchesTwice);
             if !is_first {
                 let topic = node.image().topic_by_id(topic_id).map_or(Str::new(), |it| it.name.clone());
-                let what = format!("{topic}-{partition} is fetched by two fetchers, one of them from node {leader}");
+                let leader = self.name_of_node(leader);
+                let what = format!("{topic}-{partition} is fetched by two fetchers, one of them from {leader}");
                 return self.find(event, Check::OneFetcher, Verdict::Bug, what);
             }
         }
@@ -113,15 +111,15 @@ impl Checks {
         let may_be_fenced = isr.len() == 1 && elr.is_empty();
         let label = || format!("{}-{number}", topic.name);
         if let Some(id) = isr.iter().chain(elr).find(|id| !replicas.contains(id)) {
-            let what = format!("{} has {id} in sync or eligible, which is no replica", label());
+            let what = format!("{} has {} in sync or eligible, which is no replica", label(), self.name_of_node(*id));
             return self.find(event, Check::Isr, Verdict::Bug, what);
         }
         if let Some(id) = isr.iter().find(|id| is_fenced(id)).filter(|_| !may_be_fenced) {
-            let what = format!("{} has {id} in sync, which is fenced", label());
+            let what = format!("{} has {} in sync, which is fenced", label(), self.name_of_node(*id));
             return self.find(event, Check::FencedInSync, Verdict::Bug, what);
         }
         if let Some(id) = elr.iter().find(|id| isr.contains(id)) {
-            let what = format!("{} has {id} in sync, and as eligible because it is not", label());
+            let what = format!("{} has {} in sync, and as eligible because it is not", label(), self.name_of_node(*id));
             return self.find(event, Check::Elr, Verdict::Bug, what);
         }
         let found = self.find_partition(&topic.name, number).filter(|it| self.partitions[*it].topic_id == topic.id);
@@ -155,8 +153,8 @@ impl Checks {
             (None, None) => return,
         };
         let what = format!(
-            "process {} {role} for {} in epoch {} with records up to {}, and {} is committed",
-            pid.0,
+            "{} {role} for {} in epoch {} with records up to {}, and {} is committed",
+            self.name_of(pid),
             label(),
             partition.leader_epoch,
             ledger.has(pid),
@@ -198,8 +196,8 @@ impl Checks {
         };
         if let Some(pid) = leader_isr(ledger, pid).iter().find(lacks) {
             let what = format!(
-                "{label} is committed up to {offset}, and process {}, which is in sync, has it up to {}",
-                pid.0,
+                "{label} is committed up to {offset}, and {}, which is in sync, has it up to {}",
+                self.name_of(*pid),
                 ledger.has(*pid)
             );
             self.find(event, Check::StrongIsr, Verdict::Bug, what);
@@ -216,20 +214,24 @@ impl Checks {
             let (epoch, base, crc) = (head.leader_epoch.0, head.base_offset.0, head.crc);
             let before = log.at(base - 1).unwrap_or(-1);
             log.push(epoch, base, head.next_offset().0);
-            let place = quorum.batches.partition_point(|it| (it.epoch, it.base) < (epoch, base));
-            match quorum.batches.get(place).filter(|it| (it.epoch, it.base) == (epoch, base)) {
-                None => Arc::make_mut(&mut quorum.batches).insert(place, QuorumBatch { epoch, base, crc, before }),
+            let place = (epoch, base);
+            match quorum.batches.get(&place) {
+                None => {
+                    quorum.batches.insert(place, QuorumBatch { crc, before });
+                }
                 Some(known) if known.crc != crc => {
                     wrong = Some(format!("another batch than others there: {crc:08x}, not {:08x}", known.crc));
                 }
                 Some(known) if before >= 0 && known.before >= 0 && known.before != before => {
                     wrong = Some(format!("one of epoch {before} before it; others have one of {}", known.before));
                 }
-                Some(known) if known.before < before => Arc::make_mut(&mut quorum.batches)[place].before = before,
+                Some(known) if known.before < before => {
+                    quorum.batches.insert(place, QuorumBatch { crc, before });
+                }
                 Some(_) => {}
             }
             if wrong.is_some() && !quorum.is_wiped {
-                let what = format!("process {} has in its metadata log at {base} of epoch {epoch} ", pid.0);
+                let what = format!("{} has in its metadata log at {base} of epoch {epoch} ", self.name_of(pid));
                 let what = what + &wrong.unwrap_or_default();
                 return self.find(event, Check::LogMatching, Verdict::Bug, what);
             }
@@ -252,8 +254,8 @@ impl Checks {
     pub(crate) fn quorum_committed(&mut self, event: u64, pid: Pid, before: Offset, high_watermark: Offset) {
         if high_watermark < before {
             let what = format!(
-                "the high watermark of the metadata moves from {before} back to {high_watermark} at process {}",
-                pid.0
+                "the high watermark of the metadata moves from {before} back to {high_watermark} at {}",
+                self.name_of(pid)
             );
             return self.find(event, Check::HighWatermark, Verdict::Bug, what);
         }
@@ -266,7 +268,8 @@ impl Checks {
         let before = std::mem::replace(&mut quorum.committed, log.clone());
         quorum.committed.cut(high_watermark.0);
         if !is_kept && !quorum.is_wiped {
-            let what = format!("process {} commits metadata that is not what was committed to {}", pid.0, before.end());
+            let (name, end) = (self.name_of(pid), before.end());
+            let what = format!("{name} commits metadata that is not what was committed to {end}");
             self.find(event, Check::LeaderCompleteness, Verdict::Bug, what);
         }
     }
@@ -278,8 +281,8 @@ impl Checks {
         let has = quorum.replicas.get(&pid).map_or(0, |it| it.common(&quorum.committed));
         if has < committed && !quorum.is_wiped {
             let what = format!(
-                "process {} leads the metadata quorum in epoch {epoch} with what was committed up to {has}, and {committed} is",
-                pid.0
+                "{} leads the metadata quorum in epoch {epoch} with what was committed up to {has}, and {committed} is",
+                self.name_of(pid)
             );
             self.find(event, Check::LeaderCompleteness, Verdict::Bug, what);
         }

@@ -162,6 +162,15 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Kept => "kept",
+            Verdict::Allowed => "allowed",
+            Verdict::Bug => "bug",
+        }
+    }
+
     /// As people are told.
     pub fn words(self, check: Check) -> &'static str {
         match (self, check) {

@@ -7,7 +7,7 @@ use protocol::{Offset, Str, Uuid};
 
 use super::repeats::Repeats;
 use super::replica::{Epochs, Replica};
-use super::{Entries, Tally, Told};
+use super::{Entries, Tally, Told, Verdict};
 use crate::queue::Pid;
 
 /// A compressed batch may unpack to this much; producers' batches are far smaller.
@@ -17,22 +17,51 @@ const UNPACKED: usize = 64 << 20;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
     pub(super) print: u64,
-    /// Where it was appended first; -1 before that.
+    /// Where it was appended first, or where its producer was told that it is; -1 before that.
     pub(super) offset: i64,
+    /// The events at which its producer heard of it, and was told what became of it. There is one of these for each record of a run,
+    /// so it is small: steps end at four thousand million.
+    pub(super) asked: u32,
+    pub(super) settled: u32,
+    /// The partition of the offset, by its number in the checks.
+    pub(super) partition: u16,
     pub(super) told: Told,
     pub(super) appended: u8,
+    /// Why it was not written, or may not have been: the number of a reason, from 1.
+    pub(super) why: u8,
 }
 
-/// A record as its partition knows it.
+/// An event's number where there is one for each record.
+pub(super) fn step(event: u64) -> u32 {
+    u32::try_from(event).unwrap_or(u32::MAX)
+}
+
+/// A record as its partition knows it. There is one of these for each record of a run, so it is small.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) print: u64,
-    pub(super) author: Option<Author>,
+    /// Its author's number of it, and its author, or [`NOBODY`].
+    number: u64,
+    client: Pid,
     /// Its batch's checksum: a copy with the same is the same.
     pub(super) crc: u32,
     pub(super) acked: bool,
     /// Its producer waited for all replicas in sync.
     pub(super) acked_by_all: bool,
+}
+
+/// The author of what nobody knows whose it is: a world has no such process.
+const NOBODY: Pid = Pid(u16::MAX);
+
+impl Entry {
+    pub(super) fn new(print: u64, author: Option<Author>, crc: u32) -> Entry {
+        let Author { client, number } = author.unwrap_or(Author { client: NOBODY, number: 0 });
+        Entry { print, number, client, crc, acked: false, acked_by_all: false }
+    }
+
+    pub(super) fn author(&self) -> Option<Author> {
+        (self.client != NOBODY).then_some(Author { client: self.client, number: self.number })
+    }
 }
 
 /// Who sent a record, and as which of its own.
@@ -57,6 +86,8 @@ pub(super) struct ClientLedger {
     pub(super) waits_for_all: bool,
     pub(super) tally: Tally,
     pub(super) sent: Entries<Sent>,
+    /// The numbers of those that were not simply told ok and are there, in the order in which that was seen; perhaps more than once.
+    pub(super) odd: Entries<u64>,
     /// The first record of the process that runs now.
     pub(super) first_of_life: u64,
     /// By partition.
@@ -107,6 +138,8 @@ pub(super) struct PartitionLedger {
     pub(super) acked_lost: u64,
     /// By offset, and in the order of the losses.
     lost: SharedMap<(i64, u32), Lost>,
+    /// What was lost at once, and what that says about the contract, oldest first.
+    pub(super) cuts: Vec<Cut>,
     /// Replicas that came back with less than they had, for the power or the disk was gone, and have not caught up since.
     pub(super) losers: Set<Pid>,
     /// Replicas whose process died, and that were not in sync since; true for those that are back.
@@ -148,6 +181,15 @@ struct Lost {
     excused: bool,
 }
 
+/// From which offset up to which a partition lost records at an event.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    pub(super) event: u64,
+    pub(super) from: i64,
+    pub(super) to: i64,
+    pub(super) verdict: Verdict,
+}
+
 /// What a partition lost at once.
 pub(super) struct Loss {
     pub(super) records: u64,
@@ -171,6 +213,7 @@ impl ClientLedger {
             waits_for_all,
             tally: Tally::default(),
             sent: Entries::default(),
+            odd: Entries::default(),
             first_of_life: 0,
             read: Vec::new(),
         }
@@ -183,8 +226,8 @@ impl ClientLedger {
         &mut self.read[index]
     }
 
-    /// Whatever has no outcome is unknown now.
-    pub(super) fn die(&mut self) {
+    /// Whatever has no outcome is unknown now, for this reason.
+    pub(super) fn die(&mut self, event: u64, why: u8) {
         let mut open = self.tally.sent - self.tally.ok - self.tally.failed - self.tally.unknown;
         let mut index = self.sent.len();
         while open > 0 && index > 0 {
@@ -192,7 +235,8 @@ impl ClientLedger {
             if self.sent.at(index).is_some_and(|sent| sent.told == Told::Pending)
                 && let Some(sent) = self.sent.at_mut(index)
             {
-                sent.told = Told::Unknown;
+                (sent.told, sent.settled, sent.why) = (Told::Unknown, step(event), why);
+                self.odd.push(index as u64);
                 self.tally.unknown += 1;
                 open -= 1;
             }
@@ -220,6 +264,7 @@ impl PartitionLedger {
             losses: 0,
             acked_lost: 0,
             lost: SharedMap::default(),
+            cuts: Vec::new(),
             losers: Set::new(),
             died: Map::new(),
             leader_epoch: -1,
@@ -304,7 +349,7 @@ impl PartitionLedger {
             self.epochs.push(epoch, offset, offset + 1);
             self.push(lost.entry);
             self.acked_lost = self.acked_lost.saturating_sub(u64::from(lost.entry.acked));
-            authors.extend(lost.entry.author.map(|author| (author, offset)));
+            authors.extend(lost.entry.author().map(|author| (author, offset)));
         }
         authors
     }
@@ -373,7 +418,7 @@ impl PartitionLedger {
             loss.acked += u64::from(entry.acked);
             let is_committed = entry.acked_by_all || (self.is_replicated() && from + index < high_watermark);
             loss.committed += u64::from(is_committed);
-            loss.authors.extend(entry.author);
+            loss.authors.extend(entry.author());
             let offset = (from + index) as i64;
             let epoch = self.epochs.at(offset).unwrap_or(-1);
             let is_older = epoch < self.unclean_epoch;

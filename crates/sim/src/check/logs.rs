@@ -7,7 +7,7 @@ use protocol::records::{BatchHead, Batches};
 use protocol::{LeaderEpoch, Offset, TopicPartition, Uuid};
 use storage::LogSpec;
 
-use super::ledger::{self, Author, Entry, PartitionLedger};
+use super::ledger::{self, Author, Cut, Entry, PartitionLedger};
 use super::{Check, Checks, Promise, Verdict};
 use crate::digest::Digest;
 use crate::groups::OFFSETS_TOPIC;
@@ -88,7 +88,8 @@ impl Checks {
                 (false, false) if acked => "a crash of the process loses nothing that is written",
                 (false, _) => return self.gone(event, pid, index, lost_power),
             };
-            let what = format!("{label} has lost records from {end} on one of its replicas: {why}");
+            let name = self.name_of(pid);
+            let what = format!("{label} has lost records from {end} on {name}: {why}");
             self.find(event, Check::AckedStays, Verdict::Bug, what);
             return;
         }
@@ -190,6 +191,7 @@ impl Checks {
         }
         for author in &lost.authors {
             self.unplaced(*author);
+            self.is_odd(*author);
         }
         for reader in self.clients.iter_mut().flatten().filter_map(|it| it.read.get_mut(index)) {
             if reader.next.is_some_and(|next| next > end.0) {
@@ -239,6 +241,8 @@ impl Checks {
                 format!("{count} records of {label} from {end} are lost, {} of them acknowledged: {why}", lost.acked)
             }
         };
+        let cut = Cut { event, from: end.0, to: end.0 + lost.records as i64, verdict };
+        self.partitions[index].cuts.push(cut);
         self.partitions[index].forgive();
         let found = self.findings.len();
         self.find(event, Check::AckedStays, verdict, what);
@@ -301,8 +305,8 @@ impl Checks {
                     if let Some(other) = other.filter(|_| !partition.compacted) {
                         let (label, own) = (partition.label(), before.unwrap_or(-1));
                         let what = format!(
-                            "process {} has at {label} {} a record of epoch {own} before one of epoch {}; its leader has one of epoch {other}",
-                            pid.0,
+                            "{} has at {label} {} a record of epoch {own} before one of epoch {}; its leader has one of epoch {other}",
+                            self.name_of(pid),
                             base - 1,
                             head.leader_epoch
                         );
@@ -318,7 +322,7 @@ impl Checks {
                     ledger::each_record(head, &payload, |offset, key, value| {
                         let print = Digest::of_record(key, value);
                         let author = origins.find(print, value, clients);
-                        let entry = Entry { print, author, crc: head.crc, acked: false, acked_by_all: false };
+                        let entry = Entry::new(print, author, head.crc);
                         partition.strayed(offset, head.leader_epoch.0, entry, excused);
                     });
                 }
@@ -393,7 +397,7 @@ impl Checks {
             let print = Digest::of_record(key, value);
             let offset = self.partitions[index].end();
             let author = self.origins.find(print, value, &self.clients);
-            self.partitions[index].push(Entry { print, author, crc: head.crc, acked: false, acked_by_all: false });
+            self.partitions[index].push(Entry::new(print, author, head.crc));
             if let Some(author) = author {
                 self.placed(event, index, offset, author, head.producer_epoch.0);
                 client = Some(author.client);
@@ -419,9 +423,8 @@ impl Checks {
         });
         if let Some(offset) = differs {
             let label = partition.label();
-            let epoch = head.leader_epoch;
-            let what =
-                format!("process {} has at {label} {offset} of epoch {epoch} another record than its leader", pid.0);
+            let (name, epoch) = (self.name_of(pid), head.leader_epoch);
+            let what = format!("{name} has at {label} {offset} of epoch {epoch} another record than its leader");
             self.find(event, Check::LogMatching, Verdict::Bug, what);
         }
     }
@@ -432,7 +435,8 @@ impl Checks {
         let leader = *partition.leaders.entry(epoch.0).or_insert(pid);
         if leader != pid {
             let label = partition.label();
-            let what = format!("two brokers append to {label} in epoch {epoch}, the second at {base}");
+            let (first, second) = (self.name_of(leader), self.name_of(pid));
+            let what = format!("{first} and {second} append to {label} in epoch {epoch}, the second at {base}");
             self.find(event, Check::OneLeader, Verdict::Bug, what);
         }
     }
@@ -444,8 +448,11 @@ impl Checks {
             return self.quorum_led(event, pid, epoch.0);
         };
         if leader != pid {
-            let what =
-                format!("two nodes lead the metadata quorum in epoch {epoch}: processes {} and {}", leader.0, pid.0);
+            let what = format!(
+                "two nodes lead the metadata quorum in epoch {epoch}: {} and {}",
+                self.name_of(leader),
+                self.name_of(pid)
+            );
             self.find(event, Check::OneLeader, Verdict::Bug, what);
         }
     }

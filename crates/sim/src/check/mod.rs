@@ -10,6 +10,7 @@ mod ledger;
 mod logs;
 mod repeats;
 mod replica;
+mod sends;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,8 @@ use crate::setup::Setting;
 pub use kind::{Check, Verdict};
 use ledger::{Author, ClientLedger, PartitionLedger, Sent};
 pub(crate) use ledger::{Origins, Rot};
+pub use sends::Became;
+pub(crate) use sends::ENDED;
 
 /// Findings that are kept; later ones are only counted.
 const FINDINGS: usize = 256;
@@ -88,6 +91,18 @@ pub enum Told {
     Unknown,
 }
 
+impl Told {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Told::Pending => "pending",
+            Told::Ok => "ok",
+            Told::Failed => "failed",
+            Told::Unknown => "unknown",
+        }
+    }
+}
+
 /// All checks, and the ledger behind them.
 #[derive(Clone, Debug, Default)]
 pub struct Checks {
@@ -106,11 +121,17 @@ pub struct Checks {
     groups: Map<Str, groups::GroupLedger>,
     nodes: Map<NodeId, Pid>,
     sessions: sessions::Sessions,
+    /// Of the nodes, by their processes.
+    names: Map<Pid, Str>,
     /// How far the committed metadata was looked at.
     metadata_offset: Offset,
     /// What the world's nodes do as it once was done.
     pub(crate) exhibit: Option<Exhibit>,
     findings: Vec<Finding>,
+    /// Why records were not written, or may not have been: each reason once.
+    reasons: Vec<Str>,
+    /// Acknowledged records that are in no log but one that had been given up when they were.
+    strays: u64,
     /// How many findings of each verdict there were: allowed ones and bugs.
     allowed: u64,
     bugs: u64,
@@ -321,20 +342,35 @@ impl Checks {
         }
         let Some(client) = self.client_mut(pid) else { return };
         client.tally.sent += 1;
-        client.sent.push(Sent { print, offset: -1, told: Told::Pending, appended: 0 });
+        client.sent.push(Sent {
+            print,
+            offset: -1,
+            asked: 0,
+            settled: 0,
+            partition: 0,
+            told: Told::Pending,
+            appended: 0,
+            why: 0,
+        });
     }
 
     /// The process is gone: what it was not told, it never will be.
-    pub(crate) fn client_died(&mut self, pid: Pid) {
+    pub(crate) fn client_died(&mut self, event: u64, pid: Pid) {
+        let why = self.reason(ENDED);
         let Some(client) = self.client_mut(pid) else { return };
-        client.die();
+        client.die(event, why);
     }
 
     /// A producer was told what became of a record.
     pub(crate) fn settled(&mut self, event: u64, pid: Pid, number: u64, outcome: &Outcome) {
+        let why = outcome.failure().map_or(0, |it| self.reason(&it.cause.word()));
         let Some(client) = self.clients.get_mut(usize::from(pid.0)).and_then(Option::as_mut) else { return };
         let Some(sent) = usize::try_from(number).ok().and_then(|it| client.sent.at_mut(it)) else { return };
         let before = *sent;
+        (sent.settled, sent.why) = (ledger::step(event), why);
+        if why > 0 {
+            client.odd.push(number);
+        }
         sent.told = match outcome {
             Outcome::Ok(_) => Told::Ok,
             Outcome::Failed(_) => Told::Failed,
@@ -378,6 +414,7 @@ impl Checks {
             None => return,
         };
         let Some(index) = self.find_partition(&partition.topic, partition.partition) else { return };
+        self.told_place(pid, number, index, offset);
         let ledger = &mut self.partitions[index];
         // Who waits for all is told of what is committed; that is lost to nobody's new epoch.
         let excused = offset.0 < ledger.log_start || ledger.was_lost(offset, print, by_all);
@@ -387,12 +424,11 @@ impl Checks {
                 entry.acked_by_all = by_all;
                 ledger.acked_end = ledger.acked_end.max(offset.0 + 1);
             }
-            Some(_) if excused => {}
+            _ if excused => self.strayed(Author { client: pid, number }, index, offset),
             Some(_) => {
                 let what = format!("{name} was told that record {number} is at {partition} {offset}; another one is");
                 self.find(event, Check::AckedStays, Verdict::Bug, what);
             }
-            None if excused => {}
             None => {
                 let what = format!("{name} was told that record {number} is at {partition} {offset}; nothing is");
                 self.find(event, Check::AckedStays, Verdict::Bug, what);
@@ -407,12 +443,13 @@ impl Checks {
         let before = *sent;
         sent.appended = sent.appended.saturating_add(1);
         if before.appended == 0 {
-            sent.offset = offset;
+            (sent.offset, sent.partition) = (offset, u16::try_from(index).unwrap_or(u16::MAX));
         }
         let (name, idempotent) = (client.name.clone(), client.idempotent);
         let first_of_life = client.first_of_life;
         let mut verdict = if idempotent { Verdict::Bug } else { Verdict::Allowed };
         if before.appended > 0 {
+            client.odd.push(author.number);
             let mut why = if idempotent { "" } else { ": without idempotence a retry may repeat" };
             if idempotent && self.partitions[index].repeats.excuse(author.client, &before, epoch) {
                 verdict = Verdict::Allowed;
@@ -694,6 +731,16 @@ impl Checks {
         if keep {
             self.findings.push(Finding { event, check, verdict, what, acked: 0, partition: None });
         }
+    }
+
+    /// A node's process as people call it.
+    fn name_of(&self, pid: Pid) -> &str {
+        self.names.get(&pid).map_or("a node", |it| it)
+    }
+
+    /// A node as people call it; by its number where it is none of the world's.
+    fn name_of_node(&self, id: NodeId) -> String {
+        self.nodes.get(&id).map_or_else(|| format!("node {id}"), |pid| self.name_of(*pid).to_owned())
     }
 
     fn find_partition(&self, topic: &Str, partition: i32) -> Option<usize> {

@@ -336,7 +336,7 @@ fn image_of(replicas: &[i32], isr: &[i32], elr: &[i32], leader_epoch: i32, fence
 
 fn with_nodes(mut checks: Checks) -> Checks {
     for (id, pid) in [(1, LEADER), (2, FOLLOWER), (3, THIRD)] {
-        checks.node(NodeId(id), pid);
+        checks.node(NodeId(id), pid, &Str::from(format!("b{id}")));
     }
     checks
 }
@@ -375,6 +375,8 @@ fn who_begins_to_lead_or_is_in_sync_has_what_is_committed() {
     assert_eq!(checks.verdict(), None);
     checks.committed_to(LEADER, 2);
     assert_eq!(checks.verdict(), Some(Check::StrongIsr), "one in sync does not have it");
+    let what = "t-0 is committed up to 2, and b2, which is in sync, has it up to 1";
+    assert_eq!(checks.broken().map(|it| &*it.what), Some(what), "by the name that people know it by");
 
     let later = |isr: &[i32]| {
         let mut image = image(isr, &[], 1, 0);

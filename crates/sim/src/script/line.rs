@@ -202,7 +202,12 @@ impl Line {
         expected: &str,
     ) -> Result<T, ScriptError> {
         let text = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-        text.ok_or_else(|| self.fail(column, expected, &format!("\"{}\"", String::from_utf8_lossy(value))))
+        text.ok_or_else(|| self.wrong_value(column, value, expected))
+    }
+
+    /// A value in a pair that may not stand there.
+    pub(super) fn wrong_value(&self, column: usize, value: &[u8], expected: &str) -> ScriptError {
+        self.fail(column, expected, &format!("\"{}\"", String::from_utf8_lossy(value)))
     }
 
     pub(super) fn unknown_key(&self, column: usize, key: &str, expected: &str) -> ScriptError {

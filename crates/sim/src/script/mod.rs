@@ -61,6 +61,8 @@ pub struct Scenario {
 pub enum Step {
     /// Does something now. The script waits for what it asks of the admin.
     Do(Action),
+    /// Does something that the cluster has to refuse, with the error code of this name.
+    Refused(Str, Action),
     /// Does something at a time of the virtual clock.
     At(Duration, Action),
     /// Does something after so many events: how a recorded run is written.
@@ -190,6 +192,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::Do(action) => action.fmt(f),
+            Step::Refused(code, action) => write!(f, "refused {code} {action}"),
             Step::At(at, action) => write!(f, "at {at} {action}"),
             Step::After(it) => it.fmt(f),
             Step::Run(time) => write!(f, "run {time}"),

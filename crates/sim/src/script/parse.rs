@@ -7,7 +7,7 @@ use super::query::Query;
 use super::quote::Duration;
 use super::words::{ACTIONS, AFTER, CONDITIONS, QUESTIONS, TOLD, listed};
 use super::{Condition, PATIENCE, Step};
-use crate::action::{Action, CreateTopic, DiskFault, Election, Load, Produce, SeekTo, WireAsk, WireProduce};
+use crate::action::{Action, CreateTopic, DiskFault, Election, LARGEST, Load, Produce, SeekTo, WireAsk, WireProduce};
 use crate::exhibit::Exhibit;
 use crate::history::Stamped;
 use crate::setup::{BrokerSetup, Setup};
@@ -63,6 +63,15 @@ pub(super) fn step(line: &mut Line) -> Result<Step, ScriptError> {
     if line.eat("at") {
         let at = line.duration()?;
         return Ok(Step::At(at, action(line)?));
+    }
+    if line.eat("refused") {
+        let code = line.name("an error code such as TOPIC_ALREADY_EXISTS")?;
+        let whole = line.clone();
+        let action = action(line)?;
+        if !action.asks_cluster() {
+            return Err(whole.error("topic, alter, alter-broker, partitions or delete, which the cluster answers"));
+        }
+        return Ok(Step::Refused(code, action));
     }
     if line.eat("after") {
         let (after, turns) = line.moment()?;
@@ -449,11 +458,17 @@ fn load(line: &mut Line) -> Result<Action, ScriptError> {
             "every" => {
                 let text: String = line.in_pair(column, &value, "a duration")?;
                 let every = Duration::parse(&text).filter(|it| it.0 > 0);
-                it.every_us = every.ok_or_else(|| line.unknown_key(column, &text, "a duration above zero"))?.0;
+                it.every_us = every.ok_or_else(|| line.wrong_value(column, &value, "a duration above zero"))?.0;
             }
             "count" => it.count = Some(line.in_pair(column, &value, "a number of records")?),
             "keys" => it.keys = line.in_pair(column, &value, "a number of keys")?,
-            "size" => it.size = line.in_pair(column, &value, "a number of bytes")?,
+            "size" => {
+                let expected = format!("a number of bytes up to {LARGEST}: producers refuse larger records");
+                it.size = line.in_pair(column, &value, &expected)?;
+                if it.size > LARGEST {
+                    return Err(line.wrong_value(column, &value, &expected));
+                }
+            }
             _ => return Err(line.unknown_key(column, &key, "every=, count=, keys= or size=")),
         }
     }

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use protocol::Instant;
+use client::OpId;
+use protocol::{Instant, Str};
 
 use super::query::Query;
 use super::quote::Quoted;
@@ -12,7 +13,7 @@ use crate::check::Verdict;
 use crate::history::{History, Stamped};
 use crate::narration::{client_event_words, node_event_words};
 use crate::script::PATIENCE;
-use crate::world::{ActionError, World};
+use crate::world::{ADMIN, ActionError, World};
 
 /// A scenario that was played.
 #[derive(Clone)]
@@ -140,6 +141,8 @@ pub(super) struct Player {
     ran_out: bool,
     /// What is waited for in lines before this one may not come.
     judged: usize,
+    /// What the admin was asked for and has no answer to, by which line, and with which code it is to be refused.
+    asked: Vec<(OpId, usize, Option<Str>)>,
     /// All of it has to hold at one moment, which is looked for after each event.
     pub(super) goals: Vec<Condition>,
     /// It was found.
@@ -157,6 +160,7 @@ impl Player {
             moment: (Instant(0), 0),
             ran_out: false,
             judged: 0,
+            asked: Vec::new(),
             goals: Vec::new(),
             is_met: false,
         }
@@ -197,20 +201,16 @@ impl Player {
     pub(super) fn step(&mut self, line: usize, step: &Step) {
         match step {
             Step::Do(action) => {
-                self.act(line, action);
-                if is_for_admin(action) && !self.run_while(PATIENCE.0, |world| !world.admin_is_idle()) {
-                    if !self.is_over() {
-                        self.fail(line, "the cluster did not answer the admin".to_owned());
-                    }
-                } else if is_for_admin(action)
-                    && let Some(answer) = self.history.world().last_answer(crate::world::ADMIN).filter(|it| it != "ok")
-                {
-                    self.fail(line, answer);
-                }
+                self.act_judged(line, action, None);
+                self.await_answer(line, action);
+            }
+            Step::Refused(code, action) => {
+                self.act_judged(line, action, Some(code));
+                self.await_answer(line, action);
             }
             Step::At(at, action) => {
                 self.run_until(Instant(at.0));
-                self.act(line, action);
+                self.act_judged(line, action, None);
             }
             Step::After(Stamped { after, turns, at, action }) => {
                 while self.history.world().events() < *after && self.event(Instant(u64::MAX)) {}
@@ -266,9 +266,54 @@ impl Player {
         }
     }
 
-    fn act(&mut self, line: usize, action: &Action) {
-        if let Err(error) = self.history.act(action.clone()) {
+    /// True if it was done.
+    fn act(&mut self, line: usize, action: &Action) -> bool {
+        let done = self.history.act(action.clone());
+        let is_done = done.is_ok();
+        if let Err(error) = done {
             self.wrong(line, Wrong::Refused, error.to_string());
+        }
+        is_done
+    }
+
+    /// Acts; what the cluster says to it, if it is asked something, is held against what is expected: that it is done, or refused
+    /// with a code. A recording is not: what was refused then is refused again.
+    fn act_judged(&mut self, line: usize, action: &Action, refused: Option<&Str>) {
+        if self.act(line, action) && action.asks_cluster() {
+            self.asked.push((self.history.world().admin_asked(), line, refused.cloned()));
+        }
+    }
+
+    fn await_answer(&mut self, line: usize, action: &Action) {
+        let is_answered = !action.asks_cluster() || self.run_while(PATIENCE.0, |world| !world.admin_is_idle());
+        if !is_answered && !self.is_over() {
+            self.fail(line, "the cluster did not answer the admin".to_owned());
+        }
+    }
+
+    /// Holds what the admin was told in the last event against what was expected.
+    fn judge(&mut self) {
+        let told: Vec<(OpId, Option<client::Failure>)> =
+            self.history.world().admin_told().map(|(op, failure)| (op, failure.cloned())).collect();
+        for (op, failure) in told {
+            let asked = self.asked.iter().position(|it| it.0 == op).map(|it| self.asked.remove(it));
+            if let Some(failure) = &failure {
+                let at = self.history.world().clock();
+                self.write(format_args!("  {at} {ADMIN}: it is refused: {}", failure.words()));
+            }
+            let Some((_, line, expected)) = asked else { continue };
+            let code = failure.as_ref().map(|it| it.cause.word());
+            match (&failure, expected) {
+                (None, None) => {}
+                (Some(_), Some(expected)) if code.as_deref() == Some(&*expected) => {}
+                (None, Some(expected)) => {
+                    self.wrong(line, Wrong::NotMet, format!("it was done, expected {expected}"));
+                }
+                (Some(failure), Some(expected)) => {
+                    self.wrong(line, Wrong::NotMet, format!("{}, expected {expected}", failure.words()));
+                }
+                (Some(failure), None) => self.wrong(line, Wrong::Refused, failure.words()),
+            }
         }
     }
 
@@ -301,6 +346,7 @@ impl Player {
         let clock = self.history.world().clock();
         self.moment = if self.moment.0 == clock { (clock, self.moment.1 + 1) } else { (clock, 1) };
         self.tell();
+        self.judge();
         self.look();
         true
     }
@@ -340,18 +386,6 @@ impl Player {
         self.note(format!("FAILED: {what}"));
         self.failures.push(Failure { line, wrong, what });
     }
-}
-
-fn is_for_admin(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::CreateTopic(..)
-            | Action::AlterTopic(..)
-            | Action::AlterBroker(..)
-            | Action::AddPartitions(..)
-            | Action::DeleteTopic(_)
-            | Action::DeleteRecords(..)
-    )
 }
 
 impl World {

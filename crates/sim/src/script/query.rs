@@ -3,9 +3,9 @@
 use std::fmt;
 
 use bytes::Bytes;
-use client::{Cause, Outcome};
+use client::Outcome;
 use protocol::records::{self, PureCompressors, Record};
-use protocol::{ErrorCode, Offset, Str, TopicPartition};
+use protocol::{Offset, Str, TopicPartition};
 use storage::{Disk, Done, Seek, StoreOp};
 
 use super::quote::Quoted;
@@ -200,13 +200,7 @@ impl World {
     fn outcome(&self, client: &Str, number: u64) -> Result<Vec<String>, String> {
         let pid = self.pid(client).map_err(|error| error.0)?;
         let fate = self.checks.fate(pid, number).ok_or(format!("{client} has sent no record {number}"))?;
-        let word = match fate.told {
-            Told::Pending => "pending",
-            Told::Ok => "ok",
-            Told::Failed => "failed",
-            Told::Unknown => "unknown",
-        };
-        let mut words = vec![word.to_owned()];
+        let mut words = vec![fate.told.word().to_owned()];
         if let (Told::Ok, Some(offset)) = (fate.told, fate.offset) {
             words.push(offset.to_string());
         }
@@ -310,23 +304,8 @@ impl World {
 pub(crate) fn outcome_words(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Ok(_) => "ok".to_owned(),
-        Outcome::Failed(failure) => format!("failed: {}", cause_words(&failure.cause)),
-        Outcome::Unknown(failure) => format!("unknown: {}", cause_words(&failure.cause)),
-    }
-}
-
-fn cause_words(cause: &Cause) -> String {
-    match cause {
-        Cause::Refused(code) => code.name().to_owned(),
-        Cause::OutOfRange(_) => ErrorCode::OffsetOutOfRange.name().to_owned(),
-        Cause::TimedOut => "TimedOut".to_owned(),
-        Cause::Disconnected => "Disconnected".to_owned(),
-        Cause::UnsupportedVersion => "UnsupportedVersion".to_owned(),
-        Cause::NoOffset(_) => "NoOffset".to_owned(),
-        Cause::Truncated(partition, offset) => format!("Truncated {partition} {offset}"),
-        Cause::Corrupt(partition, offset) => format!("Corrupt {partition} {offset}"),
-        Cause::RecordTooLarge => "RecordTooLarge".to_owned(),
-        Cause::Illegal => "Illegal".to_owned(),
+        Outcome::Failed(failure) => format!("failed: {}", failure.cause.word()),
+        Outcome::Unknown(failure) => format!("unknown: {}", failure.cause.word()),
     }
 }
 

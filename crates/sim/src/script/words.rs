@@ -8,7 +8,7 @@ pub const VIEWS: [&str; 3] = ["quorum", "files", "spacetime"];
 /// What makes the world, before anything happens.
 pub const SETUP: [&str; 9] = ["seed", "network", "disk", "sync", "timers", "codec", "past", "voters", "broker"];
 /// What is done with time and with questions.
-pub const STEPS: [&str; 5] = ["at", "after", "run", "expect", "show"];
+pub const STEPS: [&str; 6] = ["refused", "at", "after", "run", "expect", "show"];
 /// What somebody does.
 pub const ACTIONS: [&str; 47] = [
     "producer",

@@ -8,7 +8,7 @@ use crate::script::{Scenario, Step};
 fn is_timed(step: &Step) -> bool {
     match step {
         Step::At(_, action) => !matches!(action, Action::Start(_) | Action::Heal(..) | Action::Resume(_)),
-        Step::Do(_) | Step::After(_) | Step::Run(_) | Step::RunUntil(..) => false,
+        Step::Do(_) | Step::Refused(..) | Step::After(_) | Step::Run(_) | Step::RunUntil(..) => false,
         Step::RunEvents(_) | Step::Expect(..) | Step::Show(_) => false,
     }
 }
@@ -37,7 +37,7 @@ pub fn shrink(scenario: &Scenario, found: &Examined, events: u64) -> Scenario {
     // Nothing after the event that showed it matters.
     if trouble.event > 0 && !is_demanded {
         let mut candidate = best.clone();
-        let acts = |step: &Step| matches!(step, Step::Do(_) | Step::At(..) | Step::After(_));
+        let acts = |step: &Step| matches!(step, Step::Do(_) | Step::Refused(..) | Step::At(..) | Step::After(_));
         candidate.steps.retain(|(_, step)| acts(step));
         candidate.steps.push((0, Step::RunEvents(trouble.event)));
         if fails(&candidate) {

@@ -23,6 +23,8 @@ use crate::setup::{CLIENT_PORT, LISTENER, Setting, client_config};
 pub(crate) const OTHER: u64 = 1 << 40;
 /// A workload waits while so many of its records have no outcome.
 const WINDOW: u64 = 1_000;
+/// And while they have so many bytes together (`buffer.memory`).
+const BUFFER: u64 = 32 << 20;
 /// Records and answers of a client that are kept to be looked at.
 const KEPT: usize = 64;
 /// A reader's polls wait so long for records.
@@ -110,7 +112,8 @@ impl World {
             actor.others_open = 0;
             actor.assignment = None;
         }
-        self.checks.client_died(pid);
+        self.checks.client_died(self.events, pid);
+        self.operations.client_died(self.events, pid);
         self.checks.member_gone(self.clock, pid);
         self.drop_links(pid, false);
     }
@@ -120,6 +123,14 @@ impl World {
         let mut out = self.scratch.client.take().unwrap_or_else(Outbox::with_events);
         let clock = self.clock;
         let heard = heard_by_client(&input);
+        if let Input::Do(op, operation) = &input {
+            let event = self.events + 1;
+            if op.0 < OTHER {
+                self.checks.asked(event, pid, op.0);
+            } else {
+                self.operations.asked(event, pid, *op, operation);
+            }
+        }
         let process = self.process_mut(pid);
         let now = process.now(clock);
         let Some(client) = process.actor_mut().and_then(|actor| actor.client.as_mut()) else {
@@ -149,6 +160,9 @@ impl World {
         }
         if let Some(events) = &mut out.events {
             for event in events.iter() {
+                if let client::Event::Group(said) = event {
+                    self.operations.group_said(self.events, pid, said);
+                }
                 let told = self.coordinated_for(pid, event);
                 self.checks.client_said(self.events, clock, pid, event, told.as_ref());
             }
@@ -205,12 +219,15 @@ impl World {
     /// An operation has its outcome.
     fn settled(&mut self, pid: Pid, op: OpId, outcome: Outcome) {
         self.digest_outcome(op, &outcome);
+        // What a tool asks it judges itself, item by item.
+        let outcome = if pid == self.admin() { outcome.judged() } else { outcome };
         self.last.outcomes.push((op, crate::narration::Settled::of(&outcome)));
         if op.0 < OTHER {
             let outcome = self.plant_denial(outcome);
             self.checks.settled(self.events, pid, op.0, &outcome);
             return;
         }
+        self.operations.settled(self.events, pid, op, &outcome);
         if let Outcome::Ok(Answer::Records(records)) = &outcome {
             for record in records {
                 self.checks.consumed(self.events, pid, record);
@@ -314,10 +331,11 @@ impl World {
         if load.load.count.is_some_and(|count| load.sent >= count) {
             return;
         }
-        let every = load.load.every_us;
+        let (every, size) = (load.load.every_us, load.load.size);
         let wait = actor.random.within(every / 2, every + every / 2);
         self.queue.push(protocol::Instant(clock.0 + wait), Due::Load(pid, number));
-        if unsettled >= WINDOW {
+        // As `send` waits while `buffer.memory` is full.
+        if unsettled >= WINDOW.min(BUFFER / u64::from(size).max(1)) {
             return;
         }
         let Some(actor) = self.process_mut(pid).actor_mut() else { return };

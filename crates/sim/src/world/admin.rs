@@ -1,9 +1,10 @@
 //! The admin: a client like any other, which carries out what is asked of the cluster.
 
-use client::Operation;
 use client::admin::{AdminCall, AlterConfigOp, ConfigChange, ConfigResource, NewPartitions, ResourceType};
+use client::{Failure, OpId, Operation};
 use protocol::{Offset, Str, TopicPartition};
 
+use super::actor::OTHER;
 use super::{ADMIN, ActionError, World};
 use crate::action::CreateTopic;
 use crate::queue::Pid;
@@ -20,8 +21,28 @@ impl World {
         Ok(())
     }
 
-    fn admin(&self) -> Pid {
+    pub(super) fn admin(&self) -> Pid {
         self.names[ADMIN]
+    }
+
+    /// The number of what the admin was asked for last.
+    pub(crate) fn admin_asked(&self) -> OpId {
+        OpId(self.process(self.admin()).actor().map_or(OTHER, |actor| actor.next_other - 1))
+    }
+
+    /// What the admin was told in the last event, and of which operation.
+    pub fn admin_told(&self) -> impl Iterator<Item = (OpId, Option<&Failure>)> {
+        let outcomes = &self.last.outcomes;
+        let is_admins = !outcomes.is_empty() && self.last.process == self.admin();
+        outcomes[..if is_admins { outcomes.len() } else { 0 }]
+            .iter()
+            .map(|(op, _)| (*op, self.why_not(self.last.process, *op)))
+    }
+
+    /// Why an operation of a client that is no send was not done, or may not have been, as long as that is remembered.
+    pub(crate) fn why_not(&self, pid: Pid, op: OpId) -> Option<&Failure> {
+        let answers = &self.process(pid).actor()?.answers;
+        answers.iter().rev().find(|it| it.0 == op.0)?.1.failure()
     }
 
     /// True when the admin has been answered.

@@ -45,7 +45,7 @@ impl World {
             }))
         })?;
         let id = self.node_id(pid);
-        self.checks.node(id, pid);
+        self.checks.node(id, pid, &setup.name);
         if self.setup.voters.contains(&setup.name) {
             self.format_voter(pid)?;
         }

@@ -21,6 +21,7 @@ use crate::check::Checks;
 use crate::digest::Digest;
 use crate::link::{Link, LinkId};
 use crate::narration::{Because, Last};
+use crate::operations::Operations;
 use crate::queue::{Due, Pid, Queue};
 use crate::random::{Purpose, Random};
 use crate::setup::Setup;
@@ -59,6 +60,7 @@ pub struct World {
     /// Requests to damage: of which API, from whom.
     pub(crate) corruptions: Vec<(ApiKey, Pid)>,
     pub(crate) checks: Checks,
+    pub(crate) operations: Operations,
     pub(crate) last: Last,
     /// What is done now: what is sent meanwhile is sent for this.
     pub(crate) doing: Because,
@@ -114,6 +116,7 @@ impl World {
             drops: Vec::new(),
             corruptions: Vec::new(),
             checks: Checks::default(),
+            operations: Operations::default(),
             last: Last::default(),
             doing: Because::Itself,
             because: Because::Itself,
@@ -449,8 +452,8 @@ impl World {
         if self.names.contains_key(name) {
             return Err(ActionError(format!("there is a process {name} already")));
         }
-        let pid = Pid(u16::try_from(self.processes.len())
-            .map_err(|_| ActionError("a world holds at most 65,536 processes".into()))?);
+        let number = u16::try_from(self.processes.len()).ok().filter(|it| *it < u16::MAX);
+        let pid = Pid(number.ok_or_else(|| ActionError("a world holds at most 65,535 processes".into()))?);
         let seed = self.setup.seed;
         self.processes.push(Process {
             name: name.clone(),

@@ -10,7 +10,7 @@ use storage::{Disk, LogId, StoreError, log_of};
 use super::{ActionError, World, response_through_bytes, through_bytes};
 use crate::action::MessageId;
 use crate::link::{Answer, Link, LinkId, Owed, Packet};
-use crate::narration::Because;
+use crate::narration::{Because, Heard};
 use crate::queue::{Due, Pid};
 use crate::setup::{CONTROLLER_PORT, PlantedBug};
 use crate::view::MessageKind;
@@ -143,7 +143,8 @@ impl World {
                 link.client_open = false;
                 self.links.remove(&id);
                 if open && self.process(node).power.is_up() {
-                    self.tell_node(node, Input::Closed(node_conn(id)));
+                    // The link is gone by then, and nobody could say any more whose it was.
+                    self.tell_node_as(node, Heard::Closed(Some(client)), Input::Closed(node_conn(id)));
                 }
             }
             Packet::Message(_) if !open => {}

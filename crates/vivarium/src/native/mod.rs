@@ -62,7 +62,9 @@ pub(crate) fn run(name: &str, scenario: &Scenario) -> ExitCode {
 fn impossible(scenario: &Scenario) -> Vec<String> {
     let past = scenario.setup.past.map(|it| format!("`past {}`: a server has today's rules only", it.word()));
     let actions = scenario.steps.iter().filter_map(|(line, step)| match step {
-        Step::Do(action) | Step::At(_, action) => why_not(action).map(|why| format!("line {line}: `{action}`: {why}")),
+        Step::Do(action) | Step::Refused(_, action) | Step::At(_, action) => {
+            why_not(action).map(|why| format!("line {line}: `{action}`: {why}"))
+        }
         Step::After(_) | Step::RunEvents(_) => {
             Some(format!("line {line}: `{step}`: processes have no events that could be counted"))
         }
@@ -191,6 +193,11 @@ impl Stage {
     fn step(&mut self, step: &Step) -> Result<Option<String>, String> {
         match step {
             Step::Do(action) => self.act(action).map(|()| None),
+            Step::Refused(code, action) => match self.act(action) {
+                Ok(()) => Err(format!("it was done, expected {code}")),
+                Err(why) if why.split(':').next() == Some(code) => Ok(None),
+                Err(why) => Err(format!("{why}, expected {code}")),
+            },
             Step::At(at, action) => {
                 self.pause(Duration::from_micros(at.0).saturating_sub(self.begun.elapsed()));
                 self.act(action).map(|()| None)
@@ -406,9 +413,10 @@ impl Stage {
         if !self.until(patience, |stage| stage.admin.books().open == 0) {
             return Err("the cluster did not answer the admin".to_owned());
         }
-        match &self.admin.books().last {
-            None | Some(Outcome::Ok(_)) => Ok(()),
-            Some(Outcome::Failed(failure) | Outcome::Unknown(failure)) => Err(failure.message.clone()),
+        let last = self.admin.books().last.take().map(Outcome::judged);
+        match last.as_ref().and_then(Outcome::failure) {
+            None => Ok(()),
+            Some(failure) => Err(failure.words()),
         }
     }
 

@@ -1,0 +1,313 @@
+//! The ledger of what clients asked for: who, what, when, what they were told, and what became of it.
+//!
+//! Records to send are in the books of the checks, all of them. Of what else clients ask for the newest are kept here: requests of
+//! the admin, commits, also those that a consumer makes by itself, polls that bring records or fail, and what else its application asks.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use client::admin::{AdminCall, ConfigChange};
+use client::{Answer, GroupEvent, OpId, Operation as Asked, Outcome};
+use protocol::{Offset, Str, TopicPartition};
+
+use crate::check::{Became, Told};
+use crate::narration::operation_name;
+use crate::queue::Pid;
+use crate::world::World;
+
+/// Operations that are no sends and are kept.
+const KEPT: usize = 512;
+/// What is said of a commit before its offsets are known.
+const COMMIT: &str = "commit";
+
+/// Something that a client was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Who.
+    pub client: Str,
+    /// What.
+    pub what: String,
+    /// The event at which it heard of that.
+    pub asked: u64,
+    /// The event at which it was told what came of it.
+    pub settled: Option<u64>,
+    /// What it was told.
+    pub told: Told,
+    /// Why it was not done, or may not have been; empty if it was.
+    pub why: Str,
+    /// Of a record: where it is, or was.
+    pub place: Option<(TopicPartition, Offset)>,
+    /// Of a record: what became of it.
+    pub became: Option<Became>,
+}
+
+/// Which operations are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that were told failed.
+    Failed,
+    /// Those that were told nothing.
+    Unknown,
+    /// Records that were told ok and are lost.
+    Lost,
+    /// Records that are there more than once.
+    Twice,
+}
+
+impl Which {
+    /// All of them.
+    pub const ALL: [Which; 5] = [Which::All, Which::Failed, Which::Unknown, Which::Lost, Which::Twice];
+
+    /// As people read it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Which::All => "all",
+            Which::Failed => "failed",
+            Which::Unknown => "unknown",
+            Which::Lost => "lost",
+            Which::Twice => "twice",
+        }
+    }
+
+    pub(crate) fn has(self, it: &Operation) -> bool {
+        match self {
+            Which::All => true,
+            Which::Failed => it.told == Told::Failed,
+            Which::Unknown => it.told == Told::Unknown,
+            Which::Lost => it.told == Told::Ok && matches!(it.became, Some(Became::Lost(..))),
+            Which::Twice => it.became == Some(Became::Twice),
+        }
+    }
+}
+
+/// How many there were of each outcome, and some of them, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Done.
+    pub ok: u64,
+    /// Not done.
+    pub failed: u64,
+    /// Nobody knows.
+    pub unknown: u64,
+    /// Not told yet.
+    pub pending: u64,
+    /// Acknowledged records that are lost.
+    pub lost: u64,
+    /// The newest of those that were asked for.
+    pub operations: Vec<Operation>,
+}
+
+/// What is no send.
+#[derive(Clone, Debug)]
+struct Other {
+    client: Pid,
+    id: Id,
+    asked: u64,
+    settled: u64,
+    what: String,
+    told: Told,
+    why: Str,
+}
+
+/// What brings the news of an operation's end.
+#[derive(Clone, Debug, PartialEq)]
+enum Id {
+    /// Its outcome.
+    Operation(OpId),
+    /// The coordinator's answer to a commit of these offsets.
+    Commit(Vec<(TopicPartition, Offset)>),
+}
+
+/// What is kept of the operations that are no sends. A clone shares them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Operations {
+    /// In the order in which they were asked for.
+    kept: VecDeque<Arc<Other>>,
+    ok: u64,
+    failed: u64,
+    unknown: u64,
+    pending: u64,
+}
+
+impl Operations {
+    /// A client hears what it is asked for.
+    pub(crate) fn asked(&mut self, event: u64, client: Pid, op: OpId, asked: &Asked) {
+        // Who listens for rebalances waits for nothing in particular.
+        if *asked != Asked::Listen {
+            self.begin(event, client, Id::Operation(op), words(asked));
+        }
+    }
+
+    fn begin(&mut self, asked: u64, client: Pid, id: Id, what: String) {
+        if self.kept.len() == KEPT && self.kept.pop_front().is_some_and(|it| it.told == Told::Pending) {
+            // Nobody will look whether it ever ends.
+            self.pending -= 1;
+        }
+        self.pending += 1;
+        let told = Told::Pending;
+        self.kept.push_back(Arc::new(Other { client, id, asked, settled: 0, what, told, why: Str::new() }));
+    }
+
+    /// A client is told the outcome of what is no send.
+    pub(crate) fn settled(&mut self, event: u64, client: Pid, op: OpId, outcome: &Outcome) {
+        let (told, why) = match outcome {
+            Outcome::Ok(_) => (Told::Ok, Str::new()),
+            Outcome::Failed(it) => (Told::Failed, Str::from(it.cause.word())),
+            Outcome::Unknown(it) => (Told::Unknown, Str::from(it.cause.word())),
+        };
+        let records = match outcome {
+            Outcome::Ok(Answer::Records(records)) => Some(records),
+            _ => None,
+        };
+        let Some(index) = self.find(client, |it| it.id == Id::Operation(op)) else { return };
+        match records {
+            // A reader polls all the time.
+            Some(records) if records.is_empty() => {
+                self.kept.remove(index);
+                self.pending -= 1;
+            }
+            Some(records) => {
+                let first = records.first().map(|it| format!("{} {}", it.partition, it.record.offset));
+                let more = format!("poll: {} from {}", records.len(), first.unwrap_or_default());
+                self.end(index, event, told, why, Some(more));
+            }
+            None => self.end(index, event, told, why, None),
+        }
+    }
+
+    /// A member says something of its group.
+    pub(crate) fn group_said(&mut self, event: u64, client: Pid, said: &GroupEvent) {
+        let (offsets, told, why) = match said {
+            GroupEvent::Commits { offsets } => {
+                let mut what = COMMIT.to_owned();
+                for (partition, offset) in offsets {
+                    // A string takes everything.
+                    let _ = write!(what, " {partition} {offset}");
+                }
+                let is_its = |it: &Other| match &it.id {
+                    Id::Operation(_) => it.what == COMMIT,
+                    Id::Commit(of) => of == offsets,
+                };
+                match self.find(client, is_its) {
+                    // It was asked for, or is sent once more.
+                    Some(index) => Arc::make_mut(&mut self.kept[index]).what = what,
+                    None => self.begin(event, client, Id::Commit(offsets.clone()), what),
+                }
+                return;
+            }
+            GroupEvent::Committed { offsets } => (offsets, Told::Ok, Str::new()),
+            GroupEvent::CommitFailed { offsets, error: Some(error) } => {
+                (offsets, Told::Failed, Str::from(error.name()))
+            }
+            GroupEvent::CommitFailed { offsets, error: None } => {
+                (offsets, Told::Unknown, Str::from_static("no answer"))
+            }
+            _ => return,
+        };
+        if let Some(index) = self.find(client, |it| matches!(&it.id, Id::Commit(of) if of == offsets)) {
+            self.end(index, event, told, why, None);
+        }
+    }
+
+    /// A client's process is gone: what it was not told, it never will be.
+    pub(crate) fn client_died(&mut self, event: u64, client: Pid) {
+        while let Some(index) = self.find(client, |_| true) {
+            self.end(index, event, Told::Unknown, Str::from_static(crate::check::ENDED), None);
+        }
+    }
+
+    /// The newest of a client's that is not settled.
+    fn find(&self, client: Pid, is: impl Fn(&Other) -> bool) -> Option<usize> {
+        self.kept.iter().rposition(|it| it.told == Told::Pending && it.client == client && is(it))
+    }
+
+    fn end(&mut self, index: usize, event: u64, told: Told, why: Str, what: Option<String>) {
+        let Some(it) = self.kept.get_mut(index) else { return };
+        let it = Arc::make_mut(it);
+        (it.settled, it.told, it.why) = (event, told, why);
+        it.what = what.unwrap_or_else(|| std::mem::take(&mut it.what));
+        self.pending -= 1;
+        match told {
+            Told::Pending => {}
+            Told::Ok => self.ok += 1,
+            Told::Failed => self.failed += 1,
+            Told::Unknown => self.unknown += 1,
+        }
+    }
+}
+
+impl World {
+    /// The ledger of every operation: of those that begin before an event the newest, so many at most, of one kind.
+    pub fn ledger(&self, which: Which, before: u64, count: usize) -> Ledger {
+        let mut ledger = Ledger {
+            ok: self.operations.ok,
+            failed: self.operations.failed,
+            unknown: self.operations.unknown,
+            pending: self.operations.pending,
+            lost: self.checks.acked_lost(),
+            operations: self.checks.sends(which, before, count),
+        };
+        for pid in 0..self.processes.len() {
+            let tally = self.checks.tally(Pid(pid as u16));
+            ledger.ok += tally.ok;
+            ledger.failed += tally.failed;
+            ledger.unknown += tally.unknown;
+            ledger.pending += tally.sent - tally.ok - tally.failed - tally.unknown;
+        }
+        let others = self.operations.kept.iter().rev().filter(|it| it.asked < before);
+        let others = others.map(|it| Operation {
+            client: self.name(it.client).clone(),
+            what: it.what.clone(),
+            asked: it.asked,
+            settled: (it.told != Told::Pending).then_some(it.settled),
+            told: it.told,
+            why: it.why.clone(),
+            place: None,
+            became: None,
+        });
+        ledger.operations.extend(others.filter(|it| which.has(it)).take(count));
+        // The newest first; of those that were asked for at one event the order stays.
+        ordered::sort_by(&mut ledger.operations, |a, b| b.asked.cmp(&a.asked));
+        ledger.operations.truncate(count);
+        ledger
+    }
+}
+
+/// What somebody asked a client for.
+fn words(asked: &Asked) -> String {
+    let Asked::Admin(call) = asked else { return operation_name(asked).to_owned() };
+    let mut text = call.api().name().to_owned();
+    let mut add = |it: &dyn std::fmt::Display| {
+        // A string takes everything.
+        let _ = write!(text, " {it}");
+    };
+    match call {
+        AdminCall::CreateTopics { topics, .. } => topics.iter().for_each(|it| add(&it.name)),
+        AdminCall::DeleteTopics { topics } | AdminCall::DescribeTopics { topics } => {
+            topics.iter().for_each(|it| add(it));
+        }
+        AdminCall::CreatePartitions { topics, .. } => {
+            topics.iter().for_each(|it| add(&format_args!("{} {}", it.topic, it.total_count)));
+        }
+        AdminCall::DeleteRecords { partitions } => {
+            partitions.iter().for_each(|(partition, before)| add(&format_args!("{partition} before {before}")));
+        }
+        AdminCall::IncrementalAlterConfigs { resources, .. } => {
+            for (resource, changes) in resources {
+                add(&resource.name);
+                for it in changes {
+                    match &it.change {
+                        ConfigChange::Set(value) => add(&format_args!("{}={value}", it.name)),
+                        _ => add(&it.name),
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+    text
+}

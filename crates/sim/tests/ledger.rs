@@ -1,0 +1,138 @@
+//! The ledger says of each operation who asked for what, when, what they were told, and what became of it.
+
+#![allow(clippy::disallowed_methods, reason = "a test reads its files")]
+
+use sim::History;
+use sim::check::{Became, Told, Verdict};
+use sim::operations::{Ledger, Operation, Which};
+use sim::script::Scenario;
+
+const ROOM: &str =
+    "seed 1\nbroker b1\nrun until serving b1\ntopic orders partitions=1\nproducer p1 acks=1 linger.ms=0\n";
+
+fn played(text: &str) -> History {
+    Scenario::parse(text).expect("it reads").play().expect("it plays").history
+}
+
+fn ledger(history: &History, which: Which) -> Ledger {
+    history.world().ledger(which, u64::MAX, 100)
+}
+
+fn of<'a>(ledger: &'a Ledger, client: &str) -> Vec<&'a Operation> {
+    ledger.operations.iter().filter(|it| &*it.client == client).collect()
+}
+
+#[test]
+fn a_record_that_is_acknowledged_has_its_place_and_its_steps() {
+    let mut history = played(&format!("{ROOM}produce p1 orders value=a\nrun until acked p1 1\n"));
+    let ledger = ledger(&history, Which::All);
+    let [record] = of(&ledger, "p1")[..] else { panic!("{ledger:?}") };
+    assert_eq!((&*record.what, record.told, record.became), ("record 0", Told::Ok, Some(Became::There)));
+    let place = record.place.as_ref().map(|it| format!("{} {}", it.0, it.1));
+    assert_eq!((place.as_deref(), &*record.why), (Some("orders-0 0"), ""));
+    let (asked, settled) = (record.asked, record.settled.unwrap());
+    history.seek(asked);
+    assert_eq!(history.world().narrate(), "The application of p1 asks: send.");
+    let before = history.world().ledger(Which::All, u64::MAX, 9);
+    assert_eq!(
+        (of(&before, "p1")[0].told, before.pending),
+        (Told::Pending, 1),
+        "the ledger is of the moment that is looked at"
+    );
+    history.seek(settled);
+    assert!(history.world().narrate().contains("p1 gets the answer to Produce"), "{}", history.world().narrate());
+}
+
+/// Told ok by its leader alone, which died: its settings allow that, and the step that showed it is named.
+#[test]
+fn an_acknowledged_record_that_is_lost_says_when_and_with_which_verdict() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/01-acks-1-loss-on-a-clean-failover.scenario");
+    let history = played(&std::fs::read_to_string(path).unwrap());
+    let finding = history.world().checks().findings().iter().find(|it| it.acked > 0).unwrap();
+    let lost = ledger(&history, Which::Lost);
+    assert_eq!((lost.lost, lost.operations.len() as u64), (finding.acked, finding.acked));
+    for it in &lost.operations {
+        assert_eq!(
+            (it.told, it.became),
+            (Told::Ok, Some(Became::Lost(Some(finding.event), Verdict::Allowed))),
+            "{it:?}"
+        );
+    }
+    assert!(ledger(&history, Which::All).operations.iter().any(|it| it.became == Some(Became::There)));
+}
+
+#[test]
+fn who_is_never_answered_knows_nothing_and_why() {
+    let history =
+        played(&format!("{ROOM}drop next response of Produce to p1\nproduce p1 orders value=a\nrun 5ms\nkill p1\n"));
+    let unknown = ledger(&history, Which::Unknown);
+    let [record] = of(&unknown, "p1")[..] else { panic!("{unknown:?}") };
+    assert_eq!((&*record.why, unknown.unknown), ("no answer: its process ended", 1));
+    assert!(matches!(record.became, Some(Became::There | Became::Nowhere)), "{record:?}");
+}
+
+#[test]
+fn a_record_that_is_refused_has_its_code() {
+    let text = format!(
+        "{ROOM}producer p2 acks=all retries=0 enable.idempotence=false linger.ms=0\nalter orders max.message.bytes=10\nproduce p2 orders value=aaaaaaaaaaaaaaaaa\nrun 1s\n"
+    );
+    let history = played(&text);
+    let failed = ledger(&history, Which::Failed);
+    let [record] = of(&failed, "p2")[..] else { panic!("{failed:?}") };
+    assert_eq!((&*record.why, record.became), ("MESSAGE_TOO_LARGE", Some(Became::Nowhere)));
+}
+
+#[test]
+fn a_repeated_record_is_there_twice() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/26-duplicate-on-retry.scenario");
+    let history = played(&std::fs::read_to_string(path).unwrap());
+    let twice = ledger(&history, Which::Twice);
+    assert!(
+        !twice.operations.is_empty() && twice.operations.iter().all(|it| it.became == Some(Became::Twice)),
+        "{twice:?}"
+    );
+}
+
+#[test]
+fn the_admin_and_the_consumers_are_in_it() {
+    let text = format!(
+        "{ROOM}consumer c1 group.id=g auto.offset.reset=earliest enable.auto.commit=false\nfollow c1 orders\nproduce p1 orders value=a\n\
+         run until consumed c1 1\ncommit c1\nrun 1s\nrefused TOPIC_ALREADY_EXISTS topic orders\nrun 5s\n"
+    );
+    let history = played(&text);
+    let all = ledger(&history, Which::All);
+    let rows = |client: &str| {
+        of(&all, client).iter().map(|it| (it.what.clone(), it.told, it.why.to_string())).collect::<Vec<_>>()
+    };
+    let (ok, none) = (Told::Ok, String::new());
+    assert_eq!(
+        rows("admin"),
+        [
+            ("CreateTopics orders".to_owned(), Told::Failed, "TOPIC_ALREADY_EXISTS".to_owned()),
+            ("CreateTopics orders".to_owned(), ok, none.clone())
+        ]
+    );
+    let c1 = rows("c1");
+    assert!(c1.contains(&("commit orders-0 1".to_owned(), ok, none.clone())), "{c1:?}");
+    assert!(c1.contains(&("poll: 1 from orders-0 0".to_owned(), ok, none)), "{c1:?}");
+    assert!(c1.len() < 10, "polls that bring nothing are no entries: {c1:?}");
+    assert_eq!(ledger(&history, Which::Failed).operations.len(), 1);
+}
+
+#[test]
+fn pages_follow_each_other_and_the_counts_are_of_all() {
+    let history = played(&format!("{ROOM}load p1 orders every=2ms count=300\nrun until acked p1 300 within 30s\n"));
+    let world = history.world();
+    let (mut before, mut seen) = (u64::MAX, Vec::new());
+    loop {
+        let page = world.ledger(Which::All, before, 40);
+        assert!(page.operations.is_sorted_by(|a, b| a.asked >= b.asked));
+        assert_eq!((page.ok, page.pending), (301, 0));
+        let Some(last) = page.operations.last() else { break };
+        before = last.asked;
+        seen.extend(page.operations);
+    }
+    seen.retain(|it| &*it.client == "p1");
+    let names: Vec<String> = seen.iter().map(|it| it.what.clone()).collect();
+    assert_eq!(names, (0..300).rev().map(|it| format!("record {it}")).collect::<Vec<_>>());
+}
