@@ -45,7 +45,7 @@ fn who_is_no_replica_any_more_is_not_eligible() {
 #[test]
 fn a_topic_that_is_there_promises_what_it_was_made_with() {
     let played = played(
-        "seed 3\nbroker b1\ntopic t partitions=1\ntopic t partitions=1 flush.messages=1\nproducer p1 linger.ms=0\n\
+        "seed 3\nbroker b1\ntopic t partitions=1\nrefused TOPIC_ALREADY_EXISTS topic t partitions=1 flush.messages=1\nproducer p1 linger.ms=0\n\
          produce p1 t value=a\nrun until acked p1 1\npower-cut b1\nstart b1\nrun 5s\n",
     );
     assert_eq!(played.broken(), None);

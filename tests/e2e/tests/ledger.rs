@@ -62,9 +62,9 @@ fn a_script_is_told_and_has_the_ledger() -> Result<()> {
         "const it = await import('./vivarium.js'); await it.default(); const lab = new it.Lab('3'); \
          const thrown = (line) => { try { lab.act(line); return '' } catch (error) { return error } }; \
          const before = lab.view(); const refused = thrown('topic orders'); const after = lab.view(); \
-         const waited = thrown('run until acked p1 999999 within 2s'); const then = lab.view(); lab.seek(before.event); \
+         const waited = thrown('run until acked p1 999999 within 2s'); const then = lab.view(); lab.seek(after.event); \
          return [refused, after.event > before.event, after.ledger.failed, after.ledger.operations.find((it) => it.client === 'admin').why, \
-             waited, then.timeUs - after.timeUs, lab.view().hash === before.hash]",
+             waited, then.timeUs - after.timeUs, lab.view().hash === after.hash]",
     )?;
     let refused = "TOPIC_ALREADY_EXISTS: Topic 'orders' already exists.";
     assert_eq!(

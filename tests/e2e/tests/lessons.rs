@@ -14,7 +14,8 @@ const LESSON: &str = "1";
 /// Presses Tab until an element has the focus.
 fn tab_to(browser: &Browser, selector: &str) -> Result<()> {
     let is_there = format!("return document.activeElement.matches({})", json!(selector));
-    for _ in 0..80 {
+    // The page has some hundred places to stop at, with all controls.
+    for _ in 0..160 {
         if browser.run(&is_there)? == json!(true) {
             return Ok(());
         }

@@ -111,7 +111,13 @@ pub(crate) fn do_(room: Room, deed: &str) {
         "on" => room.turn_on(),
         "bet" => drop(what.parse().map(|it| room.bet(it))),
         "knob" => drop(what.parse().map(|it| room.vary_on(it))),
-        "puzzle" => room.try_puzzle(),
+        "puzzle" => {
+            room.try_puzzle();
+            // What was pressed is there no more, if it was the lesson's; whoever goes by keys is where the puzzle's are.
+            if document().get_element_by_id("to-puzzle").is_none() {
+                focus("hint");
+            }
+        }
         "hint" => room.hint(),
         "solve" => room.solve(),
         "sandbox" => room.play_freely(),
