@@ -215,6 +215,17 @@ impl Browser {
             .chars()
             .flat_map(|it| [json!({ "type": "keyDown", "value": it }), json!({ "type": "keyUp", "value": it })])
             .collect();
+        self.strike(actions)
+    }
+
+    /// Shift and Tab: to what can have the focus before this.
+    pub fn tab_back(&self) -> Result<()> {
+        let key = |kind: &str, key: char| json!({ "type": kind, "value": key });
+        let (shift, tab) = ('\u{E008}', '\u{E004}');
+        self.strike(vec![key("keyDown", shift), key("keyDown", tab), key("keyUp", tab), key("keyUp", shift)])
+    }
+
+    fn strike(&self, actions: Vec<Value>) -> Result<()> {
         let keyboard = json!({ "type": "key", "id": "keyboard", "actions": actions });
         self.command("POST", "actions", json!({ "actions": [keyboard] })).map(drop)
     }

@@ -481,7 +481,8 @@ fn puzzle(scene: &Scene, lesson: &Lesson, it: &Try) -> Vec<Shape> {
         shapes.push(classed("ol", "plain").set("aria-label", "A solution").with_all(solution));
     }
     let no_more = it.hints >= puzzle.hints.len();
-    shapes.push(classed("p", "turns").with([
+    // What is said above it grows; whoever pressed one of these still has the focus on it then.
+    shapes.push(classed("p", "turns").named("turns").with([
         button("story:", "‹ The story").set("id", "to-story"),
         button("puzzle:", "Start again"),
         button("hint:", "A hint").set("id", "hint").when(no_more, "disabled", ""),
