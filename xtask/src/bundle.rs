@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::args::Args;
 use crate::wasm::{self, Toolchain};
-use crate::{minify, paths, process};
+use crate::{minify, paths, process, test};
 use anyhow::{Context, Result, ensure};
 
 /// Files that are served almost as they are, from the project's folder `web` but for the first page; what is loaded by others with
@@ -62,7 +62,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     // Trunk's hook wants the page alone.
     let mut args = Args::new(args);
     let page_only = args.switch("--page");
-    ensure!(args.rest()?.is_empty(), "`build` takes --page, for the page alone, and nothing else");
+    let for_tests = args.switch("--for-tests");
+    ensure!(args.rest()?.is_empty(), "`build` takes --page, for the page alone, or --for-tests, and nothing else");
+    if for_tests {
+        return test::build();
+    }
     page()?;
     if !page_only {
         binary()?;

@@ -1,5 +1,6 @@
 //! `cargo xtask`: set-up, build, tests, benchmarks, code generation. One file a command; `cargo xtask help` lists them.
 
+mod ahead;
 mod apt;
 mod args;
 mod axe;

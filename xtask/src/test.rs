@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
+use crate::ahead::Ahead;
 use crate::args::Args;
 use crate::browser::Browser;
 use crate::failures::Failures;
@@ -142,12 +143,18 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     let mut tally = Tally::default();
     let mut times = Vec::new();
+    let mut ahead = None;
     for (name, stage) in STAGES {
         if !wanted.is_empty() && !wanted.iter().any(|it| it == name) {
             continue;
         }
         println!("\n== {name}");
         let start = Instant::now();
+        match name {
+            "native" if wanted.is_empty() => ahead = Ahead::start(),
+            "wasm" => ahead.take().map_or(Ok(()), Ahead::wait)?,
+            _ => {}
+        }
         if let Err(error) = stage(&mut tally) {
             tally.fail(name, &format!("{error:#}"));
         }
@@ -197,15 +204,9 @@ fn browser_for(tally: &mut Tally, stage: &str) -> Option<Browser> {
 /// Runs tests/wasm.rs of every crate that has one in a real browser.
 fn in_browser(tally: &mut Tally) -> Result<()> {
     let Some(browser) = browser_for(tally, "wasm") else { return Ok(()) };
-    let toolchain = Toolchain::set_up()?;
     println!("in {}", browser.version()?);
-    let mut command = toolchain.cargo();
-    // As the page is built, so that the tests run what is served and most of it is built once.
-    command.arg("test").args(process::locked());
-    command.args(["--no-fail-fast", "--profile", "web", "--target", wasm::TARGET, "--test", "wasm"]);
-    for name in crates_with("tests/wasm.rs")? {
-        command.args(["--package", &name]);
-    }
+    let mut command = wasm_tests()?;
+    command.arg("--no-fail-fast");
     let tool = wasm::tool()?;
     command
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", format!("{} test-runner", tool.display()))
@@ -214,6 +215,31 @@ fn in_browser(tally: &mut Tally) -> Result<()> {
         .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", browser.webdriver_json()?)
         .env("CHROMEDRIVER", &browser.driver);
     tally.cargo_test("wasm", &mut command)
+}
+
+/// The cargo that builds tests/wasm.rs of every crate that has one.
+fn wasm_tests() -> Result<Command> {
+    let mut command = Toolchain::set_up()?.cargo();
+    // As the page is built, so that the tests run what is served and most of it is built once.
+    command.arg("test").args(process::locked()).args(["--profile", "web", "--target", wasm::TARGET, "--test", "wasm"]);
+    for name in crates_with("tests/wasm.rs")? {
+        command.args(["--package", &name]);
+    }
+    Ok(command)
+}
+
+/// The cargo that builds tests/e2e.
+fn page_tests() -> Command {
+    let mut command = process::cargo();
+    command.arg("test").args(process::locked()).args(["--package", "e2e"]);
+    command
+}
+
+/// Builds what the stages after the native tests need, and runs none of it: `cargo xtask build --for-tests`.
+pub(crate) fn build() -> Result<()> {
+    bundle::page()?;
+    process::run(wasm_tests()?.arg("--no-run"))?;
+    process::run(page_tests().arg("--no-run"))
 }
 
 /// Crates of the workspace that have this file.
@@ -260,8 +286,8 @@ fn in_pages(tally: &mut Tally, named: &[&str]) -> Result<()> {
     }
     bundle::page()?;
     let address = site::serve(site::bind(0)?, paths::dist())?;
-    let mut command = process::cargo();
-    command.arg("test").args(process::locked()).args(["--no-fail-fast", "--package", "e2e"]).args(named);
+    let mut command = page_tests();
+    command.arg("--no-fail-fast").args(named);
     if !named.is_empty() {
         command.env("VIVARIUM_SOAK", "1");
     }
