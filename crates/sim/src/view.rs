@@ -108,6 +108,8 @@ pub struct Client {
     pub consumed_total: u64,
     /// The last outcome of an operation that was no send, in words.
     pub last_answer: Option<String>,
+    /// How long its application is at each record, in µs.
+    pub slow_us: u64,
     /// It says exactly what it is told, and how many answers it got.
     pub wire: Option<usize>,
 }
@@ -383,13 +385,16 @@ impl World {
                 follows: None,
                 consumed_total: 0,
                 last_answer: None,
+                slow_us: 0,
                 wire: None,
             };
             match &process.kind {
                 Kind::Broker(_) => continue,
                 Kind::Client(actor) => {
                     client.knows = actor.client.as_ref().map(client::Client::outline);
-                    client.load = actor.load.as_ref().map(|it| it.load.to_string());
+                    let load = actor.load.as_ref().filter(|it| it.load.count.is_none_or(|count| it.sent < count));
+                    client.load = load.map(|it| it.load.to_string());
+                    client.slow_us = actor.slow_us;
                     client.follows = actor.follow.as_ref().map(|it| it.topic.clone());
                     client.consumed_total = actor.consumed_total;
                     client.last_answer = actor.answers.back().map(|(_, outcome)| outcome_words(outcome));

@@ -229,3 +229,12 @@ fn the_page_on_fidelity_names_scenarios_that_there_are() {
         assert!(!differs || page.contains(&format!("`{name}`")), "{name} says that it differs, and the page does not");
     }
 }
+
+/// Each of ours can be opened in the lab as anybody's file.
+#[test]
+fn every_scenario_may_be_opened_as_a_file() {
+    for (name, scenario) in all() {
+        let played = scenario.play_guest(0).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(played.failures, [], "{name}");
+    }
+}

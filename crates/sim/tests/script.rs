@@ -43,6 +43,10 @@ fn errors_say_where_and_what() {
             "refused NOT_LEADER kill b1",
             "line 1, column 20: expected topic, alter, alter-broker, partitions or delete, which the cluster answers, found \"kill\"",
         ),
+        (
+            "run until next",
+            "line 1, column 15: expected append, ack, records, retry, election, isr-change, rebalance, finding, found the end of the line",
+        ),
         ("network 1ms", "line 1, column 9: expected a range of durations such as 200us..1ms, found \"1ms\""),
         ("expect log t-0 a", "line 1, column 16: expected \"=\", found \"a\""),
     ] {
@@ -209,6 +213,10 @@ fn errors_of_what_is_told_say_where_and_what() {
             "say A\npuzzle A\nsolve expect controller = b1",
             "line 3, column 1: expected solve with an action or run, found \"solve\"",
         ),
+        (
+            "say A\npuzzle A\ngoal next ack",
+            "line 3, column 6: expected acked, settled, consumed, answered, serving, down, idle, caught-up or a question, found \"next\"",
+        ),
         ("puzzle A\npuzzle B", "line 2, column 1: expected one puzzle, found \"puzzle\""),
     ] {
         assert_eq!(error(text), expected, "{text}");
@@ -324,6 +332,7 @@ run until serving b1
 run until down b1
 run until idle p1
 run until caught-up c1 orders
+run until next isr-change within 5s
 run until leader orders-0 = b2 within 30s
 run until isr orders-0 = b1 b2
 expect log orders-0 = a b
@@ -352,4 +361,92 @@ show allowed
 #[test]
 fn every_kind_of_line_reads_back() {
     assert_eq!(Scenario::parse(EVERY_LINE).unwrap().to_string(), EVERY_LINE);
+}
+
+/// Three brokers, a topic on all of them, a producer, and a group of one.
+const AT_WORK: &str = "seed 5\nbroker b1\nbroker b2\nbroker b3\nrun until serving b1\nrun until serving b2\nrun until serving b3\n\
+    topic orders partitions=1 replicas=b1,b2,b3 min.insync.replicas=2\nproducer p1 acks=all linger.ms=0\n\
+    produce p1 orders value=a\nconsumer c1 group.id=g auto.offset.reset=earliest\nfollow c1 orders\n\
+    run until consumed c1 1\nrun 5s\n";
+
+/// What happens next ends a wait at the event that it is: it is there then, and was not one event before.
+#[test]
+fn a_wait_for_what_happens_ends_at_that_event() {
+    use sim::World;
+    type Is<'a> = &'a dyn Fn(&World) -> bool;
+    let appended = |it: &World| it.last().node_events.iter().any(|it| matches!(it, node::Event::Appended { .. }));
+    let acked = |it: &World| it.last().client_events.iter().any(|it| matches!(it, client::Event::BatchAcked { .. }));
+    let retried =
+        |it: &World| it.last().client_events.iter().any(|it| matches!(it, client::Event::BatchRetried { .. }));
+    let rejoins = |it: &World| it.last().client_events.iter().any(|it| matches!(it, client::Event::Group(_)));
+    let is = |world: &World, condition: &str| {
+        let line = Scenario::parse(&format!("run until {condition}")).unwrap();
+        let [(_, sim::script::Step::RunUntil(condition, _))] = &line.steps[..] else { panic!("a wait") };
+        world.holds(condition)
+    };
+    let at_work = Scenario::parse(AT_WORK).unwrap().play_with(false).unwrap().history;
+    let epoch = at_work.world().checks().quorum_epoch();
+    let elected = |it: &World| {
+        let leads = |broker: &str| is(it, &format!("leader orders-0 = {broker}"));
+        leads("b2") || leads("b3") || it.checks().quorum_epoch() > epoch
+    };
+    let cases: [(&str, &str, Is<'_>); 7] = [
+        ("append", "produce p1 orders value=b", &appended),
+        ("ack", "produce p1 orders value=b", &acked),
+        ("records", "produce p1 orders value=b", &|it| it.consumed("c1") == 2),
+        ("retry", "drop next response of Produce to p1\nproduce p1 orders value=b", &retried),
+        ("election", "kill b1", &elected),
+        ("isr-change", "pause b3", &|it| !is(it, "isr orders-0 = b1 b2 b3")),
+        ("rebalance", "consumer c2 group.id=g\nfollow c2 orders", &rejoins),
+    ];
+    for (word, deed, has_come) in cases {
+        let text = format!("{AT_WORK}{deed}\nrun until next {word} within 60s\n");
+        let mut played = Scenario::parse(&text).unwrap().play_with(false).unwrap();
+        assert_eq!(played.failures, [], "{word}");
+        assert!(has_come(played.history.world()), "{word} at {}", played.history.world().clock());
+        assert!(played.history.back() && !has_come(played.history.world()), "{word} came before");
+    }
+    let played = Scenario::parse(&format!("{AT_WORK}run until next retry within 2s\n")).unwrap().play().unwrap();
+    assert_eq!(played.failures[0].what, "not within 2s: next retry");
+    // What was committed before is no change, nor is a topic that comes.
+    let quiet = format!("{AT_WORK}topic more partitions=2\nrun until next election within 5s\n");
+    let played = Scenario::parse(&quiet).unwrap().play_with(false).unwrap();
+    assert_eq!(played.failures.len(), 1, "nobody was elected");
+}
+
+/// A loss that the settings allow is a finding, and the wait for one ends with it.
+#[test]
+fn a_wait_for_a_finding_ends_with_it() {
+    let text = TOLD_LOSS.replace("END", "heal b1 b2\nstart b1\nrun until next finding within 60s");
+    let played = Scenario::parse(&text).unwrap().play_with(false).unwrap();
+    assert_eq!(played.failures, []);
+    let world = played.history.world();
+    let found = world.checks().findings();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].event, world.events());
+}
+
+const TOLD_LOSS: &str = "seed 1\nbroker b1 process.roles=broker\nbroker b2 process.roles=broker\n\
+    broker k1 process.roles=controller\nrun until serving b1\nrun until serving b2\n\
+    topic orders partitions=1 replicas=b1,b2 min.insync.replicas=2\nproducer fast acks=1 linger.ms=0\nrun 600ms\n\
+    cut b1 b2\nrun 700ms\nproduce fast orders value=x\nrun until acked fast 1 within 5s\nkill b1\n\
+    run until leader orders-0 = b2 within 20s\nEND\n";
+
+/// A file that may be anybody's is played as far as a tab can hold it, and refused with the reason.
+#[test]
+fn a_file_of_anybodys_is_bounded() {
+    for (lines, told) in [
+        ("load p1 orders every=1us size=1000000\nrun 60m", "its brokers hold "),
+        ("topic more partitions=2000000000", "partitions: 1000 are the most"),
+        ("at 1s partitions orders 2000000000", "partitions: 1000 are the most"),
+    ] {
+        let played = Scenario::parse(&format!("{AT_WORK}{lines}\n")).unwrap().play_guest(0);
+        let error = played.err().unwrap_or_default();
+        assert!(error.contains(told), "{lines}: {error}");
+    }
+    let endless = Scenario::parse("broker b1\nrun 99999m\n").unwrap().play_guest(0).err().unwrap_or_default();
+    assert!(endless.contains("it goes on for more than 300000 events"), "{endless}");
+    let scenario = Scenario::parse(&format!("{AT_WORK}expect log orders-0 = b\n")).unwrap();
+    let played = scenario.play_guest(0).unwrap();
+    assert!(played.failures[0].what.contains("expected b"), "what is wrong in it is said as always");
 }

@@ -30,7 +30,7 @@ commit $C $n
 close $c
 init-producer-id $w
 wire-produce $w $n acks= producer= epoch= sequence= value=
-ask $w Fetch|Heartbeat|OffsetCommit|FindCoordinator
+ask $w Fetch|Heartbeat|OffsetCommit|FindCoordinator|ConsumerGroupHeartbeat
 elect $w preferred|unclean $n
 reassign $w $n cancel|$b
 move $w $n
@@ -67,6 +67,7 @@ serving $b
 down $p
 idle $P
 caught-up $C $t
+next append|ack|records|retry|election|isr-change|rebalance|finding
 consumed $C
 log $n on $b
 start $n on $b
@@ -98,7 +99,7 @@ allowed";
 /// How many lines of it are actions, begin a line at all, or are no questions.
 const ACTIONS: usize = 47;
 const STEPS: usize = 51;
-const NO_QUESTIONS: usize = 58;
+const NO_QUESTIONS: usize = 59;
 
 /// Where the last word of a line begins, and what it can be: all of it.
 pub(crate) fn offers(line: &str, scene: &Scene) -> (usize, Vec<String>) {
@@ -201,6 +202,32 @@ mod tests {
             questions.len() == QUESTIONS.len() && questions.iter().all(|it| QUESTIONS.contains(it)),
             "{questions:?}"
         );
+    }
+
+    /// What a word of the language can be followed by is what the language says, not what is known of it here.
+    #[test]
+    fn every_api_that_can_be_asked_is_offered_and_no_other() {
+        let after = |word: &str, at: usize| -> Vec<&str> {
+            let rule = GRAMMAR.lines().find(|it| it.split(' ').next() == Some(word)).unwrap();
+            rule.split(' ').nth(at).unwrap().split('|').collect()
+        };
+        let apis = (0..=i16::from(u8::MAX)).filter_map(|it| protocol::ApiKey::try_from(it).ok()).map(|it| it.name());
+        let expected = |line: &str| sim::script::Scenario::parse(line).unwrap_err().expected;
+        // What is wrong with the line is what follows the API, if that can be asked.
+        let all = expected("ask w Produce");
+        assert!(all.contains("Fetch, "), "{all}");
+        let mut asked: Vec<&str> = apis.clone().filter(|it| expected(&format!("ask w {it} no=1")) != all).collect();
+        let mut offered = after("ask", 2);
+        ordered::sort(&mut asked);
+        ordered::sort(&mut offered);
+        assert_eq!(offered, asked);
+        for word in ["drop", "corrupt"] {
+            let named = GRAMMAR.lines().find(|it| it.starts_with(word)).unwrap();
+            let named = named.split(' ').skip_while(|it| *it != "of").nth(1).unwrap();
+            assert!(named.split('|').all(|it| apis.clone().any(|api| api == it)), "{named}");
+        }
+        let happenings = sim::script::Happening::ALL.map(sim::script::Happening::word);
+        assert_eq!(after("next", 1), happenings);
     }
 
     #[test]

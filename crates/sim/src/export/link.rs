@@ -20,7 +20,7 @@ use protocol::records::compression::{Compression, CompressionError, Compressors,
 
 use super::base64;
 use crate::action::Action;
-use crate::history::{ENGINE, History, Run};
+use crate::history::{ENGINE, History, Run, Stamped};
 use crate::script::quote::Duration;
 use crate::script::{Scenario, Step};
 use crate::setup::Setup;
@@ -125,7 +125,7 @@ impl Shared {
     fn check(&self) -> Result<(), String> {
         let setup = &self.run.setup;
         let most = |what: &str, has: u64, may: u64| {
-            if has > may { Err(format!("it asks for {has} {what}; a link may ask for {may}")) } else { Ok(()) }
+            if has > may { Err(format!("it asks for {has} {what}: {may} are the most")) } else { Ok(()) }
         };
         most("events", self.events, EVENTS)?;
         most("turns", self.moment.turns, TURNS)?;
@@ -180,6 +180,22 @@ impl Shared {
     }
 }
 
+/// Refuses a scenario that asks for what a link may not ask for.
+pub fn may_be_played(scenario: &Scenario) -> Result<(), String> {
+    let story = &scenario.story;
+    let solution = story.puzzle.iter().flat_map(|it| &it.solution);
+    let steps = scenario.steps.iter().chain(story.knobs.iter().flat_map(|it| &it.steps)).chain(solution);
+    let actions = steps.filter_map(|(_, step)| match step {
+        Step::Do(action) => Some(Stamped { after: 0, turns: 0, at: Instant(0), action: action.clone() }),
+        Step::At(at, action) => Some(Stamped { after: 0, turns: 0, at: Instant(at.0), action: action.clone() }),
+        Step::After(stamped) => Some(stamped.clone()),
+        _ => None,
+    });
+    let setup = std::sync::Arc::new(scenario.setup.clone());
+    let run = Run { engine: ENGINE.to_owned(), setup, actions: actions.collect() };
+    Shared { run, events: 0, moment: Moment::default(), looks: Vec::new() }.check()
+}
+
 /// The most of what any of the brokers has for a key that counts something; 0 if none says it.
 fn named(setup: &Setup, key: &str) -> u64 {
     let settings = setup.brokers.iter().flat_map(|it| &it.settings);
@@ -196,7 +212,7 @@ fn fits_in(world: &World, most: u64) -> Result<(), String> {
     if used <= most {
         return Ok(());
     }
-    Err(format!("its brokers hold {used} bytes after {} events; those of a link may hold {most}", world.events()))
+    Err(format!("its brokers hold {used} bytes after {} events: {most} are the most", world.events()))
 }
 
 impl fmt::Display for Shared {

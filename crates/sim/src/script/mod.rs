@@ -26,6 +26,7 @@ mod read;
 mod replicas;
 mod solve;
 pub mod story;
+mod wait;
 pub mod words;
 
 use std::fmt;
@@ -44,6 +45,7 @@ pub use play::{Failure, Mark, Played, Wrong};
 pub use query::Query;
 pub use solve::Solved;
 pub use story::Story;
+pub use wait::{Happening, Wait};
 
 /// A run as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +102,8 @@ pub enum Condition {
     CaughtUp(Str, Str),
     /// The world answers a question like this.
     Is(Query, Vec<Str>),
+    /// This happens. It holds at no moment: [`Wait`] hears it.
+    Next(Happening),
 }
 
 /// How long a script waits if it does not say.
@@ -219,7 +223,7 @@ impl Condition {
     /// Whom it is about, if it is about somebody.
     pub fn process(&self) -> Option<&Str> {
         match self {
-            Condition::Is(..) => None,
+            Condition::Is(..) | Condition::Next(_) => None,
             Condition::Acked(name, _)
             | Condition::Settled(name, _)
             | Condition::Consumed(name, _)
@@ -243,6 +247,7 @@ impl fmt::Display for Condition {
             Condition::Down(name) => write!(f, "down {name}"),
             Condition::Idle(name) => write!(f, "idle {name}"),
             Condition::CaughtUp(name, topic) => write!(f, "caught-up {name} {topic}"),
+            Condition::Next(happening) => write!(f, "next {}", happening.word()),
             Condition::Is(query, words) => {
                 write!(f, "{query} =")?;
                 words.iter().try_for_each(|word| write!(f, " {}", quote::Quoted(word.as_bytes())))

@@ -6,7 +6,7 @@ use super::line::{Line, ScriptError};
 use super::query::Query;
 use super::quote::Duration;
 use super::words::{ACTIONS, AFTER, CONDITIONS, QUESTIONS, TOLD, listed};
-use super::{Condition, PATIENCE, Step};
+use super::{Condition, Happening, PATIENCE, Step};
 use crate::action::{Action, CreateTopic, DiskFault, Election, LARGEST, Load, Produce, SeekTo, WireAsk, WireProduce};
 use crate::exhibit::Exhibit;
 use crate::history::Stamped;
@@ -23,6 +23,9 @@ type OfLog = (&'static str, fn(TopicPartition, Option<Str>) -> Query);
 type OfPartition = (&'static str, fn(TopicPartition) -> Query);
 /// A word and what it asks of a partition and a group.
 type OfGroup = (&'static str, fn(TopicPartition, Str) -> Query);
+
+/// Begins what happens.
+const NEXT: &str = "next";
 
 /// True if the line is part of the setup.
 pub(super) fn set_up(line: &mut Line, setup: &mut Setup) -> Result<bool, ScriptError> {
@@ -100,13 +103,13 @@ fn run(line: &mut Line) -> Result<Step, ScriptError> {
     if !line.eat("until") {
         return Ok(Step::Run(line.duration()?));
     }
-    let condition = condition(line)?;
+    let condition = condition(line, true)?;
     let within = if line.eat("within") { line.duration()? } else { PATIENCE };
     Ok(Step::RunUntil(condition, within))
 }
 
-/// Reads what is waited for.
-pub(super) fn condition(line: &mut Line) -> Result<Condition, ScriptError> {
+/// Reads what is waited for: what is so, or, where that will do, what happens.
+pub(super) fn condition(line: &mut Line, may_happen: bool) -> Result<Condition, ScriptError> {
     let counted: [Counted<Condition>; 4] = [
         ("acked", Condition::Acked),
         ("settled", Condition::Settled),
@@ -133,8 +136,13 @@ pub(super) fn condition(line: &mut Line) -> Result<Condition, ScriptError> {
     if line.eat("caught-up") {
         return Ok(Condition::CaughtUp(line.name("a consumer's name")?, line.name("a topic's name")?));
     }
+    if may_happen && line.eat(NEXT) {
+        let found = Happening::ALL.into_iter().find(|it| line.eat(it.word()));
+        return found.map(Condition::Next).ok_or_else(|| line.error(&listed(&Happening::ALL.map(Happening::word))));
+    }
     if !line.is_query() {
-        return Err(line.error(&format!("{} or a question", listed(&CONDITIONS))));
+        let words: Vec<&str> = CONDITIONS.into_iter().filter(|it| may_happen || *it != NEXT).collect();
+        return Err(line.error(&format!("{} or a question", listed(&words))));
     }
     let query = query(line)?;
     line.need("=")?;

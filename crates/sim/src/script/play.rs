@@ -7,9 +7,10 @@ use protocol::{Instant, Str};
 
 use super::query::Query;
 use super::quote::Quoted;
-use super::{Condition, Scenario, Step};
+use super::{Condition, Scenario, Step, Wait};
 use crate::action::Action;
 use crate::check::Verdict;
+use crate::export::link;
 use crate::history::{History, Stamped};
 use crate::narration::{client_event_words, node_event_words};
 use crate::script::PATIENCE;
@@ -67,6 +68,11 @@ pub enum Wrong {
     Standstill,
 }
 
+/// Refuses a world that is too large, and says why.
+type Fits = fn(&World) -> Result<(), String>;
+
+/// Events of a scenario that may be anybody's: more than any of ours has, and played within seconds.
+const GUEST_EVENTS: u64 = 300_000;
 /// So many events at one instant are no progress: a cluster at work has some dozens.
 const STANDSTILL: u64 = 10_000;
 
@@ -84,28 +90,49 @@ impl Scenario {
 
     /// Plays it; without a transcript it is faster.
     pub fn play_with(&self, transcript: bool) -> Result<Played, ActionError> {
-        self.play_until(transcript, u64::MAX, 0)
+        self.play_until(transcript, u64::MAX, 0, None)
+    }
+
+    /// Plays a scenario that may be anybody's, without a transcript and no further than a tab can hold. What is waited for in
+    /// lines before `judged` may not come.
+    pub fn play_guest(&self, judged: usize) -> Result<Played, String> {
+        link::may_be_played(self)?;
+        let played =
+            self.play_until(false, GUEST_EVENTS, judged, Some(link::fits)).map_err(|error| error.to_string())?;
+        link::fits(played.history.world())?;
+        if played.ran_out {
+            return Err(format!(
+                "it goes on for more than {GUEST_EVENTS} events; `vivarium scenario FILE` plays all of it"
+            ));
+        }
+        Ok(played)
     }
 
     /// Plays it without a transcript, up to so many events. What was demanded after them is not missed.
     pub fn play_limited(&self, events: u64) -> Result<Played, ActionError> {
-        self.play_until(false, events, 0)
+        self.play_until(false, events, 0, None)
     }
 
     /// Plays it with the setting that one of its knobs changes. What it waits for and does not come is no failure then, for the
     /// run may be another one; what the knob's own lines expect is. Nothing if there is no such knob.
     pub fn play_knob(&self, number: usize, transcript: bool) -> Option<Result<Played, ActionError>> {
         let own = self.story.knobs.get(number)?.line;
-        Some(self.variation(number)?.play_until(transcript, u64::MAX, own))
+        Some(self.variation(number)?.play_until(transcript, u64::MAX, own, None))
     }
 
-    /// What is waited for in lines before `judged` may not come.
-    fn play_until(&self, transcript: bool, events: u64, judged: usize) -> Result<Played, ActionError> {
+    /// What is waited for in lines before `judged` may not come. With `fits` it ends where the world does not any more.
+    fn play_until(
+        &self,
+        transcript: bool,
+        events: u64,
+        judged: usize,
+        fits: Option<Fits>,
+    ) -> Result<Played, ActionError> {
         // Who examines many seeds goes back in none.
-        let is_bare = events < u64::MAX;
+        let is_bare = events < u64::MAX && fits.is_none();
         let history = if is_bare { History::bare(self.shared_setup())? } else { History::new(self.shared_setup())? };
         let text = transcript.then(String::new);
-        let mut player = Player { limit: events, judged, ..Player::new(history, text) };
+        let mut player = Player { limit: events, judged, fits, ..Player::new(history, text) };
         let mut marks = Vec::with_capacity(self.steps.len());
         for (line, step) in &self.steps {
             player.head(step);
@@ -137,8 +164,10 @@ pub(super) struct Player {
     limit: u64,
     /// The last event's moment, and how many were there.
     moment: (Instant, u64),
-    /// There were more.
+    /// There were more, or the world fits no longer.
     ran_out: bool,
+    /// Refuses a world that has grown too large.
+    fits: Option<Fits>,
     /// What is waited for in lines before this one may not come.
     judged: usize,
     /// What the admin was asked for and has no answer to, by which line, and with which code it is to be refused.
@@ -159,6 +188,7 @@ impl Player {
             limit: u64::MAX,
             moment: (Instant(0), 0),
             ran_out: false,
+            fits: None,
             judged: 0,
             asked: Vec::new(),
             goals: Vec::new(),
@@ -232,8 +262,8 @@ impl Player {
                 self.wrong(line, Wrong::Refused, format!("there is no process {name}"));
             }
             Step::RunUntil(condition, within) => {
-                let met =
-                    self.run_while(within.0, |world| !world.holds(condition) && world.checks().broken().is_none());
+                let wait = Wait::begin(self.history.world(), condition);
+                let met = self.run_while(within.0, |world| !wait.is_over(world) && world.checks().broken().is_none());
                 if !met && !self.is_over() {
                     let is_convergence = matches!(condition, Condition::Is(Query::Behind | Query::Unsettled(_), words) if words.is_empty());
                     let wrong = if is_convergence { Wrong::NotConverged } else { Wrong::NotMet };
@@ -336,7 +366,8 @@ impl Player {
     }
 
     fn event(&mut self, limit: Instant) -> bool {
-        if self.history.world().events() >= self.limit {
+        let world = self.history.world();
+        if world.events() >= self.limit || self.fits.is_some_and(|fits| fits(world).is_err()) {
             self.ran_out = true;
             return false;
         }
@@ -406,6 +437,7 @@ impl World {
             Condition::Answered(name, count) => self.answers(name) >= *count,
             Condition::Serving(name) => self.is_serving(name),
             Condition::Down(name) => !self.is_up(name),
+            Condition::Next(_) => false,
             Condition::Is(query, words) => {
                 self.ask(query).is_ok_and(|answer| answer.iter().map(String::as_str).eq(words.iter().map(|it| &**it)))
             }

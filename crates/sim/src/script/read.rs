@@ -7,6 +7,9 @@ use super::words::{HEAD, SETUP, VIEWS, listed};
 use super::{Scenario, Step};
 use crate::setup::Setup;
 
+/// Knobs at most: each is a run of its own, and looked up in all lines of the first.
+const KNOBS: usize = 100;
+
 /// How far the reading has come: each part follows the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
@@ -223,7 +226,8 @@ impl Reader {
                 puzzle.from = from.wrapping_sub(1);
                 self.from = Some(whole);
             } else if line.eat("goal") {
-                puzzle.goals.push(parse::condition(&mut line)?);
+                // All goals hold at one moment.
+                puzzle.goals.push(parse::condition(&mut line, false)?);
             } else if line.eat("solve") {
                 let step = parse::step(&mut line)?;
                 if !matches!(step, Step::Do(_) | Step::Run(_) | Step::RunUntil(..)) {
@@ -236,6 +240,9 @@ impl Reader {
             return line.finish();
         }
         if line.eat("knob") {
+            if self.scenario.story.knobs.len() == KNOBS {
+                return Err(whole.error("fewer knobs"));
+            }
             let turn = self.turn(&mut line)?;
             line.finish()?;
             self.part = Part::Knobs;

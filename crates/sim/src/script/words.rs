@@ -60,7 +60,8 @@ pub const ACTIONS: [&str; 47] = [
     "corrupt",
 ];
 /// What can be waited for, besides answers to questions.
-pub const CONDITIONS: [&str; 8] = ["acked", "settled", "consumed", "answered", "serving", "down", "idle", "caught-up"];
+pub const CONDITIONS: [&str; 9] =
+    ["acked", "settled", "consumed", "answered", "serving", "down", "idle", "caught-up", "next"];
 /// What can be asked.
 pub const QUESTIONS: [&str; 28] = [
     "log",

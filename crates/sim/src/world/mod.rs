@@ -241,6 +241,11 @@ impl World {
         self.pid(name).ok().and_then(|pid| self.process(pid).actor()).map_or(0, |actor| actor.consumed_total)
     }
 
+    /// How many records all consumers were given.
+    pub fn consumed_by_all(&self) -> u64 {
+        self.processes.iter().filter_map(|it| it.actor()).map(|actor| actor.consumed_total).sum()
+    }
+
     /// How many answers a wire client was given.
     pub fn answers(&self, name: &str) -> u64 {
         self.pid(name).ok().and_then(|pid| self.process(pid).wire()).map_or(0, |wire| wire.answers.len() as u64)

@@ -210,6 +210,9 @@ impl Stage {
             Step::RunUntil(Condition::Is(Query::End(..), _), _) => {
                 Ok(Some("(only the simulator stops at a moment that passes)".to_owned()))
             }
+            Step::RunUntil(Condition::Next(_), _) => {
+                Err("processes do not tell at which moment something happens: wait for what is so after it".to_owned())
+            }
             Step::RunUntil(condition, within) => {
                 let patience = Duration::from_micros(within.0) + SLACK;
                 if self.until(patience, |stage| stage.holds(condition)) {
@@ -442,6 +445,7 @@ impl Stage {
             Condition::Serving(name) => self.machine(name).is_ok_and(|it| it.is_serving()),
             Condition::Down(name) => self.machine(name).is_ok_and(|it| !it.is_up()),
             Condition::CaughtUp(name, topic) => self.is_caught_up(name, topic),
+            Condition::Next(_) => false,
             // Who is elected hangs on time, which is not the simulator's here: that somebody is, does not.
             Condition::Is(Query::Controller, expected) => {
                 let is_wanted = expected.iter().all(|it| &**it != "none");
