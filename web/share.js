@@ -9,6 +9,9 @@ const LONG = 8192;
 /** Events between two frames while a shared run is played: a few milliseconds of work. */
 const SLICE = 500;
 
+/** A scenario file has at most so many bytes, and what is wrong with it is told in so many characters. */
+const LARGEST = 1 << 20, LONGEST = 500;
+
 /** What a run can be written as: spelling, words, ending. */
 const SPELLINGS = [
   ["scenario", "Scenario file", "scenario"],
@@ -57,11 +60,14 @@ const name = (page, ending) => `vivarium-${page.moment().event}.${ending}`;
 export async function offer(page) {
   document.getElementById("sheet")?.remove();
   page.pause();
-  const link = location.href.split("#")[0] + page.text("link");
+  const run = page.text("link");
+  const link = location.href.split("#")[0] + run;
   const field = element("input", { id: "link", readOnly: true, value: link, ariaLabel: "Link" });
   const said = element("p", { id: "copied", className: "plain" });
   said.setAttribute("role", "status");
   const note = element("p", { className: "plain" }, `${link.length.toLocaleString("en")} characters: the engine’s version, the seed, the settings, every action and this moment. Nothing of it is stored anywhere else.`);
+  const lost = left(page.read(run));
+  if (lost) note.append(" ", element("b", { id: "left" }, lost));
   if (link.length > LONG) note.append(` Many places cut off links of more than ${LONG.toLocaleString("en")}: send the scenario file instead.`);
   const copy = async () => {
     field.select();
@@ -87,6 +93,7 @@ export async function offer(page) {
     element("h2", {}, "Share this moment"), field, button("Copy the link", copy), said, note,
     element("h2", {}, "Export the run up to this moment"), element("p", { className: "deeds" }, ...SPELLINGS.map(save)),
     element("h2", {}, "Picture"), element("p", { className: "deeds" }, view, theme, button("SVG", () => picture("svg", (it) => it.text)), button("PNG", () => picture("png", png))),
+    element("h2", {}, "Open"), element("p", { className: "deeds" }, button("A scenario file …", () => pick(page))),
     button("Close", () => sheet.close()));
   // Keys are the field's and the sheet's as long as it is open; the lab below hears none.
   for (const kind of ["keydown", "click", "input", "change"]) sheet.addEventListener(kind, (event) => event.stopPropagation());
@@ -94,6 +101,14 @@ export async function offer(page) {
   document.body.append(sheet);
   sheet.showModal();
   await copy();
+}
+
+/** What a link leaves out of what there was where it was made, in words; nothing where that is nothing. */
+function left(text) {
+  const [, lanes, branches, story] = text.match(/^#@ look left:(\d+):(\d+):(\d)$/m)?.map(Number) ?? [];
+  const many = (count, one, more) => count ? [count > 1 ? `${count} ${more}` : one] : [];
+  const parts = [...many(lanes, "the other lane", "other lanes"), ...many(branches, "the other branch", "other branches"), ...many(story, "the lesson’s story")];
+  return parts.length ? `A link has one run. Not in this one: ${parts.join(", ")}.` : "";
 }
 
 /** The first element of which something is in sight. */
@@ -263,15 +278,66 @@ export async function follow(page, version) {
     return banner(`${other}This run is refused: ${what}. Its text can be read here; the lab is open as usual.`, text);
   }
   // A run of a lesson is in its lesson, which the menu shows already.
-  if (played < 2) {
-    const menu = document.getElementById("rooms");
-    const choice = menu?.querySelector(".shared") ?? element("option", { className: "shared", hidden: true }, "A shared run");
-    menu?.append(choice);
-    choice.selected = true;
-  }
+  if (played < 2) choice("shared", "A shared run").selected = true;
+  const lost = left(text);
   const hash = text.match(/^#@ moment .* ([0-9a-f]+)$/m)?.[1];
-  if (page.moment().hash !== hash) banner(`${other || `This run was changed after it was recorded, or another build of engine ${version} recorded it. `}It came out otherwise: its state is ${page.moment().hash} here, and was ${hash} where the link was made.`, text);
-  else if (foreign) banner(`${other}Up to this moment it came out as it was.`, text);
+  if (page.moment().hash !== hash) banner(`${other || `This run was changed after it was recorded, or another build of engine ${version} recorded it. `}It came out otherwise: its state is ${page.moment().hash} here, and was ${hash} where the link was made. ${lost}`, text);
+  else if (foreign) banner(`${other}Up to this moment it came out as it was. ${lost}`, text);
+  else if (lost) banner(lost);
+}
+
+/** A choice of the menu of rooms that is none of them: a run in sight has no value, and cannot be chosen. */
+function choice(kind, words, value = "") {
+  const menu = document.getElementById("rooms");
+  const it = menu.querySelector(`.${kind}`) ?? element("option", { className: kind, value, hidden: !value }, words);
+  menu.append(it);
+  return it;
+}
+
+/** Asks for a scenario file, and opens it. */
+export function pick(page) {
+  const field = element("input", { type: "file", accept: ".scenario,.txt,text/plain" });
+  field.addEventListener("change", () => take(page, field.files[0]));
+  field.click();
+}
+
+/** Opens somebody's scenario file. The run that was open is one click away then; if it is not opened, nothing has changed. */
+export async function take(page, file) {
+  if (!file) return;
+  document.getElementById("sheet")?.close();
+  const refuse = (what, text) => banner(`${file.name} is not opened: ${what}. The run that was open is as it was.`, text);
+  if (file.size > LARGEST) return refuse("it is larger than a megabyte, and no scenario is");
+  let text;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
+  } catch {
+    return refuse("it holds no text");
+  }
+  const words = banner(`Playing ${file.name} …`).querySelector("p");
+  // So that this is seen before the engine has the thread.
+  await frame();
+  await frame();
+  try {
+    page.take(text);
+  } catch (what) {
+    // The engine itself has stopped, and the page says so.
+    if (what instanceof WebAssembly.RuntimeError) {
+      document.getElementById("banner")?.remove();
+      throw what;
+    }
+    // A file may be one word.
+    const wrong = String(what);
+    return refuse(wrong.length > LONGEST ? `${wrong.slice(0, LONGEST)} …` : wrong, text);
+  }
+  choice("shared", "A shared run").selected = true;
+  const before = choice("before", "‹ The run before", "before");
+  before.parentElement.onchange = (event) => {
+    if (!before.selected) return;
+    // The room would hear which choice the menu shows by then.
+    event.stopPropagation();
+    page.otherRun();
+  };
+  words.textContent = `${file.name} is open. “${before.text}”, the last choice of the menu of rooms, leads back.`;
 }
 
 const frame = () => new Promise((done) => {

@@ -52,7 +52,7 @@ pub(crate) struct Engine {
     rest_us: f64,
     search: Option<Search>,
     /// What the next search of a line is for.
-    awaited: Option<sim::script::Condition>,
+    awaited: Option<sim::script::Wait>,
     /// By the numbers of branches.
     ticks: Vec<Ticks>,
     /// Watches what is on its way, as long as somebody looks at that.
@@ -96,12 +96,23 @@ impl Engine {
         Engine::of_played(scenario, played)
     }
 
+    /// The same of a scenario that may be anybody's, if a tab can hold it.
+    pub(crate) fn of_file(text: &str) -> Result<Engine, String> {
+        let scenario = Scenario::parse(text).map_err(|error| error.to_string())?;
+        if scenario.setup.brokers.is_empty() {
+            return Err("it has no broker: a line such as “broker b1” makes one".to_owned());
+        }
+        let played = scenario.play_guest(0)?;
+        Engine::of_played(scenario, played)
+    }
+
     /// The run that a knob of the scenario makes, at its end; and what the questions that it asks were answered in this run and in
     /// that one.
     pub(crate) fn vary(&self, knob: usize) -> Result<(Engine, Vec<Outcome>), String> {
-        let played = self.scenario.play_knob(knob, false).ok_or("there is no such knob")?;
+        let line = self.scenario.story.knobs.get(knob).map_or(0, |it| it.line);
         let varied = self.scenario.variation(knob).ok_or("there is no such knob")?;
-        let engine = Engine::of_played(varied, played.map_err(|error| error.to_string())?)?;
+        let played = varied.play_guest(line)?;
+        let engine = Engine::of_played(varied, played)?;
         let answers = engine.answers(&self.scenario, knob);
         let told = self.told.get(knob).cloned().unwrap_or_default();
         let asked = questions(&self.scenario, knob).into_iter().map(|it| it.to_string());

@@ -205,6 +205,7 @@ fn broker(world: &World, it: &seen::Broker, seen: &seen::View) -> Broker {
         is_controller: setup.is_some_and(sim::setup::BrokerSetup::is_controller),
         fenced: is_fenced(it.id, seen),
         slow_us: it.slow_us,
+        skew_ms: it.wall_offset_ms,
         connections: it.node.as_ref().map_or(0, |it| it.connections.len()),
         waits: waits
             .map(|it| Wait {
@@ -529,6 +530,7 @@ fn client(it: &seen::Client, seen: &seen::View, groups: &[Group], is_to_consume:
         unknown: tally.unknown,
         pending: tally.sent - tally.ok - tally.failed - tally.unknown,
         consumed: it.consumed_total,
+        slow_us: it.slow_us,
         load: it.load.clone(),
         answers: it.wire.unwrap_or(0),
         last_answer: it.last_answer.clone().filter(|_| it.wire.is_some()),

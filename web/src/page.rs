@@ -97,6 +97,19 @@ impl Page {
         Ok(())
     }
 
+    /// Plays somebody's scenario file beside the run that is open; throws what is wrong with it.
+    #[wasm_bindgen(skip_typescript)]
+    pub fn take(&self, scenario: &str) -> Result<(), JsValue> {
+        self.room.enter_file(Engine::of_file(scenario)?);
+        Ok(())
+    }
+
+    /// To the run that was open before a file's, or back to that.
+    #[wasm_bindgen(skip_typescript, js_name = otherRun)]
+    pub fn other_run(&self) {
+        self.room.other_run();
+    }
+
     /// Does what a line says. False if it was not done; the room says why.
     #[wasm_bindgen(skip_typescript)]
     pub fn act(&self, line: &str) -> bool {
@@ -126,12 +139,14 @@ impl Page {
     /// The moment in a few words; see vivarium-lab.d.ts.
     #[wasm_bindgen(skip_typescript)]
     pub fn moment(&self) -> JsValue {
+        self.room.catch_up();
         self.room.with(|it| js::moment(&it.view, it.is_still()))
     }
 
     /// The moment in full, as `Lab.view()` has it.
     #[wasm_bindgen(skip_typescript)]
     pub fn view(&self) -> JsValue {
+        self.room.catch_up();
         let ledger = self.room.run(|engine| js::ledger(engine.history().world(), Which::All, u64::MAX));
         self.room.with(|it| js::view(&it.view, ledger))
     }

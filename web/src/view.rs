@@ -203,6 +203,8 @@ pub(crate) struct Broker {
     pub(crate) fenced: bool,
     /// Its disk takes so much longer for each operation, in µs.
     pub(crate) slow_us: u64,
+    /// How far its wall clock is off, in ms.
+    pub(crate) skew_ms: i64,
     /// Who is connected.
     pub(crate) connections: usize,
     /// Requests that it has and has not answered, such as a fetch that waits for records.
@@ -411,6 +413,8 @@ pub(crate) struct Client {
     pub(crate) pending: u64,
     /// Records that it was given.
     pub(crate) consumed: u64,
+    /// How long its application is at each record, in µs.
+    pub(crate) slow_us: u64,
     /// The workload under way, as the line that began it.
     pub(crate) load: Option<String>,
     /// A wire client's answers.

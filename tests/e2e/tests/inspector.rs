@@ -151,7 +151,7 @@ fn branches_are_named_and_compared_and_a_message_is_chosen() -> Result<()> {
     assert_eq!(browser.text("#clock")?, before, "it comes next, and no time passes");
     browser.until("document.querySelectorAll('.branch').length === 2")?;
     browser.run("const it = document.querySelector('#branch'); it.value = 'sooner'; it.dispatchEvent(new Event('change', { bubbles: true }))")?;
-    browser.click("#part")?;
+    browser.click("#part button")?;
     let told = browser.text("#apart")?;
     ensure!(told.starts_with("The same up to step ") && told.contains("main: ") && told.contains("sooner: "), "{told}");
     ensure!(browser.run("return document.querySelectorAll('.k.parts').length")? == json!(1), "it is on the timeline");

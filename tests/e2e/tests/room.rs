@@ -243,6 +243,20 @@ fn ways_are_cut_and_healed() -> Result<()> {
     browser.click("[data-do='other:all']")?;
     browser.click("#cut")?;
     assert_eq!(cuts()?.as_array().map(Vec::len), Some(7), "nobody hears of it");
+    // Sets: two nodes from a third and a client.
+    browser.click("#heal")?;
+    browser.click("[data-do='from:b1']")?;
+    browser.click("[data-do='from:b2']")?;
+    browser.click("[data-do='other:b3']")?;
+    browser.click("[data-do='other:p1']")?;
+    browser.click("#cut")?;
+    let lines =
+        browser.run("return [...document.querySelectorAll('#lines li b')].map((it) => it.innerText).slice(-4)")?;
+    assert_eq!(lines, json!(["cut b1 b3", "cut b1 p1", "cut b2 b3", "cut b2 p1"]));
+    browser.click("#heal")?;
+    browser.click("[data-do='from:b2']")?;
+    browser.click("[data-do='other:all']")?;
+    browser.click("#cut")?;
     browser.act("run 15s")?;
     ensure!(browser.text("#about")?.contains("ISR b2 b3"), "{}", browser.text("#about")?);
     assert_eq!(browser.run("return document.querySelectorAll('#checks .bad').length")?, json!(0));
@@ -395,6 +409,7 @@ fn an_answer_to_any_producer_can_be_lost() -> Result<()> {
     assert_eq!(browser.text("#lines li:last-child b")?, "drop next response of Produce to p2");
     browser.run("document.querySelector('#until').value = 'retry'; document.querySelector('#until').dispatchEvent(new Event('change', { bubbles: true }))")?;
     browser.until("document.querySelector('#play').ariaLabel === 'Play'")?;
+    assert_eq!(browser.text("#lines li:last-child b")?, "run until next retry within 30s");
     ensure!(browser.text("#say")?.contains("p2"), "{}", browser.text("#say")?);
     browser.run("document.querySelector('#victim').value = 'p3'; document.activeElement.blur()")?;
     browser.keys("l")?;
@@ -418,6 +433,60 @@ fn a_message_on_its_way_is_dropped() -> Result<()> {
     browser.until(&format!("!document.querySelector('.msg[data-do=\"message:{id}\"]')"))?;
     browser.keys("d")?;
     ensure!(browser.text("#lines li:last-child b")?.contains("is not on its way"), "{}", browser.text("#lines")?);
+    browser.quiet()
+}
+
+/// What producers send is what the menu shows, also where that is nothing; any of its choices can be had from there.
+#[test]
+fn what_producers_send_is_what_the_menu_shows() -> Result<()> {
+    let browser = Browser::at("#10", "document.querySelector('#engine')?.innerText")?;
+    let shown = "return document.querySelector('#rate').selectedOptions[0].text";
+    assert_eq!(browser.run(shown)?, json!("nothing"));
+    browser.click("#to-sandbox")?;
+    ensure!(browser.text("#why")?.contains("so fast-0"), "{}", browser.text("#why")?);
+    browser.click("#add")?;
+    let line = browser.text("#lines li:last-child b")?;
+    ensure!(line.starts_with("produce ") && line.contains(" fast key=eva "), "{line}");
+    let choose = "const it = document.querySelector('#rate'); it.value = '30 records/s'; it.dispatchEvent(new Event('change', { bubbles: true }))";
+    browser.run(choose)?;
+    let line = browser.text("#lines li:last-child b")?;
+    ensure!(line.starts_with("load ") && line.contains(" fast every=100000us "), "{line}");
+    browser.until(&format!("(() => {{ {shown} }})() !== 'nothing'"))?;
+    ensure!(!browser.text("#parts")?.contains("orders"), "nobody made a topic");
+    browser.open("#three")?;
+    browser.until("document.querySelectorAll('.broker').length === 3")?;
+    assert_eq!(browser.run(shown)?, json!("30 records/s"));
+    browser.quiet()
+}
+
+/// Producers die and stand still as nodes do, by the same panel; what rarely breaks is behind a button.
+#[test]
+fn clients_and_disks_break_by_buttons() -> Result<()> {
+    let browser = room()?;
+    let last = || browser.text("#lines li:last-child b");
+    browser.click("[data-do='target:p2']")?;
+    browser.click("#kill")?;
+    assert_eq!(last()?, "kill p2");
+    browser.click("#kill")?;
+    browser.click("#pause")?;
+    assert_eq!(last()?, "pause p2");
+    browser.click("[data-do='target:A']")?;
+    browser.click("#slow")?;
+    assert_eq!(last()?, "slow A 200ms");
+    browser.click("[data-do='target:b2']")?;
+    assert_eq!(browser.run("return Boolean(document.querySelector('#torn'))")?, json!(false));
+    browser.click("#more")?;
+    for (id, line) in [
+        ("rot", "bit-rot b2 orders-0 20"),
+        ("sync", "disk-error b2 sync"),
+        ("skew", "skew-clock b2 300000"),
+        ("skew", "skew-clock b2 0"),
+        ("torn", "power-cut b2 torn"),
+    ] {
+        browser.click(&format!("#{id}"))?;
+        assert_eq!(last()?, line);
+    }
+    browser.screenshot("faults-1440-light")?;
     browser.quiet()
 }
 

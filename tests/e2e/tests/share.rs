@@ -353,3 +353,106 @@ fn the_sheet_fits_a_phone() -> Result<()> {
     }
     browser.quiet()
 }
+
+/// The lanes of a lesson are in its link, and the one in sight is in sight there; what a link leaves out is said on both sides.
+#[test]
+fn a_link_has_its_lanes_or_says_what_it_leaves_out() -> Result<()> {
+    let browser = Browser::at("#21", READY)?;
+    browser.click("#lesson .answer")?;
+    browser.turn_on()?;
+    browser.click("[data-do='lane:1']")?;
+    let whole = link(&browser)?;
+    let seen = browser.text("#clock")?;
+    let other = Browser::start()?;
+    other.go(&whole)?;
+    other.until("document.querySelectorAll('[data-do^=lane]').length === 3 && !document.querySelector('#banner')")?;
+    assert_eq!(other.run("return document.querySelector('#rooms').value")?, json!("21"));
+    assert_eq!(other.run("return document.querySelector('[data-do=\"lane:1\"]').ariaPressed")?, json!("true"));
+    assert_eq!(other.text("#clock")?, seen, "its story stops at the bet, which whoever opens it has not made");
+    // Left, and acted in the past: a branch in each lane, and no story.
+    browser.click("#to-sandbox")?;
+    browser.act("kill c1")?;
+    browser.run("const it = document.querySelector('#branch'); it.value = 'without c1'; it.dispatchEvent(new Event('change', { bubbles: true }))")?;
+    browser.keys(&format!("{ESCAPE}s"))?;
+    browser.until("document.querySelector('#sheet')?.open && document.querySelector('#copied').innerText")?;
+    let lost = "Not in this one: 2 other lanes, the other branch, the lesson’s story.";
+    ensure!(browser.text("#left")?.contains(lost), "{}", browser.text("#left")?);
+    let link = browser.run("return document.querySelector('#link').value")?;
+    other.go(link.as_str().context("a link")?)?;
+    other.until(
+        "document.querySelector('#banner') && !document.querySelector('#banner').innerText.includes('Playing')",
+    )?;
+    ensure!(other.text("#banner")?.contains(lost), "{}", other.text("#banner")?);
+    ensure!(other.text(".lanes")?.contains("without c1"), "its name went along");
+    other.quiet()
+}
+
+/// Drops a file of this text on the page; the text is an expression of JavaScript.
+fn drop_file(browser: &Browser, name: &str, text: &str) -> Result<()> {
+    browser.run(&format!(
+        "document.querySelector('#banner')?.remove(); const data = new DataTransfer(); data.items.add(new File([{text}], {}));
+         document.body.dispatchEvent(new DragEvent('drop', {{ dataTransfer: data, bubbles: true, cancelable: true }}));",
+        json!(name)
+    ))?;
+    browser
+        .until("document.querySelector('#banner') && !document.querySelector('#banner').innerText.includes('Playing')")
+}
+
+/// A scenario file is a lesson of its own, beside the run that was open; that one comes back with its branches.
+#[test]
+fn a_scenario_file_opens_as_a_lesson_and_the_run_before_is_kept() -> Result<()> {
+    let browser = shared_room()?;
+    browser.act("kill b2")?;
+    browser.until("document.querySelectorAll('.branch').length === 2")?;
+    let before = ["#event", "#clock", ".lanes"].map(|it| browser.text(it).unwrap_or_default());
+    let text = include_str!("../../../crates/sim/scenarios/01-acks-1-loss-on-a-clean-failover.scenario");
+    drop_file(&browser, "mine.scenario", &json!(text).to_string())?;
+    ensure!(browser.text("#banner")?.contains("mine.scenario is open."), "{}", browser.text("#banner")?);
+    ensure!(browser.text("#lesson")?.contains("Acked, then gone"), "{}", browser.text("#lesson")?);
+    browser.turn_on()?;
+    let choose = "const it = document.querySelector('#rooms'); it.value = 'before'; it.dispatchEvent(new Event('change', { bubbles: true }))";
+    browser.run(choose)?;
+    assert_eq!(["#event", "#clock", ".lanes"].map(|it| browser.text(it).unwrap_or_default()), before);
+    assert_eq!(browser.run("return document.querySelector('#rooms').value")?, json!("three"));
+    browser.run(choose)?;
+    ensure!(browser.text("#lesson")?.contains("Acked, then gone"), "and back");
+    browser.screenshot("file-1440-light")?;
+    // The button asks for a file, and does the same.
+    browser.run(
+        "HTMLInputElement.prototype.click = function () { const data = new DataTransfer(); data.items.add(new File(['broker b1\\nrun 1s'], 'two.txt')); this.files = data.files; this.dispatchEvent(new Event('change')); };
+         document.querySelector('#open').click()",
+    )?;
+    browser.until("document.querySelector('#banner')?.innerText.includes('two.txt is open')")?;
+    assert_eq!(browser.run("return document.querySelectorAll('.broker').length")?, json!(1));
+    browser.quiet()
+}
+
+/// What is wrong with a file is a sentence with line and column, and the run that was open is as it was.
+#[test]
+fn a_file_that_is_no_scenario_is_told_so_and_nothing_is_lost() -> Result<()> {
+    let browser = shared_room()?;
+    let before = ["#event", "#clock", "#parts"].map(|it| browser.text(it).unwrap_or_default());
+    for (text, told) in [
+        ("'broker b1\\nkill'", "line 2, column 5: expected a process’s name"),
+        ("'broker b1\\n<img src=x onerror=pwned()>'", "line 2, column 1: expected at, run"),
+        ("'broker b1\\nrun until serving b1\\nexpect controller = b7'", "line 3: controller is b1, expected b7"),
+        ("Uint8Array.from({ length: 1 << 16 }, (_, i) => i * 37)", "it holds no text"),
+        ("'x'.repeat(1_000_000)", "line 1, column 1"),
+        ("'x'.repeat(1_100_000)", "larger than a megabyte"),
+        ("'broker b1\\nrun 99999m'", "goes on for more than 300000 events"),
+        ("'broker b1\\n' + 'produce p orders value=x\\n'.repeat(40_000)", "asks for 40000 actions"),
+        ("''", "no broker"),
+    ] {
+        drop_file(&browser, "his.scenario", text)?;
+        let said = browser.text("#banner p")?;
+        ensure!(
+            said.contains("his.scenario is not opened: ") && said.replace('\'', "’").contains(told),
+            "{told}: {said}"
+        );
+        ensure!(said.len() < 800, "{} bytes are no sentence", said.len());
+        assert_eq!(["#event", "#clock", "#parts"].map(|it| browser.text(it).unwrap_or_default()), before, "{told}");
+    }
+    browser.keys("\u{E012}")?;
+    ensure!(browser.text("#event")? != before[0], "the lab goes on");
+    browser.quiet()
+}

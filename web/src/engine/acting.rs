@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use protocol::Instant;
 use sim::Action;
-use sim::script::{PATIENCE, Scenario, Step};
+use sim::script::{PATIENCE, Scenario, Step, Wait};
 
 use super::Engine;
 use super::past::may_end_broker;
@@ -55,8 +55,9 @@ impl Engine {
                 Step::Run(time) => self.run_until(now.0.saturating_add(time.0))?,
                 Step::RunUntil(condition, within) => {
                     let limit = Instant(now.0.saturating_add(within.0));
-                    while !self.history.world().holds(&condition) && self.go_before(limit) {}
-                    if !self.history.world().holds(&condition) {
+                    let wait = Wait::begin(self.history.world(), &condition);
+                    while !wait.is_over(self.history.world()) && self.go_before(limit) {}
+                    if !wait.is_over(self.history.world()) {
                         self.run_until(limit.0)?;
                         return Err(format!("not within {within}: {condition}"));
                     }

@@ -1,15 +1,12 @@
 //! What a person waits for, and whether it has come.
 
 use protocol::Instant;
-use sim::check::Verdict;
 use sim::script::quote::Duration;
-use sim::script::{Condition, Scenario, Step};
+use sim::script::{Condition, Scenario, Step, Wait};
 
 use super::{Engine, GRAIN};
 use crate::memory;
 
-/// What a search gives up after, in virtual µs.
-const PATIENCE_US: u64 = 30_000_000;
 /// So much virtual time passes at once for a line, in µs, and so many events. More takes the page so long that it would stand still:
 /// it passes frame by frame.
 const AT_ONCE_US: u64 = 90_000_000;
@@ -18,16 +15,6 @@ const AT_ONCE_EVENTS: u64 = 20_000;
 /// Something to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// A producer is told that its record is safe.
-    Ack,
-    /// A record gets its place.
-    Append,
-    /// A consumer is given records.
-    Records,
-    /// A batch is sent again.
-    Retry,
-    /// A check breaks, or a loss is found that the settings allow.
-    BrokenCheck,
     /// So many µs have passed.
     Time(u64),
     /// So many events have happened.
@@ -36,37 +23,22 @@ pub(crate) enum Until {
     Holds(u64),
 }
 
-impl Until {
-    /// True for what a line waits for, not a person who looks on.
-    pub(crate) fn is_of_line(self) -> bool {
-        matches!(self, Until::Time(_) | Until::Event(_) | Until::Holds(_))
-    }
-}
-
 pub(crate) struct Search {
     until: Until,
     limit: Instant,
-    findings: usize,
-    /// Consumers, and how much each was given before.
-    readers: Vec<(String, u64)>,
     /// What is to hold, for [`Until::Holds`].
-    condition: Option<Condition>,
+    awaited: Option<Wait>,
 }
 
 impl Engine {
     /// Begins to wait for something.
     pub(crate) fn expect(&mut self, until: Until) {
-        let world = self.history.world();
         let span = match until {
             Until::Time(us) | Until::Holds(us) => us,
             Until::Event(_) => u64::MAX,
-            _ => PATIENCE_US,
         };
-        let limit = world.clock().0.saturating_add(span);
-        let findings = world.checks().findings().len();
-        let readers = self.view().clients.into_iter().map(|it| (it.name, it.consumed)).collect();
-        let condition = self.awaited.take();
-        self.search = Some(Search { until, limit: Instant(limit), findings, readers, condition });
+        let limit = Instant(self.clock().saturating_add(span));
+        self.search = Some(Search { until, limit, awaited: self.awaited.take() });
     }
 
     /// Waits for nothing any more, and has nothing to make good.
@@ -77,7 +49,7 @@ impl Engine {
 
     /// True while what a line says is waited for.
     pub(crate) fn waits(&self) -> bool {
-        self.search.as_ref().is_some_and(|it| it.until.is_of_line())
+        self.search.is_some()
     }
 
     /// What a line waits for, if that is too long to be done at once, and whether the line itself is to be done after it.
@@ -90,8 +62,9 @@ impl Engine {
             Step::Run(time) if time.0 > AT_ONCE_US => Some((Until::Time(time.0), false)),
             Step::At(at, _) if at.0 > now.saturating_add(AT_ONCE_US) => Some((Until::Time(at.0 - now), true)),
             Step::RunEvents(wanted) if *wanted > events + AT_ONCE_EVENTS => Some((Until::Event(*wanted), false)),
-            Step::RunUntil(condition, within) if within.0 > AT_ONCE_US => {
-                self.awaited = Some(condition.clone());
+            // What happens next is watched.
+            Step::RunUntil(condition, within) if within.0 > AT_ONCE_US || matches!(condition, Condition::Next(_)) => {
+                self.awaited = Some(Wait::begin(world, condition));
                 Some((Until::Holds(within.0), false))
             }
             _ => None,
@@ -101,7 +74,7 @@ impl Engine {
     /// Goes on towards what is waited for while there is time. A sentence once it has come, or will not.
     pub(crate) fn search(&mut self, on_time: impl Fn() -> bool) -> Option<String> {
         let search = self.search.take()?;
-        if search.until.is_of_line() && self.has_come(&search) {
+        if self.has_come(&search) {
             return Some(self.history.world().narrate());
         }
         loop {
@@ -111,17 +84,16 @@ impl Engine {
                         self.search = Some(search);
                         return None;
                     }
-                    return Some(match (search.until, &search.condition) {
-                        (Until::Holds(us), Some(condition)) => {
+                    return Some(match (search.until, &search.awaited) {
+                        (Until::Holds(us), Some(it)) => {
                             self.history.run_until(search.limit);
-                            format!("not within {}: {condition}", Duration(us))
+                            format!("not within {}: {}", Duration(us), it.condition())
                         }
-                        (Until::Time(_), _) => {
+                        (Until::Event(_), _) => "Nothing will ever happen by itself any more.".to_owned(),
+                        _ => {
                             self.history.run_until(search.limit);
                             self.history.world().narrate()
                         }
-                        (Until::Event(_), _) => "Nothing will ever happen by itself any more.".to_owned(),
-                        _ => format!("Nothing of the kind within {} s of virtual time.", PATIENCE_US / 1_000_000),
                     });
                 }
                 if self.has_come(&search) {
@@ -137,18 +109,10 @@ impl Engine {
 
     fn has_come(&self, search: &Search) -> bool {
         let world = self.history.world();
-        let last = world.last();
         match search.until {
-            Until::Ack => last.client_events.iter().any(|it| matches!(it, client::Event::BatchAcked { .. })),
-            Until::Append => last.node_events.iter().any(|it| matches!(it, node::Event::Appended { .. })),
-            Until::Records => search.readers.iter().any(|(name, before)| world.consumed(name) > *before),
-            Until::Retry => last.client_events.iter().any(|it| matches!(it, client::Event::BatchRetried { .. })),
             Until::Time(_) => false,
             Until::Event(wanted) => world.events() >= wanted,
-            Until::Holds(_) => search.condition.as_ref().is_some_and(|it| world.holds(it)),
-            Until::BrokenCheck => world.checks().findings()[search.findings.min(world.checks().findings().len())..]
-                .iter()
-                .any(|it| it.verdict != Verdict::Kept),
+            Until::Holds(_) => search.awaited.as_ref().is_some_and(|it| it.is_over(world)),
         }
     }
 }

@@ -345,12 +345,16 @@ fn looking_often_and_looking_once_show_the_same() {
 #[test]
 fn a_search_stops_where_it_came() {
     let mut engine = room();
-    engine.expect(Until::Records);
+    let expect = |engine: &mut Engine, line: &str| {
+        let (until, _) = engine.far(line).unwrap();
+        engine.expect(until);
+    };
+    expect(&mut engine, "run until next records within 30s");
     let before: u64 = engine.view().clients.iter().map(|it| it.consumed).sum();
     assert!(engine.search(|| true).is_some());
     assert!(engine.view().clients.iter().map(|it| it.consumed).sum::<u64>() > before);
-    engine.expect(Until::BrokenCheck);
-    assert_eq!(engine.search(|| true).as_deref(), Some("Nothing of the kind within 30 s of virtual time."));
+    expect(&mut engine, "run until next finding within 30s");
+    assert_eq!(engine.search(|| true).as_deref(), Some("not within 30s: next finding"));
 }
 
 #[test]
@@ -660,8 +664,7 @@ fn a_branch_that_is_made_later_has_a_name_of_its_own() {
 #[test]
 fn causes_lead_back_to_what_a_person_did() {
     let mut engine = room();
-    engine.expect(Until::Records);
-    assert!(engine.search(|| true).is_some());
+    engine.act("run until next records").unwrap();
     let before = engine.view();
     let chain = engine.why();
     assert!(engine.view() == before, "asking changes nothing");

@@ -6,6 +6,7 @@ use super::scene::Scene;
 use super::{grouped, stamp};
 use crate::draw::{Shape, classed, shape, text};
 use crate::lanes::Lanes;
+use crate::view::Branch;
 
 /// What was asked, and the answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,8 +25,9 @@ pub(crate) struct Apart {
 }
 
 impl Apart {
-    /// Compares the lane that is shown with the others, or its branch with the one that it left. Nothing if there is no other.
-    pub(crate) fn find(lanes: &Lanes, scene: &Scene) -> Option<Apart> {
+    /// Compares the lane that is shown with the others, or its branch with another, the one that it left unless somebody says which.
+    /// Nothing if there is no other.
+    pub(crate) fn find(lanes: &Lanes, scene: &Scene, from: Option<usize>) -> Option<Apart> {
         let engine = &lanes.shown.engine;
         let (branch, branches) = engine.branches();
         let are_lanes = lanes.are_many();
@@ -35,7 +37,8 @@ impl Apart {
             let others = others.iter().map(|it| (it.name.clone(), it.engine.history().part_from(engine.history())));
             (lanes.shown.name.clone(), None, others.collect())
         } else {
-            let (here, there) = (branches.get(branch)?, branches.get(branches.get(branch)?.from?.0)?);
+            let here = branches.get(branch)?;
+            let there = branches.get(from.or(here.from.map(|it| it.0))?)?;
             let same = here.actions.iter().zip(there.actions).take_while(|it| it.0 == it.1).count();
             let deed = here.actions.get(same).map(|it| it.action.to_string());
             // Both are there.
@@ -55,11 +58,29 @@ pub(crate) fn forget_names(scene: &mut Scene) {
     scene.apart = None;
 }
 
-/// A button that asks, or the answer.
-pub(crate) fn draw(scene: &Scene, question: &'static str) -> Shape {
-    let Some(asked) = scene.apart.as_ref().filter(|it| it.is_of(scene)) else {
-        return classed("button", "deed").set("id", "part").set("data-do", "part:").say(question);
+/// Of branches, a button for each other one.
+pub(crate) fn branches(scene: &Scene) -> Shape {
+    let others = scene.view.branches.iter().enumerate().filter(|it| it.0 != scene.view.branch);
+    let ask = |(index, it): (usize, &Branch)| {
+        let words = format!("Where does it part from {}?", it.name);
+        classed("button", "deed").keyed(index as u64).set("data-do", format!("part:{index}")).say(words)
     };
+    classed("p", "deeds").set("id", "part").with_all(others.map(ask).collect())
+}
+
+/// A button that asks where lanes part, or the answer.
+pub(crate) fn draw(scene: &Scene) -> Shape {
+    let ask =
+        || classed("button", "deed").set("id", "part").set("data-do", "part:").say("Where do the lanes first differ?");
+    found(scene).unwrap_or_else(ask)
+}
+
+/// The answer, if somebody asked.
+pub(crate) fn found(scene: &Scene) -> Option<Shape> {
+    scene.apart.as_ref().filter(|it| it.is_of(scene)).map(answer)
+}
+
+fn answer(asked: &Apart) -> Shape {
     let told = classed("p", "apart").set("id", "apart").set("role", "status");
     let mut shapes = Vec::new();
     if asked.are_lanes {

@@ -2,21 +2,25 @@
 
 use leptos::prelude::*;
 
-use super::motion::Motion;
 use super::scene::Scene;
 use super::state::Room;
 use super::{clock, glyph, grouped, live};
 use super::{keys, rooms};
 use crate::draw::{Shape, classed, shape, text};
-use crate::engine::Until;
 
-/// What the menu offers to wait for: value, words.
-const UNTIL: [(&str, &str, Until); 5] = [
-    ("append", "a record is written", Until::Append),
-    ("ack", "a producer is told", Until::Ack),
-    ("records", "a consumer gets records", Until::Records),
-    ("retry", "a batch is sent again", Until::Retry),
-    ("check", "a check breaks", Until::BrokenCheck),
+/// What the menu offers to wait for: what happens next, as a line names it, or for how long; words.
+const UNTIL: [(&str, &str); 11] = [
+    ("append", "a record is written"),
+    ("ack", "a producer is told"),
+    ("records", "a consumer gets records"),
+    ("retry", "a batch is sent again"),
+    ("election", "an election"),
+    ("isr-change", "an ISR changes"),
+    ("rebalance", "a group rebalances"),
+    ("finding", "a check breaks"),
+    ("100ms", "100 ms are over"),
+    ("1s", "1 s is over"),
+    ("10s", "10 s are over"),
 ];
 
 /// The keys: key, what it does.
@@ -59,7 +63,7 @@ pub(crate) fn bar(room: Room) -> AnyView {
     let playing = live(room, |it| if it.is_still() { "Play" } else { "Pause" }.to_owned());
     let picture = live(room, |it| if it.is_still() { "#i-play" } else { "#i-pause" }.to_owned());
     let speed = live(room, |it| speed_words(it.speed));
-    let options: Vec<AnyView> = UNTIL.map(|(value, words, _)| option(value.to_owned(), words.to_owned())).into();
+    let options: Vec<AnyView> = UNTIL.map(|(value, words)| option(value.to_owned(), words.to_owned())).into();
     view! {
         <header class="bar">
             <div class="brand"><svg width="22" height="22" aria-hidden="true"><use href="#g-brand"/></svg><span>"Vivarium"</span></div>
@@ -78,6 +82,7 @@ pub(crate) fn bar(room: Room) -> AnyView {
             <label class="dial"><input id="speed" type="range" min="-3" max="2" step="0.1" value="-2" aria-label="Speed" aria-valuetext=speed/><span class="mono">{speed}</span>" speed"</label>
             <div class="dial seed">"seed"<b>{live(room, |it| it.seed.to_string())}</b></div>
             <button id="share" class="chip" title="Share this moment, or export the run (s)">"Share"</button>
+            <button id="open" class="chip" title="Open a scenario file; it can be dropped on the page, too">"Open"</button>
             {tool(room, "keys", "Words and keys", "Words and keys (?)", "", keys::help)}
         </header>
     }
@@ -109,9 +114,9 @@ pub(crate) fn option(value: String, words: String) -> AnyView {
     view! { <option value=value>{words}</option> }.into_any()
 }
 
-/// What the menu's choice waits for.
-pub(crate) fn until(value: &str) -> Option<Motion> {
-    UNTIL.iter().find(|it| it.0 == value).map(|it| Motion::Until(it.2))
+/// The line that waits for the menu's choice.
+pub(crate) fn until(value: &str) -> String {
+    if value.starts_with('1') { format!("run {value}") } else { format!("run until next {value} within 30s") }
 }
 
 /// The virtual time and the step.
@@ -173,6 +178,19 @@ pub(crate) fn help(scene: &Scene) -> Vec<Shape> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_choice_of_the_menu_is_a_line() {
+        let words = sim::script::Happening::ALL.map(sim::script::Happening::word);
+        for (value, _) in UNTIL {
+            assert!(words.contains(&value) || value.starts_with('1'), "{value}");
+            sim::script::Scenario::parse(&until(value)).unwrap();
+        }
+        assert!(
+            words.iter().all(|word| UNTIL.iter().any(|it| it.0 == *word)),
+            "whatever can be waited for can be chosen"
+        );
+    }
 
     #[test]
     fn speeds_are_fractions_below_one() {

@@ -1,5 +1,7 @@
 //! What a person does: a line now, or once the time has passed that is waited for; and what is left on the page of it.
 
+use leptos::prelude::*;
+
 use super::motion::Motion;
 use super::state::Room;
 use super::terminal;
@@ -85,8 +87,12 @@ impl Room {
         let answer = if refused.is_empty() { said.join("; ") } else { refused.join("; ") };
         refused.into_iter().for_each(|it| inner.scene.borrow_mut().refuse(it));
         said.into_iter().for_each(|it| inner.scene.borrow_mut().answer(it));
-        self.look();
-        let is_still = inner.scene.borrow().is_still();
+        let (is_still, seen_us) = self.with(|it| (it.is_still(), it.view.time_us));
+        // Of many things that are done at one moment all are looked at together, before anybody sees the page.
+        let waits = is_still && seen_us == inner.lanes.borrow().shown.engine.clock();
+        if !waits {
+            self.look();
+        }
         inner.scene.borrow_mut().sentence = match &done {
             Ok(()) if answer.is_empty() => {
                 deed(last) + if is_still { " The clock stands still: press Play." } else { "" }
@@ -94,7 +100,11 @@ impl Room {
             Ok(()) => answer,
             Err(error) => error.clone(),
         };
-        self.show();
+        if !waits {
+            self.show();
+        } else if !inner.is_late.replace(true) {
+            queue_microtask(move || self.catch_up());
+        }
         self.leave("");
         done.is_ok()
     }
@@ -171,6 +181,6 @@ fn deed(line: &str) -> String {
         "topic" | "alter" | "alter-broker" | "partitions" | "delete" => {
             format!("You asked the cluster: {line}. What it answers comes in a moment.")
         }
-        _ => format!("Done: {line}"),
+        _ => format!("Done: {line}."),
     }
 }

@@ -7,6 +7,9 @@ use super::{fields, grouped, groups, left, log, stage, stamp, story};
 use crate::draw::{Shape, classed, glyph, shape};
 use crate::view::{Broker, CLOSED, Client, Group, Message, Partition, Record, Replica, Role, Timer, Verdict};
 
+/// Messages on their way that are listed at once.
+const LISTED: usize = 12;
+
 /// A line of a table: what, how much.
 type Fact = (&'static str, String);
 
@@ -212,21 +215,48 @@ fn title(message: &Message) -> String {
 fn now(scene: &Scene) -> Vec<Shape> {
     let ask = "Select a record, a message, a client or the broker: what it is and why it is there.";
     let mut shapes = vec![shape("h2").say("Inspector"), classed("p", "plain").say(ask)];
-    if scene.is_still() && !scene.view.messages.is_empty() {
-        let lines = scene.view.messages.iter().take(12).map(|it| {
-            let when =
-                if it.stalled { "held up".to_owned() } else { left(it.arrives_us.saturating_sub(scene.view.time_us)) };
-            shape("li").named(&it.id).with([
-                classed("button", "line").set("data-do", format!("message:{}", it.id)).say(format!(
-                    "{}, {} → {}",
-                    title(it),
-                    it.from,
-                    it.to
-                )),
-                shape("em").say(when),
-            ])
-        });
-        shapes.push(classed("ul", "now").set("aria-label", "On their way").with_all(lines.collect()));
+    let all = &scene.view.messages;
+    if !scene.is_still() || all.is_empty() {
+        return shapes;
+    }
+    if all.len() > LISTED {
+        shapes.push(
+            classed("input", "sought")
+                .set("id", "sought")
+                .set("aria-label", "Find messages: who, or which API")
+                .set("placeholder", "who, or which API")
+                .set(".value", scene.sought.clone()),
+        );
+    }
+    let words = |it: &Message| format!("{}, {} → {}", title(it), it.from, it.to);
+    let wanted = scene.sought.to_lowercase();
+    let is_wanted = |it: &&Message| wanted.split_whitespace().all(|word| words(it).to_lowercase().contains(word));
+    let found: Vec<&Message> = all.iter().filter(is_wanted).collect();
+    let page = scene.page.min(found.len().saturating_sub(1) / LISTED);
+    let lines = found.iter().skip(page * LISTED).take(LISTED).map(|it| {
+        let when =
+            if it.stalled { "held up".to_owned() } else { left(it.arrives_us.saturating_sub(scene.view.time_us)) };
+        shape("li").named(&it.id).with([
+            classed("button", "line").set("data-do", format!("message:{}", it.id)).say(words(it)),
+            shape("em").say(when),
+        ])
+    });
+    shapes.push(classed("ul", "now").set("aria-label", "On their way").with_all(lines.collect()));
+    if all.len() > LISTED {
+        let turn = |words: &'static str, label: &'static str, to: Option<usize>| {
+            classed("button", "deed")
+                .set("aria-label", label)
+                .set("data-do", format!("page:{}", to.unwrap_or_default()))
+                .when(to.is_none(), "disabled", "")
+                .say(words)
+        };
+        let (first, last) = (page * LISTED, found.len().min((page + 1) * LISTED));
+        let about = format!("{}–{last} of {}", last.min(first + 1), found.len());
+        shapes.push(classed("p", "deeds").with([
+            turn("‹", "Those before", page.checked_sub(1)),
+            turn("›", "Those after", (last < found.len()).then_some(page + 1)),
+            classed("small", "of").set("role", "status").say(about),
+        ]));
     }
     shapes
 }
@@ -364,6 +394,35 @@ fn group_facts(it: &Group) -> Vec<Fact> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of more messages than can be drawn each can be come to: page by page, or by whom and what it is.
+    #[test]
+    fn every_message_on_its_way_is_listed() {
+        let mut scene = Scene::new(1);
+        let message = |number: usize| Message {
+            id: number.to_string(),
+            from: format!("p{}", number % 9),
+            to: "b1".to_owned(),
+            what: if number == 200 { "Metadata" } else { "Produce" },
+            ..Message::default()
+        };
+        scene.view.messages = (0..217).map(message).collect();
+        let listed = |scene: &Scene| -> Vec<String> {
+            let shapes = draw(scene);
+            let list = shapes.iter().find(|it| it.attribute("class") == "now").unwrap();
+            list.children.iter().map(|it| it.children[0].attribute("data-do").to_owned()).collect()
+        };
+        let mut seen = Vec::new();
+        for page in 0..217_usize.div_ceil(LISTED) {
+            scene.page = page;
+            seen.extend(listed(&scene));
+        }
+        assert_eq!(seen, (0..217).map(|it| format!("message:{it}")).collect::<Vec<_>>());
+        (scene.page, scene.sought) = (900, "p2 meta".to_owned());
+        assert_eq!(listed(&scene), ["message:200"], "a page that is gone is the last there is");
+        scene.sought = "nobody".to_owned();
+        assert!(listed(&scene).is_empty());
+    }
 
     #[test]
     fn what_is_not_there_is_said_and_not_shown() {

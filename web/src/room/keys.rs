@@ -9,7 +9,7 @@ use wasm_bindgen::JsCast;
 use super::inspector::Level;
 use super::scene::Selection;
 use super::state::Room;
-use super::{bar, fields, lesson, log, rescue, rooms, spacetime, story, terminal};
+use super::{bar, faults, fields, lesson, log, rescue, rooms, spacetime, story, terminal};
 use crate::view::Partition;
 
 /// Listens to the whole page.
@@ -126,7 +126,7 @@ pub(crate) fn do_(room: Room, deed: &str) {
         "entry" => drop(what.parse().map(|offset| entry(room, offset))),
         "level" => drop(Level::ALL.into_iter().find(|it| it.word() == what).map(|it| room.come_closer(it))),
         "field" => room.choose_field(fields::place(what)),
-        "part" => room.part(),
+        "part" => room.part(what.parse().ok()),
         "quorum" => room.change(|scene| scene.quorum.scroll(if what == "1" { 1 } else { -1 })),
         "spacetime" => spacetime::turn(room, what),
         "flight" => drop(what.parse().map(|it| spacetime::fly(room, it))),
@@ -145,8 +145,14 @@ pub(crate) fn do_(room: Room, deed: &str) {
             room.act(line);
         }),
         "choose" => room.change(|scene| scene.chosen = what.to_owned()),
-        "target" => room.change(|scene| scene.target = what.to_owned()),
-        "other" => room.change(|scene| scene.other = what.to_owned()),
+        "target" => room.change(|scene| {
+            scene.target = what.to_owned();
+            scene.ends[0].clear();
+        }),
+        "from" => room.change(|scene| faults::choose(&mut scene.ends[0], what)),
+        "other" => room.change(|scene| faults::choose(&mut scene.ends[1], what)),
+        "more" => room.change(|scene| scene.more = !scene.more),
+        "page" => room.change(|scene| scene.page = what.parse().unwrap_or(0)),
         "newcomer" => room.add_member(what),
         "lane" => drop(what.parse().map(|it| room.look_at_lane(it))),
         "branch" => drop(what.parse().map(|it| room.switch(it))),
@@ -180,7 +186,10 @@ fn entry(room: Room, offset: i64) {
 /// Looks at a process; a node is also the one that is to be broken.
 fn process(room: Room, name: &str) {
     if room.with(|it| it.view.brokers.iter().any(|it| it.name == name)) {
-        room.change(|scene| scene.target = name.to_owned());
+        room.change(|scene| {
+            scene.target = name.to_owned();
+            scene.ends[0].clear();
+        });
     }
     room.select(Selection::Process(name.to_owned()));
 }
@@ -198,6 +207,7 @@ fn typed(room: Room, event: &Event) {
     let value = value_of(&id);
     match &*id {
         "key" => room.change(|scene| scene.key = value),
+        "sought" => room.change(|scene| (scene.sought, scene.page) = (value, 0)),
         // JavaScript reads its own numbers, so that the engine need not hold the tables for it.
         "speed" => {
             let speed = Number::parse_float(&value);
@@ -217,13 +227,17 @@ fn chosen(room: Room, event: &Event) {
     let value = value_of(&id);
     match &*id {
         "until" => {
-            if let Some(motion) = bar::until(&value) {
-                room.go(motion);
+            if !value.is_empty() {
+                room.act(&bar::until(&value));
             }
             // The menu is a verb: the same choice can be made again.
             set_value(&id, "");
         }
-        "rate" => story::set_rate(room, &value),
+        "rate" => {
+            story::set_rate(room, &value);
+            // It shows what is sent.
+            set_value(&id, "");
+        }
         "branch" => room.rename(&value),
         "rooms" => rooms::choose(room, &value),
         _ => {}

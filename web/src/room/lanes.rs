@@ -42,7 +42,7 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     }
     let lanes = scene.lanes.iter().map(|it| lane(it, it.number == scene.lane, (!is_bet).then_some(most)));
     shapes.push(classed("div", "rows").with_all(lanes.collect()));
-    shapes.push(super::apart::draw(scene, "Where do the lanes first differ?"));
+    shapes.push(super::apart::draw(scene));
     vec![classed("section", "group").set("aria-label", "Lanes").with_all(shapes)]
 }
 

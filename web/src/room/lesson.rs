@@ -60,6 +60,8 @@ pub(crate) struct Lesson {
     begin: Option<Mark>,
     /// It is told of several lanes, each with events of its own.
     has_lanes: bool,
+    /// How many actions its run has, as it is told.
+    actions: usize,
     /// What the reader bet on, by chapter.
     bets: Vec<Option<usize>>,
     pub(crate) mode: Mode,
@@ -68,14 +70,19 @@ pub(crate) struct Lesson {
 impl Lesson {
     /// What a room tells and asks; nothing if it is no scenario.
     pub(crate) fn of(choice: &Choice, engine: &Engine) -> Option<Lesson> {
+        Lesson::new(choice.id, !choice.lanes.is_empty(), engine)
+    }
+
+    /// The same of a scenario by any name, or of none: then it is nobody's next lesson.
+    pub(crate) fn new(id: &'static str, has_lanes: bool, engine: &Engine) -> Option<Lesson> {
         let story = engine.story().clone();
         if story.question.is_empty() {
             return None;
         }
         let moments: Vec<Mark> = story.chapters.iter().map(|it| engine.moment(it.line)).collect();
         let bets = vec![None; moments.len()];
-        let (begin, has_lanes) = (engine.first_topic(), !choice.lanes.is_empty());
-        Some(Lesson { id: choice.id, story, moments, begin, has_lanes, bets, mode: Mode::Told })
+        let (begin, actions) = (engine.first_topic(), engine.history().actions().len());
+        Some(Lesson { id, story, moments, begin, has_lanes, actions, bets, mode: Mode::Told })
     }
 
     /// Where somebody begins who goes through it.
@@ -138,6 +145,12 @@ impl Lesson {
     /// The solution is being shown, and has done it.
     pub(crate) fn is_just_solved(&self) -> bool {
         matches!(&self.mode, Mode::Puzzle(it) if it.is_shown && it.is_solved)
+    }
+
+    /// True of a lane's first branch that has not gone beyond what is told: who knows the lesson finds the moment in it again.
+    pub(crate) fn is_told_by(&self, lane: usize, engine: &Engine) -> bool {
+        let is_of_lesson = self.mode == Mode::Told || (lane == 0 && self.is_calm());
+        is_of_lesson && !self.id.is_empty() && engine.history().done().len() <= self.actions
     }
 
     /// The puzzle is solved.

@@ -79,11 +79,12 @@ impl Room {
         self.change(|scene| scene.why = why);
     }
 
-    /// Finds where the run that is looked at parts from the one beside it: from another lane, or from the branch that it left.
-    pub(crate) fn part(self) {
+    /// Finds where the run that is looked at parts from the one beside it: from another lane, from a branch by its number, or from
+    /// the one that it left.
+    pub(crate) fn part(self, from: Option<usize>) {
         self.stop();
         let inner = self.inner();
-        let found = Apart::find(&inner.lanes.borrow(), &inner.scene.borrow());
+        let found = Apart::find(&inner.lanes.borrow(), &inner.scene.borrow(), from);
         self.change(|scene| scene.apart = found);
     }
 

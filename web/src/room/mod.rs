@@ -77,8 +77,8 @@ pub(crate) fn open(place: leptos::web_sys::HtmlElement, painter: Function) -> Re
     // The room stays as long as the page.
     std::mem::forget(owner);
     room.show_in(Drawings::new(painter)?);
-    // As the scenario's producers do.
-    keys::set_value("rate", "30 records/s");
+    // What is sent, not what could be.
+    keys::set_value("rate", "");
     keys::listen(room);
     keys::set_value("rooms", choice.id);
     room.begin(is_first);

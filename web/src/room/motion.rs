@@ -144,9 +144,7 @@ impl Room {
         match found {
             Some(sentence) => {
                 self.stand();
-                if matches!(motion, Motion::Until(until) if until.is_of_line()) {
-                    self.leave("");
-                }
+                self.leave("");
                 self.say(sentence);
                 self.carry_out_later();
             }

@@ -189,6 +189,7 @@ impl Room {
         lines.iter().for_each(|line| {
             self.act(line);
         });
+        self.catch_up();
         if self.with(Scene::is_still) && !self.with(|it| it.lesson.as_ref().is_some_and(Lesson::is_solved)) {
             self.tour(self.with(|it| it.view.time_us) + SOLVED_WITHIN_US, None);
         }

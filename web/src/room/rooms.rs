@@ -82,7 +82,8 @@ fn words(title: &str, is_done: bool) -> String {
 /// A lesson was gone through: the menu says so, and the browser remembers it.
 pub(crate) fn note_done(id: &str) {
     let mut progress = Progress::load();
-    if progress.done.iter().any(|it| it == id) {
+    // A lesson of a file has no name.
+    if id.is_empty() || progress.done.iter().any(|it| it == id) {
         return;
     }
     progress.done.push(id.to_owned());

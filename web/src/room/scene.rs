@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use ordered::Map;
+use sim::script::quote::Duration;
 use sim::zookeeper::Model;
 
 use super::inspector::Level;
 use super::lesson::{Lesson, Mode};
 use super::motion::Motion;
-use super::{
-    apart, drawings, faults, fields, files, lanes, ledger, log, quorum, rescue, said, spacetime, stage, zookeeper,
-};
+use super::{apart, drawings, fields, files, lanes, ledger, log, quorum, rescue, said, spacetime, stage, zookeeper};
 use crate::bytes::Sheet;
+use crate::draw;
 use crate::engine::{Engine, Kind};
-use crate::view::{Broker, Client, Message, Partition, Record, Replica, Role, View};
+use crate::view::{Client, Message, Partition, Record, Replica, Role, State, View};
 use crate::why::Cause;
 
 /// Logs in sight at most.
@@ -113,6 +113,8 @@ pub(crate) struct Chrome {
     pub(crate) playing: bool,
     pub(crate) speed: f64,
     pub(crate) producers: Vec<String>,
+    /// How many records producers send by themselves.
+    pub(crate) sends: String,
 }
 
 /// The room at a moment.
@@ -161,9 +163,14 @@ pub(crate) struct Scene {
     pub(crate) key: String,
     /// The partition whose copies are in sight; the first unless somebody chose.
     pub(crate) chosen: String,
-    /// The node that is to be broken, and the other end of the way that is to be.
+    /// The process that is to be broken, and both ends of the ways that are to be, as far as somebody chose them.
     pub(crate) target: String,
-    pub(crate) other: String,
+    pub(crate) ends: [Vec<String>; 2],
+    /// All that can be broken is in sight, not only what often breaks.
+    pub(crate) more: bool,
+    /// Of the messages on their way, those with these words are listed, from this page on.
+    pub(crate) sought: String,
+    pub(crate) page: usize,
     /// The room, as the page's address names it.
     pub(crate) room: &'static str,
     /// What the room tells, if it is a scenario.
@@ -220,7 +227,10 @@ impl Scene {
             key: "eva".to_owned(),
             chosen: String::new(),
             target: String::new(),
-            other: String::new(),
+            ends: Default::default(),
+            more: false,
+            sought: String::new(),
+            page: 0,
             room: "",
             lesson: None,
             quorum: quorum::Sight::default(),
@@ -329,7 +339,7 @@ impl Scene {
 
     /// What the bar, the forms and the buttons show.
     pub(crate) fn chrome(&self) -> Chrome {
-        Chrome { playing: !self.is_still(), speed: self.speed, producers: self.producers() }
+        Chrome { playing: !self.is_still(), speed: self.speed, producers: self.producers(), sends: self.sends() }
     }
 
     /// Brings a row's records up to date.
@@ -369,8 +379,8 @@ impl Scene {
             let first = self.view.partitions.iter().find(|it| !stage::is_internal(it)).or(self.view.partitions.first());
             self.chosen = first.map_or(String::new(), |it| it.name.clone());
         }
-        if self.target().is_none_or(|it| it.name != self.target) {
-            self.target = self.target().map_or(String::new(), |it| it.name.clone());
+        if self.target().is_none_or(|it| it.0 != self.target) {
+            self.target = self.target().map_or(String::new(), |it| it.0.to_owned());
         }
     }
 
@@ -406,27 +416,32 @@ impl Scene {
         Some((partition, partition.replicas.iter().find(|it| it.broker == broker)?))
     }
 
-    /// The node that is to be broken.
-    pub(crate) fn target(&self) -> Option<&Broker> {
-        let brokers = &self.view.brokers;
-        brokers.iter().find(|it| it.name == self.target).or(brokers.first())
+    /// Everybody: nodes first, then clients.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = (&str, State)> {
+        let nodes = self.view.brokers.iter().map(|it| (&*it.name, it.state));
+        nodes.chain(self.view.clients.iter().map(|it| (&*it.name, it.state)))
     }
 
-    /// Everybody else.
-    pub(crate) fn others(&self, name: &str) -> Vec<String> {
-        let nodes = self.view.brokers.iter().map(|it| it.name.clone());
-        nodes.chain(self.view.clients.iter().map(|it| it.name.clone())).filter(|it| it != name).collect()
+    /// The process that is to be broken.
+    pub(crate) fn target(&self) -> Option<(&str, State)> {
+        self.processes().find(|it| it.0 == self.target).or_else(|| self.processes().next())
     }
 
-    /// The other end of the way that is to be broken: one, or all.
-    pub(crate) fn other(&self, name: &str) -> String {
-        let others = self.others(name);
-        let chosen = others.iter().find(|it| **it == self.other);
-        if self.other == faults::ALL {
-            self.other.clone()
-        } else {
-            chosen.or(others.first()).cloned().unwrap_or_default()
-        }
+    /// The topic of what is sent by hand: that of the chosen partition, or the first that is not Kafka's own.
+    pub(crate) fn topic(&self) -> String {
+        let is_own = |it: &&Partition| !stage::is_internal(it);
+        let first = || self.view.partitions.iter().find(is_own);
+        let found = self.chosen_partition().filter(is_own).or_else(first);
+        found.map_or_else(|| "orders".to_owned(), |it| it.topic.clone())
+    }
+
+    /// How many records all producers that run send by themselves.
+    pub(crate) fn sends(&self) -> String {
+        let running = self.view.clients.iter().filter(|it| it.state == State::Up);
+        let every = |load: &str| Duration::parse(load.split("every=").nth(1)?.split(' ').next()?);
+        let loads = running.filter_map(|it| every(it.load.as_ref()?));
+        let rate: f64 = loads.map(|it| 1e6 / it.0.max(1) as f64).sum();
+        if rate > 0.0 { format!("{} records/s", draw::tenths(rate)) } else { "nothing".to_owned() }
     }
 
     /// A partition by name.

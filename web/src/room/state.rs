@@ -1,6 +1,6 @@
 //! The room: its runs, what is shown of them, and the ways from one moment, branch, lane or room to another.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use leptos::prelude::*;
@@ -21,8 +21,12 @@ use crate::lanes::{Lane, Lanes};
 /// Between two sentences while the room plays, in ms: a person has to read them.
 const SENTENCE_MS: f64 = 1_400.0;
 
-/// With which of what is looked at a link names the lesson that its run is told in.
+/// With which of what is looked at a link names the lesson that its run is told in, and its lane; and the name of a branch.
 const LESSON: &str = "lesson:";
+const LANE: &str = "lane:";
+const NAME: &str = "name:";
+/// As long a name a link may give to a branch.
+const LONGEST: usize = 24;
 
 /// The room. Cheap to copy: all of it is handles.
 #[derive(Clone, Copy)]
@@ -37,6 +41,10 @@ pub(super) struct Inner {
     pub(super) scene: RefCell<Scene>,
     pub(super) drawings: RefCell<Option<Drawings>>,
     pub(super) pace: RefCell<Pace>,
+    /// Something was done at the moment in sight, and is not looked at yet.
+    pub(super) is_late: Cell<bool>,
+    /// The run that somebody left for one of a file, with all of its branches.
+    before: RefCell<Option<(Lanes, Scene)>>,
 }
 
 /// The page's clock at the last frame and at the last sentence, and what the bar and the forms showed then.
@@ -71,6 +79,8 @@ impl Room {
             scene: RefCell::new(scene),
             drawings: RefCell::new(None),
             pace: RefCell::new(Pace::default()),
+            is_late: Cell::new(false),
+            before: RefCell::new(None),
         };
         let room = Room { inner: StoredValue::new_local(Rc::new(inner)), changes: RwSignal::new(0) };
         room.draw();
@@ -160,17 +170,51 @@ impl Room {
             Ok(engines) => {
                 let lesson = Lesson::of(choice, &engines[0].1);
                 self.settle_in(choice.id, lesson, engines);
-                match self.with(|it| it.lesson.as_ref().and_then(|it| Some((it.clone(), it.begin()?)))) {
-                    Some((lesson, moment)) => self.travel(|lanes| lesson.stand(&mut lanes.shown.engine, moment)),
-                    None => self.travel(|_| ()),
-                }
+                self.to_begin();
             }
             // A room of ours always plays; if it does not, that is said and nothing is lost.
             Err(error) => self.say(error),
         }
     }
 
-    fn settle_in(self, id: &'static str, lesson: Option<Lesson>, engines: Vec<(&'static str, Engine)>) {
+    /// To where the story begins, if there is one.
+    fn to_begin(self) {
+        match self.with(|it| it.lesson.as_ref().and_then(|it| Some((it.clone(), it.begin()?)))) {
+            Some((lesson, moment)) => self.travel(|lanes| lesson.stand(&mut lanes.shown.engine, moment)),
+            None => self.travel(|_| ()),
+        }
+    }
+
+    /// Into the run of somebody's file, with its story if it tells one. The run before is kept as it is.
+    pub(crate) fn enter_file(self, engine: Engine) {
+        self.stop();
+        let lesson = Lesson::new("", false, &engine);
+        let before = self.settle_in("", lesson, vec![("", engine)]);
+        self.inner().before.replace(Some(before));
+        keys::set_value("rooms", "");
+        self.to_begin();
+    }
+
+    /// To the run that was left for one of a file, or back to that.
+    pub(crate) fn other_run(self) {
+        self.stop();
+        let inner = self.inner();
+        let Some((lanes, scene)) = inner.before.take() else { return };
+        let left = (inner.lanes.replace(lanes), inner.scene.replace(scene));
+        inner.before.replace(Some(left));
+        keys::set_value("rooms", self.with(|it| it.room));
+        self.leave("");
+        self.calm();
+        self.measure();
+    }
+
+    /// Shows these runs: gives back those that were shown.
+    fn settle_in(
+        self,
+        id: &'static str,
+        lesson: Option<Lesson>,
+        engines: Vec<(&'static str, Engine)>,
+    ) -> (Lanes, Scene) {
         let inner = self.inner();
         let lanes = Lanes::new(engines);
         let mut scene = Scene::new(lanes.shown.engine.seed());
@@ -181,10 +225,10 @@ impl Room {
             scene.said = std::mem::take(&mut old.said);
         }
         (scene.room, scene.lesson) = (id, lesson);
-        inner.lanes.replace(lanes);
-        inner.scene.replace(scene);
+        let left = (inner.lanes.replace(lanes), inner.scene.replace(scene));
         self.leave("");
         self.calm();
+        left
     }
 
     /// Looks at the run.
@@ -192,13 +236,31 @@ impl Room {
         look(&self.inner().lanes.borrow().shown.engine)
     }
 
-    /// What is looked at, for whoever opens a link: it is looked at there too.
+    /// What is looked at, for whoever opens a link: it is looked at there too. And what a link leaves out, as three numbers: other
+    /// lanes, other branches, and the story (0 or 1).
     pub(crate) fn looks(self) -> Vec<String> {
+        let inner = self.inner();
+        let lanes = inner.lanes.borrow();
+        let shown = &lanes.shown;
+        let (branch, branches) = shown.engine.branches();
         self.with(|it| {
-            // The story stays with its run, as long as nobody left it.
-            let lesson = it.lesson.as_ref().filter(|lesson| lesson.is_calm() && it.view.branch == 0);
-            let lesson = lesson.map(|lesson| format!("{LESSON}{}", lesson.id));
-            [format!("choose:{}", it.chosen)].into_iter().chain(it.selection.deed()).chain(lesson).collect()
+            let mut looks = vec![format!("choose:{}", it.chosen)];
+            looks.extend(it.selection.deed());
+            // The story stays with its run, as long as nobody left it, and its lanes with it.
+            let told = it.lesson.as_ref().filter(|it| branch == 0 && it.is_told_by(shown.number, &shown.engine));
+            if let Some(lesson) = told {
+                looks.push(format!("{LESSON}{}", lesson.id));
+                looks.push(format!("{LANE}{}", shown.number));
+            } else if let Some(name) = branches.get(branch).map(|it| it.name).filter(|it| *it != "main") {
+                looks.push(format!("{NAME}{name}"));
+            }
+            let is_whole = told.is_some_and(|it| it.mode == Mode::Told);
+            let lanes = if is_whole { 0 } else { lanes.all().count() - 1 };
+            let story = it.lesson.is_some() && told.is_none();
+            if lanes + branches.len() > 1 || story {
+                looks.push(format!("left:{lanes}:{}:{}", branches.len() - 1, u8::from(story)));
+            }
+            looks
         })
     }
 
@@ -206,19 +268,30 @@ impl Room {
     /// done in this one is gone. True if it is a lesson.
     pub(crate) fn enter_run(self, engine: Engine, looks: &[String]) -> bool {
         self.stop();
-        let named = looks.iter().find_map(|it| rooms::find(it.strip_prefix(LESSON)?)).filter(|it| it.lanes.is_empty());
-        let told = named.and_then(|it| Some((it, it.engines().ok()?.remove(0).1)));
-        let told = told.and_then(|(choice, mut told)| told.stand_as(&engine).then_some((choice, told)));
-        let lesson = told.and_then(|(choice, told)| Some((choice.id, Lesson::of(choice, &told)?, told)));
-        let is_lesson = lesson.is_some();
-        match lesson {
-            Some((id, lesson, told)) => {
+        let look = |word: &str| looks.iter().find_map(|it| it.strip_prefix(word));
+        let lane = look(LANE).and_then(|it| it.parse().ok()).unwrap_or(0);
+        let told = look(LESSON).and_then(rooms::find).and_then(|it| Some((it, it.engines().ok()?)));
+        let told = told.and_then(|(choice, mut all)| {
+            let is_told = all.get_mut(lane)?.1.stand_as(&engine);
+            is_told.then_some(())?;
+            Some((choice.id, Lesson::of(choice, &all[0].1)?, all))
+        });
+        let is_lesson = told.is_some();
+        match told {
+            Some((id, lesson, all)) => {
                 keys::set_value("rooms", id);
-                self.settle_in(id, Some(lesson), vec![("", told)]);
+                self.settle_in(id, Some(lesson), all);
+                self.travel(|lanes| lanes.show(lane));
             }
-            None => self.settle_in("", None, vec![("", engine)]),
+            None => {
+                self.settle_in("", None, vec![("", engine)]);
+                self.travel(|lanes| {
+                    if let Some(name) = look(NAME) {
+                        lanes.shown.engine.rename(&name.chars().take(LONGEST).collect::<String>());
+                    }
+                });
+            }
         }
-        self.travel(|_| ());
         looks.iter().for_each(|it| keys::look(self, it));
         is_lesson
     }
@@ -258,8 +331,16 @@ impl Room {
         self.look_at(true);
     }
 
+    /// Looks at what was done and is not looked at yet.
+    pub(crate) fn catch_up(self) {
+        if self.inner().is_late.get() {
+            self.draw();
+        }
+    }
+
     fn look_at(self, whole: bool) {
         let inner = self.inner();
+        let is_late = inner.is_late.replace(false);
         let (mut scene, mut lanes) = (inner.scene.borrow_mut(), inner.lanes.borrow_mut());
         let turn = inner.drawings.borrow().as_ref().map_or(u32::MAX, |it| it.turn(&scene));
         let moved = scene.look(&mut lanes.shown.engine, turn, whole);
@@ -277,7 +358,8 @@ impl Room {
         }
         let now = now_ms();
         if scene.is_still() {
-            if moved || scene.sentence.is_empty() {
+            // What was said of what was done stays.
+            if (moved && !is_late) || scene.sentence.is_empty() {
                 scene.sentence = scene.view.sentence.clone();
             }
         } else if lanes.later().is_none()

@@ -9,7 +9,7 @@ use super::bar::option;
 use super::keys::value_of;
 use super::scene::Scene;
 use super::state::Room;
-use super::{glyph, grouped, lesson, stamp};
+use super::{glyph, grouped, lesson, live, stamp};
 use crate::draw::{Shape, classed, shape, text};
 use crate::view::State;
 use crate::why::{Cause, End};
@@ -49,7 +49,7 @@ pub(crate) fn story(room: Room) -> AnyView {
                     <div class="act"><button id="drop" title="Key: l" on:click=move |_| lose_answer(room)>{glyph("#g-drop")}"Lose an answer"</button>
                         <label class="of"><span class="sr">"the next Produce to "</span><select id="victim">{producers(room)}</select></label>
                     </div>
-                    <label class="act rate">{glyph("#g-rate")}"Producers send"<select id="rate" aria-label="Producers send">{rates}</select></label>
+                    <label class="act rate">{glyph("#g-rate")}"Producers send"<select id="rate" aria-label="Producers send">{rates}<option value="" hidden>{live(room, Scene::sends)}</option></select></label>
                 </div>
             </div>
             <p class="plain" id="status">
@@ -70,7 +70,7 @@ fn producers(room: Room) -> AnyView {
 /// Sends the record that is in the form.
 fn send(room: Room) {
     let (key, value, from) = (value_of("key"), value_of("value"), value_of("producer"));
-    let mut line = format!("produce {from} orders");
+    let mut line = format!("produce {from} {}", room.with(Scene::topic));
     if !key.is_empty() {
         line.push_str(&format!(" key={}", Quoted(key.as_bytes())));
     }
@@ -86,19 +86,20 @@ pub(crate) fn lose_answer(room: Room) {
 /// Lets every producer send so many records.
 pub(crate) fn set_rate(room: Room, words: &str) {
     let Some((_, every)) = RATES.into_iter().find(|(it, _)| *it == words) else { return };
-    for (index, name) in room.with(Scene::producers).iter().enumerate() {
+    let (producers, topic) = room.with(|it| (it.producers(), it.topic()));
+    for (index, name) in producers.iter().enumerate() {
         // As in the scenario: the last producer's records have no keys.
         let keys = [5, 7, 0][index.min(2)];
         match every {
             0 => room.act(&format!("unload {name}")),
-            _ => room.act(&format!("load {name} orders every={every}us keys={keys} size=0")),
+            _ => room.act(&format!("load {name} {topic} every={every}us keys={keys} size=0")),
         };
     }
 }
 
 /// Kills the chosen node, or starts it if it does not run.
 pub(crate) fn kill_or_start(room: Room) {
-    let Some((name, state)) = room.with(|it| it.target().map(|it| (it.name.clone(), it.state))) else { return };
+    let Some((name, state)) = room.with(|it| it.target().map(|it| (it.0.to_owned(), it.1))) else { return };
     match state {
         State::Down | State::Dark => room.act(&format!("start {name}")),
         State::Up | State::Starting | State::Stopping | State::Paused => room.act(&format!("kill {name}")),
@@ -145,14 +146,15 @@ pub(crate) fn link(cause: &Cause) -> Shape {
 
 /// Where the key of the form leads.
 pub(crate) fn placement(scene: &Scene) -> Vec<Shape> {
-    let partitions = scene.partitions_of("orders").len() as i32;
+    let topic = scene.topic();
+    let partitions = scene.partitions_of(&topic).len() as i32;
     let key = &scene.key;
     if partitions == 0 {
         return vec![text("There is no topic yet, so there is no partition to choose.")];
     }
     if key.is_empty() {
         return vec![
-            text("Without a key the producer sticks to one partition until it has sent it "),
+            text(format!("Without a key the producer sticks to one partition of {topic} until it has sent it ")),
             shape("code").say("batch.size"),
             text(" bytes (KIP-794)."),
         ];
@@ -165,7 +167,7 @@ pub(crate) fn placement(scene: &Scene) -> Vec<Shape> {
         shape("code")
             .say(format!("mod {partitions} = "))
             .with([shape("b").set("id", "taken").say(partition.to_string())]),
-        shape("span").say(format!("so orders-{partition}")),
+        shape("span").say(format!("so {topic}-{partition}")),
     ]
 }
 

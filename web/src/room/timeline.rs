@@ -85,8 +85,9 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
         classed("div", "lane").with([ticks, seek]),
         classed("div", "legend").with(legend),
     ];
-    if view.branches.get(view.branch).is_some_and(|it| it.forked_at.is_some()) && scene.lanes.is_empty() {
-        shapes.push(apart::draw(scene, "Where does this branch part from the one that it left?"));
+    if view.branches.len() > 1 && scene.lanes.is_empty() {
+        shapes.push(apart::branches(scene));
+        shapes.extend(apart::found(scene));
     }
     shapes
 }
