@@ -144,9 +144,9 @@ impl Metadata {
         self.told_all
     }
 
-    /// An answer has come so lately that nobody is asked yet.
+    /// An answer that lacks nothing has come so lately that nobody is asked yet.
     pub(crate) fn is_fresh(&self, now: Now) -> bool {
-        !self.in_flight && self.retry_at > now.mono
+        !self.in_flight && !self.requested && self.retry_at > now.mono
     }
 
     /// Something here proved wrong, or is missing.

@@ -130,6 +130,8 @@ fn a_topic_that_is_gone_is_not_asked_for_again_and_again() {
     stage.given(&[("t", 0), ("t2", 0)]);
     stage.topics.remove("t2");
     stage.age();
+    // What it reads is not there: it asks once more, and joins when that is answered.
+    stage.advance(200);
     assert_eq!(stage.follow(2), ["t"]);
     stage.given(&[("t", 0)]);
     let asked = stage.metadata_requests;
@@ -152,6 +154,30 @@ fn before_it_joins_again_it_looks_which_topics_there_are() {
     assert_eq!(stage.follow(2), ["t", "t2", "t3"]);
     stage.given(&[("t", 0)]);
     assert_eq!((stage.state(), stage.joins()), (MemberState::Member, 0));
+}
+
+/// A question without a good answer is no look.
+#[test]
+fn before_it_joins_again_it_waits_for_a_question_that_is_to_be_asked_again() {
+    let lost: fn(&mut Stage) = |stage| stage.loses_metadata = true;
+    let without_brokers: fn(&mut Stage) = |stage| stage.metadata_error = ErrorCode::UnknownServerError;
+    for goes_wrong in [lost, without_brokers] {
+        let mut stage = Stage::by_pattern(&[]);
+        stage.follow(1);
+        stage.given(&[("t", 0)]);
+        stage.advance(MAX_AGE_MS - 1);
+        stage.create("t3");
+        stage.answer_until(ApiKey::Heartbeat);
+        let told = stage.client.view().metadata_at;
+        goes_wrong(&mut stage);
+        stage.advance(1);
+        stage.beat(ErrorCode::RebalanceInProgress);
+        assert_eq!((stage.joins(), stage.client.view().metadata_at), (0, told));
+        stage.advance(200);
+        assert_eq!(stage.follow(2), ["t", "t2", "t3"]);
+        stage.given(&[("t", 0)]);
+        assert_eq!((stage.state(), stage.joins()), (MemberState::Member, 0));
+    }
 }
 
 #[test]

@@ -53,6 +53,8 @@ pub struct Stage {
     pub metadata_requests_for_all: usize,
     /// What the next answer about metadata says of itself.
     pub metadata_error: ErrorCode,
+    /// The next question about metadata gets no answer: its connection breaks.
+    pub loses_metadata: bool,
     /// How often a coordinator was looked up.
     pub lookups: usize,
     pub closed: Vec<ConnId>,
@@ -79,6 +81,7 @@ impl Stage {
             metadata_asked_at: 0,
             metadata_requests_for_all: 0,
             metadata_error: ErrorCode::None,
+            loses_metadata: false,
             lookups: 0,
             closed: Vec::new(),
             next_op: 0,
@@ -132,6 +135,11 @@ impl Stage {
                 });
             }
             for (conn, request) in out.send {
+                let is_metadata = matches!(request.body, RequestBody::Metadata(_));
+                if is_metadata && std::mem::take(&mut self.loses_metadata) {
+                    inputs.push_back(Input::Closed(conn));
+                    continue;
+                }
                 match self.own_answer(conn, &request) {
                     Some(body) => inputs.push_back(answered(conn, &request, body)),
                     None => self.requests.push_back((conn, request)),
