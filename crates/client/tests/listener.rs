@@ -93,6 +93,47 @@ fn a_cooperative_member_has_what_moves_until_the_application_is_done() {
     stage.take_join();
 }
 
+/// Kafka's consumer decides what goes before it calls its listener, whatever that subscribes to.
+#[test]
+fn what_was_told_to_be_revoked_goes_though_the_application_wants_its_topic_again() {
+    let settings = [("partition.assignment.strategy", "cooperative-sticky"), BY_HAND];
+    let (mut stage, _) = Stage::member(&settings);
+    stage.listen();
+    stage.join(1, "cooperative-sticky", &[]);
+    stage.sync(&[0, 1]);
+    let listen = stage.listen();
+    stage.committed_at(0);
+    stage.without_fetches();
+    stage.start(Operation::Subscribe(vec!["u".into()]));
+    assert_eq!(stage.heard(listen), Some(Rebalance::Revoked(partitions(&[0, 1]))));
+    stage.start(Operation::Subscribe(vec!["t".into()]));
+    assert_eq!((stage.owned(), stage.state()), (vec![0, 1], MemberState::Releasing));
+    let listen = stage.listen();
+    assert!(stage.said(&GroupEvent::Revoked { partitions: partitions(&[0, 1]) }));
+    assert_eq!(stage.owned(), [] as [i32; 0]);
+    stage.join(2, "cooperative-sticky", &[]);
+    stage.sync(&[0]);
+    assert_eq!(stage.heard(listen), Some(Rebalance::Assigned(partitions(&[0]))));
+}
+
+#[test]
+fn an_assignment_that_takes_effect_does_so_though_the_application_wants_its_topic_no_more() {
+    let settings = [("partition.assignment.strategy", "cooperative-sticky"), BY_HAND];
+    let (mut stage, listen) = Stage::about_to_rebalance(&settings, "cooperative-sticky", &[0, 1, 2]);
+    stage.join(2, "cooperative-sticky", &[]);
+    stage.sync(&[0, 1]);
+    assert_eq!(stage.heard(listen), Some(Rebalance::Revoked(partitions(&[2]))));
+    stage.start(Operation::Subscribe(vec!["u".into()]));
+    let assigned = stage.listen();
+    assert_eq!(stage.heard(assigned), Some(Rebalance::Assigned(Vec::new())));
+    assert_eq!(stage.owned(), [0, 1]);
+    let revoked = stage.listen();
+    assert_eq!(stage.heard(revoked), Some(Rebalance::Revoked(partitions(&[0, 1]))));
+    stage.listen();
+    assert_eq!(stage.owned(), [] as [i32; 0]);
+    stage.take_join();
+}
+
 #[test]
 fn kip_848_the_coordinator_hears_that_it_is_given_up_when_the_application_is_done() {
     let (mut stage, _) = Stage::member(&[("group.protocol", "consumer"), BY_HAND]);

@@ -161,10 +161,14 @@ impl Group {
         true
     }
 
-    /// What a member gives up before it joins again.
+    /// What a member gives up before it joins again. As in Kafka's consumer, that is not revised once the application was told: it
+    /// may have subscribed to a topic anew since.
     fn given(&self, consumer: &Consumer, config: &ClientConfig) -> Vec<TopicPartition> {
         let mut given = consumer.owned();
-        given.retain(|it| !is_cooperative(config) || !self.subscribed.contains(&it.topic));
+        given.retain(|it| {
+            let is_wanted = self.subscribed.contains(&it.topic) && !self.listener.was_told_revoked(it);
+            !is_cooperative(config) || !is_wanted
+        });
         given
     }
 
@@ -387,7 +391,10 @@ impl Group {
     /// The assignment takes effect: the application polls. False while it is not done with what is revoked.
     fn complete(&mut self, bytes: Bytes, consumer: &mut Consumer, context: &mut Context<'_>) -> bool {
         let refused = match assignor::read_assignment(bytes.clone()) {
-            Ok(assigned) if self.takes(&assigned) => return self.take_up(assigned, bytes, consumer, context),
+            // One that has begun to take effect does so to its end, whatever was subscribed to meanwhile.
+            Ok(assigned) if self.takes(&assigned) || self.listener.is_ahead() => {
+                return self.take_up(assigned, bytes, consumer, context);
+            }
             Ok(_) => "its assignment does not match its subscription",
             Err(error) => {
                 consumer.fail(Failure::new(Cause::Illegal, format!("an assignment cannot be read: {error}")));

@@ -66,6 +66,16 @@ impl Listener {
         }
     }
 
+    /// It takes this partition for revoked: it goes, whatever is wanted by now.
+    pub(super) fn was_told_revoked(&self, partition: &TopicPartition) -> bool {
+        self.revoked.contains(partition)
+    }
+
+    /// Something is still here that it takes for revoked.
+    pub(super) fn is_ahead(&self) -> bool {
+        !self.revoked.is_empty()
+    }
+
     /// What is given up now. Tells which of it the application does not know to be revoked.
     pub(super) fn gone(&mut self, partitions: &[TopicPartition]) -> Vec<TopicPartition> {
         let known = std::mem::take(&mut self.revoked);
@@ -95,7 +105,7 @@ impl Group {
         context: &mut Context<'_>,
     ) -> bool {
         let listener = &mut self.listener;
-        let untold: Vec<_> = partitions.iter().filter(|it| !listener.revoked.contains(it)).cloned().collect();
+        let untold: Vec<_> = partitions.iter().filter(|it| !listener.was_told_revoked(it)).cloned().collect();
         if listener.is_there() && !untold.is_empty() {
             consumer.release(&untold);
             listener.revoked.extend(untold.iter().cloned());
