@@ -1,97 +1,47 @@
 //! Consumer groups by the tools that people use: a group reads, is looked at, is moved and goes.
 
-#![allow(clippy::unwrap_used)] // what a test expects and does not find fails it
+use std::path::Path;
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use rustix::process::Signal;
 
-/// A machine that is slow and busy takes long for what is done at once elsewhere.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::running::{Place, run, until};
 
-/// A process that goes with the test.
-struct Running(Child);
+const TOOL: &str = "consumer-groups";
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended, which is as good.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// What a tool said.
-#[derive(Debug)]
-struct Said {
-    succeeded: bool,
-    out: String,
-    err: String,
-}
-
-/// A node, and the tools that talk to it.
-struct Place {
-    _node: Running,
-    address: String,
+fn start(temp: &Path) -> Place {
+    let settings = ["--set", "offsets.topic.num.partitions=1", "--set", "group.initial.rebalance.delay.ms=0"];
+    let server = ["server", "--ephemeral", "--port", "0", "--stop-at-end-of-input"];
+    Place::start(&[&server[..], &settings].concat(), temp)
 }
 
 impl Place {
-    fn start() -> Place {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vivarium"));
-        command.args(["server", "--ephemeral", "--port", "0", "--stop-at-end-of-input"]);
-        command.args(["--set", "offsets.topic.num.partitions=1", "--set", "group.initial.rebalance.delay.ms=0"]);
-        let mut node = Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
-        let mut line = String::new();
-        BufReader::new(node.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.strip_prefix("ready ").unwrap_or_else(|| panic!("{line}")).trim().to_owned();
-        Place { _node: node, address }
-    }
-
-    fn tool(&self, name: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vivarium"));
-        command.args([name, "--bootstrap-server", &self.address]).args(arguments);
-        command
-    }
-
-    fn say(&self, name: &str, arguments: &[&str]) -> Said {
-        let output = self.tool(name, arguments).stdin(Stdio::null()).output().unwrap();
-        Said {
-            succeeded: output.status.success(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
     /// What the tool under test says on stdout when all is well.
     fn groups(&self, arguments: &[&str]) -> String {
-        let said = self.say("consumer-groups", arguments);
-        assert!(said.succeeded, "{arguments:?}: {said:?}");
-        said.out
+        self.tell(TOOL, arguments, b"")
     }
 
     /// Asks until the answer is right.
-    fn until(&self, arguments: &[&str], is_right: impl Fn(&str) -> bool) -> String {
-        let begun = Instant::now();
-        loop {
+    fn groups_until(&self, arguments: &[&str], is_right: impl Fn(&str) -> bool) -> String {
+        until(|| {
             let said = self.groups(arguments);
-            if is_right(&said) {
-                return said;
-            }
-            assert!(begun.elapsed() < PATIENCE, "{arguments:?}: {said}");
-        }
+            if is_right(&said) { Ok(said) } else { Err(format!("{arguments:?}: {said}")) }
+        })
+    }
+
+    fn create(&self, topic: &str, partitions: &str) {
+        self.tell("topics", &["--create", "--topic", topic, "--partitions", partitions], b"");
     }
 
     fn produce(&self, lines: &str) {
         let arguments =
             ["--topic", "orders", "--reader-property", "parse.key=true", "--reader-property", "key.separator=:"];
-        let mut child = self.tool("console-producer", &arguments).stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success());
+        self.tell("console-producer", &arguments, lines.as_bytes());
     }
 
     /// The values that the group reads next, in order of letters.
     fn consume(&self, count: &str) -> Vec<String> {
         let arguments = ["--topic", "orders", "--group", "g", "--from-beginning", "--timeout-ms", "60000"];
-        let said = self.say("console-consumer", &[&arguments[..], &["--max-messages", count]].concat());
+        let said = self.run("console-consumer", &[&arguments[..], &["--max-messages", count]].concat(), b"");
         assert!(said.succeeded && said.err.contains(&format!("Processed a total of {count} messages")), "{said:?}");
         let mut values: Vec<String> = said.out.lines().map(str::to_owned).collect();
         values.sort();
@@ -121,8 +71,9 @@ fn rows<'a>(said: &'a str, group: &'a str) -> impl Iterator<Item = Vec<&'a str>>
 
 #[test]
 fn a_group_reads_is_moved_and_goes() {
-    let place = Place::start();
-    assert!(place.say("topics", &["--create", "--topic", "orders", "--partitions", "2"]).succeeded);
+    let temp = tempfile::tempdir().unwrap();
+    let place = start(temp.path());
+    place.create("orders", "2");
     let lines: String = (0..10).map(|it| format!("key {it}:value {it}\n")).collect();
     place.produce(&lines);
     let values: Vec<String> = (0..10).map(|it| format!("value {it}")).collect();
@@ -135,7 +86,7 @@ fn a_group_reads_is_moved_and_goes() {
     assert_eq!(rows(&place.groups(&["--list", "--state", "stable"]), "g").count(), 0);
     assert_eq!(rows(&place.groups(&["--list", "--type", "consumer"]), "g").count(), 0);
 
-    let described = place.say("consumer-groups", &["--describe", "--group", "g"]);
+    let described = place.run(TOOL, &["--describe", "--group", "g"], b"");
     assert_eq!(described.err, "\nConsumer group 'g' has no active members.\n");
     let head = "\nGROUP           TOPIC           PARTITION  CURRENT-OFFSET  LOG-END-OFFSET  LAG             CONSUMER-ID     \
                 HOST            CLIENT-ID\n";
@@ -148,7 +99,7 @@ fn a_group_reads_is_moved_and_goes() {
     place.produce("key 0:more\n");
     assert_eq!(place.lag("g"), 1);
     let state = place.groups(&["--describe", "--all-groups", "--state"]);
-    assert_eq!(rows(&state, "g").next().unwrap()[1..], [place.address.as_str(), "(1)", "-", "Empty", "0"], "{state}");
+    assert_eq!(rows(&state, "g").next().unwrap()[1..], [place.addresses.as_str(), "(1)", "-", "Empty", "0"], "{state}");
 
     moves(&place, &ends);
 
@@ -174,7 +125,7 @@ fn a_group_reads_is_moved_and_goes() {
 fn moves(place: &Place, ends: &[i64]) {
     let before = place.positions("g");
     let all = ["--topic", "orders"];
-    let dry = place.say("consumer-groups", &["--reset-offsets", "--group", "g", "--topic", "orders", "--to-earliest"]);
+    let dry = place.run(TOOL, &["--reset-offsets", "--group", "g", "--topic", "orders", "--to-earliest"], b"");
     assert!(dry.err.starts_with("WARN: No action will be performed as the --execute option is missing."), "{dry:?}");
     assert!(dry.out.starts_with("\nGROUP           TOPIC           PARTITION  NEW-OFFSET\n"), "{dry:?}");
     assert_eq!(place.reset(&["--dry-run", "--to-earliest", "--topic", "orders"]), [0, 0]);
@@ -191,7 +142,7 @@ fn moves(place: &Place, ends: &[i64]) {
         "{said}"
     );
     let beyond = ["--reset-offsets", "--group", "g", "--dry-run", "--shift-by", "-1000", "--all-topics"];
-    let said = place.say("consumer-groups", &beyond);
+    let said = place.run(TOOL, &beyond, b"");
     assert!(
         said.err.contains(" is lower than earliest offset for topic partition orders-0. Value will be set to 0"),
         "{said:?}"
@@ -220,32 +171,31 @@ fn moves(place: &Place, ends: &[i64]) {
         (&["--all-topics"][..], "Option '[reset-offsets]' requires one of the following scenarios"),
         (&["--shift-by", "1", "--topic", "orders", "--execute"][..], "Option [reset-offsets] only accepts one of"),
     ] {
-        let said = place.say("consumer-groups", &[&["--reset-offsets", "--group", "g", "--dry-run"], how].concat());
+        let said = place.run(TOOL, &[&["--reset-offsets", "--group", "g", "--dry-run"], how].concat(), b"");
         assert!(!said.succeeded && said.err.starts_with(why) && said.out.is_empty(), "{said:?}");
     }
 }
 
 #[test]
 fn a_group_that_somebody_is_in_shows_who_and_stays() {
-    let place = Place::start();
-    assert!(place.say("topics", &["--create", "--topic", "orders", "--partitions", "2"]).succeeded);
+    let temp = tempfile::tempdir().unwrap();
+    let place = start(temp.path());
+    place.create("orders", "2");
     place.produce("key 0:a\nkey 1:b\nkey 2:c\n");
     for protocol in ["classic", "consumer"] {
         let setting = format!("group.protocol={protocol}");
         let arguments = ["--topic", "orders", "--group", protocol, "--from-beginning", "--command-property", &setting];
-        let mut consumer = place.tool("console-consumer", &arguments);
-        let mut consumer = Running(consumer.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
-        let mut lines = BufReader::new(consumer.0.stdout.take().unwrap()).lines();
-        let mut read: Vec<String> = lines.by_ref().take(3).map(Result::unwrap).collect();
+        let mut consumer = place.begin("console-consumer", &arguments);
+        let mut read: Vec<String> = consumer.out.by_ref().take(3).collect();
         read.sort();
-        assert_eq!(read, ["a", "b", "c"]);
+        assert_eq!(read, ["a\n", "b\n", "c\n"]);
         let has_come = |said: &str| {
             let row = rows(said, protocol).next().unwrap_or_default();
             let is_there = row.get(2..7).is_some_and(|it| [it[0], it[2], it[4]] == ["/127.0.0.1", "2", "orders:0,1"]);
             is_there && if protocol == "classic" { row[7..] == ["-", "-"] } else { row[5..7] == row[7..] }
         };
-        place.until(&["--describe", "--group", protocol, "--members", "--verbose"], has_come);
-        let state = place.until(&["--describe", "--group", protocol, "--state"], |said| said.contains("Stable"));
+        place.groups_until(&["--describe", "--group", protocol, "--members", "--verbose"], has_come);
+        let state = place.groups_until(&["--describe", "--group", protocol, "--state"], |said| said.contains("Stable"));
         let assignor = if protocol == "classic" { "range" } else { "uniform" };
         assert_eq!(rows(&state, protocol).next().unwrap()[3..], [assignor, "Stable", "1"], "{state}");
         let said = place.groups(&["--describe", "--group", protocol]);
@@ -267,10 +217,9 @@ fn a_group_that_somebody_is_in_shows_who_and_stays() {
             "{said}"
         );
         // Asked to end it says goodbye, and commits what it read.
-        let stopped = Command::new("kill").args(["-INT", &consumer.0.id().to_string()]).status().unwrap();
-        assert!(stopped.success());
-        consumer.0.wait().unwrap();
-        place.until(&["--describe", "--group", protocol, "--state"], |said| said.contains("Empty"));
+        consumer.send(Signal::INT);
+        consumer.end();
+        place.groups_until(&["--describe", "--group", protocol, "--state"], |said| said.contains("Empty"));
         assert_eq!(place.lag(protocol), 0);
     }
 }
@@ -278,54 +227,50 @@ fn a_group_that_somebody_is_in_shows_who_and_stays() {
 /// With a group of its own making, or with one that is named, and by either protocol.
 #[test]
 fn topics_that_match_are_read_also_when_they_come_later() {
-    let place = Place::start();
-    let send = |topic: &str, value: &str| {
-        let mut child = place.tool("console-producer", &["--topic", topic]).stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(value.as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success());
+    let temp = tempfile::tempdir().unwrap();
+    let place = start(temp.path());
+    let begin = |topic: &str, value: &str| {
+        place.create(topic, "1");
+        place.tell("console-producer", &["--topic", topic], value.as_bytes());
     };
     for (topic, value) in [("orders-eu", "a"), ("orders", "not meant"), ("all-orders-eu", "neither")] {
-        assert!(place.say("topics", &["--create", "--topic", topic]).succeeded);
-        send(topic, value);
+        begin(topic, value);
     }
     for (later, more) in [
         ("orders-us", &[][..]),
         ("orders-asia", &["--group", "named"][..]),
         ("orders-africa", &["--command-property", "group.protocol=consumer"][..]),
     ] {
-        let before = place.say("topics", &["--list"]).out.lines().filter(|it| it.starts_with("orders-")).count();
+        let topics = place.tell("topics", &["--list"], b"");
+        let before = topics.lines().filter(|it| it.starts_with("orders-")).count();
         let arguments = ["--include", "orders-.*", "--from-beginning", "--command-property", "metadata.max.age.ms=100"];
-        let mut consumer = place.tool("console-consumer", &[&arguments[..], more].concat());
-        let mut consumer = Running(consumer.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
-        let mut lines = BufReader::new(consumer.0.stdout.take().unwrap()).lines();
-        let mut read: Vec<String> = lines.by_ref().take(before).map(Result::unwrap).collect();
+        let mut consumer = place.begin("console-consumer", &[&arguments[..], more].concat());
+        let mut read: Vec<String> = consumer.out.by_ref().take(before).collect();
         read.sort();
-        assert_eq!(read[0], "a", "{read:?}");
+        assert_eq!(read[0], "a\n", "{read:?}");
         assert!(read[1..].iter().all(|it| it.starts_with("to orders-")), "{read:?}");
-        assert!(place.say("topics", &["--create", "--topic", later]).succeeded);
-        send(later, &format!("to {later}"));
+        begin(later, &format!("to {later}"));
         // Who commits nothing and gives all up to join again begins again, as with Kafka's tool.
-        assert!(lines.any(|it| it.unwrap() == format!("to {later}")));
+        assert!(consumer.out.any(|it| it == format!("to {later}\n")), "{}", consumer.err.until_now());
+        let groups = place.groups(&["--list"]);
+        let is_own =
+            |it: &&str| if more.contains(&"--group") { *it == "named" } else { it.starts_with("console-consumer-") };
+        let group = groups.lines().find(is_own).unwrap();
+        if more.is_empty() {
+            let positions = place.positions(group);
+            assert!(
+                !positions.is_empty() && positions.iter().all(|it| it[0] == "-"),
+                "it commits nothing: {positions:?}"
+            );
+        }
     }
-    let groups = place.groups(&["--list"]);
-    assert!(groups.lines().any(|it| it == "named"), "{groups}");
-    let passing = groups.lines().find(|it| it.starts_with("console-consumer-"));
-    if let Some(passing) = passing {
-        assert!(place.positions(passing).iter().all(|it| it[0] == "-"), "it commits nothing: {groups}");
-    }
-    let said = place.say("console-consumer", &["--include", "orders-("]);
+    let said = place.run("console-consumer", &["--include", "orders-("], b"");
     assert!(!said.succeeded && said.err.starts_with("ERROR Unknown error when running consumer: "), "{said:?}");
 }
 
 #[test]
 fn patterns_are_checked_without_a_cluster() {
-    let check = |pattern: &str| {
-        let output = Command::new(env!("CARGO_BIN_EXE_vivarium"))
-            .args(["consumer-groups", "--validate-regex", pattern])
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let check = |pattern: &str| run(&[TOOL, "--validate-regex", pattern], b"").out;
     assert_eq!(check("orders.*"), "The regular expression `orders.*` is valid.\n");
     assert_eq!(check("("), "The regular expression `(` is invalid: unclosed group.\n");
 }
