@@ -62,26 +62,30 @@ function draw({ buffer }) {
   while (at < count) steps[next()]();
 }
 
-let latest, asked = 0;
-/** Draws before the next frame. What comes later is drawn instead, but for what it needs. */
-function take(bytes, isNeeded) {
-  if (isNeeded) return draw(bytes);
-  latest = bytes;
-  asked ||= requestAnimationFrame(() => { asked = 0; draw(latest); });
+const latest = [];
+let asked = 0;
+/** Draws a sheet before the next frame; what comes later of it is drawn instead. What is of no sheet is needed: it is drawn now, and what waited is out of date. */
+function take(bytes, sheet) {
+  if (sheet === null) {
+    cancelAnimationFrame(asked);
+    asked = latest.length = 0;
+    return draw(bytes);
+  }
+  latest[sheet] = bytes;
+  asked ||= requestAnimationFrame(() => { asked = 0; for (const it of latest.splice(0)) it && draw(it); });
 }
 
 let send, waiting = [];
 const begin = (how) => { send = how; for (const it of waiting) send(...it); waiting = []; };
 const here = () => { for (const id of CANVASES) pens.push(document.getElementById(id).getContext("2d")); begin(take); };
-let worker;
 function there() {
   try {
-    worker = new Worker(import.meta.url, { type: "module" });
+    const worker = new Worker(import.meta.url, { type: "module" });
     // It is there.
     worker.onmessage = () => {
       const canvases = CANVASES.map((id) => document.getElementById(id).transferControlToOffscreen());
       worker.postMessage(canvases, canvases);
-      begin((bytes, isNeeded) => worker.postMessage([bytes, isNeeded], [bytes.buffer]));
+      begin((bytes, sheet) => worker.postMessage([bytes, sheet], [bytes.buffer]));
     };
     worker.onerror = () => send || here();
   } catch {
@@ -89,12 +93,16 @@ function there() {
   }
 }
 
-/** For the page: draws what these bytes say, on its canvases. */
-export function paint(bytes, isNeeded) {
-  if (send) return send(bytes, isNeeded);
-  if (!isNeeded) waiting = waiting.filter((it) => it[1]);
-  waiting.push([bytes, isNeeded]);
-  if (!worker) there();
+let isBegun;
+/** For the page: draws what these bytes say of a sheet, or, without one, what all that follows needs. */
+export function paint(bytes, sheet) {
+  if (send) return send(bytes, sheet);
+  if (sheet !== null) waiting = waiting.filter((it) => it[1] !== sheet);
+  waiting.push([bytes, sheet]);
+  if (isBegun) return;
+  isBegun = true;
+  // Some browsers have module workers, and canvases for the page's own thread only.
+  if (typeof OffscreenCanvas === "function" && "transferControlToOffscreen" in HTMLCanvasElement.prototype) there(); else here();
 }
 
 if (typeof document === "undefined") {

@@ -12,6 +12,7 @@ mod ticks;
 
 use std::sync::Arc;
 
+use client::{Failure, OpId};
 use ordered::Map;
 use protocol::{Instant, Str, TopicPartition};
 use sim::export::Shared;
@@ -51,8 +52,6 @@ pub(crate) struct Engine {
     /// Virtual time that is due: parts of a µs, and what the last frame had no time for.
     rest_us: f64,
     search: Option<Search>,
-    /// What the next search of a line is for.
-    awaited: Option<sim::script::Wait>,
     /// By the numbers of branches.
     ticks: Vec<Ticks>,
     /// Watches what is on its way, as long as somebody looks at that.
@@ -76,8 +75,8 @@ pub(crate) struct Engine {
     told: Vec<Vec<String>>,
     /// Answers to what was asked in lines, that nobody was told yet.
     said: Vec<String>,
-    /// What the cluster refused, that nobody was told yet.
-    refused: Vec<String>,
+    /// What the cluster answered the admin, that nobody was told yet: why not, or nothing.
+    heard: Vec<(OpId, Option<Failure>)>,
 }
 
 impl Engine {
@@ -145,7 +144,7 @@ impl Engine {
         engine.history.seek(0);
         while engine.history.world().events() < end && engine.step() {}
         // The scenario expects what is refused in it.
-        engine.refused.clear();
+        engine.heard.clear();
         Ok(engine)
     }
 
@@ -161,7 +160,7 @@ impl Engine {
     /// To the moment of a shared run.
     pub(crate) fn revisit(&mut self, shared: &Shared) {
         self.forget();
-        self.refused.clear();
+        self.heard.clear();
         let moment = shared.moment;
         self.history.revisit(moment.event, moment.turns, moment.at);
     }
@@ -179,7 +178,6 @@ impl Engine {
             history,
             rest_us: 0.0,
             search: None,
-            awaited: None,
             ticks: Vec::new(),
             recorder: None,
             ghosts: Map::new(),
@@ -190,7 +188,7 @@ impl Engine {
             marks,
             told: Vec::new(),
             said: Vec::new(),
-            refused: Vec::new(),
+            heard: Vec::new(),
             consumers,
             scenario,
         };
@@ -374,8 +372,8 @@ impl Engine {
         }
     }
 
-    /// The sentence most worth telling of what passed since it was asked for last.
-    pub(crate) fn tell(&mut self) -> Option<String> {
+    /// The event most worth telling of what passed since it was asked for last, and its sentence.
+    pub(crate) fn tell(&mut self) -> Option<(u64, String)> {
         self.teller.tell()
     }
 

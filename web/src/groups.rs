@@ -5,8 +5,8 @@ use protocol::TopicPartition;
 use sim::World;
 use sim::groups as seen;
 
-use crate::draw::tenths;
 use crate::look;
+use crate::room::seconds;
 use crate::view::{Group, Member, Share};
 
 /// Every group that a consumer names.
@@ -122,7 +122,7 @@ fn stands(group: &seen::Group) -> String {
             1 => ", in 1 round".to_owned(),
             _ => format!(", in {rounds} rounds"),
         };
-        let (after, freed) = (tenths(after as f64 / 1e6), freed.len());
+        let (after, freed) = (seconds(after), freed.len());
         return format!(
             "Settled after {after} s{rounds}: {freed} of {all} partitions stood still, {moved} of them moved."
         );

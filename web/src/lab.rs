@@ -63,11 +63,12 @@ impl Lab {
     }
 
     /// What clients asked for before an event (all of it without one), the newest first, at most 64: `all`, or those that are `failed`,
-    /// `unknown`, `lost` or `twice`.
+    /// `unknown`, `lost` or `twice`. Throws a string at any other word.
     #[wasm_bindgen(unchecked_return_type = "Ledger")]
-    pub fn ledger(&self, which: &str, before: Option<f64>) -> JsValue {
-        let found = Which::ALL.into_iter().find(|it| it.word() == which).unwrap_or_default();
-        js::ledger(self.engine.history().world(), found, before.map_or(u64::MAX, micros))
+    pub fn ledger(&self, which: &str, before: Option<f64>) -> Result<JsValue, JsValue> {
+        let found = Which::ALL.into_iter().find(|it| it.word() == which);
+        let found = found.ok_or_else(|| format!("no such kind: {which}; all, failed, unknown, lost or twice"))?;
+        Ok(js::ledger(self.engine.history().world(), found, before.map_or(u64::MAX, micros)))
     }
 
     /// The records of a partition, such as "orders-0", from an offset up to another, which is exclusive.

@@ -105,6 +105,8 @@ impl Lanes {
     pub(crate) fn show(&mut self, number: usize) {
         if let Some(other) = self.others.iter_mut().find(|it| it.number == number) {
             std::mem::swap(&mut self.shown, other);
+            // Nobody was told, and it is no news any more.
+            self.shown.engine.take_refused();
         }
     }
 
@@ -157,8 +159,8 @@ impl Lanes {
         self.keep_up(spent);
     }
 
-    /// Goes on towards what is waited for. A sentence once it has come, or will not; all are there then.
-    pub(crate) fn search(&mut self, spent: &dyn Fn() -> f64) -> Option<String> {
+    /// Goes on towards what is waited for. A sentence once it has come; if it will not, that. All are there then.
+    pub(crate) fn search(&mut self, spent: &dyn Fn() -> f64) -> Option<Result<String, String>> {
         let share = self.share();
         let found = if self.are_together() { self.shown.engine.search(|| spent() < share) } else { None };
         if found.is_some() {

@@ -123,7 +123,8 @@ pub(crate) fn view(engine: &Engine, past: Past<'_>, tails: &mut Tails) -> View {
     let (branch, branches) = engine.branches();
     let seen = world.view();
     let (groups, partitions) = (groups::groups(world), partitions(world, &seen, past, tails));
-    let clients = seen.clients.iter().map(|it| client(it, &seen, &groups, engine.is_to_consume(&it.name))).collect();
+    let client = |it| client(it, &seen, (&groups, &partitions), engine.is_to_consume(&it.name));
+    let clients = seen.clients.iter().map(client).collect();
     View {
         time_us: seen.clock.0,
         event: seen.event,
@@ -172,6 +173,7 @@ pub(crate) fn view(engine: &Engine, past: Past<'_>, tails: &mut Tails) -> View {
                 event: it.event,
                 check: it.check.name().to_owned(),
                 verdict: it.verdict,
+                verdict_words: it.verdict.words(it.check),
                 what: it.what.clone(),
                 acked: it.acked,
             })
@@ -503,11 +505,16 @@ fn group_key(key: &[u8]) -> Option<String> {
     })
 }
 
-fn client(it: &seen::Client, seen: &seen::View, groups: &[Group], is_to_consume: bool) -> Client {
-    let positions = it.knows.iter().flat_map(|it| &it.consumer).map(|it| Position {
-        partition: it.partition.to_string(),
-        offset: it.position.map(|it| it.0),
-        lag: it.high_watermark.zip(it.position).map(|(end, at)| (end.0 - at.0).max(0)),
+fn client(
+    it: &seen::Client,
+    seen: &seen::View,
+    (groups, partitions): (&[Group], &[Partition]),
+    is_to_consume: bool,
+) -> Client {
+    let positions = it.knows.iter().flat_map(|it| &it.consumer).map(|it| {
+        let (partition, offset) = (it.partition.to_string(), it.position.map(|it| it.0));
+        let end = partitions.iter().find(|it| it.name == partition).map(|it| it.high_watermark);
+        Position { partition, offset, lag: end.zip(offset).map(|(end, at)| (end - at).max(0)) }
     });
     let ready = |it: &&client::ConnectionView| it.state != client::ConnectionState::Connecting;
     // A client that has lost its broker believes in its connection until it is told.

@@ -7,7 +7,7 @@ use sim::narration::{Heard, Last, Settled, node_event_worth};
 /// Remembers the event most worth telling; of equals the first.
 #[derive(Default)]
 pub(crate) struct Teller {
-    best: Option<(u8, String)>,
+    best: Option<(u8, u64, String)>,
 }
 
 impl Teller {
@@ -15,13 +15,13 @@ impl Teller {
     pub(crate) fn hear(&mut self, world: &World) {
         let worth = worth(world.last());
         if self.best.as_ref().is_none_or(|it| worth > it.0) {
-            self.best = Some((worth, world.narrate()));
+            self.best = Some((worth, world.events(), world.narrate()));
         }
     }
 
-    /// The sentence, and from now on what comes next.
-    pub(crate) fn tell(&mut self) -> Option<String> {
-        self.best.take().map(|it| it.1)
+    /// The event and the sentence, and from now on what comes next.
+    pub(crate) fn tell(&mut self) -> Option<(u64, String)> {
+        self.best.take().map(|it| (it.1, it.2))
     }
 }
 

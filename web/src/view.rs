@@ -432,7 +432,7 @@ pub(crate) struct Position {
     pub(crate) partition: String,
     /// The next offset; `null` until it is known.
     pub(crate) offset: Option<i64>,
-    /// How far behind the high watermark that is, as the last answer told it.
+    /// How far behind the high watermark that is, whatever it has heard of that; `null` until the offset is known.
     pub(crate) lag: Option<i64>,
 }
 
@@ -486,6 +486,8 @@ pub(crate) struct Finding {
     pub(crate) check: String,
     /// What it says about the contract.
     pub(crate) verdict: Verdict,
+    /// As people are told.
+    pub(crate) verdict_words: &'static str,
     /// What it is.
     pub(crate) what: String,
     /// How many acknowledged records are lost by it.

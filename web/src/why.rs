@@ -52,72 +52,71 @@ pub(crate) fn chain(history: &mut History) -> Vec<Cause> {
     }
 }
 
-/// The chain of what brought something, the last link first. The history stands where it stood.
-pub(crate) fn chain_of(history: &mut History, because: Because) -> Vec<Cause> {
+/// Looks around in the history, which stands where it stood afterwards: what was done there later is not done by then.
+pub(crate) fn and_back<T>(history: &mut History, look: impl FnOnce(&mut History) -> T) -> T {
     let world = history.world();
     let (now, turns, clock) = (world.events(), world.turns(), world.clock());
+    let seen = look(history);
+    history.revisit(now, turns, clock);
+    seen
+}
+
+/// The chain of what brought something, the last link first. The history stands where it stood.
+pub(crate) fn chain_of(history: &mut History, because: Because) -> Vec<Cause> {
     let actions = history.run().actions;
     let mut causes = Vec::new();
     match because {
-        Because::Itself => return causes,
+        Because::Itself => {}
         Because::Action(number) => causes.extend(actions.get(number as usize).map(done)),
-        Because::Event(event) => {
-            if event != now {
+        Because::Event(event) => and_back(history, |history| {
+            if event != history.world().events() {
                 history.seek(event);
             }
             follow(history, &actions, &mut causes);
-        }
+        }),
     }
     if let Some(last) = causes.last_mut()
         && last.end.is_none()
     {
         last.end = Some(End::Untold);
     }
-    // Back from the past in one leap: a history stands at an event, or further on where it stood before.
-    history.seek(now);
-    history.stand_at(turns, clock);
     causes
 }
 
 /// The latest event until now of which something is true, so far back at most. The history stands where it stood.
 pub(crate) fn latest_event(history: &mut History, reach: u64, so: impl Fn(&World) -> bool) -> Option<u64> {
-    let world = history.world();
-    let (now, turns, clock) = (world.events(), world.turns(), world.clock());
-    if so(world) {
+    let now = history.world().events();
+    if so(history.world()) {
         return Some(now);
     }
-    let found = latest(history, now, reach, so);
-    history.stand_at(turns, clock);
-    found
+    and_back(history, |history| latest(history, now, reach, so))
 }
 
 /// What made something so that is so now, and stayed so since. Nothing if it was so from the beginning. The history stands where it
 /// stood.
 pub(crate) fn since(history: &mut History, so: &dyn Fn(&World) -> bool) -> Option<Because> {
-    let world = history.world();
-    let (now, turns, clock) = (world.events(), world.turns(), world.clock());
-    if !so(world) {
+    if !so(history.world()) {
         return None;
     }
-    let (mut first, mut last) = (0, now);
-    while first < last {
-        let middle = first.midpoint(last);
-        history.seek(middle);
-        if so(history.world()) {
-            last = middle;
-        } else {
-            first = middle + 1;
+    and_back(history, |history| {
+        let (mut first, mut last) = (0, history.world().events());
+        while first < last {
+            let middle = first.midpoint(last);
+            history.seek(middle);
+            if so(history.world()) {
+                last = middle;
+            } else {
+                first = middle + 1;
+            }
         }
-    }
-    // What was done after an event belongs to its moment, and may be what made it so.
-    let is_by_event = last > 0 && {
-        history.seek(last - 1);
-        history.creep() && so(history.world())
-    };
-    let action = history.actions().iter().rposition(|it| last > 0 && it.after == last);
-    history.seek(now);
-    history.stand_at(turns, clock);
-    if is_by_event { Some(Because::Event(last)) } else { action.map(|it| Because::Action(it as u32)) }
+        // What was done after an event belongs to its moment, and may be what made it so.
+        let is_by_event = last > 0 && {
+            history.seek(last - 1);
+            history.creep() && so(history.world())
+        };
+        let action = history.actions().iter().rposition(|it| last > 0 && it.after == last);
+        if is_by_event { Some(Because::Event(last)) } else { action.map(|it| Because::Action(it as u32)) }
+    })
 }
 
 fn follow(history: &mut History, actions: &[Stamped], causes: &mut Vec<Cause>) {
@@ -175,23 +174,25 @@ fn by_itself<'a>(history: &mut History, actions: &'a [Stamped]) -> Found<'a> {
     let (event, process, heard) = (last.event, last.process, last.heard);
     let name = world.name(process).clone();
     // Nobody names it: it does what is asked of the cluster.
-    let is_admin = name == *ADMIN;
+    if name == *ADMIN && matches!(heard, Heard::Operation(..)) {
+        let asked = actions.iter().rev().filter(|it| it.after < event).find(|it| it.action.asks_cluster());
+        return asked.map_or(Found::Nothing, Found::Action);
+    }
     let retries = last.client_events.iter().any(|it| matches!(it, client::Event::BatchRetried { .. }));
     let acted = |verbs: &[&str]| {
         let is = |it: &&Stamped| {
             let line = it.action.to_string();
             let mut words = line.split_whitespace();
-            words.next().is_some_and(|verb| verbs.contains(&verb)) && (is_admin || words.any(|word| *word == *name))
+            words.next().is_some_and(|verb| verbs.contains(&verb)) && words.any(|word| *word == *name)
         };
         let found = actions.iter().rev().filter(|it| it.after < event).find(is);
         found.map_or(Found::Nothing, Found::Action)
     };
     match heard {
         Heard::Operation(_, operation) => acted(match operation {
-            _ if is_admin => &["topic", "alter", "partitions", "delete"],
             "send" => &["load", "produce"],
             "poll" | "assign" | "seek" => &["follow", "poll", "assign", "seek"],
-            _ => &["topic", "alter", "delete", "close", "producer", "consumer"],
+            _ => &["close", "producer", "consumer"],
         }),
         Heard::Stop => acted(&["stop"]),
         Heard::Stored(Stored::Failed) => acted(&["disk-full", "disk-error"]),
@@ -375,6 +376,48 @@ mod tests {
             assert_eq!(last, Some((end, Some(End::Action))), "{told}:\n{text}");
         }
     }
+
+    /// What the admin does was asked of the cluster, whatever the line is called.
+    #[test]
+    fn what_the_admin_does_is_what_was_asked_of_the_cluster_last() {
+        let mut engine = Engine::new("3").unwrap();
+        for line in ["topic more", "alter-broker b1 log.retention.ms=60000"] {
+            engine.act(line).unwrap();
+            let admin = |world: &World| *world.name(world.last().process) == *ADMIN;
+            while !admin(engine.history().world()) {
+                assert!(engine.step());
+            }
+            let chain = engine.why();
+            assert!(chain.last().is_some_and(|it| it.what.starts_with(line)), "{}", text(&chain));
+            engine.act("run 1s").unwrap();
+        }
+    }
+
+    /// What is done next may come without an event before it: that is later, and asking leads to no later moment.
+    #[test]
+    fn asking_moves_nothing_where_no_event_comes_before_what_is_done_next() {
+        let mut engine = Engine::new("1").unwrap();
+        let (event, clock) = (engine.history().world().events(), engine.clock());
+        while engine.history().world().events() == event {
+            engine.act("run 1us").unwrap();
+        }
+        engine.act("run 2us").unwrap();
+        let (event, before) = (engine.history().world().events(), engine.clock());
+        assert!(before > clock);
+        engine.act("kill p1").unwrap();
+        assert_eq!(engine.history().world().events(), event, "no event between");
+        let line = engine.history().actions().len();
+        engine.seek_time(before - 1);
+        assert_eq!((engine.clock(), engine.history().world().events()), (before - 1, event));
+        let view = engine.view();
+        assert_eq!(engine.why()[0].event, event);
+        assert_eq!(engine.clock(), before - 1);
+        let timer = view.timers[0].clone();
+        engine.why_timer(&timer.process, &timer.what);
+        engine.why_process("b1");
+        assert!(engine.view() == view && engine.history().actions().len() == line);
+    }
+
     /// A timer's chain begins with its key and tells what set it; of a group it is told who came, of a record of the metadata log and
     /// of a partition who asked for it, and of a promise what broke it.
     #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use node::view::{MetadataView, RoleKind};
 use protocol::messages::LeaderChangeMessage;
 use protocol::records::{self, BatchHead, ControlType, PureCompressors, Record};
-use protocol::{MetadataRecord, NodeId, Offset, Str, Uuid, decode};
+use protocol::{MetadataRecord, NodeId, Offset, Str, TopicPartition, Uuid, decode};
 use storage::DirId;
 use storage::meta::QuorumState;
 
@@ -59,6 +59,8 @@ pub struct Entry {
     pub name: &'static str,
     /// What it says.
     pub about: String,
+    /// The partition that it says it of, if that is one.
+    pub partition: Option<TopicPartition>,
 }
 
 impl World {
@@ -114,9 +116,9 @@ impl World {
         for (_, bytes) in log.iter().filter(|(head, _)| head.next_offset().0 > from && head.base_offset.0 < to) {
             let Some(Ok((head, records))) = records::read(bytes, &PureCompressors).next() else { return entries };
             for record in records.iter().filter(|it| (from..to).contains(&it.offset.0)) {
-                let (what, about) =
+                let (name, about, partition) =
                     if head.attributes.is_control() { control(record, &name) } else { metadata(record, &topic, &name) };
-                entries.push(Entry { offset: record.offset.0, epoch: head.leader_epoch.0, name: what, about });
+                entries.push(Entry { offset: record.offset.0, epoch: head.leader_epoch.0, name, about, partition });
             }
         }
         entries
@@ -208,9 +210,12 @@ fn log_of(broker: &Broker) -> Vec<(BatchHead, Bytes)> {
     batches
 }
 
-fn control(record: &Record, name: &dyn Fn(i32) -> String) -> (&'static str, String) {
+/// A record's type, what it says, and of which partition.
+type Said = (&'static str, String, Option<TopicPartition>);
+
+fn control(record: &Record, name: &dyn Fn(i32) -> String) -> Said {
     let kind = record.key.as_ref().and_then(|key| ControlType::of_key(key).ok().flatten());
-    let Some(kind) = kind else { return ("control record", String::new()) };
+    let Some(kind) = kind else { return ("control record", String::new(), None) };
     let mut about = String::new();
     if kind == ControlType::LeaderChange
         && let Some(change) = record.value.clone().and_then(|it| decode::<LeaderChangeMessage>(it, 0).ok())
@@ -218,14 +223,20 @@ fn control(record: &Record, name: &dyn Fn(i32) -> String) -> (&'static str, Stri
         let votes: Vec<String> = change.granting_voters.iter().map(|it| name(it.voter_id)).collect();
         about = format!("{} leads the quorum, by the votes of {}", name(change.leader_id), votes.join(" "));
     }
-    (kind.name(), about)
+    (kind.name(), about, None)
 }
 
-fn metadata(record: &Record, topic: &dyn Fn(Uuid) -> Str, name: &dyn Fn(i32) -> String) -> (&'static str, String) {
+fn metadata(record: &Record, topic: &dyn Fn(Uuid) -> Str, name: &dyn Fn(i32) -> String) -> Said {
     let value = record.value.clone().unwrap_or_default();
-    let Ok(decoded) = MetadataRecord::decode(value) else { return ("unknown record", String::new()) };
+    let Ok(decoded) = MetadataRecord::decode(value) else { return ("unknown record", String::new(), None) };
     let names = |ids: &[i32]| ids.iter().map(|id| name(*id)).collect::<Vec<_>>().join(" ");
-    let place = |id: &Uuid, partition: i32| format!("{}-{partition}", topic(*id));
+    let of = match &decoded {
+        MetadataRecord::Partition(it) => Some((it.topic_id, it.partition_id)),
+        MetadataRecord::PartitionChange(it) => Some((it.topic_id, it.partition_id)),
+        _ => None,
+    };
+    let place = of.map(|(id, partition)| TopicPartition { topic: topic(id), partition });
+    let placed = place.as_ref().map(ToString::to_string).unwrap_or_default();
     let about = match &decoded {
         MetadataRecord::RegisterBroker(it) => format!("{} registers, fenced", name(it.broker_id)),
         MetadataRecord::RegisterController(it) => format!("controller {} registers", name(it.controller_id)),
@@ -244,15 +255,10 @@ fn metadata(record: &Record, topic: &dyn Fn(Uuid) -> Str, name: &dyn Fn(i32) -> 
         MetadataRecord::Topic(it) => format!("topic {}", it.name),
         MetadataRecord::RemoveTopic(it) => format!("topic {} goes", topic(it.topic_id)),
         MetadataRecord::Partition(it) => {
-            format!(
-                "{}: replicas {}, leader {}",
-                place(&it.topic_id, it.partition_id),
-                names(&it.replicas),
-                name(it.leader)
-            )
+            format!("{placed}: replicas {}, leader {}", names(&it.replicas), name(it.leader))
         }
         MetadataRecord::PartitionChange(it) => {
-            let mut what = place(&it.topic_id, it.partition_id);
+            let mut what = placed;
             match it.leader {
                 -2 => {}
                 -1 => what.push_str(", no leader"),
@@ -283,7 +289,7 @@ fn metadata(record: &Record, topic: &dyn Fn(Uuid) -> Str, name: &dyn Fn(i32) -> 
         MetadataRecord::ProducerIds(it) => format!("producer ids below {} are given out", it.next_producer_id),
         _ => String::new(),
     };
-    (decoded.name(), about)
+    (decoded.name(), about, place)
 }
 
 /// A record's type in a letter or a sign, for a cell that has room for no more.

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use client::{Failure, OpId};
 use protocol::Instant;
 use sim::Action;
 use sim::script::{PATIENCE, Scenario, Step, Wait};
 
 use super::Engine;
 use super::past::may_end_broker;
+use super::search::in_vain;
 use super::ticks::up;
 use crate::{look, memory};
 
@@ -26,31 +28,32 @@ impl Engine {
 
     /// Does what a line of the scenario language says. In the past this makes a branch, and both are kept.
     pub(crate) fn act(&mut self, line: &str) -> Result<(), String> {
-        self.act_apart(line, false)
+        self.act_apart(line, false).map(drop)
     }
 
-    /// [`Engine::act`], on a branch of its own also where nothing is known of what comes, if so told.
-    pub(crate) fn act_apart(&mut self, line: &str, mut apart: bool) -> Result<(), String> {
+    /// [`Engine::act`], on a branch of its own also where nothing is known of what comes, if so told. What the admin was asked.
+    pub(crate) fn act_apart(&mut self, line: &str, mut apart: bool) -> Result<Vec<OpId>, String> {
         let steps = Engine::steps(line)?;
+        let mut asked = Vec::new();
         self.windows.clear();
         for (_, step) in steps {
             let now = self.history.world().clock();
             match step {
-                Step::Do(action) => self.do_action(action, std::mem::take(&mut apart))?,
+                Step::Do(action) => asked.extend(self.do_action(action, std::mem::take(&mut apart))?),
                 Step::Refused(code, action) => {
-                    self.do_action(action, std::mem::take(&mut apart))?;
-                    match self.hear() {
-                        Ok(()) => return Err(format!("it was done, expected {code}")),
-                        Err(why) if why.split(':').next() == Some(&*code) => self.said.push(format!("so it is: {why}")),
-                        Err(why) => return Err(format!("{why}, expected {code}")),
+                    let Some(op) = self.do_action(action, std::mem::take(&mut apart))? else { continue };
+                    let Some(failure) = self.hear(op)? else { return Err(format!("it was done, expected {code}")) };
+                    if *failure.cause.word() != *code {
+                        return Err(format!("{}, expected {code}", failure.words()));
                     }
+                    self.said.push(format!("so it is: {}", failure.words()));
                 }
                 Step::At(at, action) => {
                     if at.0 < now.0 {
                         return Err(format!("{at} is over: “←” and the timeline lead back"));
                     }
                     self.run_until(at.0)?;
-                    self.do_action(action, std::mem::take(&mut apart))?;
+                    asked.extend(self.do_action(action, std::mem::take(&mut apart))?);
                 }
                 Step::Run(time) => self.run_until(now.0.saturating_add(time.0))?,
                 Step::RunUntil(condition, within) => {
@@ -59,7 +62,7 @@ impl Engine {
                     while !wait.is_over(self.history.world()) && self.go_before(limit) {}
                     if !wait.is_over(self.history.world()) {
                         self.run_until(limit.0)?;
-                        return Err(format!("not within {within}: {condition}"));
+                        return Err(in_vain(&condition, within.0));
                     }
                 }
                 Step::RunEvents(events) => {
@@ -89,32 +92,36 @@ impl Engine {
             }
         }
         self.learn_ticks();
-        Ok(())
+        Ok(asked)
     }
 
     /// [`Engine::act`]; where that asks the cluster something, time passes until it has answered. A refusal is an error, though the
     /// run goes on from there and has the action in it.
     pub(crate) fn act_and_hear(&mut self, line: &str) -> Result<(), String> {
-        self.refused.clear();
-        self.act(line)?;
-        let asks = |step: &Step| matches!(step, Step::Do(it) | Step::At(_, it) if it.asks_cluster());
-        if Engine::steps(line)?.iter().any(|(_, step)| asks(step)) { self.hear() } else { Ok(()) }
+        self.heard.clear();
+        let mut refused = Vec::new();
+        for op in self.act_apart(line, false)? {
+            refused.extend(self.hear(op)?.map(|it| it.words()));
+        }
+        if refused.is_empty() { Ok(()) } else { Err(refused.join("; ")) }
     }
 
-    /// Lets time pass until the cluster has answered whatever it was asked. What it refuses is an error.
-    fn hear(&mut self) -> Result<(), String> {
+    /// Lets time pass until the cluster has answered what it was asked. Why that was not done, if it was not.
+    fn hear(&mut self, op: OpId) -> Result<Option<Failure>, String> {
         let limit = Instant(self.clock().saturating_add(PATIENCE.0));
-        while !self.history.world().admin_is_idle() && self.go_before(limit) {}
-        let refused = self.take_refused();
-        if !refused.is_empty() {
-            return Err(refused.join("; "));
+        loop {
+            if let Some(at) = self.heard.iter().position(|it| it.0 == op) {
+                return Ok(self.heard.remove(at).1);
+            }
+            if !self.go_before(limit) {
+                return Err(memory::full().unwrap_or_else(|| format!("no answer within {PATIENCE}")));
+            }
         }
-        if self.history.world().admin_is_idle() { Ok(()) } else { Err(format!("no answer within {PATIENCE}")) }
     }
 
     /// What the cluster refused since this was asked for last: codes and what was said with them.
     pub(crate) fn take_refused(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.refused)
+        self.heard.drain(..).filter_map(|it| it.1).map(|it| it.words()).collect()
     }
 
     /// What was answered to questions since this was asked for last.
@@ -122,7 +129,9 @@ impl Engine {
         std::mem::take(&mut self.said)
     }
 
-    fn do_action(&mut self, action: Action, apart: bool) -> Result<(), String> {
+    /// Does it. Its number, if the cluster is asked for it.
+    fn do_action(&mut self, action: Action, apart: bool) -> Result<Option<OpId>, String> {
+        let asks = action.asks_cluster();
         let world = self.history.world();
         let (event, before) = (world.events(), up(world));
         let last_look = may_end_broker(&action).then(|| look::led(world));
@@ -140,7 +149,7 @@ impl Engine {
             ticks.up = before;
             ticks.note_up(event, now);
         }
-        Ok(())
+        Ok(asks.then(|| self.history.world().admin_asked()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is looked at closely: its bytes by field, and what led to it.
 
+use client::{Acks, IsolationLevel, ResetPolicy};
 use protocol::explain::Inside;
 use protocol::{Offset, TopicPartition, Uuid};
 use sim::World;
@@ -99,10 +100,7 @@ impl Engine {
     pub(crate) fn why_partition(&mut self, name: &str) -> Vec<Cause> {
         let members = self.history.world().quorum(None, i64::MAX);
         let Some(member) = members.iter().max_by_key(|it| it.applied) else { return Vec::new() };
-        let is_of = |it: &&Entry| {
-            let rest = it.about.strip_prefix(name).filter(|_| it.name.starts_with("Partition"));
-            rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
-        };
+        let is_of = |it: &&Entry| it.partition.as_ref().is_some_and(|it| it.to_string() == name);
         let last = member.records.iter().filter(|it| it.offset < member.applied).rfind(is_of).map(|it| it.offset);
         last.map_or(Vec::new(), |it| self.why_entry(it))
     }
@@ -129,6 +127,42 @@ impl Engine {
             causes.insert(0, Cause { event, time_us, what: timer.what, end: Some(End::Key) });
         }
         causes
+    }
+
+    /// What a client is set to that decides what becomes of records: its own settings, and Kafka's defaults. Nothing for a wire client.
+    pub(crate) fn settings(&self, name: &str, is_consumer: bool) -> Vec<(&'static str, String)> {
+        let Some(it) = self.history.world().client_config(name) else { return Vec::new() };
+        if !is_consumer {
+            let acks = match it.acks {
+                Acks::All => "all",
+                Acks::Leader => "1",
+                Acks::None => "0",
+            };
+            return vec![
+                ("acks", acks.to_owned()),
+                ("enable.idempotence", it.idempotent().to_string()),
+                ("linger.ms", it.linger_ms.to_string()),
+                ("retries", it.retries.to_string()),
+                ("delivery.timeout.ms", it.delivery_timeout().to_string()),
+            ];
+        }
+        let group = it.group_id.as_ref().map_or("none".to_owned(), |id| format!("{id}, {}", it.group_protocol.name()));
+        let reset = match it.auto_offset_reset {
+            ResetPolicy::Earliest => "earliest".to_owned(),
+            ResetPolicy::Latest => "latest".to_owned(),
+            ResetPolicy::ByDuration(ms) => format!("by_duration: {ms} ms"),
+            ResetPolicy::None => "none".to_owned(),
+        };
+        let isolation = match it.isolation_level {
+            IsolationLevel::ReadUncommitted => "read_uncommitted",
+            IsolationLevel::ReadCommitted => "read_committed",
+        };
+        vec![
+            ("group.id", group),
+            ("auto.offset.reset", reset),
+            ("isolation.level", isolation.to_owned()),
+            ("enable.auto.commit", it.enable_auto_commit.to_string()),
+        ]
     }
 
     /// What led to an event, itself first.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use protocol::{Str, TopicPartition};
+use sim::Action;
 use sim::history::Stamped;
-use sim::{Action, History};
 
 use super::Engine;
 use super::ticks::up;
 use crate::look::{self, Ghost};
 use crate::view::Partition;
+use crate::why;
 
 impl Engine {
     /// What was in the logs of the brokers that do not run before they ended; who ended last is the last.
@@ -44,7 +45,8 @@ impl Engine {
             // It ended by itself, or in a scenario. A look into the past, and back to this moment.
             let ended_by = |it: &&Stamped| it.after == event && may_end_broker(&it.action);
             let action = self.history.actions().iter().find(ended_by).map(|it| (it.turns, it.at));
-            let seen = self.at(event.saturating_sub(1), |history| {
+            let seen = why::and_back(&mut self.history, |history| {
+                history.seek(event.saturating_sub(1));
                 if let Some((turns, at)) = action {
                     history.stand_at(turns, at);
                 }
@@ -53,17 +55,6 @@ impl Engine {
             self.ghosts.insert(key.clone(), Arc::new(seen));
         }
         self.ghosts.get(&key).cloned().unwrap_or_default()
-    }
-
-    /// Looks at another moment of the branch, and stands here again.
-    pub(super) fn at<T>(&mut self, event: u64, look: impl FnOnce(&mut History) -> T) -> T {
-        let world = self.history.world();
-        let (now, turns, clock) = (world.events(), world.turns(), world.clock());
-        self.history.seek(event);
-        let seen = look(&mut self.history);
-        self.history.seek(now);
-        self.history.stand_at(turns, clock);
-        seen
     }
 
     /// Knows what the last event cut off logs.
@@ -82,7 +73,8 @@ impl Engine {
         }
         self.cuts = (self.history.branch().to_owned(), event, Vec::new());
         if !cut.is_empty() {
-            let gone = self.at(event - 1, |history| {
+            let gone = why::and_back(&mut self.history, |history| {
+                history.seek(event - 1);
                 let look = |(place, from): &(TopicPartition, i64)| {
                     let records = look::window(history.world(), &broker, place, *from, i64::MAX);
                     (broker.clone(), place.to_string(), Arc::new(records))

@@ -13,32 +13,33 @@ const AT_ONCE_US: u64 = 90_000_000;
 const AT_ONCE_EVENTS: u64 = 20_000;
 
 /// Something to wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
     /// So many µs have passed.
     Time(u64),
     /// So many events have happened.
     Event(u64),
-    /// It is as the line says that is carried out, within so many µs.
-    Holds(u64),
+    /// Something holds or happens, within so many µs.
+    Holds(Condition, u64),
 }
 
 pub(crate) struct Search {
     until: Until,
     limit: Instant,
-    /// What is to hold, for [`Until::Holds`].
-    awaited: Option<Wait>,
+    /// For [`Until::Holds`].
+    wait: Option<Wait>,
 }
 
 impl Engine {
     /// Begins to wait for something.
     pub(crate) fn expect(&mut self, until: Until) {
-        let span = match until {
-            Until::Time(us) | Until::Holds(us) => us,
-            Until::Event(_) => u64::MAX,
+        let (span, wait) = match &until {
+            Until::Time(us) => (*us, None),
+            Until::Holds(condition, us) => (*us, Some(Wait::begin(self.history.world(), condition))),
+            Until::Event(_) => (u64::MAX, None),
         };
         let limit = Instant(self.clock().saturating_add(span));
-        self.search = Some(Search { until, limit, awaited: self.awaited.take() });
+        self.search = Some(Search { until, limit, wait });
     }
 
     /// Waits for nothing any more, and has nothing to make good.
@@ -53,7 +54,7 @@ impl Engine {
     }
 
     /// What a line waits for, if that is too long to be done at once, and whether the line itself is to be done after it.
-    pub(crate) fn far(&mut self, line: &str) -> Option<(Until, bool)> {
+    pub(crate) fn far(&self, line: &str) -> Option<(Until, bool)> {
         let world = self.history.world();
         let (now, events) = (world.clock().0, world.events());
         let steps = Scenario::parse(line).ok()?.steps;
@@ -64,18 +65,17 @@ impl Engine {
             Step::RunEvents(wanted) if *wanted > events + AT_ONCE_EVENTS => Some((Until::Event(*wanted), false)),
             // What happens next is watched.
             Step::RunUntil(condition, within) if within.0 > AT_ONCE_US || matches!(condition, Condition::Next(_)) => {
-                self.awaited = Some(Wait::begin(world, condition));
-                Some((Until::Holds(within.0), false))
+                Some((Until::Holds(condition.clone(), within.0), false))
             }
             _ => None,
         }
     }
 
-    /// Goes on towards what is waited for while there is time. A sentence once it has come, or will not.
-    pub(crate) fn search(&mut self, on_time: impl Fn() -> bool) -> Option<String> {
+    /// Goes on towards what is waited for while there is time. A sentence once it has come; if it will not, that.
+    pub(crate) fn search(&mut self, on_time: impl Fn() -> bool) -> Option<Result<String, String>> {
         let search = self.search.take()?;
         if self.has_come(&search) {
-            return Some(self.history.world().narrate());
+            return Some(Ok(self.history.world().narrate()));
         }
         loop {
             for _ in 0..GRAIN {
@@ -84,20 +84,17 @@ impl Engine {
                         self.search = Some(search);
                         return None;
                     }
-                    return Some(match (search.until, &search.awaited) {
-                        (Until::Holds(us), Some(it)) => {
-                            self.history.run_until(search.limit);
-                            format!("not within {}: {}", Duration(us), it.condition())
-                        }
-                        (Until::Event(_), _) => "Nothing will ever happen by itself any more.".to_owned(),
-                        _ => {
-                            self.history.run_until(search.limit);
-                            self.history.world().narrate()
-                        }
+                    if let Until::Event(_) = search.until {
+                        return Some(Err("Nothing will ever happen by itself any more.".to_owned()));
+                    }
+                    self.history.run_until(search.limit);
+                    return Some(match &search.until {
+                        Until::Holds(condition, us) => Err(in_vain(condition, *us)),
+                        _ => Ok(self.history.world().narrate()),
                     });
                 }
                 if self.has_come(&search) {
-                    return Some(self.history.world().narrate());
+                    return Some(Ok(self.history.world().narrate()));
                 }
             }
             if !on_time() {
@@ -112,7 +109,12 @@ impl Engine {
         match search.until {
             Until::Time(_) => false,
             Until::Event(wanted) => world.events() >= wanted,
-            Until::Holds(_) => search.awaited.as_ref().is_some_and(|it| it.is_over(world)),
+            Until::Holds(..) => search.wait.as_ref().is_some_and(|it| it.is_over(world)),
         }
     }
+}
+
+/// What was waited for so many µs, and did not come.
+pub(super) fn in_vain(condition: &Condition, us: u64) -> String {
+    format!("not within {}: {condition}", Duration(us))
 }

@@ -195,8 +195,7 @@ impl Recorder {
             };
             self.recent.flights.push(Flight { message, end: Some(End { at_us, event, is_lost: true }) });
         }
-        let elected = last.node_events.iter().any(|it| matches!(it, node::Event::Controls { .. }));
-        if let Some(kind) = ticks::kind_of(last, elected) {
+        if let Some(kind) = ticks::kind_of(last) {
             self.recent.marks.push(Mark { process, at_us, event, kind, words: world.narrate() });
         }
     }
@@ -414,6 +413,26 @@ mod tests {
         let told = cuts.iter().map(|it| (it.ends.join(" "), it.is_both, it.until_us.map(|until| until - it.since_us)));
         let told: Vec<_> = told.collect();
         assert_eq!(told, [("b1 b2".to_owned(), true, Some(3_000_000)), ("b3 b1".to_owned(), false, None)]);
+    }
+
+    /// The marks are those of the timeline.
+    #[test]
+    fn an_election_is_marked_at_the_event_at_which_the_timeline_has_it() {
+        let mut engine = room();
+        let active = engine.view().brokers.into_iter().find(|it| it.quorum_epoch.is_some()).unwrap().name;
+        engine.act(&format!("kill {active}")).unwrap();
+        engine.recent(true);
+        let is_mark = |it: &&Mark| it.kind == Kind::Election;
+        let recent = loop {
+            engine.act("run 100ms").unwrap();
+            let recent = engine.recent(true);
+            if recent.marks.iter().any(|it| is_mark(&it)) {
+                break recent;
+            }
+        };
+        let marked: Vec<u64> = recent.marks.iter().filter(is_mark).map(|it| it.event).collect();
+        let ticks = engine.ticks().iter().filter(|it| it.kind == Kind::Election && it.event > recent.from);
+        assert_eq!(marked, ticks.map(|it| it.event).collect::<Vec<_>>());
     }
 
     #[test]

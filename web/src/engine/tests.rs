@@ -351,10 +351,10 @@ fn a_search_stops_where_it_came() {
     };
     expect(&mut engine, "run until next records within 30s");
     let before: u64 = engine.view().clients.iter().map(|it| it.consumed).sum();
-    assert!(engine.search(|| true).is_some());
+    assert!(engine.search(|| true).unwrap().is_ok());
     assert!(engine.view().clients.iter().map(|it| it.consumed).sum::<u64>() > before);
     expect(&mut engine, "run until next finding within 30s");
-    assert_eq!(engine.search(|| true).as_deref(), Some("not within 30s: next finding"));
+    assert_eq!(engine.search(|| true), Some(Err("not within 30s: next finding".to_owned())));
 }
 
 #[test]
@@ -371,18 +371,19 @@ fn time_passes_in_slices() {
     assert!(sliced.view() == whole.view());
 }
 
-/// They looped in one task: the tab was frozen until it ended, if it did.
+/// However long a line waits, a frame that has no time ends soon.
 #[test]
 fn a_line_that_waits_long_is_waited_for_in_slices() {
     let mut engine = room();
+    let acked = |records: u64| Condition::Acked("p1".into(), records);
     let slow = [
-        ("run 5m", (Until::Time(300_000_000), false)),
-        ("run until acked p1 999999999 within 600m", (Until::Holds(36_000_000_000), false)),
-        ("run to event 999999999", (Until::Event(999_999_999), false)),
+        ("run 5m", Until::Time(300_000_000)),
+        ("run until acked p1 999999999 within 600m", Until::Holds(acked(999_999_999), 36_000_000_000)),
+        ("run to event 999999999", Until::Event(999_999_999)),
     ];
-    for (line, far) in slow {
-        assert_eq!(engine.far(line), Some(far), "{line}");
-        engine.expect(far.0);
+    for (line, until) in slow {
+        assert_eq!(engine.far(line), Some((until.clone(), false)), "{line}");
+        engine.expect(until);
         let before = engine.clock();
         assert!(engine.waits() && engine.search(|| false).is_none() && engine.clock() > before, "{line}");
         engine.give_up();
@@ -393,18 +394,22 @@ fn a_line_that_waits_long_is_waited_for_in_slices() {
         assert_eq!(engine.far(line), None, "{line}");
     }
     // What comes is seen when it does, and what does not is said.
-    let wanted = engine.history().world().events() + 30_000;
-    for (line, word) in [
-        ("run until acked p1 1 within 600m", ""),
-        (&*format!("run to event {wanted}"), ""),
-        ("run until acked p1 999999999 within 91s", "not within 91s"),
-    ] {
+    let search = |engine: &mut Engine, line: &str| {
         let (until, _) = engine.far(line).unwrap();
         engine.expect(until);
-        let said = engine.search(|| true).unwrap();
-        assert!(said.starts_with(word), "{line}: {said}");
-    }
-    assert!(engine.history().world().events() >= wanted);
+        engine.search(|| true).unwrap()
+    };
+    let ok = engine.view().clients.iter().find(|it| it.name == "p1").unwrap().ok;
+    let (begun, awaited) = (engine.clock(), acked(ok + 5));
+    assert!(!engine.history().world().holds(&awaited));
+    search(&mut engine, &format!("run until {awaited} within 600m")).unwrap();
+    assert!(engine.history().world().holds(&awaited) && engine.clock() < begun + 10_000_000);
+    let wanted = engine.history().world().events() + 30_000;
+    search(&mut engine, &format!("run to event {wanted}")).unwrap();
+    assert_eq!(engine.history().world().events(), wanted);
+    let begun = engine.clock();
+    let error = search(&mut engine, "run until acked p1 999999999 within 91s").unwrap_err();
+    assert_eq!((&*error, engine.clock()), ("not within 91s: acked p1 999999999", begun + 91_000_000));
 }
 
 #[test]
@@ -576,6 +581,42 @@ fn what_the_cluster_refuses_is_told_once_it_has_answered() {
     assert_eq!(engine.take_said(), [format!("so it is: {refused}")]);
     let other = engine.act("refused INVALID_TOPIC_EXCEPTION topic orders").unwrap_err();
     assert_eq!(other, format!("{refused}, expected INVALID_TOPIC_EXCEPTION"));
+}
+
+/// Each answer is held against the line that asked for it, as in scenario files.
+#[test]
+fn what_was_asked_before_decides_nothing_about_what_is_expected_now() {
+    let mut engine = room();
+    engine.act("topic orders").unwrap();
+    let error = engine.act("refused TOPIC_ALREADY_EXISTS topic fresh").unwrap_err();
+    assert_eq!(error, "it was done, expected TOPIC_ALREADY_EXISTS");
+    assert_eq!(engine.take_refused().len(), 1, "what was refused before is told all the same");
+    engine.act("topic orders").unwrap();
+    assert_eq!(engine.act("refused INVALID_PARTITIONS partitions orders 1"), Ok(()));
+    assert!(engine.take_refused()[0].starts_with("TOPIC_ALREADY_EXISTS"));
+    engine.act("topic orders").unwrap();
+    assert_eq!(engine.act_and_hear("topic another"), Ok(()), "and about nothing that a script asks");
+}
+
+/// Who is full hears nothing: that is why there is no answer.
+#[test]
+fn who_waits_for_an_answer_and_is_full_says_so() {
+    let mut engine = room();
+    crate::memory::allow(0);
+    let error = engine.act_and_hear("topic more").unwrap_err();
+    assert!(error.contains("Stopped here"), "{error}");
+}
+
+/// A partition is told from a topic whose name it looks like.
+#[test]
+fn a_partition_is_explained_by_its_own_records() {
+    let mut engine = room();
+    for line in ["topic a partitions=2", "run 1s", "topic a-1", "run 1s"] {
+        engine.act(line).unwrap();
+    }
+    let mut led = |name: &str| engine.why_partition(name).pop().unwrap().what;
+    assert!(led("a-1").starts_with("topic a partitions=2"));
+    assert!(led("a-1-0").starts_with("topic a-1 "));
 }
 
 /// A script is told at once, as `Lab.act` promises: the run stands where the answer came, and has the action in it.

@@ -78,8 +78,6 @@ pub(super) struct Ticks {
     pub(super) ends: Vec<(u64, u64)>,
     /// Which brokers run, a bit each, after the last known event.
     pub(super) up: u64,
-    /// The newest epoch of the metadata quorum that somebody led by then.
-    quorum_epoch: Option<i32>,
     known: u64,
 }
 
@@ -114,11 +112,9 @@ impl Engine {
             return;
         }
         ticks.known = event;
-        self.refused.extend(world.admin_told().filter_map(|it| it.1).map(client::Failure::words));
+        self.heard.extend(world.admin_told().map(|(op, failure)| (op, failure.cloned())));
         ticks.note_up(event, up(world));
-        let quorum_epoch = world.checks().quorum_epoch();
-        let elected = quorum_epoch > std::mem::replace(&mut ticks.quorum_epoch, quorum_epoch);
-        if let Some(kind) = kind_of(last, elected) {
+        if let Some(kind) = kind_of(last) {
             ticks.note(Tick { event, kind });
         }
     }
@@ -134,7 +130,7 @@ impl Engine {
                 let stays = |it: &&Tick| it.event <= event && it.kind != Kind::Action;
                 let list = parent.list.iter().filter(stays).copied().collect();
                 let ends = parent.ends.iter().filter(|it| it.0 <= event).copied().collect();
-                Some(Ticks { list, ends, quorum_epoch: parent.quorum_epoch, known: event, ..Ticks::default() })
+                Some(Ticks { list, ends, known: event, ..Ticks::default() })
             });
             self.ticks.push(inherited.unwrap_or_default());
         }
@@ -172,8 +168,9 @@ impl Ticks {
     }
 }
 
-/// What an event is worth a mark for, if it is; whoever asks knows whether somebody leads the metadata quorum anew.
-pub(super) fn kind_of(last: &Last, elected: bool) -> Option<Kind> {
+/// What an event is worth a mark for, if it is.
+pub(super) fn kind_of(last: &Last) -> Option<Kind> {
+    let elected = last.node_events.iter().any(|it| matches!(it, node::Event::Controls { .. }));
     let serves = last.node_events.iter().any(|it| matches!(it, node::Event::Started));
     let retry = last.client_events.iter().any(|it| matches!(it, client::Event::BatchRetried { .. }));
     let ack = last.client_events.iter().any(|it| matches!(it, client::Event::BatchAcked { .. }));

@@ -105,6 +105,17 @@ fn where_one_lane_has_a_future_what_is_done_is_a_branch_in_all() {
     assert!(!lanes.all().any(paused), "the story is as it was, in every lane");
 }
 
+/// What the cluster refused in a lane that nobody looked at is no news once somebody does.
+#[test]
+fn what_was_refused_in_another_lane_is_not_told_later() {
+    let mut lanes = lanes_at_their_ends();
+    lanes.act(&line("topic orders")).unwrap();
+    lanes.act(&line("run 1s")).unwrap();
+    assert_eq!(lanes.shown.engine.take_refused().len(), 1);
+    lanes.show(1);
+    assert_eq!(lanes.shown.engine.take_refused(), Vec::<String>::new());
+}
+
 #[test]
 fn one_more_member_comes_at_one_time_with_each_lanes_own_settings() {
     let mut lanes = lanes();

@@ -57,7 +57,7 @@ struct Sheet {
 
 /// Both canvases.
 pub(crate) struct Canvas {
-    /// Takes what a pen said, and whether it must not be left out for what comes later.
+    /// Takes what a pen said, and of which sheet: what it says of that later is painted instead.
     painter: Function,
     glass: Element,
     cluster: Sheet,
@@ -94,13 +94,15 @@ impl Canvas {
             let mut pen = Pen::default();
             pen.sheet(CLUSTER, self.cluster.pixels);
             pen.sheet(LOGS, self.logs.pixels);
-            self.paint(pen, true);
+            self.paint(pen, None);
         }
     }
 
-    fn paint(&self, pen: Pen, is_needed: bool) {
+    /// Has a sheet painted, or without one what must not be left out.
+    fn paint(&self, pen: Pen, sheet: Option<usize>) {
+        let sheet = sheet.map_or(JsValue::NULL, JsValue::from);
         // It only hands over: what goes wrong with drawing is told on the console, by who draws.
-        let _ = self.painter.call2(&JsValue::NULL, &Uint8Array::from(&*pen.into_bytes()), &is_needed.into());
+        let _ = self.painter.call2(&JsValue::NULL, &Uint8Array::from(&*pen.into_bytes()), &sheet);
     }
 
     /// True if it does not know where all logs are that are in sight.
@@ -142,7 +144,7 @@ impl Canvas {
                 pen.place((width * look.scale / 2.0, height * look.scale / 2.0), look.scale);
                 stamp(&mut pen);
             }
-            self.paint(pen, true);
+            self.paint(pen, None);
             self.look = look;
         }
     }
@@ -158,7 +160,9 @@ impl Canvas {
             pen.place(on_screen(&place), scale * self.density);
             stage::paint(scene, &mut pen);
         }
+        self.paint(pen, Some(CLUSTER));
         if with_logs {
+            let mut pen = Pen::default();
             pen.sheet(LOGS, self.logs.pixels);
             for (name, area) in &self.rows {
                 if let (Some(partition), Some(sight)) = (scene.partition(name), scene.sights.get(name)) {
@@ -167,8 +171,8 @@ impl Canvas {
                     pen.whole();
                 }
             }
+            self.paint(pen, Some(LOGS));
         }
-        self.paint(pen, false);
     }
 
     /// What using a place of the page means, in CSS pixels of its window: as an element's `data-do` says it.

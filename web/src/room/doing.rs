@@ -2,7 +2,6 @@
 
 use leptos::prelude::*;
 
-use super::motion::Motion;
 use super::state::Room;
 use super::terminal;
 use crate::lanes::Wish;
@@ -59,15 +58,16 @@ impl Room {
         let Some(last) = lines.last() else { return false };
         // If the engine stops at a fault within it, nothing is left to write it down.
         self.leave(&format!("{}\n", lines.join("\n")));
-        let far = inner.lanes.borrow_mut().shown.engine.far(last);
+        let far = inner.lanes.borrow().shown.engine.far(last);
         if let Some((until, is_before)) = far {
+            let mut line = String::new();
             if is_before {
                 inner.lanes.borrow_mut().put_first(Wish::Line(last.clone()));
             } else {
                 inner.scene.borrow_mut().write(last, None);
-                terminal::keep(last);
+                line.clone_from(last);
             }
-            self.go(Motion::Until(until));
+            self.wait_for(until, line);
             self.say_later();
             return true;
         }
@@ -85,7 +85,7 @@ impl Room {
             (engine.take_said(), engine.take_refused())
         };
         let answer = if refused.is_empty() { said.join("; ") } else { refused.join("; ") };
-        refused.into_iter().for_each(|it| inner.scene.borrow_mut().refuse(it));
+        refused.iter().for_each(|it| inner.scene.borrow_mut().refuse(it));
         said.into_iter().for_each(|it| inner.scene.borrow_mut().answer(it));
         let (is_still, seen_us) = self.with(|it| (it.is_still(), it.view.time_us));
         // Of many things that are done at one moment all are looked at together, before anybody sees the page.

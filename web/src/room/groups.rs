@@ -1,7 +1,7 @@
 //! Consumer groups: who has which partition, how far each is read and committed, and during a rebalance who holds back what.
 
 use super::scene::Scene;
-use super::{grouped, lanes, left, lesson};
+use super::{grouped, in_tenths, lanes, left, lesson, of_tenths, seconds};
 use crate::draw::{Shape, classed, glyph, shape, text};
 use crate::look::GROUPS;
 use crate::view::{Group, Member, Share, State};
@@ -99,29 +99,19 @@ fn paused(group: &Group) -> Shape {
     let now = group.shares.iter().filter(|it| it.paused_since_us.is_some()).count();
     let mut more = " partition-seconds paused".to_owned();
     if let Some(newcomer) = &group.newcomer {
-        more.push_str(&format!(" since {newcomer} came, {} in all", seconds(tenths(group.paused_us))));
+        more.push_str(&format!(" since {newcomer} came, {} in all", seconds(group.paused_us)));
     }
     if now > 0 {
         more.push_str(&format!(" · {now} now"));
     }
     classed("span", if now > 0 { "paused harm" } else { "paused" })
         .set("title", "for how long the group’s partitions were read by nobody, added up")
-        .with([shape("b").say(seconds(tenths(group.paused_since_newcomer_us))), text(more)])
+        .with([shape("b").say(seconds(group.paused_since_newcomer_us)), text(more)])
 }
 
-/// In tenths of a second, rounded.
-pub(crate) fn tenths(us: u64) -> u64 {
-    (us + 50_000) / 100_000
-}
-
-/// 12 → "1.2".
-pub(crate) fn seconds(tenths: u64) -> String {
-    format!("{}.{}", grouped(tenths / 10), tenths % 10)
-}
-
-/// The same of what was more than nothing.
+/// So many tenths of a second, of what was more than nothing.
 pub(crate) fn some_seconds(tenths: u64) -> String {
-    if tenths == 0 { "<0.1".to_owned() } else { seconds(tenths) }
+    if tenths == 0 { "<0.1".to_owned() } else { of_tenths(tenths) }
 }
 
 /// For how long each partition was paused since the newcomer came, in tenths of a second. What is lost in rounding goes over to the
@@ -130,7 +120,7 @@ pub(crate) fn pauses(group: &Group) -> Vec<u64> {
     let (mut sum, mut told) = (0, 0);
     let next = |it: &Share| {
         sum += it.paused_since_newcomer_us;
-        let own = tenths(sum) - told;
+        let own = in_tenths(sum) - told;
         told += own;
         own
     };
@@ -190,7 +180,7 @@ fn pauses_row(group: &Group) -> Shape {
         shape("td").named(&it.partition).say(words)
     };
     let cells = group.shares.iter().zip(pauses(group)).map(|(it, tenths)| cell(it, tenths));
-    let sum = format!("= {}", seconds(tenths(group.paused_since_newcomer_us)));
+    let sum = format!("= {}", seconds(group.paused_since_newcomer_us));
     shape("tr")
         .with([shape("th").set("scope", "row").say("paused, s")])
         .with_all(cells.collect())

@@ -5,7 +5,7 @@ use client::partition_of_key;
 use super::scene::{Scene, Selection};
 use super::{fields, grouped, groups, left, log, stage, stamp, story};
 use crate::draw::{Shape, classed, glyph, shape};
-use crate::view::{Broker, CLOSED, Client, Group, Message, Partition, Record, Replica, Role, Timer, Verdict};
+use crate::view::{Broker, CLOSED, Client, Group, Message, Partition, Record, Replica, Role, Timer};
 
 /// Messages on their way that are listed at once.
 const LISTED: usize = 12;
@@ -87,7 +87,7 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
                         Role::Consumer => "consumer",
                         Role::Wire => "wire client",
                     };
-                    (about, client_facts(client))
+                    (about, client_facts(scene, client))
                 }
                 (None, Some(broker)) => {
                     let about = match (broker.is_broker, broker.is_controller) {
@@ -131,12 +131,8 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
             let Some(it) = scene.view.findings.get(*number) else {
                 return gone("It was not found yet at this moment.".to_owned());
             };
-            let verdict = match it.verdict {
-                Verdict::Kept => "contract kept",
-                Verdict::Allowed => "the settings allow it",
-                Verdict::Bug => "a broken promise",
-            };
-            let facts = vec![("what", it.what.clone()), ("verdict", verdict.to_owned()), ("step", grouped(it.event))];
+            let facts =
+                vec![("what", it.what.clone()), ("verdict", it.verdict_words.to_owned()), ("step", grouped(it.event))];
             (format!("{} ", it.check), "finding".to_owned(), facts, Vec::new())
         }
     };
@@ -311,11 +307,12 @@ fn message_facts(scene: &Scene, message: &Message) -> Vec<Fact> {
     vec![("sent", format!("{} s", stamp(message.sent_us))), ("arrives", arrives)]
 }
 
-fn client_facts(client: &Client) -> Vec<Fact> {
+fn client_facts(scene: &Scene, client: &Client) -> Vec<Fact> {
     let mut facts = vec![
         ("state", client.state.word().to_owned()),
         ("connection", if client.connected { "open" } else { "none" }.to_owned()),
     ];
+    facts.extend(scene.settings.iter().cloned());
     facts.extend(client.load.iter().map(|it| ("workload", it.clone())));
     if client.role == Role::Producer {
         facts.push(("ok", grouped(client.ok)));
@@ -326,7 +323,10 @@ fn client_facts(client: &Client) -> Vec<Fact> {
         facts.push(("records read", grouped(client.consumed)));
         facts.extend(client.positions.iter().map(|it| {
             let number = |it: Option<i64>| it.map_or("–".to_owned(), |it| it.to_string());
-            ("position", format!("{} at {}, {} behind the end", it.partition, number(it.offset), number(it.lag)))
+            (
+                "position",
+                format!("{} at {}, {} behind the high watermark", it.partition, number(it.offset), number(it.lag)),
+            )
         }));
     }
     facts

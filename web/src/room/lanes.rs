@@ -1,8 +1,8 @@
 //! The same scenario with other settings, side by side on one clock: the groups of each lane, and the figure that compares them.
 
-use super::groups::{Detail, holds, legend, pauses, seconds, some_seconds, table, tenths};
+use super::groups::{Detail, holds, legend, pauses, some_seconds, table};
 use super::scene::Scene;
-use super::{bar, groups, lesson};
+use super::{bar, groups, lesson, seconds};
 use crate::draw::{self, Shape, classed, shape};
 use crate::groups::rule;
 use crate::view::Group;
@@ -36,7 +36,7 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     if !is_bet {
         shapes.extend(scene.lanes.first().and_then(came).map(|it| classed("p", "plain").say(it)));
         let [generation, newer] = ["generation", "KIP-848"].map(|it| format!("{it}: {}", bar::meaning(it)));
-        let full = seconds(tenths(most));
+        let full = seconds(most);
         let words = format!("A full bar: {full} partition-seconds, the most of all lanes. {generation}. {newer}.");
         shapes.push(classed("p", "note").say(words));
     }
@@ -50,7 +50,7 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
 fn came(lane: &Sight) -> Option<String> {
     let group = lane.groups.first()?;
     let (newcomer, name, partitions) = (group.newcomer.as_ref()?, &group.name, group.shares.len());
-    let ago = seconds(tenths(lane.time_us.saturating_sub(group.newcomer_at_us)));
+    let ago = seconds(lane.time_us.saturating_sub(group.newcomer_at_us));
     let members = group.members.iter().filter(|it| it.is_counted || it.client == *newcomer).count();
     let mut words =
         format!("{newcomer} joined group {name} {ago} s ago: {partitions} partitions, {members} members now.");
@@ -110,7 +110,7 @@ fn figure(group: &Group, most: u64) -> Shape {
     if !parts.is_empty() {
         words.push_str(&format!(" = {}", parts.join(" + ")));
     }
-    classed("p", "figure").with([shape("b").say(seconds(tenths(paused))), shape("small").say(words), bar])
+    classed("p", "figure").with([shape("b").say(seconds(paused)), shape("small").say(words), bar])
 }
 
 #[cfg(test)]
@@ -184,7 +184,7 @@ mod tests {
         for chapter in 2..=5 {
             for lane in &at(chapter).lanes {
                 let group = &lane.groups[0];
-                let all = tenths(group.paused_since_newcomer_us);
+                let all = super::super::in_tenths(group.paused_since_newcomer_us);
                 assert_eq!(pauses(group).iter().sum::<u64>(), all, "{} {chapter}", lane.name);
                 let words = figure(group, 1).words();
                 let number = |it: &str| match it.split(['.', ' ']).take(2).collect::<String>().parse::<u64>() {

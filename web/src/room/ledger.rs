@@ -89,8 +89,14 @@ fn row(scene: &Scene, it: &Operation) -> Shape {
         Some((partition, offset)) if is_there => {
             let found = scene.partition(partition);
             let broker = found.and_then(|it| it.leader.as_ref().or(it.replicas.first().map(|it| &it.broker)));
-            let deed = broker.map(|it| format!("record:{it}/{partition}:{offset}")).unwrap_or_default();
-            classed("button", "line").set("data-do", deed).say(it.what.clone())
+            let words = it.what.clone();
+            match broker {
+                Some(it) => {
+                    let deed = format!("record:{it}/{partition}:{offset}");
+                    classed("button", "line").set("data-do", deed).say(words)
+                }
+                None => text(words),
+            }
         }
         _ => text(it.what.clone()),
     };
@@ -107,12 +113,11 @@ fn row(scene: &Scene, it: &Operation) -> Shape {
     };
     let became = match it.became {
         Some(Became::Lost(at, verdict)) => {
-            let words = match verdict {
-                Verdict::Kept => "lost, nobody was told ok",
-                Verdict::Allowed => "lost, allowed",
-                Verdict::Bug => "lost, a bug",
-            };
-            at.map_or_else(|| text(words), |at| step(at, words.to_owned()))
+            let words = format!("lost, {}", verdict.word());
+            match at {
+                Some(at) => step(at, words),
+                None => text(words),
+            }
         }
         other => text(other.map_or("", Became::word)),
     };

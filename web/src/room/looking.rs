@@ -70,13 +70,28 @@ impl Room {
         self.choose_field(self.with(|it| fields::beside(&it.bytes, it.field, way)));
     }
 
-    /// Asks why the last event happened, or stops asking.
+    /// Asks why that happened which is told, or stops asking. Whoever asks while time passes asks about the sentence in sight, and
+    /// not about the event at which it stands still.
     pub(crate) fn ask_why(self) {
-        self.stop();
         let inner = self.inner();
+        let told = inner.pace.borrow().told.clone();
+        let told = self.with(|it| !it.is_still() && it.sentence == told.1).then_some(told);
+        self.stop();
         let asked = !inner.scene.borrow().why.is_empty();
-        let why = if asked { Vec::new() } else { inner.lanes.borrow_mut().shown.engine.why() };
-        self.change(|scene| scene.why = why);
+        let why = {
+            let engine = &mut inner.lanes.borrow_mut().shown.engine;
+            match &told {
+                _ if asked => Vec::new(),
+                Some((event, _)) => engine.why_event(*event),
+                None => engine.why(),
+            }
+        };
+        self.change(|scene| {
+            scene.why = why;
+            if let Some((_, sentence)) = told {
+                scene.sentence = sentence;
+            }
+        });
     }
 
     /// Finds where the run that is looked at parts from the one beside it: from another lane, from a branch by its number, or from

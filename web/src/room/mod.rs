@@ -132,6 +132,20 @@ pub(crate) fn stamp(us: u64) -> String {
     format!("{}.{:03}\u{202f}{:03}", us / 1_000_000, us / 1_000 % 1_000, us % 1_000)
 }
 
+/// 1 249 000 µs → "1.2".
+pub(crate) fn seconds(us: u64) -> String {
+    of_tenths(in_tenths(us))
+}
+
+/// In tenths of a second, rounded.
+fn in_tenths(us: u64) -> u64 {
+    (us + 50_000) / 100_000
+}
+
+fn of_tenths(tenths: u64) -> String {
+    format!("{}.{}", grouped(tenths / 10), tenths % 10)
+}
+
 /// How long it is until something, in two or three digits.
 pub(crate) fn left(us: u64) -> String {
     let tenths = |of: u64, unit: &str| format!("{}.{} {unit}", us / of, us % of * 10 / of);

@@ -6,6 +6,7 @@ use super::bar;
 use super::lesson::Lesson;
 use super::scene::Scene;
 use super::state::Room;
+use super::terminal;
 use super::way::Way;
 use crate::engine::Until;
 use crate::memory;
@@ -33,8 +34,8 @@ pub(crate) enum Motion {
     Still,
     /// Time, at the speed set.
     Play,
-    /// The engine as fast as it can, until something happens.
-    Until(Until),
+    /// The engine as fast as it can, until what it waits for has come.
+    Until,
     /// Time, at a speed of its own, up to a moment.
     Tour(Tour),
 }
@@ -89,12 +90,22 @@ impl Room {
 
     /// Begins to move.
     pub(crate) fn go(self, motion: Motion) {
+        self.set_out(motion, None);
+    }
+
+    /// Waits for something, as a line says that is done then.
+    pub(super) fn wait_for(self, until: Until, line: String) {
+        self.inner().pace.borrow_mut().line = line;
+        self.set_out(Motion::Until, Some(until));
+    }
+
+    fn set_out(self, motion: Motion, until: Option<Until>) {
         let inner = self.inner();
         let was_still = self.with(Scene::is_still);
         let undone = {
             let mut lanes = inner.lanes.borrow_mut();
             lanes.shown.engine.give_up();
-            if let Motion::Until(until) = motion {
+            if let Some(until) = until {
                 lanes.shown.engine.expect(until);
             }
             // Another wait for time is one of the lines that were to be done in their order.
@@ -124,7 +135,7 @@ impl Room {
                 inner.lanes.borrow_mut().advance(us, &spent);
                 None
             }
-            Motion::Until(_) => inner.lanes.borrow_mut().search(&spent),
+            Motion::Until => inner.lanes.borrow_mut().search(&spent),
             Motion::Tour(tour) => {
                 let mut lanes = inner.lanes.borrow_mut();
                 let due = inner.pace.borrow().way.at(now);
@@ -142,11 +153,21 @@ impl Room {
             return self.say(full);
         }
         match found {
-            Some(sentence) => {
+            Some(found) => {
                 self.stand();
                 self.leave("");
-                self.say(sentence);
-                self.carry_out_later();
+                match found {
+                    Ok(sentence) => {
+                        terminal::keep(&inner.pace.borrow().line);
+                        self.say(sentence);
+                        self.carry_out_later();
+                    }
+                    Err(error) => {
+                        inner.scene.borrow_mut().fail(error.clone());
+                        self.say(error);
+                        self.forget_later();
+                    }
+                }
             }
             None => {
                 let begun = now_ms();

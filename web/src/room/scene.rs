@@ -145,6 +145,8 @@ pub(crate) struct Scene {
     pub(crate) field: Option<fields::Place>,
     /// The selected record, if it can be read at this moment.
     pub(crate) record: Option<Record>,
+    /// What the client that is selected is set to.
+    pub(crate) settings: Vec<(&'static str, String)>,
     /// Why the last event happened, as long as somebody wants to know.
     pub(crate) why: Vec<Cause>,
     pub(crate) lines: Vec<Line>,
@@ -215,6 +217,7 @@ impl Scene {
             bytes: Vec::new(),
             field: None,
             record: None,
+            settings: Vec::new(),
             why: Vec::new(),
             lines: Vec::new(),
             recalled: 0,
@@ -308,6 +311,13 @@ impl Scene {
         self.record = match &self.selection {
             Selection::Record(name, offset) => self.find_record(engine, name, *offset),
             _ => None,
+        };
+        self.settings = match &self.selection {
+            Selection::Process(name) => {
+                let is_consumer = self.client(name).is_some_and(|it| it.role == Role::Consumer);
+                engine.settings(name, is_consumer)
+            }
+            _ => Vec::new(),
         };
         moved
     }
@@ -504,8 +514,13 @@ impl Scene {
     }
 
     /// Adds a line of what the cluster refuses.
-    pub(crate) fn refuse(&mut self, what: String) {
-        self.add_line(format!("refused: {what}"), Voice::Wrong);
+    pub(crate) fn refuse(&mut self, what: &str) {
+        self.fail(format!("refused: {what}"));
+    }
+
+    /// Adds a line of what went wrong.
+    pub(crate) fn fail(&mut self, what: String) {
+        self.add_line(what, Voice::Wrong);
     }
 
     /// Adds a line of an answer.

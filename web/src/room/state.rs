@@ -58,6 +58,10 @@ pub(super) struct Pace {
     branch: usize,
     /// The way that is watched.
     pub(super) way: Way,
+    /// The last event that was told while time passed, and its sentence.
+    pub(super) told: (u64, String),
+    /// What is done once it has come that is waited for.
+    pub(super) line: String,
     /// The lanes are to be looked at as soon as all are at one moment.
     compares: bool,
     chrome: Chrome,
@@ -364,13 +368,13 @@ impl Room {
             }
         } else if lanes.later().is_none()
             && now - pace.said_at > SENTENCE_MS
-            && let Some(sentence) = lanes.shown.engine.tell()
+            && let Some((event, sentence)) = lanes.shown.engine.tell()
         {
-            pace.said_at = now;
+            (pace.said_at, pace.told) = (now, (event, sentence.clone()));
             scene.sentence = sentence;
         }
         for refused in lanes.shown.engine.take_refused() {
-            scene.refuse(refused.clone());
+            scene.refuse(&refused);
             (pace.said_at, scene.sentence) = (now, refused);
         }
     }

@@ -86,7 +86,7 @@ fn kept() -> Vec<String> {
 /// A line was done: the arrows bring it back.
 pub(crate) fn keep(line: &str) {
     let mut lines = kept();
-    if lines.last().is_some_and(|it| it == line) || line.contains('\n') || line.len() > LONGEST {
+    if line.is_empty() || lines.last().is_some_and(|it| it == line) || line.contains('\n') || line.len() > LONGEST {
         return;
     }
     lines.push(line.to_owned());

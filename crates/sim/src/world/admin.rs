@@ -1,7 +1,7 @@
 //! The admin: a client like any other, which carries out what is asked of the cluster.
 
 use client::admin::{AdminCall, AlterConfigOp, ConfigChange, ConfigResource, NewPartitions, ResourceType};
-use client::{Failure, OpId, Operation};
+use client::{ClientConfig, Failure, OpId, Operation};
 use protocol::{Offset, Str, TopicPartition};
 
 use super::actor::OTHER;
@@ -26,8 +26,13 @@ impl World {
     }
 
     /// The number of what the admin was asked for last.
-    pub(crate) fn admin_asked(&self) -> OpId {
+    pub fn admin_asked(&self) -> OpId {
         OpId(self.process(self.admin()).actor().map_or(OTHER, |actor| actor.next_other - 1))
+    }
+
+    /// A client's configuration; nothing of a wire client, which has none.
+    pub fn client_config(&self, name: &str) -> Option<&ClientConfig> {
+        self.process(self.pid(name).ok()?).actor().map(|it| &it.config)
     }
 
     /// What the admin was told in the last event, and of which operation.
