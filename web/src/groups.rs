@@ -39,7 +39,12 @@ fn group(it: &seen::Group) -> Group {
 fn member(it: &seen::Member) -> Member {
     Member {
         client: it.client.to_string(),
-        instance: it.instance.as_ref().map(|it| it.to_string()),
+        // Before it first asks to join it is nobody's yet.
+        instance: it
+            .instance
+            .as_ref()
+            .filter(|_| !it.power.is_up() || !it.member_id.is_empty())
+            .map(|it| it.to_string()),
         epoch: Some(it.epoch).filter(|it| *it >= 0),
         // It was told of a rebalance, and asks for a share when it polls next.
         state: match it.state {
@@ -107,7 +112,7 @@ fn stands(group: &seen::Group) -> String {
     let all = group.partitions.len();
     let rounds = group.rebalances_since_newcomer;
     let is_classic = group.protocol == GroupProtocol::Classic;
-    let reads = |it: &seen::Member| !it.owned.is_empty() && it.owned.len() > it.releasing.len();
+    let reads = |it: &seen::Member| !it.paused && it.owned.len() > it.releasing.len();
     let still = group.partitions.iter().filter(|it| it.paused_since.is_some()).count();
     let is_settled = group.state.as_deref() == Some("Stable") && still == 0;
     if let Some(came) = group.newcomer_at.filter(|_| is_settled) {

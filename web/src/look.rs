@@ -179,6 +179,9 @@ pub(crate) fn view(engine: &Engine, past: Past<'_>, tails: &mut Tails) -> View {
             })
             .collect(),
         at_risk: seen.at_risk,
+        acked_lost: seen.acked_lost,
+        has_deleted: seen.has_deleted,
+        is_of_past: world.setup().past.is_some(),
         sentence: seen.narration,
     }
 }

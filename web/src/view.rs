@@ -43,6 +43,12 @@ pub(crate) struct View {
     pub(crate) findings: Vec<Finding>,
     /// Acknowledged records that nobody has who could lead now.
     pub(crate) at_risk: u64,
+    /// Acknowledged records that are lost.
+    pub(crate) acked_lost: u64,
+    /// Records were deleted as somebody asked: by retention, compaction or hand.
+    pub(crate) has_deleted: bool,
+    /// The nodes behave as Apache Kafka once did.
+    pub(crate) is_of_past: bool,
     /// Consumer groups, by name.
     pub(crate) groups: Vec<Group>,
 }

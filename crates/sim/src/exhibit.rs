@@ -1,11 +1,8 @@
-//! The museum of lost data: what Apache Kafka once did, or can be told to do, by which records were lost. A world can be made
-//! to behave so; no server can.
-
-use node::config::Past;
-use protocol::Str;
+//! The museum of lost data: what Apache Kafka once did, by which records were lost. A world can be made to behave so; no
+//! server can.
 
 use crate::check::Check;
-use crate::setup::Setting;
+use node::config::Past;
 
 /// A behaviour that loses records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,19 +17,16 @@ pub enum Exhibit {
     UnvalidatedFetches,
     /// Before KIP-966: its strong minimum.
     LoneHighWatermark,
-    /// A setting to this day.
-    UncleanElection,
 }
 
 impl Exhibit {
     /// All of them, the oldest first.
-    pub const ALL: [Exhibit; 6] = [
+    pub const ALL: [Exhibit; 5] = [
         Exhibit::HighWatermarkTruncation,
         Exhibit::LoneEpochs,
         Exhibit::UnvalidatedFetches,
         Exhibit::LoneHighWatermark,
         Exhibit::NoElr,
-        Exhibit::UncleanElection,
     ];
 
     /// Its name in scenarios.
@@ -43,7 +37,6 @@ impl Exhibit {
             Exhibit::NoElr => "no-elr",
             Exhibit::UnvalidatedFetches => "unvalidated-fetches",
             Exhibit::LoneHighWatermark => "lone-high-watermark",
-            Exhibit::UncleanElection => "unclean-election",
         }
     }
 
@@ -65,9 +58,6 @@ impl Exhibit {
             Exhibit::LoneHighWatermark => {
                 "Before KIP-966 a record was committed by those in sync, however few they were."
             }
-            Exhibit::UncleanElection => {
-                "With unclean.leader.election.enable a replica may lead that lacks what was committed."
-            }
         }
     }
 
@@ -76,10 +66,7 @@ impl Exhibit {
         match self {
             Exhibit::LoneEpochs => Check::LogMatching,
             Exhibit::UnvalidatedFetches => Check::NoSkips,
-            Exhibit::HighWatermarkTruncation
-            | Exhibit::LoneHighWatermark
-            | Exhibit::NoElr
-            | Exhibit::UncleanElection => Check::AckedStays,
+            Exhibit::HighWatermarkTruncation | Exhibit::LoneHighWatermark | Exhibit::NoElr => Check::AckedStays,
         }
     }
 
@@ -91,13 +78,6 @@ impl Exhibit {
             Exhibit::NoElr => Past::NoElr,
             Exhibit::UnvalidatedFetches => Past::UnvalidatedFetches,
             Exhibit::LoneHighWatermark => Past::LoneHighWatermark,
-            Exhibit::UncleanElection => Past::None,
         }
-    }
-
-    /// What the nodes are told besides. It is no topic's setting, so the checks do not take the loss for allowed.
-    pub(crate) fn setting(self) -> Option<Setting> {
-        let key = Str::from_static("unclean.leader.election.enable");
-        (self == Exhibit::UncleanElection).then(|| (key, Str::from_static("true")))
     }
 }

@@ -268,7 +268,7 @@ impl World {
             Heard::Stored(what) => format!("The disk tells {name}: {}", what.words()),
             Heard::Operation(_, operation) => format!("The application of {name} asks: {operation}"),
             Heard::Connected => format!("{name} is connected"),
-            Heard::ConnectFailed => format!("{name} finds nobody to connect to"),
+            Heard::ConnectFailed => format!("{name} cannot connect: nobody listens there"),
             Heard::Response(api, _) => format!("{name} gets the answer to {}", api.name()),
             Heard::Disconnected => format!("{name} loses its connection"),
         };
@@ -476,8 +476,11 @@ pub(crate) fn node_event_words(event: &node::Event, name: &dyn Fn(NodeId) -> Str
 pub(crate) fn client_event_words(event: &client::Event) -> Option<String> {
     match event {
         client::Event::MetadataUpdated { .. } | client::Event::Partitioned { .. } => None,
+        // Nothing was lost with it, and who finds nobody at an address tries again and again.
+        client::Event::Disconnected { unanswered: 0, .. } => None,
         client::Event::Disconnected { unanswered, .. } => {
-            Some(format!("it gives up a connection with {unanswered} requests unanswered"))
+            let s = if *unanswered == 1 { "" } else { "s" };
+            Some(format!("its connection breaks, with {unanswered} request{s} unanswered"))
         }
         client::Event::ProducerIdAssigned { producer_id, .. } => Some(format!("its producer id is {producer_id}")),
         client::Event::ProducerEpochBumped { epoch, .. } => Some(format!("its producer epoch is {epoch} now")),

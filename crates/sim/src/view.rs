@@ -58,6 +58,10 @@ pub struct View {
     pub findings: Vec<Finding>,
     /// How many acknowledged records nobody has who could lead now.
     pub at_risk: u64,
+    /// How many acknowledged records are lost.
+    pub acked_lost: u64,
+    /// Records were deleted as somebody asked: by retention, compaction or hand.
+    pub has_deleted: bool,
     /// Consumer groups by id.
     pub groups: Vec<Group>,
 }
@@ -230,6 +234,8 @@ impl World {
             findings: self.checks.findings().to_vec(),
             groups: self.groups(),
             at_risk: self.checks.at_risk(|pid| self.process(pid).power.is_up()),
+            acked_lost: self.checks.acked_lost(),
+            has_deleted: self.checks.has_deleted(),
         }
     }
 

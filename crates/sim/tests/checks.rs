@@ -52,6 +52,46 @@ fn a_topic_that_is_there_promises_what_it_was_made_with() {
     assert!(played.history.world().checks().allowed() > 0, "the loss is one that the settings allow");
 }
 
+/// What was never acknowledged is gone, not lost: it is there again once its producer has sent it again. Who is told ok by a leader
+/// that others have replaced already has lost that record.
+#[test]
+fn only_what_was_acknowledged_is_lost_and_each_loss_is_told() {
+    let cluster = "seed 12\nbroker b1 process.roles=broker\nbroker b2 process.roles=broker\nbroker b3 process.roles=broker\n\
+        broker k1 process.roles=controller\nrun until serving b1\nrun until serving b2\nrun until serving b3\n\
+        topic orders partitions=1 replicas=b1,b2,b3 min.insync.replicas=2\nproducer fast acks=1 linger.ms=0\n\
+        producer safe acks=all linger.ms=0\nproduce fast orders value=a\nrun until acked fast 1\nrun 700ms\n\
+        cut b1 b2\ncut b1 b3\n";
+    let told = |more: &str| {
+        let played = played(&format!("{cluster}{more}"));
+        let checks = played.history.world().checks();
+        checks.findings().iter().map(|it| (it.acked, it.what.clone())).collect::<Vec<_>>()
+    };
+    let acks_1 = "acks=1 waits for the leader alone, which is gone or was replaced before the others had them";
+    let gone = "nobody was told ok, and what a producer still has it sends again";
+    let kills = "run 200ms\nkill b1\nrun until leader orders-0 = b2 within 20s\n";
+    assert_eq!(
+        told(&format!(
+            "produce safe orders value=x\n{kills}run until acked safe 1 within 60s\nexpect log orders-0 = a x\nexpect lost = 0\n"
+        )),
+        [(0, format!("1 record is gone from orders-0, at 1: {gone}"))]
+    );
+    assert_eq!(
+        told(&format!(
+            "produce fast orders value=x\nrun until acked fast 2\nproduce safe orders value=y\n{kills}run until acked safe 1 within 60s\nexpect log orders-0 = a y\nexpect lost = 1\n"
+        )),
+        [(1, format!("1 acknowledged record of orders-0, from 1 on, is lost: {acks_1}; of 1 more {gone}"))]
+    );
+    // The one that was cut off from the controller, too, writes after its successor has.
+    let late = "cut b1 k1\ncut fast b2\ncut fast b3\ncut safe b1\nrun until leader orders-0 = b2 within 20s\n\
+        produce safe orders value=n\nrun until acked safe 1 within 90s\nproduce fast orders value=z\nrun until acked fast 2\nexpect lost = 1\n";
+    let told = told(late);
+    assert_eq!(told.iter().map(|it| it.0).sum::<u64>(), 1, "{told:?}");
+    assert!(
+        told[0].1.starts_with("1 acknowledged record of orders-0, at 1, is lost: who said ok leads no more"),
+        "{told:?}"
+    );
+}
+
 /// A consumer has read and committed two records.
 const COMMITTED: &str = "topic orders partitions=1 replication=1\nproducer p1 acks=all linger.ms=0\n\
     produce p1 orders value=a\nproduce p1 orders value=b\nrun until acked p1 2\n\

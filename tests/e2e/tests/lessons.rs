@@ -102,7 +102,7 @@ fn a_lesson_is_gone_through_by_keyboard_alone() -> Result<()> {
     }
     browser.until("document.querySelector('#outcomes tbody tr')")?;
     let outcomes = browser.text("#outcomes")?;
-    ensure!(outcomes.contains("as told") && outcomes.contains("allowed"), "{outcomes}");
+    ensure!(outcomes.contains("as told") && outcomes.contains("acked and lost"), "{outcomes}");
     // The puzzle: goals that do not hold, a hint, the solution.
     tab_to(&browser, "#to-puzzle")?;
     browser.keys(&ENTER.to_string())?;

@@ -56,6 +56,7 @@ coordinator: broker that keeps a group
 generation: number of a group’s sharing out; range: a way to share out
 KIP-848: a newer protocol of groups, in which the coordinator shares out
 wire: a client that sends one request as it is written, and follows nobody
+KIP: a Kafka improvement proposal
 past: as Kafka was, with an old fault";
 
 /// The bar.

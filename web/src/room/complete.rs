@@ -95,6 +95,7 @@ epoch $C
 committed $n in $g
 lag $n in $g
 check $k
+lost
 allowed";
 /// How many lines of it are actions, begin a line at all, or are no questions.
 const ACTIONS: usize = 47;

@@ -139,7 +139,7 @@ pub(crate) const PARTS: [Part; 12] = [
             lesson!("unvalidated", "museum/fetches-without-validation"),
             lesson!("lone-mark", "museum/a-high-watermark-of-one"),
             lesson!("no-elr", "museum/the-last-replica-standing"),
-            lesson!("unclean", "museum/unclean-election"),
+            lesson!("unclean", "a-setting-that-loses-records"),
         ],
     },
 ];

@@ -99,7 +99,7 @@ fn paused(group: &Group) -> Shape {
     let now = group.shares.iter().filter(|it| it.paused_since_us.is_some()).count();
     let mut more = " partition-seconds paused".to_owned();
     if let Some(newcomer) = &group.newcomer {
-        more.push_str(&format!(" since {newcomer} came, {} in all", seconds(group.paused_us)));
+        more.push_str(&format!(" since “{newcomer}” came, {} in all", seconds(group.paused_us)));
     }
     if now > 0 {
         more.push_str(&format!(" · {now} now"));

@@ -6,6 +6,7 @@ use sim::script::story::{Bet, Story};
 
 use super::motion::Motion;
 use super::rooms::{self, Choice};
+use super::said;
 use super::scene::Scene;
 use crate::draw::{Shape, classed, glyph, shape};
 use crate::engine::Engine;
@@ -396,16 +397,18 @@ fn more(lesson: &Lesson, is_told: bool) -> Shape {
     classed("div", "more").with_all(shapes)
 }
 
-/// The way to the next lesson.
+/// The way to the next lesson; after the last one to what its runs say to sayings.
 fn next(scene: &Scene) -> Option<Shape> {
-    let choice = rooms::after(scene.room)?;
-    let words = format!("Next lesson: {} ›", choice.title());
-    Some(button(format!("lesson:{}", choice.id), words).set("id", "to-next"))
+    let (id, words) = match rooms::after(scene.room) {
+        Some(it) => (it.id, format!("Next lesson: {} ›", it.title())),
+        None => (said::ROOM, "That was the last lesson. Said and seen ›".to_owned()),
+    };
+    Some(button(format!("lesson:{id}"), words).set("id", "to-next"))
 }
 
 /// A setting as people read it.
 fn turned(turn: &str) -> String {
-    if turn == "past off" { "as Kafka is today (past off)".to_owned() } else { turn.to_owned() }
+    if turn == "past off" { "as Kafka is today".to_owned() } else { turn.to_owned() }
 }
 
 fn varied(scene: &Scene, lesson: &Lesson, it: &Varied) -> Vec<Shape> {
@@ -433,7 +436,11 @@ fn varied(scene: &Scene, lesson: &Lesson, it: &Varied) -> Vec<Shape> {
         let rows = it.outcomes.iter().map(|(question, told, changed)| {
             let class = if told == changed { "" } else { "harm" };
             shape("tr").named(question).with([
-                shape("th").set("scope", "row").say(question.clone()),
+                shape("th").set("scope", "row").say(match &**question {
+                    "lost" => "acked and lost".to_owned(),
+                    "allowed" => "lost, twice or out of order, as settings allow".to_owned(),
+                    _ => question.clone(),
+                }),
                 shape("td").say(told.clone()),
                 classed("td", class).say(changed.clone()),
             ])

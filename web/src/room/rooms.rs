@@ -224,7 +224,7 @@ mod tests {
             let group = &engine.groups()[0];
             assert_eq!((group.newcomer.as_deref(), group.paused_since_newcomer_us), (Some("c4"), paused), "{name}");
             let tenths = (paused + 50_000) / 100_000;
-            let figure = format!("{}, {}.{}:", name, tenths / 10, tenths % 10).to_lowercase();
+            let figure = format!("{} {}.{}", name, tenths / 10, tenths % 10).to_lowercase();
             assert!(told.to_lowercase().contains(&figure), "{figure} {told}");
         }
     }

@@ -179,7 +179,7 @@ fn claimed(claim: &str) -> String {
     let (asked, so) = claim.split_once(" =").unwrap_or((claim, ""));
     let (verb, of) = asked.split_once(' ').unwrap_or((asked, ""));
     let words = match verb {
-        "allowed" => "acked and lost",
+        "lost" => "acked and lost",
         "end" => "end of ",
         "consumed" => "read by ",
         "owned" => "partitions of ",
@@ -249,7 +249,7 @@ mod tests {
                 assert!(case.lane == 0 || case.lane < room.lanes.len(), "{word}: {}", case.room);
             }
         }
-        assert_eq!(claimed("allowed = 0"), "acked and lost: 0");
+        assert_eq!(claimed("lost = 0"), "acked and lost: 0");
         assert_eq!(claimed("end orders-0 on b2 = 5"), "end of orders-0 on b2: 5");
         assert_eq!(claimed("owned c5 ="), "partitions of c5: nothing");
         assert_eq!(next(&said), (SAYINGS.len(), 0));

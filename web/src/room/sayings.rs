@@ -35,15 +35,15 @@ pub(crate) static SAYINGS: [Saying; 11] = [
         words: "acks=all with min.insync.replicas=2 loses nothing",
         told: "who was in sync last keeps its log, or another one that is eligible comes back, and nobody allows an unclean election. Who comes back from a kill is no longer eligible. Kafka acknowledges what replicas have written, not what is on disk: put them into different rooms, or pay for flush.messages=1.",
         cases: &[
-            case("1", 0, 1, "allowed = 0"),
-            case("10b", 0, 0, "allowed = 0"),
-            case("10b", 0, 1, "allowed = 0"),
-            case("killed", 0, 0, "allowed = 0"),
+            case("1", 0, 1, "lost = 0"),
+            case("10b", 0, 0, "lost = 0"),
+            case("10b", 0, 1, "lost = 0"),
+            case("killed", 0, 0, "lost = 0"),
         ],
     },
     Saying {
         words: "The in-sync replicas are fully caught up",
-        told: "in sync is who asked for everything within replica.lag.time.max.ms, 30 s by default. What the leader got since, it has alone. Committed is what all in sync have.",
+        told: "a replica is in sync if within the last 30 s (replica.lag.time.max.ms) it had all that the leader had. What the leader got since then, it may have alone. Committed is what all in sync have.",
         cases: &[case("1", 2, 0, "end orders-0 on b2 = 5"), case("11", 2, 0, "end orders-0 on b3 = 2")],
     },
     Saying {
@@ -68,7 +68,7 @@ pub(crate) static SAYINGS: [Saying; 11] = [
     Saying {
         words: "Acknowledged means: on disk",
         told: "flush.messages=1 says so. By default it means: written, on as many replicas as acks asks for; when that gets to a disk is up to the operating system.",
-        cases: &[case("power", 0, 0, "allowed = 0"), case("power", 0, 1, "allowed = 0")],
+        cases: &[case("power", 0, 0, "lost = 0"), case("power", 0, 1, "lost = 0")],
     },
     Saying {
         words: "A killed broker’s data is safe in the ELR",

@@ -79,9 +79,9 @@ impl Member {
 struct Held {
     /// Who was assigned it last and has not given it up.
     owner: Option<Pid>,
-    /// Nobody has it since then.
+    /// Nobody reads it since then: nobody has it, or whoever has it stands still.
     free_since: Option<Instant>,
-    /// Who had it before it was free last; nobody if that was over when the group's newcomer came.
+    /// Who had it when that began last; nobody if that was over when the group's newcomer came.
     freed_by: Option<Pid>,
     paused_us: u64,
     /// How long it had been paused when the group's newcomer came.
@@ -119,8 +119,15 @@ impl Held {
 
     fn free(&mut self, pid: Pid, at: Instant) {
         if self.owner == Some(pid) {
+            self.rest(pid, at);
             self.owner = None;
-            self.free_since = Some(at);
+        }
+    }
+
+    /// Whoever has it stands still.
+    fn rest(&mut self, pid: Pid, at: Instant) {
+        if self.owner == Some(pid) {
+            self.free_since.get_or_insert(at);
             self.freed_by = Some(pid);
         }
     }
@@ -238,6 +245,17 @@ impl Checks {
             ledger.known.retain(|it| *it != pid);
             for held in ledger.partitions.values_mut() {
                 held.free(pid, at);
+            }
+        }
+    }
+
+    /// A consumer's process stands still, or goes on.
+    pub(crate) fn member_stands(&mut self, at: Instant, pid: Pid, still: bool) {
+        for held in self.groups.values_mut().flat_map(|it| it.partitions.values_mut()) {
+            if still {
+                held.rest(pid, at);
+            } else if held.owner == Some(pid) {
+                held.take(pid, at);
             }
         }
     }
@@ -766,5 +784,29 @@ mod tests {
         checks.hear(200, A, &joined(4, "a"));
         let held = &checks.groups["g"].partitions[&partition()];
         assert_eq!((held.paused_before_us, held.free_since, held.freed_by), (120, None, None));
+    }
+
+    /// Who stands still reads nothing of what it has, until it goes on or somebody else has it.
+    #[test]
+    fn what_belongs_to_somebody_who_stands_still_is_paused() {
+        let mut checks = group([None, None]);
+        checks.hear(0, A, &joined(1, "a"));
+        checks.hear(10, A, &assigned(1));
+        let held = |checks: &Checks| checks.groups["g"].partitions[&partition()].clone();
+        checks.member_stands(Instant(20), A, true);
+        assert_eq!((held(&checks).owner, held(&checks).paused_us(Instant(50))), (Some(A), 30));
+        checks.member_stands(Instant(60), A, false);
+        assert_eq!((held(&checks).free_since, held(&checks).paused_us(Instant(90))), (None, 40));
+        // It stands still again, and is thrown out; B has the partition by the time that A goes on and hears of it.
+        checks.member_stands(Instant(100), A, true);
+        checks.hear(110, B, &joined(2, "b"));
+        checks.hear(150, B, &assigned(2));
+        checks.member_stands(Instant(160), A, false);
+        checks.hear(170, A, &GroupEvent::Lost { partitions: vec![partition()] });
+        assert_eq!((held(&checks).owner, held(&checks).paused_us(Instant(200))), (Some(B), 90));
+        // Killed while it stands still, it has stood since then.
+        checks.member_stands(Instant(210), B, true);
+        checks.member_gone(Instant(220), B);
+        assert_eq!((held(&checks).free_since, held(&checks).freed_by), (Some(Instant(210)), Some(B)));
     }
 }

@@ -13,6 +13,9 @@ use crate::digest::Digest;
 use crate::groups::OFFSETS_TOPIC;
 use crate::queue::Pid;
 
+/// What is said of the loss of what was never acknowledged.
+const SENT_AGAIN: &str = "nobody was told ok, and what a producer still has it sends again";
+
 /// How a batch stands to what the ledger has at its place.
 enum Place {
     /// It is new.
@@ -204,7 +207,7 @@ impl Checks {
         let (verdict, why) = match (lost.acked, lost_power) {
             _ if broken.is_some() => (Verdict::Bug, broken.unwrap_or_default()),
             _ if partition.is_replicated() => match (lost.acked, lost.committed) {
-                (0, 0) => (Verdict::Kept, "nobody was told ok"),
+                (0, 0) => (Verdict::Kept, SENT_AGAIN),
                 (_, 0) => (
                     Verdict::Allowed,
                     "acks=1 waits for the leader alone, which is gone or was replaced before the others had them",
@@ -221,7 +224,7 @@ impl Checks {
                 }
                 _ => (Verdict::Bug, "all replicas in sync had them, and not so many lost their disks"),
             },
-            (0, _) => (Verdict::Kept, "nobody was told ok"),
+            (0, _) => (Verdict::Kept, SENT_AGAIN),
             _ if is_rot => (Verdict::Allowed, "a bit of them rotted, and no replica has them"),
             (_, true) if promise.durable => {
                 (Verdict::Bug, "with flush.messages=1 nothing is acknowledged before it is on disk")
@@ -234,20 +237,28 @@ impl Checks {
         };
         let label = partition.label();
         let of = TopicPartition { topic: partition.topic.clone(), partition: partition.partition };
-        let what = match lost.records {
-            1 if lost.acked == 1 => format!("1 record of {label}, at {end}, is lost, an acknowledged one: {why}"),
-            1 => format!("1 record of {label}, at {end}, is lost, not an acknowledged one: {why}"),
-            count => {
-                format!("{count} records of {label} from {end} are lost, {} of them acknowledged: {why}", lost.acked)
-            }
+        let place = if lost.records == 1 { format!("at {end}") } else { format!("from {end} on") };
+        let subject = if lost.acked > 0 { lost.acked } else { lost.records };
+        let (s, are) = if subject == 1 { ("", "is") } else { ("s", "are") };
+        let what = match (lost.acked, lost.records - lost.acked) {
+            (0, count) => format!("{count} record{s} {are} gone from {label}, {place}: {why}"),
+            (acked, 0) => format!("{acked} acknowledged record{s} of {label}, {place}, {are} lost: {why}"),
+            (acked, others) => format!(
+                "{acked} acknowledged record{s} of {label}, {place}, {are} lost: {why}; of {others} more {SENT_AGAIN}"
+            ),
         };
         let cut = Cut { event, from: end.0, to: end.0 + lost.records as i64, verdict };
         self.partitions[index].cuts.push(cut);
         self.partitions[index].forgive();
+        self.find_lost(event, verdict, what, lost.acked, of);
+    }
+
+    /// Records of a partition are lost, so many acknowledged ones among them.
+    pub(super) fn find_lost(&mut self, event: u64, verdict: Verdict, what: String, acked: u64, of: TopicPartition) {
         let found = self.findings.len();
         self.find(event, Check::AckedStays, verdict, what);
         if let Some(finding) = self.findings.get_mut(found) {
-            (finding.acked, finding.partition) = (lost.acked, Some(of));
+            (finding.acked, finding.partition) = (acked, Some(of));
         }
     }
 

@@ -130,8 +130,6 @@ pub struct Checks {
     findings: Vec<Finding>,
     /// Why records were not written, or may not have been: each reason once.
     reasons: Vec<Str>,
-    /// Acknowledged records that are in no log but one that had been given up when they were.
-    strays: u64,
     /// How many findings of each verdict there were: allowed ones and bugs.
     allowed: u64,
     bugs: u64,
@@ -176,6 +174,11 @@ impl Checks {
     /// How many losses, repeats and reorders were found that the settings allow.
     pub fn allowed(&self) -> u64 {
         self.allowed
+    }
+
+    /// True if records were deleted from a log as somebody asked: by retention, compaction or hand.
+    pub fn has_deleted(&self) -> bool {
+        self.partitions.iter().any(|it| it.log_start > 0 || it.compacted)
     }
 
     /// How many records were acknowledged, with their offsets.
@@ -424,7 +427,7 @@ impl Checks {
                 entry.acked_by_all = by_all;
                 ledger.acked_end = ledger.acked_end.max(offset.0 + 1);
             }
-            _ if excused => self.strayed(Author { client: pid, number }, index, offset),
+            _ if excused => self.strayed(event, Author { client: pid, number }, index, offset),
             Some(_) => {
                 let what = format!("{name} was told that record {number} is at {partition} {offset}; another one is");
                 self.find(event, Check::AckedStays, Verdict::Bug, what);

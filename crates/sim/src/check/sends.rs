@@ -52,7 +52,7 @@ impl Checks {
 
     /// How many acknowledged records are lost.
     pub(crate) fn acked_lost(&self) -> u64 {
-        self.strays + self.partitions.iter().map(|it| it.acked_lost).sum::<u64>()
+        self.partitions.iter().map(|it| it.acked_lost).sum()
     }
 
     /// The records of all clients as operations, the newest first, that begin before an event: so many of them at most.
@@ -154,10 +154,18 @@ impl Checks {
     }
 
     /// A producer is told ok of a record that is lost already.
-    pub(super) fn strayed(&mut self, author: Author, index: usize, offset: Offset) {
-        if offset.0 >= self.partitions[index].log_start {
-            self.strays += 1;
-            self.is_odd(author);
+    pub(super) fn strayed(&mut self, event: u64, author: Author, index: usize, offset: Offset) {
+        let partition = &mut self.partitions[index];
+        if offset.0 < partition.log_start {
+            return;
         }
+        partition.acked_lost += 1;
+        let of = TopicPartition { topic: partition.topic.clone(), partition: partition.partition };
+        let what = format!(
+            "1 acknowledged record of {}, at {offset}, is lost: who said ok leads no more, and others lead without it",
+            partition.label()
+        );
+        self.is_odd(author);
+        self.find_lost(event, Verdict::Allowed, what, 1, of);
     }
 }

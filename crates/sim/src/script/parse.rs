@@ -219,6 +219,8 @@ fn query(line: &mut Line) -> Result<Query, ScriptError> {
             let names: Vec<&str> = crate::check::Check::ALL.iter().map(|it| it.name()).collect();
             line.error(&format!("one of {} before it", names.join(", ")))
         })
+    } else if line.eat("lost") {
+        Ok(Query::Lost)
     } else if line.eat("allowed") {
         Ok(Query::Allowed)
     } else {

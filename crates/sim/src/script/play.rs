@@ -216,7 +216,12 @@ impl Player {
 
     /// A promise is broken: what follows proves nothing.
     fn is_broken(&self) -> bool {
-        self.text.is_none() && self.history.world().checks().broken().is_some()
+        self.text.is_none() && !self.is_shown() && self.history.world().checks().broken().is_some()
+    }
+
+    /// An exhibit is there to be seen to its end, unless it is one of many that are examined.
+    fn is_shown(&self) -> bool {
+        self.history.world().setup().past.is_some() && self.limit == u64::MAX
     }
 
     fn stands_still(&self) -> bool {
@@ -263,7 +268,10 @@ impl Player {
             }
             Step::RunUntil(condition, within) => {
                 let wait = Wait::begin(self.history.world(), condition);
-                let met = self.run_while(within.0, |world| !wait.is_over(world) && world.checks().broken().is_none());
+                let is_shown = self.is_shown();
+                let met = self.run_while(within.0, |world| {
+                    !wait.is_over(world) && (is_shown || world.checks().broken().is_none())
+                });
                 if !met && !self.is_over() {
                     let is_convergence = matches!(condition, Condition::Is(Query::Behind | Query::Unsettled(_), words) if words.is_empty());
                     let wrong = if is_convergence { Wrong::NotConverged } else { Wrong::NotMet };
@@ -391,9 +399,7 @@ impl Player {
         for event in &last.node_events {
             let _ = writeln!(text, "  {} {name}: {}", last.at, node_event_words(event, &|it| world.broker_name(it)));
         }
-        // Who finds nobody at an address tries again and again; what was lost with a connection is worth a line.
-        let idle = |it: &&client::Event| matches!(it, client::Event::Disconnected { unanswered: 0, .. });
-        for words in last.client_events.iter().filter(|it| !idle(it)).filter_map(client_event_words) {
+        for words in last.client_events.iter().filter_map(client_event_words) {
             let _ = writeln!(text, "  {} {name}: {words}", last.at);
         }
         for finding in &world.checks().findings()[self.findings..] {

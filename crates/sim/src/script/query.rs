@@ -71,6 +71,8 @@ pub enum Query {
     Lag(TopicPartition, Str),
     /// How a check stands.
     Check(Check),
+    /// How many acknowledged records are lost.
+    Lost,
     /// How many losses, repeats and reorders the settings allowed.
     Allowed,
 }
@@ -111,6 +113,7 @@ impl fmt::Display for Query {
             Query::Committed(partition, group) => write!(f, "committed {partition} in {group}"),
             Query::Lag(partition, group) => write!(f, "lag {partition} in {group}"),
             Query::Check(check) => write!(f, "check {}", check.name()),
+            Query::Lost => f.write_str("lost"),
             Query::Allowed => f.write_str("allowed"),
         }
     }
@@ -183,6 +186,7 @@ impl World {
             Query::Check(check) => {
                 Ok(vec![if self.checks.broken_by(*check).is_some() { "broken" } else { "holds" }.to_owned()])
             }
+            Query::Lost => Ok(vec![self.checks.acked_lost().to_string()]),
             Query::Allowed => Ok(vec![self.checks.allowed().to_string()]),
         }
     }

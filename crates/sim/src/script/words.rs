@@ -63,7 +63,7 @@ pub const ACTIONS: [&str; 47] = [
 pub const CONDITIONS: [&str; 9] =
     ["acked", "settled", "consumed", "answered", "serving", "down", "idle", "caught-up", "next"];
 /// What can be asked.
-pub const QUESTIONS: [&str; 28] = [
+pub const QUESTIONS: [&str; 29] = [
     "log",
     "start",
     "high-watermark",
@@ -91,6 +91,7 @@ pub const QUESTIONS: [&str; 28] = [
     "committed",
     "lag",
     "check",
+    "lost",
     "allowed",
 ];
 /// What the reader is told and asked while it happens.

@@ -527,8 +527,7 @@ fn broker_config(world: &Setup, index: usize, setup: &BrokerSetup) -> Result<Con
             properties.insert(key.to_owned(), value.to_owned());
         }
     }
-    let (setting, past) = (world.past.and_then(Exhibit::setting), world.past.map(Exhibit::past));
-    for (key, value) in setup.settings.iter().chain(&setting) {
+    for (key, value) in &setup.settings {
         if node::config::broker_key(key).is_none() {
             return Err(ActionError(format!("Kafka's brokers have no configuration {key}")));
         }
@@ -537,7 +536,7 @@ fn broker_config(world: &Setup, index: usize, setup: &BrokerSetup) -> Result<Con
     let (mut config, _) = Config::parse(&properties).map_err(|error| ActionError(format!("{name}: {error}")))?;
     config.past = match world.bug {
         Some(PlantedBug::CommitsAlone) => Past::LoneHighWatermark,
-        _ => past.unwrap_or_default(),
+        _ => world.past.map(Exhibit::past).unwrap_or_default(),
     };
     config.identity.cluster_id = Str::from_static("vivarium-simulation-00");
     config.identity.directory_ids = directory_ids(id, config.log_dirs.len(), 0);

@@ -128,6 +128,7 @@ impl World {
         if std::mem::replace(&mut self.process_mut(pid).paused, true) {
             return Err(ActionError(format!("{name} stands still already")));
         }
+        self.checks.member_stands(self.clock, pid, true);
         Ok(())
     }
 
@@ -141,6 +142,7 @@ impl World {
         for due in held {
             self.queue.push(self.clock, due);
         }
+        self.checks.member_stands(self.clock, pid, false);
         Ok(())
     }
 

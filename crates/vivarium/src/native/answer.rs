@@ -83,7 +83,7 @@ impl Stage {
             }
             Query::Answer(name, number) => self.wire_answer(name, *number),
             Query::Check(Check::LogMatching) => Ok(vec![if self.logs_match() { "holds" } else { "broken" }.to_owned()]),
-            Query::Allowed => Ok(vec![self.missing().to_string()]),
+            Query::Lost | Query::Allowed => Ok(vec![self.missing().to_string()]),
             other => Err(format!("{other} is not asked of processes")),
         }
     }
@@ -93,7 +93,7 @@ impl Stage {
     pub(super) fn can_check(&self, step: &Step) -> bool {
         match step {
             Step::Expect(Query::Check(check), _) => *check == Check::LogMatching,
-            Step::Expect(Query::Allowed, words) => words.iter().map(|it| &**it).eq(["0"]),
+            Step::Expect(Query::Lost | Query::Allowed, words) => words.iter().map(|it| &**it).eq(["0"]),
             _ => true,
         }
     }

@@ -224,7 +224,7 @@ impl Stage {
                 };
                 Err(format!("not within {within} and {} s more: {condition}{state}", SLACK.as_secs()))
             }
-            Step::Expect(Query::Check(_) | Query::Allowed, _) if !self.can_check(step) => {
+            Step::Expect(Query::Check(_) | Query::Lost | Query::Allowed, _) if !self.can_check(step) => {
                 Ok(Some("(only the simulator sees all that this is about)".to_owned()))
             }
             Step::Expect(query, expected) => {
