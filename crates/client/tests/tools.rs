@@ -6,9 +6,12 @@ use ordered::Map;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use client::tools::{Session, SessionInput, SessionOutbox, ToolName};
+use client::tools::{
+    CONFIGS, CONSOLE_CONSUMER, CONSOLE_PRODUCER, Host, REST, Session, SessionInput, SessionOutbox, TOPICS,
+    regex_pattern,
+};
 use client::wire::{ApiKey, Request, RequestBody, Response, ResponseBody};
-use client::{ConnId, Input};
+use client::{Client, ConnId, Input};
 use protocol::messages::api_versions_response::ApiVersion;
 use protocol::messages::create_topics_response::CreatableTopicResult;
 use protocol::messages::delete_topics_response::DeletableTopicResult;
@@ -302,7 +305,12 @@ fn versions() -> ApiVersionsResponse {
 /// Runs a tool to its end; what it said, and its exit code.
 fn run(cluster: &mut Cluster, name: &str, args: &[String], stdin: &str) -> (String, String, i32) {
     let mut no_files = |path: &str| Err(format!("{path} (No such file or directory)"));
-    let mut session = Session::new(ToolName::parse(name).unwrap(), args, false, 7, &mut no_files);
+    let (re2, rest) = (|_: &str| Ok(()), Some(&REST));
+    let mut host = Host { files: &mut no_files, pattern: regex_pattern, re2, interactive: false, seed: 7, rest };
+    let kinds = [TOPICS, CONFIGS, CONSOLE_PRODUCER, CONSOLE_CONSUMER];
+    let kind = kinds.iter().find(|it| it.name() == name.trim_start_matches("kafka-")).unwrap();
+    let (mut session, config) = Session::new(kind, args, &mut host);
+    let mut client = Client::boot(config, host.seed);
     let mut lines: VecDeque<Bytes> = stdin.lines().map(|it| Bytes::copy_from_slice(it.as_bytes())).collect();
     let mut inputs = VecDeque::from([SessionInput::Start]);
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
@@ -312,11 +320,11 @@ fn run(cluster: &mut Cluster, name: &str, args: &[String], stdin: &str) -> (Stri
             if session.wants_line() {
                 return SessionInput::Line(lines.pop_front());
             }
-            now.mono = session.wake_at().expect("a session that runs waits for something").max(now.mono);
+            now.mono = client.wake_at().expect("a session that runs waits for something").max(now.mono);
             SessionInput::Client(Input::Wake)
         });
         let mut out = SessionOutbox::default();
-        session.handle(now, input, &mut out);
+        session.handle(&mut client, now, input, &mut out);
         stdout.extend(out.stdout);
         stderr.extend(out.stderr);
         if let Some(code) = out.exit {

@@ -1,13 +1,11 @@
 //! The `vivarium` command: a Kafka server, Kafka's tools and the simulator in one binary.
 
 mod cluster;
-mod consumer_groups;
 mod dump_log;
 mod ephemeral;
 mod explain;
 mod export;
 mod features;
-mod leader_election;
 mod log;
 mod metadata_quorum;
 mod native;
@@ -22,8 +20,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-use tools::ToolName;
+use client::tools::{CONFIGS, CONSOLE_CONSUMER, CONSOLE_PRODUCER, CONSUMER_GROUPS, LEADER_ELECTION, TOPICS};
 
 /// A Kafka cluster under glass: server, tools and simulator over one deterministic core.
 #[derive(Parser)]
@@ -55,11 +52,13 @@ enum Command {
     #[command(disable_help_flag = true)]
     ConsoleConsumer(ToolArguments),
     /// List, describe and delete consumer groups, reset their offsets (kafka-consumer-groups.sh)
-    ConsumerGroups(Box<consumer_groups::ConsumerGroupsArguments>),
+    #[command(disable_help_flag = true)]
+    ConsumerGroups(ToolArguments),
     /// Describe the metadata quorum, add a voter to it or remove one (kafka-metadata-quorum.sh)
     MetadataQuorum(metadata_quorum::MetadataQuorumArguments),
     /// Elect preferred leaders, or leaders at the cost of records (kafka-leader-election.sh)
-    LeaderElection(leader_election::LeaderElectionArguments),
+    #[command(disable_help_flag = true)]
+    LeaderElection(ToolArguments),
     /// Move partitions between brokers and directories (kafka-reassign-partitions.sh)
     ReassignPartitions(reassign::ReassignArguments),
     /// Show and change the levels of features (kafka-features.sh)
@@ -88,13 +87,13 @@ fn main() -> ExitCode {
         Command::Server(arguments) => report(serve::run(arguments)),
         Command::Cluster(arguments) => report(cluster::run(arguments)),
         Command::Storage(command) => storage_tool::run(command),
-        Command::Topics(tool) => tools::run(ToolName::Topics, &tool.arguments),
-        Command::Configs(tool) => tools::run(ToolName::Configs, &tool.arguments),
-        Command::ConsoleProducer(tool) => tools::run(ToolName::ConsoleProducer, &tool.arguments),
-        Command::ConsoleConsumer(tool) => tools::run(ToolName::ConsoleConsumer, &tool.arguments),
-        Command::ConsumerGroups(arguments) => consumer_groups::run(&arguments),
+        Command::Topics(tool) => tools::run(&TOPICS, &tool.arguments),
+        Command::Configs(tool) => tools::run(&CONFIGS, &tool.arguments),
+        Command::ConsoleProducer(tool) => tools::run(&CONSOLE_PRODUCER, &tool.arguments),
+        Command::ConsoleConsumer(tool) => tools::run(&CONSOLE_CONSUMER, &tool.arguments),
+        Command::ConsumerGroups(tool) => tools::run(&CONSUMER_GROUPS, &tool.arguments),
         Command::MetadataQuorum(arguments) => print(metadata_quorum::run(arguments)),
-        Command::LeaderElection(arguments) => leader_election::run(&arguments),
+        Command::LeaderElection(tool) => tools::run(&LEADER_ELECTION, &tool.arguments),
         Command::ReassignPartitions(arguments) => reassign::run(&arguments),
         Command::Features(arguments) => features::run(&arguments),
         Command::DumpLog(arguments) => report(dump_log::run(&arguments)),

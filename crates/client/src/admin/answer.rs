@@ -1,13 +1,17 @@
 //! From answers to items: results, tries again, pages, and the answer to the whole call.
 
+use std::sync::Arc;
+
 use protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
 use protocol::messages::describe_topic_partitions_response::DescribeTopicPartitionsResponseTopic;
-use protocol::messages::{DescribeClusterResponse, ListPartitionReassignmentsResponse, MetadataResponse};
+use protocol::messages::{
+    DescribeClusterResponse, FindCoordinatorResponse, ListPartitionReassignmentsResponse, MetadataResponse,
+};
 use protocol::{ErrorCode, LeaderEpoch, NodeId, Offset, Str, TopicPartition, WallMs};
 
 use super::call::item;
 use super::{
-    AdminAnswer, AdminCall, BrokerInfo, Call, ClusterDescription, ConfigEntry, ConfigResource, ConfigSource,
+    AdminAnswer, AdminCall, Asked, BrokerInfo, Call, ClusterDescription, ConfigEntry, ConfigResource, ConfigSource,
     ConfigSynonym, CreatedTopic, EligibleLeaders, Item, ListedOffset, Progress, Reassignment, ResourceType,
     TopicDescription, TopicListing,
 };
@@ -30,6 +34,10 @@ impl Call {
             self.take_page(items, &body.topics, cursor, context);
             return;
         }
+        if let AdminCall::Ask { of, .. } = &self.call {
+            let of = of.clone();
+            return self.take_reply(&of, items, body, context);
+        }
         let mut again = Vec::new();
         for index in items {
             match say(&self.call, *index, &body) {
@@ -45,6 +53,51 @@ impl Call {
         }
         if !again.is_empty() {
             self.again(&again, context);
+        }
+    }
+
+    /// The answer to a question in the protocol's words, or who coordinates the group of which it is.
+    fn take_reply(&mut self, of: &Asked, items: &[usize], body: ResponseBody, context: &mut Context<'_>) {
+        if let (Some(_), ResponseBody::FindCoordinator(found)) = (self.sought_group(), &body) {
+            return self.take_coordinator(found, items, context);
+        }
+        let error = error_in(&body);
+        let passes = match of {
+            Asked::Anyone | Asked::Broker(_) => error.is_retriable(),
+            Asked::Controller => error == ErrorCode::NotController,
+            Asked::Coordinator(_) => matches!(
+                error,
+                ErrorCode::CoordinatorLoadInProgress
+                    | ErrorCode::CoordinatorNotAvailable
+                    | ErrorCode::NotCoordinator
+                    | ErrorCode::UnstableOffsetCommit
+            ),
+        };
+        if passes {
+            self.coordinator = None;
+            return self.again(items, context);
+        }
+        let answer = Arc::new(body);
+        for index in items {
+            self.items[*index] = Progress::Done(Item::Whole(Ok(AdminAnswer::Asked(answer.clone()))));
+        }
+    }
+
+    fn take_coordinator(&mut self, found: &FindCoordinatorResponse, items: &[usize], context: &mut Context<'_>) {
+        let (code, id, host, port) = match found.coordinators.first() {
+            Some(it) => (it.error_code, it.node_id, &it.host, it.port),
+            None => (found.error_code, found.node_id, &found.host, found.port),
+        };
+        let error = ErrorCode::from_code(code);
+        match BrokerInfo::endpoint(id, host, port, &None) {
+            Some(broker) if error == ErrorCode::None => {
+                self.coordinator = Some(broker.node);
+                context.add_brokers(vec![broker]);
+                items.iter().for_each(|index| self.items[*index] = Progress::Todo);
+                self.retry_at = context.now.mono;
+            }
+            _ if error == ErrorCode::None || error.is_retriable() => self.again(items, context),
+            _ => self.fail(items, &Failure::refused(error, None)),
         }
     }
 
@@ -93,6 +146,37 @@ impl Call {
         self.cursor = cursor;
         self.retry_at = context.now.mono;
     }
+}
+
+/// The first error that an answer has for the whole of a question, of those answers that are asked for in the protocol's words.
+fn error_in(body: &ResponseBody) -> ErrorCode {
+    let mut first = 0;
+    let mut see = |code: i16| first = if first == 0 { code } else { first };
+    match body {
+        ResponseBody::ListGroups(it) => see(it.error_code),
+        ResponseBody::ConsumerGroupDescribe(it) => it.groups.iter().for_each(|it| see(it.error_code)),
+        ResponseBody::DescribeGroups(it) => it.groups.iter().for_each(|it| see(it.error_code)),
+        ResponseBody::OffsetFetch(it) => {
+            for group in &it.groups {
+                see(group.error_code);
+                for topic in &group.topics {
+                    topic.partitions.iter().for_each(|it| see(it.error_code));
+                }
+            }
+        }
+        ResponseBody::OffsetCommit(it) => {
+            for topic in &it.topics {
+                topic.partitions.iter().for_each(|it| see(it.error_code));
+            }
+        }
+        ResponseBody::OffsetDelete(it) => see(it.error_code),
+        ResponseBody::DeleteGroups(it) => it.results.iter().for_each(|it| see(it.error_code)),
+        ResponseBody::ElectLeaders(it) => see(it.error_code),
+        ResponseBody::DescribeQuorum(it) => see(it.error_code),
+        ResponseBody::FindCoordinator(it) => it.coordinators.iter().for_each(|it| see(it.error_code)),
+        _ => {}
+    }
+    ErrorCode::from_code(first)
 }
 
 /// What the answer says of an item; `None` if nothing.
@@ -313,7 +397,8 @@ impl AdminCall {
             AdminCall::ListTopics { .. }
             | AdminCall::ListConfigResources { .. }
             | AdminCall::DescribeCluster { .. }
-            | AdminCall::ListPartitionReassignments => unreachable!("a whole call's item is a whole answer"),
+            | AdminCall::ListPartitionReassignments
+            | AdminCall::Ask { .. } => unreachable!("a whole call's item is a whole answer"),
         }))
     }
 }

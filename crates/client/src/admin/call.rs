@@ -1,9 +1,12 @@
 //! What an admin can ask, and what it hears.
 
+use std::sync::Arc;
+
 use protocol::{ErrorCode, LeaderEpoch, NodeId, Offset, Str, TopicPartition, Uuid, WallMs};
 
 use crate::config::IsolationLevel;
 use crate::outbox::{Failure, PartitionInfo};
+use crate::wire::{RequestBody, ResponseBody};
 
 /// An operation of the admin client.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +80,31 @@ pub enum AdminCall {
     },
     /// Partitions that are being moved: all of them.
     ListPartitionReassignments,
+    /// A question in the protocol's own words, for what has no call of its own. Errors that pass where it is asked are waited for;
+    /// the others are in the answer.
+    Ask {
+        /// Kafka's name of the call, for people.
+        name: &'static str,
+        /// Who can answer.
+        of: Asked,
+        /// What is asked.
+        body: Box<RequestBody>,
+        /// In no newer version than this.
+        latest: i16,
+    },
+}
+
+/// Who can answer a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Any broker.
+    Anyone,
+    /// The active controller, by way of the broker that metadata names for that.
+    Controller,
+    /// This broker alone.
+    Broker(NodeId),
+    /// The coordinator of a group, wherever it moves to.
+    Coordinator(Str),
 }
 
 /// What came of it, item by item in the order of the call.
@@ -106,6 +134,8 @@ pub enum AdminAnswer {
     Cluster(ClusterDescription),
     /// Of [`AdminCall::ListPartitionReassignments`].
     Reassignments(Vec<Reassignment>),
+    /// Of [`AdminCall::Ask`].
+    Asked(Arc<ResponseBody>),
 }
 
 impl AdminAnswer {
@@ -125,7 +155,8 @@ impl AdminAnswer {
             AdminAnswer::Topics(_)
             | AdminAnswer::ConfigResources(_)
             | AdminAnswer::Cluster(_)
-            | AdminAnswer::Reassignments(_) => Vec::new(),
+            | AdminAnswer::Reassignments(_)
+            | AdminAnswer::Asked(_) => Vec::new(),
         }
     }
 }

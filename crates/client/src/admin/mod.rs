@@ -19,7 +19,7 @@ use crate::input::OpId;
 use crate::network::Lost;
 use crate::outbox::{Cause, Failure, Outcome};
 use crate::view::{PendingState, PendingView};
-use crate::wire::ResponseBody;
+use crate::wire::{ApiKey, ResponseBody};
 
 /// The admin's side of a client.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +42,8 @@ struct Call {
     deadline: Instant,
     /// By item; a call that is one whole has one.
     items: Vec<Progress>,
+    /// Of a question to a group's coordinator, once that is found.
+    coordinator: Option<NodeId>,
     /// Where a description of topics that comes in pages goes on.
     cursor: Option<(Str, i32)>,
     /// What earlier pages told of topics that go on.
@@ -52,7 +54,7 @@ struct Call {
     in_doubt: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 enum Progress {
     Todo,
     Asked,
@@ -60,7 +62,7 @@ enum Progress {
 }
 
 /// What came of an item.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 enum Item {
     Created(Result<CreatedTopic, Failure>),
     Unit(Result<(), Failure>),
@@ -94,6 +96,7 @@ impl Admin {
             items: vec![Progress::Todo; call.item_count()],
             call,
             deadline: context.now.mono.plus_ms(context.config.default_api_timeout_ms),
+            coordinator: None,
             cursor: None,
             pages: Map::new(),
             attempts: 0,
@@ -132,6 +135,7 @@ impl Admin {
             Ok(body) => call.take_answer(&ticket.items, body, node, context),
             Err(_) => {
                 call.in_doubt |= call.call.changes();
+                call.coordinator = None;
                 call.again(&ticket.items, context);
             }
         }
@@ -157,7 +161,7 @@ impl Admin {
 
 impl Call {
     fn has_todo(&self) -> bool {
-        self.items.contains(&Progress::Todo)
+        self.items.iter().any(|it| matches!(it, Progress::Todo))
     }
 
     /// Sends requests for what is to be done, one a broker.
@@ -165,10 +169,15 @@ impl Call {
         if self.retry_at > context.now.mono || !self.has_todo() {
             return;
         }
+        if self.coordinator.is_some_and(|it| context.network.has_failed(it)) {
+            self.coordinator = None;
+        }
+        let seeks = self.sought_group().cloned();
         let mut groups: Map<Target, Vec<usize>> = Map::new();
         for (index, item) in self.items.iter().enumerate() {
-            if *item == Progress::Todo {
-                groups.entry(self.call.target(index, context)).or_default().push(index);
+            if matches!(item, Progress::Todo) {
+                let target = self.coordinator.map_or_else(|| self.call.target(index, context), Target::Node);
+                groups.entry(target).or_default().push(index);
             }
         }
         let mut asked = false;
@@ -183,12 +192,17 @@ impl Call {
                 context.metadata.request_update();
             }
             let Some(node) = node else { continue };
-            let Some(version) = context.network.version(node, self.call.api()) else {
-                let why = format!("The node does not support {}", self.call.api().name());
+            let api = if seeks.is_some() { ApiKey::FindCoordinator } else { self.call.api() };
+            let Some(version) = context.network.version(node, api) else {
+                let why = format!("The node does not support {}", api.name());
                 self.fail(&items, &Failure::new(Cause::UnsupportedVersion, why));
                 continue;
             };
-            let body = request::build(&self.call, &items, self.cursor.as_ref(), version, context.config);
+            let version = if let AdminCall::Ask { latest, .. } = &self.call { version.min(*latest) } else { version };
+            let body = match &seeks {
+                Some(group) => request::coordinator(group, version),
+                None => request::build(&self.call, &items, self.cursor.as_ref(), version, context.config),
+            };
             for index in &items {
                 self.items[*index] = Progress::Asked;
             }
@@ -198,10 +212,18 @@ impl Call {
         self.attempts += u32::from(asked);
     }
 
+    /// The group whose coordinator has to be found first.
+    fn sought_group(&self) -> Option<&Str> {
+        match &self.call {
+            AdminCall::Ask { of: Asked::Coordinator(group), .. } if self.coordinator.is_none() => Some(group),
+            _ => None,
+        }
+    }
+
     /// These items are asked for again after a while.
     fn again(&mut self, items: &[usize], context: &mut Context<'_>) {
         for index in items {
-            if self.items[*index] == Progress::Asked {
+            if matches!(self.items[*index], Progress::Asked) {
                 self.items[*index] = Progress::Todo;
             }
         }
@@ -243,7 +265,7 @@ impl Call {
             attempts => format!("Call(callName={name}) timed out after {attempts} attempt(s)"),
         };
         let failure = Failure::new(Cause::TimedOut, why);
-        let under_way = self.call.changes() && self.items.contains(&Progress::Asked);
+        let under_way = self.call.changes() && self.items.iter().any(|it| matches!(it, Progress::Asked));
         Some(if self.in_doubt || under_way { Outcome::Unknown(failure) } else { Outcome::Failed(failure) })
     }
 }

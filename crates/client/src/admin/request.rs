@@ -10,12 +10,14 @@ use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource
 use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use protocol::messages::{
     CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, DescribeTopicPartitionsRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest,
-    ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest,
+    DescribeConfigsRequest, DescribeTopicPartitionsRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest,
+    ListConfigResourcesRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest, MetadataRequest,
 };
 use protocol::{NodeId, Str, TopicPartition};
 
-use super::{AdminCall, ConfigChange, ConfigResource, Item, NewPartitions, NewTopic, OffsetSpec, ResourceType, Target};
+use super::{
+    AdminCall, Asked, ConfigChange, ConfigResource, Item, NewPartitions, NewTopic, OffsetSpec, ResourceType, Target,
+};
 use crate::client::Context;
 use crate::config::ClientConfig;
 use crate::outbox::Failure;
@@ -40,6 +42,7 @@ impl AdminCall {
             AdminCall::ListOffsets { .. } => "listOffsets",
             AdminCall::DescribeCluster { .. } => "listNodes",
             AdminCall::ListPartitionReassignments => "listPartitionReassignments",
+            AdminCall::Ask { name, .. } => name,
         }
     }
 
@@ -58,6 +61,7 @@ impl AdminCall {
             AdminCall::ListOffsets { .. } => ApiKey::ListOffsets,
             AdminCall::DescribeCluster { .. } => ApiKey::DescribeCluster,
             AdminCall::ListPartitionReassignments => ApiKey::ListPartitionReassignments,
+            AdminCall::Ask { body, .. } => body.api_key(),
         }
     }
 
@@ -67,7 +71,8 @@ impl AdminCall {
             AdminCall::CreateTopics { validate_only, .. }
             | AdminCall::CreatePartitions { validate_only, .. }
             | AdminCall::IncrementalAlterConfigs { validate_only, .. } => !validate_only,
-            AdminCall::DeleteTopics { .. } | AdminCall::DeleteRecords { .. } => true,
+            // Whether a question does is not looked at.
+            AdminCall::DeleteTopics { .. } | AdminCall::DeleteRecords { .. } | AdminCall::Ask { .. } => true,
             AdminCall::ListTopics { .. }
             | AdminCall::DescribeTopics { .. }
             | AdminCall::DescribeConfigs { .. }
@@ -90,7 +95,8 @@ impl AdminCall {
             AdminCall::ListTopics { .. }
             | AdminCall::ListConfigResources { .. }
             | AdminCall::DescribeCluster { .. }
-            | AdminCall::ListPartitionReassignments => 1,
+            | AdminCall::ListPartitionReassignments
+            | AdminCall::Ask { .. } => 1,
         }
     }
 
@@ -112,7 +118,12 @@ impl AdminCall {
             AdminCall::CreateTopics { .. }
             | AdminCall::DeleteTopics { .. }
             | AdminCall::CreatePartitions { .. }
-            | AdminCall::ListPartitionReassignments => Target::Controller,
+            | AdminCall::ListPartitionReassignments
+            | AdminCall::Ask { of: Asked::Controller, .. } => Target::Controller,
+            AdminCall::Ask { of: Asked::Broker(node), .. } if context.metadata.knows_broker(*node) => {
+                Target::Node(*node)
+            }
+            AdminCall::Ask { of: Asked::Broker(_), .. } => Target::Unknown,
             AdminCall::DeleteRecords { partitions } => leader(&partitions[item].0),
             AdminCall::ListOffsets { partitions, .. } => leader(&partitions[item].0),
             AdminCall::DescribeConfigs { resources, .. } => by_name(&resources[item], context),
@@ -120,7 +131,9 @@ impl AdminCall {
             AdminCall::ListTopics { .. }
             | AdminCall::DescribeTopics { .. }
             | AdminCall::ListConfigResources { .. }
-            | AdminCall::DescribeCluster { .. } => Target::Anyone,
+            | AdminCall::DescribeCluster { .. }
+            // Anyone tells who the coordinator is.
+            | AdminCall::Ask { of: Asked::Anyone | Asked::Coordinator(_), .. } => Target::Anyone,
         }
     }
 
@@ -138,7 +151,8 @@ impl AdminCall {
             AdminCall::ListTopics { .. }
             | AdminCall::ListConfigResources { .. }
             | AdminCall::DescribeCluster { .. }
-            | AdminCall::ListPartitionReassignments => Item::Whole(Err(failure)),
+            | AdminCall::ListPartitionReassignments
+            | AdminCall::Ask { .. } => Item::Whole(Err(failure)),
         }
     }
 }
@@ -267,7 +281,17 @@ pub(super) fn build(
         AdminCall::ListPartitionReassignments => {
             RequestBody::ListPartitionReassignments(ListPartitionReassignmentsRequest { timeout_ms, topics: None })
         }
+        AdminCall::Ask { body, .. } => RequestBody::clone(body),
     }
+}
+
+/// The question who coordinates a group.
+pub(super) fn coordinator(group: &Str, version: i16) -> RequestBody {
+    RequestBody::FindCoordinator(if version >= 4 {
+        FindCoordinatorRequest { coordinator_keys: vec![group.clone()], ..Default::default() }
+    } else {
+        FindCoordinatorRequest { key: group.clone(), ..Default::default() }
+    })
 }
 
 /// Gathers partitions under their topics, both in the order given.

@@ -59,6 +59,21 @@ impl Refusal {
     }
 }
 
+/// Why a tool ends early.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// Its options make no sense.
+    Misused(String),
+    /// What it was asked for is not done.
+    Failed(String),
+}
+
+impl From<String> for Trouble {
+    fn from(why: String) -> Trouble {
+        Trouble::Misused(why)
+    }
+}
+
 /// Options that every tool has.
 const COMMON: [Opt; 2] = [
     Opt { name: "help", value: Value::No, about: "Shows this." },
@@ -132,6 +147,11 @@ impl Args {
         }
     }
 
+    /// The same; empty if it was not given.
+    pub(super) fn text(&self, name: &str) -> Result<String, String> {
+        Ok(self.value(name)?.unwrap_or_default().to_owned())
+    }
+
     pub(super) fn int(&self, name: &str) -> Result<Option<i32>, String> {
         self.number(name)
     }
@@ -164,9 +184,9 @@ impl Args {
     }
 
     /// Fails if both were given.
-    pub(super) fn either(&self, one: &str, other: &str) -> Result<(), Refusal> {
+    pub(super) fn either(&self, one: &str, other: &str) -> Result<(), String> {
         if self.has(one) && self.has(other) {
-            return Err(self.misused(&format!("Options --{one} and --{other} cannot be specified together.")));
+            return Err(format!("Options --{one} and --{other} cannot be specified together."));
         }
         Ok(())
     }

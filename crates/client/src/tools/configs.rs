@@ -2,21 +2,18 @@
 //!
 //! Gaps: users, clients and ips (quotas, SCRAM) are refused; groups are those that have a configuration.
 
-use ordered::Set;
-
 use protocol::Str;
 
 use super::args::{Args, Opt, Refusal, Value};
+use super::asking::{Asker, Plan, Said, asking};
 use super::java::hash_order;
-use super::{Io, ReadFile, config_of, failure, properties};
+use super::{Host, Made, config_of, strange};
 use crate::admin::{
     AdminAnswer, AdminCall, AlterConfigOp, ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ResourceType,
 };
-use crate::config::ClientConfig;
-use crate::input::Operation;
-use crate::outbox::{Answer, Failure, Outcome};
+use crate::outbox::Failure;
 
-const OPTIONS: &[Opt] = &[
+pub(super) const OPTIONS: &[Opt] = &[
     Opt { name: "add-config", value: Value::Text, about: "Settings to set: k1=v1,k2=[v1,v2]." },
     Opt { name: "add-config-file", value: Value::Text, about: "A properties file with settings to set." },
     Opt { name: "all", value: Value::No, about: "Shows all settings, defaults too." },
@@ -67,8 +64,7 @@ const DEFAULTS: [(&str, &str); 4] = [
 const TYPES: [&str; 8] = ["topics", "clients", "users", "brokers", "ips", "client-metrics", "groups", "broker-loggers"];
 
 /// A run of the tool.
-#[derive(Clone, Debug)]
-pub(super) struct Configs {
+struct Configs {
     entity_type: String,
     kind: ResourceType,
     /// `None` is all; the empty name is the default of all.
@@ -76,162 +72,77 @@ pub(super) struct Configs {
     action: Action,
     /// For the message of a failure.
     args: String,
-    step: Step,
 }
 
-#[derive(Clone, Debug)]
 enum Action {
     Describe { all: bool },
     Alter { set: Vec<(String, String)>, delete: Vec<String> },
 }
 
-/// What the answer that comes next is about.
-#[derive(Clone, Debug)]
-enum Step {
-    Begin,
-    Exists,
-    Entities,
-    Describe,
-    Loggers,
-    Alter,
+/// A run with these arguments.
+pub(super) fn make(raw: &[String], host: &mut Host<'_>) -> Result<Made, Refusal> {
+    let args = Args::parse(OPTIONS, raw).map_err(Refusal::stderr)?;
+    let about = "This tool helps to manipulate and describe entity config for a topic, client, user, broker, ip, \
+                 client-metrics or group";
+    args.help_or_version(raw.is_empty(), about)?;
+    if args.has("alter") == args.has("describe") {
+        return Err(args.misused("Command must include exactly one action: --describe, --alter"));
+    }
+    args.exclude("describe", &["add-config", "delete-config"])?;
+    parse(&args, raw, host).map_err(Refusal::stderr)
+}
+
+fn parse(args: &Args, raw: &[String], host: &mut Host<'_>) -> Result<Made, String> {
+    let (entity_type, name) = entity(args)?;
+    let kind = match entity_type.as_str() {
+        "topics" => ResourceType::Topic,
+        "brokers" => ResourceType::Broker,
+        "broker-loggers" => ResourceType::BrokerLogger,
+        "client-metrics" => ResourceType::ClientMetrics,
+        "groups" => ResourceType::Group,
+        other => return Err(format!("The entity type {other} is not supported yet")),
+    };
+    if args.has("bootstrap-controller") {
+        return Err("--bootstrap-controller is not supported yet, use --bootstrap-server".to_owned());
+    }
+    let config = config_of(&host.settings(args)?)?;
+    let action = if args.has("alter") { alteration(args, host)? } else { Action::Describe { all: args.has("all") } };
+    Ok((asking(Configs { entity_type, kind, name, action, args: raw.join(" ") }), config))
+}
+
+impl Plan for Configs {
+    fn run(&self, asker: &Asker<'_>, said: &mut Said) -> i32 {
+        self.act(asker, said).unwrap_or_else(|failure| {
+            said.complain(&format!("Error while executing config command with args '{}'", self.args));
+            said.complain(&failure.message);
+            1
+        })
+    }
 }
 
 impl Configs {
-    pub(super) fn parse(raw: &[String], files: &mut ReadFile<'_>) -> Result<(Configs, ClientConfig), Refusal> {
-        let args = Args::parse(OPTIONS, raw).map_err(Refusal::stderr)?;
-        let about = "This tool helps to manipulate and describe entity config for a topic, client, user, broker, ip, \
-                     client-metrics or group";
-        args.help_or_version(raw.is_empty(), about)?;
-        if args.has("alter") == args.has("describe") {
-            return Err(args.misused("Command must include exactly one action: --describe, --alter"));
-        }
-        args.exclude("describe", &["add-config", "delete-config"])?;
-        let (entity_type, name) = entity(&args).map_err(Refusal::stderr)?;
-        let kind = match entity_type.as_str() {
-            "topics" => ResourceType::Topic,
-            "brokers" => ResourceType::Broker,
-            "broker-loggers" => ResourceType::BrokerLogger,
-            "client-metrics" => ResourceType::ClientMetrics,
-            "groups" => ResourceType::Group,
-            other => return Err(Refusal::stderr(format!("The entity type {other} is not supported yet"))),
-        };
-        if args.has("bootstrap-controller") {
-            return Err(Refusal::stderr("--bootstrap-controller is not supported yet, use --bootstrap-server"));
-        }
-        let mut settings = Vec::new();
-        if let Some(file) = args.value("command-config").map_err(Refusal::stderr)? {
-            settings = properties::parse(&files(file).map_err(Refusal::stderr)?);
-        }
-        let servers = args.value("bootstrap-server").map_err(Refusal::stderr)?.unwrap_or_default();
-        settings.push(("bootstrap.servers".to_owned(), servers.to_owned()));
-        let config = config_of(&settings).map_err(Refusal::stderr)?;
-        let action = if args.has("alter") {
-            alteration(&args, files).map_err(Refusal::stderr)?
-        } else {
-            Action::Describe { all: args.has("all") }
-        };
-        let tool = Configs { entity_type, kind, name, action, args: raw.join(" "), step: Step::Begin };
-        Ok((tool, config))
-    }
-
-    pub(super) fn begin(&mut self, io: &mut Io<'_>) {
+    /// The exit code.
+    fn act(&self, asker: &Asker<'_>, said: &mut Said) -> Result<i32, Failure> {
         match (&self.action, &self.name) {
-            (Action::Describe { all: true }, Some(name)) => self.describe(vec![name.clone()], io),
-            (Action::Describe { .. }, name) => {
-                self.step = if name.is_some() { Step::Exists } else { Step::Entities };
-                let call = match self.kind {
-                    ResourceType::Topic => AdminCall::ListTopics { list_internal: true },
-                    ResourceType::Broker | ResourceType::BrokerLogger => {
-                        AdminCall::DescribeCluster { include_fenced_brokers: false }
-                    }
-                    ResourceType::ClientMetrics | ResourceType::Group => {
-                        AdminCall::ListConfigResources { types: vec![self.kind] }
-                    }
-                };
-                io.start(Operation::Admin(call));
-            }
-            (Action::Alter { .. }, Some(name)) if self.kind == ResourceType::BrokerLogger => {
-                let name = name.clone();
-                self.describe(vec![name], io);
-                self.step = Step::Loggers;
-            }
-            (Action::Alter { .. }, _) => self.alter(io),
-        }
-    }
-
-    pub(super) fn outcome(&mut self, outcome: Outcome, io: &mut Io<'_>) {
-        let answer = match outcome {
-            Outcome::Ok(Answer::Admin(answer)) => Ok(answer),
-            other => Err(failure(other)),
-        };
-        if let Err(failure) = answer.and_then(|answer| self.step(answer, io)) {
-            io.complain(&format!("Error while executing config command with args '{}'", self.args));
-            io.complain(&failure.message);
-            io.exit = Some(1);
-        }
-    }
-
-    fn step(&mut self, answer: AdminAnswer, io: &mut Io<'_>) -> Result<(), Failure> {
-        match (std::mem::replace(&mut self.step, Step::Begin), answer) {
-            (Step::Exists, answer) => {
-                let name = self.name.clone().unwrap_or_default();
-                let default = self.kind == ResourceType::Broker && name.is_empty();
-                if default || self.names(answer).contains(&name) {
-                    self.describe(vec![name], io);
-                } else {
-                    io.print(&format!(
-                        "The {} '{name}' doesn't exist and doesn't have dynamic config.",
-                        self.singular()
-                    ));
-                    io.exit = Some(0);
+            (Action::Alter { set, delete }, name) => self.alter(set, delete, name.as_deref(), asker, said),
+            (Action::Describe { all: true }, Some(name)) => self.describe(vec![name.clone()], true, asker, said),
+            (Action::Describe { all }, Some(name)) => {
+                let is_default = self.kind == ResourceType::Broker && name.is_empty();
+                if self.names(asker)?.contains(name) || is_default {
+                    return self.describe(vec![name.clone()], *all, asker, said);
                 }
+                let what = self.singular();
+                said.line(&format!("The {what} '{name}' doesn't exist and doesn't have dynamic config."));
+                Ok(0)
             }
-            (Step::Entities, answer) => {
-                let mut names = self.names(answer);
+            (Action::Describe { all }, None) => {
+                let mut names = self.names(asker)?;
                 if matches!(self.kind, ResourceType::Broker | ResourceType::BrokerLogger) {
                     names.push(String::new());
                 }
-                self.describe(names, io);
+                self.describe(names, *all, asker, said)
             }
-            (Step::Describe, AdminAnswer::Configs(configs)) => {
-                for (resource, entries) in configs {
-                    self.print(&resource.name, &entries?, io);
-                }
-                io.exit = Some(0);
-            }
-            (Step::Loggers, AdminAnswer::Configs(configs)) => {
-                let mut known: Set<String> = Set::new();
-                for (_, entries) in configs {
-                    known.extend(entries?.iter().map(|it| it.name.to_string()));
-                }
-                let Action::Alter { set, delete } = &self.action else { return Ok(()) };
-                let wanted = delete.iter().chain(set.iter().map(|(key, _)| key));
-                let unknown: Vec<&str> = wanted.filter(|it| !known.contains(*it)).map(String::as_str).collect();
-                if unknown.is_empty() {
-                    self.alter(io);
-                } else {
-                    io.complain(&format!("Invalid broker logger(s): {}", unknown.join(",")));
-                    io.exit = Some(1);
-                }
-            }
-            (Step::Alter, AdminAnswer::ConfigsAltered(results)) => {
-                for (_, result) in results {
-                    result?;
-                }
-                match self.name.as_deref() {
-                    Some("") | None => {
-                        io.print(&format!(
-                            "Completed updating default config for {} in the cluster.",
-                            self.entity_type
-                        ));
-                    }
-                    Some(name) => io.print(&format!("Completed updating config for {} {name}.", self.singular())),
-                }
-                io.exit = Some(0);
-            }
-            (step, answer) => unreachable!("{step:?} was answered with {answer:?}"),
         }
-        Ok(())
     }
 
     /// The type without its plural.
@@ -240,31 +151,48 @@ impl Configs {
     }
 
     /// The names of all entities, in the order in which Kafka's tool has them.
-    fn names(&self, answer: AdminAnswer) -> Vec<String> {
-        match answer {
+    fn names(&self, asker: &Asker<'_>) -> Result<Vec<String>, Failure> {
+        let question = match self.kind {
+            ResourceType::Topic => AdminCall::ListTopics { list_internal: true },
+            ResourceType::Broker | ResourceType::BrokerLogger => {
+                AdminCall::DescribeCluster { include_fenced_brokers: false }
+            }
+            ResourceType::ClientMetrics | ResourceType::Group => {
+                AdminCall::ListConfigResources { types: vec![self.kind] }
+            }
+        };
+        Ok(match asker.ask(question)? {
             AdminAnswer::Topics(topics) => hash_order(topics.iter().map(|it| it.name.to_string()).collect(), 0),
             AdminAnswer::Cluster(cluster) => cluster.brokers.iter().map(|it| it.node.to_string()).collect(),
             AdminAnswer::ConfigResources(resources) => {
                 resources.iter().filter(|it| it.kind == self.kind).map(|it| it.name.to_string()).collect()
             }
-            _ => Vec::new(),
+            _ => return Err(strange("listConfigResources")),
+        })
+    }
+
+    fn described<'a>(&self, names: Vec<String>, asker: &Asker<'a>) -> Result<&'a Described, Failure> {
+        let resources = names.into_iter().map(|name| ConfigResource { kind: self.kind, name: name.into() }).collect();
+        let question = AdminCall::DescribeConfigs { resources, include_synonyms: true, include_documentation: false };
+        match asker.ask(question)? {
+            AdminAnswer::Configs(configs) => Ok(configs),
+            _ => Err(strange("describeConfigs")),
         }
     }
 
-    fn describe(&mut self, names: Vec<String>, io: &mut Io<'_>) {
-        let resources = names.into_iter().map(|name| ConfigResource { kind: self.kind, name: name.into() }).collect();
-        self.step = Step::Describe;
-        let call = AdminCall::DescribeConfigs { resources, include_synonyms: true, include_documentation: false };
-        io.start(Operation::Admin(call));
+    fn describe(&self, names: Vec<String>, all: bool, asker: &Asker<'_>, said: &mut Said) -> Result<i32, Failure> {
+        for (resource, entries) in self.described(names, asker)? {
+            self.print(&resource.name, entries.as_ref().map_err(Failure::clone)?, all, said);
+        }
+        Ok(0)
     }
 
-    fn print(&self, name: &Str, entries: &[ConfigEntry], io: &mut Io<'_>) {
-        let Action::Describe { all } = self.action else { return };
+    fn print(&self, name: &Str, entries: &[ConfigEntry], all: bool, said: &mut Said) {
         if name.is_empty() {
-            io.print(&format!("Default configs for {} in the cluster are:", self.entity_type));
+            said.line(&format!("Default configs for {} in the cluster are:", self.entity_type));
         } else {
             let which = if all { "All" } else { "Dynamic" };
-            io.print(&format!("{which} configs for {} {name} are:", self.singular()));
+            said.line(&format!("{which} configs for {} {name} are:", self.singular()));
         }
         let own = match self.kind {
             ResourceType::Topic => ConfigSource::DynamicTopic,
@@ -276,69 +204,108 @@ impl Configs {
         };
         let mut shown: Vec<&ConfigEntry> = entries.iter().filter(|it| all || it.source == own).collect();
         ordered::sort_by(&mut shown, |one, other| one.name.cmp(&other.name));
-        let value = |it: &Option<Str>| it.as_deref().unwrap_or("null").to_owned();
         for entry in shown {
-            let synonyms =
-                entry.synonyms.iter().map(|it| format!("{}:{}={}", it.source.name(), it.name, value(&it.value)));
-            io.print(&format!(
+            let value = |it: &'_ Option<Str>| it.clone().unwrap_or(Str::from_static("null"));
+            let synonyms: Vec<String> = entry
+                .synonyms
+                .iter()
+                .map(|it| format!("{}:{}={}", it.source.name(), it.name, value(&it.value)))
+                .collect();
+            said.line(&format!(
                 "  {}={} sensitive={} synonyms={{{}}}",
                 entry.name,
                 value(&entry.value),
                 entry.sensitive,
-                synonyms.collect::<Vec<_>>().join(", ")
+                synonyms.join(", ")
             ));
         }
     }
 
-    fn alter(&mut self, io: &mut Io<'_>) {
-        let Action::Alter { set, delete } = &self.action else { return };
+    fn alter(
+        &self,
+        set: &[(String, String)],
+        delete: &[String],
+        name: Option<&str>,
+        asker: &Asker<'_>,
+        said: &mut Said,
+    ) -> Result<i32, Failure> {
+        if let (ResourceType::BrokerLogger, Some(name)) = (self.kind, name) {
+            let mut unknown: Vec<&str> =
+                delete.iter().chain(set.iter().map(|(key, _)| key)).map(String::as_str).collect();
+            for (_, entries) in self.described(vec![name.to_owned()], asker)? {
+                let entries = entries.as_ref().map_err(Failure::clone)?;
+                unknown.retain(|it| !entries.iter().any(|entry| *entry.name == **it));
+            }
+            if !unknown.is_empty() {
+                said.complain(&format!("Invalid broker logger(s): {}", unknown.join(",")));
+                return Ok(1);
+            }
+        }
         let deleted =
             delete.iter().map(|key| AlterConfigOp { name: key.as_str().into(), change: ConfigChange::Delete });
         let added = set.iter().map(|(key, value)| AlterConfigOp {
             name: key.as_str().into(),
             change: ConfigChange::Set(value.as_str().into()),
         });
-        let name = self.name.clone().unwrap_or_default();
-        let resource = ConfigResource { kind: self.kind, name: name.into() };
-        let call = AdminCall::IncrementalAlterConfigs {
+        let resource = ConfigResource { kind: self.kind, name: name.unwrap_or_default().into() };
+        let question = AdminCall::IncrementalAlterConfigs {
             resources: vec![(resource, deleted.chain(added).collect())],
             validate_only: false,
         };
-        self.step = Step::Alter;
-        io.start(Operation::Admin(call));
+        let AdminAnswer::ConfigsAltered(results) = asker.ask(question)? else {
+            return Err(strange("incrementalAlterConfigs"));
+        };
+        results.iter().try_for_each(|it| it.1.clone())?;
+        said.line(&match name {
+            Some("") | None => format!("Completed updating default config for {} in the cluster.", self.entity_type),
+            Some(name) => format!("Completed updating config for {} {name}.", self.singular()),
+        });
+        Ok(0)
     }
 }
 
+/// What is told of each entity.
+type Described = Vec<(ConfigResource, Result<Vec<ConfigEntry>, Failure>)>;
+
 /// The entity that the arguments name. The error is Kafka's sentence.
 fn entity(args: &Args) -> Result<(String, Option<String>), String> {
-    let flags = ENTITIES.iter().chain(&DEFAULTS).filter(|(flag, _)| args.has(flag));
-    let flagged: Vec<&str> = flags.map(|(_, kind)| *kind).collect();
-    let types: Vec<String> =
-        args.values("entity-type").into_iter().chain(flagged.iter().copied()).map(str::to_owned).collect();
-    let twice: Set<&String> =
-        types.iter().enumerate().filter(|(at, it)| types[..*at].contains(it)).map(|(_, it)| it).collect();
+    let mut types = args.values("entity-type");
+    let by_type = types.len();
+    for (flag, kind) in ENTITIES.iter().chain(&DEFAULTS) {
+        if args.has(flag) {
+            types.push(kind);
+        }
+    }
+    let is_flagged = types.len() > by_type;
+    let mut twice: Vec<&str> = Vec::new();
+    for (at, it) in types.iter().enumerate() {
+        if types[..at].contains(it) {
+            twice.push(it);
+        }
+    }
     if !twice.is_empty() {
-        let twice: Vec<&str> = twice.into_iter().map(String::as_str).collect();
+        ordered::sort(&mut twice);
+        twice.dedup();
         return Err(format!("Duplicate entity type(s) specified: {}", twice.join(",")));
     }
     if !args.has("bootstrap-server") && !args.has("bootstrap-controller") {
         return Err("Either --bootstrap-server or --bootstrap-controller must be specified.".to_owned());
     }
-    if let Some(wrong) = types.iter().find(|it| !TYPES.contains(&it.as_str())) {
+    if let Some(wrong) = types.iter().find(|it| !TYPES.contains(it)) {
         return Err(format!(
             "Invalid entity type {wrong}, the entity type must be one of {} with a --bootstrap-server or \
              --bootstrap-controller argument",
             TYPES.join(", ")
         ));
     }
-    let entity_type = match &types[..] {
+    let entity_type = match types[..] {
         [] => return Err("At least one entity type must be specified".to_owned()),
-        [one] => one.clone(),
-        [one, _] if types.contains(&"users".to_owned()) && types.contains(&"clients".to_owned()) => one.clone(),
+        [one] => one,
+        [one, _] if types.contains(&"users") && types.contains(&"clients") => one,
         _ => return Err("Only 'users' and 'clients' entity types may be specified together".to_owned()),
     };
     let by_name = args.has("entity-name") || args.has("entity-type") || args.has("entity-default");
-    if by_name && !flagged.is_empty() {
+    if by_name && is_flagged {
         return Err(
             "--entity-{type,name,default} should not be used in conjunction with specific entity flags".to_owned()
         );
@@ -346,23 +313,17 @@ fn entity(args: &Args) -> Result<(String, Option<String>), String> {
     if args.has("bootstrap-server") && args.has("bootstrap-controller") {
         return Err("Only one of --bootstrap-server or --bootstrap-controller can be specified".to_owned());
     }
-    let mut names: Vec<String> = Vec::new();
-    for (option, value) in args.given() {
-        match option {
-            "entity-name" => names.push(value.unwrap_or_default().to_owned()),
-            "entity-default" => names.push(String::new()),
-            _ if ENTITIES.iter().any(|(flag, _)| *flag == option) => names.push(value.unwrap_or_default().to_owned()),
-            _ if DEFAULTS.iter().any(|(flag, _)| *flag == option) => names.push(String::new()),
-            _ => {}
-        }
-    }
-    let name = names.into_iter().next();
-    let named = name.as_ref().is_some_and(|it| !it.is_empty());
-    let broker = matches!(entity_type.as_str(), "brokers" | "broker-loggers");
-    if let Some(id) = name.as_ref().filter(|it| named && broker && it.parse::<i32>().is_err()) {
+    // The value of what stands for the default is none.
+    let names = |option: &str| {
+        matches!(option, "entity-name" | "entity-default") || ENTITIES.iter().chain(&DEFAULTS).any(|it| it.0 == option)
+    };
+    let name = args.given().find(|it| names(it.0)).map(|it| it.1.unwrap_or_default());
+    let named = name.is_some_and(|it| !it.is_empty());
+    let broker = matches!(entity_type, "brokers" | "broker-loggers");
+    if let Some(id) = name.filter(|it| named && broker && it.parse::<i32>().is_err()) {
         return Err(format!("The entity name for {entity_type} must be a valid integer broker id, but it is: {id}"));
     }
-    let has_default = matches!(entity_type.as_str(), "users" | "clients" | "brokers" | "ips");
+    let has_default = matches!(entity_type, "users" | "clients" | "brokers" | "ips");
     if args.has("describe") {
         if args.has("entity-default") && !has_default {
             return Err(format!("--entity-default must not be specified with --describe of {entity_type}"));
@@ -376,11 +337,11 @@ fn entity(args: &Args) -> Result<(String, Option<String>), String> {
     } else if !has_default && !named {
         return Err(format!("An entity name must be specified with --alter of {entity_type}"));
     }
-    Ok((entity_type, name))
+    Ok((entity_type.to_owned(), name.map(str::to_owned)))
 }
 
 /// What is to be set and deleted. The error is Kafka's sentence.
-fn alteration(args: &Args, files: &mut ReadFile<'_>) -> Result<Action, String> {
+fn alteration(args: &Args, host: &mut Host<'_>) -> Result<Action, String> {
     if args.has("add-config") && args.has("add-config-file") {
         return Err("Only one of --add-config or --add-config-file must be specified".to_owned());
     }
@@ -389,7 +350,7 @@ fn alteration(args: &Args, files: &mut ReadFile<'_>) -> Result<Action, String> {
         return Err(why.to_owned());
     }
     let mut set = match args.value("add-config-file")? {
-        Some(file) => properties::parse(&files(file)?),
+        Some(file) => host.properties(file)?,
         None => Vec::new(),
     };
     if let Some(list) = args.value("add-config")? {
@@ -423,15 +384,16 @@ fn added(list: &str) -> Result<Vec<(String, String)>, String> {
         }
         parts
     };
-    let pair = |entry: String| match &split(&entry, '=')[..] {
-        [key, value] => Some((key.trim().to_owned(), value.replace(['[', ']'], "").trim().to_owned())),
-        _ => None,
-    };
-    split(list, ',').into_iter().map(pair).collect::<Option<Vec<_>>>().ok_or_else(|| {
-        "requirement failed: Invalid entity config: all configs to be added must be in the format \"key=val\" or  \
-         \"key=[val1,val2]\" to group values which contain commas."
-            .to_owned()
-    })
+    let mut pairs = Vec::new();
+    for entry in split(list, ',') {
+        let [key, value] = &split(&entry, '=')[..] else {
+            let why = "requirement failed: Invalid entity config: all configs to be added must be in the format \"key=val\" or  \
+                       \"key=[val1,val2]\" to group values which contain commas.";
+            return Err(why.to_owned());
+        };
+        pairs.push((key.trim().to_owned(), value.replace(['[', ']'], "").trim().to_owned()));
+    }
+    Ok(pairs)
 }
 
 #[cfg(test)]

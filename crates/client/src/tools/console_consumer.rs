@@ -4,18 +4,17 @@
 //! then read by assignment of the partitions that it has at the start. `--include` takes no look-arounds or back references.
 
 use protocol::TopicPartition;
-use regex_lite::Regex;
 
-use super::args::{Args, Opt, Refusal, Value, pairs};
+use super::args::{Args, Opt, Refusal, Trouble, Value, pairs};
 use super::java::is_true;
-use super::{Io, ReadFile, config_of, failure, properties};
+use super::{Host, INTERRUPTED, Io, Made, Tool, answer, config_of, strange};
 use crate::config::ClientConfig;
-use crate::input::{Operation, SeekTo};
-use crate::outbox::{Answer, ConsumerRecord, Outcome};
+use crate::input::{OpId, Operation, SeekTo};
+use crate::outbox::{Answer, ConsumerRecord, Failure, Outcome};
 use crate::pattern::TopicPattern;
 use crate::random::Random;
 
-const OPTIONS: &[Opt] = &[
+pub(super) const OPTIONS: &[Opt] = &[
     Opt {
         name: "bootstrap-server",
         value: Value::Text,
@@ -57,8 +56,8 @@ const OPTIONS: &[Opt] = &[
 ];
 
 /// A run of the tool.
-#[derive(Clone, Debug)]
-pub(super) struct ConsoleConsumer {
+#[derive(Clone)]
+struct ConsoleConsumer {
     topic: String,
     /// Instead of the topic.
     include: Option<TopicPattern>,
@@ -75,7 +74,7 @@ pub(super) struct ConsoleConsumer {
     warnings: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     Begin,
     Partitions,
@@ -85,7 +84,7 @@ enum Step {
 }
 
 /// Kafka's `DefaultMessageFormatter`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Formatter {
     timestamp: bool,
     partition: bool,
@@ -105,7 +104,7 @@ struct Formatter {
 }
 
 /// How bytes become text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Reads {
     /// As they are.
     Bytes,
@@ -116,85 +115,79 @@ enum Reads {
     Boolean,
 }
 
+/// A run with these arguments.
+pub(super) fn make(raw: &[String], host: &mut Host<'_>) -> Result<Made, Refusal> {
+    let args = Args::parse(OPTIONS, raw).map_err(|why| {
+        let none = Args::parse(OPTIONS, &[]).map(|it| it.misused(&why));
+        none.unwrap_or_else(Refusal::stderr)
+    })?;
+    let about = "This tool helps to read data from Kafka topics and outputs it to standard output.";
+    args.help_or_version(raw.is_empty(), about)?;
+    check(&args)?;
+    let mut warnings = String::new();
+    let (tool, config) = ConsoleConsumer::parse(&args, &mut warnings, host).map_err(|trouble| {
+        let refusal = match trouble {
+            Trouble::Misused(why) => args.misused(&why),
+            Trouble::Failed(why) => Refusal::stderr(why),
+        };
+        refusal.after(&warnings)
+    })?;
+    Ok((Box::new(ConsoleConsumer { warnings, ..tool }), config))
+}
+
 impl ConsoleConsumer {
-    pub(super) fn parse(
-        raw: &[String],
-        seed: u64,
-        files: &mut ReadFile<'_>,
-    ) -> Result<(ConsoleConsumer, ClientConfig), Refusal> {
-        let args = Args::parse(OPTIONS, raw).map_err(|why| {
-            let none = Args::parse(OPTIONS, &[]).map(|it| it.misused(&why));
-            none.unwrap_or_else(Refusal::stderr)
-        })?;
-        let about = "This tool helps to read data from Kafka topics and outputs it to standard output.";
-        args.help_or_version(raw.is_empty(), about)?;
-        check(&args)?;
-        let mut warnings = String::new();
-        for (old, new) in [("consumer-property", "command-property"), ("consumer.config", "command-config")] {
-            args.either(old, new)?;
-            if args.has(old) {
-                warnings += &format!(
-                    "Option --{old} is deprecated and will be removed in a future version. Use --{new} instead.\n"
-                );
-            }
-        }
-        let mut settings = consumer_settings(&args, files).map_err(|why| args.misused(&why).after(&warnings))?;
+    /// The tool from arguments that are complete, and what it warns of.
+    fn parse(
+        args: &Args,
+        warnings: &mut String,
+        host: &mut Host<'_>,
+    ) -> Result<(ConsoleConsumer, ClientConfig), Trouble> {
+        deprecated(args, "consumer-property", "command-property", warnings)?;
+        deprecated(args, "consumer.config", "command-config", warnings)?;
+        let mut settings = consumer_settings(args, host)?;
         let mut groups: Vec<String> =
             settings.iter().filter(|(key, _)| key == "group.id").map(|(_, value)| value.clone()).collect();
-        if let Some(group) = args.value("group").map_err(|why| args.misused(&why).after(&warnings))? {
+        if let Some(group) = args.value("group")? {
             settings.push(("group.id".to_owned(), group.to_owned()));
             groups.push(group.to_owned());
         }
-        groups.sort_unstable();
+        ordered::sort(&mut groups);
         groups.dedup();
         if groups.len() > 1 {
-            let why = format!(
+            return Err(Trouble::Misused(format!(
                 "The group ids provided in different places (directly using '--group', via '--consumer-property', or via \
                  '--consumer.config') do not match. Detected group ids: '{}'",
                 groups.join("', '")
-            );
-            return Err(args.misused(&why).after(&warnings));
+            )));
         }
         let is_named = !groups.is_empty();
         if is_named && args.has("partition") {
-            return Err(args.misused("Options group and partition cannot be specified together.").after(&warnings));
+            return Err("Options group and partition cannot be specified together.".to_owned().into());
         }
         let reset = settings.iter().rev().find(|(key, _)| key == "auto.offset.reset").map_or("", |(_, it)| it);
         if args.has("from-beginning") && reset != "earliest" {
-            let why = format!(
+            return Err(Trouble::Failed(format!(
                 "Can't simultaneously specify --from-beginning and 'auto.offset.reset={reset}', please remove one option"
-            );
-            return Err(Refusal::stderr(why).after(&warnings));
+            )));
         }
-        let start = start(&args).map_err(|why| args.misused(&why).after(&warnings))?;
-        args.either("property", "formatter-property")?;
-        if args.has("property") {
-            warnings += "Option --property is deprecated and will be removed in a future version. Use --formatter-property \
-                         instead.\n";
-        }
-        let mut tool =
-            Self::build(&args, start, warnings.clone(), files).map_err(|why| args.misused(&why).after(&warnings))?;
-        if let Some(pattern) = args.value("include").map_err(|why| args.misused(&why).after(&warnings))? {
-            let failed = |why: &str| Refusal::stderr(format!("ERROR Unknown error when running consumer: {why}"));
-            tool.include = Some(topics_like(pattern).map_err(|why| failed(&why).after(&warnings))?);
+        let start = start(args)?;
+        deprecated(args, "property", "formatter-property", warnings)?;
+        let mut tool = Self::build(args, start, host)?;
+        if let Some(pattern) = args.value("include")? {
+            let failed = |why: String| Trouble::Failed(format!("ERROR Unknown error when running consumer: {why}"));
+            tool.include = Some(topics_like(pattern, host).map_err(failed)?);
             if !is_named {
-                settings.extend(passing_group(&settings, seed));
+                settings.extend(passing_group(&settings, host.seed));
             }
         }
         tool.is_member = is_named || tool.include.is_some();
-        let config = config_of(&settings).map_err(|why| Refusal::stderr(why).after(&warnings))?;
-        Ok((tool, config))
+        Ok((tool, config_of(&settings).map_err(Trouble::Failed)?))
     }
 
-    fn build(
-        args: &Args,
-        start: SeekTo,
-        warnings: String,
-        files: &mut ReadFile<'_>,
-    ) -> Result<ConsoleConsumer, String> {
+    fn build(args: &Args, start: SeekTo, host: &mut Host<'_>) -> Result<ConsoleConsumer, String> {
         let mut settings = Vec::new();
         if let Some(file) = args.value("formatter-config")? {
-            settings = properties::parse(&files(file)?);
+            settings = host.properties(file)?;
         }
         for (option, key) in [("key-deserializer", "key.deserializer"), ("value-deserializer", "value.deserializer")] {
             if let Some(class) = args.value(option)?.filter(|it| !it.is_empty()) {
@@ -210,7 +203,7 @@ impl ConsoleConsumer {
             }
         }
         Ok(ConsoleConsumer {
-            topic: args.value("topic")?.unwrap_or_default().to_owned(),
+            topic: args.text("topic")?,
             include: None,
             partition: args.int("partition")?,
             start,
@@ -224,30 +217,8 @@ impl ConsoleConsumer {
             timeout_ms: args.long("timeout-ms")?.filter(|it| *it >= 0).unwrap_or(i64::MAX),
             printed: 0,
             step: Step::Begin,
-            warnings,
+            warnings: String::new(),
         })
-    }
-
-    pub(super) fn begin(&mut self, io: &mut Io<'_>) {
-        io.stdout.extend_from_slice(self.warnings.as_bytes());
-        if self.max_messages == Some(0) {
-            self.finish(io, 0);
-            return;
-        }
-        match self.partition {
-            Some(partition) => self.assign(&[partition], io),
-            None if self.is_member => {
-                self.step = Step::Assigned;
-                io.start(match &self.include {
-                    Some(pattern) => Operation::SubscribePattern(pattern.clone()),
-                    None => Operation::Subscribe(vec![self.topic.as_str().into()]),
-                });
-            }
-            None => {
-                self.step = Step::Partitions;
-                io.start(Operation::PartitionsFor(self.topic.as_str().into()));
-            }
-        }
     }
 
     fn assign(&mut self, partitions: &[i32], io: &mut Io<'_>) {
@@ -262,19 +233,18 @@ impl ConsoleConsumer {
         io.start(Operation::Poll { timeout_ms: self.timeout_ms });
     }
 
-    pub(super) fn outcome(&mut self, outcome: Outcome, io: &mut Io<'_>) {
-        let answer = match outcome {
-            Outcome::Ok(answer) => answer,
-            other => {
-                let failure = failure(other);
-                io.complain(&format!(
-                    "ERROR Error processing message, terminating consumer process: {}",
-                    failure.message
-                ));
-                self.finish(io, 0);
-                return;
+    /// What was not printed is not committed.
+    fn give_back(&self, records: Vec<ConsumerRecord>, io: &mut Io<'_>) {
+        let mut seen: Vec<TopicPartition> = Vec::new();
+        for record in records.into_iter().filter(|_| self.is_member) {
+            if !seen.contains(&record.partition) {
+                io.start(Operation::Seek(record.partition.clone(), SeekTo::Offset(record.record.offset)));
+                seen.push(record.partition);
             }
-        };
+        }
+    }
+
+    fn go_on(&mut self, answer: Answer, io: &mut Io<'_>) -> Result<(), Failure> {
         match (self.step, answer) {
             (Step::Partitions, Answer::Partitions(partitions)) => {
                 let partitions: Vec<i32> = partitions.iter().map(|it| it.partition).collect();
@@ -299,29 +269,59 @@ impl ConsoleConsumer {
                     if self.max_messages.is_some_and(|max| self.printed >= max) {
                         self.give_back(records.collect(), io);
                         self.finish(io, 0);
-                        return;
+                        return Ok(());
                     }
                 }
                 self.poll(io);
             }
-            (step, answer) => unreachable!("{step:?} was answered with {answer:?}"),
+            _ => return Err(strange("a consumer's step")),
         }
+        Ok(())
     }
 
-    /// What was not printed is not committed.
-    fn give_back(&self, records: Vec<ConsumerRecord>, io: &mut Io<'_>) {
-        let mut seen: Vec<TopicPartition> = Vec::new();
-        for record in records.into_iter().filter(|_| self.is_member) {
-            if !seen.contains(&record.partition) {
-                io.start(Operation::Seek(record.partition.clone(), SeekTo::Offset(record.record.offset)));
-                seen.push(record.partition);
+    fn finish(&mut self, io: &mut Io<'_>, code: i32) {
+        io.complain(&format!("Processed a total of {} messages", self.printed));
+        io.exit = Some(code);
+    }
+}
+
+impl Tool for ConsoleConsumer {
+    fn begin(&mut self, io: &mut Io<'_>) {
+        io.stdout.extend_from_slice(self.warnings.as_bytes());
+        if self.max_messages == Some(0) {
+            self.finish(io, 0);
+            return;
+        }
+        match self.partition {
+            Some(partition) => self.assign(&[partition], io),
+            None if self.is_member => {
+                self.step = Step::Assigned;
+                io.start(match &self.include {
+                    Some(pattern) => Operation::SubscribePattern(pattern.clone()),
+                    None => Operation::Subscribe(vec![self.topic.as_str().into()]),
+                });
+            }
+            None => {
+                self.step = Step::Partitions;
+                io.start(Operation::PartitionsFor(self.topic.as_str().into()));
             }
         }
     }
 
-    pub(super) fn finish(&mut self, io: &mut Io<'_>, code: i32) {
-        io.complain(&format!("Processed a total of {} messages", self.printed));
-        io.exit = Some(code);
+    fn outcome(&mut self, _op: OpId, outcome: Outcome, io: &mut Io<'_>) {
+        if let Err(failure) = answer(outcome).and_then(|it| self.go_on(it, io)) {
+            let why = failure.message;
+            io.complain(&format!("ERROR Error processing message, terminating consumer process: {why}"));
+            self.finish(io, 0);
+        }
+    }
+
+    fn interrupt(&mut self, io: &mut Io<'_>) {
+        self.finish(io, INTERRUPTED);
+    }
+
+    fn copy(&self) -> Box<dyn Tool> {
+        Box::new(self.clone())
     }
 }
 
@@ -343,15 +343,22 @@ fn check(args: &Args) -> Result<(), Refusal> {
     args.require("bootstrap-server")
 }
 
+/// Warns of an option's old name, and refuses both.
+fn deprecated(args: &Args, old: &str, new: &str, warnings: &mut String) -> Result<(), String> {
+    args.either(old, new)?;
+    if args.has(old) {
+        *warnings +=
+            &format!("Option --{old} is deprecated and will be removed in a future version. Use --{new} instead.\n");
+    }
+    Ok(())
+}
+
 /// The topics of `--include`, whose names match as a whole.
-fn topics_like(pattern: &str) -> Result<TopicPattern, String> {
+fn topics_like(pattern: &str, host: &Host<'_>) -> Result<TopicPattern, String> {
     if pattern.is_empty() {
         return Err("Topic pattern to subscribe to cannot be empty".to_owned());
     }
-    // As it is first: a parenthesis too many would close ours.
-    let regex = Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$")));
-    let regex = regex.map_err(|why| format!("{why} in {pattern}"))?;
-    Ok(TopicPattern::new(pattern, move |topic| regex.is_match(topic)))
+    (host.pattern)(pattern).map_err(|why| format!("{why} in {pattern}"))
 }
 
 /// The group of whoever names none: nobody else is in it, and it keeps no offsets unless it is told to.
@@ -381,11 +388,11 @@ fn start(args: &Args) -> Result<SeekTo, String> {
 }
 
 /// The consumer's settings: file, then arguments, then what the tool itself says.
-fn consumer_settings(args: &Args, files: &mut ReadFile<'_>) -> Result<Vec<(String, String)>, String> {
+fn consumer_settings(args: &Args, host: &mut Host<'_>) -> Result<Vec<(String, String)>, String> {
     let mut settings = Vec::new();
     for option in ["command-config", "consumer.config"] {
         if let Some(file) = args.value(option)? {
-            settings.extend(properties::parse(&files(file)?));
+            settings.extend(host.properties(file)?);
         }
     }
     settings.extend(pairs(&args.values("command-property")));
@@ -401,8 +408,7 @@ fn consumer_settings(args: &Args, files: &mut ReadFile<'_>) -> Result<Vec<(Strin
     if let Some(level) = args.value("isolation-level")? {
         settings.push(("isolation.level".to_owned(), level.to_owned()));
     }
-    let servers = args.value("bootstrap-server")?.unwrap_or_default();
-    settings.push(("bootstrap.servers".to_owned(), servers.to_owned()));
+    settings.push(("bootstrap.servers".to_owned(), args.text("bootstrap-server")?));
     Ok(settings)
 }
 

@@ -8,12 +8,12 @@ use regex_lite::Regex;
 
 use super::args::{Args, Opt, Refusal, Value, pairs};
 use super::java::is_true;
-use super::{Io, ReadFile, config_of, properties};
+use super::{Host, Io, Made, Tool, config_of};
 use crate::config::{ClientConfig, bootstrap_servers};
 use crate::input::{OpId, Operation, ProducerRecord};
 use crate::outbox::{Failure, Outcome};
 
-const OPTIONS: &[Opt] = &[
+pub(super) const OPTIONS: &[Opt] = &[
     Opt { name: "batch-size", value: Value::Int, about: "batch.size: bytes of a batch." },
     Opt {
         name: "bootstrap-server",
@@ -109,12 +109,14 @@ struct LineReader {
     line_number: u64,
 }
 
+/// A run with these arguments.
+pub(super) fn make(args: &[String], host: &mut Host<'_>) -> Result<Made, Refusal> {
+    let (tool, config) = ConsoleProducer::parse(args, host)?;
+    Ok((Box::new(tool), config))
+}
+
 impl ConsoleProducer {
-    pub(super) fn parse(
-        raw: &[String],
-        interactive: bool,
-        files: &mut ReadFile<'_>,
-    ) -> Result<(ConsoleProducer, ClientConfig), Refusal> {
+    fn parse(raw: &[String], host: &mut Host<'_>) -> Result<(ConsoleProducer, ClientConfig), Refusal> {
         let args = Args::parse(OPTIONS, raw).map_err(|why| {
             let none = Args::parse(OPTIONS, &[]).map(|it| it.misused(&why));
             none.unwrap_or_else(Refusal::stderr)
@@ -124,9 +126,13 @@ impl ConsoleProducer {
             "This tool helps to read data from standard input and publish it to Kafka.",
         )?;
         args.require("topic")?;
-        args.either("command-config", "producer.config")?;
-        args.either("command-property", "producer-property")?;
-        args.either("reader-property", "property")?;
+        for (one, other) in [
+            ("command-config", "producer.config"),
+            ("command-property", "producer-property"),
+            ("reader-property", "property"),
+        ] {
+            args.either(one, other).map_err(|why| args.misused(&why))?;
+        }
         let mut printed = String::new();
         for (old, new) in [
             ("producer-property", "in a future version. Use --command-property instead."),
@@ -146,23 +152,18 @@ impl ConsoleProducer {
             let why = "Please provide valid host:port like host1:9091,host2:9092\n ";
             return Err(args.misused(why.trim_end_matches(' ')).after(&printed));
         }
-        let parsed = Self::build(&args, servers, interactive, files);
+        let parsed = Self::build(&args, servers, host);
         parsed
             .map_err(|why| Refusal::stderr(why).after(&printed))
             .map(|(tool, config)| (ConsoleProducer { warnings: printed, ..tool }, config))
     }
 
     /// The tool from arguments that are complete. The error is what Kafka's exception says.
-    fn build(
-        args: &Args,
-        servers: &str,
-        interactive: bool,
-        files: &mut ReadFile<'_>,
-    ) -> Result<(ConsoleProducer, ClientConfig), String> {
+    fn build(args: &Args, servers: &str, host: &mut Host<'_>) -> Result<(ConsoleProducer, ClientConfig), String> {
         let topic = args.value("topic")?.unwrap_or_default();
         let mut reader = Vec::new();
         if let Some(file) = args.value("reader-config")? {
-            reader = properties::parse(&files(file)?);
+            reader = host.properties(file)?;
         }
         reader.extend(pairs(&args.values("reader-property")));
         reader.extend(pairs(&args.values("property")));
@@ -171,23 +172,18 @@ impl ConsoleProducer {
         }
         let reader =
             LineReader::new(topic, &reader).map_err(|why| format!("org.apache.kafka.common.KafkaException: {why}"))?;
-        let config = config_of(&producer_settings(args, servers, files)?)
+        let config = config_of(&producer_settings(args, servers, host)?)
             .map_err(|why| format!("org.apache.kafka.common.config.ConfigException: {why}"))?;
         let tool = ConsoleProducer {
             reader,
             sync: args.has("sync"),
-            prompt: interactive,
+            prompt: host.interactive,
             topic: topic.into(),
             waiting: Map::new(),
             ending: Ending::Open,
             warnings: String::new(),
         };
         Ok((tool, config))
-    }
-
-    pub(super) fn begin(&mut self, io: &mut Io<'_>) {
-        io.stdout.extend_from_slice(self.warnings.as_bytes());
-        self.want_line(io);
     }
 
     fn want_line(&mut self, io: &mut Io<'_>) {
@@ -200,7 +196,20 @@ impl ConsoleProducer {
         }
     }
 
-    pub(super) fn line(&mut self, line: Option<Bytes>, io: &mut Io<'_>) {
+    /// No more lines: what was sent is waited for.
+    fn end(&mut self, code: i32, io: &mut Io<'_>) {
+        self.ending = Ending::Flushing(code);
+        io.start(Operation::Flush);
+    }
+}
+
+impl Tool for ConsoleProducer {
+    fn begin(&mut self, io: &mut Io<'_>) {
+        io.stdout.extend_from_slice(self.warnings.as_bytes());
+        self.want_line(io);
+    }
+
+    fn line(&mut self, line: Option<Bytes>, io: &mut Io<'_>) {
         if matches!(self.ending, Ending::Flushing(_)) {
             return;
         }
@@ -219,13 +228,7 @@ impl ConsoleProducer {
         }
     }
 
-    /// No more lines: what was sent is waited for.
-    fn end(&mut self, code: i32, io: &mut Io<'_>) {
-        self.ending = Ending::Flushing(code);
-        io.start(Operation::Flush);
-    }
-
-    pub(super) fn outcome(&mut self, op: OpId, outcome: Outcome, io: &mut Io<'_>) {
+    fn outcome(&mut self, op: OpId, outcome: Outcome, io: &mut Io<'_>) {
         let Some((key, value)) = self.waiting.remove(&op) else {
             if let Ending::Flushing(code) = self.ending {
                 io.exit = Some(code);
@@ -248,14 +251,22 @@ impl ConsoleProducer {
         }
         self.want_line(io);
     }
+
+    fn interrupt(&mut self, io: &mut Io<'_>) {
+        self.line(None, io);
+    }
+
+    fn copy(&self) -> Box<dyn Tool> {
+        Box::new(self.clone())
+    }
 }
 
 /// The producer's settings: file, then arguments, then what the tool itself says.
-fn producer_settings(args: &Args, servers: &str, files: &mut ReadFile<'_>) -> Result<Vec<(String, String)>, String> {
+fn producer_settings(args: &Args, servers: &str, host: &mut Host<'_>) -> Result<Vec<(String, String)>, String> {
     let mut settings = Vec::new();
     for option in ["command-config", "producer.config"] {
         if let Some(file) = args.value(option)? {
-            settings.extend(properties::parse(&files(file)?));
+            settings.extend(host.properties(file)?);
         }
     }
     settings.extend(pairs(&args.values("command-property")));

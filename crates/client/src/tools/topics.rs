@@ -1,22 +1,19 @@
 //! `kafka-topics.sh`: creates, lists, describes, alters and deletes topics.
 
-use ordered::Set;
-
-use protocol::{ErrorCode, NodeId, Str, TopicPartition, Uuid};
-use regex_lite::Regex;
+use protocol::{ErrorCode, NodeId, Str, Uuid};
 
 use super::args::{Args, Opt, Refusal, Value};
+use super::asking::{Asker, Plan, Said, asking};
 use super::java::hash_order;
-use super::{Io, ReadFile, config_of, failure, properties};
+use super::{Host, Made, Tool, config_of, strange};
 use crate::admin::{
     AdminAnswer, AdminCall, ConfigEntry, ConfigResource, ConfigSource, EligibleLeaders, NewPartitions, NewTopic,
     Reassignment, ResourceType, TopicDescription, TopicListing,
 };
-use crate::config::ClientConfig;
-use crate::input::Operation;
-use crate::outbox::{Answer, Cause, Failure, Outcome, PartitionInfo};
+use crate::outbox::{Cause, Failure, PartitionInfo};
+use crate::pattern::TopicPattern;
 
-const OPTIONS: &[Opt] = &[
+pub(super) const OPTIONS: &[Opt] = &[
     Opt { name: "alter", value: Value::No, about: "Raises the number of partitions." },
     Opt {
         name: "at-min-isr-partitions",
@@ -71,285 +68,287 @@ const OPTIONS: &[Opt] = &[
 ];
 
 const ACTIONS: [&str; 5] = ["create", "list", "alter", "describe", "delete"];
+/// Each option, and those with which it makes no sense. Whoever creates a topic by hand, see [`BY_HAND`], comes after the first four.
+const EXCLUDED: [(&str, &[&str]); 12] = [
+    ("config", &["list", "describe", "delete"]),
+    ("partitions", &["list", "describe", "delete"]),
+    ("replication-factor", &["list", "alter", "describe", "delete"]),
+    ("replica-assignment", &["list", "describe", "delete"]),
+    (REPORTS[0], ALONE),
+    (REPORTS[1], ALONE),
+    (REPORTS[2], ALONE),
+    (REPORTS[3], ALONE),
+    ("topics-with-overrides", &["create", "list", "alter", "delete", REPORTS[0], REPORTS[1], REPORTS[2], REPORTS[3]]),
+    ("if-exists", &["create", "list"]),
+    ("if-not-exists", &["list", "alter", "describe", "delete"]),
+    ("exclude-internal", &["create", "alter", "delete"]),
+];
+const ALONE: &[&str] = &["create", "list", "alter", "delete", "topics-with-overrides"];
+const BY_HAND: (&str, &[&str]) = ("replica-assignment", &["partitions", "replication-factor"]);
 const REPORTS: [&str; 4] =
     ["under-replicated-partitions", "under-min-isr-partitions", "at-min-isr-partitions", "unavailable-partitions"];
 
-/// A run of the tool.
-#[derive(Clone, Debug)]
-pub(super) struct Topics {
-    action: Action,
-    topic: Option<String>,
-    filter: Option<Regex>,
-    exclude_internal: bool,
-    if_exists: bool,
-    step: Step,
+/// A run that makes a topic.
+struct Create {
+    topic: NewTopic,
+    if_not_exists: bool,
 }
 
-#[derive(Clone, Debug)]
+/// A run about topics that there are.
+struct Topics {
+    action: Action,
+    topic: String,
+    filter: Option<TopicPattern>,
+    exclude_internal: bool,
+    if_exists: bool,
+}
+
 enum Action {
-    Create { topic: NewTopic, if_not_exists: bool },
     List,
-    Alter { partitions: i32, assignments: Vec<(i32, Vec<NodeId>)> },
+    Alter { partitions: i32, assignments: Assignments },
     Describe(Report),
     Delete,
 }
 
 /// What of a description is shown.
-#[derive(Clone, Debug)]
 struct Report {
     topic_id: Option<Uuid>,
     overrides: bool,
     only: Vec<&'static str>,
 }
 
-/// What the answer that comes next is about.
-#[derive(Clone, Debug)]
-enum Step {
-    Begin,
-    Create,
-    List,
-    AlterDescribe,
-    Alter,
-    Delete,
-    Describe,
-    Configs(Vec<TopicDescription>),
-    Cluster(Vec<TopicDescription>, Vec<Vec<ConfigEntry>>),
-    Reassignments(Vec<TopicDescription>, Vec<Vec<ConfigEntry>>, Set<NodeId>),
+/// A run with these arguments.
+pub(super) fn make(args: &[String], host: &mut Host<'_>) -> Result<Made, Refusal> {
+    let none_given = args.is_empty();
+    let args = Args::parse(OPTIONS, args).map_err(Refusal::stderr)?;
+    if none_given {
+        return Err(args.misused("Create, delete, describe, or change a topic."));
+    }
+    args.help_or_version(false, "This tool helps to create, delete, describe, or change a topic.")?;
+    check(&args)?;
+    let wrong = |why: String| Refusal::stdout(failed(&why));
+    let config = host.settings(&args).and_then(|it| config_of(&it)).map_err(wrong)?;
+    let topic = args.text("topic").map_err(wrong)?;
+    let printed = if args.has("create") && collides(&topic) { COLLISION } else { "" };
+    let tool = tool(&args, topic, host).map_err(|why| wrong(why).after(printed))?;
+    Ok((tool, config))
+}
+
+/// The error is what Kafka's tool says once it runs.
+fn tool(args: &Args, topic: String, host: &Host<'_>) -> Result<Box<dyn Tool>, String> {
+    if args.has("create") {
+        let if_not_exists = args.has("if-not-exists");
+        return Ok(asking(Create { topic: new_topic(args, &topic)?, if_not_exists }));
+    }
+    let action = action(args)?;
+    let filter = if args.has("topic") { Some(topic_filter(&topic, host)?) } else { None };
+    let exclude_internal = args.has("exclude-internal");
+    let if_exists = args.has("if-exists");
+    Ok(asking(Topics { action, topic, filter, exclude_internal, if_exists }))
+}
+
+fn failed(why: &str) -> String {
+    format!("Error while executing topic command : {why}")
+}
+
+fn collides(topic: &str) -> bool {
+    topic.contains(['.', '_'])
+}
+
+impl Plan for Create {
+    fn run(&self, asker: &Asker<'_>, said: &mut Said) -> i32 {
+        if collides(&self.topic.name) {
+            said.out += COLLISION;
+        }
+        let done = self.create(asker, said);
+        ended(done, said)
+    }
+}
+
+impl Plan for Topics {
+    fn run(&self, asker: &Asker<'_>, said: &mut Said) -> i32 {
+        let done = self.act(asker, said);
+        ended(done, said)
+    }
+}
+
+/// The exit code.
+fn ended(done: Result<(), Failure>, said: &mut Said) -> i32 {
+    match done {
+        Ok(()) => 0,
+        Err(failure) => {
+            said.line(&failed(&failure.message));
+            1
+        }
+    }
+}
+
+impl Create {
+    fn create(&self, asker: &Asker<'_>, said: &mut Said) -> Result<(), Failure> {
+        let question = AdminCall::CreateTopics { topics: vec![self.topic.clone()], validate_only: false };
+        let AdminAnswer::TopicsCreated(created) = asker.ask(question)? else { return Err(strange("createTopics")) };
+        for (name, result) in created {
+            match result {
+                Err(it) if self.if_not_exists && it.code() == Some(ErrorCode::TopicAlreadyExists) => {}
+                Err(failure) => return Err(failure.clone()),
+                Ok(_) => said.line(&format!("Created topic {name}.")),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Topics {
-    pub(super) fn parse(args: &[String], files: &mut ReadFile<'_>) -> Result<(Topics, ClientConfig), Refusal> {
-        let none_given = args.is_empty();
-        let args = Args::parse(OPTIONS, args).map_err(Refusal::stderr)?;
-        if none_given {
-            return Err(args.misused("Create, delete, describe, or change a topic."));
-        }
-        args.help_or_version(false, "This tool helps to create, delete, describe, or change a topic.")?;
-        check(&args)?;
-        let wrong = |why: String| Refusal::stdout(format!("Error while executing topic command : {why}"));
-        let mut settings = Vec::new();
-        if let Some(file) = args.value("command-config").map_err(wrong)? {
-            settings = properties::parse(&files(file).map_err(wrong)?);
-        }
-        let servers = args.value("bootstrap-server").map_err(wrong)?.unwrap_or_default();
-        settings.push(("bootstrap.servers".to_owned(), servers.to_owned()));
-        let config = config_of(&settings).map_err(wrong)?;
-        let topic = args.value("topic").map_err(wrong)?.map(str::to_owned);
-        let collides = args.has("create") && topic.as_ref().is_some_and(|it| it.contains(['.', '_']));
-        let printed = if collides { COLLISION } else { "" };
-        let action = action(&args).map_err(|why| wrong(why).after(printed))?;
-        let filter = match (&action, &topic) {
-            (Action::Create { .. }, _) | (_, None) => None,
-            (_, Some(topic)) => Some(topic_filter(topic).map_err(wrong)?),
-        };
-        let exclude_internal = args.has("exclude-internal");
-        let if_exists = args.has("if-exists");
-        Ok((Topics { action, topic, filter, exclude_internal, if_exists, step: Step::Begin }, config))
-    }
-
-    pub(super) fn begin(&mut self, io: &mut Io<'_>) {
+    fn act(&self, asker: &Asker<'_>, said: &mut Said) -> Result<(), Failure> {
+        let chosen = self.chosen(asker)?;
         match &self.action {
-            Action::Create { topic, .. } => {
-                if topic.name.contains(['.', '_']) {
-                    io.stdout.extend_from_slice(COLLISION.as_bytes());
-                }
-                let call = AdminCall::CreateTopics { topics: vec![topic.clone()], validate_only: false };
-                self.ask(Step::Create, call, io);
+            Action::List => {
+                // Where there are none that is a line, too.
+                said.line(chosen.first().map_or("", |it| it));
+                chosen.iter().skip(1).for_each(|it| said.line(it));
+                Ok(())
             }
-            Action::List | Action::Alter { .. } | Action::Describe(_) | Action::Delete => {
-                self.ask(Step::List, AdminCall::ListTopics { list_internal: !self.exclude_internal }, io);
-            }
+            _ if chosen.is_empty() => self.none(),
+            Action::Alter { partitions, assignments } => alter(chosen, *partitions, assignments, asker),
+            Action::Describe(report) => report.describe(chosen, asker, said),
+            Action::Delete => match asker.ask(AdminCall::DeleteTopics { topics: chosen })? {
+                AdminAnswer::TopicsDeleted(results) => done(results),
+                _ => Err(strange("deleteTopics")),
+            },
         }
     }
 
-    fn ask(&mut self, step: Step, call: AdminCall, io: &mut Io<'_>) {
-        self.step = step;
-        io.start(Operation::Admin(call));
+    fn topic_id(&self) -> Option<Uuid> {
+        if let Action::Describe(report) = &self.action { report.topic_id } else { None }
     }
 
-    pub(super) fn outcome(&mut self, outcome: Outcome, io: &mut Io<'_>) {
-        let answer = match outcome {
-            Outcome::Ok(Answer::Admin(answer)) => Ok(answer),
-            other => Err(failure(other)),
+    /// The topics that are meant, of those that there are.
+    fn chosen(&self, asker: &Asker<'_>) -> Result<Vec<Str>, Failure> {
+        let question = AdminCall::ListTopics { list_internal: !self.exclude_internal };
+        let AdminAnswer::Topics(listings) = asker.ask(question)? else { return Err(strange("listTopics")) };
+        let is_meant = |it: &&TopicListing| match self.topic_id() {
+            _ if self.exclude_internal && it.internal => false,
+            Some(id) => it.topic_id == id,
+            None => self.filter.as_ref().is_none_or(|filter| filter.matches(&it.name)),
         };
-        if let Err(failure) = self.step(answer, io) {
-            fail(&failure.message, io);
-        }
+        Ok(listings.iter().filter(is_meant).map(|it| it.name.clone()).collect())
     }
 
-    /// Goes on with the answer to the last question. A failure ends the run.
-    fn step(&mut self, answer: Result<AdminAnswer, Failure>, io: &mut Io<'_>) -> Result<(), Failure> {
-        match (std::mem::replace(&mut self.step, Step::Begin), answer) {
-            // Brokers that do not move partitions yet cannot list the moves.
-            (Step::Reassignments(topics, configs, live), Err(failure)) if unsupported(&failure) => {
-                self.print_description(&topics, &configs, &live, &[], io);
-                io.exit = Some(0);
-            }
-            (_, Err(failure)) => return Err(failure),
-            (Step::Create, Ok(AdminAnswer::TopicsCreated(created))) => self.created(created.into_iter().next(), io)?,
-            (Step::List, Ok(AdminAnswer::Topics(listings))) => self.listed(&listings, io)?,
-            (Step::AlterDescribe, Ok(AdminAnswer::TopicsDescribed(described))) => {
-                let described = described.into_iter().map(|(_, it)| it).collect::<Result<Vec<_>, _>>()?;
-                self.alter(described.iter().map(|it| (it.name.clone(), it.partitions.len())).collect(), io);
-            }
-            (Step::Alter, Ok(AdminAnswer::PartitionsCreated(results))) => done(results, io)?,
-            (Step::Delete, Ok(AdminAnswer::TopicsDeleted(results))) => done(results, io)?,
-            (Step::Describe, Ok(AdminAnswer::TopicsDescribed(described))) => {
-                let topics = described.into_iter().map(|(_, it)| it).collect::<Result<Vec<_>, _>>()?;
-                let resources = topics
-                    .iter()
-                    .map(|it| ConfigResource { kind: ResourceType::Topic, name: it.name.clone() })
-                    .collect();
-                let call =
-                    AdminCall::DescribeConfigs { resources, include_synonyms: false, include_documentation: false };
-                self.ask(Step::Configs(topics), call, io);
-            }
-            (Step::Configs(topics), Ok(AdminAnswer::Configs(configs))) => {
-                let configs = configs.into_iter().map(|(_, it)| it).collect::<Result<Vec<_>, _>>()?;
-                self.ask(
-                    Step::Cluster(topics, configs),
-                    AdminCall::DescribeCluster { include_fenced_brokers: false },
-                    io,
-                );
-            }
-            (Step::Cluster(topics, configs), Ok(AdminAnswer::Cluster(cluster))) => {
-                let live = cluster.brokers.iter().map(|it| it.node).collect();
-                self.ask(Step::Reassignments(topics, configs, live), AdminCall::ListPartitionReassignments, io);
-            }
-            (Step::Reassignments(topics, configs, live), Ok(AdminAnswer::Reassignments(moves))) => {
-                self.print_description(&topics, &configs, &live, &moves, io);
-                io.exit = Some(0);
-            }
-            (step, Ok(answer)) => unreachable!("{step:?} was answered with {answer:?}"),
-        }
-        Ok(())
-    }
-
-    fn created<T>(&self, created: Option<(Str, Result<T, Failure>)>, io: &mut Io<'_>) -> Result<(), Failure> {
-        let Action::Create { if_not_exists, .. } = &self.action else { return Ok(()) };
-        match created {
-            Some((_, Err(failure))) if *if_not_exists && failure.code() == Some(ErrorCode::TopicAlreadyExists) => {}
-            Some((_, Err(failure))) => return Err(failure),
-            Some((name, Ok(_))) => io.print(&format!("Created topic {name}.")),
-            None => {}
-        }
-        io.exit = Some(0);
-        Ok(())
-    }
-
-    fn listed(&mut self, listings: &[TopicListing], io: &mut Io<'_>) -> Result<(), Failure> {
-        let by_id = match &self.action {
-            Action::Describe(report) => report.topic_id,
-            _ => None,
+    /// There is no topic that is meant, which may be a failure.
+    fn none(&self) -> Result<(), Failure> {
+        let what = match self.topic_id() {
+            _ if self.if_exists => return Ok(()),
+            Some(id) => format!("TopicId '{id}'"),
+            None if self.topic.is_empty() => return Ok(()),
+            None => format!("Topic '{}'", self.topic),
         };
-        let chosen: Vec<Str> = listings
-            .iter()
-            .filter(|it| !(self.exclude_internal && it.internal))
-            .filter(|it| match by_id {
-                Some(id) => it.topic_id == id,
-                None => self.filter.as_ref().is_none_or(|filter| filter.is_match(&it.name)),
-            })
-            .map(|it| it.name.clone())
-            .collect();
-        if let Action::List = self.action {
-            let names: Vec<&str> = chosen.iter().map(|it| &**it).collect();
-            io.print(&names.join("\n"));
-            io.exit = Some(0);
-            return Ok(());
-        }
-        if chosen.is_empty() && !self.if_exists {
-            if let Some(id) = by_id {
-                return Err(Failure::new(Cause::Illegal, format!("TopicId '{id}' does not exist as expected")));
-            }
-            if let Some(topic) = self.topic.as_ref().filter(|it| !it.is_empty()) {
-                return Err(Failure::new(Cause::Illegal, format!("Topic '{topic}' does not exist as expected")));
-            }
-        }
-        if chosen.is_empty() {
-            io.exit = Some(0);
-            return Ok(());
-        }
-        match &self.action {
-            Action::Alter { assignments, .. } if !assignments.is_empty() => {
-                self.ask(Step::AlterDescribe, AdminCall::DescribeTopics { topics: chosen }, io);
-            }
-            Action::Alter { .. } => self.alter(chosen.into_iter().map(|it| (it, 0)).collect(), io),
-            Action::Delete => self.ask(Step::Delete, AdminCall::DeleteTopics { topics: chosen }, io),
-            Action::Describe(_) => {
-                // Kafka's tool keeps the descriptions in a map, and that in another.
-                let count = chosen.len();
-                let names = chosen.iter().map(|it| it.to_string()).collect();
-                let names = hash_order(hash_order(names, count), count);
-                let topics = names.into_iter().map(Str::from).collect();
-                self.ask(Step::Describe, AdminCall::DescribeTopics { topics }, io);
-            }
-            Action::Create { .. } | Action::List => unreachable!("neither asks which topics there are"),
-        }
-        Ok(())
-    }
-
-    /// Raises the numbers of partitions. An assignment by hand names all partitions; those that exist are skipped.
-    fn alter(&mut self, topics: Vec<(Str, usize)>, io: &mut Io<'_>) {
-        let Action::Alter { partitions, assignments } = &self.action else { return };
-        let topics = topics.into_iter().map(|(topic, existing)| NewPartitions {
-            topic,
-            total_count: *partitions,
-            assignments: (!assignments.is_empty())
-                .then(|| assignments.iter().skip(existing).map(|(_, replicas)| replicas.clone()).collect()),
-        });
-        let call = AdminCall::CreatePartitions { topics: topics.collect(), validate_only: false };
-        self.ask(Step::Alter, call, io);
-    }
-
-    fn print_description(
-        &self,
-        topics: &[TopicDescription],
-        configs: &[Vec<ConfigEntry>],
-        live: &Set<NodeId>,
-        moves: &[Reassignment],
-        io: &mut Io<'_>,
-    ) {
-        let Action::Describe(report) = &self.action else { return };
-        for (topic, config) in topics.iter().zip(configs) {
-            let moving = |partition: i32| {
-                moves.iter().find(|it| it.partition == TopicPartition { topic: topic.name.clone(), partition })
-            };
-            let own: Vec<&ConfigEntry> = config.iter().filter(|it| it.source != ConfigSource::Default).collect();
-            if report.only.is_empty() && (!report.overrides || !own.is_empty()) {
-                let factor = topic.partitions.first().map_or(0, |it| replication_factor(it, moving(it.partition)));
-                io.print(&format!(
-                    "Topic: {}{}\tPartitionCount: {}\tReplicationFactor: {factor}\tConfigs: {}",
-                    topic.name,
-                    if topic.topic_id.is_zero() { String::new() } else { format!("\tTopicId: {}", topic.topic_id) },
-                    topic.partitions.len(),
-                    settings(config)
-                ));
-            }
-            if report.overrides {
-                continue;
-            }
-            let min_isr = config
-                .iter()
-                .find(|it| it.name == "min.insync.replicas")
-                .and_then(|it| it.value.as_ref()?.parse().ok());
-            for (partition, eligible) in topic.partitions.iter().zip(&topic.eligible) {
-                let moving = moving(partition.partition);
-                if report.shows(partition, moving, min_isr.unwrap_or(1), live) {
-                    io.print(&partition_line(&topic.name, partition, moving, eligible));
-                }
-            }
-        }
+        Err(Failure::new(Cause::Illegal, what + " does not exist as expected"))
     }
 }
 
+/// Raises the numbers of partitions. An assignment by hand names all partitions; those that exist are skipped.
+fn alter(topics: Vec<Str>, partitions: i32, assignments: &Assignments, asker: &Asker<'_>) -> Result<(), Failure> {
+    let existing: Vec<usize> = if assignments.is_empty() {
+        vec![0; topics.len()]
+    } else {
+        described(topics.clone(), asker)?.iter().map(|it| it.partitions.len()).collect()
+    };
+    let topics = topics.into_iter().zip(existing).map(|(topic, existing)| NewPartitions {
+        topic,
+        total_count: partitions,
+        assignments: (!assignments.is_empty())
+            .then(|| assignments.iter().skip(existing).map(|(_, replicas)| replicas.clone()).collect()),
+    });
+    match asker.ask(AdminCall::CreatePartitions { topics: topics.collect(), validate_only: false })? {
+        AdminAnswer::PartitionsCreated(results) => done(results),
+        _ => Err(strange("createPartitions")),
+    }
+}
+
+fn described<'a>(topics: Vec<Str>, asker: &Asker<'a>) -> Result<Vec<&'a TopicDescription>, Failure> {
+    match asker.ask(AdminCall::DescribeTopics { topics })? {
+        AdminAnswer::TopicsDescribed(described) => whole(described),
+        _ => Err(strange("describeTopics")),
+    }
+}
+
+/// All of them, or why one is not there.
+fn whole<K, T>(items: &[(K, Result<T, Failure>)]) -> Result<Vec<&T>, Failure> {
+    let mut all = Vec::new();
+    for (_, it) in items {
+        all.push(it.as_ref().map_err(Failure::clone)?);
+    }
+    Ok(all)
+}
+
+fn done(results: &[(Str, Result<(), Failure>)]) -> Result<(), Failure> {
+    results.iter().try_for_each(|it| it.1.clone())
+}
+
 impl Report {
-    fn shows(
+    fn describe(&self, topics: Vec<Str>, asker: &Asker<'_>, said: &mut Said) -> Result<(), Failure> {
+        // Kafka's tool keeps the descriptions in a map, and that in another.
+        let count = topics.len();
+        let names = topics.iter().map(Str::to_string).collect();
+        let names = hash_order(hash_order(names, count), count);
+        let topics = described(names.into_iter().map(Str::from).collect(), asker)?;
+        let resources =
+            topics.iter().map(|it| ConfigResource { kind: ResourceType::Topic, name: it.name.clone() }).collect();
+        let question = AdminCall::DescribeConfigs { resources, include_synonyms: false, include_documentation: false };
+        let AdminAnswer::Configs(configs) = asker.ask(question)? else { return Err(strange("describeConfigs")) };
+        let configs = whole(configs)?;
+        let question = AdminCall::DescribeCluster { include_fenced_brokers: false };
+        let AdminAnswer::Cluster(cluster) = asker.ask(question)? else { return Err(strange("listNodes")) };
+        let live: Vec<NodeId> = cluster.brokers.iter().map(|it| it.node).collect();
+        let moves: &[Reassignment] = match asker.ask(AdminCall::ListPartitionReassignments) {
+            Ok(AdminAnswer::Reassignments(moves)) => moves,
+            // Brokers that do not move partitions yet cannot list the moves.
+            Err(failure) if unsupported(&failure) => &[],
+            Err(failure) => return Err(failure),
+            Ok(_) => return Err(strange("listPartitionReassignments")),
+        };
+        for (topic, config) in topics.into_iter().zip(configs) {
+            self.tell(topic, config, &live, moves, said);
+        }
+        Ok(())
+    }
+
+    fn tell(
         &self,
-        partition: &PartitionInfo,
-        moving: Option<&Reassignment>,
-        min_isr: usize,
-        live: &Set<NodeId>,
-    ) -> bool {
+        topic: &TopicDescription,
+        config: &[ConfigEntry],
+        live: &[NodeId],
+        moves: &[Reassignment],
+        said: &mut Said,
+    ) {
+        let moving = |partition: i32| {
+            moves.iter().find(|it| it.partition.partition == partition && it.partition.topic == topic.name)
+        };
+        let has_own = config.iter().any(|it| it.source != ConfigSource::Default);
+        if self.only.is_empty() && (!self.overrides || has_own) {
+            let factor = topic.partitions.first().map_or(0, |it| replication_factor(it, moving(it.partition)));
+            said.line(&format!(
+                "Topic: {}{}\tPartitionCount: {}\tReplicationFactor: {factor}\tConfigs: {}",
+                topic.name,
+                if topic.topic_id.is_zero() { String::new() } else { format!("\tTopicId: {}", topic.topic_id) },
+                topic.partitions.len(),
+                settings(config)
+            ));
+        }
+        if self.overrides {
+            return;
+        }
+        let min_isr =
+            config.iter().find(|it| it.name == "min.insync.replicas").and_then(|it| it.value.as_ref()?.parse().ok());
+        for (partition, eligible) in topic.partitions.iter().zip(&topic.eligible) {
+            let moving = moving(partition.partition);
+            if self.shows(partition, moving, min_isr.unwrap_or(1), live) {
+                said.line(&partition_line(&topic.name, partition, moving, eligible));
+            }
+        }
+    }
+
+    fn shows(&self, partition: &PartitionInfo, moving: Option<&Reassignment>, min_isr: usize, live: &[NodeId]) -> bool {
         let in_sync = partition.isr.len();
         self.only.is_empty()
             || self.only.iter().any(|it| match *it {
@@ -388,21 +387,9 @@ fn check(args: &Args) -> Result<(), Refusal> {
         }
         args.require("partitions")?;
     }
-    let others = |but: &[&str]| -> Vec<&'static str> { ACTIONS.into_iter().filter(|it| !but.contains(it)).collect() };
-    args.exclude("config", &others(&["alter", "create"]))?;
-    args.exclude("partitions", &others(&["alter", "create"]))?;
-    args.exclude("replication-factor", &others(&["create"]))?;
-    args.exclude("replica-assignment", &others(&["alter", "create"]))?;
-    if args.has("create") {
-        args.exclude("replica-assignment", &["partitions", "replication-factor"])?;
-    }
-    for report in REPORTS {
-        args.exclude(report, &[&others(&["describe"])[..], &["topics-with-overrides"]].concat())?;
-    }
-    args.exclude("topics-with-overrides", &[&others(&["describe"])[..], &REPORTS].concat())?;
-    args.exclude("if-exists", &others(&["alter", "delete", "describe"]))?;
-    args.exclude("if-not-exists", &others(&["create"]))?;
-    args.exclude("exclude-internal", &others(&["list", "describe"]))
+    let (first, rest) = EXCLUDED.split_at(4);
+    let by_hand = Some(&BY_HAND).filter(|_| args.has("create"));
+    first.iter().chain(by_hand).chain(rest).try_for_each(|(used, invalid)| args.exclude(used, invalid))
 }
 
 /// What to do; the error is what Kafka's tool says once it runs.
@@ -422,92 +409,85 @@ fn action(args: &Args) -> Result<Action, String> {
         let topic_id = topic_id.filter(|it| !it.is_zero());
         return Ok(Action::Describe(Report { topic_id, overrides: args.has("topics-with-overrides"), only }));
     }
-    let partitions = args.int("partitions")?;
+    let partitions = args.int("partitions")?.unwrap_or_default();
+    Ok(Action::Alter { partitions, assignments: replica_assignment(args)? })
+}
+
+/// The topic to make; the error is what Kafka's tool says once it runs.
+fn new_topic(args: &Args, name: &str) -> Result<NewTopic, String> {
+    let num_partitions = args.int("partitions")?;
     let replication_factor = args.int("replication-factor")?;
-    let assignments = match args.value("replica-assignment")?.filter(|it| !it.is_empty()) {
-        Some(list) => replica_assignment(list)?,
-        None => Vec::new(),
-    };
-    if args.has("alter") {
-        return Ok(Action::Alter { partitions: partitions.unwrap_or_default(), assignments });
-    }
+    let assignments = replica_assignment(args)?;
     let configs = topic_configs(&args.values("config"))?;
-    let factor = match replication_factor {
+    let replication_factor = match replication_factor {
         Some(factor) => match i16::try_from(factor) {
             Ok(factor) if factor >= 1 => Some(factor),
             _ => return Err("The replication factor must be between 1 and 32767 inclusive".to_owned()),
         },
         None => None,
     };
-    if partitions.is_some_and(|it| it < 1) {
+    if num_partitions.is_some_and(|it| it < 1) {
         return Err("The partitions must be greater than 0".to_owned());
     }
-    let topic = NewTopic {
-        name: args.value("topic")?.unwrap_or_default().into(),
-        num_partitions: partitions,
-        replication_factor: factor,
-        assignments,
-        configs,
-    };
-    Ok(Action::Create { topic, if_not_exists: args.has("if-not-exists") })
+    Ok(NewTopic { name: name.into(), num_partitions, replication_factor, assignments, configs })
 }
 
 fn topic_configs(given: &[&str]) -> Result<Vec<(Str, Str)>, String> {
-    let split = |it: &&str| match it.split('=').collect::<Vec<_>>()[..] {
-        [key, value] if !value.is_empty() => Some((Str::from(key.trim()), Str::from(value.trim()))),
-        _ => None,
-    };
-    given.iter().map(split).collect::<Option<Vec<_>>>().ok_or_else(|| {
-        "requirement failed: Invalid topic config: all configs to be added must be in the format \"key=val\"."
-            .to_owned()
-    })
+    let mut configs = Vec::new();
+    for it in given {
+        match it.split_once('=') {
+            Some((key, value)) if !value.is_empty() && !value.contains('=') => {
+                configs.push((Str::from(key.trim()), Str::from(value.trim())));
+            }
+            _ => {
+                let why = "requirement failed: Invalid topic config: all configs to be added must be in the format \"key=val\".";
+                return Err(why.to_owned());
+            }
+        }
+    }
+    Ok(configs)
 }
 
+/// Replicas by partition.
+type Assignments = Vec<(i32, Vec<NodeId>)>;
+
 /// `1:2,2:3`: the replicas of partition 0, of partition 1, and so on.
-fn replica_assignment(list: &str) -> Result<Vec<(i32, Vec<NodeId>)>, String> {
-    let mut assignments: Vec<(i32, Vec<NodeId>)> = Vec::new();
+fn replica_assignment(args: &Args) -> Result<Assignments, String> {
+    let mut assignments: Assignments = Vec::new();
+    let Some(list) = args.value("replica-assignment")?.filter(|it| !it.is_empty()) else { return Ok(assignments) };
     for (index, replicas) in (0..).zip(list.split(',')) {
         let mut nodes: Vec<NodeId> = Vec::new();
-        let mut twice: Set<NodeId> = Set::new();
+        let mut twice: Vec<NodeId> = Vec::new();
         for id in replicas.split(':') {
             let id = id.trim();
             let node = NodeId(id.parse().map_err(|_| format!("For input string: \"{id}\""))?);
-            if nodes.contains(&node) {
-                twice.insert(node);
+            if nodes.contains(&node) && !twice.contains(&node) {
+                twice.push(node);
             }
             nodes.push(node);
         }
         if !twice.is_empty() {
-            let twice: Vec<String> = twice.iter().map(NodeId::to_string).collect();
-            return Err(format!("Partition replica lists may not contain duplicate entries: {}", twice.join(",")));
+            ordered::sort(&mut twice);
+            return Err(format!("Partition replica lists may not contain duplicate entries: {}", listed(&twice, ",")));
         }
         if assignments.first().is_some_and(|(_, first)| first.len() != nodes.len()) {
-            let nodes: Vec<String> = nodes.iter().map(NodeId::to_string).collect();
-            return Err(format!("Partition {index} has different replication factor: [{}]", nodes.join(", ")));
+            let nodes = listed(&nodes, ", ");
+            return Err(format!("Partition {index} has different replication factor: [{nodes}]"));
         }
         assignments.push((index, nodes));
     }
     Ok(assignments)
 }
 
+fn listed(nodes: &[NodeId], between: &str) -> String {
+    nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(between)
+}
+
 /// The regular expression of `--topic`: commas are alternatives, quotes around it and blanks in it are dropped.
-pub(super) fn topic_filter(raw: &str) -> Result<Regex, String> {
+fn topic_filter(raw: &str, host: &Host<'_>) -> Result<TopicPattern, String> {
     let pattern = raw.trim().replace(',', "|").replace(' ', "");
     let pattern = pattern.trim_matches(['"', '\'']);
-    Regex::new(&format!("^(?:{pattern})$")).map_err(|_| format!("{raw} is an invalid regex."))
-}
-
-fn done(results: Vec<(Str, Result<(), Failure>)>, io: &mut Io<'_>) -> Result<(), Failure> {
-    for (_, result) in results {
-        result?;
-    }
-    io.exit = Some(0);
-    Ok(())
-}
-
-fn fail(why: &str, io: &mut Io<'_>) {
-    io.print(&format!("Error while executing topic command : {why}"));
-    io.exit = Some(1);
+    (host.pattern)(pattern).map_err(|_| format!("{raw} is an invalid regex."))
 }
 
 fn unsupported(failure: &Failure) -> bool {
@@ -525,11 +505,14 @@ fn replication_factor(partition: &PartitionInfo, moving: Option<&Reassignment>) 
 
 /// Settings that are not defaults, as Kafka's tool joins them.
 fn settings(config: &[ConfigEntry]) -> String {
-    let names = hash_order(config.iter().map(|it| it.name.to_string()).collect(), config.len());
-    let entries = names.iter().filter_map(|name| config.iter().find(|it| *it.name == **name));
-    let own = entries.filter(|it| it.source != ConfigSource::Default);
-    let own: Vec<String> = own.map(|it| format!("{}={}", it.name, it.value.as_deref().unwrap_or("null"))).collect();
-    own.join(",")
+    let mut text = String::new();
+    for name in hash_order(config.iter().map(|it| it.name.to_string()).collect(), config.len()) {
+        for it in config.iter().filter(|it| *it.name == *name && it.source != ConfigSource::Default) {
+            let between = if text.is_empty() { "" } else { "," };
+            text += &format!("{between}{name}={}", it.value.as_deref().unwrap_or("null"));
+        }
+    }
+    text
 }
 
 fn partition_line(
@@ -538,7 +521,7 @@ fn partition_line(
     moving: Option<&Reassignment>,
     eligible: &EligibleLeaders,
 ) -> String {
-    let list = |nodes: &[NodeId]| nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(",");
+    let list = |nodes: &[NodeId]| listed(nodes, ",");
     let leader = partition.leader.map_or("none".to_owned(), |it| it.to_string());
     let mut line = format!(
         "\tTopic: {topic}\tPartition: {}\tLeader: {leader}\tReplicas: {}\tIsr: {}",

@@ -8,11 +8,12 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use client::ClientConfig;
+use client::tools::exception::Refusal;
 use protocol::messages::update_features_request::FeatureUpdateKey;
 use protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, UpdateFeaturesRequest};
 use protocol::{ResponseBody, Str};
 
-use crate::metadata_quorum::admin::{Admin, Refusal};
+use crate::metadata_quorum::admin::Admin;
 use crate::metadata_quorum::properties;
 use releases::{FEATURES, LATEST, dependencies, level_of, name_and_level, version_mapping};
 pub(crate) use releases::{KRAFT_VERSION, METADATA_VERSION, initial_levels, shown};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use client::ClientConfig;
+use client::tools::exception::{Refusal, bare, exception};
 use protocol::messages::{ApiVersionsRequest, DescribeClusterRequest, DescribeClusterResponse};
 use protocol::{ApiKey, ErrorCode, Request, RequestBody, ResponseBody, Str, frame};
 
@@ -20,35 +21,6 @@ const LONGEST_ANSWER: usize = 64 << 20;
 pub(crate) struct Admin {
     config: ClientConfig,
     by_controllers: bool,
-}
-
-/// What a node said of an error.
-pub(crate) struct Refusal {
-    pub(crate) error: ErrorCode,
-    pub(crate) message: Option<Str>,
-}
-
-impl From<ErrorCode> for Refusal {
-    fn from(error: ErrorCode) -> Refusal {
-        Refusal { error, message: None }
-    }
-}
-
-impl Refusal {
-    pub(crate) fn of(code: i16, message: Option<&Str>) -> Option<Refusal> {
-        let error = ErrorCode::from_code(code);
-        (error != ErrorCode::None).then(|| Refusal { error, message: message.cloned() })
-    }
-
-    /// What it says.
-    pub(crate) fn message(&self) -> &str {
-        self.message.as_deref().unwrap_or(self.error.message())
-    }
-
-    /// As Kafka's tools print it: the exception, and what it says.
-    pub(crate) fn told(&self) -> String {
-        exception(&exception_of(self.error), self.message())
-    }
 }
 
 /// Why a question was not answered.
@@ -262,32 +234,6 @@ fn refusal(answer: &ResponseBody) -> Option<Refusal> {
     }
 }
 
-/// `class: what`, as Java prints an exception of Kafka's.
-pub(crate) fn exception(class: &str, what: &str) -> String {
-    format!("org.apache.kafka.common.errors.{class}: {what}")
-}
-
-/// What an exception of Kafka's says, without its class.
-pub(crate) fn bare(told: &str) -> &str {
-    let is_exception = told.starts_with("org.apache.kafka.");
-    told.split_once(": ").filter(|_| is_exception).map_or(told, |(_, what)| what)
-}
-
-/// The name of the exception that Kafka has for an error: the error's own in capitals within, but for a few.
-fn exception_of(error: ErrorCode) -> String {
-    match error {
-        ErrorCode::RequestTimedOut => "TimeoutException".to_owned(),
-        ErrorCode::UnknownServerError => "UnknownServerException".to_owned(),
-        ErrorCode::NonEmptyGroup => "GroupNotEmptyException".to_owned(),
-        ErrorCode::InvalidVoterKey => "InvalidVoterKeyException".to_owned(),
-        other => {
-            let words = other.name().split('_').filter(|word| *word != "EXCEPTION");
-            let capital = |word: &str| format!("{}{}", &word[..1], word[1..].to_ascii_lowercase());
-            words.map(capital).collect::<String>() + "Exception"
-        }
-    }
-}
-
 /// `AddRaftVoter` as Kafka's `ADD_RAFT_VOTER`.
 fn screaming(name: &str) -> String {
     let mut screamed = String::new();
@@ -309,17 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_told_as_java_tells_them() {
-        let refusal = Refusal::of(ErrorCode::DuplicateVoter.code(), Some(&Str::from("it is there"))).unwrap();
-        assert_eq!(refusal.told(), "org.apache.kafka.common.errors.DuplicateVoterException: it is there");
-        assert_eq!(exception_of(ErrorCode::RequestTimedOut), "TimeoutException");
-        assert_eq!(exception_of(ErrorCode::NotLeaderOrFollower), "NotLeaderOrFollowerException");
+    fn names_are_told_as_java_tells_them() {
         assert_eq!(screaming(ApiKey::AddRaftVoter.name()), "ADD_RAFT_VOTER");
-        assert_eq!(
-            Refusal::from(ErrorCode::NonEmptyGroup).told(),
-            "org.apache.kafka.common.errors.GroupNotEmptyException: The group is not empty."
-        );
-        assert_eq!((bare(&refusal.told()), bare("a: b")), ("it is there", "a: b"));
-        assert!(Refusal::of(0, None).is_none());
     }
 }

@@ -6,12 +6,10 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use client::ClientConfig;
+use client::tools::metadata_quorum::{Quorum, endpoint};
 use ordered::Map;
-use protocol::messages::describe_quorum_response::{self, Node, ReplicaState};
-use protocol::messages::{
-    AddRaftVoterRequest, DescribeQuorumRequest, RemoveRaftVoterRequest, add_raft_voter_request, describe_quorum_request,
-};
-use protocol::{ErrorCode, RequestBody, ResponseBody, Str, Uuid};
+use protocol::messages::{AddRaftVoterRequest, RemoveRaftVoterRequest, add_raft_voter_request};
+use protocol::{ErrorCode, Uuid};
 use storage::meta::MetaProperties;
 
 use admin::Admin;
@@ -85,12 +83,12 @@ pub(crate) fn run(arguments: MetadataQuorumArguments) -> Result<String, String> 
         }
         QuorumCommand::Describe { replication: true, human_readable, .. } => {
             let quorum = quorum(&admin)?;
-            replication(&quorum, human_readable.then(now_ms))
+            quorum.replication(human_readable.then(now_ms))
         }
         QuorumCommand::Describe { status: true, human_readable: true, .. } => {
             Err("The option --human-readable is only supported along with --replication".to_owned())
         }
-        QuorumCommand::Describe { status: true, .. } => status(&admin.cluster()?.cluster_id, &quorum(&admin)?),
+        QuorumCommand::Describe { status: true, .. } => quorum(&admin)?.status(&admin.cluster()?.cluster_id),
         QuorumCommand::Describe { .. } => {
             Err("One of --status or --replication must be specified with describe sub-command".to_owned())
         }
@@ -126,16 +124,8 @@ fn admin(servers: &Servers, properties: Option<&Map<String, String>>) -> Result<
     Ok(Admin::new(config, by_controllers))
 }
 
-/// The quorum as its leader sees it.
-struct Quorum {
-    it: describe_quorum_response::PartitionData,
-    nodes: Vec<Node>,
-}
-
 fn quorum(admin: &Admin) -> Result<Quorum, String> {
-    let partitions = vec![describe_quorum_request::PartitionData { partition_index: 0 }];
-    let topic = describe_quorum_request::TopicData { topic_name: Str::from_static(quorum::TOPIC), partitions };
-    let question = RequestBody::DescribeQuorum(DescribeQuorumRequest { topics: vec![topic] });
+    let question = Quorum::question();
     let (began, mut reasons) = (Instant::now(), Reasons::default());
     let mut tell = |why: &str| {
         if reasons.is_news(began.elapsed(), why) {
@@ -143,10 +133,7 @@ fn quorum(admin: &Admin) -> Result<Quorum, String> {
         }
     };
     let answer = admin.ask_on("describeMetadataQuorum", &question, ErrorCode::is_retriable, &mut tell)?;
-    let wrong = || "the answer is not of the metadata quorum".to_owned();
-    let ResponseBody::DescribeQuorum(mut answer) = answer else { return Err(wrong()) };
-    let it = answer.topics.pop().and_then(|mut topic| topic.partitions.pop()).ok_or_else(wrong)?;
-    Ok(Quorum { it, nodes: answer.nodes })
+    Quorum::of(&answer)
 }
 
 /// Why there is no answer, as far as people were told: a majority that is lost is what this tool is taken out for.
@@ -164,104 +151,6 @@ impl Reasons {
             self.told.push(why);
         }
         is_news
-    }
-}
-
-impl Quorum {
-    fn leader(&self) -> Result<&ReplicaState, String> {
-        let leader = self.it.current_voters.iter().find(|it| it.replica_id == self.it.leader_id);
-        leader.ok_or_else(|| "No value present".to_owned())
-    }
-
-    /// `[{"id": 1, "directoryId": "…", "endpoints": ["CONTROLLER://host:9093"]}, …]`.
-    fn list(&self, replicas: &[ReplicaState]) -> String {
-        let shown = replicas.iter().map(|replica| {
-            let mut text = format!("{{\"id\": {}", replica.replica_id);
-            if !replica.replica_directory_id.is_zero() {
-                text += &format!(", \"directoryId\": \"{}\"", replica.replica_directory_id);
-            }
-            let node = self.nodes.iter().find(|node| node.node_id == replica.replica_id);
-            let endpoints: Vec<String> = node.map_or_else(Vec::new, |node| {
-                let of =
-                    |it: &describe_quorum_response::Listener| format!("\"{}\"", endpoint(&it.name, &it.host, it.port));
-                node.listeners.iter().map(of).collect()
-            });
-            if !endpoints.is_empty() {
-                text += &format!(", \"endpoints\": [{}]", endpoints.join(", "));
-            }
-            text + "}"
-        });
-        format!("[{}]", shown.collect::<Vec<_>>().join(", "))
-    }
-}
-
-fn status(cluster_id: &str, quorum: &Quorum) -> Result<String, String> {
-    let leader = quorum.leader()?;
-    let slowest = quorum.it.current_voters.iter().min_by_key(|it| it.log_end_offset).unwrap_or(leader);
-    let lag_ms = match (leader.last_caught_up_timestamp, slowest.last_caught_up_timestamp) {
-        _ if slowest.replica_id == leader.replica_id => 0,
-        (-1, _) | (_, -1) => -1,
-        (leader, slowest) => leader - slowest,
-    };
-    Ok(format!(
-        "ClusterId:              {cluster_id}\n\
-         LeaderId:               {}\n\
-         LeaderEpoch:            {}\n\
-         HighWatermark:          {}\n\
-         MaxFollowerLag:         {}\n\
-         MaxFollowerLagTimeMs:   {lag_ms}\n\
-         CurrentVoters:          {}\n\
-         CurrentObservers:       {}\n",
-        quorum.it.leader_id,
-        quorum.it.leader_epoch,
-        quorum.it.high_watermark,
-        leader.log_end_offset - slowest.log_end_offset,
-        quorum.list(&quorum.it.current_voters),
-        quorum.list(&quorum.it.observers),
-    ))
-}
-
-/// A row for each replica. With the time, times are told as so long ago.
-fn replication(quorum: &Quorum, now_ms: Option<i64>) -> Result<String, String> {
-    let leader = quorum.leader()?;
-    let header =
-        ["NodeId", "DirectoryId", "LogEndOffset", "Lag", "LastFetchTimestamp", "LastCaughtUpTimestamp", "Status"];
-    let mut rows = vec![header.map(str::to_owned)];
-    let followers = quorum.it.current_voters.iter().filter(|it| it.replica_id != leader.replica_id);
-    let all = [(leader, "Leader")].into_iter();
-    let all = all.chain(followers.map(|it| (it, "Follower")));
-    for (it, status) in all.chain(quorum.it.observers.iter().map(|it| (it, "Observer"))) {
-        rows.push([
-            it.replica_id.to_string(),
-            it.replica_directory_id.to_string(),
-            it.log_end_offset.to_string(),
-            (leader.log_end_offset - it.log_end_offset).to_string(),
-            when(it.last_fetch_timestamp, now_ms, "last fetch")?,
-            when(it.last_caught_up_timestamp, now_ms, "last caught up")?,
-            status.to_owned(),
-        ]);
-    }
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let mut text = String::new();
-    for row in &rows {
-        for (cell, width) in row.iter().zip(&widths) {
-            text += &format!("{cell:<width$}\t");
-        }
-        text.push('\n');
-    }
-    Ok(text)
-}
-
-fn when(at_ms: i64, now_ms: Option<i64>, what: &str) -> Result<String, String> {
-    match now_ms {
-        _ if at_ms == -1 => Ok("-1".to_owned()),
-        None => Ok(at_ms.to_string()),
-        Some(now) if 0 < at_ms && at_ms <= now => Ok(format!("{} ms ago", now - at_ms)),
-        Some(now) => Err(format!(
-            "Error while computing relative time, possible drift in system clock.\n\
-             Current timestamp is {now}, {what} timestamp is {at_ms}"
-        )),
     }
 }
 
@@ -391,48 +280,9 @@ fn listener(entry: &str) -> Option<(String, (String, u16))> {
     Some((name.to_ascii_uppercase(), (bare.to_owned(), port.parse().ok()?)))
 }
 
-/// `NAME://host:port`; the host of IP version 6 in brackets.
-fn endpoint(name: &str, host: &str, port: u16) -> String {
-    if host.contains(':') { format!("{name}://[{host}]:{port}") } else { format!("{name}://{host}:{port}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn replica(id: i32, directory: u8, end: i64, fetched: i64, caught_up: i64) -> ReplicaState {
-        ReplicaState {
-            replica_id: id,
-            replica_directory_id: Uuid([directory; 16]),
-            log_end_offset: end,
-            last_fetch_timestamp: fetched,
-            last_caught_up_timestamp: caught_up,
-        }
-    }
-
-    fn three() -> Quorum {
-        let node = |id: i32, host: &str| Node {
-            node_id: id,
-            listeners: vec![describe_quorum_response::Listener {
-                name: "CONTROLLER".into(),
-                host: host.into(),
-                port: 9093,
-            }],
-        };
-        let it = describe_quorum_response::PartitionData {
-            leader_id: 2,
-            leader_epoch: 3,
-            high_watermark: 100,
-            current_voters: vec![
-                replica(1, 1, 90, 1_000, 900),
-                replica(2, 2, 101, 1_500, 1_500),
-                replica(3, 3, -1, -1, -1),
-            ],
-            observers: vec![replica(4, 0, 101, 1_400, 1_400)],
-            ..Default::default()
-        };
-        Quorum { it, nodes: vec![node(1, "a"), node(2, "::1"), node(3, "c")] }
-    }
 
     #[test]
     fn why_there_is_no_answer_is_told_once_it_lasts() {
@@ -441,54 +291,6 @@ mod tests {
         assert!(reasons.is_news(Duration::from_secs(3), "for 8 s no leader"));
         assert!(!reasons.is_news(Duration::from_secs(4), "for 9 s no leader"), "the same for longer");
         assert!(reasons.is_news(Duration::from_secs(5), "nobody there"));
-    }
-
-    #[test]
-    fn the_status_is_kafkas() {
-        let mut quorum = three();
-        let expected = "\
-ClusterId:              abc
-LeaderId:               2
-LeaderEpoch:            3
-HighWatermark:          100
-MaxFollowerLag:         102
-MaxFollowerLagTimeMs:   -1
-CurrentVoters:          [{\"id\": 1, \"directoryId\": \"AQEBAQEBAQEBAQEBAQEBAQ\", \"endpoints\": [\"CONTROLLER://a:9093\"]}, \
-{\"id\": 2, \"directoryId\": \"AgICAgICAgICAgICAgICAg\", \"endpoints\": [\"CONTROLLER://[::1]:9093\"]}, \
-{\"id\": 3, \"directoryId\": \"AwMDAwMDAwMDAwMDAwMDAw\", \"endpoints\": [\"CONTROLLER://c:9093\"]}]
-CurrentObservers:       [{\"id\": 4}]
-";
-        assert_eq!(status("abc", &quorum).unwrap(), expected);
-        quorum.it.current_voters.pop();
-        let text = status("abc", &quorum).unwrap();
-        assert!(text.contains("MaxFollowerLag:         11\nMaxFollowerLagTimeMs:   600\n"), "{text}");
-        quorum.it.leader_id = 9;
-        assert_eq!(status("abc", &quorum), Err("No value present".to_owned()));
-    }
-
-    #[test]
-    fn the_table_is_kafkas() {
-        let text = replication(&three(), Some(2_000)).unwrap();
-        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
-        assert_eq!(rows[0][..3], ["NodeId", "DirectoryId           ", "LogEndOffset"]);
-        assert_eq!(
-            rows[1],
-            [
-                "2     ",
-                "AgICAgICAgICAgICAgICAg",
-                "101         ",
-                "0  ",
-                "500 ms ago        ",
-                "500 ms ago           ",
-                "Leader  ",
-                ""
-            ]
-        );
-        let statuses: Vec<&str> = rows.iter().map(|row| row[6].trim()).collect();
-        assert_eq!(statuses, ["Status", "Leader", "Follower", "Follower", "Observer"]);
-        assert_eq!((rows[3][2].trim(), rows[3][3].trim(), rows[3][4].trim()), ("-1", "102", "-1"));
-        assert!(replication(&three(), None).unwrap().contains("\t1500 "));
-        assert!(replication(&three(), Some(1_450)).unwrap_err().starts_with("Error while computing relative time"));
     }
 
     fn controller(pairs: &[(&str, &str)]) -> Map<String, String> {

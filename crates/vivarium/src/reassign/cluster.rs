@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use client::tools::exception::{Refusal, exception};
 use protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
 use protocol::messages::describe_cluster_response::DescribeClusterBroker;
@@ -16,7 +17,7 @@ use protocol::messages::{
 use protocol::{ErrorCode, RequestBody, ResponseBody, Str, TopicPartition};
 
 use super::plan::{Assignment, Replica};
-use crate::metadata_quorum::admin::{Admin, Refusal, exception};
+use crate::metadata_quorum::admin::Admin;
 
 /// Types of resources that have a configuration.
 const TOPIC: i8 = 2;

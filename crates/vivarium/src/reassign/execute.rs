@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use client::tools::exception::exception;
 use protocol::{Str, TopicPartition};
 
 use super::cluster::{Cluster, Setting};
@@ -12,7 +13,6 @@ use super::{
     FOLLOWER_RATE, FOLLOWER_REPLICAS, LEADER_RATE, LEADER_REPLICAS, LOG_DIRS_RATE, ReassignArguments, Wrong,
     clear_throttles, say, write,
 };
-use crate::metadata_quorum::admin::exception;
 
 const EXISTING: &str = "Cannot execute because there is an existing partition assignment.  Use --additional to override \
     this and create a new partition assignment in addition to the existing one. The --additional flag can also be used to \

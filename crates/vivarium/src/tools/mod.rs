@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use bytes::Bytes;
-pub(crate) use client::tools::ToolName;
-use client::tools::{Session, SessionInput, SessionOutbox};
+use client::Client;
+use client::tools::{Host, REST, Session, SessionInput, SessionOutbox, ToolKind, regex_pattern};
 
 use crate::native_client::{Happened, Network, Teller};
 
@@ -24,19 +24,23 @@ enum Typed {
 const LINES_AT_ONCE: usize = 500;
 
 /// Runs a tool with Kafka's arguments; answers its exit code.
-pub(crate) fn run(name: ToolName, args: &[String]) -> ExitCode {
+pub(crate) fn run(kind: &ToolKind, args: &[String]) -> ExitCode {
     let mut network: Network<Typed> = Network::new();
     watch_interrupts(network.teller());
     let permits = read_lines(network.teller());
     let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut files = |path: &str| std::fs::read_to_string(path).map_err(|error| format!("{path} ({error})"));
-    let mut session = Session::new(name, args, interactive, seed(), &mut files);
+    let seed = seed();
+    let re2 = server::check_pattern;
+    let mut host = Host { files: &mut files, pattern: regex_pattern, re2, interactive, seed, rest: Some(&REST) };
+    let (mut session, config) = Session::new(kind, args, &mut host);
+    let mut client = Client::boot(config, seed);
     let mut input = SessionInput::Start;
     let mut lines: VecDeque<Option<Bytes>> = VecDeque::new();
     let mut asked = false;
     loop {
         let mut out = SessionOutbox::default();
-        session.handle(network.now(), input, &mut out);
+        session.handle(&mut client, network.now(), input, &mut out);
         network.carry_out(&mut out.client);
         if let Some(code) = show(&out) {
             return code;
@@ -52,7 +56,7 @@ pub(crate) fn run(name: ToolName, args: &[String]) -> ExitCode {
                 asked = true;
             }
         }
-        input = match network.next(session.wake_at()) {
+        input = match network.next(client.wake_at()) {
             Happened::Input(input) => SessionInput::Client(*input),
             Happened::Other(Typed::Interrupt) => SessionInput::Interrupt,
             Happened::Other(Typed::Lines(more)) => {

@@ -5,7 +5,7 @@ use protocol::message::decode_from;
 use protocol::messages::{ConsumerProtocolAssignment, consumer_group_describe_response, describe_groups_response};
 use protocol::{Decoder, ErrorCode, ProtocolError, ResponseBody, Str, TopicPartition};
 
-use crate::metadata_quorum::admin::{Refusal, exception};
+use crate::tools::exception::{Refusal, exception};
 
 /// The newest assignment that is read. What a newer one adds comes after what is known.
 const ASSIGNMENT: i16 = 3;
@@ -18,7 +18,7 @@ pub(super) struct Listed {
 }
 
 /// Who decides for a group.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Default)]
 pub(super) struct Coordinator {
     pub(super) id: i32,
     pub(super) host: Str,
@@ -26,7 +26,7 @@ pub(super) struct Coordinator {
 }
 
 /// A group in full.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Default)]
 pub(super) struct Group {
     pub(super) state: Str,
     pub(super) assignor: Str,
@@ -38,7 +38,7 @@ pub(super) struct Group {
 }
 
 /// A member of a group. What is `None` is not known of members of a classic group.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Default)]
 pub(super) struct Member {
     pub(super) id: Str,
     pub(super) instance: Option<Str>,
@@ -60,30 +60,34 @@ pub(super) fn unknown() -> Refusal {
     Refusal::from(ErrorCode::UnknownServerError)
 }
 
-pub(super) fn consumer_group(answer: ResponseBody) -> Result<Group, Refusal> {
-    let ResponseBody::ConsumerGroupDescribe(mut answer) = answer else { return Err(unknown()) };
-    let it = answer.groups.pop().ok_or_else(unknown)?;
+pub(super) fn consumer_group(answer: &ResponseBody) -> Result<Group, Refusal> {
+    let ResponseBody::ConsumerGroupDescribe(answer) = answer else { return Err(unknown()) };
+    let it = answer.groups.last().ok_or_else(unknown)?;
     refused(it.error_code, it.error_message.as_ref())?;
     let partitions = |it: &consumer_group_describe_response::Assignment| {
-        let all = it.topic_partitions.iter().flat_map(|topic| {
-            topic.partitions.iter().map(|it| TopicPartition { topic: topic.topic_name.clone(), partition: *it })
-        });
-        all.collect::<Vec<_>>()
+        let mut all = Vec::new();
+        for topic in &it.topic_partitions {
+            add(&topic.topic_name, &topic.partitions, &mut all);
+        }
+        all
     };
-    let members = it.members.into_iter().map(|it| Member {
-        assignment: partitions(&it.assignment),
-        target: partitions(&it.target_assignment),
-        id: it.member_id,
-        instance: it.instance_id,
-        client_id: it.client_id,
-        host: it.client_host,
-        epoch: Some(it.member_epoch),
-        is_upgraded: (it.member_type >= 0).then_some(it.member_type == 1),
-    });
+    let mut members = Vec::new();
+    for it in &it.members {
+        members.push(Member {
+            assignment: partitions(&it.assignment),
+            target: partitions(&it.target_assignment),
+            id: it.member_id.clone(),
+            instance: it.instance_id.clone(),
+            client_id: it.client_id.clone(),
+            host: it.client_host.clone(),
+            epoch: Some(it.member_epoch),
+            is_upgraded: (it.member_type >= 0).then_some(it.member_type == 1),
+        });
+    }
     Ok(Group {
-        members: members.collect(),
-        state: it.group_state,
-        assignor: it.assignor_name,
+        members,
+        state: it.group_state.clone(),
+        assignor: it.assignor_name.clone(),
         epoch: Some(it.group_epoch),
         assignment_epoch: Some(it.assignment_epoch),
         coordinator: Coordinator::default(),
@@ -91,27 +95,34 @@ pub(super) fn consumer_group(answer: ResponseBody) -> Result<Group, Refusal> {
 }
 
 /// The inner error is of a group that has nothing to do with consumers.
-pub(super) fn classic_group(answer: ResponseBody) -> Result<Result<Group, String>, Refusal> {
-    let ResponseBody::DescribeGroups(mut answer) = answer else { return Err(unknown()) };
-    let it = answer.groups.pop().ok_or_else(unknown)?;
+pub(super) fn classic_group(answer: &ResponseBody) -> Result<Result<Group, String>, Refusal> {
+    let ResponseBody::DescribeGroups(answer) = answer else { return Err(unknown()) };
+    let it = answer.groups.last().ok_or_else(unknown)?;
     refused(it.error_code, it.error_message.as_ref())?;
     if !matches!(&*it.protocol_type, "" | "consumer") {
         let why = format!("GroupId {} is not a consumer group ({}).", it.group_id, it.protocol_type);
         return Ok(Err(format!("java.lang.IllegalArgumentException: {why}")));
     }
-    let members = it.members.into_iter().map(classic_member).collect::<Result<_, _>>();
-    Ok(members.map(|members| Group { members, state: it.group_state, assignor: it.protocol_data, ..Group::default() }))
+    let (state, assignor) = (it.group_state.clone(), it.protocol_data.clone());
+    let mut group = Group { state, assignor, ..Group::default() };
+    for it in &it.members {
+        match classic_member(it) {
+            Ok(member) => group.members.push(member),
+            Err(why) => return Ok(Err(why)),
+        }
+    }
+    Ok(Ok(group))
 }
 
-fn classic_member(it: describe_groups_response::DescribedGroupMember) -> Result<Member, String> {
+fn classic_member(it: &describe_groups_response::DescribedGroupMember) -> Result<Member, String> {
     let assignment = assigned(&it.member_assignment)
         .map_err(|error| exception("SchemaException", &format!("Buffer of an assignment cannot be read: {error}")))?;
     Ok(Member {
         assignment,
-        id: it.member_id,
-        instance: it.group_instance_id,
-        client_id: it.client_id,
-        host: it.client_host,
+        id: it.member_id.clone(),
+        instance: it.group_instance_id.clone(),
+        client_id: it.client_id.clone(),
+        host: it.client_host.clone(),
         ..Member::default()
     })
 }
@@ -124,8 +135,15 @@ fn assigned(bytes: &Bytes) -> Result<Vec<TopicPartition>, ProtocolError> {
     let mut decoder = Decoder::new(bytes.clone());
     let version = decoder.version()?.clamp(0, ASSIGNMENT);
     let it: ConsumerProtocolAssignment = decode_from(&mut decoder, version)?;
-    let all = it.assigned_partitions.iter().flat_map(|topic| {
-        topic.partitions.iter().map(|it| TopicPartition { topic: topic.topic.clone(), partition: *it })
-    });
-    Ok(all.collect())
+    let mut all = Vec::new();
+    for topic in &it.assigned_partitions {
+        add(&topic.topic, &topic.partitions, &mut all);
+    }
+    Ok(all)
+}
+
+fn add(topic: &Str, partitions: &[i32], all: &mut Vec<TopicPartition>) {
+    for it in partitions {
+        all.push(TopicPartition { topic: topic.clone(), partition: *it });
+    }
 }

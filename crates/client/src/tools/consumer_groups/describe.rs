@@ -1,40 +1,47 @@
 //! `--describe`: how far a group is, who is in it, and in what state it is.
 
-use ordered::{Map, Set};
 use protocol::{Str, TopicPartition};
 
-use super::cluster::{Cluster, Committed, END, Offsets, topics_of};
+use super::cluster::{Cluster, Committed, END, NOBODY, topics_of};
 use super::group::{Group, Member};
-use super::table::{Column, Table, missing};
-use super::{Said, Trouble};
+use super::wrapped;
+use crate::tools::args::Trouble;
+use crate::tools::asking::Said;
+use crate::tools::table::{Column, Table, missing};
 
 /// A partition of a group, and who reads it.
 struct Row<'a> {
     partition: TopicPartition,
-    committed: Option<Committed>,
+    committed: Option<i64>,
+    leader_epoch: Option<i64>,
     end: Option<i64>,
     member: Option<&'a Member>,
 }
 
 /// How far the group is in each partition that it reads, or has read.
 pub(super) fn offsets(
-    cluster: &Cluster,
+    cluster: &Cluster<'_>,
     name: &Str,
     group: &Group,
     is_verbose: bool,
     said: &mut Said,
 ) -> Result<(), Trouble> {
-    let committed = cluster.committed(name).map_err(Trouble::wrapped)?;
+    let committed = cluster.committed(name)?;
     let mut readers: Vec<&Member> = group.members.iter().filter(|it| !it.assignment.is_empty()).collect();
-    readers.sort_by_key(|it| std::cmp::Reverse(it.assignment.len()));
-    let mut is_assigned = Set::new();
+    ordered::sort_by_key(&mut readers, |it| std::cmp::Reverse(it.assignment.len()));
+    let mut assigned: Vec<&TopicPartition> = readers.iter().flat_map(|it| &it.assignment).collect();
+    ordered::sort(&mut assigned);
     let mut rows = Vec::new();
     for it in readers {
-        is_assigned.extend(it.assignment.iter().cloned());
-        rows.extend(rows_of(cluster, &it.assignment, &committed, Some(it))?);
+        add_rows(cluster, it.assignment.clone(), &committed, Some(it), &mut rows)?;
     }
-    let others: Vec<TopicPartition> = committed.keys().filter(|it| !is_assigned.contains(*it)).cloned().collect();
-    rows.extend(rows_of(cluster, &others, &committed, None)?);
+    let mut others = Vec::new();
+    for it in committed.offsets.keys() {
+        if assigned.binary_search(&it).is_err() {
+            others.push(it.clone());
+        }
+    }
+    add_rows(cluster, others, &committed, None, &mut rows)?;
     if is_told(name, &group.state, rows.len(), said)? {
         said.out += &offsets_table(name, &rows, is_verbose);
     }
@@ -42,51 +49,54 @@ pub(super) fn offsets(
 }
 
 /// In order; partitions without a leader have no end that is known.
-fn rows_of<'a>(
-    cluster: &Cluster,
-    partitions: &[TopicPartition],
-    committed: &Map<TopicPartition, Committed>,
+fn add_rows<'a>(
+    cluster: &Cluster<'_>,
+    mut partitions: Vec<TopicPartition>,
+    committed: &Committed,
     member: Option<&'a Member>,
-) -> Result<Vec<Row<'a>>, Trouble> {
-    let known = cluster.partitions(&topics_of(partitions)).map_err(Trouble::wrapped)?;
-    let is_led = |it: &&TopicPartition| known.get(*it) != Some(&false);
-    let led: Vec<TopicPartition> = partitions.iter().filter(is_led).cloned().collect();
-    let ends: Offsets = cluster.offsets(&led, END).map_err(Trouble::wrapped)?;
-    let mut rows: Vec<Row<'a>> = partitions
-        .iter()
-        .map(|it| Row {
-            partition: it.clone(),
-            committed: committed.get(it).copied(),
-            end: ends.get(it).copied(),
+    rows: &mut Vec<Row<'a>>,
+) -> Result<(), Trouble> {
+    let known = cluster.partitions(&topics_of(&partitions)).map_err(wrapped)?;
+    let mut led = partitions.clone();
+    led.retain(|it| known.get(it) != Some(&NOBODY));
+    let ends = cluster.offsets(&led, END)?;
+    ordered::sort(&mut partitions);
+    for partition in partitions {
+        rows.push(Row {
+            committed: committed.offsets.get(&partition).copied(),
+            leader_epoch: committed.leader_epochs.get(&partition).copied(),
+            end: ends.get(&partition).copied(),
+            partition,
             member,
-        })
-        .collect();
-    rows.sort_by(|one, other| one.partition.cmp(&other.partition));
-    Ok(rows)
+        });
+    }
+    Ok(())
 }
 
 fn offsets_table(group: &Str, rows: &[Row<'_>], is_verbose: bool) -> String {
-    let mut table = Table::new(&[
+    const OFFSETS: [Column; 10] = [
         Column::wide("GROUP", 15),
         Column::wide("TOPIC", 15),
         Column::fixed("PARTITION", 10),
-        Column::fixed("LEADER-EPOCH", 15).only_if(is_verbose),
+        Column::fixed("LEADER-EPOCH", 15),
         Column::fixed("CURRENT-OFFSET", 15),
         Column::fixed("LOG-END-OFFSET", 15),
         Column::fixed("LAG", 15),
         Column::wide("CONSUMER-ID", 15),
         Column::wide("HOST", 15),
         Column::fixed("CLIENT-ID", 0),
-    ]);
+    ];
+    let mut table = Table::new(&OFFSETS);
+    table.only_if(is_verbose, &["LEADER-EPOCH"]);
     for it in rows {
         let of_member = |what: fn(&Member) -> &Str| it.member.map_or("-", |member| what(member)).to_owned();
-        let lag = it.committed.and_then(|committed| Some(it.end? - committed.offset));
+        let lag = it.committed.and_then(|committed| Some(it.end? - committed));
         table.row(vec![
             group.to_string(),
             it.partition.topic.to_string(),
             it.partition.partition.to_string(),
-            missing(it.committed.and_then(|it| it.leader_epoch)),
-            missing(it.committed.map(|it| it.offset)),
+            missing(it.leader_epoch),
+            missing(it.committed),
             missing(it.end),
             missing(lag),
             of_member(|it| &it.id),
@@ -105,23 +115,28 @@ pub(super) fn members(name: &Str, group: &Group, is_verbose: bool, said: &mut Sa
     Ok(())
 }
 
+const MEMBERS: [Column; 11] = [
+    Column::wide("GROUP", 15),
+    Column::wide("CONSUMER-ID", 15),
+    Column::wide("GROUP-INSTANCE-ID", 17),
+    Column::wide("HOST", 15),
+    Column::wide("CLIENT-ID", 15),
+    Column::fixed("#PARTITIONS", 15),
+    Column::fixed("CURRENT-EPOCH", 15),
+    Column::wide("CURRENT-ASSIGNMENT", 20),
+    Column::fixed("TARGET-EPOCH", 15),
+    Column::wide("TARGET-ASSIGNMENT", 20),
+    Column::fixed("UPGRADED", 0),
+];
+
 fn members_table(name: &Str, group: &Group, is_verbose: bool) -> String {
     let has_static = group.members.iter().any(|it| it.instance.as_ref().is_some_and(|it| !it.is_empty()));
     let speaks = |is_upgraded: bool| group.members.iter().any(|it| it.is_upgraded == Some(is_upgraded));
     let is_migrating = speaks(true) && speaks(false);
-    let mut table = Table::new(&[
-        Column::wide("GROUP", 15),
-        Column::wide("CONSUMER-ID", 15),
-        Column::wide("GROUP-INSTANCE-ID", 17).only_if(has_static),
-        Column::wide("HOST", 15),
-        Column::wide("CLIENT-ID", 15),
-        Column::fixed("#PARTITIONS", 15),
-        Column::fixed("CURRENT-EPOCH", 15).only_if(is_verbose),
-        Column::wide("CURRENT-ASSIGNMENT", 20).only_if(is_verbose),
-        Column::fixed("TARGET-EPOCH", 15).only_if(is_verbose),
-        Column::wide("TARGET-ASSIGNMENT", 20).only_if(is_verbose),
-        Column::fixed("UPGRADED", 0).only_if(is_verbose && is_migrating),
-    ]);
+    let mut table = Table::new(&MEMBERS);
+    table.only_if(has_static, &["GROUP-INSTANCE-ID"]);
+    table.only_if(is_verbose, &["CURRENT-EPOCH", "CURRENT-ASSIGNMENT", "TARGET-EPOCH", "TARGET-ASSIGNMENT"]);
+    table.only_if(is_verbose && is_migrating, &["UPGRADED"]);
     // Kafka's columns end with a space where nothing follows.
     table.end = if is_verbose { "" } else { " " };
     for it in &group.members {
@@ -132,11 +147,11 @@ fn members_table(name: &Str, group: &Group, is_verbose: bool) -> String {
             it.host.to_string(),
             it.client_id.to_string(),
             it.assignment.len().to_string(),
-            missing(it.epoch),
+            missing(it.epoch.map(i64::from)),
             assignment(&it.assignment),
-            missing(group.assignment_epoch),
+            missing(group.assignment_epoch.map(i64::from)),
             assignment(&it.target),
-            missing(it.is_upgraded),
+            it.is_upgraded.map_or("-", |it| if it { "true" } else { "false" }).to_owned(),
         ]);
     }
     table.text()
@@ -145,7 +160,7 @@ fn members_table(name: &Str, group: &Group, is_verbose: bool) -> String {
 /// `topic:0,1;other:2`
 fn assignment(partitions: &[TopicPartition]) -> String {
     let mut partitions: Vec<&TopicPartition> = partitions.iter().collect();
-    partitions.sort_unstable();
+    ordered::sort(&mut partitions);
     let mut text = String::new();
     let mut topic: Option<&Str> = None;
     for it in partitions {
@@ -171,23 +186,25 @@ pub(super) fn state(name: &Str, group: &Group, is_verbose: bool, said: &mut Said
 }
 
 fn state_table(name: &Str, group: &Group, is_verbose: bool) -> String {
-    let mut table = Table::new(&[
+    const COLUMNS: [Column; 7] = [
         Column::wide("GROUP", 15),
         Column::wide("COORDINATOR (ID)", 25),
         Column::fixed("ASSIGNMENT-STRATEGY", 20),
         Column::fixed("STATE", 20),
-        Column::fixed("GROUP-EPOCH", 15).only_if(is_verbose),
-        Column::fixed("TARGET-ASSIGNMENT-EPOCH", 25).only_if(is_verbose),
+        Column::fixed("GROUP-EPOCH", 15),
+        Column::fixed("TARGET-ASSIGNMENT-EPOCH", 25),
         Column::fixed("#MEMBERS", 0),
-    ]);
+    ];
+    let mut table = Table::new(&COLUMNS);
+    table.only_if(is_verbose, &["GROUP-EPOCH", "TARGET-ASSIGNMENT-EPOCH"]);
     let at = &group.coordinator;
     table.row(vec![
         name.to_string(),
         format!("{}:{}  ({})", at.host, at.port, at.id),
         if group.assignor.is_empty() { "-".to_owned() } else { group.assignor.to_string() },
         group.state.to_string(),
-        missing(group.epoch),
-        missing(group.assignment_epoch),
+        missing(group.epoch.map(i64::from)),
+        missing(group.assignment_epoch.map(i64::from)),
         group.members.len().to_string(),
     ]);
     table.text()
@@ -236,11 +253,12 @@ mod tests {
         let rows = [
             Row {
                 partition: place("t", 9),
-                committed: Some(Committed { offset: 5, leader_epoch: Some(2) }),
+                committed: Some(5),
+                leader_epoch: Some(2),
                 end: Some(7),
                 member: Some(&member),
             },
-            Row { partition: place("u", 0), committed: None, end: Some(3), member: None },
+            Row { partition: place("u", 0), committed: None, leader_epoch: None, end: Some(3), member: None },
         ];
         let group = Str::from_static("g");
         assert_eq!(

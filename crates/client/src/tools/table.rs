@@ -1,4 +1,4 @@
-//! Columns of text, as Kafka's tool sets them.
+//! Columns of text, as Kafka's tools set them.
 
 /// A column's head and how wide it is at least.
 #[derive(Clone, Copy)]
@@ -12,17 +12,13 @@ pub(super) struct Column {
 
 impl Column {
     /// As wide as what is in it.
-    pub(super) fn wide(head: &'static str, width: usize) -> Column {
+    pub(super) const fn wide(head: &'static str, width: usize) -> Column {
         Column { head, width, grows: true, is_shown: true }
     }
 
     /// As wide as it is.
-    pub(super) fn fixed(head: &'static str, width: usize) -> Column {
+    pub(super) const fn fixed(head: &'static str, width: usize) -> Column {
         Column { head, width, grows: false, is_shown: true }
-    }
-
-    pub(super) fn only_if(self, is_shown: bool) -> Column {
-        Column { is_shown, ..self }
     }
 }
 
@@ -30,14 +26,22 @@ impl Column {
 pub(super) struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
-    /// What ends a line.
+    /// What is between cells, and what ends a line.
+    pub(super) between: &'static str,
     pub(super) end: &'static str,
 }
 
 impl Table {
     pub(super) fn new(columns: &[Column]) -> Table {
         let heads = columns.iter().map(|it| it.head.to_owned()).collect();
-        Table { columns: columns.to_vec(), rows: vec![heads], end: "" }
+        Table { columns: columns.to_vec(), rows: vec![heads], between: " ", end: "" }
+    }
+
+    /// Shows these columns only if told to.
+    pub(super) fn only_if(&mut self, is_shown: bool, heads: &[&str]) {
+        for it in self.columns.iter_mut().filter(|it| heads.contains(&it.head)) {
+            it.is_shown &= is_shown;
+        }
     }
 
     pub(super) fn row(&mut self, cells: Vec<String>) {
@@ -51,11 +55,18 @@ impl Table {
 
     /// An empty line, the heads, the rows.
     pub(super) fn text(&self) -> String {
-        let mut text = String::from("\n");
+        "\n".to_owned() + &self.rows()
+    }
+
+    /// The heads and the rows.
+    pub(super) fn rows(&self) -> String {
+        let mut text = String::new();
         for row in &self.rows {
-            let shown = self.columns.iter().zip(row).filter(|(column, _)| column.is_shown);
-            let cells: Vec<String> = shown.map(|(column, cell)| format!("{cell:<0$}", column.width)).collect();
-            text += &cells.join(" ");
+            let mut between = "";
+            for (column, cell) in self.columns.iter().zip(row).filter(|(column, _)| column.is_shown) {
+                text += &format!("{between}{cell:<0$}", column.width);
+                between = self.between;
+            }
             text += self.end;
             text.push('\n');
         }
@@ -64,6 +75,6 @@ impl Table {
 }
 
 /// What is not known, or not there, is a dash.
-pub(super) fn missing<T: ToString>(value: Option<T>) -> String {
+pub(super) fn missing(value: Option<i64>) -> String {
     value.map_or_else(|| "-".to_owned(), |it| it.to_string())
 }

@@ -5,14 +5,15 @@ use protocol::{ErrorCode, Str, TopicPartition};
 
 use super::cluster::Cluster;
 use super::reset::named;
-use super::table::{Column, Table};
-use super::{Said, Trouble};
-use crate::metadata_quorum::admin::Refusal;
+use crate::tools::args::Trouble;
+use crate::tools::asking::Said;
+use crate::tools::exception::Refusal;
+use crate::tools::table::{Column, Table};
 
 /// A topic of which no partition is known.
 const NO_PARTITION: i32 = -1;
 
-pub(super) fn delete(cluster: &Cluster, groups: &[Str], topics: &[String], said: &mut Said) -> Result<(), Trouble> {
+pub(super) fn delete(cluster: &Cluster<'_>, groups: &[Str], topics: &[String], said: &mut Said) -> Result<(), Trouble> {
     let Some(group) = groups.first() else { return Ok(()) };
     let (mut partitions, whole) = named(topics)?;
     let mut results: Map<TopicPartition, Option<String>> = Map::new();
@@ -24,7 +25,7 @@ pub(super) fn delete(cluster: &Cluster, groups: &[Str], topics: &[String], said:
             }
         }
     }
-    partitions.sort_unstable();
+    ordered::sort(&mut partitions);
     partitions.dedup();
     let told = cluster.delete_offsets(group, &partitions).map_err(Trouble::Failed)?;
     let first = match &told {
