@@ -253,6 +253,27 @@ fn what_is_said_of_the_longest_names_can_be_sent() {
     }
 }
 
+/// Kafka echoes the id where it looked the member up, and says none where it could not go on.
+#[test]
+fn refused_joins_name_who_is_meant() {
+    let mut rig = start();
+    let (_, first) = join(&mut rig, Some("i"));
+    let (_, second) = join(&mut rig, Some("i"));
+    let fenced = joined(rig.answer(first));
+    assert_eq!(error(fenced.error_code), ErrorCode::FencedInstanceId);
+    assert!(fenced.member_id.starts_with("i-"), "{fenced:?}");
+    rig.advance(3_000);
+    assert_eq!(error(joined(rig.answer(second)).error_code), ErrorCode::None);
+    // An id that was given to a dynamic member is no static one's.
+    let given = joined(Some(rig.call(9, RequestBody::JoinGroup(join_request("")))));
+    let group_instance_id = Some(text("other"));
+    let request = JoinGroupRequest { group_instance_id, ..join_request(&given.member_id) };
+    let refused = joined(Some(rig.call(9, RequestBody::JoinGroup(request))));
+    assert_eq!((error(refused.error_code), refused.member_id.as_str()), (ErrorCode::UnknownServerError, ""));
+    let unknown = joined(Some(rig.call(9, RequestBody::JoinGroup(join_request("x")))));
+    assert_eq!((error(unknown.error_code), unknown.member_id.as_str()), (ErrorCode::UnknownMemberId, "x"));
+}
+
 #[test]
 fn an_assignment_that_cannot_be_written_begins_another_rebalance() {
     let mut rig = start();

@@ -206,7 +206,7 @@ impl ClassicGroup {
         if let Some(at) = self.pending_joins.get(&id).copied() {
             if request.group_instance_id.is_some() {
                 // Such ids are given to dynamic members only.
-                let response = refused_join(&id, ErrorCode::UnknownServerError);
+                let response = refused_join(&Str::new(), ErrorCode::UnknownServerError);
                 return turn.settled.push(join_answer(waiter, response));
             }
             turn.disarm(&self.id, Timer::Member(id.clone()), Some(at));
@@ -282,7 +282,9 @@ impl ClassicGroup {
     ) {
         let leader = self.leader.clone();
         let Some(old) = self.members.get(old_id).cloned() else { return };
-        self.answer_join(turn, old_id, ErrorCode::FencedInstanceId);
+        if let Some(before) = self.take_join(old_id) {
+            turn.settled.push(join_answer(before, refused_join(old_id, ErrorCode::FencedInstanceId)));
+        }
         if let Some(member) = self.members.get_mut(old_id) {
             refuse_sync(turn, member, ErrorCode::FencedInstanceId);
         }
