@@ -57,7 +57,7 @@ pub use input::{ConnId, Input, Peer, PeerHost};
 pub use kraft::voters_checkpoint;
 pub use lifecycle::Phase;
 pub use node::Node;
-pub use observe::{Coordinated, GroupTold};
+pub use observe::{Coordinated, CoordinatedMember, GroupTold};
 pub use outbox::{Call, CallError, CallId, Credit, Lane, Outbox, Reply};
 pub use protocol::Random;
 pub use quorum::{bootstrap_checkpoint, check_bootstrap};

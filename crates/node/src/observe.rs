@@ -25,14 +25,24 @@ pub struct Coordinated {
     pub epoch: i32,
     /// Members of the classic protocol alone, or of KIP-848 too.
     pub is_classic: bool,
-    /// By member id: `group.instance.id`.
-    pub members: Vec<(Str, Option<Str>)>,
+    /// Who is in it.
+    pub members: Vec<CoordinatedMember>,
     /// For which epoch partitions were divided (KIP-848).
     pub assignment_epoch: i32,
     /// What each member is to have (KIP-848): topic and partition.
     pub targets: Vec<(Str, Vec<(Uuid, i32)>)>,
     /// The topics that each member subscribes to and that are there (KIP-848).
     pub subscribed: Vec<(Str, Vec<Uuid>)>,
+}
+
+/// A member as its coordinator goes by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoordinatedMember {
+    /// Its id.
+    pub id: Str,
+    /// The generation in which alone it is heard, if there is such: whoever speaks the classic protocol to a group of KIP-848, and
+    /// a static member that missed a rebalance, may believe in another one and hears that it is over.
+    pub generation: Option<i32>,
 }
 
 impl Node {

@@ -5,10 +5,10 @@ use protocol::messages::describe_groups_response::{DescribedGroup, DescribedGrou
 use protocol::messages::list_groups_response::ListedGroup;
 use protocol::{ErrorCode, LeaderEpoch, Str};
 
-use super::classic::{CONSUMER, ClassicGroup, GroupState};
+use super::classic::{CONSUMER, ClassicGroup, GroupState, Member};
 use super::shard::{Group, Kind, Shard};
 use crate::image::Image;
-use crate::observe::Coordinated;
+use crate::observe::{Coordinated, CoordinatedMember};
 use crate::refusal::message;
 
 impl Shard {
@@ -53,7 +53,7 @@ impl Shard {
             Kind::Classic(group) => Some(Coordinated {
                 epoch: group.generation,
                 is_classic: true,
-                members: group.members.iter().map(|(id, it)| (id.clone(), it.instance.clone())).collect(),
+                members: group.members.iter().map(|(id, it)| it.coordinated(id, group.generation)).collect(),
                 ..Coordinated::default()
             }),
             Kind::Consumer { group, .. } => Some(group.coordinated(image)),
@@ -84,6 +84,12 @@ impl Shard {
                 });
             }
         }
+    }
+}
+
+impl Member {
+    fn coordinated(&self, id: &Str, generation: i32) -> CoordinatedMember {
+        CoordinatedMember { id: id.clone(), generation: self.instance.as_ref().map(|_| generation) }
     }
 }
 

@@ -5,17 +5,15 @@ use client::GroupEvent;
 use node::Coordinated;
 use node::image::Image;
 use ordered::{Map, Set};
-use protocol::message::{decode_from, decode_versioned};
-use protocol::messages::{ConsumerProtocolAssignment, OffsetCommitKey, OffsetCommitRequest, SyncGroupRequest};
-use protocol::{Decoder, Instant, Offset, Str, TopicPartition};
+use protocol::message::decode_versioned;
+use protocol::messages::{ConsumerProtocolAssignment, OffsetCommitRequest, SyncGroupRequest};
+use protocol::{Instant, Offset, Str, TopicPartition};
 
+use super::group_log::Logged;
 use super::{Check, Checks, Verdict};
 use crate::groups::Group;
 use crate::queue::Pid;
 use crate::setup::PlantedBug;
-
-/// The type of the records of the offsets topic that commit an offset: the two bytes before a key.
-const OFFSET_COMMIT: i16 = 1;
 
 /// One group.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +25,7 @@ pub(super) struct GroupLedger {
     epoch: i32,
     /// The newest of them that is written down.
     written: i32,
+    pub(super) log: Logged,
     rebalances: u64,
     /// The last division of partitions that was looked at (KIP-848).
     target_epoch: i32,
@@ -41,6 +40,22 @@ impl GroupLedger {
     /// Of which nobody has said anything.
     fn unheard() -> GroupLedger {
         GroupLedger { epoch: -1, written: -1, ..GroupLedger::default() }
+    }
+
+    /// The epoch, if it is one of what is written of the group; else it is heard late, of a group that was before it.
+    fn as_written(&self, epoch: i32) -> i32 {
+        if epoch <= self.log.epoch { epoch } else { -1 }
+    }
+
+    pub(super) fn held(&mut self, partition: &TopicPartition) -> Option<&mut Held> {
+        self.partitions.get_mut(partition)
+    }
+
+    /// Nobody was in it, and the coordinator has begun it anew, counting from the beginning: as Kafka does when somebody comes who
+    /// speaks the other protocol, or who finds it deleted. What members were told before says nothing of what they are told now.
+    pub(super) fn begin_anew(&mut self) {
+        (self.written, self.target_epoch) = (-1, 0);
+        self.members.values_mut().for_each(|it| it.written = -1);
     }
 }
 
@@ -66,17 +81,17 @@ struct Member {
 }
 
 impl Member {
-    /// True if the coordinator goes by what it believes. Its session is not over, and in the classic protocol it took part in
-    /// the last rebalance: a static member that missed that stays, but its generation is refused.
+    /// True if the coordinator goes by what it believes. Its session is not over, and if it is heard in one generation only, it is
+    /// in that.
     fn is_current(&self, told: &Coordinated) -> bool {
-        let counted = told.members.iter().find(|(id, _)| *id == self.id);
-        counted.is_some_and(|(_, instance)| !told.is_classic || instance.is_none() || told.epoch == self.epoch)
+        let counted = told.members.iter().find(|it| it.id == self.id);
+        counted.is_some_and(|it| it.generation.is_none_or(|it| it == self.epoch))
     }
 }
 
 /// A partition in a group.
 #[derive(Clone, Debug, Default)]
-struct Held {
+pub(super) struct Held {
     /// Who was assigned it last and has not given it up.
     owner: Option<Pid>,
     /// Nobody reads it since then: nobody has it, or whoever has it stands still.
@@ -184,6 +199,12 @@ impl Held {
         found == self.committed || found.map_or(self.may_have_ended, is_doubtful)
     }
 
+    /// The coordinator wrote down that nothing is committed any more.
+    pub(super) fn ended(&mut self) {
+        self.ends += 1;
+        self.may_have_ended = true;
+    }
+
     fn paused_us(&self, now: Instant) -> u64 {
         self.paused_us + self.free_since.map_or(0, |it| now.0.saturating_sub(it.0))
     }
@@ -222,19 +243,6 @@ impl Checks {
                 let at = TopicPartition { topic: topic.name.clone(), partition: partition.partition_index };
                 ledger.partitions.entry(at).or_default().doubt(pid, partition.committed_offset);
             }
-        }
-    }
-
-    /// A record of the offsets topic without a value. One of an offset says that nothing is committed any more: it was not used
-    /// for long, its topic or its group is gone, or somebody has deleted it.
-    pub(super) fn ended_in_log(&mut self, key: &[u8]) {
-        let mut decoder = Decoder::new(Bytes::copy_from_slice(key));
-        let Ok(OFFSET_COMMIT) = decoder.version() else { return };
-        let Ok(key) = decode_from::<OffsetCommitKey>(&mut decoder, 0) else { return };
-        let Some(ledger) = self.groups.get_mut(&key.group) else { return };
-        if let Some(held) = ledger.partitions.get_mut(&TopicPartition { topic: key.topic, partition: key.partition }) {
-            held.ends += 1;
-            held.may_have_ended = true;
         }
     }
 
@@ -338,21 +346,22 @@ impl Checks {
                     let what = format!("{name} is told epoch {epoch} after {before}");
                     wrong = Some((Check::EpochsMonotone, what));
                 }
-                let written = if is_classic { before } else { *epoch };
+                // A generation that nobody wrote down was none. One of which is heard late has its members join again.
+                let is_next = *epoch > ledger.written && *epoch != ledger.epoch;
+                let written = if is_classic { before } else { ledger.as_written(*epoch) };
                 ledger.members.insert(pid, Member { id: member_id.clone(), epoch: *epoch, written, instance });
                 ledger.written = ledger.written.max(written);
-                // A generation that nobody wrote down was none. One of which is heard late has its members join again.
-                let is_next = is_classic && *epoch > ledger.written && *epoch != ledger.epoch;
                 if *epoch > ledger.epoch || is_next {
                     ledger.epoch = *epoch;
                     ledger.rebalances += 1;
                 }
             }
             GroupEvent::Assigned { epoch, partitions } => {
-                ledger.written = ledger.written.max(*epoch);
-                ledger.epoch = ledger.epoch.max(*epoch);
+                let written = ledger.as_written(*epoch);
+                ledger.written = ledger.written.max(written);
+                ledger.epoch = ledger.epoch.max(written);
                 if let Some(own) = ledger.members.get_mut(&pid) {
-                    own.written = own.written.max(*epoch);
+                    own.written = own.written.max(written);
                 }
                 if !partitions.is_empty() {
                     ledger.shared_at = Some(at);
@@ -494,9 +503,12 @@ fn partitions_of(assignment: &Bytes) -> Vec<TopicPartition> {
 
 #[cfg(test)]
 mod tests {
-    use protocol::messages::{PartitionRecord, TopicRecord};
+    use node::CoordinatedMember;
+    use protocol::message::encode_typed;
+    use protocol::messages::{OffsetCommitKey, PartitionRecord, TopicRecord};
     use protocol::{MetadataRecord, Uuid};
 
+    use super::super::group_log::OFFSET_COMMIT;
     use super::super::tests::cluster;
     use super::*;
 
@@ -588,10 +600,12 @@ mod tests {
     /// Two that believe in different generations, or epochs, and both of whom the coordinator goes by.
     #[test]
     fn no_two_members_that_are_counted_may_have_a_partition() {
-        let told = |is_classic: bool, instance: Option<&str>| Coordinated {
+        let told = |generation: Option<i32>| Coordinated {
             epoch: 2,
-            is_classic,
-            members: vec![(Str::from_static("a"), instance.map(Str::from)), (Str::from_static("b"), None)],
+            members: vec![
+                CoordinatedMember { id: Str::from_static("a"), generation },
+                CoordinatedMember { id: Str::from_static("b"), generation: None },
+            ],
             ..Coordinated::default()
         };
         let verdict = |told: &Coordinated| {
@@ -602,10 +616,10 @@ mod tests {
             }
             checks.broken_by(Check::OneOwner).is_some()
         };
-        assert!(verdict(&told(false, None)));
-        assert!(verdict(&told(true, None)), "it joined the rebalance with what it had");
-        assert!(!verdict(&told(true, Some("i"))), "one that is kept for its instance's sake is refused");
-        let mut without = told(false, None);
+        assert!(verdict(&told(None)));
+        assert!(verdict(&told(Some(1))), "it is heard in what it believes in");
+        assert!(!verdict(&told(Some(2))), "the generation in which it has the partition is over");
+        let mut without = told(None);
         without.members.remove(0);
         assert!(!verdict(&without), "its session is over");
     }
@@ -734,12 +748,12 @@ mod tests {
     #[test]
     fn what_the_coordinator_ended_must_not_be_found_for_ever() {
         let mut key = OffsetCommitKey { group: Str::from_static("g"), topic: Str::from_static("t"), partition: 0 };
-        let key = protocol::message::encode_typed(&mut key, OFFSET_COMMIT, 0).expect("it can be written");
+        let key = encode_typed(&mut key, OFFSET_COMMIT, 0).expect("it can be written");
         let mut checks = group([None, None]);
         checks.commit(A, 0);
         // It is not known whether this was done before that, or after it.
         checks.hear(0, A, &GroupEvent::Commits { offsets: offsets(5) });
-        checks.ended_in_log(&key);
+        checks.written_of_group(&key, None);
         checks.find_offset(B, Some(0));
         checks.hear(0, A, &GroupEvent::Committed { offsets: offsets(5) });
         checks.find_offset(B, Some(5));

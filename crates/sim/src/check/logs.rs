@@ -402,8 +402,8 @@ impl Checks {
         let mut client = None;
         let is_of_groups = *self.partitions[index].topic == *OFFSETS_TOPIC;
         ledger::each_record(head, payload, |_, key, value| {
-            if let (true, Some(key), None) = (is_of_groups, key, value) {
-                self.ended_in_log(key);
+            if let (true, Some(key)) = (is_of_groups, key) {
+                self.written_of_group(key, value);
             }
             let print = Digest::of_record(key, value);
             let offset = self.partitions[index].end();

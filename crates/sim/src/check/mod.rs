@@ -4,6 +4,7 @@
 //! every record that was lost or repeated, whether it is a loss that the settings allow or a bug.
 
 mod cluster;
+mod group_log;
 mod groups;
 mod kind;
 mod ledger;

@@ -142,21 +142,21 @@ impl World {
     /// committed, as every broker knows.
     pub(super) fn behind(&self) -> Vec<String> {
         let Some(best) = self.best_image() else { return vec!["nobody runs".to_owned()] };
-        self.behind_in(best, true).map(|(topic, index)| format!("{}-{index}", topic.name)).collect()
+        self.behind_in(best, |_| true).map(|(topic, index)| format!("{}-{index}", topic.name)).collect()
     }
 
-    /// The same of this metadata; while records come, only who leads and is in sync can be as it should. It is asked after each
-    /// event, so nothing is put together for it.
+    /// The same of this metadata; while records come to a topic, only who leads and is in sync can be as it should. It is asked
+    /// after each event, so nothing is put together for it.
     pub(crate) fn behind_in<'a>(
         &'a self,
         image: &'a Image,
-        at_rest: bool,
+        at_rest: impl Fn(&TopicImage) -> bool,
     ) -> impl Iterator<Item = (&'a TopicImage, i32)> {
         let partitions = image.topics().flat_map(|topic| topic.partitions.iter().map(move |it| (topic, it)));
         let is_behind = move |(topic, (index, partition)): &(&TopicImage, (&i32, &PartitionImage))| {
             let in_sync = |id: &NodeId| partition.isr.contains(id);
             let all_in_sync = partition.isr.len() == partition.replicas.len() && partition.replicas.iter().all(in_sync);
-            let mut all_at = None;
+            let (at_rest, mut all_at) = (at_rest(topic), None);
             let has_all = |id: &NodeId| {
                 let Some(pid) = self.pid_of(*id).filter(|pid| self.process(*pid).power == Power::Up) else {
                     return false;

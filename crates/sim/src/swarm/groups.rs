@@ -22,6 +22,8 @@ const AGREEMENTS: [Agreement; 6] = [
     Agreement::Consumer("uniform"),
     Agreement::Consumer("range"),
 ];
+/// How many of these are the classic protocol's.
+const CLASSIC: usize = 4;
 /// Whose answers are lost on their way to members.
 const ASKED: [ApiKey; 7] = [
     ApiKey::FindCoordinator,
@@ -33,7 +35,10 @@ const ASKED: [ApiKey; 7] = [
     ApiKey::OffsetFetch,
 ];
 
-/// The protocol of a group, and by which rule it shares partitions out.
+/// One group in so many is on its way from one protocol to the other: every second member speaks KIP-848's.
+const MIXED: u64 = 6;
+
+/// The protocol of a member, and by which rule its group shares partitions out.
 #[derive(Clone, Copy)]
 enum Agreement {
     Classic(&'static str),
@@ -47,7 +52,10 @@ struct Group {
     partitions: i32,
     /// Static members: who is taken for another of its instance is refused for good, as in Kafka, and has to be started again. That
     /// may be one of KIP-848 that is back before its session is over, or one whose coordinator went before it noted it down.
-    refuses: bool,
+    is_static: bool,
+    /// Members of both protocols: one of KIP-848 that comes back when the others have gone on without it finds a classic group, and
+    /// is refused for good, as in Kafka.
+    is_mixed: bool,
     /// It commits by itself, so that it must have committed everything in the end.
     commits: bool,
     members: Vec<Str>,
@@ -72,13 +80,26 @@ pub(super) fn groups(seed: u64, brokers: usize) -> Scenario {
     let producer = it.group_producer(&topic.name);
     let count = if it.random.once_in(3) { 2 } else { 1 };
     let mut named = 0;
-    let groups: Vec<Group> = (1..=count).map(|number| it.group(number, &topic, &mut named, end)).collect();
+    // Drawn apart: a seed whose groups are not mixed is the same as before there were such.
+    let mut mixed = Random::stream(seed, Purpose::Scenario, 400 + brokers as u16);
+    let groups: Vec<Group> =
+        (1..=count).map(|number| it.group(number, &topic, migration(&mut mixed), &mut named, end)).collect();
     it.coordinator_faults(end);
     for group in &groups {
         it.member_faults(group, end);
     }
     it.finish_groups(end, &producer, &groups);
     Scenario::new(setup, numbered(it.steps))
+}
+
+/// How a group's members agree by turns, if it is of both protocols.
+fn migration(random: &mut Random) -> Option<[Agreement; 2]> {
+    if !random.once_in(MIXED) {
+        return None;
+    }
+    let (classic, consumer) = AGREEMENTS.split_at(CLASSIC);
+    let (classic, consumer) = (*random.pick(classic), *random.pick(consumer));
+    Some(if random.once_in(2) { [classic, consumer] } else { [consumer, classic] })
 }
 
 impl Generator {
@@ -114,9 +135,17 @@ impl Generator {
     }
 
     /// Some members are there from the beginning, the others come later.
-    fn group(&mut self, number: usize, topic: &CreateTopic, named: &mut usize, end: u64) -> Group {
+    fn group(
+        &mut self,
+        number: usize,
+        topic: &CreateTopic,
+        mixed: Option<[Agreement; 2]>,
+        named: &mut usize,
+        end: u64,
+    ) -> Group {
         let id = Str::from(format!("g{number}"));
         let agreement = *self.random.pick(&AGREEMENTS);
+        let agreements = mixed.unwrap_or([agreement; 2]);
         let is_static = self.random.once_in(3);
         let commits = !self.random.once_in(4);
         let session = word(&mut self.random, &["3000", "6000", "10000"]);
@@ -135,7 +164,7 @@ impl Generator {
                 setting("request.timeout.ms", word(random, &["2000", "30000"])),
                 setting("max.poll.interval.ms", most_poll),
             ];
-            match agreement {
+            match agreements[index as usize % 2] {
                 Agreement::Classic(assignor) => settings.extend([
                     setting("partition.assignment.strategy", assignor),
                     setting("session.timeout.ms", session),
@@ -158,8 +187,15 @@ impl Generator {
             }
             members.push(name);
         }
-        let refuses = is_static;
-        Group { id, topic: topic.name.clone(), partitions: topic.partitions, refuses, commits, members }
+        Group {
+            id,
+            topic: topic.name.clone(),
+            partitions: topic.partitions,
+            is_static,
+            is_mixed: mixed.is_some(),
+            commits,
+            members,
+        }
     }
 
     /// Brokers die, stand still and lose sight of each other, and with them the coordinators that they are.
@@ -228,7 +264,7 @@ impl Generator {
                 let drops: Vec<ApiKey> = (0..random.within(1, 3)).map(|_| *random.pick(&ASKED)).collect();
                 // A static member whose joining is not answered is taken for another of its instance when it tries again. That
                 // may come when all faults are over: what is to be lost waits for the next answer.
-                let drops = drops.into_iter().filter(|it| !group.refuses || *it != ApiKey::ConsumerGroupHeartbeat);
+                let drops = drops.into_iter().filter(|it| !group.is_static || *it != ApiKey::ConsumerGroupHeartbeat);
                 drops.map(|it| (at, Action::DropResponse(it, name()))).collect()
             }
         }
@@ -243,7 +279,8 @@ impl Generator {
         }
         self.steps.push(Step::At(Duration(last), Action::Unload(producer.clone())));
         self.steps.push(Step::Run(Duration(30 * SECOND)));
-        let refused: Vec<&Str> = groups.iter().filter(|it| it.refuses).flat_map(|it| &it.members).collect();
+        let refused: Vec<&Str> =
+            groups.iter().filter(|it| it.is_static || it.is_mixed).flat_map(|it| &it.members).collect();
         if !refused.is_empty() {
             self.steps.extend(refused.into_iter().map(|it| Step::Do(Action::Kill(it.clone()))));
             self.steps.push(Step::Run(Duration(30 * SECOND)));

@@ -3,7 +3,7 @@
 
 use client::MemberState;
 use node::Scope;
-use node::image::{Image, Resource};
+use node::image::{Image, Resource, TopicImage};
 use ordered::Set;
 use protocol::{Instant, Offset, Str, TopicPartition};
 
@@ -123,7 +123,9 @@ impl World {
             let keys = ["leader.replication.throttled.replicas", "follower.replication.throttled.replicas"];
             keys.iter().any(|key| image.setting(&Resource::topic(topic), key).is_some())
         };
-        let mut behind = self.behind_in(image, !self.is_produced());
+        let (is_produced, is_committed) = (self.is_produced(), self.is_committed());
+        let gets_records = |it: &TopicImage| is_produced || (is_committed && *it.name == *OFFSETS_TOPIC);
+        let mut behind = self.behind_in(image, |it| !gets_records(it));
         let (topic, partition) = behind.find(|(topic, _)| !is_throttled(&topic.name))?;
         Some(format!("{}-{partition} has no leader, or not all its replicas are in sync and equal", topic.name))
     }
@@ -135,6 +137,12 @@ impl World {
             let is_open = actor.load.as_ref().is_some_and(|it| it.load.count.is_none_or(|count| it.sent < count));
             is_open || self.checks.unsettled(Pid(index)) > 0
         })
+    }
+
+    /// Consumers commit by themselves, again and again, whether or not there is anything new.
+    fn is_committed(&self) -> bool {
+        let mut actors = self.processes.iter().filter_map(Process::actor);
+        actors.any(|it| it.client.is_some() && it.config.group_id.is_some() && it.config.enable_auto_commit)
     }
 
     /// A group that is not at rest, and the longest time for which one waits for a member.

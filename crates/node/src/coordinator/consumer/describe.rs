@@ -8,7 +8,7 @@ use super::record::by_topic;
 use super::{Assignor, ConsumerGroup, Shard};
 use crate::coordinator::shard::Kind;
 use crate::image::Image;
-use crate::observe::Coordinated;
+use crate::observe::{Coordinated, CoordinatedMember};
 use crate::partition::PartitionKey;
 use crate::refusal::message;
 
@@ -37,7 +37,7 @@ impl ConsumerGroup {
         Coordinated {
             epoch: self.epoch,
             is_classic: false,
-            members: self.members.iter().map(|(id, it)| (id.clone(), it.wants.instance_id.clone())).collect(),
+            members: self.members.iter().map(|(id, member)| member.coordinated(id)).collect(),
             assignment_epoch: self.assignment_epoch,
             targets: self.targets.iter().map(|(id, keys)| (id.clone(), of(keys))).collect(),
             subscribed: self.members.iter().map(|(id, it)| (id.clone(), self.topics_of(it, image))).collect(),
@@ -75,6 +75,12 @@ impl ConsumerGroup {
             target_assignment: assignment_of(self.target(id), image),
             member_type: if member.is_classic() { 0 } else { 1 },
         }
+    }
+}
+
+impl ConsumerMember {
+    fn coordinated(&self, id: &Str) -> CoordinatedMember {
+        CoordinatedMember { id: id.clone(), generation: self.is_classic().then_some(self.current.epoch) }
     }
 }
 
