@@ -140,7 +140,7 @@ impl Checks {
             if end.0 > replica.epochs.end() {
                 // Its leader's log starts there. Nothing that was on the disk stays.
                 replica.epochs.begin_anew(end.0);
-                (replica.written, replica.synced) = (0, 0);
+                (replica.written, replica.synced, replica.begins_at) = (0, 0, end.0);
             } else {
                 replica.epochs.cut(end.0);
                 replica.written = replica.written.min(end.0);
@@ -399,7 +399,7 @@ impl Checks {
     }
 
     fn append_new(&mut self, event: u64, index: usize, head: &BatchHead, payload: &[u8]) {
-        let mut client = None;
+        let mut last = None;
         let is_of_groups = *self.partitions[index].topic == *OFFSETS_TOPIC;
         ledger::each_record(head, payload, |_, key, value| {
             if let (true, Some(key)) = (is_of_groups, key) {
@@ -411,11 +411,11 @@ impl Checks {
             self.partitions[index].push(Entry::new(print, author, head.crc));
             if let Some(author) = author {
                 self.placed(event, index, offset, author, head.producer_epoch.0);
-                client = Some(author.client);
+                last = Some((author, offset));
             }
         });
-        if let Some(client) = client {
-            self.partitions[index].repeats.appended(client, head.producer_epoch.0);
+        if let Some((author, offset)) = last {
+            self.partitions[index].repeats.appended(author, head.producer_epoch.0, offset);
         }
     }
 

@@ -455,9 +455,9 @@ impl Checks {
         if before.appended > 0 {
             client.odd.push(author.number);
             let mut why = if idempotent { "" } else { ": without idempotence a retry may repeat" };
-            if idempotent && self.partitions[index].repeats.excuse(author.client, &before, epoch) {
+            if let Some(excuse) = self.partitions[index].excuse(author, &before, epoch).filter(|_| idempotent) {
                 verdict = Verdict::Allowed;
-                why = ": a leader that began since did not know it, and its producer raised its epoch (KIP-360)";
+                why = excuse;
             }
             let what = format!(
                 "record {} of {name} is in {} twice, at {} and {offset}{why}",

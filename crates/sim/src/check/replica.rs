@@ -16,6 +16,8 @@ pub(super) struct Replica {
     /// Everything below is written; everything below the other is on disk for certain.
     pub(super) written: i64,
     pub(super) synced: i64,
+    /// Its log was begun anew there, where its leader's began by then: of what is below it never had anything.
+    pub(super) begins_at: i64,
     /// As leader: the last that it told, since it was started.
     pub(super) high_watermark: i64,
     /// As leader: where its log ended when it was started or elected.
