@@ -1,7 +1,4 @@
 //! The consumer against scripted brokers.
-#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
-
-mod stage;
 
 use client::wire::{ApiKey, Request, RequestBody, ResponseBody};
 use client::{Answer, Cause, ConnId, ConsumerRecord, Event, Input, Operation, Outcome, SeekTo};
@@ -12,7 +9,8 @@ use protocol::messages::{FetchRequest, FetchResponse, ListOffsetsResponse, Offse
 use protocol::records::control::EndTransaction;
 use protocol::records::{BatchBuilder, Compression, PureCompressors, Records};
 use protocol::{ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicPartition, Uuid, WallMs};
-use stage::{Stage, WALL, batch, partition, text};
+
+use crate::stage::{Stage, WALL, batch, partition, text};
 
 /// What a broker says of a partition in a fetch answer.
 fn data(index: i32, error: ErrorCode, bytes: Vec<u8>) -> PartitionData {
@@ -69,10 +67,6 @@ impl Stage {
     fn seek(&mut self, partition: &TopicPartition, to: SeekTo) {
         let op = self.start(Operation::Seek(partition.clone(), to));
         assert!(matches!(self.outcome(op), Some(Outcome::Ok(_))));
-    }
-
-    fn poll(&mut self, timeout_ms: i64) -> u64 {
-        self.start(Operation::Poll { timeout_ms })
     }
 
     /// What a poll brought: partition, offset and value.

@@ -1,6 +1,4 @@
 //! Members of groups, and the coordinator that answers them.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of them")]
-#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
 
 use bytes::Bytes;
 use client::wire::{ApiKey, Request, RequestBody, ResponseBody};
@@ -24,25 +22,29 @@ use protocol::records::Records;
 
 use crate::stage::Stage;
 
-pub fn assignment(partitions: &[i32]) -> Bytes {
+fn assignment(partitions: &[i32]) -> Bytes {
     let topic = consumer_protocol_assignment::TopicPartition { topic: "t".into(), partitions: partitions.to_vec() };
     let assigned_partitions = if partitions.is_empty() { Vec::new() } else { vec![topic] };
     encode_versioned(&mut ConsumerProtocolAssignment { assigned_partitions, user_data: None }, 3).unwrap()
 }
 
-pub fn assigned(bytes: &Bytes) -> Vec<i32> {
+pub(crate) fn assigned(bytes: &Bytes) -> Vec<i32> {
     let (_, body) = decode_versioned::<ConsumerProtocolAssignment>(bytes.clone()).unwrap();
     body.assigned_partitions.into_iter().flat_map(|it| it.partitions).collect()
 }
 
-pub fn subscription() -> Bytes {
+fn subscription() -> Bytes {
     let mut body = ConsumerProtocolSubscription { topics: vec!["t".into()], ..Default::default() };
     encode_versioned(&mut body, 3).unwrap()
 }
 
+pub(crate) fn told_owned(asked: &ConsumerGroupHeartbeatRequest) -> Option<Vec<i32>> {
+    asked.topic_partitions.as_ref().map(|it| it.iter().flat_map(|it| it.partitions.clone()).collect())
+}
+
 impl Stage {
     /// A member of group `g` that has just subscribed to `t` with four partitions, and polls.
-    pub fn member(settings: &[(&str, &str)]) -> (Stage, u64) {
+    pub(crate) fn member(settings: &[(&str, &str)]) -> (Stage, u64) {
         let mut all = vec![("group.id", "g"), ("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "1000")];
         if settings.contains(&("group.protocol", "consumer")) {
             all.truncate(1);
@@ -54,18 +56,14 @@ impl Stage {
         (stage, poll)
     }
 
-    pub fn poll(&mut self, timeout_ms: i64) -> u64 {
-        self.start(Operation::Poll { timeout_ms })
-    }
-
-    pub fn take_join(&mut self) -> (ConnId, Request, JoinGroupRequest) {
+    pub(crate) fn take_join(&mut self) -> (ConnId, Request, JoinGroupRequest) {
         let (conn, request) = self.take(ApiKey::JoinGroup);
         let RequestBody::JoinGroup(body) = request.body.clone() else { unreachable!() };
         (conn, request, body)
     }
 
     /// Lets it join generation `generation` as member `m`, its leader if there are members.
-    pub fn join(&mut self, generation: i32, assignor: &str, others: &[&str]) -> JoinGroupRequest {
+    pub(crate) fn join(&mut self, generation: i32, assignor: &str, others: &[&str]) -> JoinGroupRequest {
         let (mut conn, mut request, mut asked) = self.take_join();
         if asked.member_id.is_empty() && asked.group_instance_id.is_none() {
             let error_code = ErrorCode::MemberIdRequired.code();
@@ -95,7 +93,7 @@ impl Stage {
         asked
     }
 
-    pub fn sync(&mut self, partitions: &[i32]) -> SyncGroupRequest {
+    pub(crate) fn sync(&mut self, partitions: &[i32]) -> SyncGroupRequest {
         let (conn, request) = self.take(ApiKey::SyncGroup);
         let RequestBody::SyncGroup(asked) = request.body.clone() else { unreachable!() };
         let body = SyncGroupResponse { assignment: assignment(partitions), ..Default::default() };
@@ -104,7 +102,7 @@ impl Stage {
     }
 
     /// Answers where the group is, by partition; tells which were asked for.
-    pub fn committed_at(&mut self, offset: i64) -> Vec<i32> {
+    pub(crate) fn committed_at(&mut self, offset: i64) -> Vec<i32> {
         let (conn, request) = self.take(ApiKey::OffsetFetch);
         let RequestBody::OffsetFetch(asked) = &request.body else { unreachable!() };
         assert!(asked.require_stable);
@@ -126,13 +124,13 @@ impl Stage {
         all
     }
 
-    pub fn take_commit(&mut self) -> (ConnId, Request, OffsetCommitRequest) {
+    pub(crate) fn take_commit(&mut self) -> (ConnId, Request, OffsetCommitRequest) {
         let (conn, request) = self.take(ApiKey::OffsetCommit);
         let RequestBody::OffsetCommit(asked) = request.body.clone() else { unreachable!() };
         (conn, request, asked)
     }
 
-    pub fn committed(&mut self, error: ErrorCode) -> OffsetCommitRequest {
+    pub(crate) fn committed(&mut self, error: ErrorCode) -> OffsetCommitRequest {
         let (conn, request, asked) = self.take_commit();
         let topics = asked.topics.iter().map(|it| OffsetCommitResponseTopic {
             name: it.name.clone(),
@@ -151,14 +149,14 @@ impl Stage {
         asked
     }
 
-    pub fn beat(&mut self, error: ErrorCode) {
+    pub(crate) fn beat(&mut self, error: ErrorCode) {
         let (conn, request) = self.take(ApiKey::Heartbeat);
         let body = HeartbeatResponse { error_code: error.code(), ..Default::default() };
         self.answer(conn, &request, ResponseBody::Heartbeat(body));
     }
 
     /// Answers a fetch of `t-0` with a batch.
-    pub fn serve(&mut self, conn: ConnId, request: &Request, batch: Bytes) {
+    pub(crate) fn serve(&mut self, conn: ConnId, request: &Request, batch: Bytes) {
         let records = Some(Records::Bytes(batch));
         let data = PartitionData { high_watermark: 100, last_stable_offset: 100, records, ..Default::default() };
         let topic_id = self.topics["t"].id;
@@ -167,33 +165,36 @@ impl Stage {
         self.answer(conn, request, ResponseBody::Fetch(body));
     }
 
-    pub fn state(&self) -> MemberState {
+    pub(crate) fn state(&self) -> MemberState {
         self.client.view().group.unwrap().state
     }
 
-    pub fn owned(&self) -> Vec<i32> {
+    pub(crate) fn owned(&self) -> Vec<i32> {
         self.client.view().group.unwrap().owned.iter().map(|it| it.partition).collect()
     }
 
     /// Forgets fetches, which are not what these tests are about.
-    pub fn without_fetches(&mut self) {
+    pub(crate) fn without_fetches(&mut self) {
         self.requests.retain(|(_, it)| it.body.api_key() != ApiKey::Fetch);
     }
 
-    pub fn said(&self, wanted: &GroupEvent) -> bool {
+    pub(crate) fn said(&self, wanted: &GroupEvent) -> bool {
         self.events.iter().any(|it| matches!(it, Event::Group(said) if said == wanted))
     }
-}
 
-impl Stage {
-    pub fn take_heartbeat(&mut self) -> (ConnId, Request, ConsumerGroupHeartbeatRequest) {
+    pub(crate) fn take_heartbeat(&mut self) -> (ConnId, Request, ConsumerGroupHeartbeatRequest) {
         let (conn, request) = self.take(ApiKey::ConsumerGroupHeartbeat);
         let RequestBody::ConsumerGroupHeartbeat(body) = request.body.clone() else { unreachable!() };
         (conn, request, body)
     }
 
     /// Answers KIP-848's heartbeat.
-    pub fn told(&mut self, error: ErrorCode, epoch: i32, partitions: Option<&[i32]>) -> ConsumerGroupHeartbeatRequest {
+    pub(crate) fn told(
+        &mut self,
+        error: ErrorCode,
+        epoch: i32,
+        partitions: Option<&[i32]>,
+    ) -> ConsumerGroupHeartbeatRequest {
         let (conn, request, asked) = self.take_heartbeat();
         let topic_id = self.topics["t"].id;
         let assignment = partitions.map(|it| {
@@ -210,14 +211,12 @@ impl Stage {
         self.answer(conn, &request, ResponseBody::ConsumerGroupHeartbeat(body));
         asked
     }
-}
 
-pub fn told_owned(asked: &ConsumerGroupHeartbeatRequest) -> Option<Vec<i32>> {
-    asked.topic_partitions.as_ref().map(|it| it.iter().flat_map(|it| it.partitions.clone()).collect())
-}
-
-impl Stage {
-    pub fn told_after_fetches(&mut self, epoch: i32, partitions: Option<&[i32]>) -> ConsumerGroupHeartbeatRequest {
+    pub(crate) fn told_after_fetches(
+        &mut self,
+        epoch: i32,
+        partitions: Option<&[i32]>,
+    ) -> ConsumerGroupHeartbeatRequest {
         self.without_fetches();
         self.told(ErrorCode::None, epoch, partitions)
     }

@@ -1,12 +1,10 @@
 //! The producer against scripted brokers.
-#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
-
-mod stage;
 
 use client::wire::ApiKey;
 use client::{Cause, Event, Input, Operation, Outcome, PartitionChoice};
 use protocol::ErrorCode;
-use stage::{Produce, Stage};
+
+use crate::stage::{Produce, Stage};
 
 /// A producer of one partition with `settings`, which has found its cluster.
 fn producer(settings: &[(&str, &str)]) -> Stage {

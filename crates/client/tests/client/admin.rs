@@ -1,7 +1,4 @@
 //! The admin against scripted brokers.
-#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
-
-mod stage;
 
 use client::admin::{
     AdminAnswer, AdminCall, AlterConfigOp, ConfigChange, ConfigResource, NewTopic, OffsetSpec, ResourceType,
@@ -18,7 +15,8 @@ use protocol::messages::{
     CreateTopicsResponse, DescribeTopicPartitionsResponse, IncrementalAlterConfigsResponse, ListOffsetsResponse,
 };
 use protocol::{ErrorCode, Offset};
-use stage::{Stage, partition};
+
+use crate::stage::{Stage, partition};
 
 fn create(stage: &mut Stage) -> u64 {
     let topic = NewTopic { name: "new".into(), num_partitions: Some(2), ..Default::default() };

@@ -1,6 +1,5 @@
 //! Kafka's tools against a scripted cluster: `tools/*.txt` hold command lines and what Apache Kafka 4.3.1's tools answered to
 //! them (checked side by side), topic ids aside.
-#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
 
 use ordered::Map;
 use std::collections::VecDeque;

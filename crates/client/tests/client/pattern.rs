@@ -1,19 +1,16 @@
 //! Members of groups that subscribe to topics by a pattern, against scripted coordinators.
-#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
-
-mod members;
-mod stage;
 
 use client::wire::{ApiKey, RequestBody, ResponseBody};
 use client::{Cause, MemberState, Operation, Outcome, TopicPattern};
-use members::told_owned;
 use protocol::message::{decode_versioned, encode_versioned};
 use protocol::messages::{
     ConsumerProtocolAssignment, ConsumerProtocolSubscription, JoinGroupRequest, SyncGroupResponse,
     consumer_protocol_assignment,
 };
 use protocol::{ErrorCode, Str, Uuid};
-use stage::{Stage, Topic, partition};
+
+use crate::members::told_owned;
+use crate::stage::{Stage, Topic, partition};
 
 const MAX_AGE_MS: u64 = 5_000;
 

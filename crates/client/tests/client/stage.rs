@@ -1,6 +1,4 @@
 //! A stage for one client: scripted brokers, a clock that tests move, effects as data.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of the stage")]
-#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
 
 use ordered::Map;
 use std::collections::VecDeque;
@@ -20,49 +18,49 @@ use protocol::records::{BatchBuilder, BatchHead, Compression, PureCompressors, R
 use protocol::{ErrorCode, Instant, LeaderEpoch, Now, Offset, Str, TopicPartition, Uuid, WallMs, support};
 
 /// Where wall clocks begin.
-pub const WALL: i64 = 1_700_000_000_000;
+pub(crate) const WALL: i64 = 1_700_000_000_000;
 
 /// A topic as the scripted cluster has it: its leader by partition, and the epoch of all of them.
 #[derive(Clone, Debug)]
-pub struct Topic {
-    pub id: Uuid,
-    pub leaders: Vec<i32>,
-    pub epoch: i32,
-    pub error: ErrorCode,
+pub(crate) struct Topic {
+    pub(crate) id: Uuid,
+    pub(crate) leaders: Vec<i32>,
+    pub(crate) epoch: i32,
+    pub(crate) error: ErrorCode,
 }
 
-pub struct Stage {
-    pub client: Client,
-    pub now: Now,
-    pub topics: Map<Str, Topic>,
-    pub brokers: Vec<i32>,
+pub(crate) struct Stage {
+    pub(crate) client: Client,
+    pub(crate) now: Now,
+    pub(crate) topics: Map<Str, Topic>,
+    pub(crate) brokers: Vec<i32>,
     /// Requests that the test answers, oldest first.
-    pub requests: VecDeque<(ConnId, Request)>,
-    pub outcomes: Vec<(u64, Outcome)>,
-    pub events: Vec<Event>,
+    pub(crate) requests: VecDeque<(ConnId, Request)>,
+    pub(crate) outcomes: Vec<(u64, Outcome)>,
+    pub(crate) events: Vec<Event>,
     /// Connections by broker port.
-    pub ports: Map<ConnId, u16>,
+    pub(crate) ports: Map<ConnId, u16>,
     /// Ports that refuse connections.
-    pub refusing: Vec<u16>,
+    pub(crate) refusing: Vec<u16>,
     /// Ports where nothing is heard of a connection.
-    pub silent: Vec<u16>,
-    pub metadata_requests: usize,
+    pub(crate) silent: Vec<u16>,
+    pub(crate) metadata_requests: usize,
     /// At which port the last of them arrived.
-    pub metadata_asked_at: u16,
+    pub(crate) metadata_asked_at: u16,
     /// How many of them were for all topics.
-    pub metadata_requests_for_all: usize,
+    pub(crate) metadata_requests_for_all: usize,
     /// What the next answer about metadata says of itself.
-    pub metadata_error: ErrorCode,
+    pub(crate) metadata_error: ErrorCode,
     /// The next question about metadata gets no answer: its connection breaks.
-    pub loses_metadata: bool,
+    pub(crate) loses_metadata: bool,
     /// How often a coordinator was looked up.
-    pub lookups: usize,
-    pub closed: Vec<ConnId>,
+    pub(crate) lookups: usize,
+    pub(crate) closed: Vec<ConnId>,
     next_op: u64,
 }
 
 impl Stage {
-    pub fn new(settings: &[(&str, &str)]) -> Stage {
+    pub(crate) fn new(settings: &[(&str, &str)]) -> Stage {
         let mut config = ClientConfig::bootstrapped([("b".into(), 9000)]);
         config.set_all(settings.iter().copied()).unwrap();
         config.check().unwrap();
@@ -88,20 +86,20 @@ impl Stage {
         }
     }
 
-    pub fn topic(mut self, name: &str, leaders: &[i32]) -> Stage {
+    pub(crate) fn topic(mut self, name: &str, leaders: &[i32]) -> Stage {
         let id = Uuid([u8::try_from(self.topics.len()).unwrap() + 1; 16]);
         self.topics.insert(name.into(), Topic { id, leaders: leaders.to_vec(), epoch: 0, error: ErrorCode::None });
         self
     }
 
     /// Starts an operation; answers its number.
-    pub fn start(&mut self, operation: Operation) -> u64 {
+    pub(crate) fn start(&mut self, operation: Operation) -> u64 {
         self.next_op += 1;
         self.input(Input::Do(OpId(self.next_op), operation));
         self.next_op
     }
 
-    pub fn send(&mut self, topic: &str, partition: Option<i32>, key: Option<&str>, value: &str) -> u64 {
+    pub(crate) fn send(&mut self, topic: &str, partition: Option<i32>, key: Option<&str>, value: &str) -> u64 {
         self.start(Operation::Send(ProducerRecord {
             topic: topic.into(),
             partition,
@@ -111,8 +109,12 @@ impl Stage {
         }))
     }
 
+    pub(crate) fn poll(&mut self, timeout_ms: i64) -> u64 {
+        self.start(Operation::Poll { timeout_ms })
+    }
+
     /// Handles an input, and then all that brokers answer by themselves: connections, versions, metadata, identities.
-    pub fn input(&mut self, input: Input) {
+    pub(crate) fn input(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         let mut steps = 0;
         while let Some(input) = inputs.pop_front() {
@@ -234,7 +236,7 @@ impl Stage {
     }
 
     /// Lets time pass, waking the client when it wants to be woken.
-    pub fn advance(&mut self, ms: u64) {
+    pub(crate) fn advance(&mut self, ms: u64) {
         let end = self.now.mono.0 + ms * 1_000;
         let mut wakes = 0;
         while let Some(at) = self.client.wake_at().filter(|at| at.0 <= end) {
@@ -252,24 +254,24 @@ impl Stage {
     }
 
     /// The oldest request that was not answered; it must be of this API.
-    pub fn take(&mut self, api: ApiKey) -> (ConnId, Request) {
+    pub(crate) fn take(&mut self, api: ApiKey) -> (ConnId, Request) {
         let (conn, request) =
             self.requests.pop_front().unwrap_or_else(|| panic!("no request, {} was expected", api.name()));
         assert_eq!(request.body.api_key(), api);
         (conn, request)
     }
 
-    pub fn answer(&mut self, conn: ConnId, request: &Request, body: ResponseBody) {
+    pub(crate) fn answer(&mut self, conn: ConnId, request: &Request, body: ResponseBody) {
         self.input(answered(conn, request, body));
     }
 
     /// The outcome of an operation, if there is one.
-    pub fn outcome(&self, op: u64) -> Option<&Outcome> {
+    pub(crate) fn outcome(&self, op: u64) -> Option<&Outcome> {
         self.outcomes.iter().find(|(it, _)| *it == op).map(|(_, outcome)| outcome)
     }
 
     /// Where a record went: partition and offset.
-    pub fn sent(&self, op: u64) -> Option<(i32, Option<i64>)> {
+    pub(crate) fn sent(&self, op: u64) -> Option<(i32, Option<i64>)> {
         match self.outcome(op) {
             Some(Outcome::Ok(Answer::Sent(it))) => Some((it.partition.partition, it.offset.map(|it| it.0))),
             _ => None,
@@ -277,7 +279,7 @@ impl Stage {
     }
 
     /// Takes the oldest Produce with a look into its only batch.
-    pub fn take_produce(&mut self) -> Produce {
+    pub(crate) fn take_produce(&mut self) -> Produce {
         let (conn, request) = self.take(ApiKey::Produce);
         let RequestBody::Produce(body) = &request.body else { unreachable!() };
         let batches = self.batches(body);
@@ -311,7 +313,7 @@ impl Stage {
     }
 
     /// Answers a Produce: every batch alike.
-    pub fn produced(&mut self, produce: &Produce, error: ErrorCode, base_offset: i64) {
+    pub(crate) fn produced(&mut self, produce: &Produce, error: ErrorCode, base_offset: i64) {
         let RequestBody::Produce(body) = &produce.request.body else { unreachable!() };
         let responses = body.topic_data.iter().map(|topic| TopicProduceResponse {
             name: topic.name.clone(),
@@ -337,7 +339,7 @@ impl Stage {
         self.answer(conn, &request, ResponseBody::Produce(body));
     }
 
-    pub fn take_fetch(&mut self) -> (ConnId, Request, FetchRequest) {
+    pub(crate) fn take_fetch(&mut self) -> (ConnId, Request, FetchRequest) {
         let (conn, request) = self.take(ApiKey::Fetch);
         let RequestBody::Fetch(body) = request.body.clone() else { unreachable!() };
         (conn, request, body)
@@ -346,39 +348,39 @@ impl Stage {
 
 /// A Produce request and what is in it.
 #[derive(Clone, Debug)]
-pub struct Produce {
-    pub conn: ConnId,
-    pub request: Request,
-    pub batches: Vec<Batch>,
+pub(crate) struct Produce {
+    pub(crate) conn: ConnId,
+    pub(crate) request: Request,
+    pub(crate) batches: Vec<Batch>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
-    pub partition: TopicPartition,
-    pub epoch: i16,
-    pub sequence: i32,
-    pub values: Vec<String>,
+pub(crate) struct Batch {
+    pub(crate) partition: TopicPartition,
+    pub(crate) epoch: i16,
+    pub(crate) sequence: i32,
+    pub(crate) values: Vec<String>,
 }
 
 impl Produce {
     /// Epoch, first sequence number and values of the only batch.
-    pub fn only(&self) -> (i16, i32, Vec<&str>) {
+    pub(crate) fn only(&self) -> (i16, i32, Vec<&str>) {
         let [batch] = &self.batches[..] else { panic!("{} batches", self.batches.len()) };
         (batch.epoch, batch.sequence, batch.values.iter().map(String::as_str).collect())
     }
 }
 
-pub fn partition(topic: &str, partition: i32) -> TopicPartition {
+pub(crate) fn partition(topic: &str, partition: i32) -> TopicPartition {
     TopicPartition { topic: topic.into(), partition }
 }
 
-pub fn answered(conn: ConnId, request: &Request, body: ResponseBody) -> Input {
+pub(crate) fn answered(conn: ConnId, request: &Request, body: ResponseBody) -> Input {
     let Request { version, correlation_id, .. } = *request;
     Input::Answered(conn, Response { version, correlation_id, body })
 }
 
 /// All that Apache Kafka advertises.
-pub fn versions() -> ApiVersionsResponse {
+pub(crate) fn versions() -> ApiVersionsResponse {
     let apis = (0..100).filter_map(|code| ApiKey::try_from(code).ok());
     let ranges = apis.filter_map(|api| Some((api.code(), support::kafka_range(api)?)));
     let api_keys =
@@ -386,12 +388,12 @@ pub fn versions() -> ApiVersionsResponse {
     ApiVersionsResponse { api_keys: api_keys.collect(), ..Default::default() }
 }
 
-pub fn text(bytes: Option<&Bytes>) -> String {
+pub(crate) fn text(bytes: Option<&Bytes>) -> String {
     bytes.map_or("(null)".into(), |it| String::from_utf8(it.to_vec()).unwrap())
 }
 
 /// A batch of a log, one record a value.
-pub fn batch(base: i64, epoch: i32, values: &[&str]) -> Bytes {
+pub(crate) fn batch(base: i64, epoch: i32, values: &[&str]) -> Bytes {
     let mut builder = BatchBuilder::new(Compression::None).place(Offset(base), LeaderEpoch(epoch));
     for value in values {
         builder.push(WallMs(WALL), None, Some(value.as_bytes()), &[]);

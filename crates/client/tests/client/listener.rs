@@ -1,15 +1,12 @@
 //! Applications that listen: they hear what is revoked, lost and assigned, and the membership waits for them.
-#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
-
-mod members;
-mod stage;
 
 use client::wire::{ApiKey, ResponseBody};
 use client::{Answer, GroupEvent, MemberState, Operation, Outcome, Rebalance};
-use members::told_owned;
 use protocol::messages::LeaveGroupResponse;
 use protocol::{ErrorCode, TopicPartition};
-use stage::{Stage, partition};
+
+use crate::members::told_owned;
+use crate::stage::{Stage, partition};
 
 const BY_HAND: (&str, &str) = ("enable.auto.commit", "false");
 
@@ -165,7 +162,7 @@ fn polls_bring_nothing_while_the_application_acts() {
     stage.sync(&[0]);
     stage.committed_at(0);
     let (conn, request, _) = stage.take_fetch();
-    stage.serve(conn, &request, stage::batch(0, 0, &["a"]));
+    stage.serve(conn, &request, crate::stage::batch(0, 0, &["a"]));
     assert_eq!(stage.outcome(poll), None, "it may seek before the first record");
     stage.listen();
     assert!(matches!(stage.outcome(poll), Some(Outcome::Ok(Answer::Records(it))) if it.len() == 1));

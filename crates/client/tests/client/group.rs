@@ -1,12 +1,7 @@
 //! Members of groups against scripted coordinators.
-#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
-
-mod members;
-mod stage;
 
 use client::wire::{ApiKey, Request, ResponseBody};
 use client::{Answer, ConnId, GroupEvent, Input, MemberState, Operation, Outcome, Position};
-use members::{assigned, told_owned};
 use protocol::message::decode_versioned;
 use protocol::messages::join_group_response::JoinGroupResponseMember;
 use protocol::messages::{
@@ -14,7 +9,9 @@ use protocol::messages::{
     LeaveGroupResponse,
 };
 use protocol::{ErrorCode, Offset};
-use stage::{Stage, partition};
+
+use crate::members::{assigned, told_owned};
+use crate::stage::{Stage, partition};
 
 #[test]
 fn a_member_joins_in_two_steps_and_reads_where_its_group_is() {
@@ -204,7 +201,7 @@ fn who_does_not_poll_keeps_what_it_has_until_it_must_leave() {
     stage.committed_at(0);
     // The poll ends with a record; the application works on it.
     let (conn, request, _) = stage.take_fetch();
-    stage.serve(conn, &request, stage::batch(0, 0, &["a"]));
+    stage.serve(conn, &request, crate::stage::batch(0, 0, &["a"]));
     assert!(stage.outcome(poll).is_some());
     stage.without_fetches();
     stage.advance(1_000);
