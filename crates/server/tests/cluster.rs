@@ -8,7 +8,7 @@ mod common;
 use std::net::SocketAddr;
 use std::thread;
 
-use common::{Client, batch, config};
+use common::{Client, batch, config, until};
 use ports::ReservedPort;
 use protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
 use protocol::messages::{CreateTopicsRequest, DescribeClusterRequest};
@@ -57,13 +57,11 @@ fn create(client: &mut Client, topic: &str, brokers: [i32; 3]) {
 /// Produces until the partition's new leader takes it.
 fn produce(address: SocketAddr, topic: &str, value: &str) {
     let mut client = Client::connect(address);
-    loop {
-        match client.produce(topic, 0, batch(&[value])).0 {
-            ErrorCode::None => return,
-            ErrorCode::NotLeaderOrFollower | ErrorCode::UnknownTopicOrPartition => thread::yield_now(),
-            other => panic!("{other:?}"),
-        }
-    }
+    until("it leads", || match client.produce(topic, 0, batch(&[value])).0 {
+        ErrorCode::None => Some(()),
+        ErrorCode::NotLeaderOrFollower | ErrorCode::UnknownTopicOrPartition => None,
+        other => panic!("{other:?}"),
+    });
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
-use common::{Client, Outcome, Rig, batch, config, header, produce};
+use common::{Client, Outcome, Rig, batch, config, header, produce, until};
 use ports::ReservedPort;
 use protocol::messages::alter_configs_request::{
     AlterConfigsResource as OldResource, AlterableConfig as AlterableLimit,
@@ -42,9 +42,7 @@ fn an_address_has_no_more_connections_than_it_may() {
     assert!(is_served(&mut first) && is_served(&mut second), "they stay");
     drop(second);
     // It takes the node a moment to notice.
-    while !is_served(&mut rig.client()) {
-        std::thread::yield_now();
-    }
+    until("there is room again", || is_served(&mut rig.client()).then_some(()));
     rig.stop();
 }
 
@@ -119,9 +117,7 @@ fn a_limit_can_be_changed_while_the_node_runs() {
     assert!(is_served(&mut first) && is_served(&mut second));
     set(&mut first, "max.connections.per.ip", "2");
     // Answered once it is committed; this broker applies it a moment later.
-    while is_served(&mut rig.client()) {
-        std::thread::yield_now();
-    }
+    until("a third is refused", || (!is_served(&mut rig.client())).then_some(()));
     assert!(is_served(&mut first) && is_served(&mut second));
     rig.stop();
 }
@@ -199,13 +195,10 @@ fn an_address_or_a_host_may_have_more_connections_than_others() {
     let host = if is_named { "localhost" } else { "127.0.0.1" };
     set(&mut first, "max.connections.per.ip.overrides", &format!("10.0.0.1:1,{host}:3"));
     // Once the name was looked up.
-    let start = Instant::now();
-    let mut third = rig.client();
-    while !is_served(&mut third) {
-        assert!(start.elapsed() < common::PATIENCE, "{host} has three");
-        std::thread::yield_now();
-        third = rig.client();
-    }
+    let _third = until("the host has three", || {
+        let mut third = rig.client();
+        is_served(&mut third).then_some(third)
+    });
     assert!(!is_served(&mut rig.client()));
     rig.stop();
 }

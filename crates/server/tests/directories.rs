@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{Client, batch, config};
+use common::{Client, batch, config, until};
 use protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
 use protocol::messages::{AlterReplicaLogDirsRequest, DescribeLogDirsRequest};
 use protocol::{ErrorCode, RequestBody, ResponseBody};
@@ -20,13 +20,11 @@ fn start(root: &Path) -> Result<Server, StartError> {
 
 /// What producing a record to each of the topic's partitions is answered with, once this broker knows whether it leads.
 fn produced(client: &mut Client) -> Vec<ErrorCode> {
-    let mut produce = |partition| loop {
-        match client.produce("t", partition, batch(&["x"])).0 {
-            ErrorCode::NotLeaderOrFollower => std::thread::yield_now(),
-            answer => return answer,
-        }
+    let mut produce = |partition| match client.produce("t", partition, batch(&["x"])).0 {
+        ErrorCode::NotLeaderOrFollower => None,
+        answer => Some(answer),
     };
-    (0..6).map(&mut produce).collect()
+    (0..6).map(|partition| until("it knows whether it leads", || produce(partition))).collect()
 }
 
 fn is_in(folder: &Path, partition: i32) -> bool {

@@ -7,7 +7,7 @@ mod common;
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
-use common::{Client, Rig, batch, config};
+use common::{Client, Rig, batch, config, until};
 use protocol::messages::create_topics_request::CreatableTopic;
 use protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, DescribeLogDirsRequest, FeatureLevelRecord};
 use protocol::{ErrorCode, RequestBody, ResponseBody, WallMs};
@@ -136,14 +136,10 @@ fn a_topic_whose_folders_are_not_as_they_were_made_is_deleted() {
     let server = Server::start(config(folder.path(), &[("log.segment.delete.delay.ms", "0")])).unwrap();
     let mut client = Client::connect(server.addresses()[0]);
     for name in ["t", "u"] {
-        while client.end_of(name, 0).is_none() {
-            std::thread::yield_now();
-        }
+        client.await_leader(name, 0);
         delete_topic(&mut client, name);
         let is_there = |entry: &String| entry.starts_with(&format!("{name}-0"));
-        while names(folder.path()).iter().any(is_there) {
-            std::thread::yield_now();
-        }
+        until("its folders are gone", || (!names(folder.path()).iter().any(is_there)).then_some(()));
     }
     assert_eq!(fs::read_to_string(&outside).unwrap(), "mine");
     client.create_topic("v", 1);
@@ -182,10 +178,11 @@ fn a_segment_that_is_larger_than_any_can_be() {
     OpenOptions::new().write(true).open(&path).unwrap().set_len(large).unwrap();
     let rig = Rig::at(folder.path());
     let mut client = rig.client();
-    while client.produce("t", 0, batch(&["d"])).0 == ErrorCode::NotLeaderOrFollower {
-        std::thread::yield_now();
-    }
-    assert_eq!(client.produce("t", 0, batch(&["d"])).0, ErrorCode::KafkaStorageError);
+    let error = until("it knows whether it leads", || match client.produce("t", 0, batch(&["d"])).0 {
+        ErrorCode::NotLeaderOrFollower => None,
+        error => Some(error),
+    });
+    assert_eq!(error, ErrorCode::KafkaStorageError);
     client.create_topic("other", 1);
     client.assert_served("other");
     rig.stop();

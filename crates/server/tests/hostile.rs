@@ -8,10 +8,9 @@ mod common;
 mod filler;
 
 use std::net::Shutdown;
-use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use common::{Client, Outcome, Rig, batch, compressed, fetch, header, produce};
+use common::{Client, Outcome, Rig, batch, compressed, fetch, header, produce, until};
 use filler::{Filler, Random};
 use node::gateway::api_versions::SERVED;
 use protocol::messages::create_topics_request::CreatableTopic;
@@ -305,20 +304,14 @@ fn groups_of_the_longest_names() {
     let longest = Str::from("x".repeat(32_767));
     let find = || FindCoordinatorRequest { coordinator_keys: vec![longest.clone()], ..Default::default() };
     let describe = || DescribeGroupsRequest { groups: vec![longest.clone()], ..Default::default() };
-    let mut described = None;
     // The topic of the groups is created when the first one is looked for.
-    for _ in 0..200 {
+    let described = until("its coordinator is there", || {
         client.call(6, RequestBody::FindCoordinator(find()));
         let ResponseBody::DescribeGroups(mut answer) = client.call(6, RequestBody::DescribeGroups(describe())) else {
             panic!()
         };
-        described = answer.groups.pop().filter(|it| it.error_message.is_some());
-        if described.is_some() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let described = described.expect("its coordinator is there within ten seconds");
+        answer.groups.pop().filter(|it| it.error_message.is_some())
+    });
     assert_eq!(ErrorCode::from_code(described.error_code), ErrorCode::GroupIdNotFound);
     let said = described.error_message.unwrap();
     assert_eq!((said.len(), &said[..8]), (32_767, "Group xx"));

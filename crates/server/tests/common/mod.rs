@@ -7,7 +7,7 @@ use ordered::Map;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use node::Config;
@@ -21,6 +21,18 @@ use server::{Ended, Server};
 
 /// Longer than anything here takes; a server that answers nothing fails the test instead of hanging it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Looks until there is what is sought, where nobody tells when that is.
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
 
 /// The settings of a node that keeps its logs in `data` and takes any free port.
 pub(crate) fn config(data: &Path, settings: &[(&str, &str)]) -> Config {
@@ -169,9 +181,7 @@ impl Client {
         assert_eq!(response.topics[0].error_code, 0, "{:?}", response.topics[0]);
         // Logs are mounted after the topic is committed: until then a leader is not one, as in Kafka.
         for partition in 0..partitions {
-            while self.end_of(name, partition).is_none() {
-                std::thread::yield_now();
-            }
+            self.await_leader(name, partition);
         }
     }
 
@@ -183,6 +193,10 @@ impl Client {
             ErrorCode::NotLeaderOrFollower | ErrorCode::UnknownTopicOrPartition => None,
             other => panic!("{topic}-{partition}: {other:?}"),
         }
+    }
+
+    pub(crate) fn await_leader(&mut self, topic: &str, partition: i32) {
+        until("it leads", || self.end_of(topic, partition));
     }
 
     /// Produces a batch with acks=all; error and base offset.
@@ -206,9 +220,7 @@ impl Client {
     /// All values of a partition, from its beginning, each at its offset.
     pub(crate) fn values(&mut self, topic: &str, partition: i32) -> Vec<String> {
         // Who has just started may hear a moment later that it leads.
-        while self.end_of(topic, partition).is_none() {
-            std::thread::yield_now();
-        }
+        self.await_leader(topic, partition);
         let mut values = Vec::new();
         loop {
             let (error, high_watermark, bytes) = self.fetch(topic, partition, values.len() as i64);
