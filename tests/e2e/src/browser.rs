@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
 use serde_json::{Value, json};
 
+use crate::keys::{ENTER, ESCAPE, SHIFT, TAB};
 use crate::webdriver::Driver;
 
 /// The longest a test waits for the page to become as expected: it costs nothing where all is well, and a machine may be busy.
@@ -17,9 +18,18 @@ const STEP: Duration = Duration::from_millis(20);
 const STARTS: usize = 3;
 /// Names how many times slower pages are to be than this machine: what a test asserts must hold on any.
 const SLOWDOWN: &str = "VIVARIUM_SLOWDOWN";
-/// WebDriver's code points.
-const ENTER: char = '\u{E007}';
-const ESCAPE: char = '\u{E00C}';
+
+/// Looks until there is what is sought, where nobody tells when that is. A look that finds nothing says what it saw instead.
+pub fn poll<T>(mut look: impl FnMut() -> Result<T>) -> Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match look() {
+            Ok(found) => return Ok(found),
+            Err(why) if Instant::now() > deadline => return Err(why.context(format!("not within {PATIENCE:?}"))),
+            Err(_) => std::thread::sleep(STEP),
+        }
+    }
+}
 
 /// What the system says that it prefers.
 #[derive(Clone, Copy, Debug)]
@@ -161,19 +171,27 @@ impl Browser {
 
     /// Waits until an expression of JavaScript holds.
     pub fn until(&self, expression: &str) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            // Before the first paint there may be nothing to ask.
-            let found = self.run(&format!("return Boolean({expression})"));
-            if matches!(found, Ok(Value::Bool(true))) {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                // What the page shows is said when the browser ends.
-                bail!("not within {PATIENCE:?}: {expression} ({found:?})");
-            }
-            std::thread::sleep(STEP);
-        }
+        // Before the first paint there may be nothing to ask. What the page shows is said when the browser ends.
+        poll(|| {
+            let found = self.run(&format!("return Boolean({expression})")).with_context(|| expression.to_owned())?;
+            ensure!(found == Value::Bool(true), "{expression}");
+            Ok(())
+        })
+    }
+
+    /// Waits until what has changed is drawn.
+    pub fn drawn(&self) -> Result<()> {
+        self.run("await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))").map(drop)
+    }
+
+    /// Nothing sticks out sideways of a viewport of this width. The page's own `innerWidth` is no measure: where a phone is emulated,
+    /// it grows with what sticks out.
+    pub fn fits(&self, width: u32) -> Result<()> {
+        self.drawn()?;
+        let wide = self.run("return document.documentElement.scrollWidth")?;
+        // Less where a scroll bar takes its part.
+        ensure!(wide.as_u64().is_some_and(|it| it <= u64::from(width)), "{width} px: {wide} to scroll to");
+        Ok(())
     }
 
     /// Types a line into the lab's terminal, and waits until it is done.
@@ -209,7 +227,7 @@ impl Browser {
         self.command("POST", &format!("element/{id}/click"), json!({})).map(drop)
     }
 
-    /// Types into what has the focus. Keys without a character are WebDriver's code points, such as '\u{E004}' for Tab.
+    /// Types into what has the focus. Those without a character are in [`crate::keys`].
     pub fn keys(&self, keys: &str) -> Result<()> {
         let actions: Vec<Value> = keys
             .chars()
@@ -221,8 +239,7 @@ impl Browser {
     /// Shift and Tab: to what can have the focus before this.
     pub fn tab_back(&self) -> Result<()> {
         let key = |kind: &str, key: char| json!({ "type": kind, "value": key });
-        let (shift, tab) = ('\u{E008}', '\u{E004}');
-        self.strike(vec![key("keyDown", shift), key("keyDown", tab), key("keyUp", tab), key("keyUp", shift)])
+        self.strike(vec![key("keyDown", SHIFT), key("keyDown", TAB), key("keyUp", TAB), key("keyUp", SHIFT)])
     }
 
     fn strike(&self, actions: Vec<Value>) -> Result<()> {

@@ -5,9 +5,10 @@ mod browser;
 mod figures;
 mod frames;
 mod front;
+pub mod keys;
 mod webdriver;
 
-pub use browser::{Browser, Scheme};
+pub use browser::{Browser, Scheme, poll};
 pub use figures::{Start, Travel, start, travel};
 pub use frames::{Frames, Played, play_crowded, play_fast};
 pub use front::Front;

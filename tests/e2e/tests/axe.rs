@@ -2,11 +2,9 @@
 //! says so.)
 
 use anyhow::{Context, Result, ensure};
+use e2e::keys::ESCAPE;
 use e2e::{Browser, Scheme};
 use serde_json::Value;
-
-/// WebDriver's code point.
-const ESCAPE: char = '\u{E00C}';
 
 /// What is wrong, a line each: the rule, and the first places.
 const ASK: &str = "
@@ -20,7 +18,7 @@ fn examine(browser: &Browser, script: &str, what: &str) -> Result<()> {
     // Colours on a phone are those of a desk.
     for (width, height, scheme) in [(1440, 900, Scheme::Light), (1440, 900, Scheme::Dark), (390, 844, Scheme::Dark)] {
         browser.view(width, height, scheme)?;
-        browser.run("await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")?;
+        browser.drawn()?;
         let found = browser.run(ASK)?;
         let found = found.as_array().context("a list of violations")?;
         wrong.extend(found.iter().filter_map(Value::as_str).map(|it| format!("{width} px, {}: {it}", scheme.name())));

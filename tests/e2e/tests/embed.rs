@@ -49,10 +49,7 @@ fn two_labs_on_a_page_are_told_apart_and_driven() -> Result<()> {
     for (width, scheme) in [(1440, Scheme::Light), (390, Scheme::Dark)] {
         browser.view(width, 900, scheme)?;
         browser.screenshot(&format!("embed-{width}-{}", scheme.name()))?;
-        ensure!(
-            browser.run("return document.documentElement.scrollWidth")?.as_u64() <= Some(u64::from(width)),
-            "it fits"
-        );
+        browser.fits(width)?;
     }
     browser.quiet()
 }

@@ -1,15 +1,9 @@
 //! The lab for whoever uses a finger, hears it read aloud, or would rather that nothing moves.
 
 use anyhow::{Result, ensure};
+use e2e::keys::{END, ENTER, ESCAPE, LEFT, RIGHT};
 use e2e::{Browser, Scheme};
 use serde_json::{Value, json};
-
-/// WebDriver's code points.
-const LEFT: char = '\u{E012}';
-const RIGHT: char = '\u{E014}';
-const END: char = '\u{E010}';
-const ENTER: char = '\u{E007}';
-const ESCAPE: char = '\u{E00C}';
 
 const READY: &str = "document.querySelector('#engine')";
 

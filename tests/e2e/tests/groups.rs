@@ -1,6 +1,7 @@
 //! Consumer groups in the lab: who has what, what a click does to a member, and three protocols side by side.
 
 use anyhow::{Result, ensure};
+use e2e::keys::END;
 use e2e::{Browser, Scheme};
 use serde_json::json;
 
@@ -11,7 +12,7 @@ const OWNED: &str = "[...document.querySelectorAll('section.group[aria-label=\"G
 #[test]
 fn a_group_shows_who_has_what_and_how_far_it_is() -> Result<()> {
     let browser = Browser::at("#group", "document.querySelector('section.group')")?;
-    browser.keys("\u{E010}")?;
+    browser.keys(&END.to_string())?;
     let owned = browser.run(&format!("return {OWNED}"))?;
     assert_eq!(owned, json!([3, 3, 3, 3]), "twelve partitions, four members");
     let head = browser.text("section.group h2")?;
@@ -29,7 +30,7 @@ fn a_group_shows_who_has_what_and_how_far_it_is() -> Result<()> {
 #[test]
 fn what_is_done_to_a_member_is_a_line_and_the_group_shares_anew() -> Result<()> {
     let browser = Browser::at("#group", "document.querySelector('section.group')")?;
-    browser.keys("\u{E010}")?;
+    browser.keys(&END.to_string())?;
     browser
         .run("[...document.querySelectorAll('section.group .deed')].find((it) => it.innerText === 'Freeze').click()")?;
     assert_eq!(browser.text("#lines li:last-child b")?, "pause c1");
@@ -55,7 +56,7 @@ fn three_lanes_compare_what_a_rebalance_costs() -> Result<()> {
     let browser = Browser::at("#21", "document.querySelectorAll('.way').length === 3")?;
     // A bet first: before that the telling goes no further.
     browser.keys("1")?;
-    browser.keys("\u{E010}")?;
+    browser.keys(&END.to_string())?;
     let paused = browser.run("return [...document.querySelectorAll('.figure b')].map((it) => it.innerText)")?;
     assert_eq!(paused, json!(["18.0", "12.2", "3.0"]));
     let sums = browser.run("return [...document.querySelectorAll('.way tfoot b')].map((it) => it.innerText)")?;
@@ -80,9 +81,7 @@ fn three_lanes_compare_what_a_rebalance_costs() -> Result<()> {
     for scheme in [Scheme::Light, Scheme::Dark] {
         for (width, height) in [(390, 844), (1440, 900)] {
             browser.view(width, height, scheme)?;
-            browser.run("await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")?;
-            let wide = browser.run(&format!("return document.documentElement.scrollWidth - {width}"))?;
-            ensure!(wide.as_i64().is_some_and(|it| it <= 0), "{width} px: {wide} px too wide");
+            browser.fits(width)?;
             browser.screenshot(&format!("lanes-{width}-{}", scheme.name()))?;
         }
     }

@@ -1,6 +1,7 @@
 //! What nobody should put in, and what no browser should do: a clear sentence each time, and a lab that goes on.
 
 use anyhow::{Context, Result, ensure};
+use e2e::keys::{END, ESCAPE, LEFT};
 use e2e::{Browser, Scheme};
 use serde_json::json;
 
@@ -16,8 +17,7 @@ fn act(browser: &Browser, line: &str) -> Result<()> {
 
 /// Nothing of what is shown is wider than the window, and nothing that was put in became markup.
 fn sound(browser: &Browser) -> Result<()> {
-    let wide = browser.run("return document.documentElement.scrollWidth - innerWidth")?;
-    ensure!(wide.as_i64() <= Some(0), "{wide} px stick out");
+    browser.fits(1440)?;
     let made = browser.run("return [document.images.length, document.querySelectorAll('script:not([type=module], [nomodule])').length, typeof pwned]")?;
     assert_eq!(made, json!([0, 0, "undefined"]));
     browser.quiet()
@@ -45,16 +45,16 @@ fn any_key_is_a_key() -> Result<()> {
     browser.until("!document.querySelector('#clock').innerText.startsWith('00:00:00')")?;
     // The inspector shows the record with all of its bytes.
     browser.run("document.querySelector('[data-partition=orders-0] .axis').focus()")?;
-    browser.keys("\u{E010}")?;
+    browser.keys(&END.to_string())?;
     for _ in 0..6 {
         let said = browser.text(".inspector")?;
         ensure!(said.starts_with("Record "), "{}", &said[..said.len().min(300)]);
-        browser.keys("\u{E012}")?;
+        browser.keys(&LEFT.to_string())?;
     }
     sound(&browser)?;
     browser.screenshot("input-keys-1440-light")?;
     // It is in a link, too: one of 64 KB that packs well is short.
-    browser.keys("\u{E00C}s")?;
+    browser.keys(&format!("{ESCAPE}s"))?;
     browser.until("document.querySelector('#copied')?.innerText")?;
     let length = browser.run("return document.querySelector('#link').value.length")?;
     ensure!(length.as_u64() < Some(6_000), "{length}");
@@ -139,8 +139,7 @@ fn a_tiny_window_shows_the_lab_all_the_same() -> Result<()> {
         browser.run("document.querySelector('#step').click()")?;
         let sentence = browser.text("#say")?;
         ensure!(!sentence.is_empty(), "there is a sentence");
-        let wide = browser.run("return document.documentElement.scrollWidth")?;
-        ensure!(wide.as_u64() <= Some(u64::from(width.max(320))), "{width} px: {wide} to scroll to");
+        browser.fits(width.max(320))?;
         browser.quiet()?;
     }
     browser.screenshot("input-tiny").context("a picture").map(drop)

@@ -1,15 +1,9 @@
 //! What is selected, level by level; the terminal; and where runs part. By mouse and by keys.
 
 use anyhow::{Result, ensure};
+use e2e::keys::{DOWN, ENTER, ESCAPE, HOME, RIGHT, TAB, UP};
 use e2e::{Browser, Scheme};
 use serde_json::{Value, json};
-
-const TAB: char = '\u{E004}';
-const ENTER: char = '\u{E007}';
-const UP: char = '\u{E013}';
-const DOWN: char = '\u{E015}';
-const RIGHT: char = '\u{E014}';
-const ESCAPE: char = '\u{E00C}';
 
 const READY: &str = "document.querySelector('#engine')";
 /// Steps within one task of the page until an expression holds.
@@ -98,7 +92,7 @@ fn a_message_is_looked_at_from_its_story_to_its_bytes() -> Result<()> {
 fn records_of_kafkas_own_topics_have_fields() -> Result<()> {
     let browser = room("#group")?;
     browser.run("document.querySelector('.metalog').focus()")?;
-    browser.keys("\u{E011}")?;
+    browser.keys(&HOME.to_string())?;
     level(&browser, "protocol")?;
     let rows = fields(&browser)?;
     ensure!(rows.iter().any(|it| it[0] == "LeaderChangeMessage"), "{rows:?}");

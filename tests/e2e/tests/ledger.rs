@@ -5,10 +5,7 @@ use e2e::Browser;
 use serde_json::json;
 
 fn room() -> Result<Browser> {
-    let browser = Browser::start()?;
-    browser.open("#three")?;
-    browser.until("document.querySelector('#engine')")?;
-    Ok(browser)
+    Browser::at("#three", "document.querySelector('#engine')")
 }
 
 #[test]

@@ -1,12 +1,9 @@
 //! Lessons in the page: a first visit, one lesson by keyboard alone from its first chapter to its puzzle, and what is kept.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use e2e::keys::{ENTER, SPACE, TAB};
 use e2e::{Browser, Scheme};
 use serde_json::json;
-
-const TAB: char = '\u{E004}';
-const ENTER: char = '\u{E007}';
-const SPACE: char = '\u{E00D}';
 
 /// A lesson with all that there can be in one.
 const LESSON: &str = "1";
@@ -153,9 +150,7 @@ fn a_lesson_fits_a_phone_and_a_desk_in_both_schemes() -> Result<()> {
         for scheme in [Scheme::Light, Scheme::Dark] {
             for (width, height) in [(390, 844), (1440, 900)] {
                 browser.view(width, height, scheme)?;
-                browser.run("await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")?;
-                let wide = browser.run(&format!("return document.documentElement.scrollWidth - {width}"))?;
-                ensure!(wide.as_i64().is_some_and(|it| it <= 0), "{name}, {width} px: {wide} px too wide");
+                browser.fits(width).with_context(|| name.to_owned())?;
                 browser.screenshot(&format!("lesson-{name}-{width}-{}", scheme.name()))?;
             }
         }

@@ -1,18 +1,9 @@
 //! The lab's room, used as a person uses it: by mouse, by keys, by typed lines, in both ways to lie.
 
 use anyhow::{Result, bail, ensure};
+use e2e::keys::{DOWN, ENTER, ESCAPE, HOME, LEFT, RIGHT, TAB, UP};
 use e2e::{Browser, Played, Scheme, play_fast};
 use serde_json::{Value, json};
-
-/// WebDriver's code points.
-const TAB: char = '\u{E004}';
-const ENTER: char = '\u{E007}';
-const LEFT: char = '\u{E012}';
-const UP: char = '\u{E013}';
-const DOWN: char = '\u{E015}';
-const RIGHT: char = '\u{E014}';
-const HOME: char = '\u{E011}';
-const ESCAPE: char = '\u{E00C}';
 
 fn room() -> Result<Browser> {
     let browser = Browser::start()?;
@@ -568,7 +559,7 @@ fn the_engine_comes_without_a_shift() -> Result<()> {
         browser.view(width, height, Scheme::Light)?;
         browser.open("")?;
         browser.until("document.querySelector('#engine')")?;
-        browser.run("await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")?;
+        browser.drawn()?;
         let shift = browser.run("return globalThis.shift")?.as_f64().unwrap_or(f64::MAX);
         ensure!(shift < 0.05, "{width} px, {slower} times slower: layout shift {shift}");
     }
@@ -593,7 +584,7 @@ fn pictures() -> Result<()> {
     for scheme in [Scheme::Light, Scheme::Dark] {
         for (width, height) in [(390, 844), (1440, 900), (3840, 2160)] {
             browser.view(width, height, scheme)?;
-            browser.run("await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")?;
+            browser.drawn()?;
             browser.screenshot(&format!("room-{width}-{}", scheme.name()))?;
         }
     }

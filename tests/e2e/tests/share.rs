@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::{Browser, Scheme};
+use e2e::keys::{END, ENTER, ESCAPE, LEFT};
+use e2e::{Browser, Scheme, poll};
 use serde_json::json;
 
 const READY: &str = "document.querySelector('#engine')?.innerText";
-const ESCAPE: char = '\u{E00C}';
 
 /// Packs a text as a link's: `pack(text)`.
 const PACK: &str = "const pack = async (text) => {
@@ -65,8 +64,8 @@ fn a_link_opens_in_another_browser_at_the_same_moment() -> Result<()> {
     assert_eq!(["#event", "#clock", "#about", "#parts"].map(|it| other.text(it).unwrap_or_default()), seen);
     assert_eq!(self::link(&other)?, link);
     ensure!(other.run("return document.querySelector('#play').ariaLabel")? == json!("Play"), "it stands still");
-    other.keys("\u{E010}")?;
-    one.keys("\u{E010}")?;
+    other.keys(&END.to_string())?;
+    one.keys(&END.to_string())?;
     assert_eq!(other.text("#clock")?, one.text("#clock")?, "the same end");
     assert_eq!(self::link(&other)?, self::link(&one)?);
     one.quiet()?;
@@ -246,8 +245,7 @@ impl Folder {
 
     /// The file of this ending, once it is whole.
     fn take(&self, ending: &str) -> Result<Vec<u8>> {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
+        poll(|| {
             for entry in fs::read_dir(&self.0)? {
                 let path = entry?.path();
                 // A browser gives a file its name when all of it is there, and may hold the place by an empty one until then.
@@ -257,11 +255,8 @@ impl Folder {
                     return Ok(bytes);
                 }
             }
-            if Instant::now() > deadline {
-                bail!("nothing that ends with {ending} was downloaded");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+            bail!("nothing that ends with {ending} was downloaded");
+        })
     }
 }
 
@@ -284,7 +279,7 @@ fn what_is_exported_is_downloaded() -> Result<()> {
     let press = |words: &str| {
         let button = "[...document.querySelectorAll('#sheet button')]";
         browser.run(&format!("{button}.find((it) => it.innerText === {}).focus()", json!(words)))?;
-        browser.keys("\u{E007}")
+        browser.keys(&ENTER.to_string())
     };
     for (words, ending, parts) in [
         ("Scenario file", ".scenario", ["seed 1729", "kill b1", "run to event "]),
@@ -348,7 +343,7 @@ fn the_sheet_fits_a_phone() -> Result<()> {
         browser.run("location.hash = 'run=nothing'")?;
         browser.until("document.querySelector('#banner')")?;
         browser.screenshot(&format!("share-refused-390-{}", scheme.name()))?;
-        ensure!(browser.run("return document.documentElement.scrollWidth")?.as_u64() <= Some(390), "it fits");
+        browser.fits(390)?;
         browser.run("document.querySelector('#banner button').click(); location.hash = 'one'")?;
     }
     browser.quiet()
@@ -452,7 +447,7 @@ fn a_file_that_is_no_scenario_is_told_so_and_nothing_is_lost() -> Result<()> {
         ensure!(said.len() < 800, "{} bytes are no sentence", said.len());
         assert_eq!(["#event", "#clock", "#parts"].map(|it| browser.text(it).unwrap_or_default()), before, "{told}");
     }
-    browser.keys("\u{E012}")?;
+    browser.keys(&LEFT.to_string())?;
     ensure!(browser.text("#event")? != before[0], "the lab goes on");
     browser.quiet()
 }

@@ -1,15 +1,9 @@
 //! Space-time: what was on its way lately, time downward, by mouse and by keys, in both themes.
 
 use anyhow::{Result, ensure};
+use e2e::keys::{ENTER, PAGE_DOWN, PAGE_UP, RIGHT, UP};
 use e2e::{Browser, Scheme};
 use serde_json::json;
-
-/// WebDriver's code points.
-const ENTER: char = '\u{E007}';
-const UP: char = '\u{E013}';
-const RIGHT: char = '\u{E014}';
-const PAGE_UP: char = '\u{E00E}';
-const PAGE_DOWN: char = '\u{E00F}';
 
 /// The room with the view open.
 fn open() -> Result<Browser> {
@@ -114,9 +108,7 @@ fn what_is_cut_lost_and_killed_is_seen_where_it_was() -> Result<()> {
     for scheme in [Scheme::Light, Scheme::Dark] {
         for (width, height) in [(390, 844), (1440, 900)] {
             browser.view(width, height, scheme)?;
-            browser.run("await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")?;
-            let wide = browser.run("return document.documentElement.scrollWidth - innerWidth")?;
-            ensure!(wide.as_i64().is_some_and(|it| it <= 0), "{width} px: {wide} px too wide");
+            browser.fits(width)?;
             browser.screenshot(&format!("spacetime-{width}-{}", scheme.name()))?;
         }
     }

@@ -1,11 +1,9 @@
 //! Rooms that are chosen, scenarios that tell their story, and the views below the glass: the quorum and a partition's files.
 
 use anyhow::{Result, ensure};
+use e2e::keys::{HOME, LEFT};
 use e2e::{Browser, Scheme};
 use serde_json::json;
-
-const LEFT: char = '\u{E012}';
-const HOME: char = '\u{E011}';
 
 /// Bets on the first answer, if there is a bet.
 fn bet(browser: &Browser) -> Result<()> {
@@ -165,9 +163,7 @@ fn a_story_fits_a_phone_and_a_desk_in_both_schemes() -> Result<()> {
     for scheme in [Scheme::Light, Scheme::Dark] {
         for (width, height) in [(390, 844), (1440, 900), (3840, 2160)] {
             browser.view(width, height, scheme)?;
-            browser.run("await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")?;
-            let wide = browser.run(&format!("return document.documentElement.scrollWidth - {width}"))?;
-            ensure!(wide.as_i64().is_some_and(|it| it <= 0), "{width} px: {wide} px too wide");
+            browser.fits(width)?;
             browser.screenshot(&format!("story-{width}-{}", scheme.name()))?;
         }
     }

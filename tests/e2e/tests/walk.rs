@@ -14,9 +14,7 @@ fn look(browser: &Browser, name: &str, pictures: bool) -> Result<()> {
     for (width, height) in [(1440, 1400), (390, 844)] {
         for scheme in [Scheme::Light, Scheme::Dark] {
             browser.view(width, height, scheme)?;
-            browser.run("await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")?;
-            let wide = browser.run(&format!("return document.documentElement.scrollWidth - {width}"))?;
-            ensure!(wide.as_i64().is_some_and(|it| it <= 0), "{name}, {width} px: {wide} px too wide");
+            browser.fits(width).with_context(|| name.to_owned())?;
             let cut = browser.run(
                 "return [...document.querySelectorAll('#lesson p, #lesson button, #lesson h2')]
                      .filter((it) => it.scrollWidth > it.clientWidth + 1 && getComputedStyle(it).display !== 'inline')
