@@ -95,7 +95,8 @@ fn swarm(plan: &Plan, tally: &mut Tally) -> Result<()> {
 }
 
 fn cluster_swarm(plan: &Plan, tally: &mut Tally) -> Result<()> {
-    for theme in ["logs", "groups", "disks", "voters"] {
+    play(tally, plan.seeds.div_ceil(10), plan.from, 3, "logs");
+    for theme in ["groups", "disks", "voters"] {
         play(tally, plan.seeds.div_ceil(20), plan.from, 3, theme);
     }
     play(tally, plan.seeds.div_ceil(50), plan.from, 5, "logs");

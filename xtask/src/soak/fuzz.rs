@@ -89,7 +89,7 @@ fn fuzz(target: &str, binary: &PathBuf, seconds: u32) -> Result<()> {
     fs::create_dir_all(&artifacts)?;
     let mut command = Command::new(binary);
     command.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={MOST}"));
-    command.args(["-timeout=20", "-rss_limit_mb=4096", "-print_final_stats=1"]);
+    command.args(["-timeout=20", "-print_final_stats=1"]);
     command.arg(format!("-artifact_prefix={}/fuzz-{target}-", artifacts.display()));
     command.arg(corpus(target)?).arg(paths::target().join("fuzz/seeds").join(target));
     let mut child = command.stderr(Stdio::piped()).spawn().with_context(|| format!("start {}", binary.display()))?;
