@@ -164,7 +164,8 @@ impl Client {
         }
         self.settle(late, now, out);
         if self.life != Life::Closed && self.metadata.rebootstrap_at(&self.config).is_some_and(|at| at <= now.mono) {
-            self.rebootstrap(now, out);
+            let lost = self.rebootstrap(now, out);
+            self.settle(lost, now, out);
         }
         while self.life != Life::Closed {
             self.drive(now, out);
@@ -346,8 +347,7 @@ impl Client {
         if self.config.metadata_rebootstrap && body.error_code == ErrorCode::RebootstrapRequired.code() {
             // Whoever answered belongs to another cluster by now, or knows nobody who is left of this one (KIP-1102).
             self.metadata.handle_lost(now, &self.config);
-            self.metadata.rebootstrapped(now);
-            return self.network.rebootstrap(now, &self.config, out);
+            return self.rebootstrap(now, out);
         }
         self.metadata.handle_answer(body, now, &self.config);
         let (brokers, topics) = (self.metadata.brokers().count(), self.metadata.topic_names());
@@ -383,10 +383,10 @@ impl Client {
         }
     }
 
-    fn rebootstrap(&mut self, now: Now, out: &mut Outbox) {
-        let settled = self.network.rebootstrap(now, &self.config, out);
-        self.settle(settled, now, out);
+    /// Begins anew with the bootstrap servers; what was under way elsewhere is lost.
+    fn rebootstrap(&mut self, now: Now, out: &mut Outbox) -> Vec<Settled<Ticket>> {
         self.metadata.rebootstrapped(now);
+        self.network.rebootstrap(now, &self.config, out)
     }
 
     fn ask_metadata(&mut self, now: Now, out: &mut Outbox) {

@@ -43,7 +43,7 @@ pub enum Operation {
     /// Consumer: reads exactly these partitions from now on. Done at once.
     Assign(Vec<TopicPartition>),
     /// Consumer: becomes a member of its group, which shares the partitions of these topics among its members. Done at once.
-    /// No topics ends the membership.
+    /// No topics ends the membership; that is done when what it has is given up.
     Subscribe(Vec<Str>),
     /// Consumer: the same, with every topic that matches, also those that are created later and found when metadata is next
     /// asked for (`metadata.max.age.ms`). While it is so, all topics are asked for, which creates none.

@@ -140,7 +140,7 @@ pub enum AdminAnswer {
 
 impl AdminAnswer {
     /// Why items were not done, in the order of the call: an answer came, and says no of them.
-    pub fn failures(&self) -> Vec<&Failure> {
+    pub(crate) fn failures(&self) -> Vec<&Failure> {
         fn of<K, T>(items: &[(K, Result<T, Failure>)]) -> Vec<&Failure> {
             items.iter().filter_map(|it| it.1.as_ref().err()).collect()
         }
