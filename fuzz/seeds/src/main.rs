@@ -9,14 +9,10 @@ use std::path::{Path, PathBuf};
 use bytes::BytesMut;
 use protocol::message::encode_dyn;
 use protocol::messages::{RequestHeader, by_name};
-use protocol::records::Compression;
+use protocol::records::{BatchHead, Compression, HEAD_SIZE};
 use protocol::{ApiKey, Str};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-/// Where a batch's records begin, and where in front of them it says how they are compressed.
-const RECORDS: usize = 61;
-const ATTRIBUTES: usize = 22;
 
 fn main() -> Result<()> {
     let args: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -48,8 +44,8 @@ fn main() -> Result<()> {
     for path in files(&golden.join("records"), ".bin")? {
         let (name, batch) = (stem(&path), fs::read(&path)?);
         write("records", &name, &batch)?;
-        let compression = Compression::from_id(i16::from(batch[ATTRIBUTES] & 7)).ok_or("no compression")?;
-        write("codecs", &name, &packed(compression, &batch[RECORDS..])?)?;
+        let compression = BatchHead::decode(&batch)?.attributes.compression();
+        write("codecs", &name, &packed(compression, &batch[HEAD_SIZE..])?)?;
     }
     let long = fs::read(golden.join("long_literals.zst"))?;
     write("codecs", "long_literals", &packed(Compression::Zstd, &long)?)?;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::client::Client;
 use super::peer::Peer;
-use super::{Folder, Plan, count_for, delete, median, shares};
+use super::{Folder, Plan, count_for, delete, median, percentile, shares};
 use crate::{bundle, process};
 
 const PRODUCERS: usize = 16;
@@ -92,8 +92,7 @@ fn settle(folder: &Path) -> Result<()> {
     let mut last: Option<u64> = None;
     for _ in 0..SETTLES {
         let mut latencies = floor(&folder.join("floor"), 1.0)?;
-        latencies.sort_unstable();
-        let worst = latencies[latencies.len() * 99 / 100];
+        let worst = percentile(&mut latencies, 0.99);
         if last.is_some_and(|last| last.max(worst) <= 2 * last.min(worst)) {
             return Ok(());
         }

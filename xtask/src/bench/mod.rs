@@ -378,9 +378,13 @@ fn table(title: &str, size: usize, columns: &[Vec<Round>]) {
 
 /// Median, p99 and p99.9 of latencies in µs, as cells of a table.
 fn shares(latencies: &mut [u64]) -> String {
-    latencies.sort_unstable();
-    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize] as f64 / 1000.0;
-    [0.5, 0.99, 0.999].map(|share| format!("{:.2} ms", at(share))).join(" | ")
+    [0.5, 0.99, 0.999].map(|share| format!("{:.2} ms", percentile(latencies, share) as f64 / 1000.0)).join(" | ")
+}
+
+/// What this share of the values does not exceed. There is at least one.
+fn percentile(values: &mut [u64], share: f64) -> u64 {
+    let at = (values.len() - 1) as f64 * share;
+    *values.select_nth_unstable(at as usize).1
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
