@@ -177,7 +177,7 @@ fn may_format<'a>(
     let missing = 1 + missing.count();
     if missing * 2 > nodes {
         return Err(format!(
-            "{path} is not formatted, nor are {missing} of {nodes} in all: without the others a majority would know nothing of \
+            "{missing} of {nodes} directories are not formatted, the first is {path}: without the others a majority would know nothing of \
              cluster {cluster_id}; bring back one that was lost, or take another --data"
         ));
     }
@@ -402,7 +402,12 @@ mod tests {
         assert_ne!(after[1].directory_id, before[1].directory_id, "it is another one");
         dirs[1..].iter().for_each(|dir| std::fs::remove_dir_all(dir).unwrap());
         let why = format_all(&dirs, true).unwrap_err();
-        assert!(why.contains("2 of 3 in all") && !why.contains('\n'), "{why}");
+        assert!(
+            why.contains("2 of 3 directories are not formatted, the first is ")
+                && why.contains("node-2")
+                && !why.contains('\n'),
+            "{why}"
+        );
         assert!(!dirs[1].join("meta.properties").exists());
     }
 }
