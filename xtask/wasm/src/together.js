@@ -1,7 +1,37 @@
 /** What a caller has of the engine, once it has arrived, as a module. What could not be fetched is for wasm-bindgen to tell. */
 async function engine(it) {
     it = await it;
-    return together(typeof Response === "function" && it instanceof Response && it.ok ? await it.arrayBuffer() : it);
+    if (typeof Response !== "function" || !(it instanceof Response) || !it.ok) return together(it);
+    // Only of what this script asked for is it known that it is what was kept.
+    const own = it.url.endsWith(`?v=${VERSION.toString(16).padStart(8, "0")}`) ? it.url : undefined;
+    const [cache, kept] = own ? await before(own) : [];
+    if (kept) {
+        it.body.cancel();
+        return kept;
+    }
+    const module = together(await it.arrayBuffer());
+    if (cache) keep(cache, own, module.slice());
+    return module;
+}
+/** Modules that were unpacked are kept for later visits. Where nothing may be kept, or not enough, each visit unpacks. */
+async function before(own) {
+    try {
+        const cache = await caches.open("vivarium modules");
+        return [cache, await cache.match(own)];
+    } catch {
+        return [];
+    }
+}
+async function keep(cache, own, module) {
+    // Those who wait for the engine have it first.
+    await new Promise((done) => setTimeout(done, 2000));
+    try {
+        const path = new URL(own).pathname;
+        for (const it of await cache.keys()) if (new URL(it.url).pathname === path) await cache.delete(it);
+        await cache.put(own, new Response(module, { headers: { "content-type": "application/wasm" } }));
+    } catch {
+        // There is no room.
+    }
 }
 /** A module of its parts, which xtask/wasm/src/parts.rs took apart; what is no bytes, and the bytes of a module, as it is. */
 function together(arrived) {
