@@ -13,6 +13,7 @@ mod repeats;
 mod replica;
 mod sends;
 mod sessions;
+mod targets;
 #[cfg(test)]
 mod tests;
 
