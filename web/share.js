@@ -6,11 +6,11 @@ export const BUILD = "";
 
 /** Places that cut off links cut them off here. */
 const LONG = 8192;
-/** Events between two frames while a shared run is played: a few milliseconds of work. */
-const SLICE = 500;
+/** While a run is played: so many ms of work between two frames, and so many turns between two looks at the clock. */
+const SLICE = 8, TURNS = 500;
 
-/** A scenario file has at most so many bytes, and what is wrong with it is told in so many characters. */
-const LARGEST = 1 << 20, LONGEST = 500;
+/** What is wrong with a file is told in so many characters. */
+const LONGEST = 500;
 
 /** What a run can be written as: spelling, words, ending. */
 const SPELLINGS = [
@@ -252,46 +252,67 @@ export async function follow(page, version) {
   } catch (what) {
     return banner(`This link holds no run: ${what}. Ask for it again, or for the scenario file. The lab is open as usual.`);
   }
-  const link = location.hash;
   const recorded = text.match(/^#@ engine (.*)$/m)?.[1];
   const foreign = recorded !== version;
   const other = foreign ? `Engine ${recorded} recorded this run, and this page has engine ${version}. The same actions may do other things here: other moments, other records, other findings. ` : "";
-  let played = 0;
+  let played;
   try {
     page.open(text);
-    const progress = banner(`${other}Playing the shared run …`);
-    const words = progress.querySelector("p");
-    while (played < 1) {
-      played = page.goOn(SLICE);
-      words.textContent = `${other}Playing the shared run: ${Math.floor(played * 100)} %`;
-      await frame();
-      // Closed, or another room was chosen meanwhile.
-      if (!progress.isConnected || location.hash !== link) { progress.remove(); return page.giveUp(); }
-    }
-    progress.remove();
+    played = await plays(page, `${other}Playing the shared run`);
   } catch (what) {
     // The engine itself has stopped, and the page says so.
-    if (what instanceof WebAssembly.RuntimeError) {
-      document.getElementById("banner")?.remove();
-      throw what;
-    }
-    return banner(`${other}This run is refused: ${what}. Its text can be read here; the lab is open as usual.`, text);
+    if (what instanceof WebAssembly.RuntimeError) throw what;
+    return banner(`${other}This run is refused: ${what}. Its text can be read here; the lab is open as usual.`, text, "shared.scenario");
   }
+  if (!played) return;
   // A run of a lesson is in its lesson, which the menu shows already.
   if (played < 2) choice("shared", "A shared run").selected = true;
   const lost = left(text);
   const hash = text.match(/^#@ moment .* ([0-9a-f]+)$/m)?.[1];
-  if (page.moment().hash !== hash) banner(`${other || `This run was changed after it was recorded, or another build of engine ${version} recorded it. `}It came out otherwise: its state is ${page.moment().hash} here, and was ${hash} where the link was made. ${lost}`, text);
-  else if (foreign) banner(`${other}Up to this moment it came out as it was. ${lost}`, text);
+  if (page.moment().hash !== hash) banner(`${other || `This run was changed after it was recorded, or another build of engine ${version} recorded it. `}It came out otherwise: its state is ${page.moment().hash} here, and was ${hash} where the link was made. ${lost}`, text, "shared.scenario");
+  else if (foreign) banner(`${other}Up to this moment it came out as it was. ${lost}`, text, "shared.scenario");
   else if (lost) banner(lost);
+}
+
+/** How often something was begun to be played: what was begun before is called off. */
+let begun = 0;
+
+/** Plays what the page has begun to open, frame by frame: how it ended, as `page.goOn` has it, or 0 if somebody called it off. */
+async function plays(page, words) {
+  const mine = ++begun, place = location.hash;
+  const progress = banner(`${words} …`);
+  try {
+    for (;;) {
+      // So that this is seen before the engine has the thread.
+      await frame();
+      if (mine !== begun) return 0;
+      // Closed, or another room was chosen meanwhile.
+      if (!progress.isConnected || location.hash !== place) return page.giveUp(), 0;
+      const end = performance.now() + SLICE;
+      let played;
+      do played = page.goOn(TURNS); while (played < 1 && performance.now() < end);
+      if (played >= 1) return played;
+      progress.querySelector("p").textContent = `${words}: ${Math.floor(played * 100)} %`;
+    }
+  } finally {
+    progress.remove();
+  }
 }
 
 /** A choice of the menu of rooms that is none of them: a run in sight has no value, and cannot be chosen. */
 function choice(kind, words, value = "") {
   const menu = document.getElementById("rooms");
-  const it = menu.querySelector(`.${kind}`) ?? element("option", { className: kind, value, hidden: !value }, words);
+  const it = menu.querySelector(`.${kind}`) ?? element("option", { className: kind, value, hidden: !value });
+  it.textContent = words;
   menu.append(it);
   return it;
+}
+
+/** The menu's words for the run in sight. */
+function named() {
+  const room = document.getElementById("lab").dataset.room;
+  const it = document.querySelector(room ? `#rooms [value="${room}"]` : "#rooms .shared");
+  return it ? it.text.replace(/^✓ /, "") : "the run before";
 }
 
 /** Asks for a scenario file, and opens it. */
@@ -306,38 +327,38 @@ export async function take(page, file) {
   if (!file) return;
   document.getElementById("sheet")?.close();
   const refuse = (what, text) => banner(`${file.name} is not opened: ${what}. The run that was open is as it was.`, text);
-  if (file.size > LARGEST) return refuse("it is larger than a megabyte, and no scenario is");
+  if (file.size > page.longest()) return refuse("it is larger than a megabyte");
   let text;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
   } catch {
     return refuse("it holds no text");
   }
-  const words = banner(`Playing ${file.name} …`).querySelector("p");
-  // So that this is seen before the engine has the thread.
-  await frame();
-  await frame();
+  let kept = named();
   try {
     page.take(text);
+    if (!await plays(page, `Playing ${file.name}`)) return;
   } catch (what) {
     // The engine itself has stopped, and the page says so.
-    if (what instanceof WebAssembly.RuntimeError) {
-      document.getElementById("banner")?.remove();
-      throw what;
-    }
+    if (what instanceof WebAssembly.RuntimeError) throw what;
     // A file may be one word.
     const wrong = String(what);
     return refuse(wrong.length > LONGEST ? `${wrong.slice(0, LONGEST)} …` : wrong, text);
   }
-  choice("shared", "A shared run").selected = true;
-  const before = choice("before", "‹ The run before", "before");
+  choice("shared", file.name).selected = true;
+  const before = choice("before", `‹ ${kept}`, "before");
   before.parentElement.onchange = (event) => {
     if (!before.selected) return;
     // The room would hear which choice the menu shows by then.
     event.stopPropagation();
+    const left = named();
     page.otherRun();
+    // A room's choice is selected already.
+    if (!document.getElementById("lab").dataset.room) choice("shared", kept).selected = true;
+    kept = left;
+    choice("before", `‹ ${kept}`);
   };
-  words.textContent = `${file.name} is open. “${before.text}”, the last choice of the menu of rooms, leads back.`;
+  banner(`${file.name} is open. “${before.text}”, the last choice of the menu of rooms, leads back, until another file is opened.`);
 }
 
 const frame = () => new Promise((done) => {
@@ -346,15 +367,13 @@ const frame = () => new Promise((done) => {
   requestAnimationFrame(() => { clearTimeout(clock); done(); });
 });
 
-/** A sentence above the lab, and a text that can be read and kept. */
-function banner(sentence, text) {
+/** A sentence above the lab, and a text that can be read; a run's, which has the name of a file, can be kept. */
+function banner(sentence, text, name) {
   document.getElementById("banner")?.remove();
   const it = element("section", { id: "banner", className: "banner" }, element("p", {}, sentence));
   it.setAttribute("role", "alert");
-  if (text) {
-    const details = element("details", {}, element("summary", {}, "The run’s text"), element("pre", { tabIndex: 0 }, text));
-    it.append(details, button("Keep it as a file", () => download("shared.scenario", text, "text/plain")));
-  }
+  if (text) it.append(element("details", {}, element("summary", {}, name ? "The run’s text" : "The file’s text"), element("pre", { tabIndex: 0 }, text)));
+  if (name) it.append(button("Keep it as a file", () => download(name, text, "text/plain")));
   it.append(button("Close", () => it.remove()));
   document.body.prepend(it);
   return it;

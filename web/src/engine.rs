@@ -3,6 +3,7 @@
 mod acting;
 mod clusters;
 mod inspection;
+mod opening;
 mod past;
 mod search;
 pub(crate) mod spacetime;
@@ -20,7 +21,7 @@ use sim::files::Folder;
 use sim::history::{BranchView, ENGINE, Run, Stamped};
 use sim::metadata::Member;
 use sim::rescue::Rescue;
-use sim::script::{Condition, Mark, Played, Query, Scenario, Step, Story};
+use sim::script::{Condition, Mark, Played, Playing, Query, Scenario, Step, Story};
 use sim::{Action, History};
 
 use crate::groups;
@@ -30,6 +31,7 @@ use crate::telling::Teller;
 use crate::view::{Group, Partition, Record, View};
 use crate::why::{self, Cause};
 use clusters::{BROKERS, cluster};
+pub(crate) use opening::Opening;
 use search::Search;
 pub(crate) use search::Until;
 pub(crate) use ticks::Kind;
@@ -95,29 +97,18 @@ impl Engine {
         Engine::of_played(scenario, played)
     }
 
-    /// The same of a scenario that may be anybody's, if a tab can hold it.
-    pub(crate) fn of_file(text: &str) -> Result<Engine, String> {
-        let scenario = Scenario::parse(text).map_err(|error| error.to_string())?;
-        if scenario.setup.brokers.is_empty() {
-            return Err("it has no broker: a line such as “broker b1” makes one".to_owned());
-        }
-        let played = scenario.play_guest(0)?;
-        Engine::of_played(scenario, played)
+    /// The run that a knob of the scenario makes.
+    pub(crate) fn vary(&self, knob: usize) -> Result<Opening, String> {
+        let playing = Playing::of_guest_knob(&self.scenario, knob).ok_or("there is no such knob")?;
+        playing.map(Opening::Played)
     }
 
-    /// The run that a knob of the scenario makes, at its end; and what the questions that it asks were answered in this run and in
-    /// that one.
-    pub(crate) fn vary(&self, knob: usize) -> Result<(Engine, Vec<Outcome>), String> {
-        let line = self.scenario.story.knobs.get(knob).map_or(0, |it| it.line);
-        let varied = self.scenario.variation(knob).ok_or("there is no such knob")?;
-        let played = varied.play_guest(line)?;
-        let engine = Engine::of_played(varied, played)?;
-        let answers = engine.answers(&self.scenario, knob);
+    /// What the questions that a knob asks were answered at the end of this run, and of the one that the knob makes.
+    pub(crate) fn outcomes(&self, knob: usize, varied: &Engine) -> Vec<Outcome> {
+        let answers = varied.answers(&self.scenario, knob);
         let told = self.told.get(knob).cloned().unwrap_or_default();
         let asked = questions(&self.scenario, knob).into_iter().map(|it| it.to_string());
-        let outcomes = asked.zip(told).zip(answers).map(|((asked, told), here)| (asked, told, here));
-        let outcomes = outcomes.collect();
-        Ok((engine, outcomes))
+        asked.zip(told).zip(answers).map(|((asked, told), here)| (asked, told, here)).collect()
     }
 
     /// What the questions that a knob asks are answered now.
@@ -130,8 +121,17 @@ impl Engine {
         questions(scenario, knob).into_iter().map(answer).collect()
     }
 
-    /// A scenario that was played.
+    /// A scenario that was played, at its end.
     fn of_played(scenario: Scenario, played: Played) -> Result<Engine, String> {
+        let (mut engine, end) = Engine::begun(scenario, played)?;
+        while engine.history.world().events() < end && engine.step() {}
+        // The scenario expects what is refused in it.
+        engine.heard.clear();
+        Ok(engine)
+    }
+
+    /// The same at its beginning, and how many events it has: each is to be passed once more, for the marks of the timeline.
+    fn begun(scenario: Scenario, played: Played) -> Result<(Engine, u64), String> {
         if let Some(failure) = played.failures.first() {
             return Err(failure.to_string());
         }
@@ -139,16 +139,12 @@ impl Engine {
         for knob in 0..engine.scenario.story.knobs.len() {
             engine.told.push(engine.answers(&engine.scenario, knob));
         }
-        // Once more, this time with marks for the timeline.
         let end = engine.history.world().events();
         engine.history.seek(0);
-        while engine.history.world().events() < end && engine.step() {}
-        // The scenario expects what is refused in it.
-        engine.heard.clear();
-        Ok(engine)
+        Ok((engine, end))
     }
 
-    /// A shared run at its beginning: [`Engine::step`] leads on, [`Engine::revisit`] to its moment. Whichever engine recorded it,
+    /// A shared run at its beginning: [`Engine::revisit`] leads to its moment. Whichever engine recorded it,
     /// this one plays it.
     pub(crate) fn of(shared: &Shared) -> Result<Engine, String> {
         let run = Run { engine: ENGINE.to_owned(), ..shared.run.clone() };
@@ -206,6 +202,15 @@ impl Engine {
         let stepped = self.history.step();
         self.note_ticks();
         stepped
+    }
+
+    /// One turn on: whether it was an event. Nothing if nothing will ever happen by itself.
+    fn turn(&mut self) -> Option<bool> {
+        let is_event = self.history.turn_before(Instant(u64::MAX))?;
+        if is_event {
+            self.note_ticks();
+        }
+        Some(is_event)
     }
 
     /// One event back. False at the beginning.

@@ -6,7 +6,7 @@ use sim::export::{rust_test, script, shiviz};
 use sim::operations::Which;
 use wasm_bindgen::prelude::*;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Opening};
 use crate::js;
 use crate::room::Room;
 
@@ -17,8 +17,8 @@ const SHIVIZ: u64 = 2_000;
 #[wasm_bindgen(skip_typescript)]
 pub struct Page {
     room: Room,
-    /// A shared run, as far as it is played.
-    opening: Option<(Engine, Shared)>,
+    /// A run that is being opened, and the link that it is of.
+    opening: Option<(Opening, Option<Shared>)>,
 }
 
 impl Page {
@@ -52,36 +52,42 @@ impl Page {
     #[wasm_bindgen(skip_typescript)]
     pub fn open(&mut self, text: &str) -> Result<(), JsValue> {
         let shared = Shared::parse(text)?;
-        self.opening = Some((Engine::of(&shared)?, shared));
+        self.opening = Some((Opening::of_link(&shared)?, Some(shared)));
         Ok(())
     }
 
-    /// Plays so many events more: how much of it is played. At 1 it is in the room, at its moment; at 2 that is a lesson.
+    /// So many bytes a scenario file may have.
+    #[wasm_bindgen(skip_typescript)]
+    pub fn longest(&self) -> u32 {
+        link::TEXT as u32
+    }
+
+    /// Begins to play somebody's scenario file; throws what is wrong with it.
+    #[wasm_bindgen(skip_typescript)]
+    pub fn take(&mut self, scenario: &str) -> Result<(), JsValue> {
+        self.opening = Some((Opening::of_file(scenario)?, None));
+        Ok(())
+    }
+
+    /// Goes on with what was begun, for so many turns at most: how much of it is over. At 1 it is in the room, a link's at its moment, a
+    /// file's beside the run that was open; at 2 a link's run is in its lesson.
     #[wasm_bindgen(skip_typescript, js_name = goOn)]
-    pub fn go_on(&mut self, events: u32) -> Result<f64, JsValue> {
-        let Some((engine, shared)) = &mut self.opening else { return Ok(1.0) };
-        for _ in 0..events {
-            let is_over = engine.history().world().events() >= shared.events || !engine.step();
-            if let Err(what) = link::fits(engine.history().world()) {
-                self.opening = None;
-                return Err(what.into());
+    pub fn go_on(&mut self, turns: u32) -> Result<f64, JsValue> {
+        let Some((opening, shared)) = self.opening.take() else { return Ok(1.0) };
+        let mut engine = match opening.go_on(turns)? {
+            Opening::Open(engine) => engine,
+            opening => {
+                let progress = opening.progress();
+                self.opening = Some((opening, shared));
+                return Ok(progress);
             }
-            if let Some(refused) = engine.history().refused() {
-                let what = format!("after {} events {refused}", engine.history().world().events());
-                self.opening = None;
-                return Err(what.into());
-            }
-            if is_over {
-                if let Some((mut engine, shared)) = self.opening.take() {
-                    engine.revisit(&shared);
-                    let is_lesson = self.room.enter_run(engine, &shared.looks);
-                    return Ok(if is_lesson { 2.0 } else { 1.0 });
-                }
-                return Ok(1.0);
-            }
-        }
-        // Not yet all of it, whatever a division says.
-        Ok((engine.history().world().events() as f64 / shared.events as f64).min(0.99))
+        };
+        let Some(shared) = shared else {
+            self.room.enter_file(engine);
+            return Ok(1.0);
+        };
+        engine.revisit(&shared);
+        Ok(if self.room.enter_run(engine, &shared.looks) { 2.0 } else { 1.0 })
     }
 
     /// Plays no more of it.
@@ -94,13 +100,6 @@ impl Page {
     #[wasm_bindgen(skip_typescript)]
     pub fn enter(&self, scenario: &str) -> Result<(), JsValue> {
         self.room.enter_run(Engine::new(scenario)?, &[]);
-        Ok(())
-    }
-
-    /// Plays somebody's scenario file beside the run that is open; throws what is wrong with it.
-    #[wasm_bindgen(skip_typescript)]
-    pub fn take(&self, scenario: &str) -> Result<(), JsValue> {
-        self.room.enter_file(Engine::of_file(scenario)?);
         Ok(())
     }
 

@@ -222,16 +222,23 @@ impl History {
     /// One event on, if it comes before the time given.
     pub fn step_before(&mut self, limit: Instant) -> bool {
         loop {
-            self.act_recorded(limit);
-            match self.world.turn_before(limit) {
-                None => return false,
+            match self.turn_before(limit) {
                 Some(false) => {}
-                Some(true) => break,
+                ended => return ended.is_some(),
             }
         }
+    }
+
+    /// One turn on, if it comes before the time given: whether it was an event. Between two events there may be any number of them,
+    /// so who has to stay alive counts turns.
+    pub fn turn_before(&mut self, limit: Instant) -> Option<bool> {
         self.act_recorded(limit);
-        self.noticed();
-        true
+        let is_event = self.world.turn_before(limit)?;
+        if is_event {
+            self.act_recorded(limit);
+            self.noticed();
+        }
+        Some(is_event)
     }
 
     /// One event on, and no further: what was done after it, and may be an event too, is the next step. For those who want to see

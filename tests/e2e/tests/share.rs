@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::keys::{END, ENTER, ESCAPE, LEFT};
+use e2e::keys::{END, ENTER, ESCAPE, LEFT, RIGHT};
 use e2e::{Browser, Scheme, poll};
 use serde_json::json;
 
@@ -406,11 +406,23 @@ fn a_scenario_file_opens_as_a_lesson_and_the_run_before_is_kept() -> Result<()> 
     ensure!(browser.text("#lesson")?.contains("Acked, then gone"), "{}", browser.text("#lesson")?);
     browser.turn_on()?;
     let choose = "const it = document.querySelector('#rooms'); it.value = 'before'; it.dispatchEvent(new Event('change', { bubbles: true }))";
+    let menu = || {
+        browser.run("const it = document.querySelector('#rooms'); return [it.selectedOptions[0].text, it.lastElementChild.text]")
+    };
+    assert_eq!(menu()?, json!(["mine.scenario", "‹ Three brokers"]));
+    // What is set in the bar and typed into the form belongs to no run.
+    browser.run(
+        "for (const [id, value] of [['speed', 1], ['key', 'lea']]) { const it = document.getElementById(id); it.value = value; it.dispatchEvent(new Event('input', { bubbles: true })); }",
+    )?;
     browser.run(choose)?;
     assert_eq!(["#event", "#clock", ".lanes"].map(|it| browser.text(it).unwrap_or_default()), before);
     assert_eq!(browser.run("return document.querySelector('#rooms').value")?, json!("three"));
+    assert_eq!(menu()?, json!(["Three brokers", "‹ mine.scenario"]));
+    ensure!(browser.text("#why")?.contains("murmur2(lea)"), "{}", browser.text("#why")?);
+    assert_eq!(browser.run("return document.querySelector('#speed').ariaValueText")?, json!("10×"));
     browser.run(choose)?;
     ensure!(browser.text("#lesson")?.contains("Acked, then gone"), "and back");
+    assert_eq!(menu()?, json!(["mine.scenario", "‹ Three brokers"]));
     browser.screenshot("file-1440-light")?;
     // The button asks for a file, and does the same.
     browser.run(
@@ -434,7 +446,7 @@ fn a_file_that_is_no_scenario_is_told_so_and_nothing_is_lost() -> Result<()> {
         ("Uint8Array.from({ length: 1 << 16 }, (_, i) => i * 37)", "it holds no text"),
         ("'x'.repeat(1_000_000)", "line 1, column 1"),
         ("'x'.repeat(1_100_000)", "larger than a megabyte"),
-        ("'broker b1\\nrun 99999m'", "goes on for more than 300000 events"),
+        ("'broker b1\\nrefused X topic t partitions=2000000000'", "asks for 2000000000 partitions"),
         ("'broker b1\\n' + 'produce p orders value=x\\n'.repeat(40_000)", "asks for 40000 actions"),
         ("''", "no broker"),
     ] {
@@ -445,9 +457,30 @@ fn a_file_that_is_no_scenario_is_told_so_and_nothing_is_lost() -> Result<()> {
             "{told}: {said}"
         );
         ensure!(said.len() < 800, "{} bytes are no sentence", said.len());
+        let offers = browser.text("#banner")?;
+        ensure!(!offers.contains("run’s text") && !offers.contains("Keep it"), "whoever has a file has it: {offers}");
         assert_eq!(["#event", "#clock", "#parts"].map(|it| browser.text(it).unwrap_or_default()), before, "{told}");
     }
     browser.keys(&LEFT.to_string())?;
     ensure!(browser.text("#event")? != before[0], "the lab goes on");
+    browser.quiet()
+}
+
+/// A file that goes on for long leaves the page alive while it is played, and whoever waits can call it off.
+#[test]
+fn a_file_that_takes_long_is_called_off() -> Result<()> {
+    let browser = shared_room()?;
+    browser.run(
+        "const text = 'broker b1\\nrun until serving b1\\ntopic orders partitions=1\\nproducer p1\\nload p1 orders every=1us\\nrun 1s\\npause b1\\nrun 600m';
+         const data = new DataTransfer(); data.items.add(new File([text], 'endless.scenario'));
+         document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }))",
+    )?;
+    browser.until("/Playing endless.scenario: [1-9]/.test(document.querySelector('#banner')?.innerText)")?;
+    browser.keys(&RIGHT.to_string())?;
+    let before = browser.text("#event")?;
+    browser.click("#banner button")?;
+    browser.until("!document.querySelector('#banner')")?;
+    assert_eq!(browser.text("#event")?, before);
+    assert_eq!(browser.run("return document.querySelector('#rooms').value")?, json!("three"), "nothing has changed");
     browser.quiet()
 }

@@ -56,13 +56,13 @@ impl Engine {
                     asked.extend(self.do_action(action, std::mem::take(&mut apart))?);
                 }
                 Step::Run(time) => self.run_until(now.0.saturating_add(time.0))?,
-                Step::RunUntil(condition, within) => {
+                Step::RunUntil(awaited, within) => {
                     let limit = Instant(now.0.saturating_add(within.0));
-                    let wait = Wait::begin(self.history.world(), &condition);
+                    let wait = Wait::begin(self.history.world(), &awaited);
                     while !wait.is_over(self.history.world()) && self.go_before(limit) {}
                     if !wait.is_over(self.history.world()) {
                         self.run_until(limit.0)?;
-                        return Err(in_vain(&condition, within.0));
+                        return Err(in_vain(&awaited, within.0));
                     }
                 }
                 Step::RunEvents(events) => {

@@ -2,7 +2,7 @@
 
 use protocol::Instant;
 use sim::script::quote::Duration;
-use sim::script::{Condition, Scenario, Step, Wait};
+use sim::script::{Awaited, Scenario, Step, Wait};
 
 use super::{Engine, GRAIN};
 use crate::memory;
@@ -20,7 +20,7 @@ pub(crate) enum Until {
     /// So many events have happened.
     Event(u64),
     /// Something holds or happens, within so many µs.
-    Holds(Condition, u64),
+    Holds(Awaited, u64),
 }
 
 pub(crate) struct Search {
@@ -35,7 +35,7 @@ impl Engine {
     pub(crate) fn expect(&mut self, until: Until) {
         let (span, wait) = match &until {
             Until::Time(us) => (*us, None),
-            Until::Holds(condition, us) => (*us, Some(Wait::begin(self.history.world(), condition))),
+            Until::Holds(awaited, us) => (*us, Some(Wait::begin(self.history.world(), awaited))),
             Until::Event(_) => (u64::MAX, None),
         };
         let limit = Instant(self.clock().saturating_add(span));
@@ -64,8 +64,8 @@ impl Engine {
             Step::At(at, _) if at.0 > now.saturating_add(AT_ONCE_US) => Some((Until::Time(at.0 - now), true)),
             Step::RunEvents(wanted) if *wanted > events + AT_ONCE_EVENTS => Some((Until::Event(*wanted), false)),
             // What happens next is watched.
-            Step::RunUntil(condition, within) if within.0 > AT_ONCE_US || matches!(condition, Condition::Next(_)) => {
-                Some((Until::Holds(condition.clone(), within.0), false))
+            Step::RunUntil(awaited, within) if within.0 > AT_ONCE_US || matches!(awaited, Awaited::Next(_)) => {
+                Some((Until::Holds(awaited.clone(), within.0), false))
             }
             _ => None,
         }
@@ -89,7 +89,7 @@ impl Engine {
                     }
                     self.history.run_until(search.limit);
                     return Some(match &search.until {
-                        Until::Holds(condition, us) => Err(in_vain(condition, *us)),
+                        Until::Holds(awaited, us) => Err(in_vain(awaited, *us)),
                         _ => Ok(self.history.world().narrate()),
                     });
                 }
@@ -115,6 +115,6 @@ impl Engine {
 }
 
 /// What was waited for so many µs, and did not come.
-pub(super) fn in_vain(condition: &Condition, us: u64) -> String {
+pub(super) fn in_vain(awaited: &Awaited, us: u64) -> String {
     format!("not within {}: {condition}", Duration(us))
 }

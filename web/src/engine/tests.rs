@@ -378,7 +378,7 @@ fn a_line_that_waits_long_is_waited_for_in_slices() {
     let acked = |records: u64| Condition::Acked("p1".into(), records);
     let slow = [
         ("run 5m", Until::Time(300_000_000)),
-        ("run until acked p1 999999999 within 600m", Until::Holds(acked(999_999_999), 36_000_000_000)),
+        ("run until acked p1 999999999 within 600m", Until::Holds(acked(999_999_999).into(), 36_000_000_000)),
         ("run to event 999999999", Until::Event(999_999_999)),
     ];
     for (line, until) in slow {

@@ -3,13 +3,18 @@
 use leptos::prelude::*;
 
 use super::lesson::{self, Lesson, Mode, Try, Varied};
-use super::motion::{FIRST_MS, Motion, Tour, is_still_preferred};
+use super::motion::{FIRST_MS, Motion, Tour, is_still_preferred, now_ms};
 use super::scene::Scene;
 use super::state::Room;
 use super::{rooms, said};
+use crate::engine::{Engine, Opening};
+use crate::lanes::Lanes;
 
 /// What keeps somebody from going on.
 const BET_FIRST: &str = "Choose an answer first: there is nothing to lose.";
+/// A run that a knob makes is played so long at a time, in ms, and so many turns between two looks at the page's clock.
+const PART_MS: f64 = 100.0;
+const TURNS: u32 = 2_000;
 /// So long after its last line a solution may take, in µs.
 const SOLVED_WITHIN_US: u64 = 30_000_000;
 
@@ -108,30 +113,54 @@ impl Room {
     pub(crate) fn vary(self, knob: usize) {
         self.stop();
         let inner = self.inner();
+        // What is shown may be another setting's.
+        let told = |it: &Lanes| it.all().find(|it| it.number == 0).map(|it| it.engine.vary(knob));
+        let Some(opening) = told(&inner.lanes.borrow()) else { return };
+        match opening {
+            Ok(opening) => self.vary_by(knob, opening),
+            Err(error) => self.say(error),
+        }
+    }
+
+    /// The same as far as it is played: a lesson's at once, what is anybody's for as long as whoever waits does nothing else.
+    fn vary_by(self, knob: usize, mut opening: Opening) {
+        let begun = now_ms();
+        while now_ms() - begun < PART_MS {
+            opening = match opening.go_on(TURNS) {
+                Ok(Opening::Open(engine)) => return self.put_beside(knob, engine),
+                Ok(opening) => opening,
+                Err(error) => return self.say(error),
+            };
+        }
+        let words = format!("It is played: {} %. Any step calls it off.", (opening.progress() * 100.0) as u32);
+        self.say(words.clone());
+        request_animation_frame(move || {
+            if self.with(|it| it.is_still() && it.sentence == words) {
+                self.vary_by(knob, opening);
+            }
+        });
+    }
+
+    fn put_beside(self, knob: usize, mut engine: Engine) {
         let Some(lesson) = self.with(|it| it.lesson.clone()) else { return };
         let Some(turn) = lesson.story.knobs.get(knob).map(|it| it.turn.to_string()) else { return };
-        let mut lanes = inner.lanes.borrow_mut();
-        lanes.leave_alone();
-        lanes.switch(0);
-        let varied = lanes.shown.engine.vary(knob);
-        let varied = varied.map(|(mut engine, outcomes)| {
+        let varied = {
+            let inner = self.inner();
+            let mut lanes = inner.lanes.borrow_mut();
+            lanes.leave_alone();
+            lanes.switch(0);
+            let outcomes = lanes.shown.engine.outcomes(knob, &engine);
             let end_us = engine.end().map_or(0, |it| it.at.0);
             if let Some(begin) = lesson.begin() {
                 engine.stand(engine.moment(begin.line + 1));
             }
             lanes.put_beside(turn, engine);
             Varied { knob, end_us, outcomes, shows_told: false }
-        });
-        drop(lanes);
-        match varied {
-            Ok(varied) => {
-                let end_us = varied.end_us;
-                self.set_mode(Mode::Varied(varied));
-                self.travel(|_| ());
-                if is_still_preferred() { self.vary_on(knob) } else { self.tour(end_us, None) }
-            }
-            Err(error) => self.say(error),
-        }
+        };
+        let end_us = varied.end_us;
+        self.set_mode(Mode::Varied(varied));
+        self.travel(|_| ());
+        if is_still_preferred() { self.vary_on(knob) } else { self.tour(end_us, None) }
     }
 
     /// To the end of the variation, or once more from its beginning.

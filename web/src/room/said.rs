@@ -1,7 +1,7 @@
 //! Said and seen: what is often said of Kafka, each played when somebody comes in, and what the runs say to it.
 
 use leptos::prelude::request_animation_frame;
-use sim::script::{Condition, Played, Scenario, Step};
+use sim::script::{Awaited, Condition, Played, Scenario, Step};
 
 use super::rooms;
 use super::sayings::{Case, SAYINGS, Saying};
@@ -116,7 +116,7 @@ impl Case {
 fn condition(text: &str) -> Option<Condition> {
     let line = Scenario::parse(&format!("run until {text}")).ok()?;
     match line.steps.into_iter().next() {
-        Some((_, Step::RunUntil(condition, _))) => Some(condition),
+        Some((_, Step::RunUntil(Awaited::So(condition), _))) => Some(condition),
         _ => None,
     }
 }

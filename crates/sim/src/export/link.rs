@@ -20,7 +20,7 @@ use protocol::records::compression::{Compression, CompressionError, Compressors,
 
 use super::base64;
 use crate::action::Action;
-use crate::history::{ENGINE, History, Run, Stamped};
+use crate::history::{ENGINE, History, Run};
 use crate::script::quote::Duration;
 use crate::script::{Scenario, Step};
 use crate::setup::Setup;
@@ -28,8 +28,8 @@ use crate::world::World;
 
 /// What an address's fragment begins with that holds a run.
 pub const MARK: &str = "#run=";
-/// Bytes of a link's text at most.
-const TEXT: usize = 1 << 20;
+/// Bytes of a link's text at most, and of a file's.
+pub const TEXT: usize = 1 << 20;
 /// Events that a link may ask to be played, and turns: most turns of a world at rest are no events.
 const EVENTS: u64 = 2_000_000;
 const TURNS: u64 = 16 * EVENTS;
@@ -123,61 +123,72 @@ impl Shared {
 
     /// Refuses what no person's run comes near, and what would keep a tab busy for minutes.
     fn check(&self) -> Result<(), String> {
-        let setup = &self.run.setup;
-        let most = |what: &str, has: u64, may: u64| {
-            if has > may { Err(format!("it asks for {has} {what}: {may} are the most")) } else { Ok(()) }
-        };
         most("events", self.events, EVENTS)?;
         most("turns", self.moment.turns, TURNS)?;
         if self.moment.event > self.events {
             return Err(format!("its moment comes after {} events of {}", self.moment.event, self.events));
         }
-        most("nodes", setup.brokers.len() as u64, NODES as u64)?;
-        most("actions", self.run.actions.len() as u64, ACTIONS as u64)?;
-        // A topic that says nothing of them, and one that is made because somebody names it, has as many as the brokers say.
-        let usual = named(setup, "num.partitions").max(1);
-        most("partitions", usual, PARTITIONS)?;
-        let (mut clients, mut longest) = (0, self.moment.at.0);
-        let mut partitions = named(setup, "offsets.topic.num.partitions");
-        let (mut made, mut meant) = (Set::new(), Set::new());
-        for range in [setup.network_us, setup.disk_us, setup.sync_us, setup.timers_us] {
-            longest = longest.max(range.1);
-        }
-        for stamped in &self.run.actions {
-            longest = longest.max(stamped.at.0);
-            match &stamped.action {
-                Action::Producer(..) | Action::Consumer(..) | Action::Wire(..) => clients += 1,
-                Action::CreateTopic(it) => {
-                    let has = if it.partitions < 1 { usual } else { it.partitions.unsigned_abs().into() };
-                    partitions = partitions.saturating_add(has);
-                    made.insert(it.name.clone());
-                }
-                Action::AddPartitions(_, count) => {
-                    partitions = partitions.saturating_add(u64::try_from(*count).unwrap_or(0));
-                }
-                Action::Load(it) => {
-                    meant.insert(it.topic.clone());
-                }
-                Action::Produce(it) => {
-                    meant.insert(it.topic.clone());
-                }
-                Action::Follow(_, topic) => {
-                    meant.insert(topic.clone());
-                }
-                Action::Subscribe(_, topics) => meant.extend(topics.iter().cloned()),
-                Action::Poll(_, ms) | Action::SkewClock(_, ms) => {
-                    longest = longest.max(ms.unsigned_abs().saturating_mul(1_000));
-                }
-                Action::Slow(_, us) | Action::Delay(_, _, us) | Action::SlowDisk(_, us) => longest = longest.max(*us),
-                _ => {}
-            }
-        }
-        let by_name = meant.iter().filter(|it| !made.contains(*it)).count() as u64;
-        partitions = partitions.saturating_add(by_name.saturating_mul(usual));
-        most("clients", clients, CLIENTS as u64)?;
-        most("partitions", partitions, PARTITIONS)?;
-        most("seconds", longest.div_ceil(1_000_000), TIME_US / 1_000_000)
+        most_time(self.moment.at.0)?;
+        bounded(&self.run.setup, self.run.actions.iter().map(|it| (it.at, &it.action)))
     }
+}
+
+fn most(what: &str, has: u64, may: u64) -> Result<(), String> {
+    if has > may { Err(format!("it asks for {has} {what}: {may} are the most")) } else { Ok(()) }
+}
+
+fn most_time(us: u64) -> Result<(), String> {
+    most("seconds", us.div_ceil(1_000_000), TIME_US / 1_000_000)
+}
+
+/// Refuses a beginning, and what is done from there at which times, that ask for more than a tab has room for.
+fn bounded<'a>(setup: &Setup, actions: impl Iterator<Item = (Instant, &'a Action)>) -> Result<(), String> {
+    most("nodes", setup.brokers.len() as u64, NODES as u64)?;
+    // A topic that says nothing of them, and one that is made because somebody names it, has as many as the brokers say.
+    let usual = named(setup, "num.partitions").max(1);
+    most("partitions", usual, PARTITIONS)?;
+    let (mut count, mut clients, mut longest) = (0, 0, 0);
+    let mut partitions = named(setup, "offsets.topic.num.partitions");
+    let (mut made, mut meant) = (Set::new(), Set::new());
+    for range in [setup.network_us, setup.disk_us, setup.sync_us, setup.timers_us] {
+        longest = longest.max(range.1);
+    }
+    for (at, action) in actions {
+        count += 1;
+        longest = longest.max(at.0);
+        match action {
+            Action::Producer(..) | Action::Consumer(..) | Action::Wire(..) => clients += 1,
+            Action::CreateTopic(it) => {
+                let has = if it.partitions < 1 { usual } else { it.partitions.unsigned_abs().into() };
+                partitions = partitions.saturating_add(has);
+                made.insert(it.name.clone());
+            }
+            Action::AddPartitions(_, count) => {
+                partitions = partitions.saturating_add(u64::try_from(*count).unwrap_or(0));
+            }
+            Action::Load(it) => {
+                meant.insert(it.topic.clone());
+            }
+            Action::Produce(it) => {
+                meant.insert(it.topic.clone());
+            }
+            Action::Follow(_, topic) => {
+                meant.insert(topic.clone());
+            }
+            Action::Subscribe(_, topics) => meant.extend(topics.iter().cloned()),
+            Action::Poll(_, ms) | Action::SkewClock(_, ms) => {
+                longest = longest.max(ms.unsigned_abs().saturating_mul(1_000));
+            }
+            Action::Slow(_, us) | Action::Delay(_, _, us) | Action::SlowDisk(_, us) => longest = longest.max(*us),
+            _ => {}
+        }
+    }
+    most("actions", count, ACTIONS as u64)?;
+    let by_name = meant.iter().filter(|it| !made.contains(*it)).count() as u64;
+    partitions = partitions.saturating_add(by_name.saturating_mul(usual));
+    most("clients", clients, CLIENTS as u64)?;
+    most("partitions", partitions, PARTITIONS)?;
+    most_time(longest)
 }
 
 /// Refuses a scenario that asks for what a link may not ask for.
@@ -186,14 +197,13 @@ pub fn may_be_played(scenario: &Scenario) -> Result<(), String> {
     let solution = story.puzzle.iter().flat_map(|it| &it.solution);
     let steps = scenario.steps.iter().chain(story.knobs.iter().flat_map(|it| &it.steps)).chain(solution);
     let actions = steps.filter_map(|(_, step)| match step {
-        Step::Do(action) => Some(Stamped { after: 0, turns: 0, at: Instant(0), action: action.clone() }),
-        Step::At(at, action) => Some(Stamped { after: 0, turns: 0, at: Instant(at.0), action: action.clone() }),
-        Step::After(stamped) => Some(stamped.clone()),
-        _ => None,
+        Step::Do(action) | Step::Refused(_, action) => Some((Instant(0), action)),
+        Step::At(at, action) => Some((Instant(at.0), action)),
+        Step::After(it) => Some((it.at, &it.action)),
+        // They do nothing. How much happens meanwhile, [`fits`] bounds.
+        Step::Run(_) | Step::RunUntil(..) | Step::RunEvents(_) | Step::Expect(..) | Step::Show(_) => None,
     });
-    let setup = std::sync::Arc::new(scenario.setup.clone());
-    let run = Run { engine: ENGINE.to_owned(), setup, actions: actions.collect() };
-    Shared { run, events: 0, moment: Moment::default(), looks: Vec::new() }.check()
+    bounded(&scenario.setup, actions)
 }
 
 /// The most of what any of the brokers has for a key that counts something; 0 if none says it.
@@ -202,17 +212,24 @@ fn named(setup: &Setup, key: &str) -> u64 {
     settings.filter(|it| &*it.0 == key).filter_map(|it| it.1.trim().parse().ok()).max().unwrap_or(0)
 }
 
-/// Refuses to play on once a link's run has written more than a tab can hold: how much that will be, its text does not say.
+/// Refuses to play on once a run has had more happen in it, or written more, than a tab has room for: how much that will be, its
+/// text does not say.
 pub fn fits(world: &World) -> Result<(), String> {
-    fits_in(world, DISKS)
+    fits_in(world, EVENTS, TURNS, DISKS)
 }
 
-fn fits_in(world: &World, most: u64) -> Result<(), String> {
+/// The same with so many events, turns and bytes as the most.
+pub(crate) fn fits_in(world: &World, events: u64, turns: u64, disks: u64) -> Result<(), String> {
+    for (what, has, may) in [("events", world.events(), events), ("turns of its queue", world.turns(), turns)] {
+        if has > may {
+            return Err(format!("it goes on for more than {may} {what}; `vivarium scenario FILE` plays all of it"));
+        }
+    }
     let used = world.disk_bytes();
-    if used <= most {
+    if used <= disks {
         return Ok(());
     }
-    Err(format!("its brokers hold {used} bytes after {} events: {most} are the most", world.events()))
+    Err(format!("its brokers hold {used} bytes after {} events: {disks} are the most", world.events()))
 }
 
 impl fmt::Display for Shared {
@@ -391,8 +408,8 @@ mod tests {
         let history = played();
         let used = history.world().disk_bytes();
         assert!(used > 1_000 && fits(history.world()).is_ok(), "{used}");
-        assert_eq!(fits_in(history.world(), used), Ok(()));
-        let error = fits_in(history.world(), used - 1).unwrap_err();
+        assert_eq!(fits_in(history.world(), EVENTS, TURNS, used), Ok(()));
+        let error = fits_in(history.world(), EVENTS, TURNS, used - 1).unwrap_err();
         assert!(error.starts_with(&format!("its brokers hold {used} bytes")), "{error}");
     }
 }

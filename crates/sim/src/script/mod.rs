@@ -20,6 +20,7 @@ mod groups;
 mod line;
 mod parse;
 mod play;
+mod playing;
 pub(crate) mod query;
 pub mod quote;
 mod read;
@@ -42,6 +43,7 @@ use quote::Duration;
 pub use line::ScriptError;
 pub(crate) use line::partition_of;
 pub use play::{Failure, Mark, Played, Wrong};
+pub use playing::Playing;
 pub use query::Query;
 pub use solve::Solved;
 pub use story::Story;
@@ -71,8 +73,8 @@ pub enum Step {
     After(Stamped),
     /// Lets so much time pass.
     Run(Duration),
-    /// Lets time pass until something is true, but no longer than this.
-    RunUntil(Condition, Duration),
+    /// Lets time pass until something has come, but no longer than this.
+    RunUntil(Awaited, Duration),
     /// Lets events happen up to this number.
     RunEvents(u64),
     /// Asks the world and compares.
@@ -81,7 +83,16 @@ pub enum Step {
     Show(Query),
 }
 
-/// Something to wait for.
+/// What a line waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// That it is so.
+    So(Condition),
+    /// That this happens.
+    Next(Happening),
+}
+
+/// Something that is so at a moment, or is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// So many of a producer's records are acknowledged.
@@ -102,8 +113,6 @@ pub enum Condition {
     CaughtUp(Str, Str),
     /// The world answers a question like this.
     Is(Query, Vec<Str>),
-    /// This happens. It holds at no moment: [`Wait`] hears it.
-    Next(Happening),
 }
 
 /// How long a script waits if it does not say.
@@ -200,8 +209,8 @@ impl fmt::Display for Step {
             Step::At(at, action) => write!(f, "at {at} {action}"),
             Step::After(it) => it.fmt(f),
             Step::Run(time) => write!(f, "run {time}"),
-            Step::RunUntil(condition, PATIENCE) => write!(f, "run until {condition}"),
-            Step::RunUntil(condition, time) => write!(f, "run until {condition} within {time}"),
+            Step::RunUntil(awaited, PATIENCE) => write!(f, "run until {awaited}"),
+            Step::RunUntil(awaited, time) => write!(f, "run until {awaited} within {time}"),
             Step::RunEvents(events) => write!(f, "run to event {events}"),
             Step::Expect(query, words) => {
                 write!(f, "expect {query} =")?;
@@ -223,7 +232,7 @@ impl Condition {
     /// Whom it is about, if it is about somebody.
     pub fn process(&self) -> Option<&Str> {
         match self {
-            Condition::Is(..) | Condition::Next(_) => None,
+            Condition::Is(..) => None,
             Condition::Acked(name, _)
             | Condition::Settled(name, _)
             | Condition::Consumed(name, _)
@@ -232,6 +241,21 @@ impl Condition {
             | Condition::Down(name)
             | Condition::Idle(name)
             | Condition::CaughtUp(name, _) => Some(name),
+        }
+    }
+}
+
+impl From<Condition> for Awaited {
+    fn from(condition: Condition) -> Awaited {
+        Awaited::So(condition)
+    }
+}
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Awaited::So(condition) => condition.fmt(f),
+            Awaited::Next(happening) => write!(f, "next {}", happening.word()),
         }
     }
 }
@@ -247,7 +271,6 @@ impl fmt::Display for Condition {
             Condition::Down(name) => write!(f, "down {name}"),
             Condition::Idle(name) => write!(f, "idle {name}"),
             Condition::CaughtUp(name, topic) => write!(f, "caught-up {name} {topic}"),
-            Condition::Next(happening) => write!(f, "next {}", happening.word()),
             Condition::Is(query, words) => {
                 write!(f, "{query} =")?;
                 words.iter().try_for_each(|word| write!(f, " {}", quote::Quoted(word.as_bytes())))

@@ -6,7 +6,7 @@ use super::line::{Line, ScriptError};
 use super::query::Query;
 use super::quote::Duration;
 use super::words::{ACTIONS, AFTER, CONDITIONS, QUESTIONS, TOLD, listed};
-use super::{Condition, Happening, PATIENCE, Step};
+use super::{Awaited, Condition, Happening, PATIENCE, Step};
 use crate::action::{Action, CreateTopic, DiskFault, Election, LARGEST, Load, Produce, SeekTo, WireAsk, WireProduce};
 use crate::exhibit::Exhibit;
 use crate::history::Stamped;
@@ -103,13 +103,24 @@ fn run(line: &mut Line) -> Result<Step, ScriptError> {
     if !line.eat("until") {
         return Ok(Step::Run(line.duration()?));
     }
-    let condition = condition(line, true)?;
+    let awaited = if line.eat(NEXT) {
+        let found = Happening::ALL.into_iter().find(|it| line.eat(it.word()));
+        Awaited::Next(found.ok_or_else(|| line.error(&listed(&Happening::ALL.map(Happening::word))))?)
+    } else {
+        Awaited::So(condition(line, &CONDITIONS)?)
+    };
     let within = if line.eat("within") { line.duration()? } else { PATIENCE };
-    Ok(Step::RunUntil(condition, within))
+    Ok(Step::RunUntil(awaited, within))
 }
 
-/// Reads what is waited for: what is so, or, where that will do, what happens.
-pub(super) fn condition(line: &mut Line, may_happen: bool) -> Result<Condition, ScriptError> {
+/// Reads what is to be so at one moment.
+pub(super) fn goal(line: &mut Line) -> Result<Condition, ScriptError> {
+    let words: Vec<&str> = CONDITIONS.into_iter().filter(|it| *it != NEXT).collect();
+    condition(line, &words)
+}
+
+/// Reads what is so at a moment, or is not. If it is none, one of these words is expected.
+fn condition(line: &mut Line, words: &[&str]) -> Result<Condition, ScriptError> {
     let counted: [Counted<Condition>; 4] = [
         ("acked", Condition::Acked),
         ("settled", Condition::Settled),
@@ -136,13 +147,8 @@ pub(super) fn condition(line: &mut Line, may_happen: bool) -> Result<Condition, 
     if line.eat("caught-up") {
         return Ok(Condition::CaughtUp(line.name("a consumer's name")?, line.name("a topic's name")?));
     }
-    if may_happen && line.eat(NEXT) {
-        let found = Happening::ALL.into_iter().find(|it| line.eat(it.word()));
-        return found.map(Condition::Next).ok_or_else(|| line.error(&listed(&Happening::ALL.map(Happening::word))));
-    }
     if !line.is_query() {
-        let words: Vec<&str> = CONDITIONS.into_iter().filter(|it| may_happen || *it != NEXT).collect();
-        return Err(line.error(&format!("{} or a question", listed(&words))));
+        return Err(line.error(&format!("{} or a question", listed(words))));
     }
     let query = query(line)?;
     line.need("=")?;

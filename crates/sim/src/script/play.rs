@@ -7,10 +7,9 @@ use protocol::{Instant, Str};
 
 use super::query::Query;
 use super::quote::Quoted;
-use super::{Condition, Scenario, Step, Wait};
+use super::{Awaited, Condition, Playing, Scenario, Step, Wait};
 use crate::action::Action;
 use crate::check::Verdict;
-use crate::export::link;
 use crate::history::{History, Stamped};
 use crate::narration::{client_event_words, node_event_words};
 use crate::script::PATIENCE;
@@ -69,10 +68,8 @@ pub enum Wrong {
 }
 
 /// Refuses a world that is too large, and says why.
-type Fits = fn(&World) -> Result<(), String>;
+pub(super) type Fits = fn(&World) -> Result<(), String>;
 
-/// Events of a scenario that may be anybody's: more than any of ours has, and played within seconds.
-const GUEST_EVENTS: u64 = 300_000;
 /// So many events at one instant are no progress: a cluster at work has some dozens.
 const STANDSTILL: u64 = 10_000;
 
@@ -90,67 +87,45 @@ impl Scenario {
 
     /// Plays it; without a transcript it is faster.
     pub fn play_with(&self, transcript: bool) -> Result<Played, ActionError> {
-        self.play_until(transcript, u64::MAX, 0, None)
-    }
-
-    /// Plays a scenario that may be anybody's, without a transcript and no further than a tab can hold. What is waited for in
-    /// lines before `judged` may not come.
-    pub fn play_guest(&self, judged: usize) -> Result<Played, String> {
-        link::may_be_played(self)?;
-        let played =
-            self.play_until(false, GUEST_EVENTS, judged, Some(link::fits)).map_err(|error| error.to_string())?;
-        link::fits(played.history.world())?;
-        if played.ran_out {
-            return Err(format!(
-                "it goes on for more than {GUEST_EVENTS} events; `vivarium scenario FILE` plays all of it"
-            ));
-        }
-        Ok(played)
+        self.play_until(transcript, u64::MAX, 0)
     }
 
     /// Plays it without a transcript, up to so many events. What was demanded after them is not missed.
     pub fn play_limited(&self, events: u64) -> Result<Played, ActionError> {
-        self.play_until(false, events, 0, None)
+        self.play_until(false, events, 0)
     }
 
     /// Plays it with the setting that one of its knobs changes. What it waits for and does not come is no failure then, for the
     /// run may be another one; what the knob's own lines expect is. Nothing if there is no such knob.
     pub fn play_knob(&self, number: usize, transcript: bool) -> Option<Result<Played, ActionError>> {
         let own = self.story.knobs.get(number)?.line;
-        Some(self.variation(number)?.play_until(transcript, u64::MAX, own, None))
+        Some(self.variation(number)?.play_until(transcript, u64::MAX, own))
     }
 
-    /// What is waited for in lines before `judged` may not come. With `fits` it ends where the world does not any more.
-    fn play_until(
-        &self,
-        transcript: bool,
-        events: u64,
-        judged: usize,
-        fits: Option<Fits>,
-    ) -> Result<Played, ActionError> {
+    /// What is waited for in lines before `judged` may not come.
+    fn play_until(&self, transcript: bool, events: u64, judged: usize) -> Result<Played, ActionError> {
         // Who examines many seeds goes back in none.
-        let is_bare = events < u64::MAX && fits.is_none();
+        let is_bare = events < u64::MAX;
         let history = if is_bare { History::bare(self.shared_setup())? } else { History::new(self.shared_setup())? };
-        let text = transcript.then(String::new);
-        let mut player = Player { limit: events, judged, fits, ..Player::new(history, text) };
-        let mut marks = Vec::with_capacity(self.steps.len());
-        for (line, step) in &self.steps {
-            player.head(step);
-            player.step(*line, step);
-            let world = player.history.world();
-            marks.push(Mark { line: *line, event: world.events(), turns: world.turns(), at: world.clock() });
-            if player.stands_still() {
-                let what = format!("time stands still at {}: {STANDSTILL} events happen there", player.moment.0);
-                player.wrong(*line, Wrong::Standstill, what);
-                break;
-            }
-            if player.ran_out || player.is_broken() {
-                break;
-            }
-        }
-        let Player { history, text, failures, ran_out, .. } = player;
-        Ok(Played { transcript: text.unwrap_or_default(), failures, history, ran_out, marks })
+        let player = Player { limit: events, judged, ..Player::new(history, transcript.then(String::new)) };
+        let mut playing = Playing::of(self.clone(), player);
+        while !playing.go_on(u64::MAX) {}
+        Ok(playing.over().1)
     }
+}
+
+/// What a line awaits once it has begun.
+pub(super) enum Awaits {
+    /// Nothing.
+    Nothing,
+    /// A time of the clock.
+    Time(Instant),
+    /// So many events, and so many turns.
+    Moment(u64, u64),
+    /// The cluster's answer to the admin, until then.
+    Answer(Instant),
+    /// What the line says, until then.
+    Wait(Wait, Instant),
 }
 
 /// Whoever plays.
@@ -164,12 +139,16 @@ pub(super) struct Player {
     limit: u64,
     /// The last event's moment, and how many were there.
     moment: (Instant, u64),
-    /// There were more, or the world fits no longer.
-    ran_out: bool,
+    /// An event is over, or a line has begun, and nobody has looked yet whether what is awaited has come.
+    is_new: bool,
+    /// There were more events.
+    pub(super) ran_out: bool,
     /// Refuses a world that has grown too large.
-    fits: Option<Fits>,
+    pub(super) fits: Option<Fits>,
+    /// Why it did.
+    pub(super) refused: Option<String>,
     /// What is waited for in lines before this one may not come.
-    judged: usize,
+    pub(super) judged: usize,
     /// What the admin was asked for and has no answer to, by which line, and with which code it is to be refused.
     asked: Vec<(OpId, usize, Option<Str>)>,
     /// All of it has to hold at one moment, which is looked for after each event.
@@ -187,8 +166,10 @@ impl Player {
             findings: 0,
             limit: u64::MAX,
             moment: (Instant(0), 0),
+            is_new: false,
             ran_out: false,
             fits: None,
+            refused: None,
             judged: 0,
             asked: Vec::new(),
             goals: Vec::new(),
@@ -230,77 +211,150 @@ impl Player {
 
     /// Nothing more is to happen, whatever is demanded.
     fn is_over(&self) -> bool {
-        self.ran_out || self.stands_still()
+        self.ran_out || self.refused.is_some() || self.stands_still()
     }
 
+    fn fits(&mut self) {
+        self.refused = self.fits.and_then(|fits| fits(self.history.world()).err());
+    }
+
+    /// Nothing more is to be done after this line.
+    pub(super) fn ends(&mut self, line: usize) -> bool {
+        self.fits();
+        if self.stands_still() {
+            let what = format!("time stands still at {}: {STANDSTILL} events happen there", self.moment.0);
+            self.wrong(line, Wrong::Standstill, what);
+        }
+        self.is_over() || self.is_broken()
+    }
+
+    /// Does a line.
     pub(super) fn step(&mut self, line: usize, step: &Step) {
+        let awaits = self.begin(line, step);
+        let has_come = loop {
+            if let Some(has_come) = self.turn(&awaits) {
+                break has_come;
+            }
+        };
+        self.finish(line, step, has_come);
+    }
+
+    /// Does what a line says at its beginning: what it awaits then.
+    pub(super) fn begin(&mut self, line: usize, step: &Step) -> Awaits {
+        self.is_new = true;
+        let clock = self.history.world().clock().0;
+        let after = |us: u64| Instant(clock.saturating_add(us));
         match step {
-            Step::Do(action) => {
-                self.act_judged(line, action, None);
-                self.await_answer(line, action);
-            }
-            Step::Refused(code, action) => {
-                self.act_judged(line, action, Some(code));
-                self.await_answer(line, action);
-            }
-            Step::At(at, action) => {
-                self.run_until(Instant(at.0));
-                self.act_judged(line, action, None);
-            }
-            Step::After(Stamped { after, turns, at, action }) => {
-                while self.history.world().events() < *after && self.event(Instant(u64::MAX)) {}
-                // Events of the same moment may come after the action.
-                self.history.stand_at(*turns, *at);
-                self.act(line, action);
-            }
-            Step::Run(time) => {
-                let until = Instant(self.history.world().clock().0.saturating_add(time.0));
-                self.run_until(until);
-            }
-            Step::RunEvents(events) => {
-                while self.history.world().events() < *events && self.event(Instant(u64::MAX)) {}
-            }
-            Step::RunUntil(condition, _)
+            Step::Do(action) => self.ask(line, action, None),
+            Step::Refused(code, action) => self.ask(line, action, Some(code)),
+            Step::At(at, _) => Awaits::Time(Instant(at.0)),
+            // Events of the same moment may come after the action.
+            Step::After(it) => Awaits::Moment(it.after, it.turns),
+            Step::Run(time) => Awaits::Time(after(time.0)),
+            Step::RunEvents(events) => Awaits::Moment(*events, 0),
+            Step::RunUntil(Awaited::So(condition), _)
                 if condition.process().is_some_and(|name| self.history.world().pid(name).is_err()) =>
             {
                 let name = condition.process().cloned().unwrap_or_default();
                 self.wrong(line, Wrong::Refused, format!("there is no process {name}"));
+                Awaits::Nothing
             }
-            Step::RunUntil(condition, within) => {
-                let wait = Wait::begin(self.history.world(), condition);
-                let is_shown = self.is_shown();
-                let met = self.run_while(within.0, |world| {
-                    !wait.is_over(world) && (is_shown || world.checks().broken().is_none())
-                });
-                if !met && !self.is_over() {
-                    let is_convergence = matches!(condition, Condition::Is(Query::Behind | Query::Unsettled(_), words) if words.is_empty());
-                    let wrong = if is_convergence { Wrong::NotConverged } else { Wrong::NotMet };
-                    let what = format!("not within {within}: {condition}");
-                    if line < self.judged {
-                        self.note(what);
-                    } else {
-                        self.wrong(line, wrong, what);
-                    }
+            Step::RunUntil(awaited, within) => {
+                Awaits::Wait(Wait::begin(self.history.world(), awaited), after(within.0))
+            }
+            Step::Expect(query, words) => {
+                self.expect(line, query, words);
+                Awaits::Nothing
+            }
+            Step::Show(query) => {
+                match self.history.world().ask(query) {
+                    Err(why) if line < self.judged => self.note(why),
+                    Err(why) => self.fail(line, why),
+                    Ok(answer) => self.note(format!("= {}", in_words(&answer))),
+                }
+                Awaits::Nothing
+            }
+        }
+    }
+
+    /// A turn towards what is awaited. Once that is over, whether it has come.
+    pub(super) fn turn(&mut self, awaits: &Awaits) -> Option<bool> {
+        let world = self.history.world();
+        // Whatever else is awaited comes with an event.
+        let is_new = std::mem::take(&mut self.is_new);
+        let (has_come, limit) = match awaits {
+            Awaits::Nothing => (true, Instant(0)),
+            Awaits::Time(at) => (false, *at),
+            Awaits::Moment(events, turns) => (world.events() >= *events && world.turns() >= *turns, Instant(u64::MAX)),
+            Awaits::Answer(limit) => (is_new && world.admin_is_idle(), *limit),
+            Awaits::Wait(wait, limit) => {
+                let is_broken = || !self.is_shown() && world.checks().broken().is_some();
+                (is_new && (wait.is_over(world) || is_broken()), *limit)
+            }
+        };
+        if has_come {
+            return Some(true);
+        }
+        self.ran_out |= world.events() >= self.limit;
+        self.fits();
+        if self.is_over() {
+            return Some(false);
+        }
+        let Some(is_event) = self.history.turn_before(limit) else {
+            if let Awaits::Time(at) = awaits {
+                self.history.run_until(*at);
+            }
+            return Some(false);
+        };
+        if is_event {
+            self.heard();
+        }
+        None
+    }
+
+    /// Does what a line says at its end, and holds against it whether what it awaited has come.
+    pub(super) fn finish(&mut self, line: usize, step: &Step, has_come: bool) {
+        // What is due is done all the same: it is the last of a run that is cut off.
+        let is_over = self.is_over();
+        match step {
+            Step::Do(_) | Step::Refused(..) if !has_come && !is_over => {
+                self.fail(line, "the cluster did not answer the admin".to_owned());
+            }
+            Step::At(_, action) => self.act_judged(line, action, None),
+            Step::After(Stamped { turns, at, action, .. }) => {
+                if !is_over {
+                    self.history.stand_at(*turns, *at);
+                }
+                self.act(line, action);
+            }
+            Step::RunUntil(awaited, within) if !has_come && !is_over => {
+                let is_convergence = matches!(awaited, Awaited::So(Condition::Is(Query::Behind | Query::Unsettled(_), words)) if words.is_empty());
+                let wrong = if is_convergence { Wrong::NotConverged } else { Wrong::NotMet };
+                let what = format!("not within {within}: {awaited}");
+                if line < self.judged {
+                    self.note(what);
+                } else {
+                    self.wrong(line, wrong, what);
                 }
             }
-            Step::Expect(query, words) => match self.history.world().ask(query) {
-                Err(why) => self.fail(line, why),
-                Ok(answer) => {
-                    let met = answer.iter().map(String::as_str).eq(words.iter().map(|it| &**it));
-                    let answer = in_words(&answer);
-                    if met {
-                        self.note(format!("= {answer}"));
-                    } else {
-                        let expected: Vec<String> = words.iter().map(ToString::to_string).collect();
-                        self.fail(line, format!("{query} is {answer}, expected {}", in_words(&expected)));
-                    }
+            Step::Do(_) | Step::Refused(..) | Step::Run(_) | Step::RunUntil(..) => {}
+            Step::RunEvents(_) | Step::Expect(..) | Step::Show(_) => {}
+        }
+    }
+
+    fn expect(&mut self, line: usize, query: &Query, words: &[Str]) {
+        match self.history.world().ask(query) {
+            Err(why) => self.fail(line, why),
+            Ok(answer) => {
+                let met = answer.iter().map(String::as_str).eq(words.iter().map(|it| &**it));
+                let answer = in_words(&answer);
+                if met {
+                    self.note(format!("= {answer}"));
+                } else {
+                    let expected: Vec<String> = words.iter().map(ToString::to_string).collect();
+                    self.fail(line, format!("{query} is {answer}, expected {}", in_words(&expected)));
                 }
-            },
-            Step::Show(query) => match self.history.world().ask(query) {
-                Err(why) if line < self.judged => self.note(why),
-                Err(why) => self.fail(line, why),
-                Ok(answer) => self.note(format!("= {}", in_words(&answer))),
-            },
+            }
         }
     }
 
@@ -322,11 +376,13 @@ impl Player {
         }
     }
 
-    fn await_answer(&mut self, line: usize, action: &Action) {
-        let is_answered = !action.asks_cluster() || self.run_while(PATIENCE.0, |world| !world.admin_is_idle());
-        if !is_answered && !self.is_over() {
-            self.fail(line, "the cluster did not answer the admin".to_owned());
+    /// Does something now, and awaits what the cluster says to it, if it is asked something.
+    fn ask(&mut self, line: usize, action: &Action, refused: Option<&Str>) -> Awaits {
+        self.act_judged(line, action, refused);
+        if !action.asks_cluster() {
+            return Awaits::Nothing;
         }
+        Awaits::Answer(Instant(self.history.world().clock().0.saturating_add(PATIENCE.0)))
     }
 
     /// Holds what the admin was told in the last event against what was expected.
@@ -355,39 +411,14 @@ impl Player {
         }
     }
 
-    fn run_until(&mut self, at: Instant) {
-        while self.event(at) {}
-        if !self.is_over() {
-            self.history.run_until(at);
-        }
-    }
-
-    /// Lets events happen while something is so. False if it still is after this time, or nothing happens any more.
-    fn run_while(&mut self, us: u64, so: impl Fn(&World) -> bool) -> bool {
-        let limit = Instant(self.history.world().clock().0.saturating_add(us));
-        while so(self.history.world()) {
-            if !self.event(limit) {
-                return false;
-            }
-        }
-        true
-    }
-
-    fn event(&mut self, limit: Instant) -> bool {
-        let world = self.history.world();
-        if world.events() >= self.limit || self.fits.is_some_and(|fits| fits(world).is_err()) {
-            self.ran_out = true;
-            return false;
-        }
-        if self.stands_still() || !self.history.step_before(limit) {
-            return false;
-        }
+    /// An event is over.
+    fn heard(&mut self) {
         let clock = self.history.world().clock();
         self.moment = if self.moment.0 == clock { (clock, self.moment.1 + 1) } else { (clock, 1) };
+        self.is_new = true;
         self.tell();
         self.judge();
         self.look();
-        true
     }
 
     /// Writes down what is worth it of the last event.
@@ -443,7 +474,6 @@ impl World {
             Condition::Answered(name, count) => self.answers(name) >= *count,
             Condition::Serving(name) => self.is_serving(name),
             Condition::Down(name) => !self.is_up(name),
-            Condition::Next(_) => false,
             Condition::Is(query, words) => {
                 self.ask(query).is_ok_and(|answer| answer.iter().map(String::as_str).eq(words.iter().map(|it| &**it)))
             }

@@ -227,7 +227,7 @@ impl Reader {
                 self.from = Some(whole);
             } else if line.eat("goal") {
                 // All goals hold at one moment.
-                puzzle.goals.push(parse::condition(&mut line, false)?);
+                puzzle.goals.push(parse::goal(&mut line)?);
             } else if line.eat("solve") {
                 let step = parse::step(&mut line)?;
                 if !matches!(step, Step::Do(_) | Step::Run(_) | Step::RunUntil(..)) {

@@ -3,7 +3,7 @@
 use node::image::{PartitionImage, TopicImage};
 use protocol::Str;
 
-use super::Condition;
+use super::{Awaited, Condition};
 use crate::check::Verdict;
 use crate::world::World;
 
@@ -56,85 +56,102 @@ impl Happening {
     }
 }
 
-/// A wait that has begun.
+/// Every partition as it was committed.
+type Partitions = Vec<(Str, i32, PartitionImage)>;
+
+/// A wait that has begun, with what was so before: what happens is told by what is otherwise since.
 #[derive(Clone, Debug)]
-pub struct Wait {
-    condition: Condition,
-    /// How many events there had been, findings, and records that consumers were given.
-    events: u64,
-    findings: usize,
-    consumed: u64,
-    /// The quorum's newest epoch, and every partition as it was committed.
-    quorum_epoch: Option<i32>,
-    partitions: Vec<(Str, i32, PartitionImage)>,
+pub enum Wait {
+    /// Until it is so.
+    So(Condition),
+    /// An append, after so many events.
+    Append(u64),
+    /// An ack, after so many events.
+    Ack(u64),
+    /// So many records consumers were given.
+    Records(u64),
+    /// A retry, after so many events.
+    Retry(u64),
+    /// The quorum's newest epoch, and the partitions.
+    Election(Option<i32>, Partitions),
+    /// The partitions.
+    IsrChange(Partitions),
+    /// A rebalance, after so many events.
+    Rebalance(u64),
+    /// So many findings.
+    Finding(usize),
 }
 
 impl Wait {
     /// Begins to wait.
-    pub fn begin(world: &World, condition: &Condition) -> Wait {
-        let mut partitions = Vec::new();
-        if matches!(condition, Condition::Next(Happening::Election | Happening::IsrChange)) {
-            let add = |topic: &TopicImage| {
-                let all = topic.partitions.iter().map(|(index, it)| (topic.name.clone(), *index, it.clone()));
-                partitions.extend(all);
-            };
-            world.best_image().into_iter().flat_map(node::image::Image::topics).for_each(add);
+    pub fn begin(world: &World, awaited: &Awaited) -> Wait {
+        let happening = match awaited {
+            Awaited::So(condition) => return Wait::So(condition.clone()),
+            Awaited::Next(happening) => happening,
+        };
+        match happening {
+            Happening::Append => Wait::Append(world.events()),
+            Happening::Ack => Wait::Ack(world.events()),
+            Happening::Records => Wait::Records(world.consumed_by_all()),
+            Happening::Retry => Wait::Retry(world.events()),
+            Happening::Election => Wait::Election(world.checks().quorum_epoch(), partitions(world)),
+            Happening::IsrChange => Wait::IsrChange(partitions(world)),
+            Happening::Rebalance => Wait::Rebalance(world.events()),
+            Happening::Finding => Wait::Finding(world.checks().findings().len()),
         }
-        Wait {
-            condition: condition.clone(),
-            events: world.events(),
-            findings: world.checks().findings().len(),
-            consumed: world.consumed_by_all(),
-            quorum_epoch: world.checks().quorum_epoch(),
-            partitions,
-        }
-    }
-
-    /// What is waited for.
-    pub fn condition(&self) -> &Condition {
-        &self.condition
     }
 
     /// True once it has come. Who waits for something to happen asks after each event.
     pub fn is_over(&self, world: &World) -> bool {
-        let Condition::Next(happening) = &self.condition else { return world.holds(&self.condition) };
-        let last = world.last();
-        if world.events() == self.events {
-            return false;
-        }
-        match happening {
-            Happening::Append => last.node_events.iter().any(|it| matches!(it, node::Event::Appended { .. })),
-            Happening::Ack => last.client_events.iter().any(|it| matches!(it, client::Event::BatchAcked { .. })),
-            Happening::Records => world.consumed_by_all() > self.consumed,
-            Happening::Retry => last.client_events.iter().any(|it| matches!(it, client::Event::BatchRetried { .. })),
-            Happening::Election => {
+        use client::GroupEvent::{Joined, Rejoins};
+        let of_nodes = |after: u64, is: fn(&node::Event) -> bool| {
+            world.events() > after && world.last().node_events.iter().any(is)
+        };
+        let of_clients = |after: u64, is: fn(&client::Event) -> bool| {
+            world.events() > after && world.last().client_events.iter().any(is)
+        };
+        match self {
+            Wait::So(condition) => world.holds(condition),
+            Wait::Append(after) => of_nodes(*after, |it| matches!(it, node::Event::Appended { .. })),
+            Wait::Ack(after) => of_clients(*after, |it| matches!(it, client::Event::BatchAcked { .. })),
+            Wait::Records(before) => world.consumed_by_all() > *before,
+            Wait::Retry(after) => of_clients(*after, |it| matches!(it, client::Event::BatchRetried { .. })),
+            Wait::Election(epoch, before) => {
                 let elected = |was: &PartitionImage, is: &PartitionImage| {
                     is.leader.is_some() && is.leader_epoch > was.leader_epoch
                 };
-                world.checks().quorum_epoch() > self.quorum_epoch || self.differs(world, elected)
+                world.checks().quorum_epoch() > *epoch || differs(world, before, elected)
             }
-            Happening::IsrChange => self.differs(world, |was, is| {
+            Wait::IsrChange(before) => differs(world, before, |was, is| {
                 // Whoever knows most after a node ended may know less than that one did.
                 is.partition_epoch > was.partition_epoch
                     && (was.isr.len() != is.isr.len() || was.isr.iter().any(|it| !is.isr.contains(it)))
             }),
-            Happening::Rebalance => last.client_events.iter().any(|it| {
-                use client::GroupEvent::{Joined, Rejoins};
-                matches!(it, client::Event::Group(Joined { .. } | Rejoins { .. }))
-            }),
-            Happening::Finding => {
-                let found = world.checks().findings().get(self.findings..).unwrap_or_default();
+            Wait::Rebalance(after) => {
+                of_clients(*after, |it| matches!(it, client::Event::Group(Joined { .. } | Rejoins { .. })))
+            }
+            Wait::Finding(before) => {
+                let found = world.checks().findings().get(*before..).unwrap_or_default();
                 found.iter().any(|it| it.verdict != Verdict::Kept)
             }
         }
     }
+}
 
-    /// True if a partition that was there before is not as it was, as far as any node knows.
-    fn differs(&self, world: &World, differs: impl Fn(&PartitionImage, &PartitionImage) -> bool) -> bool {
-        let Some(image) = world.best_image() else { return false };
-        self.partitions.iter().any(|(topic, index, was)| {
-            let is = image.topic(topic).and_then(|it| it.partitions.get(index));
-            is.is_some_and(|is| differs(was, is))
-        })
-    }
+fn partitions(world: &World) -> Partitions {
+    let topics = world.best_image().into_iter().flat_map(node::image::Image::topics);
+    let mut partitions = Vec::new();
+    topics.for_each(|topic: &TopicImage| {
+        partitions.extend(topic.partitions.iter().map(|(index, it)| (topic.name.clone(), *index, it.clone())));
+    });
+    partitions
+}
+
+/// True if a partition that was there before is not as it was, as far as any node knows.
+fn differs(world: &World, before: &Partitions, differs: impl Fn(&PartitionImage, &PartitionImage) -> bool) -> bool {
+    let Some(image) = world.best_image() else { return false };
+    before.iter().any(|(topic, index, was)| {
+        let is = image.topic(topic).and_then(|it| it.partitions.get(index));
+        is.is_some_and(|is| differs(was, is))
+    })
 }

@@ -144,7 +144,8 @@ impl Generator {
         let Some(load) = load else { return };
         self.steps.push(Step::Do(Action::Load(Load { every_us: SECOND / 100, ..load })));
         if !self.rots {
-            self.steps.push(Step::RunUntil(Condition::Acked(producer.clone(), CLUSTER_ACKED), Duration(300 * SECOND)));
+            self.steps
+                .push(Step::RunUntil(Condition::Acked(producer.clone(), CLUSTER_ACKED).into(), Duration(300 * SECOND)));
         }
         self.steps.push(Step::RunEvents(CLUSTER_EVENTS));
         self.steps.push(Step::Do(Action::Unload(producer.clone())));

@@ -44,7 +44,7 @@ pub(super) fn bench(seed: u64, events: u64) -> Scenario {
 
 pub(super) fn quiet(seed: u64, brokers: usize, seconds: u64) -> Scenario {
     let setup = Setup::cluster(seed, brokers);
-    let serving = |it: &BrokerSetup| Step::RunUntil(Condition::Serving(it.name.clone()), Duration(60 * SECOND));
+    let serving = |it: &BrokerSetup| Step::RunUntil(Condition::Serving(it.name.clone()).into(), Duration(60 * SECOND));
     let mut steps: Vec<Step> = setup.brokers.iter().map(serving).collect();
     let topic = Str::from_static("orders");
     let (producer, consumer) = (Str::from_static("p1"), Str::from_static("c1"));
@@ -345,13 +345,13 @@ impl Generator {
             return;
         }
         for name in producers {
-            self.steps.push(Step::RunUntil(Condition::Idle(name.clone()), patience));
+            self.steps.push(Step::RunUntil(Condition::Idle(name.clone()).into(), patience));
         }
         for (name, topic) in consumers {
-            self.steps.push(Step::RunUntil(Condition::CaughtUp(name.clone(), topic.clone()), patience));
+            self.steps.push(Step::RunUntil(Condition::CaughtUp(name.clone(), topic.clone()).into(), patience));
         }
         if self.is_cluster() {
-            self.steps.push(Step::RunUntil(Condition::Is(Query::Behind, Vec::new()), patience));
+            self.steps.push(Step::RunUntil(Condition::Is(Query::Behind, Vec::new()).into(), patience));
         }
     }
 
@@ -361,7 +361,7 @@ impl Generator {
 
     pub(super) fn wait_for_all(&mut self) {
         for broker in self.brokers.clone() {
-            self.steps.push(Step::RunUntil(Condition::Serving(broker), Duration(300 * SECOND)));
+            self.steps.push(Step::RunUntil(Condition::Serving(broker).into(), Duration(300 * SECOND)));
         }
     }
 }

@@ -291,16 +291,16 @@ impl Generator {
         }
         self.wait_for_all();
         self.go_on(producer);
-        self.steps.push(Step::RunUntil(Condition::Idle(producer.clone()), PATIENCE));
+        self.steps.push(Step::RunUntil(Condition::Idle(producer.clone()).into(), PATIENCE));
         for group in groups {
             let peace = Condition::Is(Query::Unsettled(group.id.clone()), Vec::new());
-            self.steps.push(Step::RunUntil(peace, PATIENCE));
+            self.steps.push(Step::RunUntil(peace.into(), PATIENCE));
         }
         for group in groups.iter().filter(|it| it.commits) {
             for partition in 0..group.partitions {
                 let partition = TopicPartition { topic: group.topic.clone(), partition };
                 let read = Condition::Is(Query::Lag(partition, group.id.clone()), vec![Str::from_static("0")]);
-                self.steps.push(Step::RunUntil(read, PATIENCE));
+                self.steps.push(Step::RunUntil(read.into(), PATIENCE));
             }
         }
     }

@@ -69,7 +69,7 @@ pub(super) fn museum(seed: u64, exhibit: Exhibit) -> Scenario {
 }
 
 fn wait(name: Str) -> Step {
-    Step::RunUntil(Condition::Serving(name), Duration(30 * SECOND))
+    Step::RunUntil(Condition::Serving(name).into(), Duration(30 * SECOND))
 }
 
 /// A fault of one broker, and its end.

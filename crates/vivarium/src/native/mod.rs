@@ -22,7 +22,7 @@ use protocol::{RequestBody, Str, TopicPartition, WallMs};
 use rustix::process::Signal;
 use sim::Action;
 use sim::action::{CreateTopic, Election, SeekTo, WireProduce};
-use sim::script::{Condition, Query, Scenario, Step};
+use sim::script::{Awaited, Condition, Query, Scenario, Step};
 use sim::setup::Setting;
 
 use crate::ephemeral::EphemeralDir;
@@ -207,13 +207,13 @@ impl Stage {
                 Ok(None)
             }
             // A log that is cut grows again in the next millisecond; what comes of it is expected later on.
-            Step::RunUntil(Condition::Is(Query::End(..), _), _) => {
+            Step::RunUntil(Awaited::So(Condition::Is(Query::End(..), _)), _) => {
                 Ok(Some("(only the simulator stops at a moment that passes)".to_owned()))
             }
-            Step::RunUntil(Condition::Next(_), _) => {
+            Step::RunUntil(Awaited::Next(_), _) => {
                 Err("processes do not tell at which moment something happens: wait for what is so after it".to_owned())
             }
-            Step::RunUntil(condition, within) => {
+            Step::RunUntil(Awaited::So(condition), within) => {
                 let patience = Duration::from_micros(within.0) + SLACK;
                 if self.until(patience, |stage| stage.holds(condition)) {
                     return Ok(None);
@@ -445,7 +445,6 @@ impl Stage {
             Condition::Serving(name) => self.machine(name).is_ok_and(|it| it.is_serving()),
             Condition::Down(name) => self.machine(name).is_ok_and(|it| !it.is_up()),
             Condition::CaughtUp(name, topic) => self.is_caught_up(name, topic),
-            Condition::Next(_) => false,
             // Who is elected hangs on time, which is not the simulator's here: that somebody is, does not.
             Condition::Is(Query::Controller, expected) => {
                 let is_wanted = expected.iter().all(|it| &**it != "none");
