@@ -145,10 +145,24 @@ fn branches_are_named_and_compared_and_a_message_is_chosen() -> Result<()> {
     assert_eq!(browser.text("#clock")?, before, "it comes next, and no time passes");
     browser.until("document.querySelectorAll('.branch').length === 2")?;
     browser.run("const it = document.querySelector('#branch'); it.value = 'sooner'; it.dispatchEvent(new Event('change', { bubbles: true }))")?;
-    browser.click("#part button")?;
+    let part = "const it = document.querySelector('#part'); it.value = 0; it.dispatchEvent(new Event('change', { bubbles: true }))";
+    browser.run(part)?;
     let told = browser.text("#apart")?;
     ensure!(told.starts_with("The same up to step ") && told.contains("main: ") && told.contains("sooner: "), "{told}");
     ensure!(browser.run("return document.querySelectorAll('.k.parts').length")? == json!(1), "it is on the timeline");
+    assert_eq!(browser.run("return document.querySelector('#part').value")?, json!(""), "it can be asked again");
+    // However many branches there are, the timeline keeps its room.
+    let width = "document.querySelector('.lane').clientWidth";
+    let before = browser.run(&format!("return {width}"))?.as_f64();
+    for broker in ["b1", "b2"] {
+        browser.click("[data-do='branch:0']")?;
+        browser.run("const it = document.querySelector('#seek'); it.value = 250; it.dispatchEvent(new Event('input', { bubbles: true }))")?;
+        browser.act(&format!("pause {broker}"))?;
+    }
+    browser.until("document.querySelectorAll('.branch').length === 4")?;
+    let after = browser.run(&format!("return {width}"))?.as_f64();
+    ensure!(after > Some(900.0) && before.zip(after).is_some_and(|it| it.0 - it.1 < 60.0), "{before:?}, {after:?}");
+    assert_eq!(browser.run("return document.querySelectorAll('#part option').length")?, json!(4));
     browser.screenshot("branches-1440-light")?;
     browser.quiet()
 }

@@ -6,7 +6,6 @@ use super::scene::Scene;
 use super::{grouped, stamp};
 use crate::draw::{Shape, classed, shape, text};
 use crate::lanes::Lanes;
-use crate::view::Branch;
 
 /// What was asked, and the answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,8 +24,7 @@ pub(crate) struct Apart {
 }
 
 impl Apart {
-    /// Compares the lane that is shown with the others, or its branch with another, the one that it left unless somebody says which.
-    /// Nothing if there is no other.
+    /// Compares the lane that is shown with the others, or its branch with another, by that one's number. Nothing if there is none.
     pub(crate) fn find(lanes: &Lanes, scene: &Scene, from: Option<usize>) -> Option<Apart> {
         let engine = &lanes.shown.engine;
         let (branch, branches) = engine.branches();
@@ -38,7 +36,7 @@ impl Apart {
             (lanes.shown.name.clone(), None, others.collect())
         } else {
             let here = branches.get(branch)?;
-            let there = branches.get(from.or(here.from.map(|it| it.0))?)?;
+            let there = branches.get(from?)?;
             let same = here.actions.iter().zip(there.actions).take_while(|it| it.0 == it.1).count();
             let deed = here.actions.get(same).map(|it| it.action.to_string());
             // Both are there.
@@ -58,14 +56,15 @@ pub(crate) fn forget_names(scene: &mut Scene) {
     scene.apart = None;
 }
 
-/// Of branches, a button for each other one.
+/// Of branches, a menu of the other ones: however many there are, the timeline keeps its room.
 pub(crate) fn branches(scene: &Scene) -> Shape {
     let others = scene.view.branches.iter().enumerate().filter(|it| it.0 != scene.view.branch);
-    let ask = |(index, it): (usize, &Branch)| {
-        let words = format!("Where does it part from {}?", it.name);
-        classed("button", "deed").keyed(index as u64).set("data-do", format!("part:{index}")).say(words)
-    };
-    classed("p", "deeds").set("id", "part").with_all(others.map(ask).collect())
+    let option =
+        |value: String, words: &str| shape("option").named(&value).set("value", value.clone()).say(words.to_owned());
+    let others = others.map(|(index, it)| option(index.to_string(), &it.name));
+    let menu =
+        classed("select", "until").set("id", "part").set("aria-label", "Where this branch parts from another one");
+    menu.with([option(String::new(), "parts from …")]).with_all(others.collect())
 }
 
 /// A button that asks where lanes part, or the answer.

@@ -215,7 +215,9 @@ fn now(scene: &Scene) -> Vec<Shape> {
     if !scene.is_still() || all.is_empty() {
         return shapes;
     }
-    if all.len() > LISTED {
+    // What filters can be seen, and taken away.
+    let has_field = all.len() > LISTED || !scene.sought.is_empty();
+    if has_field {
         shapes.push(
             classed("input", "sought")
                 .set("id", "sought")
@@ -238,7 +240,7 @@ fn now(scene: &Scene) -> Vec<Shape> {
         ])
     });
     shapes.push(classed("ul", "now").set("aria-label", "On their way").with_all(lines.collect()));
-    if all.len() > LISTED {
+    if has_field {
         let turn = |words: &'static str, label: &'static str, to: Option<usize>| {
             classed("button", "deed")
                 .set("aria-label", label)
@@ -247,7 +249,10 @@ fn now(scene: &Scene) -> Vec<Shape> {
                 .say(words)
         };
         let (first, last) = (page * LISTED, found.len().min((page + 1) * LISTED));
-        let about = format!("{}–{last} of {}", last.min(first + 1), found.len());
+        let about = match found.len() {
+            0 => "nothing on its way has these words".to_owned(),
+            many => format!("{}–{last} of {many}", first + 1),
+        };
         shapes.push(classed("p", "deeds").with([
             turn("‹", "Those before", page.checked_sub(1)),
             turn("›", "Those after", (last < found.len()).then_some(page + 1)),
@@ -420,8 +425,15 @@ mod tests {
         assert_eq!(seen, (0..217).map(|it| format!("message:{it}")).collect::<Vec<_>>());
         (scene.page, scene.sought) = (900, "p2 meta".to_owned());
         assert_eq!(listed(&scene), ["message:200"], "a page that is gone is the last there is");
+        let words = |scene: &Scene| draw(scene).iter().map(Shape::words).collect::<String>();
+        let has_field = |scene: &Scene| draw(scene).iter().any(|it| it.attribute("id") == "sought");
         scene.sought = "nobody".to_owned();
-        assert!(listed(&scene).is_empty());
+        assert!(listed(&scene).is_empty() && words(&scene).contains("nothing on its way has these words"));
+        // Of so few messages that a page holds them it filters still, so it can be seen still.
+        scene.view.messages.truncate(3);
+        assert!(listed(&scene).is_empty() && has_field(&scene));
+        scene.sought.clear();
+        assert!(listed(&scene).len() == 3 && !has_field(&scene));
     }
 
     #[test]

@@ -94,8 +94,7 @@ impl Room {
         });
     }
 
-    /// Finds where the run that is looked at parts from the one beside it: from another lane, from a branch by its number, or from
-    /// the one that it left.
+    /// Finds where the run that is looked at parts from the other lanes, or from a branch by its number.
     pub(crate) fn part(self, from: Option<usize>) {
         self.stop();
         let inner = self.inner();
