@@ -542,6 +542,7 @@ fn client(
         consumed: it.consumed_total,
         slow_us: it.slow_us,
         load: it.load.clone(),
+        every_us: it.every_us,
         answers: it.wire.unwrap_or(0),
         last_answer: it.last_answer.clone().filter(|_| it.wire.is_some()),
         positions: positions.collect(),

@@ -423,6 +423,8 @@ pub(crate) struct Client {
     pub(crate) slow_us: u64,
     /// The workload under way, as the line that began it.
     pub(crate) load: Option<String>,
+    /// So many µs pass between two of its records, on average.
+    pub(crate) every_us: Option<u64>,
     /// A wire client's answers.
     pub(crate) answers: usize,
     /// The last of them, in words.

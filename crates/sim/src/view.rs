@@ -106,6 +106,8 @@ pub struct Client {
     pub tally: Tally,
     /// A workload is under way.
     pub load: Option<String>,
+    /// So many µs pass between two of its records, on average.
+    pub every_us: Option<u64>,
     /// The topic that it reads without end.
     pub follows: Option<Str>,
     /// How many records it was given in all.
@@ -388,6 +390,7 @@ impl World {
                 knows: None,
                 tally: self.checks.tally(Pid(index as u16)),
                 load: None,
+                every_us: None,
                 follows: None,
                 consumed_total: 0,
                 last_answer: None,
@@ -400,6 +403,7 @@ impl World {
                     client.knows = actor.client.as_ref().map(client::Client::outline);
                     let load = actor.load.as_ref().filter(|it| it.load.count.is_none_or(|count| it.sent < count));
                     client.load = load.map(|it| it.load.to_string());
+                    client.every_us = load.map(|it| it.load.every_us);
                     client.slow_us = actor.slow_us;
                     client.follows = actor.follow.as_ref().map(|it| it.topic.clone());
                     client.consumed_total = actor.consumed_total;

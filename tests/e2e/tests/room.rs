@@ -223,6 +223,7 @@ fn ways_are_cut_and_healed() -> Result<()> {
     let browser = room()?;
     let cuts = || browser.run("return [...document.querySelectorAll('.stage .cut')].map((it) => it.ariaLabel)");
     browser.click("[data-do='other:b3']")?;
+    browser.click("[data-do='other:b2']")?;
     browser.click("#cut")?;
     assert_eq!(browser.text("#lines li:last-child b")?, "cut b1 b3");
     assert_eq!(cuts()?, json!(["cut between b1 and b3"]));
@@ -234,12 +235,20 @@ fn ways_are_cut_and_healed() -> Result<()> {
     browser.click("[data-do='other:all']")?;
     browser.click("#cut")?;
     assert_eq!(cuts()?.as_array().map(Vec::len), Some(7), "nobody hears of it");
-    // Sets: two nodes from a third and a client.
+    // Sets: what is pressed stays so, and what is chosen besides is added to it. Nobody has a way to themselves.
     browser.click("#heal")?;
-    browser.click("[data-do='from:b1']")?;
+    let pressed = |verb: &str| {
+        browser.run(&format!("return [...document.querySelectorAll('[data-do^=\"{verb}:\"][aria-pressed=true]')].map((it) => it.dataset.do.split(':')[1]).join(' ')"))
+    };
+    assert_eq!((pressed("from")?, pressed("other")?), (json!("b1"), json!("all")));
     browser.click("[data-do='from:b2']")?;
+    assert_eq!((pressed("from")?, pressed("other")?), (json!("b1 b2"), json!("all")));
+    let offered =
+        browser.run("return document.querySelectorAll('[data-do=\"other:b1\"], [data-do=\"other:b2\"]').length")?;
+    assert_eq!(offered, json!(0), "those in from are not offered in to");
     browser.click("[data-do='other:b3']")?;
     browser.click("[data-do='other:p1']")?;
+    assert_eq!(pressed("other")?, json!("b3 p1"));
     browser.click("#cut")?;
     let lines =
         browser.run("return [...document.querySelectorAll('#lines li b')].map((it) => it.innerText).slice(-4)")?;
@@ -354,7 +363,7 @@ fn step_until(browser: &Browser, expression: &str) -> Result<()> {
 #[test]
 fn why_leads_back_to_an_action() -> Result<()> {
     let browser = room()?;
-    browser.run("const it = document.querySelector('#until'); it.value = 'records'; it.dispatchEvent(new Event('change', { bubbles: true }))")?;
+    browser.run("const it = document.querySelector('#until'); it.value = 'run until next records within 30s'; it.dispatchEvent(new Event('change', { bubbles: true }))")?;
     browser.until("document.querySelector('#play').ariaLabel === 'Play'")?;
     let asked_at = event(&browser)?;
     browser.click("#ask")?;
@@ -398,7 +407,7 @@ fn an_answer_to_any_producer_can_be_lost() -> Result<()> {
     browser.run("document.querySelector('#victim').value = 'p2'")?;
     browser.click("#drop")?;
     assert_eq!(browser.text("#lines li:last-child b")?, "drop next response of Produce to p2");
-    browser.run("document.querySelector('#until').value = 'retry'; document.querySelector('#until').dispatchEvent(new Event('change', { bubbles: true }))")?;
+    browser.run("document.querySelector('#until').value = 'run until next retry within 30s'; document.querySelector('#until').dispatchEvent(new Event('change', { bubbles: true }))")?;
     browser.until("document.querySelector('#play').ariaLabel === 'Play'")?;
     assert_eq!(browser.text("#lines li:last-child b")?, "run until next retry within 30s");
     ensure!(browser.text("#say")?.contains("p2"), "{}", browser.text("#say")?);
@@ -478,6 +487,21 @@ fn clients_and_disks_break_by_buttons() -> Result<()> {
         assert_eq!(last()?, line);
     }
     browser.screenshot("faults-1440-light")?;
+    browser.quiet()
+}
+
+/// What was done is looked at at its own moment, also when whoever did it goes on at once: then the next sentence is that of the next
+/// step.
+#[test]
+fn what_comes_after_a_deed_says_its_own_sentence() -> Result<()> {
+    let browser = room()?;
+    let said = browser.run(
+        "const it = document.querySelector('#line'); it.value = 'pause b2'; it.form.requestSubmit();
+         document.querySelector('#step').click();
+         return document.querySelector('#say').innerText",
+    )?;
+    let said = said.as_str().unwrap_or_default();
+    ensure!(!said.is_empty() && !said.contains("You paused"), "{said}");
     browser.quiet()
 }
 

@@ -116,5 +116,5 @@ impl Engine {
 
 /// What was waited for so many µs, and did not come.
 pub(super) fn in_vain(awaited: &Awaited, us: u64) -> String {
-    format!("not within {}: {condition}", Duration(us))
+    format!("not within {}: {awaited}", Duration(us))
 }

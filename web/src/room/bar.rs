@@ -8,19 +8,19 @@ use super::{clock, glyph, grouped, live};
 use super::{keys, rooms};
 use crate::draw::{Shape, classed, shape, text};
 
-/// What the menu offers to wait for: what happens next, as a line names it, or for how long; words.
+/// What the menu offers to wait for: the line, words.
 const UNTIL: [(&str, &str); 11] = [
-    ("append", "a record is written"),
-    ("ack", "a producer is told"),
-    ("records", "a consumer gets records"),
-    ("retry", "a batch is sent again"),
-    ("election", "an election"),
-    ("isr-change", "an ISR changes"),
-    ("rebalance", "a group rebalances"),
-    ("finding", "a check breaks"),
-    ("100ms", "100 ms are over"),
-    ("1s", "1 s is over"),
-    ("10s", "10 s are over"),
+    ("run until next append within 30s", "a record is written"),
+    ("run until next ack within 30s", "a producer is told"),
+    ("run until next records within 30s", "a consumer gets records"),
+    ("run until next retry within 30s", "a batch is sent again"),
+    ("run until next election within 30s", "an election"),
+    ("run until next isr-change within 30s", "an ISR changes"),
+    ("run until next rebalance within 30s", "a group rebalances"),
+    ("run until next finding within 30s", "a check breaks"),
+    ("run 100ms", "100 ms are over"),
+    ("run 1s", "1 s is over"),
+    ("run 10s", "10 s are over"),
 ];
 
 /// The keys: key, what it does.
@@ -115,11 +115,6 @@ pub(crate) fn option(value: String, words: String) -> AnyView {
     view! { <option value=value>{words}</option> }.into_any()
 }
 
-/// The line that waits for the menu's choice.
-pub(crate) fn until(value: &str) -> String {
-    if value.starts_with('1') { format!("run {value}") } else { format!("run until next {value} within 30s") }
-}
-
 /// The virtual time and the step.
 pub(crate) fn clocks(scene: &Scene) -> Vec<Shape> {
     let (time, us) = clock(scene.view.time_us);
@@ -183,14 +178,13 @@ mod tests {
     #[test]
     fn every_choice_of_the_menu_is_a_line() {
         let words = sim::script::Happening::ALL.map(sim::script::Happening::word);
-        for (value, _) in UNTIL {
-            assert!(words.contains(&value) || value.starts_with('1'), "{value}");
-            sim::script::Scenario::parse(&until(value)).unwrap();
+        let mut chosen = Vec::new();
+        for (line, _) in UNTIL {
+            let read = sim::script::Scenario::parse(line).unwrap();
+            assert_eq!(read.steps[0].1.to_string(), line);
+            chosen.extend(line.split(' ').nth(3));
         }
-        assert!(
-            words.iter().all(|word| UNTIL.iter().any(|it| it.0 == *word)),
-            "whatever can be waited for can be chosen"
-        );
+        assert_eq!(chosen, words, "whatever can be waited for can be chosen");
     }
 
     #[test]

@@ -37,13 +37,12 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
         return shapes;
     }
     let all = scene.ends[1].iter().any(|it| it == ALL);
-    let picks = |verb: &'static str, chosen: &[&str]| -> Vec<Shape> {
-        scene.processes().map(|it| choice(verb, it.0, chosen.contains(&it.0))).collect()
-    };
-    let mut others = picks("other", if all { &[] } else { &to });
-    others.push(choice("other", ALL, all));
+    let names = || scene.processes().map(|it| it.0);
+    let picks = names().map(|it| choice("from", it, from.contains(&it))).collect();
+    let others = names().filter(|it| !from.contains(it)).map(|it| choice("other", it, !all && to.contains(&it)));
+    let others = others.chain([choice("other", ALL, all)]).collect();
     shapes.extend([
-        head("The ways from", "One end, one or several", picks("from", &from)),
+        head("The ways from", "One end, one or several", picks),
         head("to", "The other end, one or several", others),
         classed("div", "faults").with_all(way_faults(scene, &from, &to)),
     ]);
@@ -57,13 +56,21 @@ fn head(words: &'static str, label: &'static str, picks: Vec<Shape>) -> Shape {
     ])
 }
 
-/// Adds an end of ways to those that are chosen, or takes it away.
-pub(crate) fn choose(ends: &mut Vec<String>, name: &str) {
-    let was = ends.iter().any(|it| it == name);
-    ends.retain(|it| it != name && it != ALL && name != ALL);
-    if !was {
-        ends.push(name.to_owned());
+/// Adds an end of ways to those that are shown as chosen, or takes it away.
+pub(crate) fn choose(scene: &mut Scene, side: usize, name: &str) {
+    let owned = |ends: Vec<&str>| ends.into_iter().map(str::to_owned).collect();
+    let (from, to) = scene.target().map_or_else(Default::default, |it| ends(scene, it.0));
+    let is_all = scene.ends[1].iter().any(|it| it == ALL);
+    let mut shown: Vec<String> = owned(if side == 0 { from } else { to });
+    if side == 1 && is_all {
+        shown = vec![ALL.to_owned()];
     }
+    let was = shown.iter().any(|it| it == name);
+    shown.retain(|it| it != name && it != ALL && name != ALL);
+    if !was {
+        shown.push(name.to_owned());
+    }
+    scene.ends[side] = shown;
 }
 
 /// The ends of the ways that are to be broken: the process that is, and the first other one, unless somebody chose.
@@ -268,15 +275,36 @@ mod tests {
             let (from, to) = ends(scene, "b1");
             way_faults(scene, &from, &to)[0].attribute("data-do").to_owned()
         };
+        let pressed = |scene: &Scene, side: usize| -> Vec<String> {
+            let shapes = draw(scene);
+            let picks = &shapes.iter().filter(|it| it.attribute("class") == "head").nth(side + 1).unwrap().children[1];
+            let on = picks.children.iter().filter(|it| it.attribute("aria-pressed") == "true");
+            on.map(Shape::words).collect()
+        };
         assert_eq!(cut(&scene), "act:cut b1 b2", "the first other one");
-        ["b1", "b2"].iter().for_each(|it| choose(&mut scene.ends[0], it));
-        ["b3", "p1"].iter().for_each(|it| choose(&mut scene.ends[1], it));
+        // To what is shown as chosen, though nobody chose it, another is added.
+        choose(&mut scene, 0, "b2");
+        assert_eq!((pressed(&scene, 0), pressed(&scene, 1)), (vec!["b1".into(), "b2".into()], vec!["b3".into()]));
+        choose(&mut scene, 1, "p1");
         assert_eq!(cut(&scene), "act:cut b1 b3\ncut b1 p1\ncut b2 b3\ncut b2 p1");
-        choose(&mut scene.ends[1], "p1");
+        choose(&mut scene, 1, "p1");
         assert_eq!(cut(&scene), "act:cut b1 b3\ncut b2 b3");
-        choose(&mut scene.ends[1], ALL);
+        choose(&mut scene, 1, ALL);
         assert_eq!(cut(&scene).lines().count(), 12, "six others, from two");
-        choose(&mut scene.ends[1], "A");
+        assert_eq!(pressed(&scene, 1), [ALL]);
+        choose(&mut scene, 1, "A");
         assert_eq!(cut(&scene), "act:cut b1 A\ncut b2 A", "one again");
+        let offered: Vec<String> = draw(&scene)
+            .iter()
+            .flat_map(|it| &it.children)
+            .flat_map(|it| &it.children)
+            .map(|it| it.attribute("data-do").to_owned())
+            .filter(|it| it.starts_with("other:"))
+            .collect();
+        assert!(!offered.iter().any(|it| it == "other:b1" || it == "other:b2"), "{offered:?}");
+        choose(&mut scene, 0, "b1");
+        assert_eq!(pressed(&scene, 0), ["b2"]);
+        scene.aim("b3");
+        assert_eq!((pressed(&scene, 0), pressed(&scene, 1)), (vec!["b3".into()], vec!["A".into()]), "another process");
     }
 }

@@ -9,7 +9,7 @@ use wasm_bindgen::JsCast;
 use super::inspector::Level;
 use super::scene::Selection;
 use super::state::Room;
-use super::{bar, faults, fields, lesson, log, rescue, rooms, spacetime, story, terminal};
+use super::{faults, fields, lesson, log, rescue, rooms, spacetime, story, terminal};
 use crate::view::Partition;
 
 /// Listens to the whole page.
@@ -75,7 +75,7 @@ pub(crate) fn do_(room: Room, deed: &str) {
         // Whose slot it is can be broken next.
         "slot" => {
             if let Some((broker, of)) = what.split_once('/') {
-                room.change(|scene| scene.target = broker.to_owned());
+                room.change(|scene| scene.aim(broker));
                 partition(room, of);
             }
         }
@@ -145,12 +145,9 @@ pub(crate) fn do_(room: Room, deed: &str) {
             room.act(line);
         }),
         "choose" => room.change(|scene| scene.chosen = what.to_owned()),
-        "target" => room.change(|scene| {
-            scene.target = what.to_owned();
-            scene.ends[0].clear();
-        }),
-        "from" => room.change(|scene| faults::choose(&mut scene.ends[0], what)),
-        "other" => room.change(|scene| faults::choose(&mut scene.ends[1], what)),
+        "target" => room.change(|scene| scene.aim(what)),
+        "from" => room.change(|scene| faults::choose(scene, 0, what)),
+        "other" => room.change(|scene| faults::choose(scene, 1, what)),
         "more" => room.change(|scene| scene.more = !scene.more),
         "page" => room.change(|scene| scene.page = what.parse().unwrap_or(0)),
         "newcomer" => room.add_member(what),
@@ -186,10 +183,7 @@ fn entry(room: Room, offset: i64) {
 /// Looks at a process; a node is also the one that is to be broken.
 fn process(room: Room, name: &str) {
     if room.with(|it| it.view.brokers.iter().any(|it| it.name == name)) {
-        room.change(|scene| {
-            scene.target = name.to_owned();
-            scene.ends[0].clear();
-        });
+        room.change(|scene| scene.aim(name));
     }
     room.select(Selection::Process(name.to_owned()));
 }
@@ -228,7 +222,7 @@ fn chosen(room: Room, event: &Event) {
     match &*id {
         "until" => {
             if !value.is_empty() {
-                room.act(&bar::until(&value));
+                room.act(&value);
             }
             // The menu is a verb: the same choice can be made again.
             set_value(&id, "");
@@ -239,6 +233,10 @@ fn chosen(room: Room, event: &Event) {
             set_value(&id, "");
         }
         "branch" => room.rename(&value),
+        "part" => {
+            room.part(value.parse().ok());
+            set_value(&id, "");
+        }
         "rooms" => rooms::choose(room, &value),
         _ => {}
     }

@@ -100,6 +100,7 @@ impl Room {
     }
 
     fn set_out(self, motion: Motion, until: Option<Until>) {
+        self.catch_up();
         let inner = self.inner();
         let was_still = self.with(Scene::is_still);
         let undone = {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use ordered::Map;
-use sim::script::quote::Duration;
 use sim::zookeeper::Model;
 
 use super::inspector::Level;
@@ -249,6 +248,15 @@ impl Scene {
         }
     }
 
+    /// Keeps what does not belong to a run: how large the page is, how fast time passes, what is in the form's field, and what is said
+    /// of Kafka and was seen.
+    pub(crate) fn carry_on(&mut self, old: &mut Scene) {
+        (self.columns, self.cell, self.narrow, self.speed) = (old.columns, old.cell, old.narrow, old.speed);
+        self.key = std::mem::take(&mut old.key);
+        // Every run would say the same again.
+        self.said = std::mem::take(&mut old.said);
+    }
+
     /// Looks at the engine, and at what is drawn in the next turn of [`drawings`](super::drawings) alone if that is in it; only at what
     /// moves where that is enough: a whole look is a fifth of a frame. True if another event is the last than before.
     pub(crate) fn look(&mut self, engine: &mut Engine, turn: u32, whole: bool) -> bool {
@@ -432,6 +440,12 @@ impl Scene {
         nodes.chain(self.view.clients.iter().map(|it| (&*it.name, it.state)))
     }
 
+    /// Aims at a process: it is the one that is to be broken, and the end of ways that are.
+    pub(crate) fn aim(&mut self, name: &str) {
+        self.target = name.to_owned();
+        self.ends[0].clear();
+    }
+
     /// The process that is to be broken.
     pub(crate) fn target(&self) -> Option<(&str, State)> {
         self.processes().find(|it| it.0 == self.target).or_else(|| self.processes().next())
@@ -448,9 +462,7 @@ impl Scene {
     /// How many records all producers that run send by themselves.
     pub(crate) fn sends(&self) -> String {
         let running = self.view.clients.iter().filter(|it| it.state == State::Up);
-        let every = |load: &str| Duration::parse(load.split("every=").nth(1)?.split(' ').next()?);
-        let loads = running.filter_map(|it| every(it.load.as_ref()?));
-        let rate: f64 = loads.map(|it| 1e6 / it.0.max(1) as f64).sum();
+        let rate: f64 = running.filter_map(|it| it.every_us).map(|it| 1e6 / it.max(1) as f64).sum();
         if rate > 0.0 { format!("{} records/s", draw::tenths(rate)) } else { "nothing".to_owned() }
     }
 
@@ -541,4 +553,39 @@ fn within(records: &[Record], from: i64, to: i64) -> &[Record] {
     let first = records.partition_point(|it| it.offset < from);
     let last = records.partition_point(|it| it.offset < to);
     records.get(first..last).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_producers_send_is_that_of_those_that_run() {
+        let mut engine = Engine::new("3").unwrap();
+        let mut scene = Scene::new(1);
+        for (line, words) in [
+            ("unload p1", "nothing"),
+            ("load p1 orders every=10ms", "100 records/s"),
+            ("load p2 orders every=40ms", "125 records/s"),
+            ("kill p1", "25 records/s"),
+        ] {
+            if words == "nothing" {
+                ["p2", "p3"].iter().for_each(|it| engine.act(&format!("unload {it}")).unwrap());
+            }
+            engine.act(line).unwrap();
+            scene.view = engine.view();
+            assert_eq!(scene.sends(), words, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_no_run_goes_along() {
+        let (mut old, mut scene) = (Scene::new(1), Scene::new(2));
+        (old.speed, old.columns, old.narrow, old.key) = (1.5, 7, true, "lea".to_owned());
+        old.said.push(Ok(Vec::new()));
+        old.chosen = "orders-1".to_owned();
+        scene.carry_on(&mut old);
+        assert_eq!((scene.speed, scene.columns, scene.narrow, &*scene.key), (1.5, 7, true, "lea"));
+        assert_eq!((scene.said.len(), &*scene.chosen, scene.seed), (1, "", 2));
+    }
 }

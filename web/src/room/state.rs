@@ -120,6 +120,7 @@ impl Room {
 
     /// Moves in time, and stands still there.
     pub(super) fn travel(self, to: impl FnOnce(&mut Lanes)) {
+        self.catch_up();
         let inner = self.inner();
         let undone = {
             let mut lanes = inner.lanes.borrow_mut();
@@ -133,6 +134,7 @@ impl Room {
 
     /// Looks at another lane.
     pub(crate) fn look_at_lane(self, number: usize) {
+        self.catch_up();
         self.stop();
         let inner = self.inner();
         inner.lanes.borrow_mut().show(number);
@@ -203,7 +205,8 @@ impl Room {
     pub(crate) fn other_run(self) {
         self.stop();
         let inner = self.inner();
-        let Some((lanes, scene)) = inner.before.take() else { return };
+        let Some((lanes, mut scene)) = inner.before.take() else { return };
+        scene.carry_on(&mut inner.scene.borrow_mut());
         let left = (inner.lanes.replace(lanes), inner.scene.replace(scene));
         inner.before.replace(Some(left));
         keys::set_value("rooms", self.with(|it| it.room));
@@ -222,12 +225,7 @@ impl Room {
         let inner = self.inner();
         let lanes = Lanes::new(engines);
         let mut scene = Scene::new(lanes.shown.engine.seed());
-        {
-            let mut old = inner.scene.borrow_mut();
-            (scene.columns, scene.cell, scene.narrow, scene.speed) = (old.columns, old.cell, old.narrow, old.speed);
-            // Every run would say the same again.
-            scene.said = std::mem::take(&mut old.said);
-        }
+        scene.carry_on(&mut inner.scene.borrow_mut());
         (scene.room, scene.lesson) = (id, lesson);
         let left = (inner.lanes.replace(lanes), inner.scene.replace(scene));
         self.leave("");
