@@ -104,7 +104,7 @@ pub struct Partition {
     pub paused_us: u64,
     /// How long since the group's newcomer came.
     pub paused_since_newcomer_us: u64,
-    /// The consumer that gave it up, or ended, when it was free last since then.
+    /// The consumer that gave it up, ended or stood still when nobody read it last since then.
     pub freed_by: Option<Str>,
 }
 

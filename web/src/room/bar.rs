@@ -49,8 +49,8 @@ const KEYS: [(&str, &str); 18] = [
 const WORDS: &str = "ISR: in-sync replicas, those that keep up with the leader
 ELR: eligible leader replicas, no longer in sync, but with all that is committed
 HW: high watermark, up to which consumers may read
-epoch: number of a leader’s reign; a newer one outranks it
-controller: decides who leads; several (k1, k2 …) form a quorum: what most of them have written counts
+epoch: number of a leader’s reign, first e0; a newer one outranks it
+controller: decides who leads; several (k1, k2 …) form a quorum: what most of them have written counts; q1: its leader’s first epoch
 fenced: counted out by the controller
 coordinator: broker that keeps a group
 generation: number of a group’s sharing out; range: a way to share out

@@ -68,7 +68,8 @@ pub(crate) fn draw(scene: &Scene) -> Shape {
     let bug = |it: &Finding| it.verdict == Verdict::Bug;
     let bugs = count(&bug);
     let words = shape("dd").say(if bugs == 1 { "broken promise" } else { "broken promises" });
-    let words = words.with_all(scene.view.is_of_past.then(|| text(": a fault of the past")).into_iter().collect());
+    let words = words
+        .with_all((scene.view.is_of_past && bugs > 0).then(|| text(": a fault of the past")).into_iter().collect());
     list = list.with([
         classed("dt", if bugs > 0 { "harm" } else { "" }).say(grouped(bugs)),
         words.with_all(reasons(findings, &bug)),

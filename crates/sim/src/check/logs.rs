@@ -222,7 +222,7 @@ impl Checks {
                 _ if disks_lost => {
                     (Verdict::Allowed, "as many brokers as min.insync.replicas died or lost what was on their disks")
                 }
-                _ => (Verdict::Bug, "all replicas in sync had them, and not so many lost their disks"),
+                _ => (Verdict::Bug, "all replicas in sync had them, and no lost disks explain it"),
             },
             (0, _) => (Verdict::Kept, SENT_AGAIN),
             _ if is_rot => (Verdict::Allowed, "a bit of them rotted, and no replica has them"),
