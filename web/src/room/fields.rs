@@ -42,7 +42,7 @@ pub(crate) fn table(scene: &Scene, with_places: bool) -> Vec<Shape> {
                 .set("tabindex", "-1")
                 .set("data-do", format!("field:{number}/{index}"))
                 .say(row.name.clone())]);
-            let more = if with_places { span(row) } else { row.kind.to_lowercase().replace('_', " ") };
+            let more = if with_places { span(row) } else { row.kind.to_ascii_lowercase().replace('_', " ") };
             let class = match (is_on, row.to > row.from && is_whole(sheet, index)) {
                 (true, _) => "on",
                 (false, true) => "outer",
@@ -91,7 +91,7 @@ pub(crate) fn dump(scene: &Scene) -> Vec<Shape> {
     let mut shapes = vec![hex(number, sheet, chosen)];
     let told = match chosen.and_then(|it| Some((sheet.rows.get(it)?, sheet.how(it)))) {
         Some((row, how)) => {
-            let words = format!(": {} {}. ", row.kind.to_lowercase().replace('_', " "), row.value);
+            let words = format!(": {} {}. ", row.kind.to_ascii_lowercase().replace('_', " "), row.value);
             classed("p", "reason").with([shape("b").say(row.name.clone()), text(words), text(how.unwrap_or_default())])
         }
         None => classed("p", "reason")

@@ -227,8 +227,8 @@ fn now(scene: &Scene) -> Vec<Shape> {
         );
     }
     let words = |it: &Message| format!("{}, {} → {}", title(it), it.from, it.to);
-    let wanted = scene.sought.to_lowercase();
-    let is_wanted = |it: &&Message| wanted.split_whitespace().all(|word| words(it).to_lowercase().contains(word));
+    let wanted = scene.sought.to_ascii_lowercase();
+    let is_wanted = |it: &&Message| wanted.split_whitespace().all(|word| words(it).to_ascii_lowercase().contains(word));
     let found: Vec<&Message> = all.iter().filter(is_wanted).collect();
     let page = scene.page.min(found.len().saturating_sub(1) / LISTED);
     let lines = found.iter().skip(page * LISTED).take(LISTED).map(|it| {
