@@ -56,6 +56,7 @@ fn a_lesson_is_in_nobodys_way_from_its_bet_to_its_puzzle() -> Result<()> {
     }
     examine(&browser, &script, "a lesson's end")?;
     browser.click("[data-do='knob:0']")?;
+    browser.until("document.querySelector('#vary-on')")?;
     browser.click("#vary-on")?;
     browser.until("document.querySelector('#outcomes')")?;
     examine(&browser, &script, "a variation")?;

@@ -176,6 +176,7 @@ fn a_lesson_fits_a_phone_and_a_desk_in_both_schemes() -> Result<()> {
     }
     look("end")?;
     browser.click("[data-do='knob:0']")?;
+    browser.until("document.querySelector('#vary-on')")?;
     browser.click("#vary-on")?;
     browser.until("document.querySelector('#outcomes')")?;
     look("varied")?;
