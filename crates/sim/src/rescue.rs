@@ -85,6 +85,8 @@ impl Rescue {
         self.history.seek(self.late);
         let world = self.history.world();
         let done = &self.history.run().actions[before..world.actions() as usize];
+        // What mends did no harm.
+        let done: Vec<_> = done.iter().filter(|it| !mends(&it.action)).collect();
         let deeds: Vec<String> = done.iter().map(|it| it.action.to_string()).collect();
         let at = done.first().map_or(world.clock(), |it| it.at);
         let deed = if deeds.is_empty() { world.narrate() } else { deeds.join(", ") };
@@ -127,6 +129,19 @@ fn start_all(world: &mut World) {
     for name in names.into_iter().filter(|it| !world.is_up(it)).collect::<Vec<_>>() {
         let _has_no_disk = world.act(&Action::Start(name));
     }
+}
+
+/// True for an action that undoes what another broke.
+fn mends(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Heal(..)
+            | Action::Delay(_, _, 0)
+            | Action::SlowDisk(_, 0)
+            | Action::DiskHeal(_)
+            | Action::Resume(_)
+            | Action::Unload(_)
+    )
 }
 
 /// What mends what an action broke.

@@ -51,6 +51,43 @@ fn a_first_visit_opens_the_first_lesson_and_something_moves() -> Result<()> {
     browser.quiet()
 }
 
+/// Asking is no move: neither the clock nor the story is elsewhere, and the first of the answer is what was told.
+#[test]
+fn asking_why_leads_nowhere() -> Result<()> {
+    let browser = Browser::at("#log", "document.querySelector('#chapter')")?;
+    for _ in 0..3 {
+        let told = "return ['#clock', '#event', '#chapter', '#say'].map((it) => document.querySelector(it).textContent).join()";
+        let before = browser.run(told)?;
+        browser.keys("w")?;
+        browser.until("document.querySelector('#chain')")?;
+        assert_eq!(browser.run(told)?, before);
+        ensure!(!is(&browser, "document.querySelector('.since')")?, "the story is of this moment");
+        let first = browser.run("return document.querySelector('#chain li').firstChild.textContent")?;
+        assert_eq!(first, browser.run("return document.querySelector('#say').textContent")?);
+        browser.keys("w")?;
+        browser.turn_on()?;
+    }
+    browser.quiet()
+}
+
+/// A puzzle that only takes time from here on is watched to its end.
+#[test]
+fn what_solves_a_puzzle_in_time_is_waited_for() -> Result<()> {
+    let browser = Browser::at("#log", "document.querySelector('#chapter')")?;
+    browser.run("document.querySelector('.dash:last-child').click()")?;
+    while !is(&browser, "document.querySelector('#to-puzzle')")? {
+        if is(&browser, "document.querySelector('.answer:not(.on)')")? {
+            browser.keys("1")?;
+        }
+        browser.turn_on()?;
+    }
+    browser.click("#to-puzzle")?;
+    browser.keys("/")?;
+    browser.keys(&format!("seek billing orders-0 beginning{ENTER}"))?;
+    browser.until("document.querySelector('#solved')")?;
+    browser.quiet()
+}
+
 /// From the first chapter to the solved puzzle without a mouse: chapters, the bet that has to be made, what it came to, a knob,
 /// the puzzle with its hint and solution, and back.
 #[test]

@@ -107,6 +107,22 @@ fn what_moves_can_be_chosen() -> Result<()> {
     browser.quiet()
 }
 
+/// Some browsers have workers, and canvases for the page's own thread alone.
+#[test]
+fn what_moves_is_drawn_where_no_worker_can() -> Result<()> {
+    let browser = Browser::start()?;
+    let without = "delete HTMLCanvasElement.prototype.transferControlToOffscreen";
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": without }))?;
+    browser.open("#three")?;
+    browser.until("document.querySelector('#engine')")?;
+    browser.keys(" ")?;
+    browser.until(&format!("{INK}('#stage') > 100 && {INK}('.axis') > 1000"))?;
+    browser.keys(" ")?;
+    browser.settled()?;
+    browser.until(&format!("{INK}('#stage') === 0 && {INK}('.axis') === 0"))?;
+    browser.quiet()
+}
+
 /// How many pixels of the canvases are drawn on over an element, or a number that is another when they are others.
 const INK: &str = "((selector, which) => {
     const it = document.querySelector(selector).getBoundingClientRect();
@@ -324,6 +340,51 @@ fn what_is_asked_for_during_a_long_run_waits_for_its_end() -> Result<()> {
     browser.until("document.querySelector('#play').ariaLabel === 'Play'")?;
     browser.until("document.querySelector('#say').innerText === 'Not done: kill b2.'")?;
     assert_eq!(browser.run("return document.querySelector('#broker-state').textContent")?, state);
+    browser.quiet()
+}
+
+/// What is waited for in vain is told as that, and what was to be done after it is not done.
+#[test]
+fn a_long_wait_in_vain_is_an_error() -> Result<()> {
+    let browser = room()?;
+    let state = browser.run("return document.querySelector('#broker-state').textContent")?;
+    // Within one task: nothing comes between the two lines.
+    browser.run(
+        "for (const line of ['run until acked p1 999999999 within 95s', 'kill b1']) {
+             document.querySelector('#line').value = line;
+             document.querySelector('.term form').requestSubmit();
+         }",
+    )?;
+    browser.until("document.querySelector('#lines').innerText.includes('not within 95s: acked p1 999999999')")?;
+    browser.settled()?;
+    browser.until("document.querySelector('#say').innerText === 'Not done: kill b1.'")?;
+    assert_eq!(browser.run("return document.querySelector('#broker-state').textContent")?, state);
+    browser.keys(&format!("/{UP}"))?;
+    ensure!(browser.run("return document.querySelector('#line').value")? != json!("run until acked p1 999999999 within 95s"));
+    browser.quiet()
+}
+
+/// What a line is answered lies over nothing: the timeline goes up.
+#[test]
+fn answers_do_not_cover_the_timeline() -> Result<()> {
+    let browser = room()?;
+    for line in ["help", "kil b1", "show log orders-0 on b1"] {
+        browser.act(line)?;
+        browser.until("document.querySelector('#lines').checkVisibility()")?;
+        let over = "const [time, term] = ['#time', '.term'].map((it) => document.querySelector(it).getBoundingClientRect()); return [time.bottom <= term.top + 1, term.bottom <= innerHeight + 1]";
+        assert_eq!(browser.run(over)?, json!([true, true]), "{line}");
+    }
+    browser.quiet()
+}
+
+/// What was typed for one run is not done in another by mistake.
+#[test]
+fn what_was_typed_is_gone_in_another_room() -> Result<()> {
+    let browser = room()?;
+    browser.keys("/kill p3")?;
+    browser.run("const it = document.querySelector('#rooms'); it.value = 'one'; it.dispatchEvent(new Event('change', { bubbles: true }))")?;
+    browser.until("document.querySelectorAll('.broker').length === 1")?;
+    assert_eq!(browser.run("return document.querySelector('#line').value")?, json!(""));
     browser.quiet()
 }
 

@@ -16,8 +16,11 @@ use crate::{look, memory};
 impl Engine {
     /// The steps that a line of the scenario language says, or what is wrong with it.
     pub(crate) fn steps(line: &str) -> Result<Vec<(usize, Step)>, String> {
-        let scenario = Scenario::parse(line)
-            .map_err(|it| format!("column {}: expected {}, found {}", it.column, it.expected, it.found))?;
+        let scenario = Scenario::parse(line).map_err(|it| match it.column {
+            // Half of the language would be a wall.
+            1 => format!("column 1: no line begins with {}; help names the usual ones", it.found),
+            column => format!("column {column}: expected {}, found {}", it.expected, it.found),
+        })?;
         if scenario.steps.is_empty() {
             return Err(
                 "the world was made already, and what is told is for files: here an action, “run” or a question can be asked for".into(),

@@ -2,7 +2,7 @@
 
 use protocol::Instant;
 use sim::script::quote::Duration;
-use sim::script::{Awaited, Scenario, Step, Wait};
+use sim::script::{Awaited, Condition, Scenario, Step, Wait};
 
 use super::{Engine, GRAIN};
 use crate::memory;
@@ -102,6 +102,18 @@ impl Engine {
                 return None;
             }
         }
+    }
+
+    /// When all of this holds at one moment if nothing more is done than to let so many µs pass. Of a branch's end.
+    pub(crate) fn will_hold(&self, goals: &[Condition], within_us: u64) -> Option<u64> {
+        let mut ahead = self.history.world().clone();
+        let limit = Instant(self.clock().saturating_add(within_us));
+        while ahead.step_before(limit).is_some() {
+            if goals.iter().all(|it| ahead.holds(it)) {
+                return Some(ahead.clock().0);
+            }
+        }
+        None
     }
 
     fn has_come(&self, search: &Search) -> bool {

@@ -357,6 +357,57 @@ fn a_search_stops_where_it_came() {
     assert_eq!(engine.search(|| true), Some(Err("not within 30s: next finding".to_owned())));
 }
 
+/// What a consumer's card says is what its mark and the high watermark say, whatever its last answer told.
+#[test]
+fn what_is_yet_to_be_read_is_the_way_from_the_position_to_the_high_watermark() {
+    let mut engine = Engine::new("3").unwrap();
+    let mut behind = 0;
+    for _ in 0..3_000 {
+        engine.step();
+        let view = engine.view();
+        for it in view.clients.iter().flat_map(|it| &it.positions) {
+            let end = view.partitions.iter().find(|partition| partition.name == it.partition).unwrap().high_watermark;
+            assert_eq!(it.lag, it.offset.map(|at| end - at), "{it:?}");
+            behind += it.lag.unwrap_or(0);
+        }
+    }
+    assert!(behind > 0);
+}
+
+#[test]
+fn what_a_client_is_set_to_is_its_own_configuration() {
+    let mut engine = Engine::new("1").unwrap();
+    for line in ["producer p8 acks=1", "producer p9", "consumer c9 group.id=g auto.offset.reset=earliest"] {
+        engine.act(line).unwrap();
+    }
+    let said = |name: &str, is_consumer: bool| {
+        let all = engine.settings(name, is_consumer).into_iter().map(|(key, value)| format!("{key}={value}"));
+        all.collect::<Vec<_>>().join(" ")
+    };
+    let all = "retries=2147483647 delivery.timeout.ms=120000";
+    assert_eq!(said("p8", false), format!("acks=1 enable.idempotence=false linger.ms=5 {all}"));
+    assert_eq!(said("p9", false), format!("acks=all enable.idempotence=true linger.ms=5 {all}"));
+    let expected = "auto.offset.reset=earliest isolation.level=read_uncommitted enable.auto.commit=true";
+    assert_eq!(said("c9", true), format!("group.id=g, classic {expected}"));
+    assert_eq!((said("b1", false), said("nobody", true)), (String::new(), String::new()));
+}
+
+/// What is right and only takes time is known before it has passed, and looking ahead changes nothing.
+#[test]
+fn a_goal_that_only_takes_time_is_seen_coming() {
+    let mut engine = Engine::new("1").unwrap();
+    engine.act("producer p9").unwrap();
+    let goals = [Condition::Acked("p9".into(), 1)];
+    assert_eq!(engine.will_hold(&goals, 5_000_000), None);
+    engine.act("produce p9 orders value=x").unwrap();
+    let (event, hash) = (engine.history().world().events(), engine.history().world().hash());
+    let at = engine.will_hold(&goals, 5_000_000).unwrap();
+    assert_eq!((engine.history().world().events(), engine.history().world().hash()), (event, hash));
+    assert!(!engine.holds(&goals)[0]);
+    engine.seek_time(at);
+    assert!(engine.holds(&goals)[0]);
+}
+
 #[test]
 fn time_passes_in_slices() {
     let (mut sliced, mut whole) = (room(), room());

@@ -139,7 +139,7 @@ pub(crate) fn offers(line: &str, scene: &Scene) -> (usize, Vec<String>) {
             offers.retain(|it| !it.ends_with('=') || !rest.iter().any(|word| word.starts_with(&**it)));
         }
     }
-    offers.retain(|it| it.starts_with(begun) && it.len() > begun.len());
+    offers.retain(|it| it.starts_with(begun));
     ordered::sort(&mut offers);
     offers.dedup();
     (at, offers)
@@ -255,6 +255,7 @@ mod tests {
             completed(line, at, &offers)
         };
         assert_eq!((&*complete("ki"), &*complete("kill b"), &*complete("prod")), ("kill ", "kill b", "produce"));
+        assert_eq!((&*complete("seek"), &*complete("seek A")), ("seek ", "seek A "), "a whole word leads to the next");
         assert_eq!(
             (&*complete("show leader o"), &*complete("produce p1 orders k")),
             ("show leader orders-", "produce p1 orders key=")

@@ -106,6 +106,9 @@ impl Room {
             queue_microtask(move || self.catch_up());
         }
         self.leave("");
+        if done.is_ok() {
+            self.let_goals_come();
+        }
         done.is_ok()
     }
 

@@ -319,6 +319,14 @@ fn told(scene: &Scene, lesson: &Lesson) -> Vec<Shape> {
         },
     ]));
     shapes.push(more(lesson, lesson.is_told(at)));
+    let first = rooms::lessons().next().filter(|it| it.id == lesson.id && number <= 1);
+    shapes.extend(first.map(|_| {
+        let words = format!(
+            "New here? This is a Kafka cluster in a tab, and its time is yours. {} short lessons follow each other; the menu above has them, what is said of Kafka beside what was seen, and clusters to break.",
+            rooms::lessons().count()
+        );
+        classed("p", "plain").say(words)
+    }));
     shapes
 }
 
@@ -481,6 +489,10 @@ fn puzzle(scene: &Scene, lesson: &Lesson, it: &Try) -> Vec<Shape> {
         says(puzzle.text.clone()),
         classed("ul", "goals").set("aria-label", "Goals").with_all(goals.collect()),
     ];
+    if matches!(scene.motion, Motion::Tour(_)) && !it.is_solved {
+        let words = "Nothing more is to be done: it takes time, which passes now.";
+        shapes.push(classed("p", "plain").set("role", "status").say(words));
+    }
     shapes.extend(puzzle.hints.iter().take(it.hints).map(|it| classed("p", "plain").say(it.clone())));
     if it.is_solved {
         let words = if it.is_shown { "That is one way to do it." } else { "Solved: all goals hold at one moment." };

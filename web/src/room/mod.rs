@@ -93,7 +93,6 @@ fn frame() -> AnyView {
         <section class="glass" id="glass" aria-label="Cluster and log"><div id="cluster"></div><div id="logs"></div><canvas id="canvas" aria-hidden="true" hidden></canvas><canvas id="canvas-logs" aria-hidden="true" hidden></canvas></section>
         <div class="under"><div id="tables"></div><div id="zookeeper"></div><div id="groups"></div><div id="quorum"></div><div id="folder"></div><div id="spacetime"></div></div>
         <aside class="side" id="side"></aside>
-        <section class="time" id="time" aria-label="Timeline"></section>
     }
     .into_any()
 }

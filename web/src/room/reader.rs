@@ -15,7 +15,7 @@ const BET_FIRST: &str = "Choose an answer first: there is nothing to lose.";
 /// A run that a knob makes is played so long at a time, in ms, and so many turns between two looks at the page's clock.
 const PART_MS: f64 = 100.0;
 const TURNS: u32 = 2_000;
-/// So long after its last line a solution may take, in µs.
+/// So long after its last line what solves a puzzle may take, in µs.
 const SOLVED_WITHIN_US: u64 = 30_000_000;
 
 impl Room {
@@ -221,6 +221,18 @@ impl Room {
         self.catch_up();
         if self.with(Scene::is_still) && !self.with(|it| it.lesson.as_ref().is_some_and(Lesson::is_solved)) {
             self.tour(self.with(|it| it.view.time_us) + SOLVED_WITHIN_US, None);
+        }
+    }
+
+    /// After something was done for the puzzle: if all that it takes now is time, that passes.
+    pub(super) fn let_goals_come(self) {
+        let goals = self.with(|it| {
+            let lesson = it.lesson.as_ref().filter(|_| it.is_still())?;
+            let is_open = matches!(&lesson.mode, Mode::Puzzle(it) if !it.is_solved && !it.is_shown);
+            Some(lesson.story.puzzle.as_ref().filter(|_| is_open)?.goals.clone())
+        });
+        if let Some(at) = goals.and_then(|goals| self.run(|it| it.will_hold(&goals, SOLVED_WITHIN_US))) {
+            self.tour(at, None);
         }
     }
 

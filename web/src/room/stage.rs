@@ -232,23 +232,14 @@ fn client_card(scene: &Scene, client: &Client, place: Place) -> Shape {
         Role::Producer => format!("{} ok · {} failed", grouped(client.ok), grouped(client.failed)),
         Role::Wire => format!("{} answered", grouped(client.answers as u64)),
     };
-    let second = match client.role {
-        _ if !client.state.runs() => client.state.word().to_owned(),
-        Role::Consumer => match client.positions.iter().map(|it| it.lag).collect::<Option<Vec<i64>>>() {
-            Some(lags) if !lags.is_empty() => {
-                format!("{} behind", grouped(lags.iter().sum::<i64>().max(0).cast_unsigned()))
-            }
-            _ => "reads nothing".to_owned(),
-        },
-        Role::Wire => client.last_answer.as_ref().map_or(String::new(), |it| it.replace('_', " ").to_ascii_lowercase()),
-        Role::Producer if client.unknown > 0 => format!("{} unknown", grouped(client.unknown)),
-        Role::Producer => format!("{} pending", grouped(client.pending)),
-    };
+    let second = last_line(client);
     let label = format!("{title}, {first}, {second}");
     let mut lines = vec![first, second];
     if is_close(place) {
         lines = vec![match client.role {
             _ if !client.state.runs() => lines.swap_remove(1),
+            // Where both have no room what it has yet to read says more.
+            Role::Consumer if lines[0].len() + lines[1].len() > LONG => lines.swap_remove(1),
             Role::Consumer => lines.join(" · "),
             Role::Producer | Role::Wire => lines.swap_remove(0),
         }];
@@ -259,8 +250,32 @@ fn client_card(scene: &Scene, client: &Client, place: Place) -> Shape {
         shapes.push(says(class, x + 11.0, y + [36.0, 51.0][index], line));
     }
     let card = card(scene, &client.name, "card", !client.state.runs(), label).with_all(shapes);
-    card.with_all(next_timer(scene, &client.name, timer_place(place), !is_close(place)))
+    card.with_all(next_timer(scene, &client.name, timer_place(place), has_timer_words(client, place)))
 }
+
+/// How a client stands, in the last line of its card.
+fn last_line(client: &Client) -> String {
+    match client.role {
+        _ if !client.state.runs() => client.state.word().to_owned(),
+        Role::Consumer if client.positions.is_empty() => "reads nothing".to_owned(),
+        Role::Consumer => match client.positions.iter().map(|it| it.lag).sum::<Option<i64>>() {
+            Some(lag) => format!("{} behind", grouped(lag.cast_unsigned())),
+            None => "no position".to_owned(),
+        },
+        Role::Wire => client.last_answer.as_ref().map_or(String::new(), |it| it.replace('_', " ").to_ascii_lowercase()),
+        Role::Producer if client.unknown > 0 => format!("{} unknown", grouped(client.unknown)),
+        Role::Producer => format!("{} pending", grouped(client.pending)),
+    }
+}
+
+/// True if there is room for what is left of a timer, beside the last line of a client's card.
+fn has_timer_words(client: &Client, card: Place) -> bool {
+    !is_close(card) && last_line(client).chars().count() < BESIDE
+}
+
+/// Letters of both lines of a client's card that are too long for one; and those of the last that leave no room beside it.
+const LONG: usize = 17;
+const BESIDE: usize = 11;
 
 /// True for a client's card that has room for two lines only.
 fn is_close(card: Place) -> bool {
@@ -269,7 +284,7 @@ fn is_close(card: Place) -> bool {
 
 /// Where in a client's card its timer is.
 fn timer_place(card: Place) -> (f64, f64) {
-    (card.x + card.w - 15.0, card.y + if is_close(card) { 32.0 } else { 47.0 })
+    (card.x + card.w - 15.0, card.y + if is_close(card) { 14.0 } else { 47.0 })
 }
 
 /// Where in the broker's card its timer is.
@@ -622,7 +637,11 @@ fn paint_arcs(scene: &Scene, plan: Plan, spots: &[Spot<'_>], pen: &mut Pen) {
         };
         if let Some((timer, since_us)) = due(scene, spot.name()) {
             pen.arc(at.0, at.1, 5.5, rest(now, since_us, timer.at_us));
-            if spot.is_node() || !is_close(spot.place) {
+            let has_words = match &spot.who {
+                Who::Client(it) => has_timer_words(it, spot.place),
+                Who::Node(_) => true,
+            };
+            if has_words {
                 pen.voice(Font::Tiny, Colour::Dim, Align::Right);
                 pen.say(&left(timer.at_us - now), at.0 - 10.0, at.1 + 4.0, 60.0);
             }

@@ -226,6 +226,8 @@ impl Room {
         let lanes = Lanes::new(engines);
         let mut scene = Scene::new(lanes.shown.engine.seed());
         scene.carry_on(&mut inner.scene.borrow_mut());
+        // What was typed for the run that is left is nothing for this one.
+        keys::set_value("line", "");
         (scene.room, scene.lesson) = (id, lesson);
         let left = (inner.lanes.replace(lanes), inner.scene.replace(scene));
         self.leave("");

@@ -18,6 +18,9 @@ const OFFERED: usize = 24;
 const KEPT: usize = 60;
 const LONGEST: usize = 400;
 
+/// What can be typed, in short.
+const HELP: &str = "kill, power-cut, stop, pause, resume, start · cut, heal, delay · topic, alter, reassign · produce, load, unload · consumer, subscribe, follow, seek · run 2s, run until next ack · show leader orders-0. Tab says what comes next; ? lists words and keys.";
+
 /// The terminal.
 pub(crate) fn terminal(room: Room) -> AnyView {
     let submit = move |event: SubmitEvent| {
@@ -29,17 +32,24 @@ pub(crate) fn terminal(room: Room) -> AnyView {
                 scene.offers.clear();
             });
         }
-        if room.act(&value_of("line")) {
+        let line = value_of("line");
+        if line.trim() == "help" {
+            room.change(|scene| {
+                scene.write("help", None);
+                scene.answer(HELP.to_owned());
+            });
+            set_value("line", "");
+        } else if room.act(&line) {
             set_value("line", "");
         }
     };
     view! {
-        <footer class="term">
+        <div class="dock"><section class="time" id="time" aria-label="Timeline"></section><footer class="term">
             <ol class="lines" id="lines" aria-label="Actions"></ol>
             <form on:submit=submit><label><span aria-hidden="true">"›"</span><input id="line" aria-label="Action" autocomplete="off" autocapitalize="off" spellcheck="false"
                 placeholder="type an action, such as: produce p1 orders key=eva value=hi"/></label></form>
             <span class="end"><kbd>"Tab"</kbd>" completes · "<kbd>"↑"</kbd>" before · "<kbd>"?"</kbd>" words, keys"</span>
-        </footer>
+        </footer></div>
     }
     .into_any()
 }
@@ -66,11 +76,14 @@ pub(crate) fn complete(room: Room) -> bool {
     if line.trim().is_empty() {
         return false;
     }
-    let (at, offers) = room.with(|scene| complete::offers(&line, scene));
+    let (at, mut offers) = room.with(|scene| complete::offers(&line, scene));
     let is_any = !offers.is_empty();
     let whole = complete::completed(&line, at, &offers);
     if whole != line {
         set_value("line", &whole);
+        if whole.ends_with(' ') {
+            offers = room.with(|scene| complete::offers(&whole, scene)).1;
+        }
     }
     if is_any || room.with(|it| !it.offers.is_empty()) {
         room.change(|scene| scene.offers = if offers.len() > 1 { offers } else { Vec::new() });
