@@ -28,7 +28,7 @@ pub struct Operation {
     pub client: Str,
     /// What.
     pub what: String,
-    /// The event at which it heard of that.
+    /// The event at which it heard of that; of what it has not heard yet, the one that comes next.
     pub asked: u64,
     /// The event at which it was told what came of it.
     pub settled: Option<u64>,
@@ -106,6 +106,7 @@ pub struct Ledger {
 struct Other {
     client: Pid,
     id: Id,
+    /// 0 before its client has heard of it.
     asked: u64,
     settled: u64,
     what: String,
@@ -134,11 +135,18 @@ pub(crate) struct Operations {
 }
 
 impl Operations {
-    /// A client hears what it is asked for.
-    pub(crate) fn asked(&mut self, event: u64, client: Pid, op: OpId, asked: &Asked) {
+    /// Somebody wants something of a client.
+    pub(crate) fn wanted(&mut self, client: Pid, op: OpId, asked: &Asked) {
         // Who listens for rebalances waits for nothing in particular.
         if *asked != Asked::Listen {
-            self.begin(event, client, Id::Operation(op), words(asked));
+            self.begin(0, client, Id::Operation(op), words(asked));
+        }
+    }
+
+    /// A client hears of it.
+    pub(crate) fn asked(&mut self, event: u64, client: Pid, op: OpId) {
+        if let Some(index) = self.find(client, |it| it.id == Id::Operation(op)) {
+            Arc::make_mut(&mut self.kept[index]).asked = event;
         }
     }
 
@@ -229,6 +237,10 @@ impl Operations {
         let Some(it) = self.kept.get_mut(index) else { return };
         let it = Arc::make_mut(it);
         (it.settled, it.told, it.why) = (event, told, why);
+        if it.asked == 0 {
+            // Its process ended before it heard of it: somebody wanted it after this event.
+            it.asked = event;
+        }
         it.what = what.unwrap_or_else(|| std::mem::take(&mut it.what));
         self.pending -= 1;
         match told {
@@ -241,15 +253,17 @@ impl Operations {
 }
 
 impl World {
-    /// The ledger of every operation: of those that begin before an event the newest, so many at most, of one kind.
+    /// The ledger of every operation: of those of one kind that begin before an event the newest, so many and those that begin with
+    /// the last of them.
     pub fn ledger(&self, which: Which, before: u64, count: usize) -> Ledger {
+        let (next, count) = (self.events + 1, count.max(1));
         let mut ledger = Ledger {
             ok: self.operations.ok,
             failed: self.operations.failed,
             unknown: self.operations.unknown,
             pending: self.operations.pending,
             lost: self.checks.acked_lost(),
-            operations: self.checks.sends(which, before, count),
+            operations: self.checks.sends(which, before, count, next),
         };
         for pid in 0..self.processes.len() {
             let tally = self.checks.tally(Pid(pid as u16));
@@ -258,21 +272,22 @@ impl World {
             ledger.unknown += tally.unknown;
             ledger.pending += tally.sent - tally.ok - tally.failed - tally.unknown;
         }
-        let others = self.operations.kept.iter().rev().filter(|it| it.asked < before);
-        let others = others.map(|it| Operation {
+        let others = self.operations.kept.iter().rev().map(|it| Operation {
             client: self.name(it.client).clone(),
             what: it.what.clone(),
-            asked: it.asked,
+            asked: if it.asked == 0 && it.told == Told::Pending { next } else { it.asked },
             settled: (it.told != Told::Pending).then_some(it.settled),
             told: it.told,
             why: it.why.clone(),
             place: None,
             became: None,
         });
-        ledger.operations.extend(others.filter(|it| which.has(it)).take(count));
+        ledger.operations.extend(others.filter(|it| it.asked < before && which.has(it)));
         // The newest first; of those that were asked for at one event the order stays.
         ordered::sort_by(&mut ledger.operations, |a, b| b.asked.cmp(&a.asked));
-        ledger.operations.truncate(count);
+        // Whoever asks for those before the last would never see what begins with it.
+        let last = ledger.operations.get(count - 1).map_or(0, |it| it.asked);
+        ledger.operations.retain(|it| it.asked >= last);
         ledger
     }
 }

@@ -5,7 +5,7 @@
 use sim::History;
 use sim::check::{Became, Told, Verdict};
 use sim::operations::{Ledger, Operation, Which};
-use sim::script::Scenario;
+use sim::script::{Scenario, Step};
 
 const ROOM: &str =
     "seed 1\nbroker b1\nrun until serving b1\ntopic orders partitions=1\nproducer p1 acks=1 linger.ms=0\n";
@@ -59,6 +59,69 @@ fn an_acknowledged_record_that_is_lost_says_when_and_with_which_verdict() {
         );
     }
     assert!(ledger(&history, Which::All).operations.iter().any(|it| it.became == Some(Became::There)));
+}
+
+/// In a still room nobody has heard of what is asked for, and whose process is killed at the same moment never does.
+#[test]
+fn what_nobody_has_heard_yet_is_the_newest() {
+    let mut history =
+        played(&format!("{ROOM}produce p1 orders value=a\nrun until acked p1 1\nconsumer c1 group.id=g\n"));
+    let act = |history: &mut History, line: &str| {
+        let Step::Do(action) = Scenario::parse(line).unwrap().steps.remove(0).1 else { panic!("{line}") };
+        history.act(action).unwrap();
+    };
+    for line in ["produce p1 orders value=b", "produce p1 orders value=c", "commit c1 orders-0 1"] {
+        act(&mut history, line);
+    }
+    let events = history.world().events();
+    let newest = |history: &History| {
+        let rows = ledger(history, Which::All).operations;
+        rows.iter().take(4).map(|it| (it.what.clone(), it.asked, it.told)).collect::<Vec<_>>()
+    };
+    let (next, first) = (events + 1, newest(&history)[3].1);
+    let row = |what: &str, asked: u64, told: Told| (what.to_owned(), asked, told);
+    assert!(first <= events);
+    assert_eq!(
+        newest(&history),
+        [
+            row("record 2", next, Told::Pending),
+            row("record 1", next, Told::Pending),
+            row("commit", next, Told::Pending),
+            row("record 0", first, Told::Ok)
+        ]
+    );
+    // The first page has all of what is asked for at once, so that the next one begins before it.
+    assert_eq!(history.world().ledger(Which::All, u64::MAX, 1).operations.len(), 3);
+    assert_eq!(history.world().ledger(Which::All, next, 1).operations[0].what, "record 0");
+    for name in ["p1", "c1"] {
+        act(&mut history, &format!("kill {name}"));
+    }
+    assert_eq!(
+        newest(&history),
+        [
+            row("record 2", events, Told::Unknown),
+            row("record 1", events, Told::Unknown),
+            row("commit", events, Told::Unknown),
+            row("record 0", first, Told::Ok)
+        ]
+    );
+    assert_eq!(ledger(&history, Which::Unknown).operations.len(), 3);
+}
+
+/// A load's record is heard of as soon as there is one, and may overtake what a person asked for.
+#[test]
+fn who_is_overtaken_is_on_a_page_too() {
+    let text = format!(
+        "{ROOM}load p1 orders every=5ms count=5\nproduce p1 orders value=a\nproduce p1 orders value=b\nrun until acked p1 7\n"
+    );
+    let world = played(&text).world().clone();
+    let (mut before, mut seen) = (u64::MAX, Vec::new());
+    while let Some(row) = world.ledger(Which::All, before, 1).operations.pop() {
+        before = row.asked;
+        seen.extend((&*row.client == "p1").then_some(row.what));
+    }
+    let records = [6, 5, 4, 3, 1, 0, 2].map(|it| format!("record {it}"));
+    assert_eq!(seen, records);
 }
 
 #[test]

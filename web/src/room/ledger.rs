@@ -69,7 +69,7 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     }
     let mut pages = Vec::new();
     let page = |what: String, words: &'static str| classed("button", "deed").set("data-do", what).say(words);
-    if let Some(last) = sight.seen.operations.last().filter(|_| sight.seen.operations.len() == ROWS) {
+    if let Some(last) = sight.seen.operations.last().filter(|_| sight.seen.operations.len() >= ROWS) {
         pages.push(page(format!("ledger:{}", last.asked), "older"));
     }
     if sight.before.is_some() {

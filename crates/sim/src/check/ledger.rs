@@ -19,8 +19,8 @@ pub(super) struct Sent {
     pub(super) print: u64,
     /// Where it was appended first, or where its producer was told that it is; -1 before that.
     pub(super) offset: i64,
-    /// The events at which its producer heard of it, and was told what became of it. There is one of these for each record of a run,
-    /// so it is small: steps end at four thousand million.
+    /// The events at which its producer heard of it, and was told what became of it; 0 before that. There is one of these for each
+    /// record of a run, so it is small: steps end at four thousand million.
     pub(super) asked: u32,
     pub(super) settled: u32,
     /// The partition of the offset, by its number in the checks.
@@ -29,6 +29,13 @@ pub(super) struct Sent {
     pub(super) appended: u8,
     /// Why it was not written, or may not have been: the number of a reason, from 1.
     pub(super) why: u8,
+}
+
+impl Sent {
+    /// The event at which its producer heard of it, or will at the earliest if it has not: the one that comes next.
+    pub(super) fn begins(&self, next: u64) -> u64 {
+        if self.asked == 0 && self.told == Told::Pending { next } else { self.asked.into() }
+    }
 }
 
 /// An event's number where there is one for each record.
@@ -88,6 +95,10 @@ pub(super) struct ClientLedger {
     pub(super) sent: Entries<Sent>,
     /// The numbers of those that were not simply told ok and are there, in the order in which that was seen; perhaps more than once.
     pub(super) odd: Entries<u64>,
+    /// How many it has heard of, or never will; and how many of those before it one overtook at most: a load's record is heard of
+    /// as soon as there is one.
+    pub(super) heard: u64,
+    pub(super) overtaking: u64,
     /// The first record of the process that runs now.
     pub(super) first_of_life: u64,
     /// By partition.
@@ -214,6 +225,8 @@ impl ClientLedger {
             tally: Tally::default(),
             sent: Entries::default(),
             odd: Entries::default(),
+            heard: 0,
+            overtaking: 0,
             first_of_life: 0,
             read: Vec::new(),
         }
@@ -236,12 +249,17 @@ impl ClientLedger {
                 && let Some(sent) = self.sent.at_mut(index)
             {
                 (sent.told, sent.settled, sent.why) = (Told::Unknown, step(event), why);
+                if sent.asked == 0 {
+                    // It never heard of it: somebody wanted it after this event.
+                    sent.asked = sent.settled;
+                }
                 self.odd.push(index as u64);
                 self.tally.unknown += 1;
                 open -= 1;
             }
         }
         self.first_of_life = self.tally.sent;
+        self.heard = self.tally.sent;
         self.read.clear();
     }
 }

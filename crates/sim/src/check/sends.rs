@@ -44,10 +44,12 @@ impl Became {
 impl Checks {
     /// A producer hears of a record that it is to send.
     pub(crate) fn asked(&mut self, event: u64, pid: Pid, number: u64) {
-        let client = self.client_mut(pid);
-        if let Some(sent) = client.and_then(|it| it.sent.at_mut(usize::try_from(number).ok()?)) {
+        let Some(client) = self.client_mut(pid) else { return };
+        if let Some(sent) = usize::try_from(number).ok().and_then(|it| client.sent.at_mut(it)) {
             sent.asked = step(event);
         }
+        client.overtaking = client.overtaking.max(number.saturating_sub(client.heard));
+        client.heard += 1;
     }
 
     /// How many acknowledged records are lost.
@@ -55,28 +57,41 @@ impl Checks {
         self.partitions.iter().map(|it| it.acked_lost).sum()
     }
 
-    /// The records of all clients as operations, the newest first, that begin before an event: so many of them at most.
-    pub(crate) fn sends(&self, which: Which, before: u64, count: usize) -> Vec<Operation> {
+    /// The records of all clients as operations, the newest first, that begin before an event: of each client so many, and those
+    /// that begin with the last of them. `next` is the event that comes next.
+    pub(crate) fn sends(&self, which: Which, before: u64, count: usize, next: u64) -> Vec<Operation> {
         let clients = self.clients.iter().enumerate();
         let clients = clients.filter_map(|(pid, it)| Some((Pid(pid as u16), it.as_ref()?)));
         let mut found = Vec::new();
         for (client, ledger) in clients {
-            let mut rows = Vec::new();
-            let sent =
-                |number: u64| ledger.sent.at(usize::try_from(number).ok()?).filter(|it| u64::from(it.asked) < before);
+            let mut rows: Vec<Operation> = Vec::new();
+            let mut passed = 0;
+            let sent = |number: u64| {
+                let sent = ledger.sent.at(usize::try_from(number).ok()?)?;
+                let asked = sent.begins(next);
+                (asked < before).then_some((sent, asked))
+            };
             let mut look = |number: u64| {
-                let row = sent(number).map(|it| self.operation(Author { client, number }, &ledger.name, it));
-                rows.extend(row.filter(|it| which.has(it)));
-                rows.len() < count
+                let Some((sent, asked)) = sent(number) else { return true };
+                if rows.get(count - 1).is_some_and(|last| asked < last.asked) {
+                    passed += 1;
+                    return passed <= ledger.overtaking;
+                }
+                let row = self.operation(Author { client, number }, &ledger.name, sent, asked);
+                rows.extend(Some(row).filter(|it| which.has(it)));
+                true
             };
             if which == Which::All {
-                // They come in the order of their numbers, so the first that begins later ends those that begin before.
-                let (mut low, mut high) = (0, ledger.sent.len() as u64);
+                // They begin in the order of their numbers, but that some overtake: behind one that begins later, none further
+                // than that begins before.
+                let all = ledger.sent.len() as u64;
+                let (mut low, mut high) = (0, all);
                 while low < high {
                     let middle = low + (high - low) / 2;
                     if sent(middle).is_some() { low = middle + 1 } else { high = middle }
                 }
-                let _all_or_enough = (0..low).rev().all(&mut look);
+                let end = all.min(low + ledger.overtaking + 1);
+                let _all_or_enough = (0..end).rev().all(&mut look);
             } else {
                 let odd = ledger.odd.len();
                 let odd: Set<u64> = ledger.odd.iter_from(odd.saturating_sub(ODD)).copied().collect();
@@ -87,14 +102,14 @@ impl Checks {
         found
     }
 
-    fn operation(&self, author: Author, name: &Str, sent: &Sent) -> Operation {
+    fn operation(&self, author: Author, name: &Str, sent: &Sent, asked: u64) -> Operation {
         let partition = self.partitions.get(usize::from(sent.partition)).filter(|_| sent.offset >= 0);
         let place = partition
             .map(|it| (TopicPartition { topic: it.topic.clone(), partition: it.partition }, Offset(sent.offset)));
         Operation {
             client: name.clone(),
             what: format!("record {}", author.number),
-            asked: sent.asked.into(),
+            asked,
             settled: (sent.told != Told::Pending).then_some(sent.settled.into()),
             told: sent.told,
             why: self.reasons.get(usize::from(sent.why).wrapping_sub(1)).cloned().unwrap_or_default(),

@@ -123,12 +123,12 @@ impl World {
         let mut out = self.scratch.client.take().unwrap_or_else(Outbox::with_events);
         let clock = self.clock;
         let heard = heard_by_client(&input);
-        if let Input::Do(op, operation) = &input {
+        if let Input::Do(op, _) = &input {
             let event = self.events + 1;
             if op.0 < OTHER {
                 self.checks.asked(event, pid, op.0);
             } else {
-                self.operations.asked(event, pid, *op, operation);
+                self.operations.asked(event, pid, *op);
             }
         }
         let process = self.process_mut(pid);
@@ -357,10 +357,11 @@ impl World {
     fn number(&mut self, pid: Pid, operation: &Operation) -> OpId {
         let Some(actor) = self.process_mut(pid).actor_mut() else { return OpId(OTHER) };
         let Operation::Send(record) = operation else {
-            let op = actor.next_other;
+            let op = OpId(actor.next_other);
             actor.next_other += 1;
             actor.others_open += 1;
-            return OpId(op);
+            self.operations.wanted(pid, op, operation);
+            return op;
         };
         let op = actor.next_send;
         actor.next_send += 1;
