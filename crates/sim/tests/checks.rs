@@ -1,6 +1,8 @@
 //! What the checks must not call a bug.
 
+use sim::check::Check;
 use sim::script::{Played, Scenario};
+use sim::setup::PlantedBug;
 
 fn played(text: &str) -> Played {
     let played = Scenario::parse(text).expect("the test's scenario parses").play_with(false).expect("it plays");
@@ -139,5 +141,11 @@ fn a_commit_counts_whoever_sends_it() {
     let text =
         text + "ask w1 OffsetCommit group=g partition=orders-0 offset=3 member=c1 epoch=1\nrun until answered w1 1\n";
     assert_eq!(committed(&played(&text)), (Some(3), Some(0)));
-    assert_eq!(played(&(text + "kill c1\nstart c1\nrun 20s\n")).broken(), None);
+    // Its dead process is a member until its session is over.
+    let text = text + "kill c1\nstart c1\nrun 60s\n";
+    assert_eq!(played(&text).broken(), None);
+    let mut forgetful = Scenario::parse(&text).expect("it reads");
+    forgetful.setup.bug = Some(PlantedBug::ForgetsCommits);
+    let played = forgetful.play_with(false).expect("it plays");
+    assert_eq!(played.broken().map(|it| it.check), Some(Check::CommitsStay), "it is told what was before that");
 }

@@ -1,9 +1,10 @@
 //! What members of consumer groups say, and whether it fits together.
 
+mod wire;
+
 use client::GroupEvent;
 use node::Coordinated;
 use ordered::Map;
-use protocol::messages::OffsetCommitRequest;
 use protocol::{Instant, Offset, Str, TopicPartition};
 
 use super::group_log::Logged;
@@ -231,17 +232,6 @@ impl Checks {
         }
     }
 
-    /// Somebody who is no consumer commits. Nobody listens to what it is answered.
-    pub(crate) fn wire_commits(&mut self, pid: Pid, request: &OffsetCommitRequest) {
-        let ledger = self.groups.entry(request.group_id.clone()).or_insert_with(GroupLedger::unheard);
-        for topic in &request.topics {
-            for partition in &topic.partitions {
-                let at = TopicPartition { topic: topic.name.clone(), partition: partition.partition_index };
-                ledger.partitions.entry(at).or_default().doubt(pid, partition.committed_offset);
-            }
-        }
-    }
-
     /// A consumer's process is gone, or began anew: it reads nothing any more.
     pub(crate) fn member_gone(&mut self, at: Instant, pid: Pid) {
         for ledger in self.groups.values_mut() {
@@ -415,8 +405,11 @@ impl Checks {
 #[cfg(test)]
 mod tests {
     use node::CoordinatedMember;
+    use protocol::ErrorCode;
     use protocol::message::encode_typed;
-    use protocol::messages::OffsetCommitKey;
+    use protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+    use protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+    use protocol::messages::{OffsetCommitKey, OffsetCommitRequest, OffsetCommitResponse};
 
     use super::super::group_log::OFFSET_COMMIT;
     use super::super::tests::cluster;
@@ -625,6 +618,39 @@ mod tests {
             assert_eq!(checks.broken_by(Check::CommitsStay), None);
             checks.find_offset(B, Some(4));
             assert!(checks.broken_by(Check::CommitsStay).is_some());
+        }
+    }
+
+    /// Whoever is answered has committed, and whoever is refused has not, consumer or not.
+    #[test]
+    fn what_a_wire_client_is_told_of_its_commit_counts() {
+        let request = |offset: i64| {
+            let partitions = vec![OffsetCommitRequestPartition { committed_offset: offset, ..Default::default() }];
+            let topics = vec![OffsetCommitRequestTopic { name: "t".into(), partitions, ..Default::default() }];
+            OffsetCommitRequest { group_id: "g".into(), topics, ..Default::default() }
+        };
+        let told = |error: ErrorCode| {
+            let partitions = vec![OffsetCommitResponsePartition { error_code: error.code(), ..Default::default() }];
+            let topics = vec![OffsetCommitResponseTopic { name: "t".into(), partitions, ..Default::default() }];
+            OffsetCommitResponse { topics, ..Default::default() }
+        };
+        let breaks = |error: Option<ErrorCode>, found: i64| {
+            let mut checks = group([None, None]);
+            checks.commit(A, 0);
+            checks.wire_commits(Pid(9), 0, request(5));
+            match error {
+                Some(error) => checks.wire_committed(Pid(9), 0, &told(error)),
+                None => checks.wire_lost(Pid(9)),
+            }
+            assert!(checks.wire_commits.is_empty());
+            checks.find_offset(B, Some(found));
+            checks.broken_by(Check::CommitsStay).is_some()
+        };
+        assert!(!breaks(Some(ErrorCode::None), 5));
+        assert!(breaks(Some(ErrorCode::None), 0), "the coordinator has forgotten it");
+        assert!(breaks(Some(ErrorCode::UnknownMemberId), 5), "it was refused");
+        for doubtful in [Some(ErrorCode::CoordinatorNotAvailable), None] {
+            assert!(!breaks(doubtful, 5) && !breaks(doubtful, 0), "nobody knows");
         }
     }
 

@@ -20,7 +20,7 @@ mod tests;
 use client::{Answer, ConsumerRecord, GroupEvent, Outcome};
 use node::Coordinated;
 use ordered::{Map, Set};
-use protocol::messages::{FetchResponse, OffsetForLeaderEpochResponse};
+use protocol::messages::{FetchResponse, OffsetCommitRequest, OffsetForLeaderEpochResponse};
 use protocol::records::{BatchHead, Records};
 use protocol::{Instant, NodeId, Offset, ResponseBody, Str, TopicPartition, Uuid};
 
@@ -121,6 +121,8 @@ pub struct Checks {
     unclean_asked: Vec<(Pid, i32, TopicPartition)>,
     /// Consumer groups.
     groups: Map<Str, groups::GroupLedger>,
+    /// Commits of wire clients that are not answered: by whom, in which of its requests.
+    wire_commits: Vec<(Pid, i32, OffsetCommitRequest)>,
     nodes: Map<NodeId, Pid>,
     sessions: sessions::Sessions,
     /// Of the nodes, by their processes.

@@ -41,7 +41,7 @@ impl World {
             transaction_timeout_ms: i32::MAX,
             ..InitProducerIdRequest::default()
         };
-        self.say(name, INIT_PRODUCER_ID_VERSION, RequestBody::InitProducerId(body))
+        self.say(name, INIT_PRODUCER_ID_VERSION, RequestBody::InitProducerId(body)).map(drop)
     }
 
     pub(super) fn wire_elect(
@@ -50,10 +50,8 @@ impl World {
         election: Election,
         partition: &TopicPartition,
     ) -> Result<(), ActionError> {
-        let pid = self.pid(name)?;
-        let number = self.process(pid).wire().map(|it| it.next_correlation_id);
-        self.say(name, Election::VERSION, election.request(partition))?;
-        if let (Election::Unclean, Some(number)) = (election, number) {
+        let (pid, number) = self.say(name, Election::VERSION, election.request(partition))?;
+        if election == Election::Unclean {
             self.checks.unclean_asked(pid, number, partition);
         }
         Ok(())
@@ -67,7 +65,7 @@ impl World {
     ) -> Result<(), ActionError> {
         let ids = replicas.iter().map(|name| self.broker_pid(name).map(|pid| self.node_id(pid).0));
         let ids = ids.collect::<Result<Vec<_>, _>>()?;
-        self.say(name, ask::REASSIGNMENT_VERSION, ask::reassignment(partition, ids))
+        self.say(name, ask::REASSIGNMENT_VERSION, ask::reassignment(partition, ids)).map(drop)
     }
 
     /// Who is named as a member of a group is known there by an id that the coordinator chose.
@@ -81,26 +79,28 @@ impl World {
             }
         };
         let (version, body) = it.request(member).map_err(ActionError)?;
-        if let RequestBody::OffsetCommit(request) = &body {
-            self.checks.wire_commits(self.pid(&it.client)?, request);
+        let commits = if let RequestBody::OffsetCommit(request) = &body { Some(request.clone()) } else { None };
+        let (pid, number) = self.say(&it.client, version, body)?;
+        if let Some(request) = commits {
+            self.checks.wire_commits(pid, number, request);
         }
-        self.say(&it.client, version, body)
+        Ok(())
     }
 
     pub(super) fn wire_move(&mut self, name: &str, partition: &TopicPartition, dir: &Str) -> Result<(), ActionError> {
         let topic = AlterReplicaLogDirTopic { name: partition.topic.clone(), partitions: vec![partition.partition] };
         let dirs = vec![AlterReplicaLogDir { path: dir.clone(), topics: vec![topic] }];
-        self.say(name, MOVE_VERSION, RequestBody::AlterReplicaLogDirs(AlterReplicaLogDirsRequest { dirs }))
+        self.say(name, MOVE_VERSION, RequestBody::AlterReplicaLogDirs(AlterReplicaLogDirsRequest { dirs })).map(drop)
     }
 
     pub(super) fn wire_add_voter(&mut self, name: &str, node: &str) -> Result<(), ActionError> {
         let body = ask::voter_added(self.voter(node)?, Str::from(node), CONTROLLER_PORT);
-        self.say(name, ask::ADD_VOTER_VERSION, body)
+        self.say(name, ask::ADD_VOTER_VERSION, body).map(drop)
     }
 
     pub(super) fn wire_remove_voter(&mut self, name: &str, node: &str) -> Result<(), ActionError> {
         let body = ask::voter_removed(self.voter(node)?);
-        self.say(name, ask::REMOVE_VOTER_VERSION, body)
+        self.say(name, ask::REMOVE_VOTER_VERSION, body).map(drop)
     }
 
     /// A controller's number and the id of the directory that it keeps the metadata in.
@@ -115,10 +115,11 @@ impl World {
     pub(super) fn wire_produce(&mut self, it: &WireProduce) -> Result<(), ActionError> {
         let now = self.pid(&it.client).map(|pid| self.process(pid).now(self.clock))?;
         let body = it.request(now.wall).map_err(ActionError)?;
-        self.say(&it.client, WireProduce::VERSION, RequestBody::Produce(body))
+        self.say(&it.client, WireProduce::VERSION, RequestBody::Produce(body)).map(drop)
     }
 
-    fn say(&mut self, name: &str, version: i16, body: RequestBody) -> Result<(), ActionError> {
+    /// Sends a request as soon as there is a connection; tells whose it is, and its number.
+    fn say(&mut self, name: &str, version: i16, body: RequestBody) -> Result<(Pid, i32), ActionError> {
         let pid = self.pid(name)?;
         let client_id = Some(self.process(pid).name.clone());
         let Some(wire) = self.process_mut(pid).wire_mut() else {
@@ -129,7 +130,7 @@ impl World {
         wire.queue.push_back(Request { version, correlation_id, client_id, body });
         if wire.link.is_some() {
             self.send_queued(pid);
-            return Ok(());
+            return Ok((pid, correlation_id));
         }
         let connect = Connect { conn: ConnId(wire.next_conn), host: wire.broker.clone(), port: CLIENT_PORT };
         wire.next_conn += 1;
@@ -137,7 +138,7 @@ impl World {
         if let Some(wire) = self.process_mut(pid).wire_mut() {
             wire.link = Some(link);
         }
-        Ok(())
+        Ok((pid, correlation_id))
     }
 
     fn send_queued(&mut self, pid: Pid) {
@@ -159,9 +160,13 @@ impl World {
 
     pub(crate) fn wire_answered(&mut self, pid: Pid, response: Response) {
         self.begin_event(pid, Heard::Response(response.body.api_key(), response.correlation_id));
-        // Of an election whose end was not seen in time somebody may yet hear.
-        if matches!(&response.body, ResponseBody::ElectLeaders(it) if it.error_code == 0) {
-            self.checks.unclean_answered(pid, response.correlation_id);
+        match &response.body {
+            // Of an election whose end was not seen in time somebody may yet hear.
+            ResponseBody::ElectLeaders(it) if it.error_code == 0 => {
+                self.checks.unclean_answered(pid, response.correlation_id);
+            }
+            ResponseBody::OffsetCommit(it) => self.checks.wire_committed(pid, response.correlation_id, it),
+            _ => {}
         }
         if let Some(wire) = self.process_mut(pid).wire_mut() {
             wire.answers.push(response);
@@ -170,6 +175,7 @@ impl World {
 
     pub(crate) fn wire_closed(&mut self, pid: Pid) {
         self.begin_event(pid, Heard::Disconnected);
+        self.checks.wire_lost(pid);
         if let Some(wire) = self.process_mut(pid).wire_mut() {
             wire.open = false;
             wire.link = None;
