@@ -13,7 +13,7 @@ mod ticks;
 
 use std::sync::Arc;
 
-use client::{Failure, OpId};
+use client::OpId;
 use ordered::Map;
 use protocol::{Instant, Str, TopicPartition};
 use sim::export::Shared;
@@ -77,8 +77,8 @@ pub(crate) struct Engine {
     told: Vec<Vec<String>>,
     /// Answers to what was asked in lines, that nobody was told yet.
     said: Vec<String>,
-    /// What the cluster answered the admin, that nobody was told yet: why not, or nothing.
-    heard: Vec<(OpId, Option<Failure>)>,
+    /// What the cluster answered the admin, that nobody was told yet.
+    heard: Vec<(OpId, client::Outcome)>,
 }
 
 impl Engine {

@@ -183,6 +183,15 @@ impl Outcome {
             Outcome::Failed(it) | Outcome::Unknown(it) => Some(it),
         }
     }
+
+    /// What is wrong with it, for people: that it was not done, or that nobody knows, and why.
+    pub fn trouble(&self) -> Option<String> {
+        match self {
+            Outcome::Ok(_) => None,
+            Outcome::Failed(it) => Some(it.words()),
+            Outcome::Unknown(it) => Some(format!("nobody knows whether it is done: {}", it.words())),
+        }
+    }
 }
 
 impl Failure {

@@ -279,7 +279,7 @@ impl World {
             last.outcomes.iter().find(|it| it.1 != Settled::Ok).or(last.outcomes.first())
         {
             let _ = write!(text, "; {} is settled: {}", count(last.outcomes.len()), outcome.word());
-            if let Some(failure) = self.why_not(last.process, *op) {
+            if let Some(failure) = self.answer_to(last.process, *op).and_then(Outcome::failure) {
                 let _ = write!(text, ", {}", failure.words().trim_end_matches('.'));
             }
         } else if let Some(words) = last.client_events.last().and_then(client_event_words) {

@@ -45,6 +45,27 @@ fn a_refusal_that_is_expected_is_no_failure_and_its_absence_is_one() {
     }
 }
 
+/// Whoever stands still may yet do what it was asked for.
+#[test]
+fn what_nobody_knows_is_no_refusal() {
+    for expected in ["", "refused REQUEST_TIMED_OUT "] {
+        let text = format!("{ROOM}pause b1\n{expected}topic t\nrun 90s\n");
+        let played = Scenario::parse(&text).unwrap().play().unwrap();
+        let failure = played.failures.last().unwrap();
+        assert_eq!((failure.line, failure.wrong), (6, Wrong::NotMet), "{failure}");
+        assert!(failure.what.starts_with("nobody knows whether it is done: "), "{failure}");
+        assert!(!played.transcript.contains("it is refused"), "{}", played.transcript);
+    }
+}
+
+#[test]
+fn a_code_that_there_is_not_is_no_code() {
+    for code in ["TOPIC_EXISTS", "NONE", "TimedOut"] {
+        let error = Scenario::parse(&format!("{ROOM}refused {code} topic orders\n")).unwrap_err();
+        assert!(error.to_string().contains("an error code such as TOPIC_ALREADY_EXISTS"), "{error}");
+    }
+}
+
 /// Nobody waits for the answer to what is done at a time; it counts when it comes.
 #[test]
 fn what_is_asked_at_a_time_fails_its_line_too() {

@@ -40,8 +40,8 @@ fn errors_say_where_and_what() {
         ),
         ("load p1 t every=0s", "line 1, column 11: expected a duration above zero, found \"0s\""),
         (
-            "refused NOT_LEADER kill b1",
-            "line 1, column 20: expected topic, alter, alter-broker, partitions or delete, which the cluster answers, found \"kill\"",
+            "refused NOT_CONTROLLER kill b1",
+            "line 1, column 24: expected topic, alter, alter-broker, partitions or delete, which the cluster answers, found \"kill\"",
         ),
         (
             "run until next",
@@ -435,11 +435,11 @@ const TOLD_LOSS: &str = "seed 1\nbroker b1 process.roles=broker\nbroker b2 proce
 /// A file that may be anybody's asks for no more than a tab can hold, by whichever of its lines.
 #[test]
 fn a_file_of_anybodys_is_bounded() {
-    let actions = "refused X partitions orders 2\n".repeat(20_001);
+    let actions = "refused TOPIC_ALREADY_EXISTS partitions orders 2\n".repeat(20_001);
     for (lines, told) in [
         ("topic more partitions=2000000000", "partitions: 1000 are the most"),
         ("at 1s partitions orders 2000000000", "partitions: 1000 are the most"),
-        ("refused X topic more partitions=2000000000", "partitions: 1000 are the most"),
+        ("refused TOPIC_ALREADY_EXISTS topic more partitions=2000000000", "partitions: 1000 are the most"),
         (&actions, "actions: 20000 are the most"),
         ("at 99999m kill b1", "seconds: 86400 are the most"),
     ] {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use client::{Failure, OpId};
+use client::{OpId, Outcome};
 use protocol::Instant;
 use sim::Action;
 use sim::script::{PATIENCE, Scenario, Step, Wait};
@@ -45,11 +45,12 @@ impl Engine {
                 Step::Do(action) => asked.extend(self.do_action(action, std::mem::take(&mut apart))?),
                 Step::Refused(code, action) => {
                     let Some(op) = self.do_action(action, std::mem::take(&mut apart))? else { continue };
-                    let Some(failure) = self.hear(op)? else { return Err(format!("it was done, expected {code}")) };
-                    if *failure.cause.word() != *code {
-                        return Err(format!("{}, expected {code}", failure.words()));
+                    let told = self.hear(op)?;
+                    let words = told.trouble().unwrap_or_else(|| "it was done".to_owned());
+                    if !matches!(told, Outcome::Failed(it) if it.code() == Some(code)) {
+                        return Err(format!("{words}, expected {code}"));
                     }
-                    self.said.push(format!("so it is: {}", failure.words()));
+                    self.said.push(format!("so it is: {words}"));
                 }
                 Step::At(at, action) => {
                     if at.0 < now.0 {
@@ -104,13 +105,13 @@ impl Engine {
         self.heard.clear();
         let mut refused = Vec::new();
         for op in self.act_apart(line, false)? {
-            refused.extend(self.hear(op)?.map(|it| it.words()));
+            refused.extend(self.hear(op)?.trouble());
         }
         if refused.is_empty() { Ok(()) } else { Err(refused.join("; ")) }
     }
 
-    /// Lets time pass until the cluster has answered what it was asked. Why that was not done, if it was not.
-    fn hear(&mut self, op: OpId) -> Result<Option<Failure>, String> {
+    /// Lets time pass until the cluster has answered what it was asked, and tells what came of that.
+    fn hear(&mut self, op: OpId) -> Result<Outcome, String> {
         let limit = Instant(self.clock().saturating_add(PATIENCE.0));
         loop {
             if let Some(at) = self.heard.iter().position(|it| it.0 == op) {
@@ -122,9 +123,9 @@ impl Engine {
         }
     }
 
-    /// What the cluster refused since this was asked for last: codes and what was said with them.
+    /// What the cluster refused since this was asked for last, or left open: codes and what was said with them.
     pub(crate) fn take_refused(&mut self) -> Vec<String> {
-        self.heard.drain(..).filter_map(|it| it.1).map(|it| it.words()).collect()
+        self.heard.drain(..).filter_map(|it| it.1.trouble()).collect()
     }
 
     /// What was answered to questions since this was asked for last.

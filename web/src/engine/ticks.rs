@@ -112,7 +112,7 @@ impl Engine {
             return;
         }
         ticks.known = event;
-        self.heard.extend(world.admin_told().map(|(op, failure)| (op, failure.cloned())));
+        self.heard.extend(world.admin_told().map(|(op, outcome)| (op, outcome.clone())));
         ticks.note_up(event, up(world));
         if let Some(kind) = kind_of(last) {
             ticks.note(Tick { event, kind });

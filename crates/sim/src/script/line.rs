@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use protocol::{ApiKey, Str, TopicPartition};
+use protocol::{ApiKey, ErrorCode, Str, TopicPartition};
 
 use super::quote::Duration;
 use super::words::QUESTIONS;
@@ -139,6 +139,14 @@ impl Line {
 
     pub(super) fn name(&mut self, expected: &str) -> Result<Str, ScriptError> {
         self.converted(expected, |text| (!text.is_empty()).then(|| Str::from(text)))
+    }
+
+    /// An error by its name.
+    pub(super) fn error_code(&mut self) -> Result<ErrorCode, ScriptError> {
+        self.converted("an error code such as TOPIC_ALREADY_EXISTS", |text| {
+            let mut errors = (-1..=i16::MAX).filter(|it| *it != 0).map(ErrorCode::from_code);
+            errors.find(|it| it.name() == text)
+        })
     }
 
     pub(super) fn number<T: std::str::FromStr>(&mut self, expected: &str) -> Result<T, ScriptError> {

@@ -33,7 +33,7 @@ pub mod words;
 use std::fmt;
 use std::sync::Arc;
 
-use protocol::Str;
+use protocol::{ErrorCode, Str};
 
 use crate::action::{Action, write_settings};
 use crate::history::{Run, Stamped};
@@ -65,8 +65,8 @@ pub struct Scenario {
 pub enum Step {
     /// Does something now. The script waits for what it asks of the admin.
     Do(Action),
-    /// Does something that the cluster has to refuse, with the error code of this name.
-    Refused(Str, Action),
+    /// Does something that the cluster has to refuse, with this error code.
+    Refused(ErrorCode, Action),
     /// Does something at a time of the virtual clock.
     At(Duration, Action),
     /// Does something after so many events: how a recorded run is written.

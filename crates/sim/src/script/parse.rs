@@ -68,7 +68,7 @@ pub(super) fn step(line: &mut Line) -> Result<Step, ScriptError> {
         return Ok(Step::At(at, action(line)?));
     }
     if line.eat("refused") {
-        let code = line.name("an error code such as TOPIC_ALREADY_EXISTS")?;
+        let code = line.error_code()?;
         let whole = line.clone();
         let action = action(line)?;
         if !action.asks_cluster() {

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use client::OpId;
-use protocol::{Instant, Str};
+use client::{OpId, Outcome};
+use protocol::{ErrorCode, Instant, Str};
 
 use super::query::Query;
 use super::quote::Quoted;
@@ -150,7 +150,7 @@ pub(super) struct Player {
     /// What is waited for in lines before this one may not come.
     pub(super) judged: usize,
     /// What the admin was asked for and has no answer to, by which line, and with which code it is to be refused.
-    asked: Vec<(OpId, usize, Option<Str>)>,
+    asked: Vec<(OpId, usize, Option<ErrorCode>)>,
     /// All of it has to hold at one moment, which is looked for after each event.
     pub(super) goals: Vec<Condition>,
     /// It was found.
@@ -246,7 +246,7 @@ impl Player {
         let after = |us: u64| Instant(clock.saturating_add(us));
         match step {
             Step::Do(action) => self.ask(line, action, None),
-            Step::Refused(code, action) => self.ask(line, action, Some(code)),
+            Step::Refused(code, action) => self.ask(line, action, Some(*code)),
             Step::At(at, _) => Awaits::Time(Instant(at.0)),
             // Events of the same moment may come after the action.
             Step::After(it) => Awaits::Moment(it.after, it.turns),
@@ -370,14 +370,14 @@ impl Player {
 
     /// Acts; what the cluster says to it, if it is asked something, is held against what is expected: that it is done, or refused
     /// with a code. A recording is not: what was refused then is refused again.
-    fn act_judged(&mut self, line: usize, action: &Action, refused: Option<&Str>) {
+    fn act_judged(&mut self, line: usize, action: &Action, refused: Option<ErrorCode>) {
         if self.act(line, action) && action.asks_cluster() {
-            self.asked.push((self.history.world().admin_asked(), line, refused.cloned()));
+            self.asked.push((self.history.world().admin_asked(), line, refused));
         }
     }
 
     /// Does something now, and awaits what the cluster says to it, if it is asked something.
-    fn ask(&mut self, line: usize, action: &Action, refused: Option<&Str>) -> Awaits {
+    fn ask(&mut self, line: usize, action: &Action, refused: Option<ErrorCode>) -> Awaits {
         self.act_judged(line, action, refused);
         if !action.asks_cluster() {
             return Awaits::Nothing;
@@ -387,27 +387,30 @@ impl Player {
 
     /// Holds what the admin was told in the last event against what was expected.
     fn judge(&mut self) {
-        let told: Vec<(OpId, Option<client::Failure>)> =
-            self.history.world().admin_told().map(|(op, failure)| (op, failure.cloned())).collect();
-        for (op, failure) in told {
+        let told: Vec<(OpId, Outcome)> =
+            self.history.world().admin_told().map(|(op, outcome)| (op, outcome.clone())).collect();
+        for (op, outcome) in told {
             let asked = self.asked.iter().position(|it| it.0 == op).map(|it| self.asked.remove(it));
-            if let Some(failure) = &failure {
+            let refused = match &outcome {
+                Outcome::Failed(failure) => failure.code(),
+                Outcome::Ok(_) | Outcome::Unknown(_) => None,
+            };
+            let trouble = outcome.trouble();
+            if let Some(trouble) = &trouble {
                 let at = self.history.world().clock();
-                self.write(format_args!("  {at} {ADMIN}: it is refused: {}", failure.words()));
+                let how = if refused.is_some() { "it is refused: " } else { "" };
+                self.write(format_args!("  {at} {ADMIN}: {how}{trouble}"));
             }
             let Some((_, line, expected)) = asked else { continue };
-            let code = failure.as_ref().map(|it| it.cause.word());
-            match (&failure, expected) {
-                (None, None) => {}
-                (Some(_), Some(expected)) if code.as_deref() == Some(&*expected) => {}
-                (None, Some(expected)) => {
-                    self.wrong(line, Wrong::NotMet, format!("it was done, expected {expected}"));
-                }
-                (Some(failure), Some(expected)) => {
-                    self.wrong(line, Wrong::NotMet, format!("{}, expected {expected}", failure.words()));
-                }
-                (Some(failure), None) => self.wrong(line, Wrong::Refused, failure.words()),
-            }
+            let what = match (trouble, expected) {
+                (None, None) => continue,
+                (Some(_), Some(expected)) if refused == Some(expected) => continue,
+                (Some(trouble), None) => trouble,
+                (None, Some(expected)) => format!("it was done, expected {expected}"),
+                (Some(trouble), Some(expected)) => format!("{trouble}, expected {expected}"),
+            };
+            let is_not_done = expected.is_none() && matches!(outcome, Outcome::Failed(_));
+            self.wrong(line, if is_not_done { Wrong::Refused } else { Wrong::NotMet }, what);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The admin: a client like any other, which carries out what is asked of the cluster.
 
 use client::admin::{AdminCall, AlterConfigOp, ConfigChange, ConfigResource, NewPartitions, ResourceType};
-use client::{ClientConfig, Failure, OpId, Operation};
+use client::{ClientConfig, OpId, Operation, Outcome};
 use protocol::{Offset, Str, TopicPartition};
 
 use super::actor::OTHER;
@@ -36,18 +36,17 @@ impl World {
     }
 
     /// What the admin was told in the last event, and of which operation.
-    pub fn admin_told(&self) -> impl Iterator<Item = (OpId, Option<&Failure>)> {
+    pub fn admin_told(&self) -> impl Iterator<Item = (OpId, &Outcome)> {
         let outcomes = &self.last.outcomes;
         let is_admins = !outcomes.is_empty() && self.last.process == self.admin();
-        outcomes[..if is_admins { outcomes.len() } else { 0 }]
-            .iter()
-            .map(|(op, _)| (*op, self.why_not(self.last.process, *op)))
+        let told = outcomes.iter().filter(move |_| is_admins);
+        told.filter_map(|(op, _)| Some((*op, self.answer_to(self.last.process, *op)?)))
     }
 
-    /// Why an operation of a client that is no send was not done, or may not have been, as long as that is remembered.
-    pub(crate) fn why_not(&self, pid: Pid, op: OpId) -> Option<&Failure> {
+    /// What came of an operation of a client that is no send, as long as that is remembered.
+    pub(crate) fn answer_to(&self, pid: Pid, op: OpId) -> Option<&Outcome> {
         let answers = &self.process(pid).actor()?.answers;
-        answers.iter().rev().find(|it| it.0 == op.0)?.1.failure()
+        answers.iter().rev().find(|it| it.0 == op.0).map(|it| &it.1)
     }
 
     /// True when the admin has been answered.

@@ -193,11 +193,16 @@ impl Stage {
     fn step(&mut self, step: &Step) -> Result<Option<String>, String> {
         match step {
             Step::Do(action) => self.act(action).map(|()| None),
-            Step::Refused(code, action) => match self.act(action) {
-                Ok(()) => Err(format!("it was done, expected {code}")),
-                Err(why) if why.split(':').next() == Some(code) => Ok(None),
-                Err(why) => Err(format!("{why}, expected {code}")),
-            },
+            Step::Refused(code, action) => {
+                let call = self.call_of(action)?.ok_or("the cluster is not asked for this")?;
+                match self.administrate(call)? {
+                    Outcome::Failed(it) if it.code() == Some(*code) => Ok(None),
+                    other => {
+                        let what = other.trouble().unwrap_or_else(|| "it was done".to_owned());
+                        Err(format!("{what}, expected {code}"))
+                    }
+                }
+            }
             Step::At(at, action) => {
                 self.pause(Duration::from_micros(at.0).saturating_sub(self.begun.elapsed()));
                 self.act(action).map(|()| None)
@@ -277,6 +282,9 @@ impl Stage {
     }
 
     fn act(&mut self, action: &Action) -> Result<(), String> {
+        if let Some(call) = self.call_of(action)? {
+            return self.administrate(call)?.trouble().map_or(Ok(()), Err);
+        }
         match action {
             Action::Producer(name, settings) | Action::Consumer(name, settings) => {
                 let config = client_config(name, &self.machines, settings)?;
@@ -286,19 +294,6 @@ impl Stage {
             Action::Wire(name, broker) => {
                 let port = self.machine(broker)?.client_door.port();
                 self.wires.insert(name.clone(), Wire::new(name.clone(), port));
-            }
-            Action::CreateTopic(it) => return self.create_topic(it),
-            Action::AlterTopic(name, settings) => return self.alter(ResourceType::Topic, name.clone(), settings),
-            Action::AlterBroker(name, settings) => {
-                let id = Str::from(self.machine(name)?.id.to_string());
-                return self.alter(ResourceType::Broker, id, settings);
-            }
-            Action::DeleteTopic(name) => {
-                return self.administrate(AdminCall::DeleteTopics { topics: vec![name.clone()] });
-            }
-            Action::DeleteRecords(partition, before) => {
-                let partitions = vec![(partition.clone(), *before)];
-                return self.administrate(AdminCall::DeleteRecords { partitions });
             }
             Action::Produce(it) => {
                 let record = ProducerRecord {
@@ -387,14 +382,24 @@ impl Stage {
         self.wires.get_mut(name).ok_or(format!("there is no wire client {name}"))
     }
 
-    fn alter(&mut self, kind: ResourceType, name: Str, settings: &[Setting]) -> Result<(), String> {
-        let change = |value: &Str| ConfigChange::Set(value.clone());
-        let ops = settings.iter().map(|(key, value)| AlterConfigOp { name: key.clone(), change: change(value) });
-        let resources = vec![(ConfigResource { kind, name }, ops.collect())];
-        self.administrate(AdminCall::IncrementalAlterConfigs { resources, validate_only: false })
+    /// What the admin is to ask the cluster for, if it is asked for this.
+    fn call_of(&mut self, action: &Action) -> Result<Option<AdminCall>, String> {
+        Ok(Some(match action {
+            Action::CreateTopic(it) => self.creation(it)?,
+            Action::AlterTopic(name, settings) => alteration(ResourceType::Topic, name.clone(), settings),
+            Action::AlterBroker(name, settings) => {
+                let id = Str::from(self.machine(name)?.id.to_string());
+                alteration(ResourceType::Broker, id, settings)
+            }
+            Action::DeleteTopic(name) => AdminCall::DeleteTopics { topics: vec![name.clone()] },
+            Action::DeleteRecords(partition, before) => {
+                AdminCall::DeleteRecords { partitions: vec![(partition.clone(), *before)] }
+            }
+            _ => return Ok(None),
+        }))
     }
 
-    fn create_topic(&mut self, it: &CreateTopic) -> Result<(), String> {
+    fn creation(&self, it: &CreateTopic) -> Result<AdminCall, String> {
         let id_of = |name: &Str| {
             let found = self.machines.iter().find(|it| it.name == *name);
             found.map(|it| protocol::NodeId(it.id)).ok_or(format!("there is no broker {name}"))
@@ -405,22 +410,19 @@ impl Stage {
         }
         let brokers = self.machines.iter().filter(|it| it.is_broker).count();
         let topic = it.new_topic(brokers, assignments);
-        self.administrate(AdminCall::CreateTopics { topics: vec![topic], validate_only: false })
+        Ok(AdminCall::CreateTopics { topics: vec![topic], validate_only: false })
     }
 
-    /// Has the admin do it, and waits until it is done.
-    fn administrate(&mut self, call: AdminCall) -> Result<(), String> {
+    /// Has the admin do it, and waits until it is told what came of it.
+    fn administrate(&mut self, call: AdminCall) -> Result<Outcome, String> {
         self.admin.books().last = None;
         self.admin.tell(Order::Do(Operation::Admin(call)))?;
         let patience = Duration::from_micros(sim::script::PATIENCE.0);
         if !self.until(patience, |stage| stage.admin.books().open == 0) {
             return Err("the cluster did not answer the admin".to_owned());
         }
-        let last = self.admin.books().last.take().map(Outcome::judged);
-        match last.as_ref().and_then(Outcome::failure) {
-            None => Ok(()),
-            Some(failure) => Err(failure.words()),
-        }
+        let last = self.admin.books().last.take();
+        last.map(Outcome::judged).ok_or_else(|| "the admin was told nothing".to_owned())
     }
 
     fn holds(&mut self, condition: &Condition) -> bool {
@@ -501,6 +503,15 @@ fn client_config(name: &str, machines: &[Machine], settings: &[Setting]) -> Resu
     config.set_all(settings.iter().map(|(key, value)| (&**key, &**value))).map_err(|error| error.0)?;
     config.check().map_err(|error| error.0)?;
     Ok(config)
+}
+
+fn alteration(kind: ResourceType, name: Str, settings: &[Setting]) -> AdminCall {
+    let change = |value: &Str| ConfigChange::Set(value.clone());
+    let ops = settings.iter().map(|(key, value)| AlterConfigOp { name: key.clone(), change: change(value) });
+    AdminCall::IncrementalAlterConfigs {
+        resources: vec![(ConfigResource { kind, name }, ops.collect())],
+        validate_only: false,
+    }
 }
 
 fn words(answer: &Result<Vec<String>, String>) -> String {
