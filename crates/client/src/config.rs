@@ -414,6 +414,11 @@ impl ClientConfig {
         Ok(())
     }
 
+    /// How long a member of the classic protocol may be silent.
+    pub fn classic_session_ms(&self) -> i64 {
+        self.session_timeout_ms.unwrap_or(45_000)
+    }
+
     /// Whether the producer is idempotent.
     pub fn idempotent(&self) -> bool {
         let possible = self.acks == Acks::All && self.retries > 0 && self.max_in_flight <= 5;

@@ -237,15 +237,21 @@ fn what_does_not_come_to_rest_is_found_wherever_a_world_runs() {
     assert_eq!(trouble(starves, starved(1, "run 50s\npause b3\nrun 70s\n")), None, "somebody stands still");
     assert_eq!(trouble(starves, starved(1, "run 50s\npause b3\nresume b3\nrun 70s\n")).as_deref(), Some("converges"));
     assert_eq!(trouble(None, starved(1, "run 70s\npause b3\nrun 20s\nresume b3\nrun 70s\n")), None);
-    let group = |end: &str| {
+    assert_eq!(
+        trouble(None, Scenario::parse("seed 1\nnetwork 20s..20s\nbroker b1\nbroker b2\nrun 300s\n").unwrap()),
+        None
+    );
+    let group_of = |broker: &str, end: &str| {
         let text = format!(
-            "seed 1\nbroker b1 offsets.topic.replication.factor=1 offsets.topic.num.partitions=1\nrun until serving b1\n\
+            "seed 1\nbroker b1 offsets.topic.replication.factor=1 offsets.topic.num.partitions=1 {broker}\nrun until serving b1\n\
              topic t partitions=2\n\
              consumer m1 group.id=g max.poll.interval.ms=10000 session.timeout.ms=6000\nfollow m1 t\n\
              consumer m2 group.id=g max.poll.interval.ms=10000 session.timeout.ms=6000\nfollow m2 t\n{end}"
         );
         Scenario::parse(&text).expect("it reads")
     };
+    let group = |end: &str| group_of("", end);
+    assert_eq!(trouble(None, group_of("group.initial.rebalance.delay.ms=120000", "run 150s\n")), None);
     let refuses = Some(PlantedBug::RefusesMember);
     assert_eq!(trouble(refuses, group("run 100s\n")).as_deref(), Some("converges"));
     assert_eq!(trouble(refuses, group("run 80s\n")), None, "besides, m1 may be silent for 16 s");

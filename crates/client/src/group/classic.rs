@@ -75,7 +75,7 @@ impl Group {
     /// Without an answer to a heartbeat until then the coordinator counts as lost.
     pub(super) fn session_until(&self, config: &ClientConfig) -> Option<Instant> {
         let is_classic = self.protocol == GroupProtocol::Classic && self.state != MemberState::Joining;
-        Some(self.heartbeat.answered?.plus_ms(session_timeout(config))).filter(|_| is_classic)
+        Some(self.heartbeat.answered?.plus_ms(config.classic_session_ms())).filter(|_| is_classic)
     }
 
     /// One step of the protocol; false if there is none to take now.
@@ -203,7 +203,7 @@ impl Group {
             });
             let request = JoinGroupRequest {
                 group_id: group.id.clone(),
-                session_timeout_ms: millis(session_timeout(config)),
+                session_timeout_ms: millis(config.classic_session_ms()),
                 rebalance_timeout_ms: millis(config.max_poll_interval_ms),
                 member_id: group.member_id.clone(),
                 group_instance_id: group.instance.clone().filter(|_| version >= 5),
@@ -512,10 +512,6 @@ impl Group {
 fn counts<'a>(topics: impl Iterator<Item = &'a Str>, context: &Context<'_>) -> Map<Str, i32> {
     let count = |it: &Str| context.metadata.topic(it).map_or(0, |it| it.partitions.len() as i32);
     topics.map(|it| (it.clone(), count(it))).collect()
-}
-
-pub(super) fn session_timeout(config: &ClientConfig) -> i64 {
-    config.session_timeout_ms.unwrap_or(45_000)
 }
 
 fn heartbeat_interval(config: &ClientConfig) -> i64 {

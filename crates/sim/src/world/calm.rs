@@ -1,7 +1,7 @@
 //! Everything converges once faults end. While nothing is broken any more it is looked once a second of the world's time, until
 //! all is as it should be; then not again before the next fault.
 
-use client::MemberState;
+use client::{GroupProtocol, MemberState};
 use node::Scope;
 use node::image::{Image, Resource, TopicImage};
 use ordered::Set;
@@ -11,11 +11,14 @@ use super::{Power, Process, World};
 use crate::action::Action;
 use crate::groups::{Group, Member, OFFSETS_TOPIC};
 use crate::queue::Pid;
+use crate::setup::Setup;
 
 /// How often it is looked, in µs.
 const LOOK_US: u64 = 1_000_000;
 /// How long it may take besides two sessions of a broker, and of groups besides the longest time that a member may be silent.
 const PATIENCE_MS: i64 = 60_000;
+/// So many steps after each other it may take, each as long as the slowest message, disk and host make it.
+const ROUNDS: u64 = 100;
 
 /// Since when nothing is broken, and what has come to rest since.
 #[derive(Clone, Debug, Default)]
@@ -66,13 +69,21 @@ impl World {
     fn is_settled(&mut self, restless: Option<String>, longest_ms: i64) -> bool {
         let Some(what) = restless else { return true };
         let sessions = self.processes.iter().filter_map(Process::broker).map(|it| it.config.broker_session_timeout_ms);
+        let rounds_ms = i64::try_from(ROUNDS * self.slowest_us() / 1_000).unwrap_or(i64::MAX);
         let patience_ms = PATIENCE_MS + 2 * i64::from(sessions.max().unwrap_or(0)) + longest_ms;
+        let patience_ms = patience_ms.saturating_add(rounds_ms);
         if self.clock < self.calm.since.plus_ms(patience_ms) {
             return false;
         }
         let seconds = (self.clock.0 - self.calm.since.0) / 1_000_000;
         self.checks.restless(self.events, format!("{seconds} s after the last fault {what}"));
         true
+    }
+
+    /// How long one step may take: a message, a write that is synced, and a host that is late.
+    fn slowest_us(&self) -> u64 {
+        let Setup { network_us, disk_us, sync_us, timers_us, .. } = &*self.setup;
+        [network_us.1, disk_us.1, sync_us.1, timers_us.1].into_iter().fold(0, u64::saturating_add)
     }
 
     /// A fault has not ended, or is one that nothing mends.
@@ -87,12 +98,16 @@ impl World {
             process.paused || process.power != Power::Up || is_slow || has_lost
         };
         let is_cut = !self.cuts.is_empty() || !self.delays.is_empty();
+        // Whose heartbeat is not answered within its session is fenced for ever, or again and again.
+        let answered_ms = i64::try_from(self.slowest_us().saturating_mul(2) / 1_000).unwrap_or(i64::MAX);
+        let brokers = || self.processes.iter().filter_map(Process::broker);
+        let is_glacial = brokers().any(|it| i64::from(it.config.broker_session_timeout_ms) <= answered_ms);
         // Who came to vote and lost its disk is a voice less, and enough of them leave nobody who could be elected.
         let is_voiceless = || {
-            let was_wiped = self.processes.iter().filter_map(Process::broker).any(|it| it.wipes > 0);
+            let was_wiped = brokers().any(|it| it.wipes > 0);
             was_wiped && self.active_controller().is_none()
         };
-        is_cut || self.processes.iter().any(suffers) || self.checks.promises_nothing() || is_voiceless()
+        is_cut || is_glacial || self.processes.iter().any(suffers) || self.checks.promises_nothing() || is_voiceless()
     }
 
     /// What of brokers, controllers and replicas is not as it should be.
@@ -147,8 +162,18 @@ impl World {
 
     /// A group that is not at rest, and the longest time for which one waits for a member.
     fn restless_groups(&self) -> (Option<String>, i64) {
+        let brokers = || self.processes.iter().filter_map(Process::broker).map(|it| &it.config.groups);
+        // A group that is new waits for others; the session of a member of KIP-848 is its coordinator's.
+        let delay_ms = brokers().map(|it| it.initial_rebalance_delay_ms).max().unwrap_or(0);
+        let session_ms = brokers().map(|it| it.consumer.session_timeout_ms).max().unwrap_or(0);
         let members = self.processes.iter().filter_map(Process::actor).filter(|it| it.config.group_id.is_some());
-        let silence = members.map(|it| it.config.max_poll_interval_ms + it.config.session_timeout_ms.unwrap_or(0));
+        let silence = members.map(|it| {
+            let session_ms = match it.config.group_protocol {
+                GroupProtocol::Classic => it.config.classic_session_ms(),
+                GroupProtocol::Consumer => session_ms.into(),
+            };
+            it.config.max_poll_interval_ms.saturating_add(session_ms.max(delay_ms.into()))
+        });
         let longest_ms = silence.max().unwrap_or(0);
         // Nobody coordinates where the topic of the groups cannot be: there are too few brokers.
         let Some(image) = self.best_image().filter(|it| it.topic(OFFSETS_TOPIC).is_some()) else {
