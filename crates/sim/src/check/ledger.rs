@@ -356,6 +356,17 @@ impl PartitionLedger {
         self.note_lost(offset.0, Lost { epoch, entry, excused });
     }
 
+    /// A producer is told ok of a record that is lost already. True if it is.
+    pub(super) fn acked_late(&mut self, offset: Offset, print: u64, by_all: bool) -> bool {
+        let mut is_lost = false;
+        let all = self.lost.range_mut((offset.0, 0)..=(offset.0, u32::MAX)).map(|(_, lost)| &mut lost.entry);
+        for entry in all.filter(|it| it.print == print) {
+            (entry.acked, entry.acked_by_all, is_lost) = (true, by_all, true);
+        }
+        self.acked_lost += u64::from(is_lost);
+        is_lost
+    }
+
     /// A leader appends at an offset, and has records before it that were lost to another's: they are the partition's again.
     /// Tells who sent them.
     pub(super) fn regain(&mut self, leader: Pid, base: i64) -> Vec<(Author, i64)> {
@@ -366,7 +377,10 @@ impl PartitionLedger {
             let Some(lost) = self.lost_at(offset).find(|it| it.epoch == epoch).copied() else { return authors };
             self.epochs.push(epoch, offset, offset + 1);
             self.push(lost.entry);
-            self.acked_lost = self.acked_lost.saturating_sub(u64::from(lost.entry.acked));
+            if lost.entry.acked {
+                self.acked_lost = self.acked_lost.saturating_sub(1);
+                self.acked_end = self.acked_end.max(offset + 1);
+            }
             authors.extend(lost.entry.author().map(|author| (author, offset)));
         }
         authors

@@ -431,7 +431,11 @@ impl Checks {
                 entry.acked_by_all = by_all;
                 ledger.acked_end = ledger.acked_end.max(offset.0 + 1);
             }
-            _ if excused => self.strayed(event, Author { client: pid, number }, index, offset),
+            _ if excused => {
+                if offset.0 >= ledger.log_start && ledger.acked_late(offset, print, by_all) {
+                    self.strayed(event, Author { client: pid, number }, index, offset);
+                }
+            }
             Some(_) => {
                 let what = format!("{name} was told that record {number} is at {partition} {offset}; another one is");
                 self.find(event, Check::AckedStays, Verdict::Bug, what);

@@ -170,11 +170,7 @@ impl Checks {
 
     /// A producer is told ok of a record that is lost already.
     pub(super) fn strayed(&mut self, event: u64, author: Author, index: usize, offset: Offset) {
-        let partition = &mut self.partitions[index];
-        if offset.0 < partition.log_start {
-            return;
-        }
-        partition.acked_lost += 1;
+        let partition = &self.partitions[index];
         let of = TopicPartition { topic: partition.topic.clone(), partition: partition.partition };
         let what = format!(
             "1 acknowledged record of {}, at {offset}, is lost: who said ok leads no more, and others lead without it",

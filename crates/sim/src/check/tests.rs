@@ -476,6 +476,29 @@ fn who_was_given_up_by_an_unclean_election_commits_nothing() {
     assert_eq!(checks.verdict(), None);
 }
 
+/// Its producer hears late that it is written, when it is lost; whoever has it leads once more, and is deposed again.
+#[test]
+fn what_is_acknowledged_after_it_was_lost_is_lost_as_long_as_it_is_not_regained() {
+    let setting: Setting = ("unclean.leader.election.enable".into(), "true".into());
+    let mut checks = with_nodes(cluster(&[LEADER, FOLLOWER], &[setting]));
+    checks.sent(CLIENT, 0, None, Some(b"a"));
+    checks.has(LEADER, 0, 0, "a");
+    let elect = |checks: &mut Checks, leader: Pid, epoch: i32, base: i64, value: &str| {
+        checks.check_image(1, &image(&[i32::from(leader.0)], &[], epoch, 0), None);
+        checks.has(leader, epoch, base, value);
+    };
+    elect(&mut checks, FOLLOWER, 1, 0, "b");
+    assert_eq!(checks.acked_lost(), 0);
+    checks.told(0, 0);
+    assert_eq!(checks.acked_lost(), 1);
+    elect(&mut checks, LEADER, 2, 1, "c");
+    assert_eq!(checks.acked_lost(), 0, "it is the partition's again");
+    elect(&mut checks, FOLLOWER, 3, 1, "d");
+    assert_eq!((checks.acked_lost(), checks.broken()), (1, None));
+    let acked: Vec<u64> = checks.findings().iter().map(|it| it.acked).filter(|it| *it > 0).collect();
+    assert_eq!(acked, [1, 1], "what was lost when it was told ok is lost once more");
+}
+
 #[test]
 fn nothing_is_committed_by_too_few() {
     let moved = |isr: &[i32]| {
