@@ -253,7 +253,7 @@ pub struct Produce {
     pub value: Option<Bytes>,
 }
 
-/// Bytes of a workload's record at most: a producer refuses larger ones (`max.request.size`).
+/// Bytes of a workload's record at most. It is a limit of ours: what a producer takes is for its `max.request.size` to say.
 pub const LARGEST: u32 = 1 << 20;
 
 /// A workload of a producer. Its values name the producer and count: `p1-0`, `p1-1` …

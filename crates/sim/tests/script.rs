@@ -36,7 +36,7 @@ fn errors_say_where_and_what() {
         ("timers 2ms..1ms", "line 1, column 8: expected a range of durations such as 200us..1ms, found \"2ms..1ms\""),
         (
             "load p1 t every=1ms size=4000000000",
-            "line 1, column 21: expected a number of bytes up to 1048576: producers refuse larger records, found \"4000000000\"",
+            "line 1, column 21: expected a number of bytes up to 1048576, found \"4000000000\"",
         ),
         ("load p1 t every=0s", "line 1, column 11: expected a duration above zero, found \"0s\""),
         (

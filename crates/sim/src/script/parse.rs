@@ -479,7 +479,7 @@ fn load(line: &mut Line) -> Result<Action, ScriptError> {
             "count" => it.count = Some(line.in_pair(column, &value, "a number of records")?),
             "keys" => it.keys = line.in_pair(column, &value, "a number of keys")?,
             "size" => {
-                let expected = format!("a number of bytes up to {LARGEST}: producers refuse larger records");
+                let expected = format!("a number of bytes up to {LARGEST}");
                 it.size = line.in_pair(column, &value, &expected)?;
                 if it.size > LARGEST {
                     return Err(line.wrong_value(column, &value, &expected));

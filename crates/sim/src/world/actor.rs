@@ -23,8 +23,6 @@ use crate::setup::{CLIENT_PORT, LISTENER, Setting, client_config};
 pub(crate) const OTHER: u64 = 1 << 40;
 /// A workload waits while so many of its records have no outcome.
 const WINDOW: u64 = 1_000;
-/// And while they have so many bytes together (`buffer.memory`).
-const BUFFER: u64 = 32 << 20;
 /// Records and answers of a client that are kept to be looked at.
 const KEPT: usize = 64;
 /// A reader's polls wait so long for records.
@@ -332,10 +330,11 @@ impl World {
             return;
         }
         let (every, size) = (load.load.every_us, load.load.size);
+        let fit = actor.config.buffer_memory as u64 / u64::from(size).max(1);
         let wait = actor.random.within(every / 2, every + every / 2);
         self.queue.push(protocol::Instant(clock.0 + wait), Due::Load(pid, number));
-        // As `send` waits while `buffer.memory` is full.
-        if unsettled >= WINDOW.min(BUFFER / u64::from(size).max(1)) {
+        // As `send` waits while `buffer.memory` is full; one record is tried all the same, and refused if it is too large.
+        if unsettled >= WINDOW.min(fit.max(1)) {
             return;
         }
         let Some(actor) = self.process_mut(pid).actor_mut() else { return };
