@@ -2,7 +2,8 @@
 
 use client::{Event as ClientEvent, GroupEvent};
 use sim::World;
-use sim::narration::{Heard, Last, Settled, node_event_worth};
+use sim::check::Told;
+use sim::narration::{Heard, Last, node_event_worth};
 
 /// Remembers the event most worth telling; of equals the first.
 #[derive(Default)]
@@ -46,8 +47,8 @@ fn worth(last: &Last) -> u8 {
         ClientEvent::MetadataUpdated { .. } | ClientEvent::Partitioned { .. } => 1,
     });
     let outcome = last.outcomes.iter().map(|it| match it.1 {
-        Settled::Failed | Settled::Unknown => 8,
-        Settled::Ok => 3,
+        Told::Failed | Told::Unknown => 8,
+        Told::Ok | Told::Pending => 3,
     });
     let heard = match last.heard {
         Heard::Disconnected | Heard::Stop => 7,

@@ -8,6 +8,7 @@ use protocol::{ApiKey, Instant, NodeId, Offset, Request, RequestBody, ResponseBo
 use storage::{Done, StoreOp};
 
 use crate::action::MessageId;
+use crate::check::Told;
 use crate::queue::Pid;
 use crate::world::World;
 
@@ -29,7 +30,7 @@ pub struct Last {
     /// What a client then said to people.
     pub client_events: Vec<client::Event>,
     /// Operations that got their outcome.
-    pub outcomes: Vec<(OpId, Settled)>,
+    pub outcomes: Vec<(OpId, Told)>,
     /// The answer that was lost before it was on its way, of which API and to whom: its connection broke instead.
     pub lost: Option<(MessageId, ApiKey, Pid)>,
 }
@@ -164,36 +165,6 @@ impl Stored {
     }
 }
 
-/// An outcome in the three words that a client can say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// It was done.
-    Ok,
-    /// It was not done.
-    Failed,
-    /// It may have been done.
-    Unknown,
-}
-
-impl Settled {
-    pub(crate) fn of(outcome: &Outcome) -> Settled {
-        match outcome {
-            Outcome::Ok(_) => Settled::Ok,
-            Outcome::Failed(_) => Settled::Failed,
-            Outcome::Unknown(_) => Settled::Unknown,
-        }
-    }
-
-    /// The word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Settled::Ok => "ok",
-            Settled::Failed => "failed",
-            Settled::Unknown => "unknown",
-        }
-    }
-}
-
 /// An operation's name, as people say it.
 pub(crate) fn operation_name(operation: &Operation) -> &'static str {
     match operation {
@@ -276,7 +247,7 @@ impl World {
         if let Some(event) = last.node_events.iter().max_by_key(|it| node_event_worth(it)) {
             let _ = write!(text, "; {}", node_event_words(event, &|it| self.broker_name(it)));
         } else if let Some((op, outcome)) =
-            last.outcomes.iter().find(|it| it.1 != Settled::Ok).or(last.outcomes.first())
+            last.outcomes.iter().find(|it| it.1 != Told::Ok).or(last.outcomes.first())
         {
             let _ = write!(text, "; {} is settled: {}", count(last.outcomes.len()), outcome.word());
             if let Some(failure) = self.answer_to(last.process, *op).and_then(Outcome::failure) {

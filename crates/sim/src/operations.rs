@@ -162,11 +162,8 @@ impl Operations {
 
     /// A client is told the outcome of what is no send.
     pub(crate) fn settled(&mut self, event: u64, client: Pid, op: OpId, outcome: &Outcome) {
-        let (told, why) = match outcome {
-            Outcome::Ok(_) => (Told::Ok, Str::new()),
-            Outcome::Failed(it) => (Told::Failed, Str::from(it.cause.word())),
-            Outcome::Unknown(it) => (Told::Unknown, Str::from(it.cause.word())),
-        };
+        let told = Told::of(outcome);
+        let why = outcome.failure().map_or(Str::new(), |it| Str::from(it.cause.word()));
         let records = match outcome {
             Outcome::Ok(Answer::Records(records)) => Some(records),
             _ => None,

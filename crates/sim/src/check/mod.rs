@@ -80,7 +80,7 @@ pub struct Fate {
     pub appended: u8,
 }
 
-/// What a producer was told about a record.
+/// What a client was told about an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
     /// Nothing yet.
@@ -94,6 +94,15 @@ pub enum Told {
 }
 
 impl Told {
+    /// An outcome in one of the three words that a client can say.
+    pub(crate) fn of(outcome: &Outcome) -> Told {
+        match outcome {
+            Outcome::Ok(_) => Told::Ok,
+            Outcome::Failed(_) => Told::Failed,
+            Outcome::Unknown(_) => Told::Unknown,
+        }
+    }
+
     /// The word.
     pub fn word(self) -> &'static str {
         match self {
@@ -378,15 +387,12 @@ impl Checks {
         if why > 0 {
             client.odd.push(number);
         }
-        sent.told = match outcome {
-            Outcome::Ok(_) => Told::Ok,
-            Outcome::Failed(_) => Told::Failed,
-            Outcome::Unknown(_) => Told::Unknown,
-        };
-        match outcome {
-            Outcome::Ok(_) => client.tally.ok += 1,
-            Outcome::Failed(_) => client.tally.failed += 1,
-            Outcome::Unknown(_) => client.tally.unknown += 1,
+        sent.told = Told::of(outcome);
+        match sent.told {
+            Told::Pending => {}
+            Told::Ok => client.tally.ok += 1,
+            Told::Failed => client.tally.failed += 1,
+            Told::Unknown => client.tally.unknown += 1,
         }
         match outcome {
             Outcome::Failed(failure) if before.appended > 0 => {

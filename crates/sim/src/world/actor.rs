@@ -13,6 +13,7 @@ use protocol::{Response, Str, TopicPartition};
 use super::process::{Actor, Follow, Kind, Power, Workload};
 use super::{ActionError, World};
 use crate::action::{Load, Produce, SeekTo};
+use crate::check::Told;
 use crate::link::{LinkId, Packet};
 use crate::narration::Heard;
 use crate::queue::{Due, Pid};
@@ -219,7 +220,7 @@ impl World {
         self.digest_outcome(op, &outcome);
         // What a tool asks it judges itself, item by item.
         let outcome = if pid == self.admin() { outcome.judged() } else { outcome };
-        self.last.outcomes.push((op, crate::narration::Settled::of(&outcome)));
+        self.last.outcomes.push((op, Told::of(&outcome)));
         if op.0 < OTHER {
             let outcome = self.plant_denial(outcome);
             self.checks.settled(self.events, pid, op.0, &outcome);
