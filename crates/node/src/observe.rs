@@ -71,6 +71,11 @@ impl Node {
         &self.image
     }
 
+    /// Of its registration as a broker; -1 or 0 before it.
+    pub fn broker_epoch(&self) -> i64 {
+        self.life.broker_epoch()
+    }
+
     /// Everything below is committed in the metadata log, as far as this node has heard.
     pub fn quorum_high_watermark(&self) -> Offset {
         self.quorum.high_watermark()

@@ -3,10 +3,10 @@
 use client::{GroupEvent, GroupProtocol, MemberState};
 use node::{Coordinated, Node};
 use ordered::Map;
-use protocol::{Instant, LeaderEpoch, Offset, Str, TopicPartition};
+use protocol::{Instant, Offset, Str, TopicPartition};
 
 use crate::queue::Pid;
-use crate::world::{Power, World};
+use crate::world::{Power, Process, World};
 
 /// Where groups and what they commit are kept.
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -185,27 +185,19 @@ impl World {
         for group in &mut groups {
             self.checks.add_to_group(self.clock, group);
             ordered::sort_by(&mut group.partitions, |a, b| a.partition.cmp(&b.partition));
-            self.ask_coordinators(group);
-            self.add_committed(group);
+            self.ask_coordinator(group);
         }
         groups
     }
 
-    /// What is committed is what the coordinator has. While there is none, it is what consumers know of it.
-    fn add_committed(&self, group: &mut Group) {
-        let nodes = self.processes.iter().filter_map(|it| it.broker()?.node.as_ref());
-        let leading = nodes.filter_map(|it| Some((it, it.coordinated(&group.id)?)));
-        let Some((node, (partition, epoch, _))) = leading.max_by_key(|(_, told)| told.1) else { return };
-        let committed = node.committed_offsets(&group.id).filter(|_| self.is_newest(partition, epoch));
-        let Some(committed) = committed else { return };
-        for it in &mut group.partitions {
-            it.committed = committed.iter().find(|(at, _)| *at == it.partition).map(|(_, offset)| *offset);
-        }
-    }
-
-    /// A deposed coordinator may not know of it yet.
-    fn is_newest(&self, partition: i32, epoch: LeaderEpoch) -> bool {
-        self.checks.newest_epoch(OFFSETS_TOPIC, partition).is_none_or(|newest| newest <= epoch.0)
+    /// The node that coordinates a group, and the group as it goes by it once that is loaded. A deposed coordinator may not know
+    /// of it yet: it is none.
+    fn coordinator_of(&self, group: &Str) -> Option<(&Process, &Node, Option<Coordinated>)> {
+        let nodes = self.processes.iter().filter_map(|it| Some((it, it.broker()?.node.as_ref()?)));
+        let leading = nodes.filter_map(|(process, node)| Some((process, node, node.coordinated(group)?)));
+        let (process, node, (partition, epoch, told)) = leading.max_by_key(|it| it.2.1)?;
+        let newest = self.checks.newest_epoch(OFFSETS_TOPIC, partition);
+        newest.is_none_or(|newest| newest <= epoch.0).then_some((process, node, told))
     }
 
     fn add_partitions<'a>(&self, group: &mut Group, topics: impl Iterator<Item = &'a Str>) {
@@ -235,35 +227,34 @@ impl World {
     pub(crate) fn coordinated_for(&self, pid: Pid, said: &client::Event) -> Option<Coordinated> {
         let client::Event::Group(GroupEvent::Assigned { .. } | GroupEvent::Found { .. }) = said else { return None };
         let group = self.process(pid).actor()?.config.group_id.as_ref()?;
-        let nodes = self.processes.iter().filter_map(|it| it.broker()?.node.as_ref());
-        let (partition, epoch, told) = nodes.filter_map(|it| it.coordinated(group)).max_by_key(|it| it.1)?;
-        told.filter(|_| self.is_newest(partition, epoch))
+        self.coordinator_of(group)?.2
     }
 
-    /// What the broker says that coordinates the group.
-    fn ask_coordinators(&self, group: &mut Group) {
-        for process in self.processes.iter().filter(|it| it.power.is_up()) {
-            let node = process.broker().and_then(|it| it.node.as_ref());
-            let Some(told) = node.and_then(|it| it.group(&group.id)) else { continue };
-            group.coordinator = Some(process.name.clone());
-            group.state = Some(told.state);
-            for member in &mut group.members {
-                // Who took a static member's place is listed by the id of the client that was there before.
-                let is_named = !member.member_id.is_empty();
-                let is = |it: &(Str, Str)| if is_named { it.1 == member.member_id } else { it.0 == member.client };
-                member.is_counted = told.members.iter().any(is);
+    /// What the broker says that coordinates the group. What is committed is what it has; while there is none, it is what consumers
+    /// know of it.
+    fn ask_coordinator(&self, group: &mut Group) {
+        let Some((process, node, coordinated)) = self.coordinator_of(&group.id) else { return };
+        if let Some(committed) = node.committed_offsets(&group.id) {
+            for it in &mut group.partitions {
+                it.committed = committed.iter().find(|(at, _)| *at == it.partition).map(|(_, offset)| *offset);
             }
-            if let Some(node) = node {
-                add_targets(node, group);
-            }
-            return;
         }
+        let Some(told) = node.group(&group.id) else { return };
+        group.coordinator = Some(process.name.clone());
+        group.state = Some(told.state);
+        for member in &mut group.members {
+            // Who took a static member's place is listed by the id of the client that was there before.
+            let is_named = !member.member_id.is_empty();
+            let is = |it: &(Str, Str)| if is_named { it.1 == member.member_id } else { it.0 == member.client };
+            member.is_counted = told.members.iter().any(is);
+        }
+        add_targets(node, coordinated, group);
     }
 }
 
 /// What members of KIP-848 are to have: their coordinator knows it before they do, for it tells each what is free already.
-fn add_targets(node: &Node, group: &mut Group) {
-    let told = node.coordinated(&group.id).and_then(|it| it.2).filter(|it| !it.is_classic);
+fn add_targets(node: &Node, told: Option<Coordinated>, group: &mut Group) {
+    let told = told.filter(|it| !it.is_classic);
     for (id, target) in told.into_iter().flat_map(|it| it.targets) {
         let Some(member) = group.members.iter_mut().find(|it| it.member_id == id) else { continue };
         let named = target.into_iter().filter_map(|(topic, partition)| {

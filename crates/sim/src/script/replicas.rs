@@ -53,7 +53,7 @@ impl World {
     }
 
     /// Who has a node id.
-    pub(super) fn pid_of(&self, id: NodeId) -> Option<Pid> {
+    pub(crate) fn pid_of(&self, id: NodeId) -> Option<Pid> {
         self.pids().find(|pid| self.process(*pid).broker().is_some_and(|it| it.config.node_id == id))
     }
 

@@ -4,7 +4,7 @@ use ordered::Map;
 use std::sync::Arc;
 
 use node::config::Past;
-use node::{Config, Input, Node, Outbox, Scope};
+use node::{Config, Input, Node, Outbox};
 use protocol::messages::SyncGroupRequest;
 use protocol::{Instant, NodeId, Offset, Request, RequestBody, Str, Uuid, WallMs};
 use storage::{Cell, DirId, Disk, Done, MemoryDisk, OpId, Store, StoreError, StoreOp};
@@ -367,9 +367,9 @@ impl World {
 
     /// The epoch of the registration that the process of a broker was given, if it runs.
     fn living_epoch(&self, broker: NodeId) -> Option<i64> {
-        let process = self.processes.iter().find(|it| it.broker().is_some_and(|it| it.config.node_id == broker))?;
+        let process = self.process(self.pid_of(broker)?);
         let node = process.broker()?.node.as_ref().filter(|_| process.power.is_up())?;
-        Some(node.view(&Scope::Node).broker_epoch)
+        Some(node.broker_epoch())
     }
 
     /// What a dead process sent is no sign of life of its successor.
