@@ -13,7 +13,7 @@ pub const CONTROLLER_PORT: u16 = 9093;
 pub const WALL_START_MS: i64 = 1_767_225_600_000;
 
 /// The one key of a client's that is not Kafka's: what its application does in its `ConsumerRebalanceListener`.
-pub(crate) const LISTENER: &str = "rebalance.listener";
+pub const LISTENER: &str = "rebalance.listener";
 
 /// A key and its value.
 pub type Setting = (Str, Str);

@@ -23,7 +23,7 @@ use rustix::process::Signal;
 use sim::Action;
 use sim::action::{CreateTopic, Election, SeekTo, WireProduce};
 use sim::script::{Awaited, Condition, Query, Scenario, Step};
-use sim::setup::Setting;
+use sim::setup::{LISTENER, Setting};
 
 use crate::ephemeral::EphemeralDir;
 use actor::{Actor, Order, Told, Workload};
@@ -87,6 +87,11 @@ fn why_not(action: &Action) -> Option<&'static str> {
         }
         Action::InitProducerId(_) | Action::Poll(..) => Some("not told to clients over sockets"),
         Action::WireAsk(it) if !it.member().is_empty() => Some("under which id a member is known is not told here"),
+        Action::Producer(_, settings) | Action::Consumer(_, settings)
+            if settings.iter().any(|(key, _)| &**key == LISTENER) =>
+        {
+            Some("no application listens for rebalances here")
+        }
         Action::Producer(..)
         | Action::Consumer(..)
         | Action::Wire(..)
