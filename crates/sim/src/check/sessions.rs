@@ -32,7 +32,8 @@ impl Checks {
         let heard = heard.unwrap_or_default();
         if at <= heard.plus_ms(session_ms) {
             let what = format!(
-                "node {broker} is fenced {} ms after it was heard of, though it runs; its session is {session_ms} ms",
+                "{} is fenced {} ms after it was heard of, though it runs; its session is {session_ms} ms",
+                self.name_of_node(broker),
                 (at.0 - heard.0) / 1_000
             );
             self.find(event, Check::SessionsKept, Verdict::Bug, what);

@@ -232,11 +232,11 @@ impl World {
                 self.checks.consumed(self.events, pid, record);
             }
         }
+        let Some(actor) = self.process_mut(pid).actor_mut() else { return };
+        actor.others_open = actor.others_open.saturating_sub(1);
         if let Outcome::Ok(Answer::Rebalance(what)) = &outcome {
             return self.rebalanced(pid, what);
         }
-        let Some(actor) = self.process_mut(pid).actor_mut() else { return };
-        actor.others_open = actor.others_open.saturating_sub(1);
         let lets_go = actor.last_commit.take_if(|it| *it == op).is_some();
         let follows = actor.follow.as_ref().filter(|it| it.op == Some(op.0)).map(|it| it.number);
         // Who was refused asks again after a while; who was served, when it is done with what it got.
