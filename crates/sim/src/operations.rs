@@ -1,7 +1,8 @@
 //! The ledger of what clients asked for: who, what, when, what they were told, and what became of it.
 //!
-//! Records to send are in the books of the checks, all of them. Of what else clients ask for the newest are kept here: requests of
-//! the admin, commits, also those that a consumer makes by itself, polls that bring records or fail, and what else its application asks.
+//! Records to send are in the books of the checks, all of them. Of what else clients ask for what is not over is kept here, and of the
+//! rest so many: requests of the admin, commits, also those that a consumer makes by itself, polls that bring records or fail, and what
+//! else its application asks.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -16,7 +17,7 @@ use crate::narration::operation_name;
 use crate::queue::Pid;
 use crate::world::World;
 
-/// Operations that are no sends and are kept.
+/// Operations that are no sends, are over and are kept.
 const KEPT: usize = 512;
 /// What is said of a commit before its offsets are known.
 const COMMIT: &str = "commit";
@@ -106,12 +107,25 @@ pub struct Ledger {
 struct Other {
     client: Pid,
     id: Id,
+    is_poll: bool,
     /// 0 before its client has heard of it.
     asked: u64,
     settled: u64,
     what: String,
     told: Told,
     why: Str,
+}
+
+impl Other {
+    /// What is kept longest: polls come by the hundred, and what was not done is looked for.
+    fn worth(&self) -> u8 {
+        match self.told {
+            Told::Pending => 3,
+            _ if self.is_poll => 0,
+            Told::Ok => 1,
+            Told::Failed | Told::Unknown => 2,
+        }
+    }
 }
 
 /// What brings the news of an operation's end.
@@ -139,7 +153,7 @@ impl Operations {
     pub(crate) fn wanted(&mut self, client: Pid, op: OpId, asked: &Asked) {
         // Who listens for rebalances waits for nothing in particular.
         if *asked != Asked::Listen {
-            self.begin(0, client, Id::Operation(op), words(asked));
+            self.begin(0, client, Id::Operation(op), words(asked), matches!(asked, Asked::Poll { .. }));
         }
     }
 
@@ -150,14 +164,10 @@ impl Operations {
         }
     }
 
-    fn begin(&mut self, asked: u64, client: Pid, id: Id, what: String) {
-        if self.kept.len() == KEPT && self.kept.pop_front().is_some_and(|it| it.told == Told::Pending) {
-            // Nobody will look whether it ever ends.
-            self.pending -= 1;
-        }
+    fn begin(&mut self, asked: u64, client: Pid, id: Id, what: String, is_poll: bool) {
         self.pending += 1;
-        let told = Told::Pending;
-        self.kept.push_back(Arc::new(Other { client, id, asked, settled: 0, what, told, why: Str::new() }));
+        let (told, why) = (Told::Pending, Str::new());
+        self.kept.push_back(Arc::new(Other { client, id, is_poll, asked, settled: 0, what, told, why }));
     }
 
     /// A client is told the outcome of what is no send.
@@ -200,7 +210,7 @@ impl Operations {
                 match self.find(client, is_its) {
                     // It was asked for, or is sent once more.
                     Some(index) => Arc::make_mut(&mut self.kept[index]).what = what,
-                    None => self.begin(event, client, Id::Commit(offsets.clone()), what),
+                    None => self.begin(event, client, Id::Commit(offsets.clone()), what, false),
                 }
                 return;
             }
@@ -246,12 +256,17 @@ impl Operations {
             Told::Failed => self.failed += 1,
             Told::Unknown => self.unknown += 1,
         }
+        if self.kept.len() as u64 - self.pending > KEPT as u64 {
+            let least = self.kept.iter().enumerate().min_by_key(|(_, it)| it.worth()).map_or(0, |it| it.0);
+            self.kept.remove(least);
+        }
     }
 }
 
 impl World {
     /// The ledger of every operation: of those of one kind that begin before an event the newest, so many and those that begin with
-    /// the last of them.
+    /// the last of them. Of a kind that is not all, the newest 4,096 of each producer are looked at that were not told ok and are
+    /// there; of what is no send and over, 512 are there: of more, polls went first, then what was done.
     pub fn ledger(&self, which: Which, before: u64, count: usize) -> Ledger {
         let (next, count) = (self.events + 1, count.max(1));
         let mut ledger = Ledger {

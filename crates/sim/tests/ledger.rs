@@ -182,6 +182,27 @@ fn the_admin_and_the_consumers_are_in_it() {
     assert_eq!(ledger(&history, Which::Failed).operations.len(), 1);
 }
 
+/// A reader that follows a load polls more often than there is room for.
+#[test]
+fn polls_leave_room_for_what_else_there_was() {
+    let text = format!(
+        "{ROOM}refused TOPIC_ALREADY_EXISTS topic orders\nconsumer c1 auto.offset.reset=earliest\nfollow c1 orders\n\
+         load p1 orders every=5ms count=800\nrun until consumed c1 800 within 30s\nrun 1s\n"
+    );
+    let mut history = played(&text);
+    let all = history.world().ledger(Which::All, u64::MAX, 10_000);
+    let is_poll = |it: &&Operation| it.what.starts_with("poll: ");
+    let (polls, sent) = (all.operations.iter().filter(is_poll).count() as u64, 800);
+    assert!(all.ok - sent > polls + 10, "more polls than there is room for: {} and {polls}", all.ok);
+    let failed = ledger(&history, Which::Failed);
+    assert_eq!((failed.failed, failed.operations.len()), (1, 1), "the admin's is there");
+    assert_eq!(of(&all, "admin").len(), 2);
+    // What is asked last is pending, and counted as that.
+    let Step::Do(action) = Scenario::parse("poll c1 100ms").unwrap().steps.remove(0).1 else { panic!() };
+    history.act(action).unwrap();
+    assert_eq!(ledger(&history, Which::All).pending, all.pending + 1);
+}
+
 #[test]
 fn pages_follow_each_other_and_the_counts_are_of_all() {
     let history = played(&format!("{ROOM}load p1 orders every=2ms count=300\nrun until acked p1 300 within 30s\n"));
