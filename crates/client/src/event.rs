@@ -149,18 +149,26 @@ pub enum GroupEvent {
         /// Which.
         partitions: Vec<TopicPartition>,
     },
-    /// Offsets leave for the coordinator.
+    /// Offsets leave for the coordinator, for the first time.
     Commits {
+        /// Which commit of this client's.
+        id: u64,
+        /// What its application asked for, if it did.
+        op: Option<OpId>,
         /// Which.
         offsets: Vec<(TopicPartition, Offset)>,
     },
     /// Offsets are committed.
     Committed {
+        /// Which commit of this client's.
+        id: u64,
         /// Which.
         offsets: Vec<(TopicPartition, Offset)>,
     },
     /// Offsets are not committed, or nobody knows.
     CommitFailed {
+        /// Which commit of this client's.
+        id: u64,
         /// Which.
         offsets: Vec<(TopicPartition, Offset)>,
         /// What the coordinator said; `None` when an attempt was not answered, or not for good.

@@ -246,9 +246,7 @@ impl World {
         // The most telling consequence; more would not fit a sentence.
         if let Some(event) = last.node_events.iter().max_by_key(|it| node_event_worth(it)) {
             let _ = write!(text, "; {}", node_event_words(event, &|it| self.broker_name(it)));
-        } else if let Some((op, outcome)) =
-            last.outcomes.iter().find(|it| it.1 != Told::Ok).or(last.outcomes.first())
-        {
+        } else if let Some((op, outcome)) = last.outcomes.iter().find(|it| it.1 != Told::Ok).or(last.outcomes.first()) {
             let _ = write!(text, "; {} is settled: {}", count(last.outcomes.len()), outcome.word());
             if let Some(failure) = self.answer_to(last.process, *op).and_then(Outcome::failure) {
                 let _ = write!(text, ", {}", failure.words().trim_end_matches('.'));
@@ -496,11 +494,11 @@ fn group_event_words(event: &GroupEvent) -> Option<String> {
         GroupEvent::Revoked { partitions } => format!("it gives up {}", list(partitions)),
         GroupEvent::Lost { partitions } => format!("it has lost {}", list(partitions)),
         GroupEvent::Commits { .. } => return None,
-        GroupEvent::Committed { offsets: it } => format!("committed: {}", offsets(it)),
-        GroupEvent::CommitFailed { offsets: it, error: Some(error) } => {
+        GroupEvent::Committed { offsets: it, .. } => format!("committed: {}", offsets(it)),
+        GroupEvent::CommitFailed { offsets: it, error: Some(error), .. } => {
             format!("its commit of {} is refused: {}", offsets(it), error.name())
         }
-        GroupEvent::CommitFailed { offsets: it, error: None } => {
+        GroupEvent::CommitFailed { offsets: it, error: None, .. } => {
             format!("nobody answers its commit of {}", offsets(it))
         }
         GroupEvent::Found { partition, offset: Some(offset) } => {

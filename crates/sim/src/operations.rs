@@ -19,8 +19,6 @@ use crate::world::World;
 
 /// Operations that are no sends, are over and are kept.
 const KEPT: usize = 512;
-/// What is said of a commit before its offsets are known.
-const COMMIT: &str = "commit";
 
 /// Something that a client was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,8 +131,8 @@ impl Other {
 enum Id {
     /// Its outcome.
     Operation(OpId),
-    /// The coordinator's answer to a commit of these offsets.
-    Commit(Vec<(TopicPartition, Offset)>),
+    /// What a consumer says of a commit that it makes by itself.
+    Commit(u64),
 }
 
 /// What is kept of the operations that are no sends. A clone shares them.
@@ -196,34 +194,25 @@ impl Operations {
 
     /// A member says something of its group.
     pub(crate) fn group_said(&mut self, event: u64, client: Pid, said: &GroupEvent) {
-        let (offsets, told, why) = match said {
-            GroupEvent::Commits { offsets } => {
-                let mut what = COMMIT.to_owned();
+        let (id, told, why) = match said {
+            GroupEvent::Commits { id, op, offsets } => {
+                let mut what = "commit".to_owned();
                 for (partition, offset) in offsets {
                     // A string takes everything.
                     let _ = write!(what, " {partition} {offset}");
                 }
-                let is_its = |it: &Other| match &it.id {
-                    Id::Operation(_) => it.what == COMMIT,
-                    Id::Commit(of) => of == offsets,
-                };
-                match self.find(client, is_its) {
-                    // It was asked for, or is sent once more.
-                    Some(index) => Arc::make_mut(&mut self.kept[index]).what = what,
-                    None => self.begin(event, client, Id::Commit(offsets.clone()), what, false),
+                let Some(op) = *op else { return self.begin(event, client, Id::Commit(*id), what, false) };
+                if let Some(index) = self.find(client, |it| it.id == Id::Operation(op)) {
+                    Arc::make_mut(&mut self.kept[index]).what = what;
                 }
                 return;
             }
-            GroupEvent::Committed { offsets } => (offsets, Told::Ok, Str::new()),
-            GroupEvent::CommitFailed { offsets, error: Some(error) } => {
-                (offsets, Told::Failed, Str::from(error.name()))
-            }
-            GroupEvent::CommitFailed { offsets, error: None } => {
-                (offsets, Told::Unknown, Str::from_static("no answer"))
-            }
+            GroupEvent::Committed { id, .. } => (*id, Told::Ok, Str::new()),
+            GroupEvent::CommitFailed { id, error: Some(error), .. } => (*id, Told::Failed, Str::from(error.name())),
+            GroupEvent::CommitFailed { id, error: None, .. } => (*id, Told::Unknown, Str::from_static("no answer")),
             _ => return,
         };
-        if let Some(index) = self.find(client, |it| matches!(&it.id, Id::Commit(of) if of == offsets)) {
+        if let Some(index) = self.find(client, |it| it.id == Id::Commit(id)) {
             self.end(index, event, told, why, None);
         }
     }
@@ -337,4 +326,32 @@ fn words(asked: &Asked) -> String {
         _ => {}
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that the consumer makes by itself leaves while its application's waits, and both are of the same offsets.
+    #[test]
+    fn commits_are_told_apart_however_alike_they_are() {
+        let (client, op) = (Pid(3), OpId(1 << 40));
+        let partition = TopicPartition { topic: Str::from_static("t"), partition: 0 };
+        let commits =
+            |id: u64, op: Option<OpId>| GroupEvent::Commits { id, op, offsets: vec![(partition.clone(), Offset(5))] };
+        let mut operations = Operations::default();
+        operations.wanted(client, op, &Asked::Commit(None));
+        operations.asked(1, client, op);
+        operations.group_said(2, client, &commits(1, None));
+        let rows = |it: &Operations| it.kept.iter().map(|it| (it.what.clone(), it.asked, it.told)).collect::<Vec<_>>();
+        let row = |what: &str, asked: u64, told: Told| (what.to_owned(), asked, told);
+        assert_eq!(rows(&operations), [row("commit", 1, Told::Pending), row("commit t-0 5", 2, Told::Pending)]);
+        operations.group_said(3, client, &commits(2, Some(op)));
+        operations.group_said(4, client, &GroupEvent::Committed { id: 2, offsets: Vec::new() });
+        assert_eq!(operations.pending, 2, "its outcome is still to come");
+        operations.settled(4, client, op, &Outcome::Ok(Answer::Done));
+        operations.group_said(5, client, &GroupEvent::CommitFailed { id: 1, offsets: Vec::new(), error: None });
+        assert_eq!(rows(&operations), [row("commit t-0 5", 1, Told::Ok), row("commit t-0 5", 2, Told::Unknown)]);
+        assert_eq!((operations.ok, operations.unknown, operations.pending), (1, 1, 0));
+    }
 }

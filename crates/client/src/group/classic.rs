@@ -104,7 +104,7 @@ impl Group {
                 if waits && !is_late {
                     return false;
                 }
-                self.offsets.drop_for(Why::Release);
+                self.offsets.drop_for(Why::Release, context);
                 let given = self.given(consumer, context.config);
                 self.lets_go(&given, consumer, context) && {
                     self.release(consumer, context);

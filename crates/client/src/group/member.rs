@@ -86,7 +86,7 @@ impl Group {
                 if (waits && !is_late) || self.member.telling {
                     return false;
                 }
-                self.offsets.drop_for(Why::Release);
+                self.offsets.drop_for(Why::Release, context);
                 self.lets_go(&consumer.releasing(), consumer, context) && {
                     self.change_over(consumer, context);
                     true

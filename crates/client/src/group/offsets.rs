@@ -33,6 +33,16 @@ pub(super) enum Why {
     Close,
 }
 
+impl Why {
+    /// What the application asked for, if it did.
+    fn asked(self) -> Option<OpId> {
+        match self {
+            Why::Application(op) => Some(op),
+            Why::Auto | Why::Release | Why::Close => None,
+        }
+    }
+}
+
 /// What is committed, and what is to be.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Offsets {
@@ -85,8 +95,17 @@ impl Offsets {
         self.commits.iter().any(|it| it.why == why)
     }
 
-    pub(super) fn drop_for(&mut self, why: Why) {
-        self.commits.retain(|it| it.why != why);
+    /// Nobody waits any more for what is committed for this reason.
+    pub(super) fn drop_for(&mut self, why: Why, context: &mut Context<'_>) {
+        self.give_up(|it| it.why == why, context);
+    }
+
+    fn give_up(&mut self, is: impl Fn(&Commit) -> bool, context: &mut Context<'_>) {
+        let (given_up, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.commits).into_iter().partition(is);
+        self.commits = kept;
+        for Commit { id, offsets, .. } in given_up.into_iter().filter(|it| it.in_doubt) {
+            context.out.emit(|| Event::Group(GroupEvent::CommitFailed { id, offsets: plain(&offsets), error: None }));
+        }
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -151,10 +170,7 @@ impl Offsets {
     }
 
     pub(super) fn pending(&self) -> impl Iterator<Item = OpId> {
-        let commits = self.commits.iter().filter_map(|it| match it.why {
-            Why::Application(op) => Some(op),
-            Why::Auto | Why::Release | Why::Close => None,
-        });
+        let commits = self.commits.iter().filter_map(|it| it.why.asked());
         commits.chain(self.lookups.iter().map(|it| it.op))
     }
 
@@ -163,7 +179,7 @@ impl Offsets {
         for op in self.pending().collect::<Vec<_>>() {
             context.out.failed(op, closed());
         }
-        self.commits.clear();
+        self.give_up(|_| true, context);
         self.lookups.clear();
     }
 }
@@ -221,6 +237,7 @@ impl Group {
         let Some(commit) = self.offsets.commits.iter().find(|it| it.id == id) else { return };
         let offsets = commit.offsets.clone();
         let is_first = !commit.in_doubt;
+        let op = commit.why.asked();
         let sent = self.ask(ApiKey::OffsetCommit, context, |group, version| {
             let request = group.commit_request(&offsets, version);
             Some((RequestBody::OffsetCommit(request), Asked::Commit(id)))
@@ -229,7 +246,7 @@ impl Group {
             (commit.asked, commit.in_doubt) = (true, true);
         }
         if sent && is_first {
-            context.out.emit(|| Event::Group(GroupEvent::Commits { offsets: plain(&offsets) }));
+            context.out.emit(|| Event::Group(GroupEvent::Commits { id, op, offsets: plain(&offsets) }));
         }
     }
 
@@ -332,7 +349,7 @@ impl Group {
                 for (partition, offset) in &offsets {
                     self.offsets.known.insert(partition.clone(), *offset);
                 }
-                context.out.emit(|| Event::Group(GroupEvent::Committed { offsets }));
+                context.out.emit(|| Event::Group(GroupEvent::Committed { id, offsets }));
                 if let Why::Application(op) = commit.why {
                     context.out.done(op, Answer::Done);
                 }
@@ -340,7 +357,7 @@ impl Group {
             Some((error, failure)) => {
                 // What was tried before may have been done all the same.
                 let said = error.filter(|_| commit.failures == 0);
-                context.out.emit(|| Event::Group(GroupEvent::CommitFailed { offsets, error: said }));
+                context.out.emit(|| Event::Group(GroupEvent::CommitFailed { id, offsets, error: said }));
                 if let Why::Application(op) = commit.why {
                     let is_unknown = error.is_none() && commit.in_doubt;
                     let outcome = if is_unknown { Outcome::Unknown(failure) } else { Outcome::Failed(failure) };

@@ -172,6 +172,23 @@ fn an_eager_member_commits_and_gives_all_up_before_it_joins_again() {
     assert_eq!(&*asked.member_id, "m");
 }
 
+/// It gives its partitions up at last, and asks nobody any more what came of the commit that was to be done before.
+#[test]
+fn a_commit_for_which_a_member_waits_in_vain_is_told_as_unanswered() {
+    let (mut stage, _) = Stage::member(&[("max.poll.interval.ms", "5000")]);
+    stage.join(1, "range", &[]);
+    stage.sync(&[0]);
+    stage.committed_at(5);
+    stage.without_fetches();
+    stage.advance(1_000);
+    stage.beat(ErrorCode::RebalanceInProgress);
+    assert_eq!(stage.state(), MemberState::Releasing);
+    stage.advance(5_000);
+    assert_eq!(stage.owned(), [] as [i32; 0]);
+    let offsets = vec![(partition("t", 0), Offset(5))];
+    assert!(stage.said(&GroupEvent::CommitFailed { id: 1, offsets, error: None }));
+}
+
 #[test]
 fn a_cooperative_member_keeps_what_it_has_and_joins_again_for_what_moves() {
     let settings = [("partition.assignment.strategy", "cooperative-sticky"), ("enable.auto.commit", "false")];

@@ -272,7 +272,7 @@ impl Checks {
         let (Some(id), name) = (client.group.clone(), client.name.clone()) else { return };
         let (instance, is_classic) = (client.instance.clone(), client.is_classic);
         match said {
-            GroupEvent::Committed { offsets } => self.check_committed(event, &name, offsets),
+            GroupEvent::Committed { offsets, .. } => self.check_committed(event, &name, offsets),
             GroupEvent::Found { partition, offset: Some(offset) } => {
                 self.check_committed(event, &name, &[(partition.clone(), *offset)]);
             }
@@ -341,17 +341,17 @@ impl Checks {
                     }
                 }
             }
-            GroupEvent::Commits { offsets } => {
+            GroupEvent::Commits { offsets, .. } => {
                 for (partition, offset) in offsets {
                     ledger.partitions.entry(partition.clone()).or_default().doubt(pid, offset.0);
                 }
             }
-            GroupEvent::Committed { offsets } => {
+            GroupEvent::Committed { offsets, .. } => {
                 for (partition, offset) in offsets {
                     ledger.partitions.entry(partition.clone()).or_default().commit(pid, offset.0);
                 }
             }
-            GroupEvent::CommitFailed { offsets, error } => {
+            GroupEvent::CommitFailed { offsets, error, .. } => {
                 for (partition, offset) in offsets {
                     let held = ledger.partitions.entry(partition.clone()).or_default();
                     held.failed(pid, offset.0, error.is_some());
@@ -454,8 +454,8 @@ mod tests {
         }
 
         fn commit(&mut self, pid: Pid, offset: i64) {
-            self.hear(0, pid, &GroupEvent::Commits { offsets: offsets(offset) });
-            self.hear(0, pid, &GroupEvent::Committed { offsets: offsets(offset) });
+            self.hear(0, pid, &GroupEvent::Commits { id: 0, op: None, offsets: offsets(offset) });
+            self.hear(0, pid, &GroupEvent::Committed { id: 0, offsets: offsets(offset) });
         }
 
         fn find_offset(&mut self, pid: Pid, offset: Option<i64>) {
@@ -571,8 +571,8 @@ mod tests {
         checks.commit(A, 0);
         checks.find_offset(B, Some(0));
         // One that nobody answered may have been done.
-        checks.hear(0, A, &GroupEvent::Commits { offsets: offsets(5) });
-        checks.hear(0, A, &GroupEvent::CommitFailed { offsets: offsets(5), error: None });
+        checks.hear(0, A, &GroupEvent::Commits { id: 0, op: None, offsets: offsets(5) });
+        checks.hear(0, A, &GroupEvent::CommitFailed { id: 0, offsets: offsets(5), error: None });
         checks.find_offset(B, Some(5));
         assert!(checks.broken_by(Check::CommitsStay).is_none());
         checks.find_offset(B, None);
@@ -583,9 +583,9 @@ mod tests {
     #[test]
     fn who_hears_late_that_it_has_committed_undoes_nothing() {
         let mut checks = group([None, None]);
-        checks.hear(0, A, &GroupEvent::Commits { offsets: offsets(5) });
+        checks.hear(0, A, &GroupEvent::Commits { id: 0, op: None, offsets: offsets(5) });
         checks.commit(B, 7);
-        checks.hear(0, A, &GroupEvent::Committed { offsets: offsets(5) });
+        checks.hear(0, A, &GroupEvent::Committed { id: 0, offsets: offsets(5) });
         checks.find_offset(A, Some(7));
         assert!(checks.broken_by(Check::CommitsStay).is_none());
         checks.find_offset(A, Some(6));
@@ -595,9 +595,9 @@ mod tests {
     #[test]
     fn a_commit_that_was_refused_must_not_be_found() {
         let mut checks = group([None, None]);
-        checks.hear(0, A, &GroupEvent::Commits { offsets: offsets(5) });
+        checks.hear(0, A, &GroupEvent::Commits { id: 0, op: None, offsets: offsets(5) });
         let error = Some(protocol::ErrorCode::UnknownMemberId);
-        checks.hear(0, A, &GroupEvent::CommitFailed { offsets: offsets(5), error });
+        checks.hear(0, A, &GroupEvent::CommitFailed { id: 0, offsets: offsets(5), error });
         checks.find_offset(B, Some(5));
         assert!(checks.broken_by(Check::CommitsStay).is_some());
     }
@@ -607,11 +607,11 @@ mod tests {
     fn what_is_refused_before_it_leaves_undoes_nothing() {
         let error = Some(protocol::ErrorCode::UnknownMemberId);
         let fails = |checks: &mut Checks, error| {
-            checks.hear(0, A, &GroupEvent::CommitFailed { offsets: offsets(5), error });
+            checks.hear(0, A, &GroupEvent::CommitFailed { id: 0, offsets: offsets(5), error });
         };
         for [first, then] in [[None, error], [error, None]] {
             let mut checks = group([None, None]);
-            checks.hear(0, A, &GroupEvent::Commits { offsets: offsets(5) });
+            checks.hear(0, A, &GroupEvent::Commits { id: 0, op: None, offsets: offsets(5) });
             fails(&mut checks, first);
             fails(&mut checks, then);
             checks.find_offset(B, Some(5));
@@ -661,10 +661,10 @@ mod tests {
         let mut checks = group([None, None]);
         checks.commit(A, 0);
         // It is not known whether this was done before that, or after it.
-        checks.hear(0, A, &GroupEvent::Commits { offsets: offsets(5) });
+        checks.hear(0, A, &GroupEvent::Commits { id: 0, op: None, offsets: offsets(5) });
         checks.written_of_group(&key, None);
         checks.find_offset(B, Some(0));
-        checks.hear(0, A, &GroupEvent::Committed { offsets: offsets(5) });
+        checks.hear(0, A, &GroupEvent::Committed { id: 0, offsets: offsets(5) });
         checks.find_offset(B, Some(5));
         checks.find_offset(B, None);
         assert!(checks.broken_by(Check::CommitsStay).is_none());
