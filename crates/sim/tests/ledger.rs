@@ -182,6 +182,17 @@ fn the_admin_and_the_consumers_are_in_it() {
     assert_eq!(ledger(&history, Which::Failed).operations.len(), 1);
 }
 
+/// As `send` waits while `buffer.memory` is full.
+#[test]
+fn a_load_waits_for_what_its_producer_has_room_for() {
+    let text = format!(
+        "{ROOM}producer p2 linger.ms=0 buffer.memory=50000\npause b1\nload p2 orders every=1ms size=10000\nrun 1s\n"
+    );
+    let history = played(&text);
+    let world = history.world();
+    assert_eq!(world.checks().tally(world.pid("p2").unwrap()).sent, 5);
+}
+
 /// A reader that follows a load polls more often than there is room for.
 #[test]
 fn polls_leave_room_for_what_else_there_was() {

@@ -531,3 +531,15 @@ fn words(answer: &Result<Vec<String>, String>) -> String {
 fn place_of(topic: &Str, partition: i32) -> TopicPartition {
     TopicPartition { topic: topic.clone(), partition }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_process_can_be_made_to_do_is_said_before_anything_starts() {
+        let listens = "consumer c1 group.id=g rebalance.listener=commit";
+        let scenario = Scenario::parse(&format!("broker b1\nconsumer c2 group.id=g\n{listens}\n")).unwrap();
+        assert_eq!(impossible(&scenario), [format!("line 3: `{listens}`: no application listens for rebalances here")]);
+    }
+}
