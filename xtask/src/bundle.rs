@@ -82,7 +82,8 @@ pub(crate) fn page() -> Result<()> {
     fs::create_dir_all(&dist)?;
 
     let root = paths::root();
-    let stamp = stamp(&compiled, toolchain)?;
+    let unpacker = compile_unpacker(toolchain)?;
+    let stamp = stamp(&compiled, &unpacker, toolchain)?;
     let stamp_file = root.join(STAMP);
     let served = [SCRIPT, PARTS].map(|it| dist.join(it));
     let fresh = fs::read_to_string(&stamp_file).is_ok_and(|it| it == stamp)
@@ -95,7 +96,7 @@ pub(crate) fn page() -> Result<()> {
         // wasm-opt would make it larger: -Oz takes a tenth of its bytes away and so much of what is alike in the rest that
         // gzip leaves an eighth more. It inlines.
         let [script, parts, types] = [SCRIPT, PARTS, TYPES].map(|it| bound.join(it));
-        rewrite("pack", &[&bound.join("vivarium_bg.wasm"), &script, &types, &parts])?;
+        rewrite("pack", &[&bound.join("vivarium_bg.wasm"), &script, &types, &unpacker, &parts])?;
         // A build that ends here must not leave a mixture that the last one's stamp calls fresh.
         fs::write(&stamp_file, "")?;
         publish(&[(&served[0], read(&script)?), (&served[1], read(&parts)?)])?;
@@ -209,14 +210,23 @@ fn compile(toolchain: Toolchain) -> Result<PathBuf> {
     Ok(paths::wasm_target().join(wasm::TARGET).join("web/web.wasm"))
 }
 
+/// What unpacks the module in the browser: by itself, without the names of its functions.
+fn compile_unpacker(toolchain: Toolchain) -> Result<PathBuf> {
+    let mut build = toolchain.cargo();
+    build.args(["rustc", "--package", "unpack", "--lib", "--crate-type", "cdylib", "--profile", "web"]);
+    build.args(["--target", wasm::TARGET, "--", "-Clink-arg=--strip-all"]);
+    process::run(&mut build)?;
+    Ok(paths::wasm_target().join(wasm::TARGET).join("web/unpack.wasm"))
+}
+
 /// What the bound wasm and JavaScript depend on.
-fn stamp(compiled: &Path, toolchain: Toolchain) -> Result<String> {
+fn stamp(compiled: &Path, unpacker: &Path, toolchain: Toolchain) -> Result<String> {
     let file = fs::metadata(compiled).with_context(|| format!("read {}", compiled.display()))?;
     let lock = fs::read_to_string(paths::root().join("Cargo.lock"))?;
     let bindgen = lock.split("[[package]]").find(|it| it.contains("name = \"wasm-bindgen-cli\"")).unwrap_or_default();
     let bindgen = bindgen.lines().find(|it| it.starts_with("version")).unwrap_or_default();
     let (len, modified, version) = (file.len(), file.modified()?, toolchain.version()?);
-    let mut stamp = format!("{len} {modified:?}\n{version}{bindgen}\n");
+    let mut stamp = format!("{len} {modified:?}\n{version}{bindgen}\n{:08x}\n", sum(&read(unpacker)?));
     for source in PASSES {
         let path = paths::root().join("xtask/wasm/src").join(source);
         stamp.push_str(&fs::read_to_string(path).with_context(|| format!("read {source}"))?);

@@ -1,7 +1,7 @@
 //! wasm-bindgen, its test runner and what makes a module small to download, behind one name. A crate apart from `xtask`,
 //! because it takes a minute to build and most commands do without it: `xtask-wasm bindgen …` and `xtask-wasm test-runner …`
-//! take the flags of the originals, `xtask-wasm trim FROM TO` makes a linked module smaller, `pack MODULE SCRIPT TYPES PARTS` a
-//! bound one and its JavaScript, which loads the module's parts.
+//! take the flags of the originals, `xtask-wasm trim FROM TO` makes a linked module smaller, `pack MODULE SCRIPT TYPES
+//! UNPACKER PARTS` a bound one and its JavaScript, which loads the packed module.
 
 mod body;
 mod classes;
@@ -53,17 +53,21 @@ fn trim_file(args: &[OsString]) -> Result<()> {
     write(to, &module.with_context(|| format!("rewrite {}", from.display()))?)
 }
 
-/// Makes a bound module and its JavaScript smaller, where they are, and takes the module apart for the download.
+/// Makes a bound module and its JavaScript smaller, where they are, and packs the module for the download.
 fn pack_files(args: &[OsString]) -> Result<()> {
-    let [module, script, types, parts] = args else { bail!("usage: xtask-wasm pack MODULE SCRIPT TYPES PARTS") };
-    let [module, script, types, parts] = [module, script, types, parts].map(Path::new);
+    let [module, script, types, unpacker, parts] = args else {
+        bail!("usage: xtask-wasm pack MODULE SCRIPT TYPES UNPACKER PARTS")
+    };
+    let [module, script, types, unpacker, parts] = [module, script, types, unpacker, parts].map(Path::new);
+    let unpacker = read(unpacker)?;
     let (bytes, text) = (read(module)?, String::from_utf8(read(script)?)?);
     let names = glue::Names::choose(&bytes, &text)?;
-    let packed = pack::pack(&bytes, &names).with_context(|| format!("rewrite {}", module.display()))?;
+    let packed = pack::pack(&bytes, &names).and_then(|it| parts::roomy(&it));
+    let packed = packed.with_context(|| format!("rewrite {}", module.display()))?;
     let text = names.rewrite(&text);
-    let version = glue::version(&packed, &text)?;
+    let version = glue::version(&[packed.as_slice(), &unpacker].concat(), &text)?;
     write(module, &packed)?;
-    write(parts, &parts::take_apart(&packed, version)?)?;
+    write(parts, &parts::take_apart(&packed, &unpacker, version)?)?;
     let file = parts.file_name().and_then(|it| it.to_str()).context("a file for the parts")?;
     write(script, glue::loading(&text, file, version)?.as_bytes())?;
     write(types, glue::types(&String::from_utf8(read(types)?)?)?.as_bytes())

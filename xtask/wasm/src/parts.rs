@@ -1,160 +1,81 @@
-//! Takes a module apart for the download: opcodes here, numbers of locals there, offsets, callees, constants each by their own.
+//! Packs a module for the download: its code by `web/unpack`, natively what packs and in the browser what unpacks; what is before and
+//! behind the code, types, texts and tables, by LZMA.
 //!
-//! gzip finds what is alike by bytes that follow each other. In code an instruction's operand stands between it and the next: of
-//! two functions that do the same with other locals little is alike. Kind by kind both are alike, and each kind of bytes has
-//! its own frequencies: a seventh less to download. Where two bytes follow each other most often, one that the part does not
-//! have stands for both, and then for two of those: gzip sees 32 KiB back and matches 258 bytes, which reach further so. The large
-//! parts are packed by LZMA, which sees all of a part and learns its odds bit by bit, and gzip finds nothing more in them: a
-//! fourteenth less again.
-//! `together.js` puts the same module together again.
-//!
-//! The file says which version it is, because module and JavaScript number what they share, and ends with a sum of all its bytes:
-//! caches, deployments and cut connections mix and damage files, and of what is neither the page can say so.
+//! What unpacks the code travels in the file, itself a small module, which the page's JavaScript runs. The file says which version it is,
+//! because module and JavaScript number what they share, and ends with a sum of all its bytes: caches, deployments and cut
+//! connections mix and damage files, and of what is neither the page can say so.
 
-use std::cmp::Reverse;
 use std::io::Write;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use lzma_rust2::{LzmaOptions, LzmaWriter};
-use wasmparser::{Operator, Parser, Payload};
+use unpack::{AHEAD, Desk, PACKED, SIZE, Unknown, Walk, Writer, Written};
+use wasm_encoder::Encode;
+use wasmparser::{Parser, Payload};
 
-/// Says that a file is a module's parts: no module begins with it.
-const MAGIC: &[u8; 4] = b"prt4";
-/// Puts parts together: JavaScript that becomes part of the module's own.
+/// Says that a file is a packed module: no module begins with it.
+const MAGIC: &[u8; 4] = b"prt5";
+/// Makes a module of such a file: JavaScript that becomes part of the module's own.
 pub(crate) const TOGETHER: &str = include_str!("together.js");
-
-/// Kinds of bytes, by their place in the file. `together.js` has the same.
-#[derive(Clone, Copy)]
-enum Kind {
-    /// The module up to the first function's body.
-    Head,
-    /// What follows the last.
-    Tail,
-    Opcode,
-    /// Declarations of locals.
-    Declaration,
-    /// The local of a `local.get`.
-    Get,
-    /// That of a `local.set` or `local.tee`.
-    Set,
-    /// A block's type.
-    Type,
-    Branch,
-    ConditionalBranch,
-    Callee,
-    /// A constant of 32 bits.
-    Constant,
-    /// One that is added at once, that a `local.get` follows, that is stored. Others are at the end.
-    Added,
-    Beside,
-    Kept,
-    /// A large one, most often an address.
-    Address,
-    /// Of a load.
-    Loaded,
-    /// Of a store.
-    Stored,
-    /// Where a `br_table` goes.
-    Targets,
-    /// Operands of everything else.
-    Rest,
-    Global,
-    /// The type and the table of an indirect call.
-    Indirect,
-    /// A constant of 64 bits.
-    Long,
-    /// A constant of 32 bits that something is compared with, whose bits are taken, by which something is shifted.
-    Compared,
-    Masked,
-    Shifted,
-}
-
-/// How many.
-const KINDS: usize = 25;
-/// Stands for an `i32.const` whose constant is an [`Kind::Address`]; no instruction has this opcode.
-const CONST_ADDRESS: u8 = 0x06;
-/// A constant of so many bytes, its opcode counted, is none of the small ones.
-const LARGE: usize = 3;
-/// The kinds that LZMA packs: those that are large. Of each, how many bits of the byte before choose a byte's odds, as came out
-/// best, and whether bytes for pairs are of use nevertheless.
-const PACKED: [(Kind, u32, bool); 11] = [
-    (Kind::Head, 1, false),
-    (Kind::Tail, 3, false),
-    (Kind::Opcode, 0, true),
-    (Kind::Get, 0, false),
-    (Kind::Set, 4, false),
-    (Kind::Callee, 1, false),
-    (Kind::Constant, 2, false),
-    (Kind::Added, 2, false),
-    (Kind::Address, 1, true),
-    (Kind::Loaded, 1, false),
-    (Kind::Stored, 1, false),
-];
-/// Stands in the place of those bits for a part that is not packed.
-const PLAIN: u32 = 15;
-/// As far back as LZMA looks: further than any part is long.
+/// How many bits of the byte before choose a byte's odds for LZMA, before the code and behind it, as came out best.
+const BEFORE: u32 = 1;
+const BEHIND: u32 = 3;
+/// As far back as LZMA looks: further than either is long.
 const WINDOW: u32 = 1 << 20;
-/// So many bytes of a part stand for pairs at most, and a pair is there so often at least.
-const PAIRS: usize = 96;
-const OFTEN: u32 = 64;
 
-/// The file for the download, of this version.
-pub(crate) fn take_apart(module: &[u8], version: u32) -> Result<Vec<u8>> {
-    let mut parts: [Vec<u8>; KINDS] = Default::default();
-    let (mut functions, mut tail) = (0u32, module.len());
-    for payload in Parser::new(0).parse_all(module) {
-        match payload? {
-            Payload::CodeSectionStart { count, range, .. } => {
-                functions = count;
-                let (_, length) = number(&module[range.start..])?;
-                parts[Kind::Head as usize] = module[..range.start + length].to_vec();
-                tail = range.end;
-            }
-            Payload::CodeSectionEntry(body) => {
-                let (bytes, start) = (body.as_bytes(), body.range().start);
-                let mut reader = body.get_operators_reader()?;
-                let code = reader.original_position() - start;
-                parts[Kind::Declaration as usize].extend_from_slice(&bytes[..code]);
-                while !reader.eof() {
-                    let from = reader.original_position() - start;
-                    let operator = reader.read()?;
-                    let to = reader.original_position() - start;
-                    // Behind a body's last instruction, which is its end, nothing is looked for.
-                    let next = bytes.get(to).copied().unwrap_or_default();
-                    sort(&operator, &bytes[from..to], next, &mut parts)?;
-                }
-            }
-            _ => {}
-        }
-    }
-    ensure!(functions > 0, "a module without code");
-    parts[Kind::Tail as usize] = module[tail..].to_vec();
+/// The file for the download: magic; how long the module is, where its first body begins, the version, where its last body ends, how
+/// many there are, how long the four parts are; these: what unpacks the code, what is before it, the code, what is behind it; and the sum.
+pub(crate) fn take_apart(module: &[u8], unpacker: &[u8], version: u32) -> Result<Vec<u8>> {
+    let Code { start, end, functions } = code(module)?;
+    ensure!(roomy(module)? == module, "sizes of bodies do not take {SIZE} bytes");
+    let packed = pack(module, start, functions)?;
+    // What packs passes over nothing that it can't tell of: it tells of something else.
+    let same = unpacked(&packed, &module[..start], end, functions)? == module[..end];
+    ensure!(same, "the module comes out different");
+    let (before, behind) = (by_lzma(&module[..start], BEFORE)?, by_lzma(&module[end..], BEHIND)?);
 
     let mut file = MAGIC.to_vec();
-    file.extend(u32::try_from(module.len())?.to_le_bytes());
-    file.extend(functions.to_le_bytes());
-    file.extend(version.to_le_bytes());
-    let (mut bytes, mut pairs) = (Vec::new(), Vec::new());
-    for (kind, part) in parts.iter_mut().enumerate() {
-        let packing = PACKED.iter().find(|it| it.0 as usize == kind);
-        let own = if packing.is_none_or(|it| it.2) { pair(part) } else { Vec::new() };
-        pairs.push(u8::try_from(own.len())?);
-        pairs.extend(own.into_iter().flatten());
-        let context = packing.map_or(PLAIN, |it| it.1);
-        let packed = if context == PLAIN { part.clone() } else { pack(part, context)? };
-        // Lengths are of 28 bits; no module is as long as that.
-        file.extend((u32::try_from(part.len())? << 4 | context).to_le_bytes());
-        file.extend(u32::try_from(packed.len())?.to_le_bytes());
-        bytes.extend(packed);
+    let parts = [unpacker, &before, &packed, &behind];
+    let numbers = [module.len(), start, version as usize, end, functions];
+    for number in numbers.into_iter().chain(parts.map(<[u8]>::len)) {
+        file.extend(u32::try_from(number)?.to_le_bytes());
     }
-    file.extend(bytes);
-    file.extend(pairs);
+    file.extend(parts.concat());
     file.extend(sum(file.iter()).to_le_bytes());
     Ok(file)
 }
 
+fn walked(error: Unknown) -> anyhow::Error {
+    anyhow!("the module can't be walked over: {error:?}")
+}
+
+fn pack(module: &[u8], start: usize, functions: usize) -> Result<Vec<u8>> {
+    let (mut bytes, mut desk) = (module.to_vec(), Desk::empty());
+    let mut walk = Walk::new(&mut desk, Writer::empty(), &mut bytes, start).map_err(walked)?;
+    for _ in 0..functions {
+        let before = walk.bits().count();
+        walk.body().map_err(walked)?;
+        // What reads has read some bytes more than it needs.
+        ensure!(walk.bits().count() - before + 16 < AHEAD, "a body is too long to be unpacked before all is there");
+    }
+    let packed = walk.end().finish();
+    ensure!(packed.len() <= PACKED, "the page has no room for {} packed bytes", packed.len());
+    Ok(packed)
+}
+
+/// What is before the code, and the code.
+fn unpacked(packed: &[u8], before: &[u8], end: usize, functions: usize) -> Result<Vec<u8>> {
+    let (mut module, mut desk) = (vec![0; end], Desk::empty());
+    module[..before.len()].copy_from_slice(before);
+    let mut walk = Walk::new(&mut desk, Written::new(packed), &mut module, before.len()).map_err(walked)?;
+    for _ in 0..functions {
+        walk.body().map_err(walked)?;
+    }
+    Ok(module)
+}
+
 /// LZMA's bits without a header: what would be in it stands in the file's own, and positions are no context.
-fn pack(part: &[u8], context: u32) -> Result<Vec<u8>> {
+fn by_lzma(part: &[u8], context: u32) -> Result<Vec<u8>> {
     let mut options = LzmaOptions::with_preset(9);
     (options.lc, options.lp, options.pb, options.dict_size) = (context, 0, 0, WINDOW);
     (options.nice_len, options.depth_limit) = (LzmaOptions::NICE_LEN_MAX, 1000);
@@ -163,96 +84,60 @@ fn pack(part: &[u8], context: u32) -> Result<Vec<u8>> {
     Ok(writer.finish()?)
 }
 
+/// The module with bodies whose sizes take as many bytes as the longest needs: what unpacks it knows a size only behind its body.
+pub(crate) fn roomy(module: &[u8]) -> Result<Vec<u8>> {
+    let mut before = 0;
+    let (mut code, mut section) = (Vec::new(), 0..0);
+    for payload in Parser::new(0).parse_all(module) {
+        match payload? {
+            Payload::CodeSectionStart { count, range, size } => {
+                section = range;
+                // An id before it, and how long it is.
+                let mut head = Vec::new();
+                size.encode(&mut head);
+                before = section.start - head.len();
+                count.encode(&mut code);
+            }
+            Payload::CodeSectionEntry(body) => {
+                let mut size = body.as_bytes().len();
+                ensure!(size >> (7 * SIZE) == 0, "a body of {size} bytes");
+                for index in 0..SIZE {
+                    code.push(size as u8 & 127 | if index + 1 < SIZE { 128 } else { 0 });
+                    size >>= 7;
+                }
+                code.extend(body.as_bytes());
+            }
+            _ => {}
+        }
+    }
+    ensure!(before > 0 && module.get(before - 1) == Some(&10), "a module whose code is elsewhere");
+    let mut roomy = module[..before].to_vec();
+    u32::try_from(code.len())?.encode(&mut roomy);
+    roomy.extend(code);
+    roomy.extend(&module[section.end..]);
+    Ok(roomy)
+}
+
+/// Where a module's bodies are.
+struct Code {
+    start: usize,
+    end: usize,
+    functions: usize,
+}
+
+fn code(module: &[u8]) -> Result<Code> {
+    for payload in Parser::new(0).parse_all(module) {
+        if let Payload::CodeSectionStart { count, range, .. } = payload? {
+            let digits = module[range.start..].iter().position(|it| *it < 128).context("a number without an end")?;
+            return Ok(Code { start: range.start + digits + 1, end: range.end, functions: count as usize });
+        }
+    }
+    Err(anyhow!("a module without code"))
+}
+
 /// FNV-1a: no two texts that differ in one byte have the same.
 pub(crate) fn sum<'a>(bytes: impl Iterator<Item = &'a u8>) -> u32 {
     bytes.fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
-}
-
-/// Puts bytes that a part does not have in the place of its most frequent pairs: each such byte, and what it stands for.
-fn pair(part: &mut Vec<u8>) -> Vec<[u8; 3]> {
-    let mut is_there = [false; 256];
-    part.iter().for_each(|it| is_there[usize::from(*it)] = true);
-    let mut made = Vec::new();
-    for code in (0..=255u8).filter(|it| !is_there[usize::from(*it)]).take(PAIRS) {
-        let mut counts = vec![0u32; 1 << 16];
-        part.array_windows().for_each(|pair| counts[usize::from(u16::from_be_bytes(*pair))] += 1);
-        // Of equally frequent ones the first, so that the same module is always taken apart alike.
-        let best = (0..=u16::MAX).min_by_key(|it| Reverse(counts[usize::from(*it)])).unwrap_or_default();
-        if counts[usize::from(best)] < OFTEN {
-            break;
-        }
-        let [one, other] = best.to_be_bytes();
-        let mut replaced = Vec::with_capacity(part.len());
-        let mut rest = part.as_slice();
-        while let [next, tail @ ..] = rest {
-            let is_pair = *next == one && tail.first() == Some(&other);
-            replaced.push(if is_pair { code } else { *next });
-            rest = &tail[usize::from(is_pair)..];
-        }
-        *part = replaced;
-        made.push([code, one, other]);
-    }
-    made
-}
-
-/// Puts an instruction's bytes where they belong, which may depend on the next opcode.
-fn sort(operator: &Operator<'_>, bytes: &[u8], next: u8, parts: &mut [Vec<u8>; KINDS]) -> Result<()> {
-    let opcode = bytes[0];
-    let (kind, operands) = match opcode {
-        0x20 => (Kind::Get, &bytes[1..]),
-        0x21 | 0x22 => (Kind::Set, &bytes[1..]),
-        0x02..=0x04 => (Kind::Type, &bytes[1..]),
-        0x23 | 0x24 => (Kind::Global, &bytes[1..]),
-        0x0c => (Kind::Branch, &bytes[1..]),
-        0x0d => (Kind::ConditionalBranch, &bytes[1..]),
-        0x0e => (Kind::Targets, &bytes[1..]),
-        0x10 => (Kind::Callee, &bytes[1..]),
-        0x11 => (Kind::Indirect, &bytes[1..]),
-        0x41 if bytes.len() > LARGE => {
-            parts[Kind::Opcode as usize].push(CONST_ADDRESS);
-            parts[Kind::Address as usize].extend_from_slice(&bytes[1..]);
-            return Ok(());
-        }
-        0x41 => {
-            let kind = match next {
-                0x6a => Kind::Added,
-                0x20 => Kind::Beside,
-                0x36..=0x3e => Kind::Kept,
-                0x46..=0x4f => Kind::Compared,
-                0x71..=0x73 => Kind::Masked,
-                0x74..=0x78 => Kind::Shifted,
-                _ => Kind::Constant,
-            };
-            (kind, &bytes[1..])
-        }
-        0x28..=0x3e => {
-            // What a load or store promises is its natural alignment, in every packed module.
-            let natural = b"23230011001122232301012"[usize::from(opcode - 0x28)] - b'0';
-            ensure!(bytes[1] == natural, "an alignment of {operator:?} is not provided for");
-            (if opcode < 0x36 { Kind::Loaded } else { Kind::Stored }, &bytes[2..])
-        }
-        0x42 => (Kind::Long, &bytes[1..]),
-        0x43 | 0x44 | 0x3f | 0x40 => (Kind::Rest, &bytes[1..]),
-        // The opcode's second byte is one too.
-        0xfc if bytes[1] < 18 => {
-            parts[Kind::Opcode as usize].push(opcode);
-            parts[Kind::Opcode as usize].push(bytes[1]);
-            parts[Kind::Rest as usize].extend_from_slice(&bytes[2..]);
-            return Ok(());
-        }
-        0x00 | 0x01 | 0x05 | 0x0b | 0x0f | 0x1a | 0x1b | 0x45..=0xc4 | 0xd1 => (Kind::Rest, &bytes[1..]),
-        0x25 | 0x26 | 0xd0 | 0xd2 => (Kind::Rest, &bytes[1..]),
-        _ => bail!("{operator:?} is not provided for"),
-    };
-    parts[Kind::Opcode as usize].push(opcode);
-    parts[kind as usize].extend_from_slice(operands);
-    Ok(())
-}
-
-/// A number at the start of these bytes, and how many bytes it takes.
-fn number(bytes: &[u8]) -> Result<(u32, usize)> {
-    let length = 1 + bytes.iter().position(|it| *it < 0x80).context("a number without an end")?;
-    Ok((bytes[..length].iter().rev().fold(0, |number, it| number << 7 | u32::from(it & 0x7f)), length))
 }
 
 #[cfg(test)]
@@ -267,112 +152,96 @@ mod tests {
 
     use super::*;
 
-    /// Before the parts: magic, size of the module, number of functions, version, and the parts' lengths, with contexts and packed.
-    const HEADER: usize = 16 + 8 * KINDS;
-
     fn sample(body: &Function) -> Vec<u8> {
         let mut types = TypeSection::new();
         types.ty().function([ValType::I32], []);
         let mut functions = FunctionSection::new();
-        functions.function(0);
         let mut code = CodeSection::new();
-        code.function(body);
+        for _ in 0..3 {
+            functions.function(0);
+            code.function(body);
+        }
         let mut module = Module::new();
         module.section(&types).section(&functions).section(&DataCountSection { count: 0 }).section(&code);
         module.section(&wasm_encoder::CustomSection { name: "t".into(), data: b"x".as_slice().into() });
         module.finish()
     }
 
-    /// A part as a library unpacks it that has nothing to do with what the page does it by.
-    fn part(file: &[u8], kind: Kind) -> Vec<u8> {
-        let number = |at: usize| u32::from_le_bytes(*file[at..].first_chunk().unwrap());
-        let packed = |at: usize| number(16 + 8 * at + 4) as usize;
-        let start = HEADER + (0..kind as usize).map(packed).sum::<usize>();
-        let length = number(16 + 8 * kind as usize);
-        let own = &file[start..start + packed(kind as usize)];
-        if length & 15 == PLAIN {
-            return own.to_vec();
-        }
-        let mut reader =
-            lzma_rust2::LzmaReader::new(own, u64::from(length >> 4), length & 15, 0, 0, WINDOW, None).unwrap();
-        let mut part = Vec::new();
-        reader.read_to_end(&mut part).unwrap();
-        part
+    /// Every sort of argument, small and large, with both signs.
+    fn all_sorts() -> Function {
+        let mut body = Function::new([(2, ValType::I32), (300, ValType::I64)]);
+        let at = |offset, align| wasm_encoder::MemArg { offset, align, memory_index: 0 };
+        let mut code = body.instructions();
+        code.block(BlockType::Empty).local_get(0).br_if(0).local_get(1).i32_const(7).i32_store(at(300, 2)).end();
+        code.i32_const(1 << 20).local_set(2).i64_const(-1).drop().i64_const(i64::MIN).drop().local_get(299).drop();
+        code.i32_const(-65).i32_const(64).i32_const(i32::MIN).i32_const(-1).call(2).call(0).call_indirect(0, 0);
+        code.local_get(0).i64_load(at(1 << 30, 3)).drop().local_get(0).i32_load8_u(at(56, 0)).drop();
+        code.f64_const(1.5.into()).f32_const((-2.5).into()).drop().drop().memory_size(0).drop().global_get(200).drop();
+        code.block(BlockType::Result(ValType::I32)).local_get(0).br_table(vec![0, 1, 0], 1).end().drop();
+        code.f64_const(3.0.into())
+            .i32_trunc_sat_f64_s()
+            .drop()
+            .i32_const(0)
+            .i32_const(0)
+            .i32_const(0)
+            .memory_copy(0, 0);
+        code.i32_const(0).i32_const(0).i32_const(0).memory_fill(0).unreachable().end();
+        body
     }
 
     #[test]
-    fn every_kind_of_bytes_is_by_itself() {
-        let mut body = Function::new([(2, ValType::I32)]);
-        let at = wasm_encoder::MemArg { offset: 300, align: 2, memory_index: 0 };
-        let mut code = body.instructions();
-        code.block(BlockType::Empty).local_get(0).br_if(0).local_get(1).i32_const(7).i32_store(at).end();
-        code.i32_const(1 << 20).local_set(2).i64_const(-1).drop().local_get(0).local_get(0).local_get(0);
-        code.memory_copy(0, 0).end();
-        let module = sample(&body);
-        let file = take_apart(&module, 7).unwrap();
+    fn a_module_comes_out_as_it_was() {
+        let module = roomy(&sample(&all_sorts())).unwrap();
+        let file = take_apart(&module, b"unpacks", 7).unwrap();
         assert_eq!(file[..4], *MAGIC);
-        assert_eq!(file[4..8], (module.len() as u32).to_le_bytes());
-        assert_eq!(file[8..12], 1u32.to_le_bytes());
-        assert_eq!(file[12..16], 7u32.to_le_bytes());
-        let opcodes = [
-            0x02,
-            0x20,
-            0x0d,
-            0x20,
-            0x41,
-            0x36,
-            0x0b,
-            CONST_ADDRESS,
-            0x21,
-            0x42,
-            0x1a,
-            0x20,
-            0x20,
-            0x20,
-            0xfc,
-            10,
-            0x0b,
-        ];
-        assert_eq!(part(&file, Kind::Opcode), opcodes);
-        assert_eq!(part(&file, Kind::Declaration), [1, 2, 0x7f]);
-        assert_eq!(part(&file, Kind::Get), [0, 1, 0, 0, 0]);
-        assert_eq!(part(&file, Kind::Set), [2]);
-        assert_eq!(part(&file, Kind::Type), [0x40]);
-        assert_eq!(part(&file, Kind::ConditionalBranch), [0]);
-        assert_eq!(part(&file, Kind::Kept), [7]);
-        assert_eq!(part(&file, Kind::Address), [0x80, 0x80, 0xc0, 0]);
-        assert_eq!(part(&file, Kind::Stored), [0xac, 2]);
-        assert_eq!(part(&file, Kind::Long), [0x7f]);
-        assert_eq!(part(&file, Kind::Rest), [0, 0]);
-        // All of the module's bytes are there but the body's size and the alignment; no part is so long that it has pairs.
-        let length = |at: usize| u32::from_le_bytes(*file[16 + 8 * at..].first_chunk().unwrap()) >> 4;
-        assert_eq!((0..KINDS).map(length).sum::<u32>() as usize, module.len() - 2);
-        assert_eq!(file[file.len() - 4 - KINDS..file.len() - 4], [0; KINDS]);
-        assert_eq!(part(&file, Kind::Tail), [0, 3, 1, b't', b'x']);
-        let (before, last) = file.split_last_chunk().unwrap();
-        assert_eq!(sum(before.iter()), u32::from_le_bytes(*last));
+        let mut numbers = [0; 9];
+        for (number, bytes) in numbers.iter_mut().zip(file[4..40].chunks(4)) {
+            *number = u32::from_le_bytes(bytes.try_into().unwrap()) as usize;
+        }
+        let [length, start, version, end, functions, own, before, packed, behind] = numbers;
+        assert_eq!((version, length, functions, own), (7, module.len(), 3, 7));
+        let (unpacker, rest) = file[40..].split_at(own);
+        assert_eq!(unpacker, b"unpacks");
+        let (before, rest) = rest.split_at(before);
+        let (packed, rest) = rest.split_at(packed);
+        let (behind, last) = rest.split_at(behind);
+        assert_eq!(sum(file[..file.len() - 4].iter()), u32::from_le_bytes(last.try_into().unwrap()));
+        // A library unpacks the rest that has nothing to do with what the page does it by.
+        let rest = |packed: &[u8], length: usize, context| {
+            let mut part = Vec::new();
+            let reader = lzma_rust2::LzmaReader::new(packed, length as u64, context, 0, 0, WINDOW, None);
+            reader.unwrap().read_to_end(&mut part).unwrap();
+            part
+        };
+        let mut out = unpacked(packed, &rest(before, start, BEFORE), end, functions).unwrap();
+        out.extend(rest(behind, length - end, BEHIND));
+        assert_eq!(out, module);
+        // The second and third bodies are as the first was.
+        assert!(packed.len() < (end - start) / 2, "{} of {}", packed.len(), end - start);
     }
 
     #[test]
-    fn what_is_always_or_seldom_the_same_is_told_apart_by_what_it_is_for() {
+    fn a_body_that_could_not_be_unpacked_before_all_is_there_is_refused() {
         let mut body = Function::new([]);
-        let mut code = body.instructions();
-        code.loop_(BlockType::Empty).global_get(3).i32_const(9).i32_eq().i32_const(5).i32_and().i32_const(4).i32_shl();
-        code.call_indirect(0, 2).i32_const(6).drop().f32_const(0.0.into()).drop().end().end();
-        let file = take_apart(&sample(&body), 7).unwrap();
-        let expected: [(Kind, &[u8]); 8] = [
-            (Kind::Type, &[0x40]),
-            (Kind::Global, &[3]),
-            (Kind::Compared, &[9]),
-            (Kind::Masked, &[5]),
-            (Kind::Shifted, &[4]),
-            (Kind::Indirect, &[2, 0]),
-            (Kind::Constant, &[6]),
-            (Kind::Rest, &[0; 4]),
-        ];
-        for (kind, bytes) in expected {
-            assert_eq!(part(&file, kind), bytes);
+        // FNV's numbers tell nothing of the next.
+        let mut number = 1i64;
+        for _ in 0..AHEAD / 7 {
+            number = number.wrapping_mul(0x0100_0000_01b3) ^ 0x55;
+            body.instructions().i64_const(number).drop();
         }
+        body.instructions().end();
+        let module = roomy(&sample(&body)).unwrap();
+        assert!(take_apart(&module, b"", 0).unwrap_err().to_string().contains("too long"));
+    }
+
+    #[test]
+    fn sizes_of_bodies_take_three_bytes() {
+        let mut body = Function::new([]);
+        body.instructions().nop().end();
+        let roomy = roomy(&sample(&body)).unwrap();
+        assert!(roomy.windows(6).any(|it| it == [0x83, 0x80, 0, 0, 1, 0x0b]), "{roomy:?}");
+        assert_eq!(roomy.len(), sample(&body).len() + 3 * 2);
+        assert_eq!(super::roomy(&roomy).unwrap(), roomy);
     }
 
     #[test]
@@ -382,29 +251,17 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_stands_for_what_follows_each_other_often() {
-        let text = b"abcabd".repeat(OFTEN as usize);
-        let mut part = text.clone();
-        let pairs = pair(&mut part);
-        assert!(part.len() < text.len() / 4);
-        // What was paired last stands for what was paired before.
-        for [code, one, other] in pairs.iter().rev() {
-            assert!(!text.contains(code));
-            let both = part.iter().flat_map(|it| if it == code { vec![*one, *other] } else { vec![*it] });
-            part = both.collect();
-        }
-        assert_eq!(part, text);
-        let mut every: Vec<u8> = (0..=255).cycle().take(1 << 16).collect();
-        assert!(pair(&mut every).is_empty(), "no byte is left to stand for a pair");
-    }
-
-    #[test]
-    fn what_could_not_be_put_together_is_refused() {
+    fn what_would_not_come_out_as_it_was_is_refused() {
         let mut body = Function::new([]);
+        // An alignment that is not the natural one, which the file does not tell.
         let at = wasm_encoder::MemArg { offset: 0, align: 0, memory_index: 0 };
         body.instructions().local_get(0).i32_load(at).drop().end();
-        assert!(take_apart(&sample(&body), 0).unwrap_err().to_string().contains("alignment"));
-        assert!(take_apart(b"\0asm\x01\0\0\0", 0).is_err());
-        assert!(take_apart(b"\0asm\x01\0\0\0\x0a\x05", 0).is_err());
+        let module = roomy(&sample(&body)).unwrap();
+        assert!(take_apart(&module, b"", 0).unwrap_err().to_string().contains("different"));
+        let mut body = Function::new([]);
+        body.instructions().nop().end();
+        assert!(take_apart(&sample(&body), b"", 0).is_err(), "sizes of one byte");
+        assert!(take_apart(b"\0asm\x01\0\0\0", b"", 0).is_err());
+        assert!(take_apart(b"\0asm\x01\0\0\0\x0a\x05", b"", 0).is_err());
     }
 }
