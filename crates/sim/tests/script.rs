@@ -435,7 +435,7 @@ const TOLD_LOSS: &str = "seed 1\nbroker b1 process.roles=broker\nbroker b2 proce
 /// A file that may be anybody's asks for no more than a tab can hold, by whichever of its lines.
 #[test]
 fn a_file_of_anybodys_is_bounded() {
-    let actions = "refused TOPIC_ALREADY_EXISTS partitions orders 2\n".repeat(20_001);
+    let actions = "refused NOT_CONTROLLER partitions orders 2\n".repeat(20_001);
     for (lines, told) in [
         ("topic more partitions=2000000000", "partitions: 1000 are the most"),
         ("at 1s partitions orders 2000000000", "partitions: 1000 are the most"),

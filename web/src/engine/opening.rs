@@ -114,7 +114,7 @@ mod tests {
         for (text, told) in [
             ("kill b1", "it has no broker"),
             ("broker b1\nkill", "line 2, column 5: "),
-            ("broker b1\nrefused X topic t partitions=2000000000", "2000000000 partitions"),
+            ("broker b1\nrefused NOT_CONTROLLER topic t partitions=2000000000", "2000000000 partitions"),
         ] {
             let error = Opening::of_file(text).err().unwrap_or_default();
             assert!(error.contains(told), "{text}: {error}");
