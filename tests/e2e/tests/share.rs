@@ -446,7 +446,7 @@ fn a_file_that_is_no_scenario_is_told_so_and_nothing_is_lost() -> Result<()> {
         ("Uint8Array.from({ length: 1 << 16 }, (_, i) => i * 37)", "it holds no text"),
         ("'x'.repeat(1_000_000)", "line 1, column 1"),
         ("'x'.repeat(1_100_000)", "larger than a megabyte"),
-        ("'broker b1\\nrefused X topic t partitions=2000000000'", "asks for 2000000000 partitions"),
+        ("'broker b1\\nrefused NOT_CONTROLLER topic t partitions=2000000000'", "asks for 2000000000 partitions"),
         ("'broker b1\\n' + 'produce p orders value=x\\n'.repeat(40_000)", "asks for 40000 actions"),
         ("''", "no broker"),
     ] {
