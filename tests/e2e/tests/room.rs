@@ -360,7 +360,10 @@ fn a_long_wait_in_vain_is_an_error() -> Result<()> {
     browser.until("document.querySelector('#say').innerText === 'Not done: kill b1.'")?;
     assert_eq!(browser.run("return document.querySelector('#broker-state').textContent")?, state);
     browser.keys(&format!("/{UP}"))?;
-    ensure!(browser.run("return document.querySelector('#line').value")? != json!("run until acked p1 999999999 within 95s"));
+    ensure!(
+        browser.run("return document.querySelector('#line').value")?
+            != json!("run until acked p1 999999999 within 95s")
+    );
     browser.quiet()
 }
 

@@ -39,7 +39,11 @@ fn a_scenario_is_chosen_and_gone_through_to_its_verdict() -> Result<()> {
     told.sort();
     told.dedup();
     assert_eq!((told.len(), count), (7, 7), "every chapter tells something else");
-    ensure!(browser.text("#allowed")?.contains("3 acknowledged records of orders-0, from 2 on, are lost: acks=1"), "{}", browser.text("#allowed")?);
+    ensure!(
+        browser.text("#allowed")?.contains("3 acknowledged records of orders-0, from 2 on, are lost: acks=1"),
+        "{}",
+        browser.text("#allowed")?
+    );
     assert_eq!(browser.run("return document.querySelectorAll('.sq.lost').length")?, json!(3));
     browser.keys("p")?;
     ensure!(browser.text("#chapter")?.contains("cuts off x, y and z"), "{}", browser.text("#chapter")?);
