@@ -107,9 +107,10 @@ fn told_to_kafka(name: &str, script: &str) -> Vec<String> {
     let folder = Folder::new(name);
     let log = folder.0.join("log");
     fs::write(&log, "").unwrap();
-    // A server and the consoles stay until they are ended; a producer writes down what it is given.
+    // A server and the consoles stay until they are ended; a producer writes down what it is given. Each line is one write: tools run
+    // beside each other.
     let tool = format!(
-        "#!/bin/sh\nname=$(basename \"$0\" .sh)\n{{ printf %s \"$name\"; printf '|%s' \"$@\"; echo; }} >> '{0}'\n\
+        "#!/bin/sh\nname=$(basename \"$0\" .sh)\nprintf '%s\\n' \"$(printf %s \"$name\"; printf '|%s' \"$@\")\" >> '{0}'\n\
          case $name in\n*random-uuid*) ;;\n*server-start) exec sleep 60 ;;\n*console-consumer) exec sleep 60 ;;\n\
          *console-producer) while read -r line; do printf 'given|%s\\n' \"$line\" >> '{0}'; done ;;\nesac\n",
         log.display()

@@ -240,21 +240,22 @@ impl Run {
             let excess = books.consumed.len().saturating_sub(KEPT);
             books.consumed.drain(..excess);
         }
+        let Some(topic) = self.follow.clone() else {
+            // Together with what is open: whoever waits for that finds it.
+            books.last = Some(outcome);
+            return;
+        };
         drop(books);
         match outcome {
             Outcome::Ok(Answer::Partitions(partitions)) => {
-                let Some(topic) = self.follow.clone() else { return };
                 let place = |partition| TopicPartition { topic: topic.clone(), partition };
                 self.ask_for(Operation::Assign(partitions.iter().map(|it| place(it.partition)).collect()));
                 self.read_on();
             }
-            Outcome::Ok(Answer::Records(_)) if self.follow.is_some() => self.read_on(),
+            Outcome::Ok(Answer::Records(_)) => self.read_on(),
             Outcome::Ok(_) => {}
-            other => {
-                if self.follow.is_some() {
-                    self.retry_at = Some(self.network.now().mono.plus_ms(RETRY.as_millis() as i64));
-                }
-                lock(&self.books).last = Some(other);
+            Outcome::Failed(_) | Outcome::Unknown(_) => {
+                self.retry_at = Some(self.network.now().mono.plus_ms(RETRY.as_millis() as i64));
             }
         }
     }
