@@ -1,8 +1,11 @@
-//! The museum of lost data: what Apache Kafka once did, by which records were lost. A world can be made to behave so; no
-//! server can.
+//! The museum of lost data: what Apache Kafka once did, or can be told to do, by which records were lost. A world can be made
+//! to behave so; no server can.
+
+use node::config::Past;
+use protocol::Str;
 
 use crate::check::Check;
-use node::config::Past;
+use crate::setup::Setting;
 
 /// A behaviour that loses records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +20,19 @@ pub enum Exhibit {
     UnvalidatedFetches,
     /// Before KIP-966: its strong minimum.
     LoneHighWatermark,
+    /// A setting to this day.
+    UncleanElection,
 }
 
 impl Exhibit {
     /// All of them, the oldest first.
-    pub const ALL: [Exhibit; 5] = [
+    pub const ALL: [Exhibit; 6] = [
         Exhibit::HighWatermarkTruncation,
         Exhibit::LoneEpochs,
         Exhibit::UnvalidatedFetches,
         Exhibit::LoneHighWatermark,
         Exhibit::NoElr,
+        Exhibit::UncleanElection,
     ];
 
     /// Its name in scenarios.
@@ -37,6 +43,7 @@ impl Exhibit {
             Exhibit::NoElr => "no-elr",
             Exhibit::UnvalidatedFetches => "unvalidated-fetches",
             Exhibit::LoneHighWatermark => "lone-high-watermark",
+            Exhibit::UncleanElection => "unclean-election",
         }
     }
 
@@ -58,6 +65,9 @@ impl Exhibit {
             Exhibit::LoneHighWatermark => {
                 "Before KIP-966 a record was committed by those in sync, however few they were."
             }
+            Exhibit::UncleanElection => {
+                "With unclean.leader.election.enable a replica may lead that lacks what was committed."
+            }
         }
     }
 
@@ -66,7 +76,10 @@ impl Exhibit {
         match self {
             Exhibit::LoneEpochs => Check::LogMatching,
             Exhibit::UnvalidatedFetches => Check::NoSkips,
-            Exhibit::HighWatermarkTruncation | Exhibit::LoneHighWatermark | Exhibit::NoElr => Check::AckedStays,
+            Exhibit::HighWatermarkTruncation
+            | Exhibit::LoneHighWatermark
+            | Exhibit::NoElr
+            | Exhibit::UncleanElection => Check::AckedStays,
         }
     }
 
@@ -78,6 +91,13 @@ impl Exhibit {
             Exhibit::NoElr => Past::NoElr,
             Exhibit::UnvalidatedFetches => Past::UnvalidatedFetches,
             Exhibit::LoneHighWatermark => Past::LoneHighWatermark,
+            Exhibit::UncleanElection => Past::None,
         }
+    }
+
+    /// What the nodes are told besides. It is no topic's setting, so the checks do not take the loss for allowed.
+    pub(crate) fn setting(self) -> Option<Setting> {
+        let key = Str::from_static("unclean.leader.election.enable");
+        (self == Exhibit::UncleanElection).then(|| (key, Str::from_static("true")))
     }
 }

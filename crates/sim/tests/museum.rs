@@ -17,12 +17,13 @@ const EVENTS: u64 = 2_000_000;
 const MOST_ACTIONS: usize = 15;
 
 /// Where each is found before long; the simulator's command line begins at 0, and needs some dozens.
-const FOUND: [(Exhibit, u64); 5] = [
+const FOUND: [(Exhibit, u64); 6] = [
     (Exhibit::HighWatermarkTruncation, 15),
     (Exhibit::LoneEpochs, 5),
     (Exhibit::UnvalidatedFetches, 123),
     (Exhibit::LoneHighWatermark, 67),
     (Exhibit::NoElr, 24),
+    (Exhibit::UncleanElection, 5),
 ];
 
 fn files() -> Vec<PathBuf> {

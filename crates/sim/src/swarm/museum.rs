@@ -37,7 +37,7 @@ pub(super) fn museum(seed: u64, exhibit: Exhibit) -> Scenario {
     let setup = Setup { seed, brokers, past: Some(exhibit), ..Setup::default() };
     // Where the exhibit is about what comes after an unclean election, that itself is allowed.
     let is_unclean = matches!(exhibit, Exhibit::LoneEpochs | Exhibit::UnvalidatedFetches);
-    let min_isr = if is_unclean { "1" } else { "2" };
+    let min_isr = if is_unclean || exhibit == Exhibit::UncleanElection { "1" } else { "2" };
     let mut settings = vec![setting("min.insync.replicas", min_isr)];
     if is_unclean {
         settings.push(setting("unclean.leader.election.enable", "true"));

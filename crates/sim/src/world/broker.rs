@@ -527,7 +527,7 @@ fn broker_config(world: &Setup, index: usize, setup: &BrokerSetup) -> Result<Con
             properties.insert(key.to_owned(), value.to_owned());
         }
     }
-    for (key, value) in &setup.settings {
+    for (key, value) in world.past.and_then(Exhibit::setting).iter().chain(&setup.settings) {
         if node::config::broker_key(key).is_none() {
             return Err(ActionError(format!("Kafka's brokers have no configuration {key}")));
         }
