@@ -1,7 +1,8 @@
 //! Frames at a node that serves: each is answered or refused, and afterwards the node still takes records.
 #![no_main]
 
-#[path = "../../crates/node/tests/common/mod.rs"]
+#[allow(dead_code, reason = "it uses a part of what the node's tests share")]
+#[path = "../../crates/node/tests/node/common/mod.rs"]
 mod common;
 
 use std::sync::LazyLock;

@@ -1,7 +1,12 @@
-//! What many groups cost that are idle. Alone in its file: memory is counted of the whole process.
+//! What many groups cost that are idle. A program of its own: memory is counted of the whole process.
 
+#![allow(dead_code, reason = "it uses a part of what the others share")]
+
+#[path = "node/common/mod.rs"]
 mod common;
+#[path = "node/consumers/mod.rs"]
 mod consumers;
+#[path = "node/members/mod.rs"]
 mod members;
 
 use consumers::Consumer;

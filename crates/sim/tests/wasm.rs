@@ -1,7 +1,7 @@
 //! The same seeds give the same hashes in a browser as natively.
 #![cfg(target_family = "wasm")]
 
-#[path = "../../protocol/tests/common/literals.rs"]
+#[path = "../../protocol/tests/protocol/literals.rs"]
 mod literals;
 
 use sim::script::Scenario;
