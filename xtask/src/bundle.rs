@@ -202,10 +202,8 @@ pub(crate) fn tested_binary() -> Result<PathBuf> {
 
 fn compile(toolchain: Toolchain) -> Result<PathBuf> {
     let mut build = toolchain.cargo();
-    build.args(["rustc", "--package", "web", "--lib", "--profile", "web", "--target", wasm::TARGET]);
-    // The linker's account of what refers to what: the passes below leave out what nothing refers to.
     // (Without the rlib beside it, cargo would optimize across crates: that inlines what is alike, for a tenth more gzipped.)
-    build.args(["--", "-Clink-arg=--emit-relocs"]);
+    build.args(["build", "--package", "web", "--lib", "--profile", "web", "--target", wasm::TARGET]);
     process::run(&mut build)?;
     Ok(paths::wasm_target().join(wasm::TARGET).join("web/web.wasm"))
 }
