@@ -1,4 +1,4 @@
-//! What later stages of the tests need, built while native tests wait for clocks and sockets.
+//! What later stages of the tests need, built while native tests and clients wait for clocks, sockets and Java.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};

@@ -3,10 +3,14 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
 use crate::{paths, process};
+
+/// One at a time: apt refuses a second.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Installs what is missing of `packages`. Says what and why; without root it says which line to run.
 pub(crate) fn install(packages: &[&str], why: &str) -> Result<()> {
@@ -21,6 +25,7 @@ pub(crate) fn install_recent(packages: &[&str], why: &str) -> Result<()> {
 }
 
 fn install_with(packages: &[&str], why: &str, options: &[String]) -> Result<()> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let missing: Vec<&str> = packages.iter().copied().filter(|it| !installed(it)).collect();
     if missing.is_empty() {
         return Ok(());

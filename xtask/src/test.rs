@@ -3,9 +3,10 @@
 use std::env;
 use std::fs;
 use std::process::Command;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 
 use crate::ahead::Ahead;
 use crate::args::Args;
@@ -21,10 +22,10 @@ const STAGES: [(&str, Stage); 8] = [
     ("clippy", clippy),
     ("purity", purity),
     ("native", native),
+    ("clients", clients::test),
     ("wasm", in_browser),
     ("bundle", bundle_and_size),
     ("e2e", end_to_end),
-    ("clients", clients::test),
 ];
 
 /// True on a CI machine, where a tool that can't be had is a failure and not a skip.
@@ -144,6 +145,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut tally = Tally::default();
     let mut times = Vec::new();
     let mut ahead = None;
+    let mut fetching = wanted.is_empty().then(|| thread::spawn(fetch));
     for (name, stage) in STAGES {
         if !wanted.is_empty() && !wanted.iter().any(|it| it == name) {
             continue;
@@ -152,6 +154,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         let start = Instant::now();
         match name {
             "native" if wanted.is_empty() => ahead = Ahead::start(),
+            // A stage that still misses something tries again, and says what.
+            "clients" => fetching.take().map_or(Ok(()), JoinHandle::join).map_err(|_| anyhow!("fetching panicked"))?,
             "wasm" => ahead.take().map_or(Ok(()), Ahead::wait)?,
             _ => {}
         }
@@ -167,6 +171,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     println!("{:<10} {:>12}", "all", process::human(times.iter().map(|it| it.1).sum::<Duration>()));
     println!();
     tally.finish()
+}
+
+/// Has from elsewhere what later stages need of it, while the first ones compile.
+fn fetch() {
+    clients::fetch();
+    if let Err(why) = Browser::set_up() {
+        println!("there is no browser yet: {why:#}");
+    }
 }
 
 fn fmt(tally: &mut Tally) -> Result<()> {
@@ -228,6 +240,13 @@ fn wasm_tests() -> Result<Command> {
     Ok(command)
 }
 
+/// The cargo that builds the tests of what rewrites the module that is served, as for the page.
+fn passes_tests() -> Command {
+    let mut command = process::cargo();
+    command.arg("test").args(process::locked()).args(["--profile", "tool", "--package", "xtask-wasm"]);
+    command
+}
+
 /// The cargo that builds tests/e2e.
 fn page_tests() -> Command {
     let mut command = process::cargo();
@@ -239,6 +258,7 @@ fn page_tests() -> Command {
 pub(crate) fn build() -> Result<()> {
     bundle::page()?;
     process::run(wasm_tests()?.arg("--no-run"))?;
+    process::run(passes_tests().arg("--no-run"))?;
     process::run(page_tests().arg("--no-run"))
 }
 
@@ -261,10 +281,7 @@ fn crates_with(file: &str) -> Result<Vec<String>> {
 
 fn bundle_and_size(tally: &mut Tally) -> Result<()> {
     tally.check("the page builds", bundle::page);
-    // What rewrites the module that is served. It is built here as for the page, and nowhere else.
-    let mut command = process::cargo();
-    command.arg("test").args(process::locked()).args(["--profile", "tool", "--package", "xtask-wasm"]);
-    tally.cargo_test("bundle", &mut command)?;
+    tally.cargo_test("bundle", &mut passes_tests())?;
     tally.check("the page is within its limit", size::check);
     Ok(())
 }

@@ -48,6 +48,15 @@ const CLIENTS: [&Client; 5] =
 /// Clients that run at once: most of their time is the start of one Java process.
 const AT_ONCE: usize = 2;
 
+/// Has all clients here that can be had; says which can't.
+pub(crate) fn fetch() {
+    for client in CLIENTS {
+        if let Err(why) = (client.set_up)() {
+            println!("{} is not here yet: {why:#}", client.name);
+        }
+    }
+}
+
 /// Runs every client's cases, each client against a fresh broker.
 pub(crate) fn test(tally: &mut Tally) -> Result<()> {
     let binary = bundle::tested_binary()?;
