@@ -15,6 +15,8 @@ fn look(browser: &Browser, name: &str, pictures: bool) -> Result<()> {
         for scheme in [Scheme::Light, Scheme::Dark] {
             browser.view(width, height, scheme)?;
             browser.fits(width).with_context(|| name.to_owned())?;
+            // What moves to its place by itself is there.
+            browser.until("!document.getAnimations().some((it) => it instanceof CSSTransition)")?;
             let cut = browser.run(
                 "return [...document.querySelectorAll('#lesson p, #lesson button, #lesson h2')]
                      .filter((it) => it.scrollWidth > it.clientWidth + 1 && getComputedStyle(it).display !== 'inline')

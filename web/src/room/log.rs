@@ -137,9 +137,10 @@ fn row(scene: &Scene, partition: &Partition, sight: &Sight, has_name: bool) -> S
         .set("aria-activedescendant", chosen.unwrap_or_default())
         .set("aria-label", told);
     let is_gone = partition.leader.is_none();
+    let more = if pointers.iter().any(|it| it.room.is_some()) { ";--more:1" } else { "" };
     classed("div", if is_gone { "row ghost" } else { "row" })
         .named(name)
-        .set("style", format!("--lines:{}", partition.replicas.len()))
+        .set("style", format!("--lines:{}{more}", partition.replicas.len()))
         .set("data-partition", name.clone())
         .with([classed("div", "whose").with_all(who), axis.with_all(on_axis)])
 }
@@ -203,9 +204,12 @@ fn elements(scene: &Scene, partition: &Partition, sight: &Sight, pointers: &[Poi
             (false, true) => "ptr second",
             (false, false) => "ptr",
         };
-        if let Some(at) = in_sight(it.offset.max(sight.first)) {
-            let words = shape("span").say(it.words.clone());
-            shapes.push(classed("i", class).named(&it.who).set("style", at).with([words]));
+        if let Some(mut at) = in_sight(it.offset.max(sight.first)) {
+            if let Some(room) = it.room {
+                at.push_str(&format!(";--room:{}px", tenths(room)));
+            }
+            let words = (!it.words.is_empty()).then(|| shape("span").say(it.words.clone()));
+            shapes.push(classed("i", class).named(&it.who).set("style", at).with_all(words.into_iter().collect()));
         }
     }
     shapes
@@ -338,6 +342,8 @@ struct Pointer {
     /// What stands beside it, and whether that is right of it.
     words: String,
     is_right: bool,
+    /// How wide its words may be where they have no room in one line.
+    room: Option<f64>,
     /// A group's committed offset, and not a consumer's position.
     is_committed: bool,
 }
@@ -363,7 +369,7 @@ fn pointers(scene: &Scene, partition: &str, sight: &Sight) -> Vec<Pointer> {
             }
             None => {
                 let words = if before(offset) { format!("‹ {words}") } else { words };
-                found.push(Pointer { who: who.to_owned(), offset, words, is_right, is_committed });
+                found.push(Pointer { who: who.to_owned(), offset, words, is_right, room: None, is_committed });
             }
         }
     };
@@ -387,27 +393,58 @@ fn pointers(scene: &Scene, partition: &str, sight: &Sight) -> Vec<Pointer> {
     found
 }
 
-/// On which side of its sign each one's words have room, on an axis so wide; where they have none, they are said at the next sign.
+/// On which side of its sign each one's words have room, on an axis so wide. Where they have none, they are said at the next sign, or
+/// where none follows at one before.
 fn find_room(found: &mut [Pointer], wide: f64, x: impl Fn(i64) -> f64) {
+    let alone: Vec<(String, bool)> = found.iter().map(|it| (it.words.clone(), it.is_right)).collect();
+    // From which sign on they are all said at one; if even that does not help, each at its own, as far as that goes.
+    for together in (0..found.len()).rev().chain(found.len().checked_sub(1)) {
+        for (it, alone) in found.iter_mut().zip(&alone) {
+            (it.words, it.is_right) = alone.clone();
+            it.room = None;
+        }
+        for later in &mut found[together + 1..] {
+            later.words.clear();
+        }
+        for (words, _) in &alone[together + 1..] {
+            found[together].words.push_str(", ");
+            found[together].words.push_str(words);
+        }
+        if place(found, wide, &x) {
+            return;
+        }
+    }
+}
+
+/// True if all have room; the last are told in two lines if they have none.
+fn place(found: &mut [Pointer], wide: f64, x: impl Fn(i64) -> f64) -> bool {
     let (mut taken, mut carried) = (0.0, String::new());
     for index in 0..found.len() {
         let next = found.get(index + 1).map(|it| x(it.offset) - BESIDE);
         let it = &mut found[index];
         let at = x(it.offset);
         if !carried.is_empty() {
-            it.words = format!("{}, {}", std::mem::take(&mut carried), it.words);
+            if !it.words.is_empty() {
+                carried.push_str(", ");
+            }
+            it.words.insert_str(0, &std::mem::take(&mut carried));
             it.is_right = true;
         }
         let long = it.words.chars().count() as f64 * LETTER;
-        let fits_left = at - BESIDE - long >= taken && !it.words.contains(',');
-        let fits_right = at + BESIDE + long <= next.unwrap_or(wide);
+        let (left, right) = (at - BESIDE - taken, next.unwrap_or(wide) - at - BESIDE);
+        let (fits_left, fits_right) = (long <= left, long <= right);
         it.is_right = if it.is_right { fits_right || !fits_left } else { !fits_left };
-        taken = if it.is_right { at + BESIDE + long } else { at + BESIDE };
-        if it.is_right && !fits_right && next.is_some() {
+        taken = at + BESIDE;
+        if fits_left || fits_right {
+            taken += if it.is_right { long } else { 0.0 };
+        } else if next.is_some() {
             carried = std::mem::take(&mut it.words);
-            taken = at + BESIDE;
+        } else {
+            it.is_right = right > left;
+            it.room = Some(right.max(left));
         }
     }
+    found.last().is_none_or(|it| it.room.is_none())
 }
 
 /// What a cell says: the key, or the value; both where both are short, and of what deletes its key that it has no value. Of a long one
@@ -477,6 +514,7 @@ mod tests {
                 offset: it.0,
                 words: format!("{} {}", it.1, it.0),
                 is_right: it.2,
+                room: None,
                 is_committed: false,
             };
             let mut found: Vec<Pointer> = of.iter().map(pointer).collect();
@@ -495,5 +533,19 @@ mod tests {
         let same = placed(&[(0, "c1", true), (0, "c2", true)]);
         assert_eq!(same, is(&[(true, ""), (true, "c1 0, c2 0")]));
         assert_eq!(placed(&[(9, "g committed", false), (9, "c1", true)])[0], (false, "g committed 9".to_owned()));
+        assert_eq!(placed(&[(9, "kitchen 9, billing", true)]), is(&[(false, "kitchen 9, billing 9")]));
+        // Right of neither, and between them, there is room for the words of one.
+        let end = placed(&[(9, "g committed", false), (11, "c1 of two", true)]);
+        assert_eq!(end, is(&[(false, "g committed 9, c1 of two 11"), (true, "")]));
+        let mut long = [Pointer {
+            who: "g".to_owned(),
+            offset: 4,
+            words: "billing committed 4, kitchen 4, audit 4".to_owned(),
+            is_right: false,
+            room: None,
+            is_committed: false,
+        }];
+        find_room(&mut long, 264.0, |offset| offset as f64 * 44.0);
+        assert_eq!((long[0].is_right, long[0].room), (false, Some(164.0)), "in two lines where there is more room");
     }
 }
