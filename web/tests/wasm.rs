@@ -39,7 +39,7 @@ fn a_run_exported_in_the_browser_plays_again_to_the_same_hash() {
         lab.step();
     }
     lab.act("start b1").unwrap();
-    lab.run_until(3_000_000.0);
+    lab.run_until(3_000_000.0).unwrap();
     let hash = |lab: &mut Lab| {
         let view = lab.view();
         leptos::web_sys::js_sys::Reflect::get(&view, &"hash".into()).unwrap().as_string().unwrap()
