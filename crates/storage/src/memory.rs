@@ -1,6 +1,6 @@
 //! A disk in memory: what simulations and browsers run on. Its page cache is lost with the power.
 
-use ordered::Map;
+use ordered::{Map, Set};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -91,6 +91,42 @@ enum Node {
 struct Dir {
     names: Map<String, u64>,
     synced: Map<String, u64>,
+    /// Where the two may differ: a folder of many thousands is synced for each of them.
+    touched: Set<String>,
+}
+
+impl Dir {
+    /// Gives a name; who had it.
+    fn give(&mut self, name: &str, id: u64) -> Option<u64> {
+        self.touched.insert(name.to_owned());
+        self.names.insert(name.to_owned(), id)
+    }
+
+    /// Takes a name away.
+    fn take(&mut self, name: &str) {
+        self.touched.insert(name.to_owned());
+        self.names.remove(name);
+    }
+
+    /// Names are on the platter as they are; true if somebody who had one there has it no more.
+    fn sync(&mut self) -> bool {
+        let mut gone = false;
+        while let Some(name) = self.touched.pop_last() {
+            let now = self.names.get(&name).copied();
+            let before = match now {
+                Some(id) => self.synced.insert(name, id),
+                None => self.synced.remove(&name),
+            };
+            gone |= before.is_some() && before != now;
+        }
+        gone
+    }
+
+    /// Names are as they are on the platter.
+    fn lose(&mut self) {
+        self.touched.clear();
+        self.names = self.synced.clone();
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -162,7 +198,7 @@ impl MemoryDisk {
     pub fn power_cut(&mut self) {
         for node in self.nodes.values_mut() {
             match node {
-                Node::Dir(dir) => dir.names = dir.synced.clone(),
+                Node::Dir(dir) => dir.lose(),
                 Node::File(file) => {
                     file.cached = Arc::clone(&file.synced);
                     file.dirty_from = file.cached.pages.len();
@@ -179,8 +215,10 @@ impl MemoryDisk {
         for node in self.nodes.values_mut() {
             match node {
                 Node::Dir(dir) if dir.names == dir.synced => {}
-                Node::Dir(dir) if choose(2) == 0 => dir.names = dir.synced.clone(),
-                Node::Dir(dir) => dir.synced = dir.names.clone(),
+                Node::Dir(dir) if choose(2) == 0 => dir.lose(),
+                Node::Dir(dir) => {
+                    dir.sync();
+                }
                 Node::File(file) => file.tear(choose),
             }
         }
@@ -416,7 +454,7 @@ impl Disk for MemoryDisk {
             return self.folder(dir, path).map(|_| ());
         }
         let id = self.add(Node::Dir(Dir::default()));
-        self.folder(dir, parent)?.names.insert(name.to_owned(), id);
+        self.folder(dir, parent)?.give(name, id);
         Ok(())
     }
 
@@ -461,7 +499,7 @@ impl Disk for MemoryDisk {
             synced: content,
             dirty_from: 0,
         }));
-        self.folder(dir, parent)?.names.insert(name.to_owned(), id);
+        self.folder(dir, parent)?.give(name, id);
         Ok(MemoryFile(id))
     }
 
@@ -475,9 +513,9 @@ impl Disk for MemoryDisk {
         self.begin(dir, DiskCall::Rename, "rename", from)?;
         let ((from_parent, from_name), (to_parent, to_name)) = (split(from), split(to));
         let id = *self.folder(dir, from_parent)?.names.get(from_name).ok_or(StoreError::Missing)?;
-        let replaced = self.folder(dir, to_parent)?.names.insert(to_name.to_owned(), id);
+        let replaced = self.folder(dir, to_parent)?.give(to_name, id);
         if from != to {
-            self.folder(dir, from_parent)?.names.remove(from_name);
+            self.folder(dir, from_parent)?.take(from_name);
         }
         if let Some(Node::File(file)) = self.nodes.get_mut(&id) {
             file.path = to.to_owned();
@@ -494,7 +532,7 @@ impl Disk for MemoryDisk {
         let Some(Node::File(file)) = self.nodes.get(&id) else { return Err(io("remove", path, "it is a folder")) };
         self.used -= file.cached.len as u64;
         let (parent, name) = split(path);
-        self.folder(dir, parent)?.names.remove(name);
+        self.folder(dir, parent)?.take(name);
         Ok(())
     }
 
@@ -504,16 +542,13 @@ impl Disk for MemoryDisk {
             return Err(io("remove folder", path, "it is not empty"));
         }
         let (parent, name) = split(path);
-        self.folder(dir, parent)?.names.remove(name);
+        self.folder(dir, parent)?.take(name);
         Ok(())
     }
 
     fn sync_dir(&mut self, dir: DirId, path: &str) -> Result<(), StoreError> {
         self.begin(dir, DiskCall::Sync, "sync folder", path)?;
-        let folder = self.folder(dir, path)?;
-        let gone = folder.synced.iter().any(|(name, id)| folder.names.get(name) != Some(id));
-        folder.synced = folder.names.clone();
-        if gone {
+        if self.folder(dir, path)?.sync() {
             self.sweep();
         }
         Ok(())
@@ -699,6 +734,28 @@ mod tests {
         }
         assert!(seen.contains(&(1_000, false, false)) && seen.contains(&(1_000 + 3 * SECTOR, false, true)));
         assert!(seen.iter().any(|it| it.1 && it.2), "some writes are torn: {seen:?}");
+    }
+
+    #[test]
+    fn a_power_cut_leaves_the_names_that_were_synced() {
+        let mut disk = MemoryDisk::new();
+        let names = |disk: &MemoryDisk| disk.files().into_iter().map(|it| it.1).collect::<Vec<_>>();
+        disk.open(DIR, "a", true).unwrap();
+        disk.sync_dir(DIR, "").unwrap();
+        disk.rename(DIR, "a", "b").unwrap();
+        disk.open(DIR, "c", true).unwrap();
+        assert_eq!(names(&disk), ["b", "c"]);
+        disk.power_cut();
+        assert_eq!(names(&disk), ["a"]);
+        disk.rename(DIR, "a", "b").unwrap();
+        disk.sync_dir(DIR, "").unwrap();
+        disk.open(DIR, "a", true).unwrap();
+        disk.power_cut();
+        assert_eq!(names(&disk), ["b"]);
+        disk.remove(DIR, "b").unwrap();
+        disk.sync_dir(DIR, "").unwrap();
+        disk.power_cut();
+        assert!(names(&disk).is_empty());
     }
 
     #[test]
