@@ -77,6 +77,7 @@ epochs $n on $b
 leader $n
 leader-epoch $n
 isr $n
+elr $n
 replicas $n
 controller
 voters

@@ -165,10 +165,11 @@ fn query(line: &mut Line) -> Result<Query, ScriptError> {
             return Ok(make(partition, broker));
         }
     }
-    const PARTITIONS: [OfPartition; 4] = [
+    const PARTITIONS: [OfPartition; 5] = [
         ("leader", Query::Leader),
         ("leader-epoch", Query::LeaderEpoch),
         ("isr", Query::Isr),
+        ("elr", Query::Elr),
         ("replicas", Query::Replicas),
     ];
     for (word, make) in PARTITIONS {

@@ -33,6 +33,8 @@ pub enum Query {
     LeaderEpoch(TopicPartition),
     /// Who is in sync, in the order of their ids.
     Isr(TopicPartition),
+    /// Who is not, and eligible to lead all the same (KIP-966), likewise.
+    Elr(TopicPartition),
     /// Who has a partition, in the order of preference: `+` before who is being added, `-` before who is being removed.
     Replicas(TopicPartition),
     /// Who leads the metadata quorum.
@@ -94,6 +96,7 @@ impl fmt::Display for Query {
             Query::Leader(partition) => write!(f, "leader {partition}"),
             Query::LeaderEpoch(partition) => write!(f, "leader-epoch {partition}"),
             Query::Isr(partition) => write!(f, "isr {partition}"),
+            Query::Elr(partition) => write!(f, "elr {partition}"),
             Query::Replicas(partition) => write!(f, "replicas {partition}"),
             Query::Controller => f.write_str("controller"),
             Query::Voters => f.write_str("voters"),
@@ -150,7 +153,8 @@ impl World {
                 Ok(vec![leader.map_or("none".to_owned(), |id| self.broker_name(id))])
             }
             Query::LeaderEpoch(partition) => Ok(vec![self.partition_view(partition)?.leader_epoch.to_string()]),
-            Query::Isr(partition) => Ok(self.isr(partition)?),
+            Query::Isr(partition) => Ok(self.names_of(self.partition_view(partition)?.isr)),
+            Query::Elr(partition) => Ok(self.names_of(self.partition_view(partition)?.elr)),
             Query::Replicas(partition) => self.replicas(partition),
             Query::Controller => {
                 Ok(vec![self.active_controller().map_or("none".to_owned(), |pid| self.name(pid).to_string())])

@@ -61,10 +61,10 @@ impl World {
         self.pid_of(id).map_or_else(|| id.to_string(), |pid| self.name(pid).to_string())
     }
 
-    pub(super) fn isr(&self, partition: &TopicPartition) -> Result<Vec<String>, String> {
-        let mut isr = self.partition_view(partition)?.isr;
-        ordered::sort(&mut isr);
-        Ok(isr.into_iter().map(|id| self.broker_name(id)).collect())
+    /// In the order of their ids.
+    pub(super) fn names_of(&self, mut ids: Vec<NodeId>) -> Vec<String> {
+        ordered::sort(&mut ids);
+        ids.into_iter().map(|id| self.broker_name(id)).collect()
     }
 
     /// Who leads the metadata quorum: of several that believe it, the one of the newest epoch.

@@ -63,7 +63,7 @@ pub const ACTIONS: [&str; 47] = [
 pub const CONDITIONS: [&str; 9] =
     ["acked", "settled", "consumed", "answered", "serving", "down", "idle", "caught-up", "next"];
 /// What can be asked.
-pub const QUESTIONS: [&str; 29] = [
+pub const QUESTIONS: [&str; 30] = [
     "log",
     "start",
     "high-watermark",
@@ -72,6 +72,7 @@ pub const QUESTIONS: [&str; 29] = [
     "leader",
     "leader-epoch",
     "isr",
+    "elr",
     "replicas",
     "controller",
     "voters",

@@ -346,6 +346,7 @@ expect epochs orders-0 on b2 = 0 1
 expect leader orders-0 = b1
 expect leader-epoch orders-0 = 1
 expect isr orders-0 = b1 b2
+expect elr orders-0 = b3
 expect controller = b1
 expect fenced b1 = unfenced
 expect behind =

@@ -43,9 +43,11 @@ impl Stage {
             }
             Query::Isr(partition) => {
                 self.look();
-                let mut isr = ask::partition(&self.image, partition)?.isr.clone();
-                isr.sort_unstable();
-                Ok(isr.into_iter().map(|id| self.name_of(id)).collect())
+                Ok(self.names_of(&ask::partition(&self.image, partition)?.isr))
+            }
+            Query::Elr(partition) => {
+                self.look();
+                Ok(self.names_of(&ask::partition(&self.image, partition)?.elr))
             }
             Query::Replicas(partition) => {
                 self.look();
@@ -107,6 +109,13 @@ impl Stage {
 
     fn name_of(&self, id: NodeId) -> String {
         ask::by_id(&self.machines, id).map_or_else(|| id.to_string(), |it| it.name.to_string())
+    }
+
+    /// In the order of their ids.
+    fn names_of(&self, ids: &[NodeId]) -> Vec<String> {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.into_iter().map(|id| self.name_of(id)).collect()
     }
 
     /// A broker, or a partition's leader.
