@@ -386,6 +386,7 @@ fn replicas(world: &World, seen: &seen::View, past: Past<'_>, tails: &mut Tails,
         };
         replica.standing = match replica.is_there {
             false if is_opening(broker, &place) => Standing::Opening,
+            false if replica.standing == Standing::Offline && it.elr.contains(id) => Standing::OfflineEligible,
             false => replica.standing,
             true if it.leader == Some(*id) => Standing::Leader,
             true if is_fenced(*id, seen) => Standing::Fenced,

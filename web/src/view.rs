@@ -282,6 +282,8 @@ pub(crate) enum Standing {
     /// Its broker does not run, or its log cannot be read.
     #[default]
     Offline,
+    /// Likewise, but eligible: it has every committed record (KIP-966).
+    OfflineEligible,
     /// Its broker does not run, and its disk has nothing of it any more.
     Lost,
     /// Its broker runs, and the log is not open yet.
@@ -292,7 +294,7 @@ pub(crate) enum Standing {
     InSync,
     /// Not in the ISR.
     Behind,
-    /// Not in the ISR, but eligible: it has every committed record (KIP-966).
+    /// Not in the ISR, but eligible.
     Eligible,
     /// Its broker is fenced.
     Fenced,
@@ -303,6 +305,7 @@ impl Standing {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Standing::Offline => "offline",
+            Standing::OfflineEligible => "offline, eligible",
             Standing::Lost => "disk lost",
             Standing::Opening => "opening",
             Standing::Leader => "leader",
@@ -321,7 +324,7 @@ impl Standing {
             Standing::Leader => "#g-lead",
             Standing::InSync => "#g-sync",
             Standing::Behind => "#g-behind",
-            Standing::Eligible => "#g-elr",
+            Standing::Eligible | Standing::OfflineEligible => "#g-elr",
             Standing::Fenced => "#g-fence",
         }
     }
@@ -543,7 +546,7 @@ export interface Partition {
     records: LogRecord[];
 }
 export interface Replica {
-    broker: string; isThere: boolean; standing: "leader" | "in sync" | "out of sync" | "eligible (ELR)" | "fenced" | "opening" | "offline" | "disk lost";
+    broker: string; isThere: boolean; standing: "leader" | "in sync" | "out of sync" | "eligible (ELR)" | "fenced" | "opening" | "offline" | "offline, eligible" | "disk lost";
     led: number | undefined; believes: number | undefined; logStart: number; highWatermark: number; synced: number; logEnd: number;
     records: LogRecord[]; cut: LogRecord[];
 }

@@ -48,6 +48,16 @@ fn a_room_by_number_is_a_cluster_of_so_many_with_copies_on_three() {
     assert!(Engine::new("8").is_err(), "neither a room nor a scenario");
 }
 
+/// With one of three in sync where two have to be, nothing can be committed that the last who left lacks.
+#[test]
+fn who_is_gone_may_be_eligible_to_lead() {
+    let lesson = include_str!("../../../crates/sim/scenarios/09-last-replica-standing-and-elr.scenario");
+    let (two_stopped, _) = lesson.split_once("produce fast").unwrap();
+    let mut engine = Engine::new(two_stopped).unwrap();
+    let standings: Vec<Standing> = engine.view().partitions[0].replicas.iter().map(|it| it.standing).collect();
+    assert_eq!(standings, [Standing::Leader, Standing::Offline, Standing::OfflineEligible]);
+}
+
 #[test]
 fn each_broker_that_is_gone_has_what_it_had_itself() {
     let mut engine = Engine::new("3").unwrap();

@@ -407,9 +407,10 @@ fn broker_card(scene: &Scene, broker: &Broker, place: Place) -> Shape {
             let class = format!("chip was e{}", epoch.rem_euclid(4));
             let words = format!("believes: leader, epoch {epoch}");
             chips.push(chip(class, Some("#g-lead"), words, x + 10.0, y, w < 150.0).with([title(told)]));
-        } else if let Some(epoch) = replica.led.filter(|_| {
-            matches!(replica.standing, Standing::Offline | Standing::Lost | Standing::Fenced | Standing::Behind)
-        }) {
+        } else if let Some(epoch) = replica
+            .led
+            .filter(|_| !matches!(replica.standing, Standing::Opening | Standing::InSync | Standing::Eligible))
+        {
             let told = format!("led {} in epoch {epoch}, and wrote there last then", partition.name);
             label.push_str(&format!(", {told}"));
             let class = format!("chip was e{}", epoch.rem_euclid(4));
