@@ -83,14 +83,36 @@ fn a_later_visit_unpacks_nothing() -> Result<()> {
     let own = "document.querySelector('link[rel=preload][as=fetch]').href";
     browser.run(&format!("while (!{kept}.includes({own})) await new Promise((done) => setTimeout(done, 50))"))?;
     assert_eq!(browser.run("return modules.length")?, json!(1));
-    let watch = "const real = WebAssembly.instantiateStreaming;
-        WebAssembly.instantiateStreaming = (...it) => { globalThis.isStreamed = true; return real(...it); };";
+    let watch = "const real = WebAssembly.compileStreaming;
+        WebAssembly.compileStreaming = (...it) => { globalThis.isStreamed = true; return real(...it); };";
     browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": watch }))?;
     front.go_away();
     browser.go("about:blank")?;
     browser.go(&front.address("#one"))?;
     browser.until(READY)?;
     assert_eq!(browser.run("return globalThis.isStreamed")?, json!(true));
+    Ok(())
+}
+
+/// A module that is damaged where it is kept is unpacked and kept anew.
+#[test]
+fn a_damaged_module_is_replaced() -> Result<()> {
+    let browser = Browser::start()?;
+    browser.open("#one")?;
+    browser.until(READY)?;
+    let kept = "const cache = await caches.open('vivarium modules'), own = document.querySelector('link[rel=preload][as=fetch]').href;
+        const late = Date.now() + 20000, pause = () => new Promise((done) => setTimeout(done, 50));
+        const size = async () => (await (await cache.match(own))?.arrayBuffer())?.byteLength ?? 0;
+        while (await size() < 1e6 && Date.now() < late) await pause();";
+    let damage = "const whole = await (await cache.match(own)).arrayBuffer();
+        await cache.put(own, new Response(whole.slice(0, 5000), { headers: { 'content-type': 'application/wasm' } }));
+        return [whole.byteLength, await size()]";
+    let sizes = browser.run(&format!("{kept}{damage}"))?;
+    assert_eq!(sizes[1], json!(5000), "{sizes}");
+    browser.go("about:blank")?;
+    browser.open("#one")?;
+    browser.until(READY)?;
+    assert_eq!(browser.run(&format!("{kept} return await size()"))?, sizes[0]);
     Ok(())
 }
 

@@ -6,8 +6,13 @@ async function engine(it) {
     const own = it.url.endsWith(`?v=${VERSION.toString(16).padStart(8, "0")}`) ? it.url : undefined;
     const [cache, kept] = own ? await before(own) : [];
     if (kept) {
-        it.body.cancel();
-        return kept;
+        try {
+            const module = await WebAssembly.compileStreaming(kept);
+            it.body.cancel();
+            return module;
+        } catch {
+            // It is damaged: what arrives takes its place.
+        }
     }
     const take = unpacking(), reader = it.body.getReader();
     for (;;) {
