@@ -25,7 +25,7 @@ impl Sight {
 
 /// The lanes.
 pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
-    let most = scene.lanes.iter().map(Sight::paused_us).max().unwrap_or(0).max(1);
+    let full = scale(scene.lanes.iter().map(Sight::paused_us).max().unwrap_or(0));
     let is_bet = lesson::hides_figures(scene);
     let shown: Vec<&Group> = scene.lanes.iter().flat_map(|it| &it.groups).collect();
     let head = classed("div", "head").with([
@@ -36,11 +36,11 @@ pub(crate) fn draw(scene: &Scene) -> Vec<Shape> {
     if !is_bet {
         shapes.extend(scene.lanes.first().and_then(came).map(|it| classed("p", "plain").say(it)));
         let [generation, newer] = ["generation", "KIP-848"].map(|it| format!("{it}: {}", bar::meaning(it)));
-        let full = seconds(most);
-        let words = format!("A full bar: {full} partition-seconds, the most of all lanes. {generation}. {newer}.");
+        let seconds = full / 1_000_000;
+        let words = format!("A full bar: {seconds} partition-seconds. {generation}. {newer}.");
         shapes.push(classed("p", "note").say(words));
     }
-    let lanes = scene.lanes.iter().map(|it| lane(it, it.number == scene.lane, (!is_bet).then_some(most)));
+    let lanes = scene.lanes.iter().map(|it| lane(it, it.number == scene.lane, (!is_bet).then_some(full)));
     shapes.push(classed("div", "rows").with_all(lanes.collect()));
     shapes.push(super::apart::draw(scene));
     vec![classed("section", "group").set("aria-label", "Lanes").with_all(shapes)]
@@ -62,8 +62,15 @@ fn came(lane: &Sight) -> Option<String> {
     Some(words)
 }
 
-/// `most` of all lanes: nothing if the figures are to be bet on.
-fn lane(sight: &Sight, is_on: bool, most: Option<u64>) -> Shape {
+/// What a full bar is, in partition-microseconds, where this is the most of all lanes: 1, 2 or 5 and zeros, so that bars that are
+/// looked at one after the other can mostly be compared.
+fn scale(most: u64) -> u64 {
+    let mut steps = (6..18).flat_map(|zeros| [1, 2, 5].map(|it| it * 10_u64.pow(zeros)));
+    steps.find(|it| *it >= most).unwrap_or(most)
+}
+
+/// What a `full` bar is: nothing if the figures are to be bet on.
+fn lane(sight: &Sight, is_on: bool, full: Option<u64>) -> Shape {
     let title = classed("button", if is_on { "tab on" } else { "tab" })
         .set("data-do", format!("lane:{}", sight.number))
         .set("aria-pressed", if is_on { "true" } else { "false" })
@@ -73,18 +80,18 @@ fn lane(sight: &Sight, is_on: bool, most: Option<u64>) -> Shape {
     let mut tables = Vec::new();
     for group in &sight.groups {
         tale.push(shape("small").say(format!(" {}", groups::about(group))));
-        if most.is_some() {
+        if full.is_some() {
             tale.extend([
                 classed("p", "plain").say(rule(group)),
                 shape("p").with([shape("b").say(group.stands.clone())]),
             ]);
         }
         tale.extend(holds(group));
-        let detail = Detail::Lane { is_bet: most.is_none() };
+        let detail = Detail::Lane { is_bet: full.is_none() };
         let label = format!("Members and partitions, {}", sight.name);
         let frame = classed("div", "sharing").set("tabindex", "0").set("role", "group").set("aria-label", label);
         tables.push(frame.with([table(group, detail)]));
-        tables.extend(most.map(|most| figure(group, most)));
+        tables.extend(full.map(|full| figure(group, full)));
     }
     classed("section", "way")
         .keyed(sight.number as u64)
@@ -92,11 +99,11 @@ fn lane(sight: &Sight, is_on: bool, most: Option<u64>) -> Shape {
         .with([shape("div").with_all(tale), shape("div").with_all(tables)])
 }
 
-/// The figure that compares a lane with the one that has most of it, as the sum of what each member gave up.
-fn figure(group: &Group, most: u64) -> Shape {
+/// The figure that compares lanes, as the sum of what each member gave up.
+fn figure(group: &Group, full: u64) -> Shape {
     let paused = group.paused_since_newcomer_us;
     let bar =
-        classed("i", "bar").set("style", format!("--share:{}%", draw::tenths(paused as f64 * 100.0 / most as f64)));
+        classed("i", "bar").set("style", format!("--share:{}%", draw::tenths(paused as f64 * 100.0 / full as f64)));
     let pauses = pauses(group);
     let mut parts = Vec::new();
     for member in &group.members {
@@ -135,6 +142,14 @@ mod tests {
         scene.view = engines[0].1.view();
         scene.lesson = Some(lesson);
         scene
+    }
+
+    #[test]
+    fn a_full_bar_is_a_round_number() {
+        assert_eq!(
+            [0, 900_000, 1_000_001, 12_200_000, 18_000_000].map(scale),
+            [1, 1, 2, 20, 20].map(|it| it * 1_000_000)
+        );
     }
 
     /// What is said of each lane besides its table: what stands still, and who holds it back.
