@@ -202,7 +202,7 @@ pub(crate) fn tested_binary() -> Result<PathBuf> {
 
 fn compile(toolchain: Toolchain) -> Result<PathBuf> {
     let mut build = toolchain.cargo();
-    // (Without the rlib beside it, cargo would optimize across crates: that inlines what is alike, for a tenth more gzipped.)
+    // Without the rlib beside it, cargo would optimize across crates: that inlines what is alike, for a tenth more gzipped.
     build.args(["build", "--package", "web", "--lib", "--profile", "web", "--target", wasm::TARGET]);
     process::run(&mut build)?;
     Ok(paths::wasm_target().join(wasm::TARGET).join("web/web.wasm"))

@@ -305,6 +305,9 @@ fn in_pages(tally: &mut Tally, named: &[&str]) -> Result<()> {
     let address = site::serve(site::bind(0)?, paths::dist())?;
     let mut command = page_tests();
     command.arg("--no-fail-fast").args(named);
+    // A browser waits for frames a quarter of the time.
+    let cores = thread::available_parallelism().map_or(2, usize::from);
+    command.env("RUST_TEST_THREADS", (cores + cores / 2).to_string());
     if !named.is_empty() {
         command.env("VIVARIUM_SOAK", "1");
     }
