@@ -1,6 +1,7 @@
 //! What later stages of the tests need, built while native tests and clients wait for clocks, sockets and Java.
 
 use std::fs::File;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -16,9 +17,9 @@ const LOG: &str = "ahead.log";
 pub(crate) struct Ahead(Child);
 
 impl Ahead {
-    /// None where it can't be started: then everything is built when its stage comes.
-    pub(crate) fn start() -> Option<Ahead> {
-        match start() {
+    /// By this program, which is ours. None where it can't be started: then everything is built when its stage comes.
+    pub(crate) fn start(program: &Path) -> Option<Ahead> {
+        match start(program) {
             Ok(child) => Some(Ahead(child)),
             Err(why) => {
                 println!("nothing is built ahead: {why:#}");
@@ -39,11 +40,11 @@ impl Ahead {
     }
 }
 
-fn start() -> Result<Child> {
+fn start(program: &Path) -> Result<Child> {
     let path = paths::target().join(LOG);
     let log = File::create(&path).with_context(|| format!("write {}", path.display()))?;
     let mut command = Command::new("nice");
-    command.args(["-n", "19"]).arg(std::env::current_exe()?).args(["build", "--for-tests"]);
+    command.args(["-n", "19"]).arg(program).args(["build", "--for-tests"]);
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     command.spawn().with_context(|| format!("start `{}`", process::line(&command)))
 }

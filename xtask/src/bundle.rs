@@ -193,8 +193,7 @@ pub(crate) fn binary() -> Result<PathBuf> {
 /// The same as the native tests have it, with all assertions. It is asked for as what one of them needs, and among all that they are
 /// built with: by itself, other features of what it is made of would be chosen, and all of it be built a second time.
 pub(crate) fn tested_binary() -> Result<PathBuf> {
-    let mut build = process::cargo();
-    build.arg("test").args(process::locked()).args(["--workspace", "--exclude", "xtask-wasm", "--exclude", "e2e"]);
+    let mut build = test::native_tests();
     build.args(["--test", "native", "--no-run"]);
     process::run(&mut build)?;
     Ok(paths::target().join("debug/vivarium"))

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,6 +16,24 @@ pub(crate) fn cargo() -> Command {
     if crate::test::ci() {
         // What is built once is built faster without notes for a second time.
         command.env("CARGO_INCREMENTAL", "0");
+    }
+    command
+}
+
+/// clippy's rustc, which compiles as well.
+pub(crate) fn clippy() -> PathBuf {
+    Path::new(cargo().get_program()).with_file_name("clippy-driver")
+}
+
+/// A cargo that lints what it builds of ours, as `cargo clippy -- --deny warnings` does: what is tested is not compiled a second time
+/// for that. Where there is no clippy, it only builds.
+pub(crate) fn linting_cargo() -> Command {
+    let mut command = cargo();
+    let clippy = clippy();
+    if clippy.exists() {
+        // How cargo-clippy hands its arguments on.
+        command.env("RUSTC_WORKSPACE_WRAPPER", clippy);
+        command.env("CLIPPY_ARGS", "--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
     }
     command
 }

@@ -145,6 +145,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut tally = Tally::default();
     let mut times = Vec::new();
     let mut ahead = None;
+    // Where it is before it is built as the tests are.
+    let program = env::current_exe()?;
     let mut fetching = wanted.is_empty().then(|| thread::spawn(fetch));
     for (name, stage) in STAGES {
         if !wanted.is_empty() && !wanted.iter().any(|it| it == name) {
@@ -153,7 +155,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         println!("\n== {name}");
         let start = Instant::now();
         match name {
-            "native" if wanted.is_empty() => ahead = Ahead::start(),
+            "native" if wanted.is_empty() => ahead = Ahead::start(&program),
             // A stage that still misses something tries again, and says what.
             "clients" => fetching.take().map_or(Ok(()), JoinHandle::join).map_err(|_| anyhow!("fetching panicked"))?,
             "wasm" => ahead.take().map_or(Ok(()), Ahead::wait)?,
@@ -188,9 +190,9 @@ fn fmt(tally: &mut Tally) -> Result<()> {
 
 fn clippy(tally: &mut Tally) -> Result<()> {
     tally.check("clippy, natively", || {
-        let mut command = process::cargo();
-        command.arg("clippy").args(process::locked()).args(["--workspace", "--exclude", "xtask-wasm", "--all-targets"]);
-        process::run(command.args(["--", "--deny", "warnings"]))
+        ensure!(process::clippy().exists(), "there is no clippy: run rustup component add clippy");
+        process::run(native_tests().args(["--all-targets", "--no-run"]))?;
+        process::run(page_tests().args(["--all-targets", "--no-run"]))
     });
     Ok(())
 }
@@ -202,10 +204,15 @@ fn purity(tally: &mut Tally) -> Result<()> {
 }
 
 fn native(tally: &mut Tally) -> Result<()> {
-    let mut command = process::cargo();
+    tally.cargo_test("native", native_tests().arg("--no-fail-fast"))
+}
+
+/// The cargo that builds and runs everything that needs no browser.
+pub(crate) fn native_tests() -> Command {
+    let mut command = process::linting_cargo();
     command.arg("test").args(process::locked());
-    command.args(["--workspace", "--no-fail-fast", "--exclude", "xtask-wasm", "--exclude", "e2e"]);
-    tally.cargo_test("native", &mut command)
+    command.args(["--workspace", "--exclude", "xtask-wasm", "--exclude", "e2e"]);
+    command
 }
 
 /// The browser of a stage, which is skipped where there is none to be had.
@@ -249,7 +256,7 @@ fn passes_tests() -> Command {
 
 /// The cargo that builds tests/e2e.
 fn page_tests() -> Command {
-    let mut command = process::cargo();
+    let mut command = process::linting_cargo();
     command.arg("test").args(process::locked()).args(["--package", "e2e"]);
     command
 }
