@@ -1,11 +1,12 @@
 //! What many groups cost that are idle. A program of its own: memory is counted of the whole process.
 
-#![allow(dead_code, reason = "it uses a part of what the others share")]
-
+#[allow(dead_code, reason = "it uses a part of what the others share")]
 #[path = "node/common/mod.rs"]
 mod common;
+#[allow(dead_code, reason = "it uses a part of what the others share")]
 #[path = "node/consumers/mod.rs"]
 mod consumers;
+#[allow(dead_code, reason = "it uses a part of what the others share")]
 #[path = "node/members/mod.rs"]
 mod members;
 

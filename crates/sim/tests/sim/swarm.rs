@@ -38,7 +38,7 @@ fn seeds_that_broke_once_hold() {
 
 #[test]
 fn some_seeds_hold() {
-    for seed in 0..24 {
+    for seed in 0..40 {
         holds(seed, 1, Theme::Logs);
     }
 }
