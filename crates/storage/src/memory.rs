@@ -1,10 +1,13 @@
 //! A disk in memory: what simulations and browsers run on. Its page cache is lost with the power.
 
-use ordered::{Map, Set};
+mod folder;
+
+use ordered::Map;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use self::folder::Folder;
 use crate::disk::{DirEntry, Disk, Space};
 use crate::op::{DirId, StoreError};
 use crate::pages::{Content, PAGE};
@@ -83,50 +86,8 @@ pub struct Fault {
 
 #[derive(Clone, Debug)]
 enum Node {
-    Dir(Dir),
+    Dir(Folder),
     File(File),
-}
-
-#[derive(Clone, Debug, Default)]
-struct Dir {
-    names: Map<String, u64>,
-    synced: Map<String, u64>,
-    /// Where the two may differ: a folder of many thousands is synced for each of them.
-    touched: Set<String>,
-}
-
-impl Dir {
-    /// Gives a name; who had it.
-    fn give(&mut self, name: &str, id: u64) -> Option<u64> {
-        self.touched.insert(name.to_owned());
-        self.names.insert(name.to_owned(), id)
-    }
-
-    /// Takes a name away.
-    fn take(&mut self, name: &str) {
-        self.touched.insert(name.to_owned());
-        self.names.remove(name);
-    }
-
-    /// Names are on the platter as they are; true if somebody who had one there has it no more.
-    fn sync(&mut self) -> bool {
-        let mut gone = false;
-        while let Some(name) = self.touched.pop_last() {
-            let now = self.names.get(&name).copied();
-            let before = match now {
-                Some(id) => self.synced.insert(name, id),
-                None => self.synced.remove(&name),
-            };
-            gone |= before.is_some() && before != now;
-        }
-        gone
-    }
-
-    /// Names are as they are on the platter.
-    fn lose(&mut self) {
-        self.touched.clear();
-        self.names = self.synced.clone();
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -379,7 +340,7 @@ impl MemoryDisk {
         Ok(id)
     }
 
-    fn folder(&mut self, dir: DirId, path: &str) -> Result<&mut Dir, StoreError> {
+    fn folder(&mut self, dir: DirId, path: &str) -> Result<&mut Folder, StoreError> {
         if path.is_empty() {
             self.root(dir);
         }
@@ -395,7 +356,7 @@ impl MemoryDisk {
         if let Some(root) = self.roots.get(&dir) {
             return *root;
         }
-        let root = self.add(Node::Dir(Dir::default()));
+        let root = self.add(Node::Dir(Folder::default()));
         self.roots.insert(dir, root);
         root
     }
@@ -453,7 +414,7 @@ impl Disk for MemoryDisk {
         if self.folder(dir, parent)?.names.contains_key(name) {
             return self.folder(dir, path).map(|_| ());
         }
-        let id = self.add(Node::Dir(Dir::default()));
+        let id = self.add(Node::Dir(Folder::default()));
         self.folder(dir, parent)?.give(name, id);
         Ok(())
     }

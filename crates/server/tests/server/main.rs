@@ -9,7 +9,6 @@ mod connections;
 mod conversation;
 mod crash;
 mod directories;
-#[allow(dead_code, reason = "it uses a part of what the codecs' tests share")]
 #[path = "../../../protocol/tests/protocol/common.rs"]
 mod filler;
 mod found;

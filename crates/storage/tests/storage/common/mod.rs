@@ -1,4 +1,5 @@
 //! What the tests of this crate share: batches, and a node's end of a log (its shape beside its store).
+
 use protocol::records::{BatchBuilder, BatchHead, Batches, Compression, PureCompressors, read};
 use protocol::{FileId, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Region, Str, Uuid, WallMs};
 use storage::{
