@@ -89,5 +89,6 @@ consume() { # CONSUMER ARGUMENTS…
 stop_client() { [ -z "${pids[$1]:-}" ] && return; unload "$1"; kill -TERM ${pids[$1]} 2>/dev/null; pids[$1]=; forget "$1"; }
 plan() { printf '%s\n' "$1" >"$dir/plan.json"; }
 finish() { local it; for it in "${!loads[@]}"; do unload "$it"; done; for it in "${pids[@]}"; do kill -KILL $it 2>/dev/null; done; }
-trap finish EXIT
+# A child that a signal ends before it has dropped this trap runs it too, and what it knows of is not its own.
+trap '[[ $BASHPID != "$$" ]] || finish' EXIT
 

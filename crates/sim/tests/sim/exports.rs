@@ -202,6 +202,14 @@ fn a_script_says_what_it_cannot_do_and_is_nobodys_to_command() {
     told_to_kafka("evil", &script);
 }
 
+/// A process that is stopped before it is quite there takes no other with it: bash ends it with the script's own trap.
+#[test]
+fn a_script_ends_what_it_is_told_to_end_alone() {
+    let script = script(&played("seed 3\nbroker b1\nrun until serving b1\n"));
+    let restarts = "files[b2]=${files[b1]}\nfor i in $(seq 300); do start b2; signal -TERM b2; done\n";
+    told_to_kafka("alone", &format!("{script}\n{restarts}kill -0 ${{pids[b1]}}\n"));
+}
+
 /// A run may be anybody's: what its brokers' settings say of files, listeners and programs is nothing to the reader's machine.
 #[test]
 fn a_script_keeps_to_its_own_folder() {
@@ -211,7 +219,7 @@ fn a_script_keeps_to_its_own_folder() {
     );
     let script = script(&history);
     assert!(script.contains("\n# not done: metadata.log.dir=/home/mine of b1: "), "{script}");
-    let (_, cluster) = script.split_once("trap finish EXIT").unwrap();
+    let (_, cluster) = script.split_once("finish' EXIT").unwrap();
     for line in cluster.lines().filter(|it| it.contains("/home/")) {
         assert!(line.starts_with('#'), "{line}");
     }
