@@ -32,7 +32,7 @@ Vivarium's tasks. Each sets up what it lacks, and says what it installs.
 
     cargo xtask lab [--port 8080] [--kafka-port 9092] [--no-open]
                               build, serve the lab in the browser and run a broker for Kafka clients
-    cargo xtask test [STAGE…] every check that CI runs; stages: fmt clippy purity native wasm bundle e2e clients
+    cargo xtask test [STAGE…] every check that CI runs; stages: fmt clippy purity native clients wasm bundle e2e
     cargo xtask soak [PART…] [--seeds 10000] [--from 0] [--fuzz-seconds 120] [--minutes 10]
                               the long forms of the tests, groups in trouble, seeds by the thousands, fuzzing;
                               parts: tests walk groups swarm cluster-swarm fuzz

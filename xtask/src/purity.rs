@@ -1,13 +1,12 @@
 //! What the core may not have: a clock, a file, a socket, a thread, not even through a dependency. Clippy bans the names
-//! in our code; this looks at what else is linked, and has the core checked for wasm32, which has none of them.
+//! in our code; this looks at what else is linked. That it can be had for wasm32 the page and its tests show.
 
 use anyhow::{Result, ensure};
 
 use crate::process;
-use crate::wasm::{self, Toolchain};
 
 /// The core, and the world that it is simulated in.
-pub(crate) const PURE: [&str; 7] = ["ordered", "protocol", "storage", "quorum", "node", "client", "sim"];
+const PURE: [&str; 7] = ["ordered", "protocol", "storage", "quorum", "node", "client", "sim"];
 
 /// Crates that do I/O, read clocks, draw randomness or start threads.
 const BANNED: [&str; 20] = [
@@ -52,14 +51,4 @@ pub(crate) fn dependencies() -> Result<()> {
         found[0]
     );
     Ok(())
-}
-
-/// Every crate of the core can be had for wasm32, each with all that it has. The page is what is built of them.
-pub(crate) fn checks_for_wasm() -> Result<()> {
-    let mut check = Toolchain::set_up()?.cargo();
-    check.arg("check").args(process::locked()).args(["--target", wasm::TARGET]);
-    for name in PURE {
-        check.args(["--package", name]);
-    }
-    process::run(&mut check)
 }

@@ -9,6 +9,7 @@ use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::keys::{ENTER, ESCAPE, SHIFT, TAB};
+use crate::profile::Profile;
 use crate::webdriver::Driver;
 
 /// The longest a test waits for the page to become as expected: it costs nothing where all is well, and a machine may be busy.
@@ -50,18 +51,35 @@ impl Scheme {
     }
 }
 
-/// A fresh browser with one tab. It ends with this value.
+/// A browser with one tab. It ends with this value.
 pub struct Browser {
     driver: Driver,
     session: String,
     /// Nothing had gone wrong when it was asked last.
     is_well: Cell<bool>,
+    /// What it remembers, unless ChromeDriver has a folder for that.
+    profile: Option<Profile>,
 }
 
 impl Browser {
-    /// Starts one.
+    /// Starts that of somebody who has been at the lab before: its module is kept, and nothing else.
     pub fn start() -> Result<Browser> {
-        Browser::start_with("")
+        Browser::start_with("", || Profile::visited().map(Some))
+    }
+
+    /// Starts that of somebody who was never here.
+    pub fn start_new() -> Result<Browser> {
+        Browser::start_with("", || Ok(None))
+    }
+
+    /// The same, and what it keeps can be had when it ends.
+    pub(crate) fn start_keeping() -> Result<Browser> {
+        Browser::start_with("", || Profile::new().map(Some))
+    }
+
+    /// Ends it: what it kept.
+    pub(crate) fn end(mut self) -> Option<Profile> {
+        self.profile.take()
     }
 
     /// A browser at this path of the lab, once an expression of the page is true.
@@ -72,25 +90,28 @@ impl Browser {
         Ok(browser)
     }
 
-    /// Starts one that records what its threads do, for [`Browser::trace`].
+    /// Starts one that was never here and records what its threads do, for [`Browser::trace`].
     pub fn start_traced() -> Result<Browser> {
-        Browser::start_with("devtools.timeline,disabled-by-default-devtools.timeline")
+        Browser::start_with("devtools.timeline,disabled-by-default-devtools.timeline", || Ok(None))
     }
 
-    fn start_with(categories: &str) -> Result<Browser> {
+    fn start_with(categories: &str, profile: impl Fn() -> Result<Option<Profile>>) -> Result<Browser> {
         for _ in 1..STARTS {
-            match Browser::try_start(categories) {
+            match Browser::try_start(categories, profile()?) {
                 Ok(browser) => return Ok(browser),
                 Err(why) => println!("the browser did not start: {why:#}"),
             }
         }
-        Browser::try_start(categories).context("start a browser")
+        Browser::try_start(categories, profile()?).context("start a browser")
     }
 
-    fn try_start(categories: &str) -> Result<Browser> {
+    fn try_start(categories: &str, profile: Option<Profile>) -> Result<Browser> {
         let driver = Driver::start(&variable("VIVARIUM_CHROMEDRIVER")?)?;
         let flags = variable("VIVARIUM_CHROMIUM_FLAGS")?;
-        let flags: Vec<&str> = flags.split_whitespace().collect();
+        let mut flags: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
+        if let Some(profile) = &profile {
+            flags.push(format!("--user-data-dir={}", profile.path().display()));
+        }
         let mut options = json!({ "binary": variable("VIVARIUM_CHROMIUM")?, "args": flags });
         let mut logs = json!({ "browser": "ALL" });
         if !categories.is_empty() {
@@ -105,7 +126,7 @@ impl Browser {
         } } });
         let session = driver.call("POST", "/session", &capabilities)?;
         let session = session["sessionId"].as_str().context("a session id")?.to_owned();
-        let browser = Browser { driver, session, is_well: Cell::new(false) };
+        let browser = Browser { driver, session, is_well: Cell::new(false), profile };
         browser.view(1440, 900, Scheme::Light)?;
         if let Ok(rate) = std::env::var(SLOWDOWN) {
             let rate: f64 = rate.parse().with_context(|| format!("{SLOWDOWN} is a number"))?;
@@ -322,6 +343,6 @@ impl Drop for Browser {
     }
 }
 
-fn variable(name: &str) -> Result<String> {
+pub(crate) fn variable(name: &str) -> Result<String> {
     std::env::var(name).with_context(|| format!("{name} is not set; run `cargo xtask test e2e`, which sets it"))
 }

@@ -18,7 +18,7 @@ pub struct Start {
 
 /// Opens the page in a browser that has never seen it; with a bandwidth in Mbit/s and a delay in ms, as over such a line.
 pub fn start(line: Option<(f64, f64)>) -> Result<Start> {
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     let watch = "new MutationObserver((_, it) => { if (document.querySelector('#engine')) { it.disconnect(); \
                  globalThis.readyAt = performance.now(); } }).observe(document, { childList: true, subtree: true });";
     browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": watch }))?;

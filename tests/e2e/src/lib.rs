@@ -6,6 +6,7 @@ mod figures;
 mod frames;
 mod front;
 pub mod keys;
+mod profile;
 mod webdriver;
 
 pub use browser::{Browser, Scheme, poll};

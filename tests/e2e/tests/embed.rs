@@ -10,7 +10,7 @@ const LAB: &str = "const lab = (it) => document.querySelector(it).shadowRoot.que
 /// The page of the documentation: two labs, each by itself; what the page asks for is done, and what happens is told.
 #[test]
 fn two_labs_on_a_page_are_told_apart_and_driven() -> Result<()> {
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     browser.open("embed.html")?;
     browser.until(
         "document.querySelector('#first').moment?.event === 400 && document.querySelector('#second').moment?.event > 0",
@@ -69,7 +69,7 @@ fn a_page_from_elsewhere_embeds_the_lab_and_hears_of_losses() -> Result<()> {
         Browser::address("vivarium-lab.js")?
     );
     front.put("mine/page.html", "text/html; charset=utf-8", page);
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     browser.go(&front.address("mine/page.html"))?;
     browser.until("told.ready?.length === 3 && told.finding?.some((it) => it.verdict === 'allowed')")?;
     browser.until("told.error?.length === 2")?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use e2e::keys::{END, ENTER, ESCAPE, LEFT, RIGHT};
-use e2e::{Browser, Scheme};
+use e2e::{Browser, Scheme, poll};
 use serde_json::{Value, json};
 
 const READY: &str = "document.querySelector('#engine')";
@@ -121,13 +121,17 @@ fn arrows_in_logs_say_where_they_lead() -> Result<()> {
     let entry = chosen(&browser)?;
     browser.keys(&RIGHT.to_string())?;
     ensure!(chosen(&browser)? != entry, "{entry}");
-    // As Chromium tells a screen reader.
+    // As Chromium tells a screen reader, which it does when it has time.
     browser.devtools("Accessibility.enable", json!({}))?;
-    let tree = browser.devtools("Accessibility.getFullAXTree", json!({}))?;
-    let nodes = tree["nodes"].as_array().cloned().unwrap_or_default();
-    let lists: Vec<&Value> = nodes.iter().filter(|it| it["role"]["value"] == "listbox").collect();
-    ensure!(lists.len() >= 2, "{} lists", lists.len());
-    ensure!(nodes.iter().any(|it| it["role"]["value"] == "option" && it["name"]["value"] == json!(entry)), "{entry}");
+    poll(|| {
+        let tree = browser.devtools("Accessibility.getFullAXTree", json!({}))?;
+        let nodes = tree["nodes"].as_array().cloned().unwrap_or_default();
+        let lists = nodes.iter().filter(|it| it["role"]["value"] == "listbox").count();
+        ensure!(lists >= 2, "{lists} lists");
+        let is_entry = |it: &Value| it["role"]["value"] == "option" && it["name"]["value"] == json!(entry);
+        ensure!(nodes.iter().any(is_entry), "{entry}");
+        Ok(())
+    })?;
     browser.quiet()
 }
 

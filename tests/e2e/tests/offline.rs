@@ -13,7 +13,7 @@ const KEPT: &str = "navigator.serviceWorker?.controller?.state === 'activated'
 #[test]
 fn the_lab_works_without_its_server() -> Result<()> {
     let front = Front::start()?;
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     browser.go(&front.address("#one"))?;
     browser.until(READY)?;
     browser.until(KEPT)?;
@@ -38,7 +38,7 @@ fn the_lab_works_without_its_server() -> Result<()> {
 fn the_lab_works_without_a_server_that_redirected() -> Result<()> {
     let front = Front::start()?;
     front.redirect_index();
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     browser.go(&front.address("#one"))?;
     browser.until(&format!("{READY} && {KEPT}"))?;
     assert_eq!(browser.run("return (await fetch('index.html', { cache: 'no-store' })).redirected")?, json!(false));
@@ -53,7 +53,7 @@ fn the_lab_works_without_a_server_that_redirected() -> Result<()> {
 #[test]
 fn two_labs_on_a_host_leave_each_other_alone() -> Result<()> {
     let front = Front::start()?;
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     for path in ["#one", "second/#one"] {
         browser.go(&front.address(path))?;
         browser.until(&format!("{READY} && {KEPT}"))?;
@@ -75,10 +75,11 @@ fn two_labs_on_a_host_leave_each_other_alone() -> Result<()> {
 #[test]
 fn a_later_visit_unpacks_nothing() -> Result<()> {
     let front = Front::start()?;
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
+    browser.go(&front.address("api.html"))?;
+    browser.run("await (await caches.open('vivarium modules')).put('vivarium.parts?v=older', new Response('old'))")?;
     browser.go(&front.address("#one"))?;
     browser.until(&format!("{READY} && {KEPT}"))?;
-    browser.run("await (await caches.open('vivarium modules')).put('vivarium.parts?v=older', new Response('old'))")?;
     let kept = "(globalThis.modules = (await (await caches.open('vivarium modules')).keys()).map((it) => it.url))";
     let own = "document.querySelector('link[rel=preload][as=fetch]').href";
     browser.run(&format!("while (!{kept}.includes({own})) await new Promise((done) => setTimeout(done, 50))"))?;
@@ -97,7 +98,7 @@ fn a_later_visit_unpacks_nothing() -> Result<()> {
 /// A module that is damaged where it is kept is unpacked and kept anew.
 #[test]
 fn a_damaged_module_is_replaced() -> Result<()> {
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     browser.open("#one")?;
     browser.until(READY)?;
     let kept = "const cache = await caches.open('vivarium modules'), own = document.querySelector('link[rel=preload][as=fetch]').href;
@@ -124,7 +125,7 @@ fn a_browser_that_keeps_nothing_unpacks_each_time() -> Result<()> {
         "Cache.prototype.match = async () => { throw new DOMException('broken', 'UnknownError'); }",
         "Cache.prototype.put = async () => { globalThis.isFull = true; throw new DOMException('full', 'QuotaExceededError'); }",
     ] {
-        let browser = Browser::start()?;
+        let browser = Browser::start_new()?;
         browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": blocked }))?;
         browser.open("#one")?;
         browser.until(READY).context(blocked)?;
@@ -175,7 +176,7 @@ fn build(front: &Front, browser: &Browser, mark: &str, sums_fit: bool) -> Result
 #[test]
 fn a_new_build_comes_whole_or_not_at_all() -> Result<()> {
     let front = Front::start()?;
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     let mark = "(document.querySelector('#build')?.textContent ?? '')";
     let visit = || -> Result<String> {
         browser.go(&front.address("#one"))?;

@@ -9,7 +9,7 @@ const SCHEMES: [Scheme; 2] = [Scheme::Light, Scheme::Dark];
 
 #[test]
 fn the_engine_starts_and_nothing_complains() -> Result<()> {
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     browser.open("")?;
     browser.until("document.querySelector('#engine')?.innerText")?;
     let status = browser.text("#status")?;
@@ -27,7 +27,7 @@ fn the_engine_starts_and_nothing_complains() -> Result<()> {
 /// One module gives the page its lab and scripts their engine; importing it touches no page.
 #[test]
 fn a_script_imports_the_engine() -> Result<()> {
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     browser.open("")?;
     browser.until("document.querySelector('#engine')")?;
     let version = browser.run("const it = await import('./vivarium.js'); await it.default(); return it.version()")?;
@@ -38,7 +38,7 @@ fn a_script_imports_the_engine() -> Result<()> {
 /// Whoever has the engine's bytes already may hand them over, or what will be them, as wasm-bindgen's types say.
 #[test]
 fn the_engine_is_what_a_script_hands_over() -> Result<()> {
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     browser.open("")?;
     browser.until("document.querySelector('#engine')")?;
     let version = browser.text("#engine")?;
@@ -66,7 +66,7 @@ fn the_engine_is_what_a_script_hands_over() -> Result<()> {
 fn the_browser_runs_the_module_that_was_built() -> Result<()> {
     let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/wasm/bound/vivarium_bg.wasm");
     let packed = std::fs::read(packed).with_context(|| format!("read {packed}"))?;
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     let script = json!({ "source": "const real = WebAssembly.instantiate; WebAssembly.instantiate = (it, imports) => { globalThis.engineBytes = new Blob([it]); return real(it, imports); }" });
     browser.devtools("Page.addScriptToEvaluateOnNewDocument", script)?;
     browser.open("")?;
@@ -85,7 +85,7 @@ fn the_browser_runs_the_module_that_was_built() -> Result<()> {
 /// A fault of the engine is a trap, which the browser reports without words: the page says what to do, with the run's text.
 #[test]
 fn a_fault_of_the_engine_is_told_with_the_run_that_leads_to_it() -> Result<()> {
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     browser.open("#one")?;
     browser.until("document.querySelector('#engine')")?;
     browser.run(
@@ -119,7 +119,7 @@ fn a_fault_of_the_engine_is_told_with_the_run_that_leads_to_it() -> Result<()> {
 /// The page that shows the API runs a scenario, and what it exports plays to the same hash.
 #[test]
 fn the_page_of_the_api_runs() -> Result<()> {
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     browser.open("api.html")?;
     browser.until("document.querySelector('#out').innerText.includes('events')")?;
     let said = browser.text("#out")?;
@@ -142,7 +142,7 @@ fn the_page_of_the_api_runs() -> Result<()> {
 
 #[test]
 fn the_page_is_painted_without_the_engine() -> Result<()> {
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     browser.devtools("Network.enable", json!({}))?;
     browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*.parts*"] }))?;
     browser.open("")?;
@@ -159,7 +159,7 @@ fn the_page_is_painted_without_the_engine() -> Result<()> {
 
 #[test]
 fn a_browser_without_webassembly_is_told_so() -> Result<()> {
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     let script = json!({ "source": "delete globalThis.WebAssembly" });
     browser.devtools("Page.addScriptToEvaluateOnNewDocument", script)?;
     browser.open("")?;
@@ -171,7 +171,7 @@ fn a_browser_without_webassembly_is_told_so() -> Result<()> {
 
 #[test]
 fn a_module_that_is_no_module_is_told_apart() -> Result<()> {
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     let script = json!({ "source": "WebAssembly.instantiateStreaming = undefined; WebAssembly.instantiate = () => { throw new WebAssembly.CompileError('unknown opcode'); }" });
     browser.devtools("Page.addScriptToEvaluateOnNewDocument", script)?;
     browser.open("")?;
@@ -183,7 +183,7 @@ fn a_module_that_is_no_module_is_told_apart() -> Result<()> {
 /// Caches, deployments and cut connections mix and damage files: the page says so, and never that the browser is at fault.
 #[test]
 fn an_engine_that_arrives_wrong_is_told_so() -> Result<()> {
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": ARRIVES }))?;
     let damaged =
         "The engine could not be loaded: the engine's file arrived damaged or is another version; reload the page.";
@@ -266,7 +266,7 @@ fn what_sticks_out_does_not_fit() -> Result<()> {
 /// In every width and both colour schemes nothing sticks out sideways, and text is readable on its ground.
 #[test]
 fn it_fits_and_is_readable() -> Result<()> {
-    let browser = Browser::start()?;
+    let browser = Browser::start_new()?;
     for scheme in SCHEMES {
         for (width, height) in [(360, 740), (390, 844), (1024, 768), (1440, 900), (3840, 2160)] {
             browser.view(width, height, scheme)?;

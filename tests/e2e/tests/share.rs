@@ -237,8 +237,8 @@ fn a_link_is_copied_or_said_not_to_be() -> Result<()> {
 struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Result<Folder> {
-        let folder = std::env::temp_dir().join(format!("vivarium-downloads-{}", std::process::id()));
+    fn new(name: &str) -> Result<Folder> {
+        let folder = std::env::temp_dir().join(format!("vivarium-downloads-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder)?;
         Ok(Folder(folder))
     }
@@ -266,21 +266,28 @@ impl Drop for Folder {
     }
 }
 
-/// Every export and picture is a file that a person gets, and what is in it is what it says.
-#[test]
-fn what_is_exported_is_downloaded() -> Result<()> {
-    let folder = Folder::new()?;
+/// A browser at the shared room with the sheet of exports open, and the folder that its downloads come to.
+fn at_the_sheet(test: &str) -> Result<(Browser, Folder)> {
+    let folder = Folder::new(test)?;
     let browser = shared_room()?;
     browser.download_to(&folder.0)?;
     browser.keys("s")?;
     browser.until("document.querySelector('#copied')?.innerText")?;
+    Ok((browser, folder))
+}
+
+/// Presses a button of the sheet as a person does: what a page saves many times by itself, a browser may hold back.
+fn press(browser: &Browser, words: &str) -> Result<()> {
+    let button = "[...document.querySelectorAll('#sheet button')]";
+    browser.run(&format!("{button}.find((it) => it.innerText === {}).focus()", json!(words)))?;
+    browser.keys(&ENTER.to_string())
+}
+
+/// Every export is a file that a person gets, and what is in it is what it says.
+#[test]
+fn what_is_exported_is_downloaded() -> Result<()> {
+    let (browser, folder) = at_the_sheet("exports")?;
     browser.screenshot("share-1440-light")?;
-    // As a person does: what a page saves many times by itself, a browser may hold back.
-    let press = |words: &str| {
-        let button = "[...document.querySelectorAll('#sheet button')]";
-        browser.run(&format!("{button}.find((it) => it.innerText === {}).focus()", json!(words)))?;
-        browser.keys(&ENTER.to_string())
-    };
     for (words, ending, parts) in [
         ("Scenario file", ".scenario", ["seed 1729", "kill b1", "run to event "]),
         ("Rust test", ".rs", ["#[test]", "Scenario::parse(RUN)", "kill b1"]),
@@ -291,35 +298,49 @@ fn what_is_exported_is_downloaded() -> Result<()> {
         ),
         ("ShiViz log", ".shiviz.log", ["(?<host>", "you {\"you\":", "kill b1"]),
     ] {
-        press(words)?;
+        press(&browser, words)?;
         let text = String::from_utf8(folder.take(ending)?)?;
         for part in parts {
             ensure!(text.contains(part), "{part} in {words}: {}", &text[..text.len().min(2_000)]);
         }
     }
+    browser.quiet()
+}
+
+#[test]
+fn pictures_of_every_view_are_downloaded_light() -> Result<()> {
+    pictures_in("light")
+}
+
+#[test]
+fn pictures_of_every_view_are_downloaded_dark() -> Result<()> {
+    pictures_in("dark")
+}
+
+/// Every view is to be had as two files that need nothing of the page, which stays as it is.
+fn pictures_in(theme: &str) -> Result<()> {
+    let (browser, folder) = at_the_sheet(theme)?;
     let views = browser.run("return [...document.querySelector('#picture').options].map((it) => it.text)")?;
     for view in views.as_array().context("views")?.iter().filter_map(|it| it.as_str()) {
-        for theme in ["light", "dark"] {
-            browser.run(&format!(
-                "const it = document.querySelector('#picture'); it.selectedIndex = [...it.options].findIndex((it) => it.text === {}); document.querySelector('#theme').value = '{theme}'",
-                json!(view)
-            ))?;
-            press("SVG")?;
-            let svg = folder.take(".svg").with_context(|| format!("{view}, {theme}: {:?}", browser.text("#copied")))?;
-            let svg = String::from_utf8(svg)?;
-            let sound = browser.run(&format!(
-                "const it = new DOMParser().parseFromString({}, 'image/svg+xml'); return [it.documentElement.localName, it.querySelectorAll('script, image, [onerror]').length]",
-                json!(svg)
-            ))?;
-            assert_eq!(sound, json!(["svg", 0]), "{view}");
-            ensure!(!svg.contains("var(--"), "{view} needs the page's styles");
-            press("PNG")?;
-            let png = folder.take(".png").with_context(|| format!("{view}: {:?}", browser.text("#copied")))?;
-            ensure!(png.starts_with(b"\x89PNG") && png.len() > 1_000, "{view}: {} bytes", png.len());
-            let artifacts = PathBuf::from(std::env::var("VIVARIUM_ARTIFACTS")?);
-            fs::create_dir_all(&artifacts)?;
-            fs::write(artifacts.join(format!("picture-{}-{theme}.png", view.replace(' ', "-").to_lowercase())), png)?;
-        }
+        browser.run(&format!(
+            "const it = document.querySelector('#picture'); it.selectedIndex = [...it.options].findIndex((it) => it.text === {}); document.querySelector('#theme').value = '{theme}'",
+            json!(view)
+        ))?;
+        press(&browser, "SVG")?;
+        let svg = folder.take(".svg").with_context(|| format!("{view}, {theme}: {:?}", browser.text("#copied")))?;
+        let svg = String::from_utf8(svg)?;
+        let sound = browser.run(&format!(
+            "const it = new DOMParser().parseFromString({}, 'image/svg+xml'); return [it.documentElement.localName, it.querySelectorAll('script, image, [onerror]').length]",
+            json!(svg)
+        ))?;
+        assert_eq!(sound, json!(["svg", 0]), "{view}");
+        ensure!(!svg.contains("var(--"), "{view} needs the page's styles");
+        press(&browser, "PNG")?;
+        let png = folder.take(".png").with_context(|| format!("{view}: {:?}", browser.text("#copied")))?;
+        ensure!(png.starts_with(b"\x89PNG") && png.len() > 1_000, "{view}: {} bytes", png.len());
+        let artifacts = PathBuf::from(std::env::var("VIVARIUM_ARTIFACTS")?);
+        fs::create_dir_all(&artifacts)?;
+        fs::write(artifacts.join(format!("picture-{}-{theme}.png", view.replace(' ', "-").to_lowercase())), png)?;
     }
     ensure!(
         browser.run("return document.documentElement.getAttribute('style') || null")? == json!(null),

@@ -46,7 +46,7 @@ fn main() -> Result<()> {
             );
         }
         ["travel", events] => {
-            let it = travel(&Browser::start()?, events.parse()?)?;
+            let it = travel(&Browser::start_new()?, events.parse()?)?;
             println!(
                 "{} events: to one of 100 moments {:.1} ms, at most {:.1}; a branch {:.1} ms, at most {:.1}; {:.0} MB",
                 it.events, it.seek[0], it.seek[1], it.branch[0], it.branch[1], it.megabytes
@@ -67,7 +67,7 @@ fn main() -> Result<()> {
         }
         ["engine", seed, events] => {
             let (seed, events): (u64, u64) = (seed.parse()?, events.parse()?);
-            let browser = Browser::start()?;
+            let browser = Browser::start_new()?;
             browser.open("api.html")?;
             browser.until("document.querySelector('#out').innerText.includes('events')")?;
             let script = format!(
@@ -82,7 +82,7 @@ fn main() -> Result<()> {
             println!("{count} events in {:.2} s: {:.0} events/s, hash {hash}", ms / 1_000.0, count / ms * 1_000.0);
         }
         ["clock"] => {
-            let browser = Browser::start()?;
+            let browser = Browser::start_new()?;
             browser.open("api.html")?;
             browser.until("document.querySelector('#out').innerText.includes('events')")?;
             let script = format!(
