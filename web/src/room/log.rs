@@ -394,31 +394,39 @@ fn pointers(scene: &Scene, partition: &str, sight: &Sight) -> Vec<Pointer> {
 }
 
 /// On which side of its sign each one's words have room, on an axis so wide. Where they have none, they are said at the next sign, or
-/// where none follows at one before.
+/// where none follows at one before; where even that does not help, wherever they take the fewest lines.
 fn find_room(found: &mut [Pointer], wide: f64, x: impl Fn(i64) -> f64) {
     let alone: Vec<(String, bool)> = found.iter().map(|it| (it.words.clone(), it.is_right)).collect();
-    // From which sign on they are all said at one; if even that does not help, each at its own, as far as that goes.
-    for together in (0..found.len()).rev().chain(found.len().checked_sub(1)) {
-        for (it, alone) in found.iter_mut().zip(&alone) {
-            (it.words, it.is_right) = alone.clone();
-            it.room = None;
-        }
-        for later in &mut found[together + 1..] {
-            later.words.clear();
-        }
-        for (words, _) in &alone[together + 1..] {
-            found[together].words.push_str(", ");
-            found[together].words.push_str(words);
-        }
-        if place(found, wide, &x) {
+    let mut fewest: Option<(f64, usize)> = None;
+    // From which sign on they are all said at one.
+    for together in (0..found.len()).rev() {
+        let lines = place(found, &alone, together, wide, &x);
+        if lines <= 1.0 {
             return;
         }
+        if fewest.is_none_or(|(least, _)| lines < least) {
+            fewest = Some((lines, together));
+        }
+    }
+    if let Some((_, together)) = fewest {
+        place(found, &alone, together, wide, &x);
     }
 }
 
-/// True if all have room; the last are told in two lines if they have none.
-fn place(found: &mut [Pointer], wide: f64, x: impl Fn(i64) -> f64) -> bool {
-    let (mut taken, mut carried) = (0.0, String::new());
+/// Says all from a sign on at that one, and tells how many lines the last take: those before have room in one.
+fn place(found: &mut [Pointer], alone: &[(String, bool)], together: usize, wide: f64, x: impl Fn(i64) -> f64) -> f64 {
+    for (it, alone) in found.iter_mut().zip(alone) {
+        (it.words, it.is_right) = alone.clone();
+        it.room = None;
+    }
+    for later in &mut found[together + 1..] {
+        later.words.clear();
+    }
+    for (words, _) in &alone[together + 1..] {
+        found[together].words.push_str(", ");
+        found[together].words.push_str(words);
+    }
+    let (mut taken, mut carried, mut lines) = (0.0, String::new(), 1.0);
     for index in 0..found.len() {
         let next = found.get(index + 1).map(|it| x(it.offset) - BESIDE);
         let it = &mut found[index];
@@ -440,11 +448,13 @@ fn place(found: &mut [Pointer], wide: f64, x: impl Fn(i64) -> f64) -> bool {
         } else if next.is_some() {
             carried = std::mem::take(&mut it.words);
         } else {
+            let room = right.max(left);
             it.is_right = right > left;
-            it.room = Some(right.max(left));
+            it.room = Some(room);
+            lines = long / room.max(1.0);
         }
     }
-    found.last().is_none_or(|it| it.room.is_none())
+    lines
 }
 
 /// What a cell says: the key, or the value; both where both are short, and of what deletes its key that it has no value. Of a long one
@@ -537,15 +547,22 @@ mod tests {
         // Right of neither, and between them, there is room for the words of one.
         let end = placed(&[(9, "g committed", false), (11, "c1 of two", true)]);
         assert_eq!(end, is(&[(false, "g committed 9, c1 of two 11"), (true, "")]));
-        let mut long = [Pointer {
+        let long = |offset: i64, words: &str| Pointer {
             who: "g".to_owned(),
-            offset: 4,
-            words: "billing committed 4, kitchen 4, audit 4".to_owned(),
+            offset,
+            words: words.to_owned(),
             is_right: false,
             room: None,
             is_committed: false,
-        }];
-        find_room(&mut long, 264.0, |offset| offset as f64 * 44.0);
-        assert_eq!((long[0].is_right, long[0].room), (false, Some(164.0)), "in two lines where there is more room");
+        };
+        let mut one = [long(4, "billing committed 4, kitchen 4, audit 4")];
+        find_room(&mut one, 264.0, |offset| offset as f64 * 44.0);
+        assert_eq!((one[0].is_right, one[0].room), (false, Some(164.0)), "in two lines where there is more room");
+        // At the last sign all would be in a column of a letter's width.
+        let mut two =
+            [long(11, "billing committed 11, invoices committed 11"), long(12, "kitchen 12, audit 12, reports 12")];
+        find_room(&mut two, 528.0, |offset| offset as f64 * 44.0);
+        assert_eq!((two[0].is_right, two[0].room), (false, Some(472.0)), "where they take the fewest lines");
+        assert_eq!((&*two[1].words, two[1].room), ("", None));
     }
 }

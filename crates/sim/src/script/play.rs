@@ -320,6 +320,9 @@ impl Player {
             Step::Do(_) | Step::Refused(..) if !has_come && !is_over => {
                 self.fail(line, "the cluster did not answer the admin".to_owned());
             }
+            Step::RunEvents(_) | Step::After(_) if !has_come && !is_over => {
+                self.fail(line, format!("nothing more happens after event {}", self.history.world().events()));
+            }
             Step::At(_, action) => self.act_judged(line, action, None),
             Step::After(Stamped { turns, at, action, .. }) => {
                 if !is_over {

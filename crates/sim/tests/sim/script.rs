@@ -370,6 +370,18 @@ const AT_WORK: &str = "seed 5\nbroker b1\nbroker b2\nbroker b3\nrun until servin
     produce p1 orders value=a\nconsumer c1 group.id=g auto.offset.reset=earliest\nfollow c1 orders\n\
     run until consumed c1 1\nrun 5s\n";
 
+/// A moment that never comes is a failure, and what was to be done then is not done.
+#[test]
+fn where_nothing_more_happens_no_moment_comes() {
+    for line in ["run to event 1000000", "after 1000000/1000000 1s start b1"] {
+        let text = format!("broker b1\nrun until serving b1\nkill b1\n{line}\n");
+        let played = Scenario::parse(&text).unwrap().play().unwrap();
+        let events = played.history.world().events();
+        let failures: Vec<String> = played.failures.iter().map(ToString::to_string).collect();
+        assert_eq!(failures, [format!("line 4: nothing more happens after event {events}")]);
+    }
+}
+
 /// What happens next ends a wait at the event that it is: it is there then, and was not one event before.
 #[test]
 fn a_wait_for_what_happens_ends_at_that_event() {
