@@ -445,7 +445,7 @@ fn place(found: &mut [Pointer], alone: &[(String, bool)], together: usize, wide:
         taken = at + BESIDE;
         if fits_left || fits_right {
             taken += if it.is_right { long } else { 0.0 };
-        } else if next.is_some() {
+        } else if index < together {
             carried = std::mem::take(&mut it.words);
         } else {
             let room = right.max(left);
