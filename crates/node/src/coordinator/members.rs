@@ -289,7 +289,7 @@ impl ClassicGroup {
             refuse_sync(turn, member, ErrorCode::FencedInstanceId);
         }
         turn.disarm(&self.id, Timer::Member(old_id.clone()), old.expires);
-        self.replace_static(old_id, &new_id);
+        self.replace_static(instance, old_id, &new_id);
         self.update(&new_id, request.protocols, (request.rebalance_timeout_ms, request.session_timeout_ms));
         self.heard(turn, &new_id);
         self.wait_for_join(turn, &new_id, waiter);

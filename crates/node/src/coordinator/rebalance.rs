@@ -261,7 +261,7 @@ impl ClassicGroup {
         }
         let mut response = self.joined(&new_id);
         if error != ErrorCode::None {
-            self.replace_static(&new_id, &old_id);
+            self.replace_static(&instance, &new_id, &old_id);
             self.update(&old_id, old.protocols, (old.rebalance_timeout_ms, old.session_timeout_ms));
             self.heard(turn, &old_id);
             response.members.clear();
@@ -279,7 +279,7 @@ impl ClassicGroup {
     }
 
     /// A static member goes on under another id.
-    pub(super) fn replace_static(&mut self, old_id: &Str, new_id: &Str) {
+    pub(super) fn replace_static(&mut self, instance: &Str, old_id: &Str, new_id: &Str) {
         let was_leader = self.is_leader(old_id);
         let Some(member) = self.remove(old_id) else { return };
         let member = super::classic::Member { awaiting_join: None, awaiting_sync: None, expires: None, ..member };
@@ -287,6 +287,7 @@ impl ClassicGroup {
         if was_leader {
             self.leader = Some(new_id.clone());
         }
+        debug_assert_eq!(self.statics.get(instance), Some(new_id));
     }
 
     pub(super) fn is_anybody_waiting(&self) -> bool {

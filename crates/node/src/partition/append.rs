@@ -174,7 +174,7 @@ impl Partition {
     /// Keys and timestamps: what a topic's configuration says about single records. The walk that checked a batch has found
     /// the extremes; only a batch that is at fault is walked again, to name its records.
     fn check_records(&self, now: Now, batches: &Batches, compressors: &dyn Compressors) -> Result<(), Refused> {
-        for index in 0..batches.len() {
+        for (index, head) in batches.heads().iter().enumerate() {
             let is_fine = match batches.facts(index) {
                 Some(facts) => {
                     (facts.first_null_key.is_none() || !self.config.compact)
@@ -186,6 +186,7 @@ impl Partition {
             if !is_fine {
                 return self.check_each_record(now, batches, compressors);
             }
+            debug_assert!(head.record_count > 0, "checked when it came in");
         }
         Ok(())
     }

@@ -62,6 +62,7 @@ impl Batches {
             (Some(part), Some(head)) => part.at + head.size(),
             _ => 0,
         };
+        debug_assert!(at + head.size() <= self.bytes.len(), "a batch beyond its bytes");
         self.heads.push(head);
         self.parts.push(Part { at, facts, rewrite: Rewrite::None });
     }

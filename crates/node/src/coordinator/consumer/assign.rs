@@ -134,6 +134,7 @@ fn even(members: &[Subscriber<'_>], partitions: &Map<Uuid, i32>) -> Vec<Vec<Part
     for (index, quota) in unfilled {
         assigned[index].extend(free.by_ref().take(quota as usize));
     }
+    debug_assert!(free.next().is_none(), "the shares add up to all partitions");
     assigned
 }
 
