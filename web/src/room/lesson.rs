@@ -283,9 +283,12 @@ fn told(scene: &Scene, lesson: &Lesson) -> Vec<Shape> {
         title(lesson),
         question(lesson),
     ];
-    // What is told stays while it is read: that time has passed since has to be seen.
-    let past = at.and_then(|it| lesson.moment(it)).filter(|it| it.at.0 < scene.view.time_us);
-    shapes.extend(past.map(|it| classed("p", "since").say(format!("This was so at {}.", super::clock(it.at.0).0))));
+    // What is told stays while it is read: that time has passed since has to be seen, and moves nothing.
+    let moment = at.and_then(|it| lesson.moment(it));
+    let past = moment.filter(|it| it.at.0 < scene.view.time_us);
+    let tense = if past.is_some() { "was" } else { "is" };
+    shapes
+        .extend(moment.map(|it| classed("p", "since").say(format!("This {tense} so at {}.", super::clock(it.at.0).0))));
     shapes.push(says(words).when(past.is_some(), "data-past", ""));
     if let Some((from, bet)) = chapter.and_then(|it| revealed(lesson, it.reveals?)) {
         shapes.push(verdict(bet, lesson.bets[from]));
