@@ -52,7 +52,8 @@ fn apt_get(options: &[String]) -> Command {
     command
 }
 
-fn installed(package: &str) -> bool {
+/// True if dpkg has it, which other systems have not.
+pub(crate) fn installed(package: &str) -> bool {
     let mut query = Command::new("dpkg-query");
     query.args(["--show", "--showformat=${db:Status-Status}", package]);
     process::output(&mut query).is_ok_and(|it| it == "installed")

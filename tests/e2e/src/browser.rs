@@ -112,7 +112,9 @@ impl Browser {
         if let Some(profile) = &profile {
             flags.push(format!("--user-data-dir={}", profile.path().display()));
         }
-        let mut options = json!({ "binary": variable("VIVARIUM_CHROMIUM")?, "args": flags });
+        let binary = variable("VIVARIUM_CHROMIUM")?;
+        let name = if binary.ends_with("headless-shell") { "chrome-headless-shell" } else { "chrome" };
+        let mut options = json!({ "binary": binary, "args": flags });
         let mut logs = json!({ "browser": "ALL" });
         if !categories.is_empty() {
             logs["performance"] = json!("ALL");
@@ -120,6 +122,7 @@ impl Browser {
                 json!({ "traceCategories": categories, "enableNetwork": false, "enablePage": false });
         }
         let capabilities = json!({ "capabilities": { "alwaysMatch": {
+            "browserName": name,
             "goog:chromeOptions": options,
             "goog:loggingPrefs": logs,
             "timeouts": { "script": 170_000 },
