@@ -219,7 +219,7 @@ fn browser_for(tally: &mut Tally, stage: &str) -> Option<Browser> {
     Browser::set_up().map_err(|why| tally.skip(stage, &format!("{why:#}"))).ok()
 }
 
-/// Runs tests/wasm.rs of every crate that has one in a real browser.
+/// Runs web/tests/wasm in a real browser.
 fn in_browser(tally: &mut Tally) -> Result<()> {
     let Some(browser) = browser_for(tally, "wasm") else { return Ok(()) };
     println!("in {}", browser.version()?);
@@ -235,14 +235,12 @@ fn in_browser(tally: &mut Tally) -> Result<()> {
     tally.cargo_test("wasm", &mut command)
 }
 
-/// The cargo that builds tests/wasm.rs of every crate that has one.
+/// The cargo that builds web/tests/wasm.
 fn wasm_tests() -> Result<Command> {
     let mut command = Toolchain::set_up()?.cargo();
     // As the page is built, so that the tests run what is served and most of it is built once.
-    command.arg("test").args(process::locked()).args(["--profile", "web", "--target", wasm::TARGET, "--test", "wasm"]);
-    for name in crates_with("tests/wasm.rs")? {
-        command.args(["--package", &name]);
-    }
+    command.arg("test").args(process::locked()).args(["--profile", "web", "--target", wasm::TARGET]);
+    command.args(["--package", "web", "--test", "wasm"]);
     Ok(command)
 }
 
@@ -268,23 +266,6 @@ pub(crate) fn build() -> Result<()> {
     process::run(page_tests().arg("--no-run"))
 }
 
-/// Crates of the workspace that have this file.
-fn crates_with(file: &str) -> Result<Vec<String>> {
-    let root = paths::root();
-    let mut found = Vec::new();
-    if root.join("web").join(file).exists() {
-        found.push("web".to_owned());
-    }
-    for entry in fs::read_dir(root.join("crates"))? {
-        let entry = entry?;
-        if entry.path().join(file).exists() {
-            found.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
 fn bundle_and_size(tally: &mut Tally) -> Result<()> {
     tally.check("the page builds", bundle::page);
     tally.cargo_test("bundle", &mut passes_tests())?;
@@ -304,14 +285,12 @@ pub(crate) fn walk(tally: &mut Tally) -> Result<()> {
 
 /// All of tests/e2e; what is named, in its long form.
 fn in_pages(tally: &mut Tally, named: &[&str]) -> Result<()> {
-    if browser_for(tally, "e2e").is_none() {
-        return Ok(());
-    }
+    let Some(browser) = browser_for(tally, "e2e") else { return Ok(()) };
     bundle::page()?;
     let address = site::serve(site::bind(0)?, paths::dist())?;
     let mut command = page_tests();
     command.arg("--no-fail-fast").args(named);
-    // A browser waits for frames a quarter of the time.
+    // A browser waits for frames some of the time.
     let cores = thread::available_parallelism().map_or(2, usize::from);
     command.env("RUST_TEST_THREADS", (cores + cores / 2).to_string());
     if !named.is_empty() {
@@ -324,6 +303,7 @@ fn in_pages(tally: &mut Tally, named: &[&str]) -> Result<()> {
     }
     command.env("VIVARIUM_VISIT", visit);
     in_chromium(&mut command, &format!("http://{address}/"))?;
+    command.env("VIVARIUM_CHROMIUM", browser.for_tests());
     // A test is over before V8 has made anything of it faster.
     command.env("VIVARIUM_CHROMIUM_FLAGS", format!("{} --js-flags=--liftoff-only", crate::browser::FLAGS.join(" ")));
     match axe::script() {

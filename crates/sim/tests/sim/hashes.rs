@@ -1,4 +1,4 @@
-//! The same seeds give the same hashes here as in a browser: `tests/wasm.rs` compares with the same file.
+//! The same seeds give the same hashes here as in a browser: `web/tests/wasm` compares with the same file.
 //! `VIVARIUM_BLESS=1 cargo test -p sim --test sim hashes` writes it anew.
 
 #![allow(clippy::disallowed_methods, reason = "a test reads its files")]

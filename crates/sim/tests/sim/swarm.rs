@@ -1,6 +1,9 @@
-//! Seeds: those that broke once, some that never did, and a planted bug for each check.
+//! Seeds: those that broke once, some that never did, and a planted bug for each check. All are played where the core is optimized, in
+//! the browser of `web/tests/wasm` and by `cargo test --release`; elsewhere, where they take ten times as long, a few for the core's
+//! own assertions.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use sim::action::Action;
 use sim::exhibit::Exhibit;
@@ -11,34 +14,41 @@ use sim::swarm::{Examined, Theme, examine, regressions, shrink};
 /// Enough for any generated scenario.
 const EVENTS: u64 = 2_000_000;
 
+/// All of them where the core is optimized, and as few as that elsewhere.
+fn some<T>(few: usize, all: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+    all.into_iter().take(if cfg!(debug_assertions) { few } else { usize::MAX })
+}
+
 fn holds(seed: u64, brokers: usize, theme: Theme) -> Examined {
     let scenario = Scenario::random_of(theme, seed, brokers);
+    let again = Scenario::parse(&scenario.to_string()).unwrap();
+    assert_eq!(again.setup, scenario.setup);
+    assert!(again.steps.iter().map(|it| &it.1).eq(scenario.steps.iter().map(|it| &it.1)), "{scenario}");
     let examined = examine(&scenario, EVENTS);
     assert_eq!(examined.trouble, None, "seed {seed}:\n{scenario}");
     assert!(!examined.ran_out, "seed {seed} goes on after {} events", examined.events);
     examined
 }
 
-/// On all cores: one after the other they are what the whole suite waits for.
+/// One that had little to do would say little.
+fn is_put_to_the_test(seed: u64, brokers: usize, theme: Theme) {
+    let Examined { events, faults, acked, .. } = holds(seed, brokers, theme);
+    assert!(events >= 20_000 && faults >= 5 && acked >= 500, "seed {seed}: {events}, {faults}, {acked}");
+}
+
 #[test]
 fn seeds_that_broke_once_hold() {
-    let seeds: Vec<_> = regressions().collect();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                while let Some((seed, brokers, theme)) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    holds(*seed, *brokers, *theme);
-                }
-            });
-        }
-    });
-    assert!(!seeds.is_empty());
+    let mut seeds = 0;
+    for (seed, brokers, theme) in some(3, regressions()) {
+        holds(seed, brokers, theme);
+        seeds += 1;
+    }
+    assert!(seeds > 0);
 }
 
 #[test]
 fn some_seeds_hold() {
-    for seed in 0..40 {
+    for seed in some(5, 0..40) {
         holds(seed, 1, Theme::Logs);
     }
 }
@@ -46,41 +56,24 @@ fn some_seeds_hold() {
 /// Three brokers that die, stand still and lose sight of each other, to the end, where all must be well.
 #[test]
 fn some_seeds_of_three_brokers_hold() {
-    for seed in [2, 3, 6] {
-        let scenario = Scenario::random_cluster(seed, 3);
-        let again = Scenario::parse(&scenario.to_string()).unwrap();
-        assert!(again.steps.iter().map(|it| &it.1).eq(scenario.steps.iter().map(|it| &it.1)), "{scenario}");
-        // One that had little to do would say little.
-        let Examined { events, faults, acked, .. } = holds(seed, 3, Theme::Logs);
-        assert!(events >= 20_000 && faults >= 5 && acked >= 500, "seed {seed}: {events}, {faults}, {acked}");
+    for seed in some(1, [2, 3, 6]) {
+        is_put_to_the_test(seed, 3, Theme::Logs);
     }
 }
 
 /// Groups of both protocols, on one broker and on three, whose members and coordinators come and go.
 #[test]
 fn some_seeds_of_groups_hold() {
-    for (brokers, seeds) in [(1, 0..2), (3, 0..2)] {
-        for seed in seeds {
-            let scenario = Scenario::random_of(Theme::Groups, seed, brokers);
-            let again = Scenario::parse(&scenario.to_string()).unwrap();
-            assert!(again.steps.iter().map(|it| &it.1).eq(scenario.steps.iter().map(|it| &it.1)), "{scenario}");
-            let Examined { events, faults, acked, .. } = holds(seed, brokers, Theme::Groups);
-            assert!(events >= 20_000 && faults >= 5 && acked >= 500, "seed {seed}: {events}, {faults}, {acked}");
-        }
+    for (seed, brokers) in some(1, [(0, 3), (0, 1), (1, 3), (1, 1)]) {
+        is_put_to_the_test(seed, brokers, Theme::Groups);
     }
 }
 
 /// Replicas on the move while directories fail, and voters that change while controllers die.
 #[test]
 fn some_seeds_of_disks_and_voters_hold() {
-    for (theme, brokers, seeds) in [(Theme::Disks, 1, 0..1), (Theme::Disks, 3, 0..1), (Theme::Voters, 3, 0..1)] {
-        for seed in seeds {
-            let scenario = Scenario::random_of(theme, seed, brokers);
-            let again = Scenario::parse(&scenario.to_string()).unwrap();
-            assert_eq!(again.setup, scenario.setup);
-            assert!(again.steps.iter().map(|it| &it.1).eq(scenario.steps.iter().map(|it| &it.1)), "{scenario}");
-            holds(seed, brokers, theme);
-        }
+    for (theme, brokers) in some(1, [(Theme::Disks, 1), (Theme::Voters, 3), (Theme::Disks, 3)]) {
+        holds(0, brokers, theme);
     }
 }
 
@@ -139,16 +132,17 @@ fn a_generated_scenario_reads_back_as_it_is_written() {
 /// Each planted bug breaks the check that is there for it, within a thousand seeds.
 #[test]
 fn every_planted_bug_is_found() {
-    for (bug, check) in [
+    let bugs = [
+        (PlantedBug::SkipsOffsets, "offsets-dense"),
         (PlantedBug::LosesWrittenBatch, "acked-stays"),
         (PlantedBug::ForgetsSync, "acked-stays"),
-        (PlantedBug::SkipsOffsets, "offsets-dense"),
         (PlantedBug::MovesHighWatermarkBack, "high-watermark-monotonic"),
         (PlantedBug::ReadsBeyondHighWatermark, "reads-below-high-watermark"),
         (PlantedBug::AppendsTwice, "idempotence"),
         (PlantedBug::DeniesWrites, "failed-is-not-written"),
         (PlantedBug::ForgetsField, "codecs"),
-    ] {
+    ];
+    for (bug, check) in some(3, bugs) {
         let found = (0..1_000).find_map(|seed| {
             let mut scenario = Scenario::random(seed);
             scenario.setup.bug = Some(bug);
@@ -170,7 +164,7 @@ fn every_planted_bug_is_found() {
 /// The same for what must hold among several brokers.
 #[test]
 fn every_planted_bug_of_a_cluster_is_found() {
-    for (bug, check) in [
+    let bugs = [
         (PlantedBug::LeadsTwice, "one-leader-an-epoch"),
         (PlantedBug::FetchesTwice, "one-fetcher-a-partition"),
         (PlantedBug::ServesOtherRecords, "log-matching"),
@@ -180,7 +174,8 @@ fn every_planted_bug_of_a_cluster_is_found() {
         (PlantedBug::KeepsFencedInSync, "fenced-not-in-isr"),
         (PlantedBug::KeepsInElr, "elr-disjoint-from-isr"),
         (PlantedBug::TakesStrangers, "isr-within-replicas"),
-    ] {
+    ];
+    for (bug, check) in some(3, bugs) {
         found(bug, check, |seed| Scenario::random_cluster(seed, 3));
     }
     found(PlantedBug::StarvesFollower, "converges", |seed| starved(seed, "run until behind = within 10s\n"));
@@ -287,14 +282,15 @@ fn a_bug_of_late_turns_is_found_where_hosts_are_late() {
 #[test]
 fn every_planted_bug_of_a_group_is_found() {
     let scenario = |seed| Scenario::random_of(Theme::Groups, seed, 1);
-    for (bug, check) in [
+    let bugs = [
         (PlantedBug::AssignsAll, "one-owner-a-partition"),
         (PlantedBug::ForgetsPartition, "target-once-a-partition"),
         (PlantedBug::CommitsAhead, "commits-below-high-watermark"),
         (PlantedBug::ForgetsCommits, "commits-stay"),
         (PlantedBug::RefusesMember, "converges"),
         (PlantedBug::MovesEpochBack, "member-epochs-monotonic"),
-    ] {
+    ];
+    for (bug, check) in some(2, bugs) {
         let protocols: &[&str] = match bug {
             // A group that never finds its peace is waited for: once is enough.
             PlantedBug::RefusesMember => &["classic"],

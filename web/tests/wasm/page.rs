@@ -1,12 +1,9 @@
 //! The page's module in a real browser.
-#![cfg(target_family = "wasm")]
 
 use leptos::prelude::document;
 use leptos::web_sys::js_sys::Function;
-use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+use wasm_bindgen_test::wasm_bindgen_test;
 use web::Lab;
-
-wasm_bindgen_test_configure!(run_in_browser);
 
 /// It draws nothing.
 fn painter() -> Function {

@@ -1,19 +1,19 @@
-//! The same seeds give the same hashes in a browser as natively.
-#![cfg(target_family = "wasm")]
+//! The simulator in a browser: the same seeds give the same hashes as natively, and its swarms, which are quick where the core is
+//! optimized.
 
-#[path = "../../protocol/tests/protocol/literals.rs"]
+#[path = "../../../crates/protocol/tests/protocol/literals.rs"]
 mod literals;
+#[path = "../../../crates/sim/tests/sim/swarm.rs"]
+mod swarm;
 
 use sim::script::Scenario;
 use sim::swarm::examine;
-use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-
-wasm_bindgen_test_configure!(run_in_browser);
+use wasm_bindgen_test::wasm_bindgen_test;
 
 #[wasm_bindgen_test]
 fn seeds_give_the_committed_hashes() {
     let mut seeds = 0;
-    for line in include_str!("hashes.txt").lines().filter(|line| !line.starts_with('#')) {
+    for line in include_str!("../../../crates/sim/tests/hashes.txt").lines().filter(|line| !line.starts_with('#')) {
         let mut words = line.split(' ');
         let mut word = || words.next().unwrap();
         let (seed, events, hash) = (word().parse().unwrap(), word().parse().unwrap(), word());
@@ -26,10 +26,11 @@ fn seeds_give_the_committed_hashes() {
 
 #[wasm_bindgen_test]
 fn a_scenario_has_the_committed_transcript() {
-    let scenario = Scenario::parse(include_str!("../scenarios/27-idempotent-dedupe.scenario")).unwrap();
+    let scenario =
+        Scenario::parse(include_str!("../../../crates/sim/scenarios/27-idempotent-dedupe.scenario")).unwrap();
     let played = scenario.play().unwrap();
     assert_eq!(played.failures, []);
-    assert_eq!(played.transcript, include_str!("../scenarios/27-idempotent-dedupe.transcript"));
+    assert_eq!(played.transcript, include_str!("../../../crates/sim/scenarios/27-idempotent-dedupe.transcript"));
 }
 
 /// Here a word has 32 bits.
