@@ -207,7 +207,8 @@ fn row(sight: &Sight, member: &Member, leader: Option<&Member>, first: i64) -> S
         .set("aria-label", label)
         .with([
             who,
-            classed("span", "cells").with_all(on_axis),
+            // Some browsers take an option for one of its list only if nothing of its own is between them.
+            classed("span", "cells").set("role", "presentation").with_all(on_axis),
             classed("span", "ends").with([shape("b").say(applied)]),
         ])
 }
